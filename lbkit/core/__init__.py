@@ -1,0 +1,11 @@
+"""Decisions without I/O: standard library only, no sockets, no clock, no logger.
+
+Time comes in as `now` (seconds, any origin, never going back) and chance as a
+`random.Random`. So the same object runs in the simulator and in the proxy.
+"""
+
+from lbkit.core.backend import Backend, Intent
+from lbkit.core.balance import Balancer, algorithms, make_balancer
+from lbkit.core.pool import Lease, NoBackend, Pool
+
+__all__ = ["Backend", "Balancer", "Intent", "Lease", "NoBackend", "Pool", "algorithms", "make_balancer"]

@@ -1,0 +1,54 @@
+"""One server as its balancer sees it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Intent(Enum):
+    """What the operator wants of a backend, whatever its health."""
+
+    READY = "ready"
+    DRAIN = "drain"  # finish what is running, start nothing new
+    OUT = "out"  # in maintenance: as drain, and nobody waits for it
+
+
+class Backend:
+    """A server that may be picked.
+
+    Two things decide whether it is: `healthy`, found out by probes, and `intent`, set by
+    the operator. Both, and `weight`, change through its `Pool` only, so that the
+    balancer hears of it; `in_flight` and `latency` are kept by the leases.
+    """
+
+    __slots__ = ("healthy", "host", "in_flight", "intent", "latency", "name", "picks", "port", "weight", "zone")
+
+    def __init__(self, name: str, *, weight: float = 1.0, host: str = "", port: int = 0, zone: str = "") -> None:
+        """Raises ValueError when `weight` is negative or no finite number."""
+        self.name = name
+        self.host = host
+        self.port = port
+        self.zone = zone
+        self.weight = checked_weight(name, weight)
+        self.healthy = True
+        self.intent = Intent.READY
+        self.in_flight = 0  # leases not yet released
+        self.latency = 0.0  # seconds, moving average of the successes; 0 is "not known yet"
+        self.picks = 0  # leases ever given
+
+    @property
+    def eligible(self) -> bool:
+        """Whether new work may go here. The one rule, asked by Pool and by nobody else."""
+        return self.healthy and self.intent is Intent.READY and self.weight > 0
+
+    def __repr__(self) -> str:
+        state = self.intent.value if self.healthy else "unhealthy"
+        return f"<Backend {self.name} weight={self.weight:g} in_flight={self.in_flight} {state}>"
+
+
+def checked_weight(name: str, weight: float) -> float:
+    """`weight` as a float; a negative or infinite one is a ValueError that names the backend."""
+    weight = float(weight)
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"weight of backend {name!r} is {weight}: use a number from 0 (no traffic) upwards")
+    return weight

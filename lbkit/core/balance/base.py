@@ -1,0 +1,93 @@
+"""What every algorithm is, and the register that finds them by name."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from lbkit.core.backend import Backend
+
+_registry: dict[str, type[Balancer]] = {}
+
+
+class Balancer:
+    """A rule that chooses a backend. A subclass with only `pick` is complete:
+
+    >>> class Busiest(Balancer):
+    ...     def pick(self, backends, key, now):
+    ...         return max(backends, key=lambda b: b.in_flight)
+
+    Defining it registers it, here as "busiest" (or under its `name`), for every engine.
+
+    `backends` is never empty, holds eligible ones only, and is the same tuple until something
+    changes; `rebuild` comes first and at every change. `now` is in seconds. `rng` is
+    the only source of chance: same seed, same decisions. No I/O and no clock in here.
+    """
+
+    name: ClassVar[str] = ""
+    keyed_by: ClassVar[str] = "client"  # what `key` is unless the policy says: "client" or "path"
+    rng: random.Random
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Balancer:
+        # Here and not in __init__, so that a subclass may have an __init__ that calls no super().
+        self = super().__new__(cls)
+        self.rng = random.Random(0)
+        return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        if cls.__name__.startswith("_"):
+            return  # a shared base, not an algorithm
+        known = _registry.get(cls.name)
+        if known and known.__module__.startswith("lbkit.") and not cls.__module__.startswith("lbkit."):
+            raise ValueError(f"lbkit has a {cls.name!r} of its own: give {cls.__name__} another name")
+        _registry[cls.name] = cls
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        """Choose one of `backends`."""
+        raise NotImplementedError(f"{type(self).__name__} has no pick(backends, key, now)")
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        """Choose again, for a retry. At least one of `backends` is not in `exclude`.
+
+        Right for any algorithm whose `pick` takes the backends as they come; one that
+        looks them up in a structure of its own overrides it.
+        """
+        return self.pick(tuple(b for b in backends if b not in exclude), key, now)
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        """Membership, weight or eligibility changed. May be called with no backends."""
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        """A lease came back, `in_flight` and `latency` of the backend are up to date.
+
+        `ok` is None when the outcome is not known, as when the client left."""
+
+
+def algorithms() -> dict[str, type[Balancer]]:
+    """Every algorithm by name, a learner's own among them."""
+    return dict(sorted(_registry.items()))
+
+
+def make_balancer(name: str, rng: random.Random | None = None, **options: Any) -> Balancer:
+    """The algorithm called `name`. Raises ValueError for a name or option that there is not."""
+    try:
+        cls = _registry[name]
+    except KeyError:
+        near = get_close_matches(name, _registry, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(_registry))}"
+        raise ValueError(f"no algorithm {name!r}: {hint}") from None
+    try:
+        balancer = cls(**options)
+    except TypeError as error:
+        raise ValueError(f"algorithm {name!r} does not take these options: {error}") from None
+    if rng is not None:
+        balancer.rng = rng
+    return balancer

@@ -1,0 +1,181 @@
+"""Service-time distributions and arrival processes: what an Experiment is made of.
+
+A service time is asked for by quantile, `quantile(u)` for u in [0, 1): the draw u belongs to
+the request, the distribution to the server. So a request that is long on one server is long on
+every server, and two algorithms are compared on the very same work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, inf, log1p, sqrt
+from statistics import NormalDist
+from typing import Any, ClassVar
+
+import attrs
+from attrs import field, frozen
+
+_NORMAL = NormalDist()
+
+
+def number(low: float = -inf, high: float = inf, *, above: bool = False) -> Callable[..., None]:
+    """An attrs validator: a finite number in [low, high], or (low, high] when `above`."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
+        if not fits or not low <= value <= high or (above and value == low):
+            bound = f"above {low:g}" if above else f"at least {low:g}" if low > -inf else "finite"
+            upto = f" and at most {high:g}" if high < inf else ""
+            raise ValueError(f"{attribute.name} is {value!r}: use a number {bound}{upto}")
+
+    return check
+
+
+def whole(low: int) -> Callable[..., None]:
+    """An attrs validator: a whole number of at least `low`."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ValueError(f"{attribute.name} is {value!r}: use a whole number of at least {low}")
+
+    return check
+
+
+# -- service times, in seconds ---------------------------------------------------------
+
+
+@frozen
+class Exponential:
+    """Memoryless: many short, some long; standard deviation = mean."""
+
+    kind: ClassVar[str] = "exponential"
+    mean: float = field(default=0.02, validator=number(0, above=True))
+
+    def quantile(self, u: float) -> float:
+        return -self.mean * log1p(-u)
+
+
+@frozen
+class Constant:
+    """Always the same."""
+
+    kind: ClassVar[str] = "constant"
+    mean: float = field(default=0.02, validator=number(0, above=True))
+
+    def quantile(self, u: float) -> float:
+        return self.mean
+
+
+@frozen
+class LogNormal:
+    """The usual shape of real response times. `cv` is standard deviation / mean."""
+
+    kind: ClassVar[str] = "lognormal"
+    mean: float = field(default=0.02, validator=number(0, above=True))
+    cv: float = field(default=1.0, validator=number(0, above=True))
+
+    def quantile(self, u: float) -> float:
+        if u <= 0.0:
+            return 0.0
+        variance = log1p(self.cv**2)
+        return self.mean * exp(sqrt(variance) * _NORMAL.inv_cdf(u) - variance / 2)
+
+
+@frozen
+class Pareto:
+    """A heavy tail: below `alpha` 2 the variance is infinite."""
+
+    kind: ClassVar[str] = "pareto"
+    mean: float = field(default=0.02, validator=number(0, above=True))
+    alpha: float = field(default=2.1, validator=number(1, above=True))
+
+    def quantile(self, u: float) -> float:
+        shortest = self.mean * (self.alpha - 1) / self.alpha
+        return float(shortest * (1 - u) ** (-1 / self.alpha))
+
+
+@frozen
+class Bimodal:
+    """Mostly `fast`, a share `slow_share` of `slow`: cache hits and misses, pages and reports."""
+
+    kind: ClassVar[str] = "bimodal"
+    fast: float = field(default=0.01, validator=number(0, above=True))
+    slow: float = field(default=0.2, validator=number(0, above=True))
+    slow_share: float = field(default=0.05, validator=number(0, 1))
+
+    @property
+    def mean(self) -> float:
+        return self.fast * (1 - self.slow_share) + self.slow * self.slow_share
+
+    def quantile(self, u: float) -> float:
+        return self.slow if u >= 1 - self.slow_share else self.fast
+
+
+Service = Exponential | Constant | LogNormal | Pareto | Bimodal
+
+
+# -- arrivals; rates in requests a second ---------------------------------------------------------
+
+
+@frozen
+class Poisson:
+    """Many independent clients: gaps are exponential. Open loop: nobody waits for answers."""
+
+    kind: ClassVar[str] = "poisson"
+    rate: float = field(default=100.0, validator=number(0, above=True))
+
+
+@frozen
+class ConstantRate:
+    """A metronome, open loop."""
+
+    kind: ClassVar[str] = "constant"
+    rate: float = field(default=100.0, validator=number(0, above=True))
+
+
+@frozen
+class OnOff:
+    """Bursts, open loop: Poisson at `peak` for about `on` seconds, silence for about `off`.
+
+    Both lengths are exponential (an interrupted Poisson process)."""
+
+    kind: ClassVar[str] = "on_off"
+    peak: float = field(default=200.0, validator=number(0, above=True))
+    on: float = field(default=1.0, validator=number(0, above=True))
+    off: float = field(default=1.0, validator=number(0))
+
+    @property
+    def rate(self) -> float:
+        return self.peak * self.on / (self.on + self.off)
+
+
+def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
+    if not all(a <= b for a, b in zip((0.0, *value), value, strict=False)):
+        raise ValueError(f"{attribute.name} must be seconds from the start, 0 or later, never going back")
+
+
+@frozen
+class Trace:
+    """Exactly these moments, in seconds from the start: yesterday's log, played again."""
+
+    kind: ClassVar[str] = "trace"
+    times: tuple[float, ...] = field(converter=tuple, validator=_rising)
+
+    @property
+    def rate(self) -> float:
+        return len(self.times) / self.times[-1] if self.times and self.times[-1] else 0.0
+
+
+@frozen
+class Closed:
+    """A fixed crowd, closed loop: each of `users` sends, waits for the answer, thinks, sends again.
+
+    Slow servers are asked less: such a crowd cannot overload them. Thinking
+    takes `think` seconds on average, exponential."""
+
+    kind: ClassVar[str] = "closed"
+    users: int = field(default=10, validator=whole(1))
+    think: float = field(default=1.0, validator=number(0))
+
+
+Arrivals = Poisson | ConstantRate | OnOff | Trace | Closed

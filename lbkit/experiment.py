@@ -1,0 +1,305 @@
+"""What is tried: servers, traffic, policy, events and a seed, as data.
+
+An Experiment is frozen and says nothing about where it runs; `lbkit.run` takes it to the
+simulator, to real sockets, and so on. It goes to TOML or JSON and back.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args
+
+import attrs
+import cattrs
+import tomli_w
+from attrs import field, frozen
+
+from lbkit.core.balance import Balancer, algorithms, make_balancer
+from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, number, whole
+
+
+class ExperimentError(ValueError):
+    """Says which field is wrong, and what would be right."""
+
+
+@frozen
+class Server:
+    """A server with a queue: `workers` requests are served at once, the rest wait in order."""
+
+    name: str
+    workers: int = field(default=1, validator=whole(1))
+    speed: float = field(default=1.0, validator=number(0, above=True))  # 2 halves service times
+    service: Service = field(factory=Exponential)  # seconds of work a request at speed 1
+    weight: float = field(default=1.0, validator=number(0))
+    zone: str = ""
+    delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
+    queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
+    error_rate: float = field(default=0.0, validator=number(0, 1))  # share answered 500 at once, unserved
+
+    @property
+    def capacity(self) -> float:
+        """Requests a second when never idle."""
+        return self.workers * self.speed / self.service.mean
+
+
+def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) -> tuple[Server, ...]:
+    """`count` servers s1, s2, ... alike but for `speed`, which may be one number or one for each.
+
+    Raises ExperimentError when there are more or fewer speeds than servers."""
+    speeds = [speed] * count if isinstance(speed, int | float) else list(speed)
+    if len(speeds) != count:
+        raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers")
+    return tuple(Server(name=f"s{i}", speed=s, **fields) for i, s in enumerate(speeds, 1))
+
+
+@frozen
+class Traffic:
+    """Who sends what, when. Popularity follows Zipf: the k-th is asked for in proportion to 1/k^skew."""
+
+    arrivals: Arrivals = field(factory=Poisson)
+    duration: float = field(default=30.0, validator=number(0, above=True))  # seconds in which requests arrive
+    warmup: float = field(default=0.0, validator=number(0))  # first seconds, left out of the statistics
+    clients: int = field(default=100, validator=whole(1))
+    client_skew: float = field(default=0.0, validator=number(0))
+    paths: int = field(default=1000, validator=whole(1))
+    path_skew: float = field(default=0.0, validator=number(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.warmup >= self.duration:
+            raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of a duration of {self.duration:g} s")
+
+
+KEYS = ("client", "path")
+
+
+@frozen
+class Policy:
+    """How requests are spread: an algorithm by name, its options, what it takes as key.
+
+    `retries`: how often a request may go to another backend when the first could not be reached.
+    Raises ValueError for an algorithm or option that there is not.
+    """
+
+    algorithm: str = "round_robin"
+    options: Mapping[str, Any] = field(factory=dict)
+    key: str = field(default="")  # "client" or "path"; empty: what suits the algorithm
+    retries: int = field(default=1, validator=whole(0))
+
+    def __attrs_post_init__(self) -> None:
+        make_balancer(self.algorithm, **self.options)
+        if self.key not in ("", *KEYS):
+            raise ValueError(f"key is {self.key!r}: use {' or '.join(map(repr, KEYS))}")
+
+    @property
+    def keyed_by(self) -> str:
+        return self.key or algorithms()[self.algorithm].keyed_by
+
+    @classmethod
+    def of(cls, what: Policy | str | type[Balancer]) -> Policy:
+        """A policy from itself, from an algorithm's name or from its class."""
+        if isinstance(what, str):
+            return cls(what)
+        if isinstance(what, type) and issubclass(what, Balancer):
+            return cls(what.name)
+        return what  # type: ignore[return-value]
+
+
+class Action(Enum):
+    """What can happen to a server while traffic runs."""
+
+    CRASH = "crash"  # running requests are lost, new connections refused
+    RECOVER = "recover"
+    SLOW = "slow"  # speed x value, for work that starts from now on
+    ADD = "add"  # joins the pool; until then it is not in it
+    REMOVE = "remove"  # leaves the pool at once; running requests finish
+    SET_WEIGHT = "set_weight"
+    DRAIN = "drain"  # no new requests; running ones finish
+
+
+def _action(what: Action | str) -> Action:
+    try:
+        return Action(what)
+    except ValueError:
+        raise ValueError(f"is {what!r}: use one of {', '.join(a.value for a in Action)}") from None
+
+
+# What `value` means, for the actions that take one: a check and its wording.
+_VALUE = {
+    Action.SLOW: (lambda v: v > 0, "the factor on speed, above 0"),
+    Action.SET_WEIGHT: (lambda v: v >= 0, "the new weight, 0 or more"),
+}
+
+
+@frozen
+class Event:
+    """At second `at`, `action` happens to `server`."""
+
+    at: float = field(validator=number(0))
+    action: Action = field(converter=_action)
+    server: str = ""
+    value: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check, meaning = _VALUE.get(self.action, (None, ""))
+        if check is None and self.value is not None:
+            raise ValueError(f"value is {self.value!r}: {self.action.value!r} takes none")
+        if check is not None and (not isinstance(self.value, int | float) or not check(self.value)):
+            raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
+
+
+@frozen
+class Experiment:
+    """All that has to be known to run it again. `seed` fixes traffic and chance."""
+
+    servers: tuple[Server, ...] = field(converter=tuple)
+    traffic: Traffic = field(factory=Traffic)
+    policy: Policy = field(factory=Policy, converter=Policy.of)
+    events: tuple[Event, ...] = field(default=(), converter=lambda events: tuple(sorted(events, key=lambda e: e.at)))
+    seed: int = field(default=1, validator=whole(0))
+    name: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        names = [s.name for s in self.servers]
+        if not names:
+            raise ExperimentError("servers: there must be at least one")
+        for name in names:
+            if not name or names.count(name) > 1:
+                raise ExperimentError(f"servers: {name!r} is empty or given twice; names must differ")
+        for i, event in enumerate(self.events):
+            if event.server not in names:
+                raise ExperimentError(
+                    f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
+                )
+
+    def but(self, **changes: Any) -> Experiment:
+        """A copy with other fields; those of `traffic` may be given directly, as in `but(duration=5)`."""
+        inner = {f.name for f in attrs.fields(Traffic)} & changes.keys()
+        if inner:
+            traffic = changes.get("traffic", self.traffic)
+            changes["traffic"] = attrs.evolve(traffic, **{name: changes.pop(name) for name in inner})
+        return attrs.evolve(self, **changes)
+
+    def at_load(self, load: float) -> Experiment:
+        """A copy with Poisson arrivals at `load` (0.8 is 80 %) of what the first servers can serve."""
+        return self.but(arrivals=Poisson(load * self.capacity))
+
+    @property
+    def joining(self) -> frozenset[str]:
+        """Servers that are not in the pool at first, because an event adds them."""
+        return frozenset(e.server for e in self.events if e.action is Action.ADD)
+
+    @property
+    def capacity(self) -> float:
+        """Requests a second that the servers there at first can serve together."""
+        return sum(s.capacity for s in self.servers if s.name not in self.joining)
+
+    @property
+    def load(self) -> float | None:
+        """Offered work / capacity; 1 and more cannot last. None in a closed loop, where load adapts."""
+        arrivals = self.traffic.arrivals
+        return None if isinstance(arrivals, Closed) else arrivals.rate / self.capacity
+
+    # -- files --------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; what has its default value is left out."""
+        plain: dict[str, Any] = _converter.unstructure(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Experiment:
+        """Raises ExperimentError with every wrong field by its path, such as servers[0].workers."""
+        try:
+            return _converter.structure(data, cls)
+        except cattrs.BaseValidationError as group:
+            lines = (line.rpartition(" @ ") for line in cattrs.transform_error(group, "", _wording))
+            wrong = [f"{path.lstrip('.')}: {what}" if path else what for what, _, path in lines]
+            raise ExperimentError("\n".join(wrong)) from None
+        except ValueError as error:
+            raise ExperimentError(str(error)) from None
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, text: str) -> Experiment:
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ExperimentError(f"not TOML: {error}") from None
+        return cls.from_dict(data)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Experiment:
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ExperimentError(f"not JSON: {error}") from None
+        return cls.from_dict(data)
+
+    @classmethod
+    def load_file(cls, path: str | Path) -> Experiment:
+        """From a .toml or .json file."""
+        text = Path(path).read_text(encoding="utf-8")
+        return cls.from_json(text) if str(path).endswith(".json") else cls.from_toml(text)
+
+
+# -- plain data to objects and back, strictly ---------------------------------------------
+
+
+def _strict(wanted: type, said: str) -> Any:
+    """cattrs would turn 2.7 workers into 2; we would rather say so."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
+            raise ValueError(f"is {value!r}: use {said}")
+        return wanted(value)
+
+    return structure
+
+
+def _by_kind(union: Any) -> tuple[Any, Any]:
+    """Hooks for a union of classes told apart by their `kind`."""
+    kinds = {cls.kind: cls for cls in get_args(union)}
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("kind") not in kinds:
+            raise ValueError(f"is {value!r}: needs a kind, one of {', '.join(kinds)}")
+        rest = {name: v for name, v in value.items() if name != "kind"}
+        return _converter.structure(rest, kinds[value["kind"]])
+
+    def unstructure(value: Any) -> Any:
+        return {"kind": value.kind, **_converter.unstructure(value, type(value))}
+
+    return structure, unstructure
+
+
+def _wording(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        known = ", ".join(f.name for f in attrs.fields(error.cl))
+        return f"unknown {', '.join(sorted(error.extra_fields))}; known are {known}"
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    return str(error)
+
+
+def _build_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, omit_if_default=True)
+    converter.register_structure_hook(Action, lambda value, _: _action(value))
+    for wanted, said in ((int, "a whole number"), (float, "a number"), (str, "a text in quotes")):
+        converter.register_structure_hook(wanted, _strict(wanted, said))
+    for union in (Service, Arrivals):
+        structure, unstructure = _by_kind(union)
+        converter.register_structure_hook(union, structure)
+        converter.register_unstructure_hook(union, unstructure)
+    return converter
+
+
+_converter = _build_converter()

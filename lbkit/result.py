@@ -1,0 +1,302 @@
+"""What came out: one row a request, in columns, whichever engine made it.
+
+Statistics leave out the warm-up. Times are in seconds from the start of the experiment.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import compress
+from math import floor
+from pathlib import Path
+from typing import Any
+
+from lbkit.experiment import Experiment
+
+# Column -> array type code. The order is that of exports.
+COLUMNS = {
+    "arrival": "d",  # when the client sent it, or meant to (open loop)
+    "start": "d",  # when a server began to work on it; nan if none did
+    "end": "d",  # when the client had the whole answer
+    "backend": "i",  # index into `backends`; -1 if none answered
+    "client": "i",
+    "path": "i",
+    "status": "i",  # HTTP status; 0: no answer at all
+    "attempts": "i",  # backends tried
+    "service": "d",  # seconds of a worker's time
+}
+
+
+class Result:
+    """The requests of one run. Every column is an array of the same length."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        engine: str,
+        columns: dict[str, array[Any]],
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        """`columns`: all of COLUMNS, any order of rows. `extra`: what only this engine knows.
+
+        Raises ValueError for a missing column or columns of unequal length."""
+        lengths = {name: len(columns[name]) for name in COLUMNS if name in columns}
+        if lengths.keys() != COLUMNS.keys() or len(set(lengths.values())) > 1:
+            raise ValueError(f"a result needs columns {', '.join(COLUMNS)} of one length, got {lengths}")
+        self.experiment = experiment
+        self.engine = engine
+        self.backends = tuple(s.name for s in experiment.servers)
+        self.columns = columns
+        self.extra = extra or {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in COLUMNS:
+            return self.columns[name]
+        raise AttributeError(f"a Result has no {name!r}")
+
+    def __len__(self) -> int:
+        return len(self.columns["arrival"])
+
+    @property
+    def policy(self) -> str:
+        return self.experiment.policy.algorithm
+
+    # -- the rows that count -----------------------------------------------------------
+
+    @property
+    def window(self) -> float:
+        """Seconds the statistics cover: the duration without the warm-up."""
+        return self.experiment.traffic.duration - self.experiment.traffic.warmup
+
+    @cached_property
+    def counted(self) -> list[bool]:
+        """A row each: did it arrive after the warm-up?"""
+        warmup = self.experiment.traffic.warmup
+        return [t >= warmup for t in self.arrival]
+
+    @cached_property
+    def ok(self) -> list[bool]:
+        """A row each: counted, and answered without a server's error (status 1 to 499)."""
+        return [c and 0 < s < 500 for c, s in zip(self.counted, self.status, strict=True)]
+
+    def latencies(self, backend: str | None = None) -> list[float]:
+        """Sorted latencies of the good answers, in seconds; of one backend if named."""
+        if backend is None:
+            return self._latencies
+        index = self.backends.index(backend)
+        rows = zip(self.ok, self.backend, self.arrival, self.end, strict=True)
+        return sorted(end - arrival for ok, b, arrival, end in rows if ok and b == index)
+
+    @cached_property
+    def _latencies(self) -> list[float]:
+        rows = compress(zip(self.arrival, self.end, strict=True), self.ok)
+        return sorted(end - arrival for arrival, end in rows)
+
+    # -- numbers ------------------------------------------------------------------------
+
+    @property
+    def mean(self) -> float:
+        """Mean latency of the good answers; nan if there are none."""
+        values = self._latencies
+        return sum(values) / len(values) if values else float("nan")
+
+    def percentile(self, q: float) -> float:
+        """Latency that `q` percent of the good answers do not exceed; linear between ranks, nan if none."""
+        return percentile(self._latencies, q)
+
+    @property
+    def throughput(self) -> float:
+        """Good answers a second, of the requests that arrived in the window."""
+        return len(self._latencies) / self.window
+
+    @cached_property
+    def error_rate(self) -> float:
+        """Share of the counted requests that had no good answer."""
+        total = sum(self.counted)
+        return 1 - sum(self.ok) / total if total else 0.0
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Counted requests by the backend that answered."""
+        totals = [0] * (len(self.backends) + 1)
+        for backend in compress(self.backend, self.counted):
+            totals[backend] += 1  # -1, nobody, falls into the last
+        return dict(zip(self.backends, totals, strict=False))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Counts as shares of 1."""
+        total = sum(self.counts.values()) or 1
+        return {name: count / total for name, count in self.counts.items()}
+
+    def fairness(self, by_capacity: bool = False) -> float:
+        """Jain's index of the counts: 1 is all equal, 1/n is all on one. (DEC-TR-301, 1984.)
+
+        `by_capacity` compares with what each server can bear."""
+        load = [
+            self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.servers
+        ]
+        return jain(load)
+
+    @cached_property
+    def utilisation(self) -> dict[str, float]:
+        """Share of each server's worker time spent working, within the window."""
+        busy = [0.0] * (len(self.backends) + 1)
+        t0, t1 = self.experiment.traffic.warmup, self.experiment.traffic.duration
+        for backend, start, work in zip(self.backend, self.start, self.service, strict=True):
+            if work > 0:
+                busy[backend] += max(0.0, min(start + work, t1) - max(start, t0))
+        workers = {s.name: s.workers for s in self.experiment.servers}
+        return {n: b / (workers[n] * self.window) for n, b in zip(self.backends, busy, strict=False)}
+
+    def in_flight(self, step: float) -> tuple[list[float], dict[str, list[int]]]:
+        """Requests in the system by backend, looked at every `step` seconds: times, counts."""
+        last = max(self.end, default=0.0)
+        times = [i * step for i in range(floor(last / step) + 1)]
+        changes = [[0] * (len(times) + 1) for _ in range(len(self.backends) + 1)]
+        for backend, arrival, end in zip(self.backend, self.arrival, self.end, strict=True):
+            changes[backend][bisect_left(times, arrival)] += 1
+            changes[backend][bisect_left(times, end)] -= 1
+        levels: dict[str, list[int]] = {}
+        for name, change in zip(self.backends, changes, strict=False):
+            level = 0
+            levels[name] = [level := level + c for c in change[:-1]]
+        return times, levels
+
+    def over_time(self, step: float, of: Callable[[list[float]], float]) -> tuple[list[float], list[float]]:
+        """`of` the good latencies that arrived in each `step` seconds: start of each step, value."""
+        buckets: list[list[float]] = [[] for _ in range(floor(self.experiment.traffic.duration / step) + 1)]
+        rows = zip(self.arrival, self.end, self.status, strict=True)
+        for arrival, end, status in rows:
+            if 0 < status < 500:
+                buckets[min(floor(arrival / step), len(buckets) - 1)].append(end - arrival)
+        return [i * step for i in range(len(buckets))], [of(b) if b else float("nan") for b in buckets]
+
+    def littles_law(self) -> tuple[float, float]:
+        """L and lambda x W over the whole run, warm-up too. Equal, whatever the policy: L = lambda W.
+
+        L, the time average of requests in the system, is counted from arrivals and
+        ends as events; lambda x W is made of rate and mean latency. (Little, 1961.)"""
+        if not len(self):
+            return 0.0, 0.0
+        horizon = max(self.end)
+        arrivals, ends = sorted(self.arrival), sorted(self.end)
+        area = 0.0
+        before = 0.0
+        level = i = j = 0
+        while j < len(ends):
+            now = arrivals[i] if i < len(arrivals) and arrivals[i] <= ends[j] else ends[j]
+            area += level * (now - before)
+            before = now
+            if i < len(arrivals) and arrivals[i] <= ends[j]:
+                level, i = level + 1, i + 1
+            else:
+                level, j = level - 1, j + 1
+        waits = [end - arrival for arrival, end in zip(self.arrival, self.end, strict=True)]
+        return area / horizon, (len(self) / horizon) * (sum(waits) / len(waits))
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of a comparison: seconds, requests a second, shares."""
+        return {
+            "policy": self.policy,
+            "engine": self.engine,
+            "requests": sum(self.counted),
+            "throughput": self.throughput,
+            "error_rate": self.error_rate,
+            "mean": self.mean,
+            **{f"p{q:g}": self.percentile(q) for q in PERCENTILES},
+            "fairness": self.fairness(),
+            "busiest": max(self.utilisation.values()),
+        }
+
+    # -- export -------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Columns as lists, backends by name: what CSV, Parquet and data frames want."""
+        plain = {name: list(self.columns[name]) for name in COLUMNS}
+        plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
+        return plain
+
+    def to_csv(self, path: str | Path) -> None:
+        plain = self.to_dict()
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(plain)
+            writer.writerows(zip(*plain.values(), strict=True))
+
+    def to_pandas(self) -> Any:
+        """A DataFrame, a row a request. Raises ImportError where there is no pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dict())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, mean {self.mean * 1e3:.3g} ms, "
+            f"p99 {self.percentile(99) * 1e3:.3g} ms, {self.error_rate:.2%} errors>"
+        )
+
+    def _repr_html_(self) -> str:
+        return table([self])
+
+
+PERCENTILES = (50, 90, 95, 99, 99.9)
+
+
+def percentile(ordered: Sequence[float], q: float) -> float:
+    """The q-th percentile of ascending values, linear between closest ranks; nan of none."""
+    if not 0 <= q <= 100:
+        raise ValueError(f"q is {q}: percentiles go from 0 to 100")
+    if not ordered:
+        return float("nan")
+    rank = (len(ordered) - 1) * q / 100
+    low = floor(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+
+
+def jain(loads: Sequence[float]) -> float:
+    """Jain's fairness index, (sum x)^2 / (n sum x^2); 1.0 where there is no load at all."""
+    squares = sum(x * x for x in loads)
+    return sum(loads) ** 2 / (len(loads) * squares) if squares else 1.0
+
+
+# Column of a comparison -> (key in summary(), factor, format).
+TABLE = {
+    "policy": ("policy", None, ""),
+    "engine": ("engine", None, ""),
+    "requests": ("requests", 1, ",d"),
+    "req/s": ("throughput", 1, ",.0f"),
+    "errors %": ("error_rate", 100, ".2f"),
+    "mean ms": ("mean", 1e3, ".1f"),
+    "p50 ms": ("p50", 1e3, ".1f"),
+    "p95 ms": ("p95", 1e3, ".1f"),
+    "p99 ms": ("p99", 1e3, ".1f"),
+    "p99.9 ms": ("p99.9", 1e3, ".1f"),
+    "fairness": ("fairness", 1, ".3f"),
+    "busiest %": ("busiest", 100, ".0f"),
+}
+
+
+def rows(results: Sequence[Result]) -> list[list[str]]:
+    """A formatted row a result, in the columns of TABLE."""
+    summaries = [r.summary() for r in results]
+    return [
+        [s[key] if factor is None else format(s[key] * factor, form) for key, factor, form in TABLE.values()]
+        for s in summaries
+    ]
+
+
+def table(results: Sequence[Result]) -> str:
+    """Results side by side, as an HTML table."""
+    from html import escape
+
+    head = "".join(f"<th>{escape(name)}</th>" for name in TABLE)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(results)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
