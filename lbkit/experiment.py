@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -70,7 +70,7 @@ class Traffic:
 
     def __attrs_post_init__(self) -> None:
         if self.warmup >= self.duration:
-            raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of a duration of {self.duration:g} s")
+            raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
 
 
 KEYS = ("client", "path")
@@ -105,7 +105,7 @@ class Policy:
             return cls(what)
         if isinstance(what, type) and issubclass(what, Balancer):
             return cls(what.name)
-        return what  # type: ignore[return-value]
+        return what
 
 
 class Action(Enum):
@@ -128,7 +128,7 @@ def _action(what: Action | str) -> Action:
 
 
 # What `value` means, for the actions that take one: a check and its wording.
-_VALUE = {
+_VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
     Action.SLOW: (lambda v: v > 0, "the factor on speed, above 0"),
     Action.SET_WEIGHT: (lambda v: v >= 0, "the new weight, 0 or more"),
 }
@@ -144,11 +144,21 @@ class Event:
     value: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        check, meaning = _VALUE.get(self.action, (None, ""))
-        if check is None and self.value is not None:
-            raise ValueError(f"value is {self.value!r}: {self.action.value!r} takes none")
-        if check is not None and (not isinstance(self.value, int | float) or not check(self.value)):
+        if self.action not in _VALUE:
+            if self.value is not None:
+                raise ValueError(f"value is {self.value!r}: {self.action.value!r} takes none")
+            return
+        fits, meaning = _VALUE[self.action]
+        if not isinstance(self.value, int | float) or not fits(self.value):
             raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
+
+
+def _policy(what: Policy | str | type[Balancer]) -> Policy:
+    return Policy.of(what)
+
+
+def _in_time(events: Iterable[Event]) -> tuple[Event, ...]:
+    return tuple(sorted(events, key=lambda event: event.at))
 
 
 @frozen
@@ -157,8 +167,8 @@ class Experiment:
 
     servers: tuple[Server, ...] = field(converter=tuple)
     traffic: Traffic = field(factory=Traffic)
-    policy: Policy = field(factory=Policy, converter=Policy.of)
-    events: tuple[Event, ...] = field(default=(), converter=lambda events: tuple(sorted(events, key=lambda e: e.at)))
+    policy: Policy = field(factory=Policy, converter=_policy)
+    events: tuple[Event, ...] = field(default=(), converter=_in_time)
     seed: int = field(default=1, validator=whole(0))
     name: str = ""
 
@@ -265,6 +275,10 @@ def _strict(wanted: type, said: str) -> Any:
     return structure
 
 
+def _structure_action(value: Any, _: Any) -> Action:
+    return _action(value)
+
+
 def _by_kind(union: Any) -> tuple[Any, Any]:
     """Hooks for a union of classes told apart by their `kind`."""
     kinds = {cls.kind: cls for cls in get_args(union)}
@@ -292,7 +306,7 @@ def _wording(error: BaseException, kind: type | None) -> str:
 
 def _build_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, omit_if_default=True)
-    converter.register_structure_hook(Action, lambda value, _: _action(value))
+    converter.register_structure_hook(Action, _structure_action)
     for wanted, said in ((int, "a whole number"), (float, "a number"), (str, "a text in quotes")):
         converter.register_structure_hook(wanted, _strict(wanted, said))
     for union in (Service, Arrivals):

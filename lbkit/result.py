@@ -137,9 +137,7 @@ class Result:
         """Jain's index of the counts: 1 is all equal, 1/n is all on one. (DEC-TR-301, 1984.)
 
         `by_capacity` compares with what each server can bear."""
-        load = [
-            self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.servers
-        ]
+        load = [self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.servers]
         return jain(load)
 
     @cached_property
@@ -236,8 +234,9 @@ class Result:
 
     def __repr__(self) -> str:
         return (
-            f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, mean {self.mean * 1e3:.3g} ms, "
-            f"p99 {self.percentile(99) * 1e3:.3g} ms, {self.error_rate:.2%} errors>"
+            f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, "
+            f"mean {self.mean * 1e3:.3g} ms, p99 {self.percentile(99) * 1e3:.3g} ms, "
+            f"{self.error_rate:.2%} errors>"
         )
 
     def _repr_html_(self) -> str:

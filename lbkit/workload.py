@@ -86,7 +86,7 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
         case Trace(times):
             yield from (t for t in times if t < duration)
         case _:
-            raise TypeError(f"a {arrivals.kind} loop has no arrival times of its own: they follow the answers")
+            raise TypeError(f"{arrivals.kind} traffic has no arrival times: they follow the answers")
 
 
 def zipf(n: int, skew: float, rng: random.Random) -> Callable[[], int]:

@@ -21,9 +21,22 @@ class Backend:
     balancer hears of it; `in_flight` and `latency` are kept by the leases.
     """
 
-    __slots__ = ("healthy", "host", "in_flight", "intent", "latency", "name", "picks", "port", "weight", "zone")
+    __slots__ = (
+        "healthy",
+        "host",
+        "in_flight",
+        "intent",
+        "latency",
+        "name",
+        "picks",
+        "port",
+        "weight",
+        "zone",
+    )
 
-    def __init__(self, name: str, *, weight: float = 1.0, host: str = "", port: int = 0, zone: str = "") -> None:
+    def __init__(
+        self, name: str, *, weight: float = 1.0, host: str = "", port: int = 0, zone: str = ""
+    ) -> None:
         """Raises ValueError when `weight` is negative or no finite number."""
         self.name = name
         self.host = host
