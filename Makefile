@@ -1,0 +1,70 @@
+# `make` says what there is. Needs make and Python 3.11 or newer with venv; everything else goes into $(VENV).
+
+PYTHON  ?= python3
+VENV    ?= .venv
+WORKERS ?= 2# test processes
+
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help lab test check static notebooks bench lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: $(VENV)/lab.stamp ## Open JupyterLab on the notebooks
+	$(BIN)/lbkit lab
+
+test: static ## Everything: style, types, layers, tests, notebooks
+	$(PYTEST) tests
+	@$(MAKE) --no-print-directory notebooks
+
+check: static ## The fast part: style, types, layers, tests of core and sim
+	$(PYTEST) tests/core tests/sim
+
+static: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+notebooks: $(VENV)/dev.stamp ## Run every notebook from top to bottom
+ifeq ($(NOTEBOOKS),)
+	@echo "no notebooks yet"
+else
+	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 $(NOTEBOOKS)
+endif
+
+bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
+	@for file in $(wildcard benchmarks/[a-z]*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lock: ## Pin anew what the newest allowed packages are, on the oldest Python
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "make lock needs Python 3.11, so that every pin installs there: make lock PYTHON=python3.11"; exit 1; }
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet -e '.[lab,load,dev]'
+	.venv-lock/bin/python -m pip freeze --exclude-editable > requirements.lock
+	rm -rf .venv-lock
+
+clean: ## Remove the environment and all caches
+	rm -rf .venv* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "lbkit needs Python 3.11 or newer, and $(PYTHON) is not: try make PYTHON=python3.13 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
+	$(INSTALL) -e '.[lab,load]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml requirements.lock | $(BIN)/python
+	$(INSTALL) -e '.[lab,load,dev]'
+	@touch $@ $(VENV)/lab.stamp

@@ -1,0 +1,34 @@
+"""No silent skips: with LBKIT_REQUIRE_ALL set, a skipped test or module is a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from needs import PLATFORM, REQUIRE_ALL
+
+pytest_plugins = ["pytester"]
+
+
+def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not (REQUIRE_ALL and report.skipped) or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    reason = reason.removeprefix("Skipped: ")
+    if not reason.startswith(PLATFORM):
+        report.outcome = "failed"
+        report.longrepr = f"skipped though LBKIT_REQUIRE_ALL is set: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    forbid_skip(report)
+    return report
