@@ -5,7 +5,7 @@ VENV    ?= .venv
 WORKERS ?= 2# test processes
 
 BIN := $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 
@@ -30,7 +30,7 @@ static: $(VENV)/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 notebooks: $(VENV)/dev.stamp ## Run every notebook from top to bottom
 ifeq ($(NOTEBOOKS),)
@@ -47,7 +47,7 @@ lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	  || { echo "make lock needs Python 3.11, so that every pin installs there: make lock PYTHON=python3.11"; exit 1; }
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet -e '.[lab,load,dev]'
+	.venv-lock/bin/python -m pip install -qq -e '.[lab,load,dev]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable > requirements.lock
 	rm -rf .venv-lock
 
