@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer
@@ -19,6 +19,15 @@ class RoundRobin(Balancer):
         # instead of jumping to wherever a count of all picks would point.
         self._turn = turn = (self._turn + 1) % len(backends)
         return backends[turn]
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        # Turns go on over all of them. Over the others only, the turn would point elsewhere: with
+        # one of three servers refusing, every retry and every turn would meet on the same second.
+        while (backend := self.pick(backends, key, now)) in exclude:
+            pass
+        return backend
 
 
 class WeightedRoundRobin(Balancer):
