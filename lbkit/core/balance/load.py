@@ -54,11 +54,18 @@ class _LowestScore(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         # Retries are rare: a scan is fine.
-        return min((b for b in backends if b not in exclude), key=lambda b: (self.score(b), self._valid[b]))
+        valid = self._valid
+        best = min((b for b in backends if b not in exclude), key=lambda b: (self.score(b), valid[b]))
+        self._post(best)
+        return best
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend not in self._valid:
             return  # draining, or gone
+        self._post(backend)
+
+    def _post(self, backend: Backend) -> None:
+        """A new entry, behind its equals, that replaces the old one."""
         self._valid[backend] = ticket = next(self._tickets)
         heappush(self._heap, (self.score(backend), ticket, backend))
         if len(self._heap) > 4 * len(self._valid) + 16:
