@@ -76,7 +76,7 @@ def algorithms() -> dict[str, type[Balancer]]:
     return dict(sorted(_registry.items()))
 
 
-def make_balancer(name: str, rng: random.Random | None = None, **options: Any) -> Balancer:
+def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any) -> Balancer:
     """The algorithm called `name`. Raises ValueError for a name or option that there is not."""
     try:
         cls = _registry[name]
