@@ -1,13 +1,18 @@
-"""No silent skips: with LBKIT_REQUIRE_ALL set, a skipped test or module is a failure."""
+"""For all tests. No silent skips: with LBKIT_REQUIRE_ALL set, a skipped test or module is a failure."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
 from needs import PLATFORM, REQUIRE_ALL
 
 pytest_plugins = ["pytester"]
+
+# Laws are tested on machines that are busy with something else, too.
+settings.register_profile("lbkit", deadline=None)
+settings.load_profile("lbkit")
 
 
 def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

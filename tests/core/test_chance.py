@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core import Backend, Pool
+from lbkit.core.balance import PowerOfTwo, Random
+
+
+def chi_square(counts: Iterable[int]) -> float:
+    counts = list(counts)
+    expected = sum(counts) / len(counts)
+    return sum((c - expected) ** 2 / expected for c in counts)
+
+
+def seeded(balancer: Random | PowerOfTwo, seed: int = 1) -> Random | PowerOfTwo:
+    balancer.rng = random.Random(seed)
+    return balancer
+
+
+def test_random_is_even() -> None:
+    pool = Pool([Backend(f"b{i}") for i in range(10)], seeded(Random()))
+    for i in range(20_000):
+        pool.acquire("k", i)
+    assert chi_square(b.picks for b in pool.backends) < 27.9  # 9 degrees of freedom: 1 in 1000 is above
+
+
+def test_random_leaves_gaps_and_crowds() -> None:
+    """Even in the long run only: of n bins, n balls leave about 1/e empty."""
+    pool = Pool([Backend(f"b{i}") for i in range(1000)], seeded(Random()))
+    for i in range(1000):
+        pool.acquire("k", i)
+    assert sum(b.picks == 0 for b in pool.backends) == pytest.approx(1000 / 2.71828, rel=0.1)
+    assert max(b.picks for b in pool.backends) >= 4
+
+
+loads = st.lists(st.integers(0, 20), min_size=2, max_size=8)
+
+
+@given(loads, st.integers(0, 2**32))
+def test_two_choices_never_take_the_busiest(in_flight: list[int], seed: int) -> None:
+    pool = Pool([Backend(f"b{i}") for i in range(len(in_flight))], seeded(PowerOfTwo(), seed))
+    for backend, n in zip(pool.backends, in_flight, strict=True):
+        backend.in_flight = n
+    most = max(in_flight)
+    lease = pool.acquire("k", 0.0)
+    if in_flight.count(most) == 1:  # it has been compared with somebody less busy
+        assert lease.backend.in_flight - 1 < most
+
+
+@given(st.integers(0, 9), st.integers(1, 9), st.integers(0, 2**32))
+def test_of_two_never_the_busier(load: int, more: int, seed: int) -> None:
+    """Drawn with replacement, the busier one would be picked a quarter of the time."""
+    pool = Pool([Backend("idle"), Backend("busy")], seeded(PowerOfTwo(), seed))
+    pool["idle"].in_flight, pool["busy"].in_flight = load, load + more
+    assert pool.acquire("k", 0.0).backend.name == "idle"
+
+
+def test_load_is_seen_in_proportion_to_weight() -> None:
+    pool = Pool([Backend("small", weight=1), Backend("big", weight=4)], seeded(PowerOfTwo()))
+    pool["small"].in_flight, pool["big"].in_flight = 1, 3
+    assert pool.acquire("k", 0.0).backend.name == "big"
+
+
+def test_every_pair_is_equally_likely() -> None:
+    n, trials = 6, 30_000
+    balancer = seeded(PowerOfTwo(), seed=2)
+    pool = Pool([Backend(f"b{i}") for i in range(n)], balancer)
+    for i, backend in enumerate(pool.backends):
+        backend.in_flight = i
+    wins = Counter(balancer.pick(pool.eligible, "k", 0.0).in_flight for _ in range(trials))
+    # The k-th least busy wins the n-1-k pairs it makes with busier ones, of n(n-1)/2 pairs.
+    expected = [trials * (n - 1 - k) / (n * (n - 1) / 2) for k in range(n - 1)]
+    assert wins[n - 1] == 0
+    assert sum((wins[k] - e) ** 2 / e for k, e in enumerate(expected)) < 18.5  # 4 degrees of freedom
+
+
+def test_ties_are_broken_evenly() -> None:
+    pool = Pool([Backend(f"b{i}") for i in range(5)], seeded(PowerOfTwo()))
+    for i in range(10_000):
+        pool.acquire("k", i).release(True, i)
+    assert chi_square(b.picks for b in pool.backends) < 18.5

@@ -1,0 +1,225 @@
+"""What every algorithm must do, whatever it is: any sequence of events, and the pool's promises hold.
+
+A new algorithm is tested here as soon as it is registered.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, algorithms, make_balancer
+
+NAMES = [name for name, cls in algorithms().items() if cls.__module__.startswith("lbkit.")]
+MOST = 6  # backends that come and go
+
+every_algorithm = pytest.mark.parametrize("algorithm", NAMES)
+
+which = st.integers(0, MOST - 1)
+keys = st.sampled_from(["10.0.0.1", "10.0.0.2", "/item/7", "", "ключ"]) | st.text(max_size=8)
+weights = st.sampled_from([0.0, 0.25, 1.0, 2.0, 5.0])
+outcomes = st.sampled_from([True, False, None])
+
+acquires = st.tuples(st.just("acquire"), keys, st.frozensets(which, max_size=3))
+releases = st.tuples(st.just("release"), st.integers(0, 99), outcomes)
+changes = st.one_of(
+    st.tuples(st.just("weight"), which, weights),
+    st.tuples(st.just("health"), which, st.booleans()),
+    st.tuples(st.just("intent"), which, st.sampled_from(Intent)),
+    st.tuples(st.just("add"), which),
+    st.tuples(st.just("remove"), which),
+    st.tuples(st.just("switch"), st.sampled_from(NAMES)),
+)
+# More picks than changes, as in life.
+histories = st.lists(st.one_of(acquires, acquires, acquires, releases, releases, changes), max_size=60)
+
+
+@dataclass
+class Play:
+    """Plays a history and holds the pool against a plain account of what should be."""
+
+    algorithm: str
+    seed: int = 0
+    backends: list[Backend] = field(default_factory=lambda: [Backend(f"b{i}") for i in range(MOST)])
+    live: list[Lease] = field(default_factory=list)
+    ended: list[Lease] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.members = self.backends[: MOST // 2]
+        self.pool = Pool(self.members, make_balancer(self.algorithm, random.Random(self.seed)))
+
+    def through(self, history: list[tuple]) -> Play:
+        for step, *arguments in history:
+            self.now += 0.25
+            getattr(self, step)(*arguments)
+            self.check()
+        return self
+
+    def check(self) -> None:
+        for backend in self.backends:
+            assert backend.in_flight == sum(lease.backend is backend for lease in self.live)
+        may = [b for b in self.members if b.healthy and b.intent is Intent.READY and b.weight > 0]
+        assert list(self.pool.eligible) == may
+        assert list(self.pool.backends) == self.members
+
+    def acquire(self, key: str, exclude: frozenset[int]) -> None:
+        tried = {self.backends[i] for i in exclude}
+        may = set(self.pool.eligible) - tried
+        if not may:
+            with pytest.raises(NoBackend):
+                self.pool.acquire(key, self.now, tried)
+            self.decisions.append("none")
+            return
+        lease = self.pool.acquire(key, self.now, tried)
+        assert lease.backend in may
+        self.live.append(lease)
+        self.decisions.append(lease.backend.name)
+
+    def release(self, index: int, ok: bool | None) -> None:
+        if self.ended and index % 3 == 0:  # a second time, as every way out of a request may do it
+            self.ended[index % len(self.ended)].release(ok, self.now)
+        elif self.live:
+            lease = self.live.pop(index % len(self.live))
+            lease.release(ok, self.now)  # its backend may be gone by now
+            assert lease.released
+            self.ended.append(lease)
+
+    def weight(self, i: int, weight: float) -> None:
+        if self.backends[i] in self.members:
+            self.pool.set_weight(f"b{i}", weight)
+
+    def health(self, i: int, healthy: bool) -> None:
+        if self.backends[i] in self.members:
+            self.pool.set_health(f"b{i}", healthy)
+
+    def intent(self, i: int, intent: Intent) -> None:
+        if self.backends[i] in self.members:
+            self.pool.set_intent(f"b{i}", intent)
+
+    def add(self, i: int) -> None:
+        if self.backends[i] not in self.members:
+            self.pool.add(self.backends[i])
+            self.members = [*self.members, self.backends[i]]
+
+    def remove(self, i: int) -> None:
+        if self.backends[i] in self.members:
+            assert self.pool.remove(f"b{i}") is self.backends[i]
+            self.members = [b for b in self.members if b is not self.backends[i]]
+
+    def switch(self, algorithm: str) -> None:
+        self.pool.switch(make_balancer(algorithm, random.Random(self.seed)))
+
+
+@every_algorithm
+@given(history=histories)
+def test_any_history(algorithm: str, history: list[tuple]) -> None:
+    Play(algorithm).through(history)
+
+
+@every_algorithm
+@given(history=histories, seed=st.integers(0, 2**32))
+def test_same_seed_same_decisions(algorithm: str, history: list[tuple], seed: int) -> None:
+    first = Play(algorithm, seed).through(history)
+    again = Play(algorithm, seed).through(history)
+    assert first.decisions == again.decisions
+
+
+@every_algorithm
+@given(history=histories)
+def test_everything_comes_back(algorithm: str, history: list[tuple]) -> None:
+    play = Play(algorithm).through(history)
+    for lease in play.live:
+        lease.release(True, play.now)
+    assert [b.in_flight for b in play.backends] == [0] * MOST
+
+
+@every_algorithm
+def test_one_backend_gets_all(algorithm: str) -> None:
+    only = Backend("only")
+    pool = Pool([only], make_balancer(algorithm))
+    assert all(pool.acquire(f"key {i}", i).backend is only for i in range(50))
+    assert (only.in_flight, only.picks) == (50, 50)
+
+
+@every_algorithm
+def test_nobody_there(algorithm: str) -> None:
+    with pytest.raises(NoBackend, match="none of 0"):
+        Pool([], make_balancer(algorithm)).acquire("k", 0.0)
+    pool = Pool([Backend("a"), Backend("b")], make_balancer(algorithm))
+    with pytest.raises(NoBackend, match="all 2 eligible backends have been tried"):
+        pool.acquire("k", 0.0, exclude=pool.backends)
+    assert pool.acquire("k", 0.0).backend in pool.backends  # and goes on afterwards
+
+
+@every_algorithm
+def test_weight_zero_gets_nothing(algorithm: str) -> None:
+    pool = Pool([Backend("a"), Backend("idle", weight=0), Backend("c")], make_balancer(algorithm))
+    for i in range(200):
+        pool.acquire(f"key {i}", i)
+    assert pool["idle"].picks == 0
+    assert pool["a"].picks + pool["c"].picks == 200
+
+
+@every_algorithm
+def test_removed_and_added_again(algorithm: str) -> None:
+    pool = Pool([Backend(name) for name in "abc"], make_balancer(algorithm))
+    leases = [pool.acquire(f"key {i}", i) for i in range(30)]
+    gone = pool.remove("b")
+    assert all(pool.acquire(f"key {i}", 30).backend is not gone for i in range(30))
+    pool.add(gone)
+    for lease in leases:
+        lease.release(True, 40.0)
+    picked = {pool.acquire(f"key {i}", 50.0 + i).backend.name for i in range(300)}
+    assert picked == {"a", "b", "c"}  # nobody is forgotten
+
+
+@every_algorithm
+def test_a_namesake_is_somebody_else(algorithm: str) -> None:
+    pool = Pool([Backend("a"), Backend("b")], make_balancer(algorithm))
+    before = [pool.acquire(f"key {i}", 0.0) for i in range(20)]
+    old = pool.remove("b")
+    new = Backend("b")
+    pool.add(new)
+    for lease in before:
+        lease.release(True, 1.0)
+    assert (old.in_flight, new.in_flight, new.latency) == (0, 0, 0.0)
+
+
+@every_algorithm
+def test_a_rebuild_in_mid_flight_loses_nothing(algorithm: str) -> None:
+    """Rebuilding with nothing changed changes no decision."""
+
+    def picks(rebuild: bool) -> list[str]:
+        pool = Pool([Backend("a", weight=3), Backend("b"), Backend("c", weight=2)], make_balancer(algorithm))
+        rng = random.Random(7)
+        names, live = [], []
+        for i in range(300):
+            live.append(pool.acquire(f"key {i}", i))
+            names.append(live[-1].backend.name)
+            if len(live) > 5:
+                live.pop(rng.randrange(len(live))).release(rng.random() < 0.9, i + 0.5)
+            if rebuild and i % 7 == 0:
+                pool.balancer.rebuild(pool.eligible)
+        return names
+
+    assert picks(rebuild=True) == picks(rebuild=False)
+
+
+@every_algorithm
+def test_excluding_one_picks_among_the_others(algorithm: str) -> None:
+    pool = Pool([Backend(name) for name in "abcd"], make_balancer(algorithm))
+    dead = pool["b"]
+    for i in range(200):
+        first = pool.acquire(f"key {i}", i)
+        if first.backend is dead:
+            first.release(False, i)
+            first = pool.acquire(f"key {i}", i, exclude=[dead])
+        first.release(True, i + 0.001)
+    served = {b.name: b.picks for b in pool.backends if b is not dead}
+    assert min(served.values()) > 20, served  # a retry starves nobody

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core import Backend, Pool
+from lbkit.core.balance import LeastConnections, LeastResponseTime
+from lbkit.core.balance.load import _LowestScore
+
+ALGORITHMS = [LeastConnections, LeastResponseTime]
+every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
+
+
+def connections(backend: Backend) -> float:
+    return backend.in_flight / backend.weight
+
+
+def response_time(backend: Backend) -> float:
+    return backend.latency * (backend.in_flight + 1) / backend.weight
+
+
+SCORES = {LeastConnections: connections, LeastResponseTime: response_time}
+
+
+class Scan:
+    """What the heap has to agree with: look at everybody, ties go to whoever has waited longest."""
+
+    def __init__(self, algorithm: type[_LowestScore], backends: Iterable[Backend]) -> None:
+        self.score = SCORES[algorithm]
+        self.waiting = list(backends)  # longest first
+
+    def pick(self, exclude: Iterable[Backend] = ()) -> Backend:
+        best = min((b for b in self.waiting if b not in exclude), key=self.score)  # the first of equals
+        self.to_the_end(best)
+        return best
+
+    def to_the_end(self, backend: Backend) -> None:
+        if backend in self.waiting:
+            self.waiting.remove(backend)
+            self.waiting.append(backend)
+
+    def changed(self, eligible: Iterable[Backend]) -> None:
+        self.waiting = [b for b in self.waiting if b in eligible]
+        self.waiting += [b for b in eligible if b not in self.waiting]
+
+
+def agrees(algorithm: type[_LowestScore], rng: random.Random, steps: int, most: int = 40) -> None:
+    backends = [Backend(f"b{i}", weight=rng.choice([1, 1, 2, 0.5, 3])) for i in range(rng.randint(1, 9))]
+    pool = Pool(backends, algorithm())
+    scan = Scan(algorithm, backends)
+    live = []
+    now = 0.0
+    for _ in range(steps):
+        now += rng.random()
+        dice = rng.random()
+        if dice < 0.03:
+            name = rng.choice(backends).name
+            if rng.random() < 0.5:
+                pool.set_health(name, rng.random() < 0.7)
+            else:
+                pool.set_weight(name, rng.choice([0.5, 1, 2, 3]))
+            scan.changed(pool.eligible)
+        elif dice < 0.52 and len(live) < most and pool.eligible:
+            tried = rng.sample(pool.eligible, rng.randrange(len(pool.eligible))) if dice < 0.08 else []
+            expected = scan.pick(exclude=tried)
+            lease = pool.acquire("k", now, exclude=tried)
+            assert lease.backend is expected
+            live.append(lease)
+        elif live:
+            lease = live.pop(rng.randrange(len(live)))
+            lease.release(rng.choice([True, True, False, None]), now)
+            scan.to_the_end(lease.backend)
+
+
+@every_algorithm
+@given(rng=st.randoms(use_true_random=False))
+def test_agrees_with_a_scan(algorithm: type[_LowestScore], rng: random.Random) -> None:
+    agrees(algorithm, rng, steps=60)
+
+
+@every_algorithm
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_a_scan_for_long(algorithm: type[_LowestScore], seed: int) -> None:
+    agrees(algorithm, random.Random(seed), steps=6000)
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (4, 2, 1)])
+def test_connections_follow_weights(weights: tuple[int, ...]) -> None:
+    pool = Pool([Backend(f"b{i}", weight=w) for i, w in enumerate(weights)], LeastConnections())
+    for i in range(10 * sum(weights)):
+        pool.acquire("k", i)
+    assert [b.in_flight for b in pool.backends] == [10 * w for w in weights]
+
+
+def test_the_slow_one_gets_less() -> None:
+    """At a latency of 1 to 3, three times as many may be in flight where answers are quick."""
+    quick, slow = Backend("quick"), Backend("slow")
+    pool = Pool([quick, slow], LeastResponseTime())
+    quick.latency, slow.latency = 1.0, 3.0
+    pool.balancer.rebuild(pool.eligible)
+    for i in range(40):
+        pool.acquire("k", i)
+    assert quick.in_flight == pytest.approx(3 * slow.in_flight, abs=3)
+
+
+def test_a_newcomer_is_flooded_until_its_first_answer() -> None:
+    """As the docstring warns: an unknown latency counts as 0."""
+    pool = Pool([Backend("a")], LeastResponseTime())
+    pool.acquire("k", 0.0).release(True, 1.0)
+    new = Backend("new")
+    pool.add(new)
+    leases = [pool.acquire("k", 1.0) for _ in range(10)]
+    assert new.in_flight == 10
+    leases[0].release(True, 3.0)
+    assert pool.acquire("k", 3.0).backend.name == "a"
+
+
+@every_algorithm
+def test_the_heap_stays_small(algorithm: type[_LowestScore]) -> None:
+    balancer = algorithm()
+    pool = Pool([Backend(f"b{i}") for i in range(5)], balancer)
+    leases = [pool.acquire("k", 0.0) for _ in range(5000)]
+    for lease in leases:  # every return pushes an entry, and nobody picks to clear up
+        lease.release(True, 1.0)
+        assert len(balancer._heap) <= 4 * 5 + 16 + 1
+    for i in range(5000):
+        pool.acquire("k", i, exclude=[pool["b0"]]).release(True, i + 0.5)
+        assert len(balancer._heap) <= 4 * 5 + 16 + 1
+
+
+def test_a_pick_is_not_a_scan() -> None:
+    looks = 0
+
+    class _Counted(LeastConnections):
+        def score(self, backend: Backend) -> float:
+            nonlocal looks
+            looks += 1
+            return super().score(backend)
+
+    pool = Pool([Backend(f"b{i}") for i in range(2000)], _Counted())
+    rng = random.Random(1)
+    live = [pool.acquire("k", 0.0) for _ in range(1000)]
+    looks = 0
+    for i in range(4000):
+        live.append(pool.acquire("k", i))
+        live.pop(rng.randrange(len(live))).release(True, i)
+    assert looks / 4000 < 5

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core import Backend, Pool, make_balancer
+from lbkit.core.balance import RoundRobin, WeightedRoundRobin
+
+
+def picks(pool: Pool, n: int) -> str:
+    return " ".join(pool.acquire("k", i).backend.name for i in range(n))
+
+
+def weighted(*weights: float) -> Pool:
+    names = "abcdefghij"
+    return Pool([Backend(n, weight=w) for n, w in zip(names, weights, strict=False)], WeightedRoundRobin())
+
+
+@pytest.mark.parametrize(
+    ("weights", "turns"),
+    [
+        ((5, 1, 1), "a a b a c a a"),  # the example in nginx's commit that brought it
+        ((3, 2, 1), "a b a c b a"),
+        ((1, 1, 1), "a b c"),
+        ((2, 1), "a b a"),
+        ((0.5, 0.25, 0.25), "a b c a"),
+    ],
+)
+def test_smooth_turns(weights: tuple[float, ...], turns: str) -> None:
+    assert picks(weighted(*weights), 2 * len(turns.split())) == f"{turns} {turns}"
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(0, 3))
+def test_each_full_cycle_is_exactly_proportional(weights: list[int], before: int) -> None:
+    pool, cycle = weighted(*weights), sum(weights)
+    picks(pool, before * cycle)
+    picks(pool, cycle)
+    assert [b.picks for b in pool.backends] == [w * (before + 1) for w in weights]
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=6))
+def test_nobody_is_ever_far_from_its_share(weights: list[int]) -> None:
+    """Not only after whole cycles: that is what is smooth about it."""
+    pool = weighted(*weights)
+    total = sum(weights)
+    for n in range(1, 2 * total + 1):
+        pool.acquire("k", n)
+        for backend in pool.backends:
+            assert abs(backend.picks - n * backend.weight / total) <= len(weights)
+
+
+def test_other_weights_in_mid_cycle() -> None:
+    pool = weighted(1, 1)
+    picks(pool, 5)
+    pool.set_weight("a", 3)
+    before = Counter({b.name: b.picks for b in pool.backends})
+    picks(pool, 400)
+    gained = Counter({b.name: b.picks for b in pool.backends}) - before
+    assert gained == {"a": 300, "b": 100}
+
+
+@given(st.integers(1, 9), st.integers(0, 200))
+def test_equal_within_one(n: int, requests: int) -> None:
+    pool = Pool([Backend(f"b{i}") for i in range(n)], RoundRobin())
+    picks(pool, requests)
+    counts = [b.picks for b in pool.backends]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_newcomer_is_next() -> None:
+    pool = Pool([Backend(name) for name in "abc"], RoundRobin())
+    assert picks(pool, 3) == "a b c"
+    pool.add(Backend("d"))
+    assert picks(pool, 5) == "d a b c d"
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "weighted_round_robin"])
+def test_retries_after_a_dead_backend_are_shared(algorithm: str) -> None:
+    """Turning among the remaining ones by the same counter would leave b with nothing at all."""
+    pool = Pool([Backend(name) for name in "abc"], make_balancer(algorithm))
+    served: Counter[str] = Counter()
+    for i in range(300):
+        lease = pool.acquire("k", i)
+        if lease.backend.name == "a":
+            lease = pool.acquire("k", i, exclude=[lease.backend])
+        served[lease.backend.name] += 1
+    assert abs(served["b"] - served["c"]) <= 1
+    assert served.total() == 300
