@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import exp, inf, log1p, sqrt
 from statistics import NormalDist
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import attrs
 from attrs import field, frozen
@@ -37,6 +37,18 @@ def whole(low: int) -> Callable[..., None]:
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise ValueError(f"{attribute.name} is {value!r}: use a whole number of at least {low}")
+
+    return check
+
+
+def one_of(wanted: Any) -> Callable[..., None]:
+    """An attrs validator: an instance of the class, or of a class in the union, `wanted`."""
+    classes = get_args(wanted) or (wanted,)
+    names = " or ".join(cls.__name__ for cls in classes)
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, classes):
+            raise ValueError(f"{attribute.name} is {value!r}: use {names}")
 
     return check
 
@@ -150,7 +162,8 @@ class OnOff:
 
 
 def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
-    if not all(a <= b for a, b in zip((0.0, *value), value, strict=False)):
+    numbers = all(isinstance(t, int | float) for t in value)
+    if not numbers or not all(a <= b < inf for a, b in zip((0.0, *value), value, strict=False)):
         raise ValueError(f"{attribute.name} must be seconds from the start, 0 or later, never going back")
 
 

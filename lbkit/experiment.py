@@ -7,19 +7,22 @@ simulator, to real sockets, and so on. It goes to TOML or JSON and back.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
+from math import inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import attrs
 import cattrs
 import tomli_w
 from attrs import field, frozen
+from cattrs.errors import IterableValidationNote
 
 from lbkit.core.balance import Balancer, algorithms, make_balancer
-from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, number, whole
+from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, number, one_of, whole
 
 
 class ExperimentError(ValueError):
@@ -33,7 +36,8 @@ class Server:
     name: str
     workers: int = field(default=1, validator=whole(1))
     speed: float = field(default=1.0, validator=number(0, above=True))  # 2 halves service times
-    service: Service = field(factory=Exponential)  # seconds of work a request at speed 1
+    # Seconds of work a request, at speed 1.
+    service: Service = field(factory=Exponential, validator=one_of(Service))
     weight: float = field(default=1.0, validator=number(0))
     zone: str = ""
     delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
@@ -60,7 +64,7 @@ def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) 
 class Traffic:
     """Who sends what, when. Popularity follows Zipf: the k-th is asked for in proportion to 1/k^skew."""
 
-    arrivals: Arrivals = field(factory=Poisson)
+    arrivals: Arrivals = field(factory=Poisson, validator=one_of(Arrivals))
     duration: float = field(default=30.0, validator=number(0, above=True))  # seconds in which requests arrive
     warmup: float = field(default=0.0, validator=number(0))  # first seconds, left out of the statistics
     clients: int = field(default=100, validator=whole(1))
@@ -101,11 +105,13 @@ class Policy:
     @classmethod
     def of(cls, what: Policy | str | type[Balancer]) -> Policy:
         """A policy from itself, from an algorithm's name or from its class."""
+        if isinstance(what, Policy):
+            return what
         if isinstance(what, str):
             return cls(what)
         if isinstance(what, type) and issubclass(what, Balancer):
             return cls(what.name)
-        return what
+        raise ValueError(f"policy is {what!r}: use a Policy, an algorithm's name or its class")
 
 
 class Action(Enum):
@@ -129,8 +135,8 @@ def _action(what: Action | str) -> Action:
 
 # What `value` means, for the actions that take one: a check and its wording.
 _VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
-    Action.SLOW: (lambda v: v > 0, "the factor on speed, above 0"),
-    Action.SET_WEIGHT: (lambda v: v >= 0, "the new weight, 0 or more"),
+    Action.SLOW: (lambda v: 0 < v < inf, "the factor on speed, above 0"),
+    Action.SET_WEIGHT: (lambda v: 0 <= v < inf, "the new weight, 0 or more"),
 }
 
 
@@ -149,7 +155,7 @@ class Event:
                 raise ValueError(f"value is {self.value!r}: {self.action.value!r} takes none")
             return
         fits, meaning = _VALUE[self.action]
-        if not isinstance(self.value, int | float) or not fits(self.value):
+        if not isinstance(self.value, int | float) or isinstance(self.value, bool) or not fits(self.value):
             raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
 
 
@@ -157,33 +163,39 @@ def _policy(what: Policy | str | type[Balancer]) -> Policy:
     return Policy.of(what)
 
 
-def _in_time(events: Iterable[Event]) -> tuple[Event, ...]:
-    return tuple(sorted(events, key=lambda event: event.at))
-
-
 @frozen
 class Experiment:
     """All that has to be known to run it again. `seed` fixes traffic and chance."""
 
     servers: tuple[Server, ...] = field(converter=tuple)
-    traffic: Traffic = field(factory=Traffic)
+    traffic: Traffic = field(factory=Traffic, validator=one_of(Traffic))
     policy: Policy = field(factory=Policy, converter=_policy)
-    events: tuple[Event, ...] = field(default=(), converter=_in_time)
+    events: tuple[Event, ...] = field(default=(), converter=tuple)  # kept in order of time
     seed: int = field(default=1, validator=whole(0))
     name: str = ""
 
     def __attrs_post_init__(self) -> None:
-        names = [s.name for s in self.servers]
-        if not names:
+        if not self.servers:
             raise ExperimentError("servers: there must be at least one")
-        for name in names:
-            if not name or names.count(name) > 1:
-                raise ExperimentError(f"servers: {name!r} is empty or given twice; names must differ")
+        names: dict[str, int] = {}
+        for i, server in enumerate(self.servers):
+            if not isinstance(server, Server):
+                raise ExperimentError(f"servers[{i}] is {server!r}: use a Server")
+            if not server.name or not isinstance(server.name, str):
+                raise ExperimentError(f"servers[{i}].name is {server.name!r}: use a text that is not empty")
+            if server.name in names:
+                before = names[server.name]
+                raise ExperimentError(f"servers[{i}].name is {server.name!r}, as in servers[{before}]")
+            names[server.name] = i
         for i, event in enumerate(self.events):
+            if not isinstance(event, Event):
+                raise ExperimentError(f"events[{i}] is {event!r}: use an Event")
             if event.server not in names:
                 raise ExperimentError(
                     f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
                 )
+        in_time = tuple(sorted(self.events, key=lambda event: event.at))
+        object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
 
     def but(self, **changes: Any) -> Experiment:
         """A copy with other fields; those of `traffic` may be given directly, as in `but(duration=5)`."""
@@ -211,7 +223,9 @@ class Experiment:
     def load(self) -> float | None:
         """Offered work / capacity; 1 and more cannot last. None in a closed loop, where load adapts."""
         arrivals = self.traffic.arrivals
-        return None if isinstance(arrivals, Closed) else arrivals.rate / self.capacity
+        if isinstance(arrivals, Closed):
+            return None
+        return arrivals.rate / self.capacity if self.capacity else inf  # inf: all servers join later
 
     # -- files --------------------------------------------------------------------------
 
@@ -225,12 +239,8 @@ class Experiment:
         """Raises ExperimentError with every wrong field by its path, such as servers[0].workers."""
         try:
             return _converter.structure(data, cls)
-        except cattrs.BaseValidationError as group:
-            lines = (line.rpartition(" @ ") for line in cattrs.transform_error(group, "", _wording))
-            wrong = [f"{path.lstrip('.')}: {what}" if path else what for what, _, path in lines]
-            raise ExperimentError("\n".join(wrong)) from None
-        except ValueError as error:
-            raise ExperimentError(str(error)) from None
+        except Exception as error:
+            raise ExperimentError("\n".join(_wrong(error, cls))) from None
 
     def to_toml(self) -> str:
         return tomli_w.dumps(self.to_dict())
@@ -284,10 +294,11 @@ def _by_kind(union: Any) -> tuple[Any, Any]:
     kinds = {cls.kind: cls for cls in get_args(union)}
 
     def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, Mapping) or value.get("kind") not in kinds:
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        if not isinstance(kind, str) or kind not in kinds:
             raise ValueError(f"is {value!r}: needs a kind, one of {', '.join(kinds)}")
         rest = {name: v for name, v in value.items() if name != "kind"}
-        return _converter.structure(rest, kinds[value["kind"]])
+        return _converter.structure(rest, kinds[kind])
 
     def unstructure(value: Any) -> Any:
         return {"kind": value.kind, **_converter.unstructure(value, type(value))}
@@ -295,13 +306,32 @@ def _by_kind(union: Any) -> tuple[Any, Any]:
     return structure, unstructure
 
 
-def _wording(error: BaseException, kind: type | None) -> str:
-    if isinstance(error, cattrs.ForbiddenExtraKeysError):
-        known = ", ".join(f.name for f in attrs.fields(error.cl))
-        return f"unknown {', '.join(sorted(error.extra_fields))}; known are {known}"
-    if isinstance(error, KeyError):
-        return f"{error.args[0]} is missing"
-    return str(error)
+def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
+    """What is wrong, a line each: a path, " is ", the value, and what would be right."""
+    fields = [f.name for f in attrs.fields(wanted)] if attrs.has(wanted) else []
+    if isinstance(error, cattrs.ClassValidationError | cattrs.IterableValidationError):
+        noted, others = error.group_exceptions()
+        for inner, note in noted:
+            at = f"[{note.index}]" if isinstance(note, IterableValidationNote) else f".{note.name}"
+            yield from _wrong(inner, note.type, (path + at).lstrip("."))
+        for inner in others:
+            yield from _wrong(inner, error.cl, path)
+    elif isinstance(error, cattrs.ForbiddenExtraKeysError):
+        unknown = ", ".join(sorted(error.extra_fields))
+        yield f"{path}: unknown {unknown}; known are {', '.join(fields)}".removeprefix(": ")
+    elif isinstance(error, KeyError):
+        yield f"{path} is missing"
+    elif isinstance(error, ValueError):
+        # Checks of a single value say "is ...", those of a whole class "<field> is ...".
+        text = str(error)
+        joint = " " if text.startswith("is ") else "." if re.split(r"\W", text)[0] in fields else ": "
+        yield f"{path}{joint}{text}".removeprefix(joint)
+    elif not isinstance(error, TypeError | AttributeError):
+        yield f"{path}: {error}"
+    elif attrs.has(wanted):
+        yield f"{path or 'an experiment'} must be a table of {', '.join(fields)}"
+    else:
+        yield f"{path} must be a {'table' if get_origin(wanted) is Mapping else 'list'}"
 
 
 def _build_converter() -> cattrs.Converter:
