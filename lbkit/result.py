@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import compress
-from math import floor
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,8 @@ class Result:
 
     def over_time(self, step: float, of: Callable[[list[float]], float]) -> tuple[list[float], list[float]]:
         """`of` the good latencies that arrived in each `step` seconds: start of each step, value."""
-        buckets: list[list[float]] = [[] for _ in range(floor(self.experiment.traffic.duration / step) + 1)]
+        steps = self.experiment.traffic.duration / step
+        buckets: list[list[float]] = [[] for _ in range(max(1, ceil(steps - 1e-9)))]
         rows = zip(self.arrival, self.end, self.status, strict=True)
         for arrival, end, status in rows:
             if 0 < status < 500:
@@ -179,9 +180,9 @@ class Result:
 
         L, the time average of requests in the system, is counted from arrivals and
         ends as events; lambda x W is made of rate and mean latency. (Little, 1961.)"""
-        if not len(self):
+        horizon = max(self.end, default=0.0)
+        if not horizon:
             return 0.0, 0.0
-        horizon = max(self.end)
         arrivals, ends = sorted(self.arrival), sorted(self.end)
         area = 0.0
         before = 0.0
