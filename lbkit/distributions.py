@@ -115,6 +115,10 @@ class Bimodal:
     slow: float = field(default=0.2, validator=number(0, above=True))
     slow_share: float = field(default=0.05, validator=number(0, 1))
 
+    def __attrs_post_init__(self) -> None:
+        if self.slow < self.fast:
+            raise ValueError(f"slow is {self.slow!r}: use at least what fast is, {self.fast!r}")
+
     @property
     def mean(self) -> float:
         return self.fast * (1 - self.slow_share) + self.slow * self.slow_share
