@@ -1,0 +1,108 @@
+"""Hypothesis strategies for whole experiments and their parts."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from lbkit import (
+    Action,
+    Bimodal,
+    Closed,
+    Constant,
+    ConstantRate,
+    Event,
+    Experiment,
+    Exponential,
+    LogNormal,
+    OnOff,
+    Pareto,
+    Poisson,
+    Policy,
+    Server,
+    Trace,
+    Traffic,
+    algorithms,
+)
+
+
+def positive(high: float = 1e3) -> st.SearchStrategy[float]:
+    return st.floats(1e-3, high) | st.integers(1, int(high))
+
+
+def at_least_0(high: float = 1e3) -> st.SearchStrategy[float]:
+    return st.floats(0, high) | st.integers(0, int(high))
+
+
+services = st.one_of(
+    st.builds(Exponential, mean=positive()),
+    st.builds(Constant, mean=positive()),
+    st.builds(LogNormal, mean=positive(), cv=positive(5)),
+    st.builds(Pareto, mean=positive(), alpha=st.floats(1.5, 10)),
+    st.builds(Bimodal, fast=positive(10), slow=st.floats(10, 1e3), slow_share=st.floats(0, 1)),
+)
+
+arrivals = st.one_of(
+    st.builds(Poisson, rate=positive()),
+    st.builds(ConstantRate, rate=positive()),
+    st.builds(OnOff, peak=positive(), on=positive(10), off=at_least_0(10)),
+    st.builds(Trace, times=st.lists(at_least_0()).map(sorted)),
+    st.builds(Closed, users=st.integers(1, 1000), think=at_least_0(10)),
+)
+
+policies = st.one_of(
+    st.builds(
+        Policy,
+        algorithm=st.sampled_from(sorted(algorithms())),
+        key=st.sampled_from(["", "client", "path"]),
+        retries=st.integers(0, 3),
+    ),
+    st.integers(1, 500).map(lambda points: Policy("consistent_hash", {"points": points})),
+)
+
+traffics = st.builds(
+    Traffic,
+    arrivals=arrivals,
+    duration=st.floats(1, 100),
+    warmup=st.floats(0, 0.99),
+    clients=st.integers(1, 10_000),
+    client_skew=at_least_0(3),
+    paths=st.integers(1, 10_000),
+    path_skew=at_least_0(3),
+)
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> Experiment:
+    names = draw(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True))
+    servers = [
+        draw(
+            st.builds(
+                Server,
+                name=st.just(name),
+                workers=st.integers(1, 64),
+                speed=positive(),
+                service=services,
+                weight=at_least_0(),
+                zone=st.text(max_size=5),
+                delay=at_least_0(1),
+                queue=st.none() | st.integers(0, 1000),
+                error_rate=st.floats(0, 1),
+            )
+        )
+        for name in names
+    ]
+    one = st.sampled_from(names)
+    plain = st.sampled_from([Action.CRASH, Action.RECOVER, Action.ADD, Action.REMOVE, Action.DRAIN])
+    events = st.one_of(
+        st.builds(Event, at=at_least_0(), action=plain, server=one),
+        st.builds(Event, at=at_least_0(), action=st.just(Action.SLOW), server=one, value=positive()),
+        st.builds(Event, at=at_least_0(), action=st.just("set_weight"), server=one, value=at_least_0()),
+    )
+    return Experiment(
+        servers=servers,
+        traffic=draw(traffics),
+        policy=draw(policies),
+        events=draw(st.lists(events, max_size=5)),
+        seed=draw(st.integers(0, 2**63)),
+        name=draw(st.text(max_size=20)),
+    )

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from strategies import experiments
+
+from lbkit import (
+    Action,
+    Closed,
+    Constant,
+    ConstantRate,
+    Event,
+    Experiment,
+    ExperimentError,
+    Poisson,
+    Policy,
+    Server,
+    Trace,
+    Traffic,
+    servers,
+)
+from lbkit.core.balance import LeastConnections
+
+# -- files and back -------------------------------------------------------------------
+
+
+@given(experiments())
+def test_toml_and_back(experiment: Experiment) -> None:
+    assert Experiment.from_toml(experiment.to_toml()) == experiment
+
+
+@given(experiments())
+def test_json_and_back(experiment: Experiment) -> None:
+    assert Experiment.from_json(experiment.to_json()) == experiment
+
+
+def test_a_file_by_its_ending(tmp_path: Path) -> None:
+    experiment = Experiment(servers(2), name="größer")
+    (tmp_path / "e.toml").write_text(experiment.to_toml(), encoding="utf-8")
+    (tmp_path / "e.json").write_text(experiment.to_json(), encoding="utf-8")
+    assert Experiment.load_file(tmp_path / "e.toml") == experiment
+    assert Experiment.load_file(str(tmp_path / "e.json")) == experiment
+
+
+def test_what_is_default_is_not_written() -> None:
+    assert tomllib.loads(Experiment(servers(1)).to_toml()) == {"servers": [{"name": "s1"}]}
+
+
+def test_a_file_as_one_would_write_it() -> None:
+    experiment = Experiment.from_toml("""
+        seed = 7
+        name = "one is slow"
+
+        [[servers]]
+        name = "a"
+        workers = 4
+        service = { kind = "constant", mean = 1 }
+
+        [[servers]]
+        name = "b"
+        speed = 0.5
+
+        [traffic]
+        duration = 10
+        arrivals = { kind = "poisson", rate = 50 }
+
+        [policy]
+        algorithm = "consistent_hash"
+        options = { points = 40 }
+        key = "client"
+
+        [[events]]
+        at = 5
+        action = "slow"
+        server = "b"
+        value = 0.1
+    """)
+    assert experiment == Experiment(
+        servers=[Server("a", workers=4, service=Constant(1)), Server("b", speed=0.5)],
+        traffic=Traffic(Poisson(50), duration=10),
+        policy=Policy("consistent_hash", {"points": 40}, key="client"),
+        events=[Event(5, Action.SLOW, "b", 0.1)],
+        seed=7,
+        name="one is slow",
+    )
+
+
+# -- what is wrong, and where ----------------------------------------------------------
+
+A = '[[servers]]\nname = "a"\n'
+SERVICE = A + "[servers.service]\n"
+TRAFFIC = A + "[traffic]\n"
+ARRIVALS = A + "[traffic.arrivals]\n"
+POLICY = A + "[policy]\n"
+EVENT = A + '[[events]]\nserver = "a"\n'
+
+WRONG = [
+    # not there, or no table or list at all
+    ("", "servers is missing"),
+    ("servers = []", "servers: there must be at least one"),
+    ("servers = 3", "servers must be a list"),
+    ('servers = ["a"]', "servers[0] must be a table of name, workers, speed"),
+    ("[[servers]]", "servers[0].name is missing"),
+    ("traffic = 3\n" + A, "traffic must be a table of arrivals, duration"),
+    ('policy = "random"\n' + A, "policy must be a table of algorithm, options"),
+    (EVENT + 'action = "drain"', "events[0].at is missing"),
+    (ARRIVALS + 'kind = "trace"', "traffic.arrivals.times is missing"),
+    (ARRIVALS + 'kind = "trace"\ntimes = 3', "traffic.arrivals.times must be a list"),
+    (POLICY + "options = 3", "policy.options must be a table"),
+    # unknown names
+    ("sedd = 3\n" + A, "unknown sedd; known are servers, traffic, policy, events, seed, name"),
+    (A + "wrokers = 3", "servers[0]: unknown wrokers; known are name, workers"),
+    (TRAFFIC + "users = 3", "traffic: unknown users; known are arrivals"),
+    (SERVICE + 'kind = "constant"\nmena = 1', "servers[0].service: unknown mena; known are mean"),
+    (
+        SERVICE + 'kind = "gauss"',
+        "servers[0].service is {'kind': 'gauss'}: needs a kind, one of exponential,",
+    ),
+    (SERVICE + 'kind = ["constant"]', "servers[0].service is {'kind': ['constant']}: needs a kind"),
+    (SERVICE + "mean = 3", "servers[0].service is {'mean': 3}: needs a kind"),
+    (A + "service = 0.02", "servers[0].service is 0.02: needs a kind"),
+    (ARRIVALS + 'kind = "rain"', "traffic.arrivals is {'kind': 'rain'}: needs a kind, one of poisson"),
+    (POLICY + 'algorithm = "rund_robin"', "policy: no algorithm 'rund_robin': did you mean 'round_robin'?"),
+    (POLICY + "options = { points = 3 }", "got an unexpected keyword argument 'points'"),
+    (POLICY + "options = { rng = 3 }", "policy.algorithm 'round_robin' does not take these options"),
+    (POLICY + 'key = "cookie"', "policy.key is 'cookie': use 'client' or 'path'"),
+    (EVENT + 'at = 1\naction = "explode"', "events[0].action is 'explode': use one of crash, recover"),
+    (EVENT + 'at = 1\naction = ["slow"]', "events[0].action is ['slow']: use one of crash"),
+    # strictly the right type
+    (A + "workers = 2.5", "servers[0].workers is 2.5: use a whole number"),
+    (A + 'workers = "3"', "servers[0].workers is '3': use a whole number"),
+    (A + "workers = true", "servers[0].workers is True: use a whole number"),
+    (A + "speed = true", "servers[0].speed is True: use a number"),
+    (A + 'speed = "fast"', "servers[0].speed is 'fast': use a number"),
+    (A + "zone = 3", "servers[0].zone is 3: use a text in quotes"),
+    (A + 'queue = "long"', "servers[0].queue is 'long': use a whole number"),
+    (A + A.replace('"a"', "3"), "servers[1].name is 3: use a text in quotes"),
+    ("seed = 1.5\n" + A, "seed is 1.5: use a whole number"),
+    ("name = 3\n" + A, "name is 3: use a text in quotes"),
+    (ARRIVALS + 'kind = "trace"\ntimes = [1, "b"]', "traffic.arrivals.times[1] is 'b': use a number"),
+    (ARRIVALS + 'kind = "closed"\nusers = 2.5', "traffic.arrivals.users is 2.5: use a whole number"),
+    (EVENT + 'at = 1\naction = "slow"\nvalue = true', "events[0].value is True: use a number"),
+    (ARRIVALS + f'kind = "poisson"\nrate = {10**400}', "traffic.arrivals.rate: int too large"),
+    # the right range
+    (A + "workers = 0", "servers[0].workers is 0: use a whole number of at least 1"),
+    (A + "speed = 0", "servers[0].speed is 0.0: use a number above 0"),
+    (A + "weight = -1", "servers[0].weight is -1.0: use a number at least 0"),
+    (A + "weight = nan", "servers[0].weight is nan: use a number at least 0"),
+    (A + "weight = inf", "servers[0].weight is inf: use a number at least 0"),
+    (A + "queue = -1", "servers[0].queue is -1: use a whole number of at least 0"),
+    (A + "error_rate = 2", "servers[0].error_rate is 2.0: use a number at least 0 and at most 1"),
+    (SERVICE + 'kind = "constant"\nmean = 0', "servers[0].service.mean is 0.0: use a number above 0"),
+    (SERVICE + 'kind = "pareto"\nalpha = 1', "servers[0].service.alpha is 1.0: use a number above 1"),
+    (
+        SERVICE + 'kind = "bimodal"\nfast = 2',
+        "servers[0].service.slow is 0.2: use at least what fast is, 2.0",
+    ),
+    (TRAFFIC + "duration = 0", "traffic.duration is 0.0: use a number above 0"),
+    (TRAFFIC + "warmup = 30", "traffic.warmup is 30 s: nothing is left of 30 s"),
+    (TRAFFIC + "clients = 0", "traffic.clients is 0: use a whole number of at least 1"),
+    (ARRIVALS + 'kind = "poisson"\nrate = 0', "traffic.arrivals.rate is 0.0: use a number above 0"),
+    (ARRIVALS + 'kind = "trace"\ntimes = [2, 1]', "traffic.arrivals.times must be seconds from the start"),
+    (POLICY + "retries = -1", "policy.retries is -1: use a whole number of at least 0"),
+    (POLICY + 'algorithm = "consistent_hash"\noptions = { points = 0 }', "policy: points is 0"),
+    (EVENT + 'at = -1\naction = "drain"', "events[0].at is -1.0: use a number at least 0"),
+    (EVENT + 'at = 1\naction = "drain"\nvalue = 1', "events[0].value is 1.0: 'drain' takes none"),
+    (EVENT + 'at = 1\naction = "slow"', "events[0].value is None: 'slow' needs the factor on speed, above 0"),
+    (EVENT + 'at = 1\naction = "slow"\nvalue = 0', "events[0].value is 0.0: 'slow' needs the factor"),
+    (EVENT + 'at = 1\naction = "slow"\nvalue = inf', "events[0].value is inf: 'slow' needs the factor"),
+    (EVENT + 'at = 1\naction = "set_weight"\nvalue = -1', "events[0].value is -1.0: 'set_weight' needs"),
+    ("seed = -1\n" + A, "seed is -1: use a whole number of at least 0"),
+    # what has to fit together
+    (A + A, "servers[1].name is 'a', as in servers[0]"),
+    ('[[servers]]\nname = ""', "servers[0].name is '': use a text that is not empty"),
+    (
+        EVENT.replace('server = "a"', 'server = "b"\nat = 1\naction = "drain"'),
+        "events[0].server is 'b': use one",
+    ),
+    # no TOML
+    ("servers = [", "not TOML: "),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_an_error_names_the_field(text: str, message: str) -> None:
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_toml(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON: "),
+        ("3", "an experiment must be a table of servers, traffic"),
+        ("[]", "an experiment must be a table of servers, traffic"),
+        ("null", "an experiment must be a table of servers, traffic"),
+        ('{"servers": null}', "servers must be a list"),
+        ('{"servers": [null]}', "servers[0] must be a table"),
+        ('{"servers": [{"name": "a"}], "seed": NaN}', "seed is nan: use a whole number"),
+    ],
+)
+def test_json_can_be_wrong_in_more_ways(text: str, message: str) -> None:
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_json(text)
+    assert message in str(caught.value)
+
+
+def test_all_wrong_fields_are_told_at_once() -> None:
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_toml('[[servers]]\nname = "a"\nworkers = 2.5\nspeed = "x"\n[traffic]\nduration = 0')
+    assert str(caught.value).splitlines() == [
+        "servers[0].workers is 2.5: use a whole number",
+        "servers[0].speed is 'x': use a number",
+        "traffic.duration is 0.0: use a number above 0",
+    ]
+
+
+def test_an_event_is_named_by_its_place_in_the_file() -> None:
+    events = [Event(20, "drain", "ghost"), Event(10, "drain", "s1")]
+    with pytest.raises(ExperimentError, match=r"events\[0\]\.server is 'ghost': use one of s1, s2"):
+        Experiment(servers(2), events=events)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Server("a", service=0.02), "service is 0.02: use Exponential or Constant or"),
+        (lambda: Server("a", workers=True), "workers is True"),
+        (lambda: Server("a", workers=2.0), "workers is 2.0"),
+        (lambda: Traffic(arrivals=100), "arrivals is 100: use Poisson or ConstantRate"),
+        (lambda: Trace(["x"]), "times must be seconds"),
+        (lambda: Trace([1, math.inf]), "0 or later, never going back"),
+        (lambda: Event(1, "slow", "a", True), "value is True"),
+        (lambda: Event(1, "jump", "a"), "is 'jump': use one of crash"),
+        (lambda: Experiment([]), "servers: there must be at least one"),
+        (lambda: Experiment(["a"]), r"servers\[0\] is 'a': use a Server"),
+        (lambda: Experiment([Server(3)]), r"servers\[0\]\.name is 3"),
+        (lambda: Experiment(servers(1), traffic=3), "traffic is 3: use Traffic"),
+        (lambda: Experiment(servers(1), policy=3), "policy is 3: use a Policy, an algorithm's name"),
+        (lambda: Experiment(servers(1), policy="leastconn"), "no algorithm 'leastconn'"),
+        (lambda: Experiment(servers(1), events=[3]), r"events\[0\] is 3: use an Event"),
+        (lambda: servers(3, speed=[1, 2]), "speed: 2 speeds for 3 servers"),
+        (lambda: Experiment(servers(1)).but(duration=0), "duration is 0"),
+    ],
+)
+def test_python_is_told_at_once_too(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# -- copies and figures ------------------------------------------------------------------
+
+
+def test_servers() -> None:
+    three = servers(3, workers=2)
+    assert [s.name for s in three] == ["s1", "s2", "s3"]
+    assert {s.workers for s in three} == {2}
+    assert [s.speed for s in servers(2, speed=[1, 0.25])] == [1, 0.25]
+    assert [s.speed for s in servers(2, speed=3)] == [3, 3]
+
+
+def test_but() -> None:
+    before = Experiment(servers(2), Traffic(ConstantRate(10), duration=5))
+    after = before.but(policy="random", duration=9, clients=3, seed=2)
+    assert after.traffic == Traffic(ConstantRate(10), duration=9, clients=3)
+    assert (after.policy, after.seed, after.servers) == (Policy("random"), 2, before.servers)
+    assert before == Experiment(servers(2), Traffic(ConstantRate(10), duration=5))
+    both = before.but(traffic=Traffic(duration=7), warmup=1)
+    assert both.traffic == Traffic(duration=7, warmup=1)
+    with pytest.raises(TypeError, match="colour"):
+        before.but(colour="red")
+
+
+def test_a_policy_from_a_name_or_a_class() -> None:
+    assert Experiment(servers(1), policy=LeastConnections).policy == Policy("least_connections")
+    assert Policy.of("random") == Policy.of(Policy("random")) == Policy("random")
+    assert Policy("random").keyed_by == "client"
+    assert Policy("consistent_hash").keyed_by == "path"
+    assert Policy("consistent_hash", key="client").keyed_by == "client"
+
+
+def test_load() -> None:
+    # 2 workers at 1/0.02 s and one at double speed: 200 a second.
+    experiment = Experiment([Server("a", workers=2), Server("b", speed=2)])
+    assert experiment.capacity == pytest.approx(200)
+    assert experiment.load == pytest.approx(0.5)
+    assert experiment.at_load(0.8).load == pytest.approx(0.8)
+    assert experiment.at_load(0.8).traffic.arrivals.rate == pytest.approx(160)
+    assert experiment.but(arrivals=Closed()).load is None
+    assert experiment.but(arrivals=Trace([0.5, 1, 2])).load == pytest.approx(3 / 2 / 200)
+    with pytest.raises(ValueError, match="rate is 0"):
+        experiment.at_load(0)
+
+
+def test_those_who_join_later_do_not_count_at_first() -> None:
+    experiment = Experiment(servers(3), events=[Event(5, "add", "s3"), Event(1, "drain", "s1")])
+    assert experiment.joining == {"s3"}
+    assert experiment.capacity == pytest.approx(100)
+    assert [e.at for e in experiment.events] == [1, 5]  # in order of time
+    nobody = Experiment(servers(1), events=[Event(5, Action.ADD, "s1")])
+    assert (nobody.capacity, nobody.load) == (0, math.inf)
+
+
+def test_thousands_of_servers_are_no_trouble() -> None:
+    assert len(Experiment(servers(5000)).to_dict()["servers"]) == 5000
+
+
+def test_json_is_plain() -> None:
+    text = Experiment(servers(1), events=[Event(1, "drain", "s1")], policy="random").to_json()
+    assert json.loads(text) == {
+        "servers": [{"name": "s1"}],
+        "policy": {"algorithm": "random"},
+        "events": [{"at": 1, "action": "drain", "server": "s1"}],
+    }

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import csv
+import math
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit import Experiment, Policy, Result, Server, Traffic
+from lbkit.result import COLUMNS, TABLE, jain, percentile, rows, table
+
+NOBODY = -1
+
+
+def result(
+    requests: Sequence[dict[str, Any]],
+    servers: Sequence[Server] = (Server("a"), Server("b")),
+    duration: float = 10.0,
+    warmup: float = 0.0,
+) -> Result:
+    """A result made by hand; what a request does not say is as on an idle server."""
+    columns: dict[str, array] = {name: array(code) for name, code in COLUMNS.items()}
+    for request in requests:
+        row = {"backend": 0, "client": 0, "path": 0, "status": 200, "attempts": 1, **request}
+        row.setdefault("start", row["arrival"])
+        row.setdefault("service", row["end"] - row["start"])
+        for name, column in columns.items():
+            column.append(row[name])
+    experiment = Experiment(servers, Traffic(duration=duration, warmup=warmup))
+    return Result(experiment, "hand", columns)
+
+
+def answers(*latencies: float, **more: Any) -> list[dict[str, Any]]:
+    return [{"arrival": i, "end": i + latency, **more} for i, latency in enumerate(latencies)]
+
+
+# -- latencies ---------------------------------------------------------------------------
+
+values = st.lists(st.floats(0, 100), min_size=1, max_size=40)
+
+
+@given(values, st.floats(0, 100))
+def test_percentiles_are_numpys(latencies: list[float], q: float) -> None:
+    ordered = sorted(latencies)
+    assert percentile(ordered, q) == pytest.approx(np.percentile(latencies, q), rel=1e-9, abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=40))
+def test_percentiles_are_those_of_the_standard_library(latencies: list[float]) -> None:
+    ordered = sorted(latencies)
+    cuts = quantiles(latencies, n=100, method="inclusive")
+    assert [percentile(ordered, q) for q in range(1, 100)] == pytest.approx(cuts, rel=1e-9, abs=1e-9)
+
+
+@given(values, st.floats(0, 100), st.floats(0, 100))
+def test_percentiles_rise(latencies: list[float], p: float, q: float) -> None:
+    ordered = sorted(latencies)
+    low, high = sorted([p, q])
+    assert ordered[0] <= percentile(ordered, low) <= percentile(ordered, high) + 1e-9
+    assert percentile(ordered, 100) == ordered[-1]
+
+
+@pytest.mark.parametrize("q", [-1, 101, math.nan])
+def test_wrong_percentiles(q: float) -> None:
+    with pytest.raises(ValueError, match="percentiles go from 0 to 100"):
+        percentile([1.0], q)
+
+
+def test_latency_of_good_answers_only() -> None:
+    r = result(
+        [
+            {"arrival": 0, "end": 1},
+            {"arrival": 1, "end": 4, "backend": 1},
+            {"arrival": 2, "end": 3, "status": 404, "backend": 1},  # the client's mistake, well answered
+            {"arrival": 3, "end": 99, "status": 500},
+            {"arrival": 4, "end": 99, "status": 503, "backend": NOBODY},
+            {"arrival": 5, "end": 99, "status": 0, "backend": NOBODY},
+        ]
+    )
+    assert r.latencies() == [1, 1, 3]
+    assert r.latencies("b") == [1, 3]
+    assert r.mean == pytest.approx(5 / 3)
+    assert (r.percentile(0), r.percentile(50), r.percentile(100)) == (1, 1, 3)
+    assert r.throughput == pytest.approx(0.3)
+    assert r.error_rate == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="x"):
+        r.latencies("x")
+
+
+def test_the_warmup_is_left_out() -> None:
+    r = result(answers(5, 5, 1, 2), duration=4, warmup=2)
+    assert r.counted == [False, False, True, True]
+    assert r.latencies() == [1, 2]
+    assert (r.window, r.throughput, sum(r.counts.values())) == (2, 1, 2)
+
+
+# -- who got what --------------------------------------------------------------------------
+
+
+def test_counts_and_shares() -> None:
+    r = result([*answers(1, 1, 1), *answers(1, backend=1), *answers(1, backend=NOBODY, status=503)])
+    assert r.counts == {"a": 3, "b": 1}
+    assert r.shares == {"a": 0.75, "b": 0.25}
+    assert r.fairness() == pytest.approx(16 / (2 * 10))
+
+
+def test_fairness_by_capacity() -> None:
+    r = result([*answers(1, 1, 1), *answers(1, backend=1)], servers=[Server("a", speed=3), Server("b")])
+    assert r.fairness(by_capacity=True) == pytest.approx(1)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
+def test_jain(loads: list[float]) -> None:
+    index = jain(loads)
+    assert 1 / len(loads) - 1e-9 <= index <= 1 + 1e-9
+
+
+def test_jain_known() -> None:
+    assert jain([1, 1, 1, 1]) == 1
+    assert jain([1, 0, 0, 0]) == 0.25
+    assert jain([3, 1]) == pytest.approx(0.8)
+    assert jain([0, 0]) == 1
+
+
+def test_utilisation_counts_work_within_the_window() -> None:
+    r = result(
+        [
+            {"arrival": 0, "end": 3},  # 1 s of it after the warm-up
+            {"arrival": 2, "start": 4, "end": 7, "service": 3},  # waited first
+            {"arrival": 9, "end": 14},  # 1 s of it before the end
+            {"arrival": 5, "end": 5, "start": math.nan, "service": 0, "status": 503, "backend": NOBODY},
+            {"arrival": 5, "end": 9, "backend": 1},
+        ],
+        servers=[Server("a"), Server("b", workers=2)],
+        warmup=2,
+    )
+    assert r.utilisation == {"a": pytest.approx(5 / 8), "b": pytest.approx(4 / 16)}
+    assert r.summary()["busiest"] == pytest.approx(5 / 8)
+
+
+# -- over time -----------------------------------------------------------------------------
+
+
+def test_in_flight() -> None:
+    r = result(
+        [
+            {"arrival": 0, "end": 2},
+            {"arrival": 0.5, "end": 1.5},
+            {"arrival": 1, "end": 1.2, "backend": 1},
+            {"arrival": 2.1, "end": 2.9, "backend": 1},  # between two looks
+            {"arrival": 1, "end": 3, "backend": NOBODY, "status": 0},
+        ]
+    )
+    times, levels = r.in_flight(1)
+    assert times == [0, 1, 2, 3]
+    assert levels == {"a": [1, 2, 0, 0], "b": [0, 1, 0, 0]}
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), max_size=20), st.sampled_from([0.25, 1.0, 2.0]))
+def test_in_flight_by_counting(requests: list[tuple[float, float]], step: float) -> None:
+    r = result([{"arrival": a, "end": a + d} for a, d in requests])
+    times, levels = r.in_flight(step)
+    assert levels["a"] == [sum(a <= t < a + d for a, d in requests) for t in times]
+
+
+def test_over_time() -> None:
+    r = result([*answers(1, 2, 3, 4), {"arrival": 1.5, "end": 7.5}, {"arrival": 3, "end": 4, "status": 500}])
+    starts, worst = r.over_time(2, max)
+    assert starts == [0, 2, 4, 6, 8]
+    assert worst[:2] == [6, 4]
+    assert all(math.isnan(v) for v in worst[2:])
+
+
+@pytest.mark.parametrize(
+    ("duration", "step", "steps"), [(10, 1, 10), (10, 3, 4), (1.1, 0.1, 11), (0.3, 0.1, 3), (1, 5, 1)]
+)
+def test_as_many_steps_as_the_duration_has(duration: float, step: float, steps: int) -> None:
+    starts, values = result(answers(0.1), duration=duration).over_time(step, len)
+    assert len(starts) == len(values) == steps
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=1, max_size=30))
+def test_littles_law(requests: list[tuple[float, float]]) -> None:
+    in_system, rate_times_wait = result([{"arrival": a, "end": a + d} for a, d in requests]).littles_law()
+    assert in_system == pytest.approx(rate_times_wait, rel=1e-9, abs=1e-9)
+
+
+def test_littles_law_known() -> None:
+    r = result([{"arrival": 0, "end": 2}, {"arrival": 1, "end": 4}])
+    assert r.littles_law() == (pytest.approx(5 / 4), pytest.approx(5 / 4))
+    assert result([{"arrival": 0, "end": 0, "status": 503, "backend": NOBODY}]).littles_law() == (0, 0)
+
+
+# -- tables and files ------------------------------------------------------------------------
+
+
+def test_nothing_happened() -> None:
+    r = result([])
+    assert len(r) == 0
+    assert math.isnan(r.mean)
+    assert math.isnan(r.percentile(99))
+    assert (r.throughput, r.error_rate, r.counts, r.fairness()) == (0, 0, {"a": 0, "b": 0}, 1)
+    assert r.shares == r.utilisation == {"a": 0, "b": 0}
+    assert r.in_flight(1) == ([0], {"a": [0], "b": [0]})
+    assert r.littles_law() == (0, 0)
+    assert len(rows([r])[0]) == len(TABLE)
+    assert "nan" in table([r])
+    assert "0 requests" in repr(r)
+
+
+def test_summary_and_rows() -> None:
+    r = result(answers(0.010, 0.020, 0.030))
+    summary = r.summary()
+    assert (summary["policy"], summary["engine"], summary["requests"]) == ("round_robin", "hand", 3)
+    assert summary["p50"] == pytest.approx(0.020)
+    assert dict(zip(TABLE, rows([r])[0], strict=True)) == {
+        "policy": "round_robin",
+        "engine": "hand",
+        "requests": "3",
+        "req/s": "0",
+        "errors %": "0.00",
+        "mean ms": "20.0",
+        "p50 ms": "20.0",
+        "p95 ms": "29.0",
+        "p99 ms": "29.8",
+        "p99.9 ms": "30.0",
+        "fairness": "0.500",
+        "busiest %": "1",
+    }
+    assert repr(r) == "<Result round_robin on hand: 3 requests, mean 20 ms, p99 29.8 ms, 0.00% errors>"
+
+
+def test_the_table_is_html() -> None:
+    html = table([result(answers(1)), result(answers(2))])
+    assert html.count("<tr>") == 3
+    assert html.count("<th>") == len(TABLE)
+    assert result(answers(1))._repr_html_() == table([result(answers(1))])
+
+
+MIXED = [
+    {"arrival": 0.1, "end": 0.3},
+    {"arrival": 1 / 3, "end": 2 / 3, "backend": 1, "client": 5, "path": 7},
+    {"arrival": 1, "end": 1, "start": math.nan, "service": 0, "backend": NOBODY, "status": 0, "attempts": 2},
+]
+
+
+def same(a: list[Any], b: list[Any]) -> bool:
+    return a == b or all(x == y or (x != x and y != y) for x, y in zip(a, b, strict=True))
+
+
+def test_csv_and_back(tmp_path: Path) -> None:
+    r = result(MIXED)
+    r.to_csv(tmp_path / "r.csv")
+    with open(tmp_path / "r.csv", newline="") as file:
+        read = list(csv.DictReader(file))
+    assert list(read[0]) == list(COLUMNS)
+    assert [row["backend"] for row in read] == ["a", "b", ""]
+    for name in ("arrival", "start", "end", "service"):
+        assert same([float(row[name]) for row in read], list(r.columns[name]))  # to the last bit
+    for name in ("client", "path", "status", "attempts"):
+        assert [int(row[name]) for row in read] == list(r.columns[name])
+
+
+def test_parquet_and_back(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = result(MIXED).to_pandas()
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["backend"].isna().tolist() == [False, False, True]
+    frame.to_parquet(tmp_path / "r.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "r.parquet"), frame)
+
+
+def test_columns_are_attributes() -> None:
+    r = result(MIXED)
+    assert r.client is r.columns["client"]
+    assert r.policy == Policy().algorithm
+    with pytest.raises(AttributeError, match="a Result has no 'latency'"):
+        _ = r.latency
+
+
+def test_wrong_columns() -> None:
+    columns = {name: array(code) for name, code in COLUMNS.items()}
+    experiment = Experiment([Server("a")])
+    with pytest.raises(ValueError, match="a result needs columns arrival, start"):
+        Result(experiment, "hand", {name: c for name, c in columns.items() if name != "end"})
+    with pytest.raises(ValueError, match="of one length"):
+        Result(experiment, "hand", columns | {"end": array("d", [1.0])})
+
+
+def test_it_can_be_sent_to_another_process() -> None:
+    import pickle
+
+    r = result(MIXED)
+    again = pickle.loads(pickle.dumps(r))
+    assert (again.experiment, again.columns["end"], again.mean) == (r.experiment, r.columns["end"], r.mean)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import pairwise
+from statistics import fmean, pvariance
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import arrivals
+
+from lbkit import Closed, ConstantRate, Experiment, OnOff, Poisson, Trace, Traffic, servers
+from lbkit.distributions import Arrivals
+from lbkit.workload import Clients, arrival_times, client_name, path_name, stream, workload, zipf
+
+
+def times(process: Arrivals, duration: float, seed: int = 1) -> list[float]:
+    return list(arrival_times(process, duration, random.Random(seed)))
+
+
+@given(arrivals.filter(lambda a: not isinstance(a, Closed) and a.rate < 500), st.integers(0, 99))
+def test_arrivals_rise_within_the_duration(process: Arrivals, seed: int) -> None:
+    moments = times(process, 2.0, seed)
+    assert all(0 <= a <= b < 2.0 for a, b in pairwise([0.0, *moments]))
+
+
+def test_poisson() -> None:
+    moments = times(Poisson(100), 200)
+    gaps = [b - a for a, b in pairwise(moments)]
+    assert len(moments) == pytest.approx(20_000, rel=0.03)  # 4 standard deviations
+    assert pvariance(gaps) ** 0.5 / fmean(gaps) == pytest.approx(1, abs=0.05)  # exponential
+
+
+def test_constant_rate_does_not_drift() -> None:
+    moments = times(ConstantRate(10), 100_000)
+    assert len(moments) == 1_000_000
+    assert moments[-1] == 99_999.9
+    assert times(ConstantRate(3), 1) == [0, 1 / 3, 2 / 3]
+    assert times(ConstantRate(0.1), 10) == [0]
+
+
+def test_on_and_off() -> None:
+    process = OnOff(peak=1000, on=0.1, off=0.3)
+    moments = times(process, 200)
+    assert len(moments) / 200 == pytest.approx(process.rate, rel=0.1)
+    in_step = Counter(int(t / 0.1) for t in moments)
+    counts = [in_step[i] for i in range(2000)]
+    assert pvariance(counts) / fmean(counts) > 10  # 1 for Poisson
+    assert len(times(OnOff(peak=100, on=1, off=0), 100)) == pytest.approx(10_000, rel=0.05)
+
+
+def test_a_trace_is_played_as_it_is() -> None:
+    assert times(Trace([0.5, 0.5, 1.5, 2.0, 9]), 2) == [0.5, 0.5, 1.5]
+
+
+def test_a_closed_loop_has_no_arrivals_of_its_own() -> None:
+    with pytest.raises(TypeError, match="closed traffic has no arrival times"):
+        workload(Experiment(servers(1), Traffic(Closed())))
+
+
+def test_same_seed_same_requests_whatever_the_policy() -> None:
+    one = Experiment(servers(2), Traffic(duration=5, client_skew=1, path_skew=0.5))
+    other = one.but(servers=servers(7, speed=0.1), policy="random")
+    assert workload(one) == workload(other)
+    assert workload(one) != workload(one.but(seed=2))
+
+
+def test_one_aspect_changes_and_the_others_stay() -> None:
+    before = workload(Experiment(servers(2), Traffic(duration=5)))
+    after = workload(Experiment(servers(2), Traffic(duration=5, clients=3, path_skew=1)))
+    assert after.arrival == before.arrival
+    assert after.demand == before.demand
+    assert after.luck == before.luck
+    assert after.client != before.client
+    assert after.path != before.path
+
+
+def test_a_longer_run_begins_like_the_short_one() -> None:
+    short, long = (workload(Experiment(servers(2), Traffic(duration=d))) for d in (2, 4))
+    n = len(short)
+    assert 0 < n < len(long)
+    assert (long.arrival[:n], long.client[:n], long.demand[:n]) == (short.arrival, short.client, short.demand)
+
+
+def test_columns_have_one_length_and_their_ranges() -> None:
+    load = workload(Experiment(servers(2), Traffic(duration=20, clients=7, paths=3, path_skew=2)))
+    assert {len(load)} == {len(c) for c in (load.arrival, load.client, load.path, load.demand, load.luck)}
+    assert set(load.client) == set(range(7))
+    assert set(load.path) == set(range(3))
+    for uniform in (load.demand, load.luck):
+        assert 0 <= min(uniform) < max(uniform) < 1
+        assert fmean(uniform) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("skew", [0, 0.5, 1, 2])
+def test_zipf(skew: float) -> None:
+    n, draws = 20, 40_000
+    draw = zipf(n, skew, random.Random(1))
+    counts = Counter(draw() for _ in range(draws))
+    total = sum((k + 1) ** -skew for k in range(n))
+    expected = [draws * (k + 1) ** -skew / total for k in range(n)]
+    assert sum((counts[k] - e) ** 2 / e for k, e in enumerate(expected)) < 43.8  # 19 degrees: 1 in 1000
+    assert counts.keys() <= set(range(n))
+
+
+def test_streams_are_independent() -> None:
+    assert stream(1, "a").random() == stream(1, "a").random()
+    assert len({stream(seed, name).random() for seed in range(9) for name in "abc"}) == 27
+
+
+def test_clients_go_on_without_end() -> None:
+    experiment = Experiment(servers(1), Traffic(Closed(5), duration=1))
+    draw = Clients(experiment)
+    rows = [(draw.client(), draw.path(), draw.demand(), draw.luck()) for _ in range(500)]
+    again = Clients(experiment)
+    assert rows == [(again.client(), again.path(), again.demand(), again.luck()) for _ in range(500)]
+
+
+def test_names() -> None:
+    assert [client_name(i) for i in (0, 255, 256, 65536 + 513)] == [
+        "10.0.0.0",
+        "10.0.0.255",
+        "10.0.1.0",
+        "10.1.2.1",
+    ]
+    assert path_name(7) == "/item/7"
