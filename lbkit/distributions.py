@@ -7,7 +7,7 @@ every server, and two algorithms are compared on the very same work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import exp, inf, log1p, sqrt
 from statistics import NormalDist
 from typing import Any, ClassVar, get_args
@@ -165,6 +165,10 @@ class OnOff:
         return self.peak * self.on / (self.on + self.off)
 
 
+def _moments(what: Iterable[float]) -> tuple[float, ...]:
+    return tuple(what)
+
+
 def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
     numbers = all(isinstance(t, int | float) for t in value)
     if not numbers or not all(a <= b < inf for a, b in zip((0.0, *value), value, strict=False)):
@@ -176,7 +180,7 @@ class Trace:
     """Exactly these moments, in seconds from the start: yesterday's log, played again."""
 
     kind: ClassVar[str] = "trace"
-    times: tuple[float, ...] = field(converter=tuple, validator=_rising)
+    times: tuple[float, ...] = field(converter=_moments, validator=_rising)
 
     @property
     def rate(self) -> float:

@@ -159,6 +159,15 @@ class Event:
             raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
 
 
+# Converters, as functions so that mypy knows what they take.
+def _servers(what: Iterable[Server]) -> tuple[Server, ...]:
+    return tuple(what)
+
+
+def _events(what: Iterable[Event]) -> tuple[Event, ...]:
+    return tuple(what)
+
+
 def _policy(what: Policy | str | type[Balancer]) -> Policy:
     return Policy.of(what)
 
@@ -167,10 +176,10 @@ def _policy(what: Policy | str | type[Balancer]) -> Policy:
 class Experiment:
     """All that has to be known to run it again. `seed` fixes traffic and chance."""
 
-    servers: tuple[Server, ...] = field(converter=tuple)
+    servers: tuple[Server, ...] = field(converter=_servers)
     traffic: Traffic = field(factory=Traffic, validator=one_of(Traffic))
     policy: Policy = field(factory=Policy, converter=_policy)
-    events: tuple[Event, ...] = field(default=(), converter=tuple)  # kept in order of time
+    events: tuple[Event, ...] = field(default=(), converter=_events)  # kept in order of time
     seed: int = field(default=1, validator=whole(0))
     name: str = ""
 
