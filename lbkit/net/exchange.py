@@ -1,0 +1,206 @@
+"""One request and its answer: picking a backend, sending, trying again, and every way it can end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lbkit.core import Backend, Lease, NoBackend
+from lbkit.net.http import CHUNKED, IDEMPOTENT, LAST_CHUNK, Request, chunk
+
+if TYPE_CHECKING:
+    from lbkit.net.downstream import Downstream
+    from lbkit.net.upstream import Upstream
+
+
+class Exchange:
+    """Holds a lease while a backend works for it; the lease is released on every way out."""
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "body_size",
+        "client",
+        "complete",
+        "connecting",
+        "head_only",
+        "http11",
+        "keep_alive",
+        "key",
+        "lease",
+        "over",
+        "proxy",
+        "request",
+        "started",
+        "status",
+        "tried",
+        "tunnel",
+        "upgrade",
+        "upstream",
+    )
+
+    def __init__(self, client: Downstream, request: Request, keep_alive: bool) -> None:
+        self.client = client
+        self.proxy = proxy = client.proxy
+        self.request = request
+        self.http11 = request.http11
+        self.upgrade = request.upgrade
+        self.head_only = request.method == b"HEAD"
+        self.keep_alive = keep_alive
+        self.key = request.client if proxy.keyed_by == "client" else request.target.decode()
+        self.body: list[bytes] = []  # received before there was a connection to send it on
+        self.body_size = 0  # bytes received
+        self.complete = request.length == 0  # the request has been received to its end
+        self.started = False  # the client has (part of) the answer's head
+        self.over = False
+        self.tunnel = False
+        self.status = 0
+        self.attempts = 0
+        self.tried: tuple[Backend, ...] = ()
+        self.lease: Lease | None = None
+        self.upstream: Upstream | None = None
+        self.connecting: asyncio.Task[None] | None = None
+
+    # -- going out ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Pick a backend and send, or have it answered with an error."""
+        proxy = self.proxy
+        now = proxy.now()
+        try:
+            self.lease = lease = proxy.pool.acquire(self.key, now, self.tried)
+        except NoBackend:
+            # All tried: the last failure is the reason. None there: that is.
+            self.fail(502 if self.tried else 503)
+            return
+        except Exception:  # a learner's algorithm may raise anything
+            proxy.report(f"algorithm {proxy.pool.balancer.name!r} failed")
+            self.fail(500)
+            return
+        self.attempts += 1
+        upstream = proxy.connections.take(lease.backend, now)
+        if upstream:
+            self._send(upstream)
+        else:
+            self._connect(lease.backend)
+
+    def _connect(self, backend: Backend) -> None:
+        self.connecting = asyncio.get_running_loop().create_task(self._connected(backend))
+
+    async def _connected(self, backend: Backend) -> None:
+        try:
+            upstream = await self.proxy.connections.connect(backend)
+        except OSError as error:
+            self.connecting = None
+            self._unreachable(504 if isinstance(error, TimeoutError) else 502)
+            return
+        self.connecting = None
+        if self.over:
+            upstream.close()
+        elif upstream.transport.is_closing():
+            self._unreachable(502)
+        else:
+            self._send(upstream)
+
+    def _send(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        data = self.request.data
+        if self.body:
+            data = b"".join([data, *self.body])
+            self.body.clear()
+        upstream.send(self, data)
+        self.client.backend_ready()
+
+    def _unreachable(self, status: int) -> None:
+        """Nothing was sent, so any request may go to another backend."""
+        if self.over:
+            return
+        assert self.lease is not None
+        self.tried += (self.lease.backend,)
+        self._release(False)
+        if self.attempts <= self.proxy.retries:
+            self.start()
+        else:
+            self.fail(status)
+
+    # -- the request's body ------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """A piece of the request's body."""
+        if self.over or not data:
+            return
+        self.body_size += len(data)
+        self._pass(chunk(data) if self.request.length == CHUNKED else data)
+
+    def end_of_request(self) -> None:
+        self.complete = True
+        if self.request.length == CHUNKED and not self.over:
+            self._pass(LAST_CHUNK)
+
+    def _pass(self, data: bytes) -> None:
+        if self.upstream:
+            self.upstream.transport.write(data)
+        else:
+            self.body.append(data)
+
+    # -- endings ----------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        self.over = True
+        self.upstream = None
+        self._release(self.status < 500)
+        self.client.finished(self)
+
+    def fail(self, status: int) -> None:
+        """No (whole) answer comes from the backend: say so, or cut off what had begun.
+
+        A half answer must not look whole: without its end, the client's connection is aborted."""
+        if self.over:
+            return
+        self._leave(False)
+        if self.started or self.tunnel:
+            self.client.abort()
+        else:
+            self.client.refuse(self, status)
+
+    def lost(self, upstream: Upstream) -> None:
+        """The backend's connection went away before the answer was whole."""
+        if self.over or self.upstream is not upstream:
+            return
+        self.upstream = None
+        if self.tunnel:
+            self._leave(True)
+            self.client.close()
+            return
+        untouched = upstream.silent and self.request.length == 0
+        if upstream.stale and untouched and self.request.method in IDEMPOTENT and self.lease:
+            self._connect(self.lease.backend)
+        else:
+            self.fail(502)
+
+    def cancel(self) -> None:
+        """The client left. That says nothing of the backend."""
+        if not self.over:
+            self._leave(True if self.tunnel else None)
+
+    def open_tunnel(self) -> None:
+        self.tunnel = True
+        self.client.open_tunnel()
+
+    def _leave(self, ok: bool | None) -> None:
+        self.over = True
+        if self.connecting:
+            self.connecting.cancel()
+        upstream, self.upstream = self.upstream, None
+        if upstream:
+            upstream.close()  # in the middle of an answer: of no use to anybody else
+        self._release(ok)
+
+    def _release(self, ok: bool | None) -> None:
+        if self.lease:
+            try:
+                self.lease.release(ok, self.proxy.now())
+            except Exception:
+                self.proxy.report(f"algorithm {self.proxy.pool.balancer.name!r} failed in done()")
+            self.lease = None

@@ -1,0 +1,326 @@
+"""The rules of forwarding HTTP/1.1, as functions from head to head. (RFC 9110, RFC 9112.)
+
+A parser in C checks each head; here is decided what may pass. Two readers of one message that
+disagree on where it ends can be played against each other (request smuggling), so whatever
+could be read in two ways is refused, not repaired.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import NamedTuple
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+
+from lbkit.net.peer import Peer
+
+HEAD_END = b"\r\n\r\n"
+
+# Fields for one connection only; they never pass (RFC 9110, 7.6.1).
+_HOP_BY_HOP = (
+    "connection|keep-alive|proxy-authenticate|proxy-authorization|proxy-connection|te|trailer"
+    "|transfer-encoding|upgrade"
+)
+# Fields that speak of who is before us, written anew by every proxy; and one for HTTP/2 upgrades.
+_FORWARDING = "forwarded|http2-settings|via|x-forwarded-for|x-forwarded-host|x-forwarded-proto"
+
+
+def _fields(first_letters: str, names: str) -> re.Pattern[bytes]:
+    """Finds these fields in a head: (name, value). The look at the first letter saves most of the work."""
+    letters = first_letters + first_letters.upper()
+    return re.compile(rf"\r\n(?=[{letters}])((?i:{names})):[ \t]*([^\r\n]*)".encode())
+
+
+REQUEST_FIELDS = _fields("cefhkptuvx", f"{_HOP_BY_HOP}|{_FORWARDING}|host|content-length|expect")
+REQUEST_DROPPED = _fields("cfhkptuvx", f"{_HOP_BY_HOP}|{_FORWARDING}")
+RESPONSE_FIELDS = _fields("ckptud", f"{_HOP_BY_HOP}|content-length|date")
+RESPONSE_DROPPED = _fields("ckptu", _HOP_BY_HOP)
+FOLDED = re.compile(rb"\r\n[ \t]")  # a field over several lines: obsolete, and read differently by many
+ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
+
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+SAFE_TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
+SAFE_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*\Z")
+_PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b""})
+
+STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}".encode() for s in HTTPStatus}
+
+
+class Reject(Exception):
+    """This message is not forwarded; the client is answered `status`, and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+class HeadReader:
+    """Checks whole heads with llhttp, strictly; one reader serves all connections of a loop.
+
+    It must be given a head to its end at once, so nothing of one connection is left for the next."""
+
+    def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser], status: int) -> None:
+        """`status`: what to answer when a head is no HTTP."""
+        self._make = parser
+        self._status = status
+        self._parser = parser(self)
+
+    def on_headers_complete(self) -> None:
+        self._head = True
+        self._keep_alive = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+
+    def check(self, message: bytes) -> bool:
+        """Whether the connection may be kept alive. `message`: a head, or one whole message.
+
+        Raises Reject."""
+        self._head = self._whole = False
+        try:
+            self._parser.feed_data(message)
+        except HttpParserUpgrade:
+            self._whole = False
+        except HttpParserError as error:
+            self._parser = self._make(self)
+            raise Reject(self._status, f"not HTTP/1.1 ({error})" if self._status == 400 else "") from None
+        if not self._whole:
+            self._parser = self._make(self)  # the old one waits for a body that others will read
+        if not self._head:
+            raise Reject(self._status, "the head does not end where it seems to")
+        return self._keep_alive
+
+
+class ChunkedBody:
+    """Takes chunked coding off, with llhttp: it thinks that it has just read a head."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.extra = False  # something follows the body
+        self._pieces: list[bytes] = []
+        self._parser = HttpRequestParser(self)
+        self._parser.feed_data(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    def on_message_begin(self) -> None:
+        self.extra = self.done
+
+    def on_body(self, body: bytes) -> None:
+        if not self.done:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        self.done = True
+
+    def feed(self, data: bytes) -> bytes:
+        """What is in the chunks of `data`. Trailers are dropped (RFC 9110, 6.5.1). Raises Reject."""
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if not self.done:
+                raise Reject(400, f"bad chunk ({error})") from None
+            self.extra = True
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        return body
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Request(NamedTuple):
+    """A request's head, checked and written anew for the backend."""
+
+    method: bytes
+    target: bytes
+    data: bytes  # what goes to the backend
+    client: str  # the client's address, as far as it can be trusted
+    http11: bool
+    length: int  # of the body; CHUNKED if in chunks, 0 if there is none
+    upgrade: bool  # asks for a WebSocket
+
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+
+def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
+    """A head that `HeadReader` has passed, as we send it on. Raises Reject."""
+    end = head.find(b"\r\n")
+    method, target, version = _words(head[:end])
+    http11 = version == b"HTTP/1.1"
+    if not http11 and version != b"HTTP/1.0":
+        raise Reject(505, "HTTP/1.0 and 1.1 are spoken here")
+    if method == b"CONNECT":
+        raise Reject(501, "no CONNECT: this is no forward proxy")
+    if head.count(b"\r\n") - 2 > max_fields:
+        raise Reject(431, f"at most {max_fields} header fields")
+    if FOLDED.search(head):
+        raise Reject(400, "a folded header field")
+
+    host: bytes | None = None
+    length = 0
+    upgrade = False
+    drop = False
+    options: set[bytes] = set()
+    said: dict[bytes, bytes] = {}
+    protocol = b""
+    for name, value in REQUEST_FIELDS.findall(head, end):
+        name = name.lower()
+        if name == b"host":
+            if host is not None:
+                raise Reject(400, "more than one Host")
+            host = value.rstrip(b" \t")
+        elif name == b"content-length":
+            if length:
+                raise Reject(400, "more than one length")
+            length = int(value)
+        elif name == b"expect":
+            if value.lower() != b"100-continue":
+                raise Reject(417, "the only expectation there is: 100-continue")
+        else:
+            drop = True
+            if name == b"connection":
+                options.update(option.strip() for option in value.lower().split(b","))
+            elif name == b"transfer-encoding":
+                if length:
+                    raise Reject(400, "more than one length")
+                if value.strip().lower() != b"chunked":
+                    raise Reject(501, "only the chunked transfer coding is known here")
+                if not http11:
+                    raise Reject(400, "HTTP/1.0 knows no chunks")
+                length = CHUNKED
+            elif name == b"upgrade":
+                protocol = value.strip().lower()
+            elif name == b"via" or peer.trusted:
+                said[name] = said[name] + b", " + value if name in said else value
+
+    if host is None:
+        if http11:
+            raise Reject(400, "no Host")
+        host = b""
+    if not target.startswith(b"/") or not SAFE_TARGET.match(target):
+        target, named = _origin_form(method, target)
+        if named is not None:
+            # Absolute form: the host in it counts, not the field (RFC 9112, 3.2.2).
+            host = named
+            head = re.sub(rb"\r\n(?i:host):[^\r\n]*", b"", head)
+            head = head[:-4] + b"\r\nHost: " + host + HEAD_END
+    fields = head[head.find(b"\r\n") : -2]
+    if drop:
+        fields = REQUEST_DROPPED.sub(b"", fields)
+        if options - _PLAIN_OPTIONS:
+            fields = without(fields, options)
+        if length == CHUNKED:
+            fields += b"Transfer-Encoding: chunked\r\n"
+        if protocol == b"websocket" and b"upgrade" in options and method == b"GET" and http11:
+            upgrade = True
+            fields += b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+    via = b"1.1 lbkit" if http11 else b"1.0 lbkit"
+    if b"via" in said:
+        via = said.pop(b"via") + b", " + via
+    client = peer.client(said.get(b"x-forwarded-for", b"")) if said else peer.address
+    if host != peer.last_host and not SAFE_HOST.match(host):
+        raise Reject(400, "a character in Host that does not belong there")
+    data = b"%b %b HTTP/1.1%bVia: %b\r\n%b\r\n" % (method, target, fields, via, peer.fields(host, said))
+    return Request(method, target, data, client, http11, length, upgrade)
+
+
+def _words(line: bytes) -> tuple[bytes, bytes, bytes]:
+    words = line.split(b" ")
+    if len(words) != 3:
+        raise Reject(400, "a request line has three words")
+    return words[0], words[1], words[2]
+
+
+def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+    """The target as a path, and the host that it names, if it does (RFC 9112, 3.2)."""
+    if not SAFE_TARGET.match(target):
+        raise Reject(400, "a character in the target that does not belong there")
+    if target == b"*" and method == b"OPTIONS":
+        return target, None
+    scheme, found, rest = target.partition(b"://")
+    if not found or scheme.lower() not in (b"http", b"https"):
+        raise Reject(400, "the target is neither a path nor a URL")
+    host, mark, path = re.fullmatch(rb"([^/?]*)([/?]?)(.*)", rest).groups()  # type: ignore[union-attr]
+    if not host:
+        raise Reject(400, "no host in the target")
+    return (b"/?" if mark == b"?" else b"/") + path, host
+
+
+def without(fields: bytes, names: set[bytes]) -> bytes:
+    """The fields but for those that Connection names: they were meant for us only."""
+    return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], fields)
+
+
+class Response(NamedTuple):
+    """An answer's head as the client gets it, up to where the framing goes."""
+
+    status: int
+    data: bytes  # without the empty line at its end
+    length: int  # of the body as the backend sends it: bytes, CHUNKED or UNTIL_CLOSE
+
+
+def read_response(head: bytes, head_only: bool) -> Response:
+    """A backend's head, rewritten. `head_only`: it answers a HEAD. Raises Reject.
+
+    Content-Length stays where it stood; transfer coding is left to the caller."""
+    if not head.startswith(b"HTTP/1.") or FOLDED.search(head):
+        raise Reject(502, "")
+    status = int(head[9:12])
+    length = UNTIL_CLOSE
+    drop = dated = False
+    options: set[bytes] = set()
+    for name, value in RESPONSE_FIELDS.findall(head):
+        name = name.lower()
+        if name == b"content-length":
+            if length != UNTIL_CLOSE:
+                raise Reject(502, "")
+            length = int(value)
+        elif name == b"date":
+            dated = True
+        else:
+            drop = True
+            if name == b"connection":
+                options.update(option.strip() for option in value.lower().split(b","))
+            elif name == b"transfer-encoding":
+                if value.strip().lower() != b"chunked" or length != UNTIL_CLOSE or head[7:8] == b"0":
+                    raise Reject(502, "")
+                length = CHUNKED
+    fields = head[head.find(b"\r\n") : -2]
+    if drop:
+        fields = RESPONSE_DROPPED.sub(b"", fields)
+        if options - _PLAIN_OPTIONS:
+            fields = without(fields, options)
+    if not dated and status >= 200:
+        fields += b"Date: %b\r\n" % http_date()
+    if head_only or status in (204, 304) or status < 200:
+        length = 0
+    return Response(status, status_line(status) + fields, length)
+
+
+def status_line(status: int) -> bytes:
+    """Without its line end."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+
+
+def error_answer(status: int, why: str = "", *, close: bool, head_only: bool = False) -> bytes:
+    """A whole short answer of our own. `why` is for the client: never the backend's words."""
+    body = f"{status} {HTTPStatus(status).phrase}{': ' + why if why else ''}\n".encode()
+    return b"%b\r\nDate: %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b\r\n%b" % (
+        status_line(status),
+        http_date(),
+        len(body),
+        b"Connection: close\r\n" if close else b"",
+        b"" if head_only else body,
+    )
+
+
+def http_date() -> bytes:
+    return formatdate(usegmt=True).encode()
