@@ -43,6 +43,10 @@ class Workload:
     demand: array[float]
     luck: array[float]
 
+    @classmethod
+    def empty(cls) -> Workload:
+        return cls(array("d"), array("i"), array("i"), array("d"), array("d"))
+
     def __len__(self) -> int:
         return len(self.arrival)
 

@@ -83,7 +83,12 @@ class Pool:
             backend = self.balancer.pick_except(eligible, exclude, key, now)
         else:
             backend = self.balancer.pick(eligible, key, now)
-        backend.in_flight += 1
+        try:
+            backend.in_flight += 1
+        except AttributeError:
+            raise TypeError(
+                f"{self.balancer.name!r} picked {backend!r}: pick has to return one of the backends"
+            ) from None
         backend.picks += 1
         return Lease(self, backend, now)
 

@@ -1,0 +1,182 @@
+"""One run of an experiment in virtual time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from functools import cache
+
+from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, make_balancer
+from lbkit.distributions import Closed
+from lbkit.experiment import Action, Event, Experiment
+from lbkit.result import Result
+from lbkit.sim.engine import Engine
+from lbkit.sim.servers import BAD_GATEWAY, UNAVAILABLE, SimServer
+from lbkit.workload import Clients, Workload, client_name, path_name, stream, workload
+
+NAN = float("nan")
+
+
+class AlgorithmError(RuntimeError):
+    """A balancer raised, or picked what it was not offered."""
+
+
+def simulate(experiment: Experiment) -> Result:
+    """Run to the end: requests arrive for `duration`, and every one of them is answered.
+
+    Same experiment, same Result, to the last bit. Raises AlgorithmError."""
+    return Simulation(experiment).run()
+
+
+class Simulation:
+    """Wires clients, pool and servers together; a request is known by its row in the columns."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        policy = experiment.policy
+        self.retries = policy.retries
+        self.engine = Engine()
+        self.servers = {s.name: SimServer(self, s, i) for i, s in enumerate(experiment.servers)}
+        self.backends = {s.name: Backend(s.name, weight=s.weight, zone=s.zone) for s in experiment.servers}
+        self.server_of = {b: self.servers[name] for name, b in self.backends.items()}
+        self.pool = Pool(
+            (b for name, b in self.backends.items() if name not in experiment.joining),
+            make_balancer(policy.algorithm, stream(experiment.seed, "policy"), **policy.options),
+        )
+        for event in experiment.events:
+            self.engine.at(event.at, self._happens, event)
+        self.tried: dict[int, tuple[Backend, ...]] = {}  # row -> backends that refused it
+        crowd = experiment.traffic.arrivals
+        self.closed = isinstance(crowd, Closed)
+        requests = Workload.empty() if isinstance(crowd, Closed) else workload(experiment)
+        self.arrival, self.client, self.path = requests.arrival, requests.client, requests.path
+        self.demand, self.luck = requests.demand, requests.luck
+        rows = len(requests)
+        self.start = array("d", [NAN]) * rows
+        self.end = array("d", [NAN]) * rows
+        self.service = array("d", [0.0]) * rows
+        self.backend = array("i", [-1]) * rows
+        self.status = array("i", [0]) * rows
+        self.attempts = array("i", [0]) * rows
+        if isinstance(crowd, Closed):
+            self._start_users(crowd)
+        elif rows:
+            self.engine.at(self.arrival[0], self._arrive, 0)
+        by_client = policy.keyed_by == "client"
+        self.keys = self.client if by_client else self.path
+        self.key_name = cache(client_name if by_client else path_name)
+
+    def run(self) -> Result:
+        self.engine.run()
+        columns = {
+            "arrival": self.arrival,
+            "start": self.start,
+            "end": self.end,
+            "backend": self.backend,
+            "client": self.client,
+            "path": self.path,
+            "status": self.status,
+            "attempts": self.attempts,
+            "service": self.service,
+        }
+        return Result(self.experiment, "sim", columns)
+
+    # -- open loop: requests come when they come --------------------------------------------
+
+    def _arrive(self, row: int) -> None:
+        following = row + 1
+        if following < len(self.arrival):
+            # Only the next arrival is planned: the heap stays as small as the work in progress.
+            self.engine.at(self.arrival[following], self._arrive, following)
+        self._dispatch(row, ())
+
+    # -- closed loop: a crowd that waits for its answers ---------------------------------------
+
+    def _start_users(self, crowd: Closed) -> None:
+        self.draw = Clients(self.experiment)
+        self.thinking = stream(self.experiment.seed, "think")
+        self.think_mean = crowd.think
+        for _ in range(crowd.users):
+            self.engine.at(self._think(), self._ask)
+
+    def _think(self) -> float:
+        return self.thinking.expovariate(1 / self.think_mean) if self.think_mean else 0.0
+
+    def _ask(self, _: None) -> None:
+        """One user sends, unless the time is up."""
+        if self.engine.now >= self.experiment.traffic.duration:
+            return
+        row = len(self.arrival)
+        self.arrival.append(self.engine.now)
+        self.client.append(self.draw.client())
+        self.path.append(self.draw.path())
+        self.demand.append(self.draw.demand())
+        self.luck.append(self.draw.luck())
+        self.start.append(NAN)
+        self.end.append(NAN)
+        self.service.append(0.0)
+        self.backend.append(-1)
+        self.status.append(0)
+        self.attempts.append(0)
+        self._dispatch(row, ())
+
+    # -- the balancer's part ------------------------------------------------------------
+
+    def _dispatch(self, row: int, tried: tuple[Backend, ...]) -> None:
+        engine = self.engine
+        now = engine.now
+        try:
+            lease = self.pool.acquire(self.key_name(self.keys[row]), now, tried)
+            server = self.server_of[lease.backend]
+        except NoBackend:
+            # All tried: the last failure is the reason. None there: that is.
+            self._finish(row, -1, BAD_GATEWAY if tried else UNAVAILABLE)
+            return
+        except Exception as error:
+            name = self.pool.balancer.name
+            raise AlgorithmError(f"algorithm {name!r} failed at {now:.3f} s: {error!r}") from error
+        self.attempts[row] += 1
+        if server.delay:
+            engine.at(now + server.delay, server.receive, (row, lease))
+        else:
+            server.receive((row, lease))
+
+    def answered(self, answer: tuple[tuple[int, Lease], int, int]) -> None:
+        """(row and lease, server's index, status): an answer is back at the balancer."""
+        (row, lease), index, status = answer
+        lease.release(status < 500, self.engine.now)
+        self._finish(row, index, status)
+
+    def refused(self, job: tuple[int, Lease]) -> None:
+        """Nobody listens there: nothing was sent, so another backend may be tried."""
+        row, lease = job
+        lease.release(False, self.engine.now)
+        if self.attempts[row] <= self.retries:
+            self.tried[row] = tried = (*self.tried.get(row, ()), lease.backend)
+            self._dispatch(row, tried)
+        else:
+            self._finish(row, -1, BAD_GATEWAY)
+
+    def _finish(self, row: int, index: int, status: int) -> None:
+        now = self.engine.now
+        self.end[row] = now
+        self.backend[row] = index
+        self.status[row] = status
+        if self.closed:
+            self.engine.at(now + self._think(), self._ask)
+
+    # -- events --------------------------------------------------------------------------
+
+    def _happens(self, event: Event) -> None:
+        _HAPPENS[event.action](self, event)
+
+
+_HAPPENS: dict[Action, Callable[[Simulation, Event], object]] = {
+    Action.CRASH: lambda sim, e: sim.servers[e.server].crash(),
+    Action.RECOVER: lambda sim, e: sim.servers[e.server].recover(),
+    Action.SLOW: lambda sim, e: sim.servers[e.server].slow(e.value or 1.0),
+    Action.ADD: lambda sim, e: sim.pool.add(sim.backends[e.server]),
+    Action.REMOVE: lambda sim, e: sim.pool.remove(e.server),
+    Action.SET_WEIGHT: lambda sim, e: sim.pool.set_weight(e.server, e.value or 0.0),
+    Action.DRAIN: lambda sim, e: sim.pool.set_intent(e.server, Intent.DRAIN),
+}
