@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, make_balancer
 from lbkit.distributions import Closed
@@ -68,7 +69,7 @@ class Simulation:
 
     def run(self) -> Result:
         self.engine.run()
-        columns = {
+        columns: dict[str, array[Any]] = {
             "arrival": self.arrival,
             "start": self.start,
             "end": self.end,

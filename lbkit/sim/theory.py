@@ -1,0 +1,96 @@
+"""Closed forms to check simulations against. Times are in units of whatever the rates are per.
+
+`rho` is load: offered work over capacity, and must be below 1, or queues grow for ever.
+"""
+
+from __future__ import annotations
+
+from math import factorial, log, sqrt
+
+
+def _stable(rho: float) -> None:
+    if not 0 <= rho < 1:
+        raise ValueError(f"rho is {rho:g}: closed forms hold for a load from 0 to below 1")
+
+
+def mm1_time(rho: float, service: float = 1.0) -> float:
+    """Mean time in an M/M/1 system: service / (1 - rho). (Kleinrock, Queueing Systems I, 3.2.)"""
+    _stable(rho)
+    return service / (1 - rho)
+
+
+def mm1_percentile(rho: float, q: float, service: float = 1.0) -> float:
+    """The q-th percentile of time in an M/M/1 system, first come first served: it is exponential."""
+    if not 0 <= q < 100:
+        raise ValueError(f"q is {q:g}: percentiles here go from 0 to below 100")
+    return -log(1 - q / 100) * mm1_time(rho, service)
+
+
+def erlang_c(workers: int, rho: float) -> float:
+    """Probability that an arrival finds all `workers` of an M/M/c system busy. (Erlang, 1917.)"""
+    _stable(rho)
+    if workers < 1:
+        raise ValueError(f"workers is {workers}: at least 1 must work")
+    offered = workers * rho
+    busy = offered**workers / factorial(workers) / (1 - rho)
+    return busy / (sum(offered**k / factorial(k) for k in range(workers)) + busy)
+
+
+def mmc_wait(workers: int, rho: float, service: float = 1.0) -> float:
+    """Mean wait for a worker in an M/M/c system, without the service itself."""
+    return erlang_c(workers, rho) * service / (workers * (1 - rho))
+
+
+def mg1_wait(rho: float, cv: float, service: float = 1.0) -> float:
+    """Mean wait in an M/G/1 system, for service times of coefficient of variation `cv`.
+
+    (Pollaczek and Khinchine, 1930/32.)"""
+    _stable(rho)
+    return rho * service * (1 + cv**2) / (2 * (1 - rho))
+
+
+def md1_wait(rho: float, service: float = 1.0) -> float:
+    """Mean wait in an M/D/1 system: half that of M/M/1."""
+    return mg1_wait(rho, 0.0, service)
+
+
+def supermarket_time(rho: float, choices: int, service: float = 1.0) -> float:
+    """Mean time in system with very many servers when each arrival takes the shortest of `choices`.
+
+    sum over i >= 1 of rho^((d^i - d)/(d - 1)); d = 1 is M/M/1. (Mitzenmacher, 1996.)"""
+    _stable(rho)
+    if choices < 1:
+        raise ValueError(f"choices is {choices}: at least 1 server must be looked at")
+    if choices == 1:
+        return mm1_time(rho, service)
+    total, i = 0.0, 1
+    while True:
+        term = float(rho ** ((choices**i - choices) / (choices - 1)))
+        total += term
+        if term < 1e-15:
+            return total * service
+        i += 1
+
+
+def ring_spread(points: int) -> float:
+    """Standard error of a backend's share on a ring, over its mean. (Lamping and Veach, 2014.)"""
+    return 1 / sqrt(points)
+
+
+def moved_by_modulo(backends: int) -> float:
+    """Share of keys that move when a backend joins `backends` others, by hash modulo their number."""
+    return backends / (backends + 1)
+
+
+def moved_by_ring(backends: int) -> float:
+    """The same on a ring: only what the newcomer must get."""
+    return 1 / (backends + 1)
+
+
+def fullest_bin(balls: int, choices: int = 1) -> float:
+    """About how many balls the fullest of as many bins holds: ln n / ln ln n for one choice,
+    ln ln n / ln d for the emptier of d, up to a constant. (Azar et al., 1994.)"""
+    if balls < 16:
+        raise ValueError(f"balls is {balls}: this holds for many, at least 16")
+    many = log(log(balls))
+    return log(balls) / many if choices == 1 else many / log(choices)

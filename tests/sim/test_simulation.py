@@ -1,0 +1,302 @@
+"""The simulator against closed forms, and against what each event has to do."""
+
+from collections import defaultdict
+from itertools import pairwise
+from math import isnan
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbkit import (
+    Balancer,
+    Bimodal,
+    Closed,
+    Constant,
+    ConstantRate,
+    Event,
+    Experiment,
+    Exponential,
+    OnOff,
+    Poisson,
+    Policy,
+    Server,
+    Trace,
+    Traffic,
+    algorithms,
+    compare,
+    run,
+    servers,
+)
+from lbkit.sim import AlgorithmError, theory
+
+BUILT_IN = [name for name, cls in algorithms().items() if cls.__module__.startswith("lbkit.")]
+
+
+def experiment(count: int = 3, *, mean: float = 1.0, **fields) -> Experiment:
+    return Experiment(servers(count, service=Exponential(mean), **fields), Traffic(duration=200))
+
+
+def mean_over_seeds(experiment: Experiment, seeds: int = 4) -> float:
+    return sum(run(experiment.but(seed=seed)).mean for seed in range(1, seeds + 1)) / seeds
+
+
+# -- theory --------------------------------------------------------------------------------
+# Tolerances are about three standard errors of such runs, measured over many other seeds.
+
+
+@pytest.mark.parametrize(("rho", "tolerance"), [(0.5, 0.03), (0.8, 0.06)])
+def test_one_server_is_mm1(rho: float, tolerance: float) -> None:
+    one = experiment(1).but(duration=20_000, warmup=500).at_load(rho)
+    assert mean_over_seeds(one) == pytest.approx(theory.mm1_time(rho), rel=tolerance)
+
+
+def test_workers_make_it_mmc() -> None:
+    four = experiment(1, workers=4).but(duration=8_000, warmup=200).at_load(0.8)
+    assert mean_over_seeds(four) == pytest.approx(1 + theory.mmc_wait(4, 0.8), rel=0.03)
+
+
+def test_constant_service_is_md1() -> None:
+    one = Experiment((Server("s", service=Constant(1.0)),), Traffic(duration=20_000, warmup=500))
+    assert mean_over_seeds(one.at_load(0.8)) == pytest.approx(1 + theory.md1_wait(0.8), rel=0.04)
+
+
+def test_variable_service_is_mg1() -> None:
+    mixed = Bimodal(fast=0.5, slow=5.5, slow_share=0.1)  # mean 1, E[S^2] = 3.25, so cv = 1.5
+    one = Experiment((Server("s", service=mixed),), Traffic(duration=40_000, warmup=500))
+    assert mean_over_seeds(one.at_load(0.6)) == pytest.approx(1 + theory.mg1_wait(0.6, 1.5), rel=0.05)
+
+
+@pytest.mark.parametrize("rho", [0.7, 0.9])
+def test_two_choices_make_it_the_supermarket(rho: float) -> None:
+    hundred = experiment(100).but(duration=600, warmup=100).at_load(rho)
+    expected = theory.supermarket_time(rho, 2)
+    mean = mean_over_seeds(hundred.but(policy="power_of_two"), 2)
+    assert 0.97 * expected < mean < 1.06 * expected  # a hundred servers are up to 4 % above infinitely many
+
+
+def test_one_choice_is_mm1_many_times() -> None:
+    hundred = experiment(100).but(duration=1000, warmup=100).at_load(0.7)
+    assert mean_over_seeds(hundred.but(policy="random"), 2) == pytest.approx(theory.mm1_time(0.7), rel=0.05)
+
+
+def test_percentiles_of_mm1() -> None:
+    result = run(experiment(1).but(duration=40_000, warmup=500).at_load(0.5))
+    for q in (50, 90, 99):
+        assert result.percentile(q) == pytest.approx(theory.mm1_percentile(0.5, q), rel=0.06)
+
+
+# -- laws of every run ------------------------------------------------------------------------
+
+names = st.sampled_from(["s1", "s2", "s3"])
+events = st.lists(
+    st.builds(
+        lambda at, what, server: Event(at, what[0], server, what[1]),
+        st.floats(0, 40),
+        st.sampled_from(
+            [("crash", None), ("recover", None), ("slow", 0.4), ("set_weight", 2.0), ("drain", None)]
+        ),
+        names,
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(BUILT_IN),
+    events,
+    st.integers(0, 5),
+    st.floats(0.2, 1.3),
+    st.sampled_from([None, 0, 3]),
+    st.sampled_from([0.0, 0.05]),
+)
+def test_every_run(policy: str, happenings: list[Event], seed: int, load: float, queue, delay: float) -> None:
+    result = run(
+        experiment(queue=queue, delay=delay, workers=2)
+        .but(duration=40, seed=seed, policy=policy, events=happenings)
+        .at_load(load)
+    )
+    left, right = result.littles_law()
+    assert left == pytest.approx(right, rel=1e-6, abs=1e-9)  # L = lambda W
+    for arrival, start, end, status, attempts in zip(
+        result.arrival, result.start, result.end, result.status, result.attempts, strict=True
+    ):
+        assert end >= arrival  # everyone is answered
+        assert status in (200, 502, 503)
+        assert attempts <= 2
+        assert status != 200 or (arrival <= start <= end)
+    assert_work_conserving(result)
+
+
+def assert_work_conserving(result) -> None:
+    """Nobody waits while a worker is free: service starts on arrival, or as another ends."""
+    by_server = defaultdict(list)
+    rows = zip(result.backend, result.arrival, result.start, result.service, strict=True)
+    for backend, arrival, start, service in rows:
+        if not isnan(start):
+            by_server[backend].append((start, arrival, start + service))
+    for index, jobs in by_server.items():
+        delay = result.experiment.servers[index].delay
+        ends = {end for _, _, end in jobs}
+        for start, arrival, _ in jobs:
+            waited = start - arrival > delay + 1e-9
+            # A retry reaches its server later than it arrived; it comes from a server that refused.
+            assert (
+                not waited
+                or any(abs(start - end) < 1e-9 for end in ends)
+                or "crash" in str(result.experiment.events)
+            )
+
+
+def test_first_come_first_served() -> None:
+    result = run(experiment(1).but(duration=300).at_load(0.9))
+    assert all(a <= b for a, b in pairwise(result.start))
+
+
+def test_same_seed_same_result_other_seed_another() -> None:
+    one = experiment().at_load(0.7)
+    for policy in BUILT_IN:
+        again = [run(one.but(policy=policy)).columns for _ in range(2)]
+        assert str(again[0]) == str(again[1])
+    assert run(one).columns["arrival"] != run(one.but(seed=2)).columns["arrival"]
+
+
+def test_every_policy_sees_the_same_traffic() -> None:
+    results = compare(experiment().at_load(0.7), BUILT_IN)
+    for column in ("arrival", "client", "path"):
+        assert len({str(r.columns[column]) for r in results}) == 1
+    # The work of a request is its own, too: servers are equal here, so it is the same on each.
+    assert len({tuple(round(s, 9) for s in r.service) for r in results}) == 1
+
+
+# -- events --------------------------------------------------------------------------------
+
+
+def steady(*happenings: Event, **changes) -> Experiment:
+    """Requests every 0.1 s, each 0.05 s of work, over two servers."""
+    two = Experiment(servers(2, service=Constant(0.05)), Traffic(ConstantRate(10), duration=10))
+    return two.but(events=happenings, **changes)
+
+
+def answered_by(result, name: str, since: float = -1.0, until: float = 99.0) -> int:
+    index = result.backends.index(name)
+    return sum(b == index and since < a < until for b, a in zip(result.backend, result.arrival, strict=True))
+
+
+def test_crash_loses_what_runs_and_refuses_what_comes() -> None:
+    # At 2.02 s, s1 is at work on the request of 2.0 s.
+    result = run(steady(Event(2.02, "crash", "s1"), Event(5, "recover", "s1")))
+    assert list(result.status).count(502) == 1
+    assert answered_by(result, "s1", 2.05, 4.99) == 0
+    assert answered_by(result, "s1", 5.01) > 10
+    assert max(result.attempts) == 2  # the others found another server
+
+
+def test_without_retries_a_dead_server_shows() -> None:
+    result = run(steady(Event(2.02, "crash", "s1"), policy=Policy(retries=0)))
+    lost = [s for s, b in zip(result.status, result.backend, strict=True) if s == 502 and b == -1]
+    assert len(lost) == 39  # every other one of the 79 that came after the crash
+
+
+def test_all_down_is_502_and_all_drained_503() -> None:
+    crashed = run(steady(Event(2, "crash", "s1"), Event(2, "crash", "s2")))
+    assert set(crashed.status[25:]) == {502}
+    drained = run(steady(Event(2, "drain", "s1"), Event(2, "drain", "s2")))
+    assert set(drained.status[25:]) == {503}
+    assert set(drained.attempts[25:]) == {0}
+
+
+def test_drain_finishes_what_runs() -> None:
+    result = run(steady(Event(2.02, "drain", "s1")))
+    assert set(result.status) == {200}
+    assert answered_by(result, "s1", 2.03) == 0
+
+
+def test_remove_and_add() -> None:
+    result = run(steady(Event(2.02, "remove", "s1"), Event(4, "add", "s2")))
+    assert answered_by(result, "s2", -1, 3.99) == 0  # what is added is not there before
+    assert answered_by(result, "s2", 4.01) == 59
+    assert set(result.status[:21]) == {200}
+    assert set(result.status[21:40]) == {503}  # neither is there
+
+
+def test_slow_and_weight() -> None:
+    slow = run(steady(Event(5, "slow", "s1", 0.5)))
+    work = dict(zip(slow.arrival, slow.service, strict=True))
+    assert work[4.0] == pytest.approx(0.05)
+    assert work[6.0] == pytest.approx(0.1)
+    weighted = run(steady(Event(5, "set_weight", "s1", 4), policy="weighted_round_robin"))
+    assert answered_by(weighted, "s1", -1, 4.95) == 25
+    assert answered_by(weighted, "s1", 4.95) == 40
+
+
+def test_a_full_queue_refuses() -> None:
+    flood = Experiment((Server("s", service=Constant(1.0), queue=2),), Traffic(Trace([0.1] * 5), 10))
+    assert sorted(run(flood).status) == [200, 200, 200, 503, 503]
+
+
+def test_delay_is_felt_by_the_client_and_holds_no_worker() -> None:
+    far = Experiment((Server("s", service=Constant(0.1), delay=0.5),), Traffic(Trace([1.0, 3.0]), 5))
+    result = run(far)
+    assert result.latencies() == pytest.approx([1.1, 1.1])
+    assert list(result.start) == pytest.approx([1.5, 3.5])
+    assert result.utilisation["s"] == pytest.approx(0.2 / 5)
+
+
+def test_error_rate() -> None:
+    failing = experiment().but(servers=servers(3, service=Exponential(0.1), error_rate=0.3), duration=300)
+    result = run(failing.but(arrivals=Poisson(10)))
+    assert result.error_rate == pytest.approx(0.3, abs=0.03)
+    assert all(isnan(s) for s, status in zip(result.start, result.status, strict=True) if status == 500)
+
+
+# -- traffic ---------------------------------------------------------------------------------
+
+
+def test_a_closed_loop_never_has_more_in_flight_than_users() -> None:
+    result = run(experiment(1, mean=0.5).but(arrivals=Closed(users=7, think=0.2), duration=50))
+    moments = sorted([(a, 1) for a in result.arrival] + [(e, -1) for e in result.end])
+    level = high = 0
+    for _, step in moments:
+        level += step
+        high = max(high, level)
+    assert high <= 7
+    assert result.utilisation["s1"] > 0.95  # and keeps one slow server busy
+    assert max(result.arrival) < 50
+
+
+def test_bursts_wait_longer_than_poisson_at_the_same_rate() -> None:
+    one = experiment(2, mean=0.1).but(duration=500)
+    bursty = OnOff(peak=24, on=2, off=2)
+    assert bursty.rate == 12
+    assert run(one.but(arrivals=bursty)).mean > 2 * run(one.but(arrivals=Poisson(12))).mean
+
+
+# -- a learner's own algorithm -------------------------------------------------------------------
+
+
+class Laziest(Balancer):
+    def pick(self, backends, key, now):
+        return min(backends, key=lambda b: b.in_flight)
+
+
+class Stranger(Balancer):
+    def pick(self, backends, key, now):
+        return "s1"
+
+
+class Fallen(Balancer):
+    def pick(self, backends, key, now):
+        raise ZeroDivisionError("oh")
+
+
+def test_five_lines_are_an_algorithm() -> None:
+    own, best = compare(experiment().at_load(0.8), [Laziest, "least_connections"])
+    assert own.mean == pytest.approx(best.mean, rel=0.1)
+
+
+@pytest.mark.parametrize("broken", [Stranger, Fallen])
+def test_a_broken_algorithm_is_named(broken: type[Balancer]) -> None:
+    with pytest.raises(AlgorithmError, match=broken.name):
+        run(experiment().but(policy=broken))

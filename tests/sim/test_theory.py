@@ -1,0 +1,49 @@
+import pytest
+
+from lbkit.sim import theory
+
+
+@pytest.mark.parametrize(
+    ("rho", "one", "two", "three"),
+    [
+        (0.5, 2, 1.2657, 1.1252),
+        (0.7, 3.3333, 1.6145, 1.3568),
+        (0.8, 5, 1.9474, 1.5809),
+        (0.9, 10, 2.6141, 2.0279),
+        (0.99, 100, 5.4320, 3.8578),
+    ],
+)
+def test_supermarket_table(rho: float, one: float, two: float, three: float) -> None:
+    for choices, time in ((1, one), (2, two), (3, three)):
+        assert theory.supermarket_time(rho, choices) == pytest.approx(time, abs=5e-5)
+
+
+def test_erlang_c_table() -> None:
+    waits = {0.8: {1: 4, 2: 1.7778, 4: 0.7455}, 0.9: {1: 9, 2: 4.2632, 4: 1.9694}}
+    for rho, by_workers in waits.items():
+        for workers, wait in by_workers.items():
+            assert theory.mmc_wait(workers, rho) == pytest.approx(wait, abs=5e-5)
+    assert theory.erlang_c(4, 0.9) == pytest.approx(0.7878, abs=5e-5)
+
+
+def test_md1_waits_half_of_mm1() -> None:
+    assert theory.md1_wait(0.8) == pytest.approx((theory.mm1_time(0.8) - 1) / 2)
+    assert theory.mg1_wait(0.8, cv=1) == pytest.approx(theory.mm1_time(0.8) - 1)
+
+
+def test_hashing() -> None:
+    assert theory.moved_by_modulo(10) == pytest.approx(0.909, abs=5e-4)
+    assert theory.moved_by_ring(10) == pytest.approx(0.0909, abs=5e-5)
+    assert theory.ring_spread(100) == pytest.approx(0.1)
+
+
+def test_nonsense_is_refused_by_name() -> None:
+    for name, call in {
+        "rho": lambda: theory.mm1_time(1.0),
+        "workers": lambda: theory.erlang_c(0, 0.5),
+        "choices": lambda: theory.supermarket_time(0.5, 0),
+        "q": lambda: theory.mm1_percentile(0.5, 100),
+        "balls": lambda: theory.fullest_bin(3),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name} is "):
+            call()
