@@ -79,7 +79,7 @@ class HeadReader:
         """Whether the connection may be kept alive. `message`: a head, or one whole message.
 
         Raises Reject."""
-        self._head = self._whole = False
+        self._head = self._whole = self._keep_alive = False
         try:
             self._parser.feed_data(message)
         except HttpParserUpgrade:
@@ -87,8 +87,9 @@ class HeadReader:
         except HttpParserError as error:
             self._parser = self._make(self)
             raise Reject(self._status, f"not HTTP/1.1 ({error})" if self._status == 400 else "") from None
-        if not self._whole:
-            self._parser = self._make(self)  # the old one waits for a body that others will read
+        if not (self._whole and self._keep_alive):
+            # The old one waits for a body, which others will read, or holds its connection for closed.
+            self._parser = self._make(self)
         if not self._head:
             raise Reject(self._status, "the head does not end where it seems to")
         return self._keep_alive
