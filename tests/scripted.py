@@ -193,6 +193,22 @@ class Client:
         self.sock.close()
 
 
+def unchunked(body: bytes) -> bytes:
+    """What is in a whole chunked body. Raises ValueError if it is not one."""
+    content = b""
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        content += body[:length]
+        if body[length : length + 2] != b"\r\n":
+            raise ValueError(f"a chunk does not end: {body[length:]!r}")
+        body = body[length + 2 :]
+        if not length:
+            if body:
+                raise ValueError(f"behind the last chunk: {body!r}")
+            return content
+
+
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 

@@ -7,7 +7,19 @@ import threading
 import time
 
 import pytest
-from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers, ask, echo, pool_of, proxied
+from scripted import (
+    GET,
+    TIMEOUT,
+    Client,
+    Connection,
+    Scripted,
+    answers,
+    ask,
+    echo,
+    pool_of,
+    proxied,
+    unchunked,
+)
 
 from lbkit import Backend, Balancer, algorithms, make_balancer
 from lbkit.net import Proxy, ProxyError, Timeouts
@@ -115,8 +127,7 @@ def test_chunks_pass_both_ways_and_trailers_are_dropped() -> None:
     )
     with proxied(echo) as proxy:
         body = seen(proxy, request)
-        assert b"".join(re.findall(rb"\r\n[0-9a-f]+\r\n([a-z ]+)", body)) == b"hello world"
-        assert body.endswith(b"0\r\n\r\n")
+        assert unchunked(body.partition(b"\r\n\r\n")[2]) == b"hello world"
         assert field(body, "Transfer-Encoding") == ["chunked"]
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n"
     with proxied(answers(chunked)) as proxy:
@@ -133,7 +144,7 @@ def test_a_body_until_close_gets_chunks_and_http10_its_close() -> None:
     with proxied(until_close) as proxy:
         _, head, body = ask(proxy)
         assert field(head, "Transfer-Encoding") == ["chunked"]
-        assert re.sub(rb"[0-9a-f]+\r\n|\r\n", b"", body) in (b"something", b"someing")
+        assert unchunked(body) == b"something"
         with Client(proxy) as client:
             client.send(b"GET / HTTP/1.0\r\n\r\n")
             answer = client.rest()
@@ -364,8 +375,7 @@ def test_a_third_party_client() -> None:
     with proxied(echo) as proxy:
         connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=TIMEOUT)
         connection.request("POST", "/x", body=iter([b"ab", b"cd"]), headers={"X-A": "b"})
-        chunks = connection.getresponse().read().partition(b"\r\n\r\n")[2]
-        assert b"".join(re.findall(rb"\n([abcd]+)\r", b"\n" + chunks)) == b"abcd"
+        assert unchunked(connection.getresponse().read().partition(b"\r\n\r\n")[2]) == b"abcd"
         connection.request("HEAD", "/x")
         assert connection.getresponse().read() == b""
         connection.request("GET", "/y")
