@@ -7,22 +7,20 @@ simulator, to real sockets, and so on. It goes to TOML or JSON and back.
 from __future__ import annotations
 
 import json
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from math import inf
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import attrs
-import cattrs
 import tomli_w
 from attrs import field, frozen
-from cattrs.errors import IterableValidationNote
 
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, number, one_of, whole
+from lbkit.schema import add_union, strict_converter, structure
 
 
 class ExperimentError(ValueError):
@@ -246,10 +244,7 @@ class Experiment:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Experiment:
         """Raises ExperimentError with every wrong field by its path, such as servers[0].workers."""
-        try:
-            return _converter.structure(data, cls)
-        except Exception as error:
-            raise ExperimentError("\n".join(_wrong(error, cls))) from None
+        return structure(_converter, data, cls, ExperimentError)
 
     def to_toml(self) -> str:
         return tomli_w.dumps(self.to_dict())
@@ -280,79 +275,14 @@ class Experiment:
         return cls.from_json(text) if str(path).endswith(".json") else cls.from_toml(text)
 
 
-# -- plain data to objects and back, strictly ---------------------------------------------
-
-
-def _strict(wanted: type, said: str) -> Any:
-    """cattrs would turn 2.7 workers into 2; we would rather say so."""
-
-    def structure(value: Any, _: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
-            raise ValueError(f"is {value!r}: use {said}")
-        return wanted(value)
-
-    return structure
+# -- plain data to objects and back -----------------------------------------------------
 
 
 def _structure_action(value: Any, _: Any) -> Action:
     return _action(value)
 
 
-def _by_kind(union: Any) -> tuple[Any, Any]:
-    """Hooks for a union of classes told apart by their `kind`."""
-    kinds = {cls.kind: cls for cls in get_args(union)}
-
-    def structure(value: Any, _: Any) -> Any:
-        kind = value.get("kind") if isinstance(value, Mapping) else None
-        if not isinstance(kind, str) or kind not in kinds:
-            raise ValueError(f"is {value!r}: needs a kind, one of {', '.join(kinds)}")
-        rest = {name: v for name, v in value.items() if name != "kind"}
-        return _converter.structure(rest, kinds[kind])
-
-    def unstructure(value: Any) -> Any:
-        return {"kind": value.kind, **_converter.unstructure(value, type(value))}
-
-    return structure, unstructure
-
-
-def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
-    """What is wrong, a line each: a path, " is ", the value, and what would be right."""
-    fields = [f.name for f in attrs.fields(wanted)] if attrs.has(wanted) else []
-    if isinstance(error, cattrs.ClassValidationError | cattrs.IterableValidationError):
-        noted, others = error.group_exceptions()
-        for inner, note in noted:
-            at = f"[{note.index}]" if isinstance(note, IterableValidationNote) else f".{note.name}"
-            yield from _wrong(inner, note.type, (path + at).lstrip("."))
-        for inner in others:
-            yield from _wrong(inner, error.cl, path)
-    elif isinstance(error, cattrs.ForbiddenExtraKeysError):
-        unknown = ", ".join(sorted(error.extra_fields))
-        yield f"{path}: unknown {unknown}; known are {', '.join(fields)}".removeprefix(": ")
-    elif isinstance(error, KeyError):
-        yield f"{path} is missing"
-    elif isinstance(error, ValueError):
-        # Checks of a single value say "is ...", those of a whole class "<field> is ...".
-        text = str(error)
-        joint = " " if text.startswith("is ") else "." if re.split(r"\W", text)[0] in fields else ": "
-        yield f"{path}{joint}{text}".removeprefix(joint)
-    elif not isinstance(error, TypeError | AttributeError):
-        yield f"{path}: {error}"
-    elif attrs.has(wanted):
-        yield f"{path or 'an experiment'} must be a table of {', '.join(fields)}"
-    else:
-        yield f"{path} must be a {'table' if get_origin(wanted) is Mapping else 'list'}"
-
-
-def _build_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(forbid_extra_keys=True, omit_if_default=True)
-    converter.register_structure_hook(Action, _structure_action)
-    for wanted, said in ((int, "a whole number"), (float, "a number"), (str, "a text in quotes")):
-        converter.register_structure_hook(wanted, _strict(wanted, said))
-    for union in (Service, Arrivals):
-        structure, unstructure = _by_kind(union)
-        converter.register_structure_hook(union, structure)
-        converter.register_unstructure_hook(union, unstructure)
-    return converter
-
-
-_converter = _build_converter()
+_converter = strict_converter()
+_converter.register_structure_hook(Action, _structure_action)
+for _union in (Service, Arrivals):
+    add_union(_converter, _union)

@@ -198,9 +198,9 @@ def test_an_error_names_the_field(text: str, message: str) -> None:
     ("text", "message"),
     [
         ("{", "not JSON: "),
-        ("3", "an experiment must be a table of servers, traffic"),
-        ("[]", "an experiment must be a table of servers, traffic"),
-        ("null", "an experiment must be a table of servers, traffic"),
+        ("3", "experiment must be a table of servers, traffic"),
+        ("[]", "experiment must be a table of servers, traffic"),
+        ("null", "experiment must be a table of servers, traffic"),
         ('{"servers": null}', "servers must be a list"),
         ('{"servers": [null]}', "servers[0] must be a table"),
         ('{"servers": [{"name": "a"}], "seed": NaN}', "seed is nan: use a whole number"),

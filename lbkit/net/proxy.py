@@ -191,7 +191,7 @@ class Proxy:
             else:
                 server = await loop.create_server(factory, self.host, self.port, backlog=BACKLOG)
         except OSError as error:
-            raise ProxyError(self._why_not(error)) from None
+            raise ProxyError(why_not(error, self.host, self.port)) from None
         self.port = server.sockets[0].getsockname()[1]
         sweeper = loop.create_task(self._sweep())
         try:
@@ -249,16 +249,18 @@ class Proxy:
             print(f"lbkit proxy: {what}", file=sys.stderr)
             traceback.print_exc()
 
-    def _why_not(self, error: OSError) -> str:
-        where = f"{self.host}:{self.port}"
-        if error.errno == errno.EADDRINUSE:
-            return f"cannot listen on {where}: the port is taken; choose another, or 0 for any free one"
-        if error.errno == errno.EACCES:
-            return f"cannot listen on {where}: ports below 1024 need privileges; choose a higher one"
-        return f"cannot listen on {where}: {error.strerror or error}"
-
 
 BACKLOG = 1024
+
+
+def why_not(error: OSError, host: str, port: int) -> str:
+    """Why we cannot listen, and what would help."""
+    where = f"cannot listen on {host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: the port is taken; choose another, or 0 for any free one"
+    if error.errno == errno.EACCES:
+        return f"{where}: ports below 1024 need privileges; choose a higher one"
+    return f"{where}: {error.strerror or error}"
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

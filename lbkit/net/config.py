@@ -1,0 +1,115 @@
+"""The file behind `lbkit proxy config.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from lbkit.core import Backend, Pool, make_balancer
+from lbkit.distributions import number, whole
+from lbkit.experiment import Policy
+from lbkit.net.peer import trusted_networks
+from lbkit.net.proxy import Limits, Proxy, Timeouts
+from lbkit.schema import strict_converter, structure
+
+
+class ConfigError(ValueError):
+    """Says which field is wrong, and what would be right."""
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"is {text!r}: use host:port, such as 127.0.0.1:8080")
+    return host, int(port)
+
+
+def _address(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    try:
+        split_address(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name} {error}") from None
+
+
+def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    trusted_networks(value)
+
+
+@frozen
+class Upstream:
+    """A backend and where it listens."""
+
+    address: str = field(validator=_address)
+    name: str = ""  # the address, unless given
+    weight: float = field(default=1.0, validator=number(0))
+
+
+@frozen
+class Config:
+    """All of it. `workers`: processes that share the port (SO_REUSEPORT)."""
+
+    backends: tuple[Upstream, ...]
+    listen: str = field(default="127.0.0.1:8080", validator=_address)
+    workers: int = field(default=1, validator=whole(1))
+    grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
+    trusted: tuple[str, ...] = field(default=(), validator=_networks)
+    policy: Policy = field(factory=Policy)
+    timeouts: Timeouts = field(factory=Timeouts)
+    limits: Limits = field(factory=Limits)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.backends:
+            raise ValueError("backends: there must be at least one")
+        names = [b.name or b.address for b in self.backends]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"backends: two are called {name!r}; names must differ")
+
+    def proxy(self) -> Proxy:
+        """A proxy as it says, not started."""
+        backends = []
+        for upstream in self.backends:
+            host, port = split_address(upstream.address)
+            name = upstream.name or upstream.address
+            backends.append(Backend(name, weight=upstream.weight, host=host, port=port))
+        host, port = split_address(self.listen)
+        return Proxy(
+            Pool(backends, make_balancer(self.policy.algorithm, **self.policy.options)),
+            host=host,
+            port=port,
+            retries=self.policy.retries,
+            keyed_by=self.policy.keyed_by,
+            trusted=self.trusted,
+            timeouts=self.timeouts,
+            limits=self.limits,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        plain: dict[str, Any] = _converter.unstructure(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Config:
+        """Raises ConfigError with a line for every wrong field."""
+        return structure(_converter, data, cls, ConfigError)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """Raises ConfigError, for a file that is not there, too."""
+        try:
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not TOML: {error}") from None
+        return cls.from_dict(data)
+
+
+_converter = strict_converter()
