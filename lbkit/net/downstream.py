@@ -29,6 +29,7 @@ class Downstream(asyncio.Protocol):
         "chunks",
         "current",
         "deadline",
+        "fresh",
         "full",
         "gone",
         "lingering",
@@ -53,6 +54,7 @@ class Downstream(asyncio.Protocol):
         self.full = False  # the backend does not take what we pass on
         self.gone = False
         self.lingering = False
+        self.fresh = True  # has not sent a request yet
         self.deadline = inf
 
     # -- asyncio's side -------------------------------------------------------------------
@@ -62,7 +64,7 @@ class Downstream(asyncio.Protocol):
         proxy = self.proxy
         peername = transport.get_extra_info("peername")
         self.peer = Peer(peername[0] if peername else "", proxy.trusted)
-        if len(proxy.clients) >= proxy.limits.connections or proxy.stopping:
+        if len(proxy.clients) >= proxy.limits.connections:
             self.gone = True
             self.transport.write(error_answer(503, close=True))
             self.transport.close()
@@ -144,6 +146,7 @@ class Downstream(asyncio.Protocol):
         except Reject as reject:
             self._refuse_head(reject)
             return
+        self.fresh = False
         self.current = current = Exchange(self, request, keep_alive)
         self.deadline = proxy.now() + proxy.timeouts.read
         if end == len(data) and current.complete:

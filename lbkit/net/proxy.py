@@ -216,9 +216,13 @@ class Proxy:
             self._stop.set()
 
     async def _drain(self) -> None:
-        """Idle clients go at once, busy ones when they have their answers or the grace is over."""
+        """Idle clients go at once, busy ones when they have their answers or the grace is over.
+
+        One that has only just connected has its first request on the way: it is waited for."""
         for client in list(self.clients):
-            if client.current is None and not client.buffer:
+            if client.fresh:
+                client.deadline = min(client.deadline, self.now() + FIRST_REQUEST)
+            elif client.current is None and not client.buffer:
                 client.close()
         assert self._empty is not None
         if self.clients and self._grace > 0:
@@ -250,7 +254,8 @@ class Proxy:
             traceback.print_exc()
 
 
-BACKLOG = 1024
+BACKLOG = 1024  # connections that the kernel holds until we accept them
+FIRST_REQUEST = 1.0  # seconds that a stop waits for the request of a new connection
 
 
 def why_not(error: OSError, host: str, port: int) -> str:

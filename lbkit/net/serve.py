@@ -166,10 +166,10 @@ class Supervisor:
             end(process)
             self.retiring.remove(process)
         for sock in self.sockets:
-            process = self.processes.get(sock.fileno())
-            if process and process.poll() is not None:
-                end(process)
-                say(f"worker {process.pid} ended ({process.returncode}); starting another")
+            worker = self.processes[sock.fileno()]
+            if worker.poll() is not None:
+                end(worker)
+                say(f"worker {worker.pid} ended ({worker.returncode}); starting another")
                 time.sleep(0.2)  # one that cannot live should not eat a core
                 self.processes[sock.fileno()] = self._start(sock)
 

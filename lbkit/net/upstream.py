@@ -120,8 +120,8 @@ class Upstream(asyncio.Protocol):
                 exchange.keep_alive = False
             elif exchange.keep_alive:
                 answer += b"Connection: keep-alive\r\n"
-        if not exchange.complete:
-            exchange.keep_alive = False  # the rest of the request would be taken for the next one
+        if not exchange.complete or exchange.proxy.stopping:
+            exchange.keep_alive = False  # the rest of a request would be taken for the next one
         if not exchange.keep_alive:
             answer += b"Connection: close\r\n"
         if exchange.proxy.expose:

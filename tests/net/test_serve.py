@@ -116,7 +116,10 @@ def test_reload_under_load_loses_nothing(path: Path) -> None:
 
         def load() -> None:
             while not stop.is_set():
-                seen.append(ask(server))  # a new connection each: the hard case
+                try:
+                    seen.append(ask(server))  # a new connection each: the hard case
+                except (OSError, AssertionError) as error:
+                    seen.append(repr(error).encode())
 
         threads = [threading.Thread(target=load) for _ in range(3)]
         for thread in threads:
@@ -136,14 +139,9 @@ def test_reload_under_load_loses_nothing(path: Path) -> None:
 
 def test_a_wrong_file_on_reload_changes_nothing(path: Path) -> None:
     with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
-        path.write_text("workers = 'many'")
+        server.configure(backend.port, workers="'many'")
         server.process.send_signal(signal.SIGHUP)
-        line = server.wait_for("not reloaded, going on as before")
-        assert (
-            "workers is 'many'" in line
-            or "backends is missing" in line
-            or any("workers" in s for s in server.said)
-        )
+        server.wait_for("not reloaded, going on as before: workers is 'many': use a whole number")
         assert ask(server) == b"one"
 
 
@@ -195,9 +193,8 @@ def test_a_taken_port_is_told(path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         path.write_text(f'listen = "127.0.0.1:{port}"\n[[backends]]\naddress = "127.0.0.1:1"')
-        handlers = [
-            signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-        ]
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        handlers = [signal.getsignal(number) for number in numbers]
         try:
             with pytest.raises(ProxyError, match=f"127.0.0.1:{port}: the port is taken"):
                 main(path)
