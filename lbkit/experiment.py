@@ -286,3 +286,14 @@ _converter = strict_converter()
 _converter.register_structure_hook(Action, _structure_action)
 for _union in (Service, Arrivals):
     add_union(_converter, _union)
+
+
+def server_to_dict(server: Server) -> dict[str, Any]:
+    """Plain data, for a process of its own."""
+    plain: dict[str, Any] = _converter.unstructure(server)
+    return plain
+
+
+def server_from_dict(data: Mapping[str, Any]) -> Server:
+    """Raises ExperimentError with every wrong field."""
+    return structure(_converter, data, Server, ExperimentError)

@@ -196,7 +196,7 @@ class Result:
             else:
                 level, j = level - 1, j + 1
         waits = [end - arrival for arrival, end in zip(self.arrival, self.end, strict=True)]
-        return area / horizon, (len(self) / horizon) * (sum(waits) / len(waits))
+        return area / horizon, sum(waits) / horizon  # lambda x W = (n / T) x (sum / n)
 
     def summary(self) -> dict[str, Any]:
         """The figures of a comparison: seconds, requests a second, shares."""

@@ -174,7 +174,7 @@ def test_names() -> None:
     ("name", "options", "message"),
     [
         ("rund_robin", {}, "no algorithm 'rund_robin': did you mean 'round_robin'?"),
-        ("zzz", {}, "no algorithm 'zzz': there are .*consistent_hash, ip_hash"),
+        ("zzz", {}, "no algorithm 'zzz': there are .*consistent_hash, .*ip_hash"),
         ("round_robin", {"points": 3}, "'round_robin' does not take these options: .*'points'"),
         ("round_robin", {"rng": 3}, "'round_robin' does not take these options: .*'rng'"),
         ("round_robin", {"name": "x"}, "'round_robin' does not take these options: .*'name'"),

@@ -1,0 +1,238 @@
+"""A backend process whose behaviour can be set: how long it works, how many at once, how it fails.
+
+Run by LocalFleet as `python -m lbkit.live.backend '{"server": {...}}'`: prints one JSON line with its
+port when it serves, and ends when its standard input does, so it never outlives who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+from lbkit.experiment import Server, server_from_dict
+from lbkit.workload import stream
+
+Scope = Mapping[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+REMEMBERED = 10_000  # clients; the memory of who called is bounded
+
+
+class Backend:
+    """An ASGI application that works like the simulator's server, on a real clock."""
+
+    def __init__(self, server: Server, seed: int = 1) -> None:
+        self.server = server
+        self.free = server.workers
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.draw = stream(seed, f"backend/{server.name}").random
+        self.callers: Counter[str] = Counter()
+        self.served = 0
+        # What /control can change, and its limits.
+        self.settings: dict[str, Any] = {
+            "speed": server.speed,
+            "error_rate": server.error_rate,
+            "healthy": True,
+            "size": 128,  # bytes of an answer's body
+            "burn": False,  # compute instead of sleeping
+            "dependencies": {},  # name -> "ok", "degraded", "down"
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        body = await _read(receive)
+        handler = self.pages.get(scope["path"], Backend.work)
+        status, headers, answer = await handler(self, scope, body)
+        length = (b"content-length", b"%d" % len(answer))
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer})
+
+    # -- the work -------------------------------------------------------------------------
+
+    async def work(self, scope: Scope, body: bytes) -> Answer:
+        headers = dict(scope["headers"])
+        server, settings = self.server, self.settings
+        name = (b"x-backend", server.name.encode())
+        self._remember(headers)
+        if server.delay:
+            await asyncio.sleep(server.delay)
+        u = _quantile(headers.get(b"x-lbkit-demand"), self.draw)
+        if (
+            settings["error_rate"]
+            and _quantile(headers.get(b"x-lbkit-luck"), self.draw) < settings["error_rate"]
+        ):
+            status, extra = 500, []
+        elif not self.free and server.queue is not None and len(self.waiting) >= server.queue:
+            status = 503
+        else:
+            status, extra = 200, await self._serve(u)
+        if server.delay:
+            await asyncio.sleep(server.delay)
+        self.served += status == 200
+        return status, [name, *extra], b"x" * settings["size"]
+
+    async def _serve(self, u: float) -> list[tuple[bytes, bytes]]:
+        """First come, first served, `workers` at once."""
+        if self.free:
+            self.free -= 1
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            self.waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn in self.waiting:
+                    self.waiting.remove(turn)
+                elif turn.done() and not turn.cancelled():
+                    self._next()  # the worker was ours already: hand it on
+                raise
+        start = time.monotonic()
+        try:
+            await self._spend(self.server.service.quantile(u) / self.settings["speed"])
+        finally:
+            self._next()
+        spent = time.monotonic() - start
+        return [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
+
+    async def _spend(self, seconds: float) -> None:
+        if self.settings["burn"]:
+            end = time.thread_time() + seconds
+            while time.thread_time() < end:
+                await asyncio.sleep(0)  # one core, shared with the others that are served
+        else:
+            await asyncio.sleep(seconds)
+
+    def _next(self) -> None:
+        """A worker is done: it takes the next in line."""
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
+
+    def _remember(self, headers: Mapping[bytes, bytes]) -> None:
+        client = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1")
+        if client in self.callers or len(self.callers) < REMEMBERED:
+            self.callers[client] += 1
+
+    # -- pages of its own --------------------------------------------------------------------
+
+    async def health(self, scope: Scope, body: bytes) -> Answer:
+        return _json(200 if self.settings["healthy"] else 503, {"healthy": self.settings["healthy"]})
+
+    async def detail(self, scope: Scope, body: bytes) -> Answer:
+        dependencies = self.settings["dependencies"]
+        good = self.settings["healthy"] and all(state == "ok" for state in dependencies.values())
+        return _json(200 if good else 503, {"status": "healthy" if good else "unhealthy", **dependencies})
+
+    async def control(self, scope: Scope, body: bytes) -> Answer:
+        """GET: how it is set; POST: JSON with what to change. 400 names the field."""
+        if scope["method"] == "POST":
+            try:
+                changes = json.loads(body)
+                check_settings(changes)
+            except ValueError as error:
+                return _json(400, {"error": str(error)})
+            self.settings.update(changes)
+        busy = self.server.workers - self.free
+        state = {"busy": busy, "waiting": len(self.waiting), "served": self.served}
+        return _json(200, {**self.settings, **state, "callers": dict(self.callers.most_common(20))})
+
+    pages: ClassVar = {"/health": health, "/health/detail": detail, "/control": control}
+
+
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+# Setting -> (does a value fit?, what fits).
+SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "speed": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "error_rate": (lambda v: _number(v) and 0 <= v <= 1, "a number from 0 to 1"),
+    "healthy": (lambda v: isinstance(v, bool), "true or false"),
+    "burn": (lambda v: isinstance(v, bool), "true or false"),
+    "size": (lambda v: type(v) is int and 0 <= v <= 10_000_000, "bytes, from 0 to 10000000"),
+    "dependencies": (
+        lambda v: isinstance(v, dict) and all(s in ("ok", "degraded", "down") for s in v.values()),
+        "a table of names and ok, degraded or down",
+    ),
+}
+
+
+def check_settings(changes: Any) -> None:
+    """Raises ValueError that names the setting."""
+    if not isinstance(changes, dict):
+        raise ValueError(f"settings must be a table of {', '.join(SETTINGS)}")
+    for name, value in changes.items():
+        if name not in SETTINGS:
+            raise ValueError(f"unknown setting {name!r}; known are {', '.join(SETTINGS)}")
+        fits, said = SETTINGS[name]
+        if not fits(value):
+            raise ValueError(f"{name} is {value!r}: use {said}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _quantile(text: bytes | None, draw: Callable[[], float]) -> float:
+    """What the request says of itself, or a draw of our own."""
+    try:
+        u = float(text or b"")
+    except ValueError:
+        return draw()
+    return u if 0 <= u < 1 else draw()
+
+
+def _json(status: int, data: Any) -> Answer:
+    return status, [(b"content-type", b"application/json")], json.dumps(data).encode()
+
+
+async def _read(receive: Receive) -> bytes:
+    """The body; more than 64 KiB of it is read, and forgotten."""
+    body = b""
+    while True:
+        message = await receive()
+        if len(body) < 65536:
+            body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+def main() -> None:
+    import uvicorn
+
+    settings = json.loads(sys.argv[1])
+    server = server_from_dict(settings["server"])
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", settings.get("port", 0)))
+    app = Backend(server, settings.get("seed", 1))
+    config = uvicorn.Config(
+        app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75, server_header=False
+    )
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
+
+    def until_orphaned() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    threading.Thread(target=until_orphaned, daemon=True).start()
+    Announcing(config).run(sockets=[sock])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Real backend processes on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from typing import IO, Any, Self
+
+from lbkit.core import Backend
+from lbkit.experiment import Server, server_to_dict
+
+START_TIMEOUT = 20.0  # seconds a backend may take to serve
+
+
+class FleetError(RuntimeError):
+    """A backend did not start, or did not do as it was told; says which, and what it said."""
+
+
+class Process:
+    """One backend process; started, killed and started again on the same port."""
+
+    def __init__(self, server: Server, seed: int) -> None:
+        self.server = server
+        self.seed = seed
+        self.port = 0
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
+
+    @property
+    def alive(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    def launch(self) -> None:
+        """Start it; `ready` waits for it."""
+        settings = {"server": server_to_dict(self.server), "port": self.port, "seed": self.seed}
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+        )
+
+    def ready(self) -> None:
+        """Returns when it serves. Raises FleetError when it ends instead, or takes too long."""
+        assert self.popen
+        assert self.popen.stdout
+        watchdog = threading.Timer(START_TIMEOUT, self.popen.kill)
+        watchdog.start()
+        try:
+            line = self.popen.stdout.readline()
+        finally:
+            watchdog.cancel()
+        if not line:
+            self.kill()
+            raise FleetError(f"backend {self.server.name!r} did not start: {self.last_words()}")
+        self.port = json.loads(line)["port"]
+
+    def last_words(self) -> str:
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+
+    def kill(self) -> None:
+        """As a crash: no goodbye. Safe to repeat."""
+        popen, self.popen = self.popen, None
+        if popen is None:
+            return
+        popen.kill()
+        for pipe in (popen.stdin, popen.stdout):
+            if pipe:
+                pipe.close()
+        popen.wait()
+
+    def stop(self) -> None:
+        self.kill()
+        self.errors.close()
+
+
+class LocalFleet:
+    """One process a server, each on a port of the kernel's choice on 127.0.0.1.
+
+    >>> with LocalFleet(servers(3)) as fleet:  # doctest: +SKIP
+    ...     fleet.crash("s2")
+
+    Gone at the end of the block, at exit, and if this process is killed.
+    """
+
+    def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
+        self._processes = {s.name: Process(s, seed) for s in servers}
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """All at once; returns when every one serves. Raises FleetError."""
+        atexit.register(self.stop)
+        try:
+            for process in self._processes.values():
+                process.launch()
+            for process in self._processes.values():
+                process.ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End all of them. Safe to repeat."""
+        atexit.unregister(self.stop)
+        for process in self._processes.values():
+            process.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Process:
+        """Raises KeyError with the names there are."""
+        try:
+            return self._processes[name]
+        except KeyError:
+            raise KeyError(
+                f"no server {name!r} in the fleet: there are {', '.join(self._processes)}"
+            ) from None
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return {name: f"http://127.0.0.1:{p.port}" for name, p in self._processes.items()}
+
+    def backends(self) -> list[Backend]:
+        """The servers as a pool wants them."""
+        return [
+            Backend(name, weight=p.server.weight, zone=p.server.zone, host="127.0.0.1", port=p.port)
+            for name, p in self._processes.items()
+        ]
+
+    def alive(self) -> dict[str, bool]:
+        return {name: process.alive for name, process in self._processes.items()}
+
+    # -- what can happen to them -----------------------------------------------------------------
+
+    def crash(self, name: str) -> None:
+        """SIGKILL: running requests are lost, new connections refused."""
+        self[name].kill()
+
+    def recover(self, name: str) -> None:
+        """Start it again, on its old port; returns when it serves. Raises FleetError."""
+        process = self[name]
+        if not process.alive:
+            process.launch()
+            process.ready()
+
+    def slow(self, name: str, factor: float) -> None:
+        """Work that starts from now on runs at the usual speed x `factor`."""
+        self.control(name, speed=self[name].server.speed * factor)
+
+    def control(self, name: str, **changes: Any) -> dict[str, Any]:
+        """Change settings of a backend (see lbkit.live.backend.SETTINGS); returns how it is set.
+
+        Raises FleetError, with the field, for what it does not take, or when it is down."""
+        url = f"http://127.0.0.1:{self[name].port}/control"
+        data = json.dumps(changes).encode() if changes else None
+        try:
+            with urllib.request.urlopen(url, data, timeout=5) as answer:
+                state: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise FleetError(f"backend {name!r}: {json.load(error)['error']}") from None
+        except OSError as error:
+            raise FleetError(f"backend {name!r} does not answer: {error}") from None
+        return state

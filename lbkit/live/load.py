@@ -1,0 +1,157 @@
+"""Locust, driven as a process of its own; its rows are read while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from lbkit.distributions import Closed
+from lbkit.experiment import Experiment
+
+GRACE = 10.0  # seconds after the duration in which answers still count
+LOAD_TIMEOUT = 30.0  # seconds that Locust may take to start
+HEAD_START = 0.15  # seconds between the agreement on moment 0 and moment 0
+
+# Row of a request, in the order of lbkit.result.COLUMNS; backend by name, None where nothing is known.
+Row = tuple[float, float | None, float, str | None, int, int, int, int, float]
+
+
+class LoadError(RuntimeError):
+    """Locust is missing, did not start or broke off; says what it said."""
+
+
+class Load:
+    """The traffic of `experiment`, sent to `url`."""
+
+    def __init__(self, experiment: Experiment, url: str, grace: float = GRACE) -> None:
+        self.experiment = experiment
+        self.url = url
+        self.grace = grace
+        self.t0 = 0.0  # moment 0, on the clock of time.monotonic
+        self.rows: list[Row] = []  # appended to by a thread of ours, in the order of their ends
+        self.facts: dict[str, Any] = {}  # what Locust says at the end
+        self.error: LoadError | None = None
+        self.done = threading.Event()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._connection: socket.socket | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start Locust; returns when moment 0 is agreed. Raises LoadError."""
+        if importlib.util.find_spec("locust") is None:
+            raise LoadError("Locust is not installed: pip install 'lbkit[load]'")
+        arrivals = self.experiment.traffic.arrivals
+        users = arrivals.users if isinstance(arrivals, Closed) else 1
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(LOAD_TIMEOUT)
+            settings = {
+                "experiment": self.experiment.to_dict(),
+                "url": self.url,
+                "port": listener.getsockname()[1],
+                "grace": self.grace,
+            }
+            bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
+            command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]
+            command += ["--headless", "--host", self.url, "-u", str(users), "-r", str(users)]
+            command += ["--run-time", f"{bound:.0f}s", "--exit-code-on-error", "0", "--only-summary"]
+            self._popen = subprocess.Popen(
+                command,
+                env=os.environ | {"LBKIT_PLAY": json.dumps(settings)},
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                self._connection = self._accept(listener)
+                lines = self._connection.makefile("rw", encoding="utf-8", newline="\n")
+                self._connection.settimeout(LOAD_TIMEOUT)
+                if not lines.readline():
+                    raise LoadError(f"Locust ended before it began: {self._last_words()}")
+                self._connection.settimeout(None)
+                self.t0 = time.monotonic() + HEAD_START
+                lines.write(json.dumps({"t0": self.t0}) + "\n")
+                lines.flush()
+            except BaseException:
+                self.stop()
+                raise
+        self._reader = threading.Thread(target=self._read, args=(lines,), name="lbkit-load", daemon=True)
+        self._reader.start()
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        """Locust's connection, or why there is none."""
+        assert self._popen
+        end = time.monotonic() + LOAD_TIMEOUT
+        listener.settimeout(0.1)
+        while time.monotonic() < end:
+            try:
+                return listener.accept()[0]
+            except TimeoutError:
+                if self._popen.poll() is not None:
+                    raise LoadError(f"Locust ended before it began: {self._last_words()}") from None
+        raise LoadError(f"Locust did not start within {LOAD_TIMEOUT:g} s: {self._last_words()}")
+
+    def _read(self, lines: Any) -> None:
+        """In a thread: take rows until Locust says that it is done."""
+        try:
+            for line in lines:
+                data = json.loads(line)
+                if isinstance(data, list):
+                    self.rows.append(tuple(data))
+                else:
+                    self.facts = data
+                    break
+        except (OSError, ValueError) as error:
+            if not self._stopping:
+                self.error = LoadError(f"Locust broke off: {error}")
+        finally:
+            if not self.facts and not self._stopping and not self.error:
+                self.error = LoadError(f"Locust broke off: {self._last_words()}")
+            self.done.set()
+            with contextlib.suppress(OSError):
+                lines.close()
+
+    def _last_words(self) -> str:
+        self._output.seek(0)
+        return self._output.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+
+    def wait(self) -> None:
+        """Until all requests have ended. Raises LoadError when Locust broke off."""
+        bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
+        while not self.done.wait(0.2):  # in steps, so that an interrupt gets through
+            if time.monotonic() > self.t0 + bound:
+                self.stop()
+                raise LoadError(f"Locust did not end: {self._last_words()}")
+        if self.error:
+            raise self.error
+
+    def stop(self) -> None:
+        """End it, whether it is done or not. Safe to repeat."""
+        self._stopping = True
+        popen, self._popen = self._popen, None
+        if popen is None:
+            return
+        if self.done.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(5)
+        popen.kill()
+        popen.wait()
+        if self._connection:
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.close()
+        if self._reader:
+            self._reader.join(5)
+        self.done.set()
+        self._output.close()

@@ -1,0 +1,76 @@
+"""A comparison as one HTML file that needs nothing else: no network, no Jupyter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.util import find_spec
+from typing import Any
+
+from lbkit.result import Result, table
+
+LEGEND = {
+    "req/s": "good answers a second",
+    "errors %": "requests without a good answer",
+    "p99 ms": "99 % of the good answers took no longer than this",
+    "fairness": "Jain's index of requests per server: 1 when all got the same",
+    "busiest %": "share of its time that the busiest server worked",
+}
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .3rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
+th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }}
+dl {{ display: grid; grid-template-columns: max-content auto; gap: 0 1rem; color: #555; }}
+dd {{ margin: 0; }}
+pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
+</style>
+{script}
+</head>
+<body>
+<h1>{title}</h1>
+<div class="wide">{table}</div>
+<dl>{legend}</dl>
+{figures}
+<details>
+<summary>The experiment, to try again</summary>
+<p>Save it as <code>experiment.toml</code>, then <code>lbkit compare experiment.toml{policies}</code>.</p>
+<pre>{experiment}</pre>
+</details>
+</body>
+</html>
+"""
+
+
+def report(results: Sequence[Result], title: str, figures: Sequence[Any] | None = None) -> str:
+    """The results of one experiment under several policies: a table, figures, how to try it again.
+
+    Without `figures`, those of `lbkit.viz`, or none where plotly is not installed."""
+    if figures is None:
+        figures = own_figures(results) if find_spec("plotly") else []
+    script = ""
+    if figures:
+        from plotly.offline import get_plotlyjs
+
+        script = f"<script>{get_plotlyjs()}</script>"  # 4 MB, so once, whatever the number of figures
+    return PAGE.format(
+        title=escape(title),
+        script=script,
+        table=table(results),
+        legend="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in LEGEND.items()),
+        figures="\n".join(f.to_html(full_html=False, include_plotlyjs=False) for f in figures),
+        policies=escape("".join(f" -p {r.policy}" for r in results)),
+        experiment=escape(results[0].experiment.to_toml()),
+    )
+
+
+def own_figures(results: Sequence[Result]) -> list[Any]:
+    return []

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from needs import need_module
+from rich.console import Console
+from typer.testing import CliRunner
+
+import lbkit
+from lbkit import Event, Experiment, Policy, Traffic, algorithms, servers
+from lbkit.cli import (
+    LOAD,
+    USUAL,
+    app,
+    find_notebooks,
+    lab_command,
+    results_table,
+    the_experiment,
+    the_policies,
+)
+
+ROOT = Path(lbkit.__file__).parents[1]
+
+runner = CliRunner()
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    """What it prints to stdout, or, where it fails, to stderr."""
+    result = runner.invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.stderr if code else result.stdout
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lbkit.cli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """An experiment that is quick to run."""
+    path = tmp_path / "small.toml"
+    path.write_text(Experiment(servers(3), Traffic(duration=2), name="small").to_toml())
+    return path
+
+
+# -- help ------------------------------------------------------------------------------
+
+
+def test_help_names_every_command() -> None:
+    text = call("--help")
+    for command in ("lab", "compare", "algorithms", "backends", "proxy"):
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize("command", ["lab", "compare", "algorithms", "backends", "proxy"])
+def test_every_help_has_examples(command: str) -> None:
+    text = call(command, "--help")
+    _, _, examples = text.partition("Examples")
+    assert f"lbkit {command}" in examples
+
+
+def test_version() -> None:
+    assert call("--version") == f"lbkit {lbkit.__version__}\n"
+
+
+def test_help_is_quick() -> None:
+    """Nothing heavy is imported before a command is chosen."""
+    heavy = {"asyncio", "jupyterlab", "numpy", "pandas", "plotly", "lbkit.sim", "lbkit.net", "lbkit.viz"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, lbkit.cli; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert not heavy & set(done.stdout.split())
+
+
+def test_algorithms() -> None:
+    text = call("algorithms")
+    for name, cls in algorithms().items():
+        assert name in text
+        assert cls.__doc__
+        assert cls.__doc__.split()[0] in text
+
+
+# -- lab -------------------------------------------------------------------------------
+
+
+def test_lab_keeps_to_itself() -> None:
+    command = lab_command(Path("/kit/notebooks"), browser=False, port=9000)
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert {
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.root_dir=/kit",
+        "--LabApp.default_url=/lab/tree/notebooks",
+        "--ServerApp.port=9000",
+        "--no-browser",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    } <= set(command)
+    assert "--no-browser" not in lab_command(None, browser=True, port=None)
+
+
+def test_lab_options_are_jupyters() -> None:
+    need_module("jupyterlab")
+    command = lab_command(None, browser=False, port=9000)
+    done = subprocess.run([*command, "--show-config-json"], capture_output=True, text=True, check=True)
+    config = json.loads(done.stdout)  # one wrong option, and Jupyter forgets all
+    assert (config["ServerApp"]["ip"], config["ServerApp"]["port"]) == ("127.0.0.1", 9000)
+    assert config["LabApp"].keys() == {"check_for_updates_class", "extension_manager", "news_url"}
+
+
+def test_lab_finds_the_notebooks_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("notebooks", "lbkit", "deep/er"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "notebooks/00-playground.ipynb").write_text("{}")
+    monkeypatch.chdir(tmp_path / "deep/er")
+    assert find_notebooks() == tmp_path / "notebooks"
+
+
+def test_lab_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jupyterlab", None)  # as if it were not there
+    assert call("lab", code=2) == "lbkit: JupyterLab is not installed: pip install 'lbkit[lab]'\n"
+
+
+# -- compare ---------------------------------------------------------------------------
+
+
+def test_the_experiment_without_a_file() -> None:
+    experiment = the_experiment(None)
+    assert len(experiment.servers) == 4
+    assert experiment.load == pytest.approx(LOAD)
+    alike = the_experiment(None, number=3, load=0.5, duration=7, seed=9)
+    assert alike == Experiment(servers(3), seed=9).but(duration=7).at_load(0.5)
+
+
+def test_options_change_what_the_file_says(small: Path) -> None:
+    assert the_experiment(small) == Experiment.load_file(small)
+    other = the_experiment(small, load=0.3, duration=4, seed=5)
+    assert (other.load, other.traffic.duration, other.seed) == (pytest.approx(0.3), 4, 5)
+
+
+def test_policies_keep_what_the_file_says_of_them() -> None:
+    own = Policy("consistent_hash", {"points": 10}, key="client", retries=3)
+    experiment = Experiment(servers(2), policy=own)
+    assert the_policies(experiment, ["random", "consistent_hash"]) == [
+        Policy("random", key="client", retries=3),
+        own,
+    ]
+
+
+def test_compare(small: Path) -> None:
+    text = call("compare", small, "-p", "round_robin", "-p", "least_connections")
+    assert "small, 3 servers, poisson traffic at 67% load, 2 s, seed 1" in text
+    rows = [line.split() for line in text.splitlines() if "  sim  " in line]
+    assert [row[0] for row in rows] == ["round_robin", "least_connections"]
+    assert rows[0][2] == rows[1][2]  # the very same requests
+    assert {"p50", "p99.9", "fairness"} <= set(text.split())
+
+
+def test_compare_without_any_argument_teaches_something() -> None:
+    text = call("compare", "--duration", 3)
+    assert [line.split()[0] for line in text.splitlines() if "  sim  " in line] == list(USUAL)
+    assert "at 80% load" in text
+
+
+def test_a_narrow_window_gets_the_main_columns_in_full(small: Path) -> None:
+    result = lbkit.run(Experiment.load_file(small).but(policy="weighted_round_robin"))
+    console = Console(width=80, file=io.StringIO())
+    console.print(results_table([result], "narrow", console.width))
+    text = console.file.getvalue()
+    assert "weighted_round_robin" in text
+    assert {"p99.9", "busiest"} <= set(text.split())
+    assert "…" not in text
+
+
+def test_the_files_own_policy_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "e.json"
+    path.write_text(Experiment(servers(2), Traffic(duration=1), policy="ip_hash").to_json())
+    text = call("compare", path)
+    names = [line.split()[0] for line in text.splitlines() if "  sim  " in line]
+    assert names == ["ip_hash", *USUAL]
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_what_was_tried_can_be_saved_and_tried_again(tmp_path: Path, suffix: str) -> None:
+    saved = tmp_path / f"tried{suffix}"
+    options = ("-p", "random", "-p", "power_of_two")
+    first = call(
+        "compare", "--servers", 2, "--seed", 7, "--duration", 2, "--save-experiment", saved, *options
+    )
+    assert Experiment.load_file(saved) == the_experiment(None, number=2, duration=2, seed=7)
+    again = call("compare", saved, *options)
+    assert f"Experiment: {saved}" in first
+    assert again == first.replace(f"Experiment: {saved}\n", "")
+
+
+def test_report(small: Path, tmp_path: Path) -> None:
+    need_module("plotly")
+    path = tmp_path / "report.html"
+    call("compare", small, "-p", "random", "-p", "round_robin", "--html", path)
+    html = path.read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+    assert "<td>round_robin</td>" in html
+    assert "small, 3 servers" in html
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", html.split("</head>")[0])  # offline, too
+    assert html.count("Plotly.newPlot(") >= 1
+    assert html.count("plotly.js v") == 1  # the script is there once, not once a figure
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.toml"], "nowhere.toml: No such file or directory"),
+        (["-p", "rund_robin"], "no algorithm 'rund_robin': did you mean 'round_robin'?"),
+        (["--on", "paper"], "no engine 'paper': there are sim"),
+        (["--servers", "0"], "servers: there must be at least one"),
+        (["--load", "0"], "rate is 0.0: use a number above 0"),
+        (["--duration", "-1"], "duration is -1.0: use a number above 0"),
+        (["--seed", "-1"], "seed is -1: use a whole number of at least 0"),
+        (["--html", "no/such/folder/r.html"], "no/such/folder: no such folder to write the report into"),
+        (["--save-experiment", "no/such/folder/e.toml"], "no/such/folder/e.toml: No such file or directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_told_in_a_line(arguments: list[str], message: str) -> None:
+    text = call("compare", *arguments, code=2)
+    assert text.startswith(f"lbkit: {message}")
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("servers = [", "not TOML: "),
+        ('[[servers]]\nname = "a"\nworkers = 2.5', "servers[0].workers is 2.5: use a whole number"),
+        ('[[servers]]\nname = "a"\n[policy]\nalgorithm = "randon"', "policy: no algorithm 'randon': did you"),
+    ],
+)
+def test_mistakes_in_a_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "e.toml"
+    path.write_text(text)
+    for command in ("compare", "backends"):
+        assert call(command, path, code=2).startswith(f"lbkit: {message}")
+
+
+def test_a_file_and_a_number_of_servers(small: Path) -> None:
+    assert "give only one of the two" in call("compare", small, "--servers", 3, code=2)
+
+
+def test_compare_as_a_program(small: Path) -> None:
+    process = start("compare", str(small), "-p", "random", "-p", "ip_hash")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "random" in out
+    assert "ip_hash" in out
+    assert "fairness" in out
+    assert "…" not in out  # in a pipe, nothing is cut off to fit a window
+
+
+# -- backends --------------------------------------------------------------------------
+
+
+@pytest.mark.live
+def test_backends_as_a_program(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(Experiment(servers(2), events=[Event(1, "crash", "s1")]).to_toml())
+    process = start("backends", str(path))
+    assert process.stdout
+    try:
+        urls = [process.stdout.readline().split() for _ in range(2)]
+        assert [name for name, _ in urls] == ["s1", "s2"]
+        for _, url in urls:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(urls[0][1], timeout=5)
+
+
+# -- proxy -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lbkit.net.serve") is None, reason="not written yet")
+def test_proxy_mistakes(tmp_path: Path) -> None:
+    assert "nowhere.toml" in call("proxy", tmp_path / "nowhere.toml", code=2)
+    (tmp_path / "p.toml").write_text("listen = [")
+    text = call("proxy", tmp_path / "p.toml", "--check", code=2)
+    assert text.startswith("lbkit: ")
+    assert text.count("\n") == 1
