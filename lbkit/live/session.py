@@ -7,8 +7,11 @@ import importlib.metadata
 import threading
 import time
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, Self
+
+from attrs import evolve
 
 from lbkit.core import Intent, Pool, make_balancer
 from lbkit.experiment import Action, Event, Experiment, Policy
@@ -18,6 +21,7 @@ from lbkit.net import Proxy
 from lbkit.result import COLUMNS, Result
 from lbkit.workload import stream
 
+NAN = float("nan")
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
 
 
@@ -127,19 +131,26 @@ class LiveSession:
             for b in self._backends.values()
         ]
 
-    def result(self) -> Result:
-        """What has come out so far."""
-        rows = self.since(0)
+    def result(self, last: float | None = None) -> Result:
+        """What has come out so far; of the last seconds only, counted from their beginning, if said."""
+        experiment, start = self.experiment, 0.0
+        rows = sorted(self.since(0), key=lambda row: row[0])
+        if last is not None:
+            last = min(last, max(self.elapsed, 0.001))
+            start = self.elapsed - last
+            traffic = evolve(experiment.traffic, duration=last, warmup=0.0)
+            experiment = experiment.but(policy=self.policy, traffic=traffic, events=())
+            rows = rows[bisect_left(rows, start, key=lambda row: row[0]) :]
         index = {s.name: i for i, s in enumerate(self.experiment.servers)}
-        nan = float("nan")
         columns: dict[str, array[Any]] = {name: array(code) for name, code in COLUMNS.items()}
-        for arrival, start, end, backend, *rest in sorted(rows, key=lambda row: row[0]):
-            values = (arrival, nan if start is None else start, end, index.get(backend or "", -1), *rest)
+        for arrival, began, end, backend, *rest in rows:
+            times = (arrival - start, NAN if began is None else began - start, end - start)
+            values = (*times, index.get(backend or "", -1), *rest)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": list(self.faults)}
-        return Result(self.experiment, "live", columns, facts)
+        return Result(experiment, "live", columns, facts)
 
     # -- steering ---------------------------------------------------------------------------
 

@@ -1,0 +1,50 @@
+// One plotly figure. The script of plotly comes from the kernel, once a page, whatever the number of
+// figures; each redraw is one message, of which plotly draws the difference.
+
+const pages = (globalThis.__lbkit ??= new Map()); // plotly's version -> promise of plotly
+
+async function plotly(model) {
+  const version = model.get("version");
+  if (!pages.has(version)) pages.set(version, load(model));
+  return pages.get(version);
+}
+
+async function load(model) {
+  const script = await model.widget_manager.get_model(model.get("script").replace("IPY_MODEL_", ""));
+  const module = { exports: {} };
+  // Handed a `module`, it exports itself and leaves alone what else is on the page.
+  new Function("module", "exports", script.get("source"))(module, module.exports);
+  return module.exports;
+}
+
+const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud"] };
+
+async function render({ model, el }) {
+  el.classList.add("lbkit-figure");
+  const place = el.appendChild(document.createElement("div"));
+  const Plotly = await plotly(model);
+  let drawing = false;
+  let newer = true;
+
+  async function draw() {
+    newer = true;
+    if (drawing) return; // it will look again: of several figures in a row the last is drawn
+    drawing = true;
+    while (newer) {
+      newer = false;
+      const { data, layout } = JSON.parse(model.get("spec"));
+      await Plotly.react(place, data, layout, config);
+      el.dataset.drawn = model.get("number"); // for tests: which one is on the screen
+    }
+    drawing = false;
+  }
+
+  model.on("change:number", draw);
+  await draw();
+  return () => {
+    model.off("change:number", draw);
+    Plotly.purge(place);
+  };
+}
+
+export default { render };

@@ -1,0 +1,157 @@
+"""Steering a live experiment: its algorithm and servers changed while requests come in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from lbkit.core import algorithms
+from lbkit.experiment import Experiment
+from lbkit.viz import figures
+from lbkit.viz.style import title
+from lbkit.viz.topology import topology
+from lbkit.viz.widget import FigureView, on_main
+
+PERIOD = 0.5  # seconds between two looks
+WINDOW = 30.0  # seconds shown
+
+
+class LivePanel(widgets.VBox):  # type: ignore[misc]
+    """Start and stop `experiment`, switch its algorithm, kill and revive its servers, watch.
+
+    `open_session(experiment)` gives the session: lbkit.live.LiveSession. Stop, the end of the
+    experiment and a failure leave nothing running; so does closing the notebook's kernel.
+    """
+
+    def __init__(self, open_session: Callable[[Experiment], Any], experiment: Experiment) -> None:
+        self._open = open_session
+        self.experiment = experiment
+        self.session: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self.start_button = widgets.Button(description="start", icon="play", button_style="success")
+        self.stop_button = widgets.Button(description="stop", icon="stop", disabled=True)
+        self.policy = widgets.Dropdown(
+            options=[(title(name), name) for name in algorithms()],
+            value=experiment.policy.algorithm,
+            description="policy",
+            layout={"width": "270px"},
+        )
+        self.servers = {
+            s.name: widgets.ToggleButton(
+                value=True,
+                description=s.name,
+                icon="check",
+                disabled=True,
+                tooltip=f"kill or revive {s.name}",
+                layout={"width": "auto"},
+            )
+            for s in experiment.servers
+        }
+        self.message = widgets.HTML("Real processes on this machine; starting takes about three seconds.")
+        self.picture, self.latency, self.rates = (
+            FigureView(flex="1 1 380px", min_width="0") for _ in range(3)
+        )
+        wrap = widgets.Layout(flex_flow="row wrap", width="100%", align_items="center")
+        super().__init__(
+            [
+                widgets.Box([self.start_button, self.stop_button, self.policy], layout=wrap),
+                widgets.Box([widgets.Label("servers"), *self.servers.values()], layout=wrap),
+                self.message,
+                widgets.Box([self.picture, self.latency, self.rates], layout=wrap),
+            ]
+        )
+        self.add_class("lbkit-live")
+        self._look()
+        self.start_button.on_click(on_main(lambda _: self.start()))
+        self.stop_button.on_click(on_main(lambda _: self.stop()))
+        self.policy.observe(on_main(lambda change: self._switched(change["new"])), "value")
+        for name, button in self.servers.items():
+            button.observe(on_main(lambda change, name=name: self._toggled(name, change["new"])), "value")
+
+    # -- what the buttons do; called in the notebook's loop ----------------------------------------
+
+    def start(self) -> asyncio.Task[None]:
+        """Run until `stop` or the experiment's end; a task, so that the notebook stays usable."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        return self._task
+
+    def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        self._running(True)
+        self._say("Starting the servers, the proxy and the load ...")
+        session = self._open(self.experiment.but(policy=self.policy.value))
+        try:
+            await asyncio.to_thread(session.start)
+            self.session = session
+            while not session.done:
+                self._look()
+                await asyncio.sleep(PERIOD)
+            self._look()
+            end = "The experiment is over."
+        except asyncio.CancelledError:
+            end = "Stopped."
+        except Exception as error:
+            end = f"{type(error).__name__}: {error}"
+        finally:
+            # Stopping waits for processes, and has to be finished even if this task is cancelled again.
+            await asyncio.shield(asyncio.to_thread(session.stop))
+            self.session = None
+            self._running(False)
+        self._say(f"{end} Nothing is running.")
+
+    def _switched(self, name: str) -> None:
+        if self.session:
+            self._do(asyncio.to_thread(self.session.switch, name))
+
+    def _toggled(self, name: str, up: bool) -> None:
+        button = self.servers[name]
+        button.icon = "check" if up else "times"
+        if self.session:
+            self._do(asyncio.to_thread(self.session.recover if up else self.session.crash, name))
+
+    def _do(self, work: Coroutine[Any, Any, object]) -> None:
+        """Off the loop, and its error on the panel."""
+
+        async def done() -> None:
+            try:
+                await work
+            except Exception as error:
+                self._say(f"{type(error).__name__}: {error}")
+
+        self._last = asyncio.get_running_loop().create_task(done())  # a reference, or it may vanish
+
+    # -- on the screen ------------------------------------------------------------------------
+
+    def _running(self, on: bool) -> None:
+        self.start_button.disabled, self.stop_button.disabled = on, not on
+        for button in self.servers.values():
+            button.disabled = not on
+            if not on:
+                button.value = True  # the next start begins with all of them
+
+    def _say(self, text: str) -> None:
+        self.message.value = escape(text)
+
+    def _look(self) -> None:
+        """Draw what the last WINDOW seconds were like."""
+        session = self.session
+        self.picture.show(topology(self.experiment, session.state() if session else None))
+        if not session:
+            return
+        result = session.result(last=WINDOW)
+        self.latency.show(figures.latency_over_time([result], PERIOD))
+        self.rates.show(figures.backend_load(result, PERIOD))
+        answered = len(result.latencies())
+        self._say(
+            f"{session.elapsed:.0f} s. Last {min(WINDOW, session.elapsed):.0f} s: {answered} good answers, "
+            f"mean {result.mean * 1e3:.0f} ms, 99 % within {result.percentile(99) * 1e3:.0f} ms, "
+            f"{result.error_rate:.1%} errors. Proxy: {session.url}"
+        )

@@ -1,0 +1,114 @@
+"""From a few sliders to an experiment, and from its results to a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lbkit.distributions import Constant, Exponential, LogNormal, Pareto, Service
+from lbkit.experiment import Action, Event, Experiment, Server, Traffic
+from lbkit.result import Result
+from lbkit.viz.style import title
+
+MEAN = 0.02  # seconds that a request takes on the fastest server
+
+# Word of the slider -> service times of the same mean, each wilder than the one before.
+VARIABILITY: dict[str, Service] = {
+    "none": Constant(MEAN),
+    "little": LogNormal(MEAN, 0.5),
+    "exponential": Exponential(MEAN),
+    "much": LogNormal(MEAN, 2.0),
+    "extreme": Pareto(MEAN, 2.1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the sliders say."""
+
+    servers: int = 4
+    unequal: float = 0.5  # 0: all alike; 0.9: the slowest has a tenth of the fastest's speed
+    load: float = 0.8  # of what all servers can bear together
+    variability: str = "exponential"
+    failures: int = 0  # servers that crash after a third of the time, and are back after two thirds
+    clients: int = 100
+    seed: int = 1
+
+
+def scenario(settings: Settings, requests: int) -> Experiment:
+    """An experiment with about so many requests. The weights are what the servers can bear."""
+    n = settings.servers
+    speeds = [round(1 - settings.unequal * i / max(1, n - 1), 3) for i in range(n)]
+    work = VARIABILITY[settings.variability]
+    fleet = [Server(f"s{i}", speed=s, weight=s, service=work) for i, s in enumerate(speeds, 1)]
+    duration = float(f"{requests / (settings.load * sum(speeds) / MEAN):.3g}")
+    crashing = [s.name for s in fleet[: min(settings.failures, n - 1)]]
+    return Experiment(
+        fleet,
+        Traffic(duration=duration, warmup=duration / 10, clients=settings.clients),
+        events=[
+            *(Event(round(duration / 3, 3), Action.CRASH, name) for name in crashing),
+            *(Event(round(duration * 2 / 3, 3), Action.RECOVER, name) for name in crashing),
+        ],
+        seed=settings.seed,
+        name="playground",
+    ).at_load(settings.load)
+
+
+# -- in words ---------------------------------------------------------------------------
+
+CLOSE = 1.1  # ratio of two p99 below which nobody should choose by it
+FULL = 0.97  # utilisation from which on a server cannot keep up
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """Who wins and why, in one or two sentences made of the results' own numbers."""
+    results = [r for r in results if r.latencies()]
+    if not results:
+        return "Not one request was answered."
+    ranked = sorted(results, key=lambda r: (round(r.error_rate, 2), r.percentile(99)))
+    best, worst = ranked[0], ranked[-1]
+    name, other = title(best.policy).capitalize(), title(worst.policy)
+    if best is worst:
+        return f"{name}: 99 % of the answers take at most {_ms(best)}."
+    if worst.error_rate - best.error_rate >= 0.01:
+        return (
+            f"{name} wins: it lost {best.error_rate:.1%} of the requests, {other} {worst.error_rate:.1%}. "
+            f"A server that is down refuses at once: whoever counts only requests in flight takes it for idle."
+        )
+    ratio = worst.percentile(99) / best.percentile(99)
+    if ratio < CLOSE:
+        return (
+            f"Hardly a difference: 99 % of the answers take at most {_ms(best)} with {title(best.policy)} "
+            f"and {_ms(worst)} with {other}."
+        )
+    return (
+        f"{name} wins: 99 % of its answers take at most {_ms(best)}, those of {other} "
+        f"{_ms(worst)}, {ratio:.1f} times as long. {_why(best, worst)}"
+    )
+
+
+def _why(best: Result, worst: Result) -> str:
+    other = title(worst.policy).capitalize()
+    server, busy = max(worst.utilisation.items(), key=lambda item: item[1])
+    if busy >= FULL and max(best.utilisation.values()) < busy:
+        capacity = {s.name: s.capacity for s in worst.experiment.servers}
+        fair = capacity[server] / sum(capacity.values())
+        return (
+            f"{other} gives {server} {worst.shares[server]:.0%} of the requests, "
+            f"though it can bear {fair:.0%} of them: busy {busy:.0%} of the time, its queue grows."
+        )
+    return (
+        f"Queues make the difference: at the worst moment {longest_queue(worst)} requests were at one server, "
+        f"and only {longest_queue(best)} with {title(best.policy)}."
+    )
+
+
+def longest_queue(result: Result) -> int:
+    """The most requests that were ever at one server, seen 500 times over the run."""
+    _, levels = result.in_flight(result.experiment.traffic.duration / 500)
+    return max(max(level, default=0) for level in levels.values())
+
+
+def _ms(result: Result) -> str:
+    return f"{result.percentile(99) * 1e3:.3g} ms"
