@@ -74,7 +74,7 @@ def verdict(results: Sequence[Result]) -> str:
     if worst.error_rate - best.error_rate >= 0.01:
         return (
             f"{name} wins: it lost {best.error_rate:.1%} of the requests, {other} {worst.error_rate:.1%}. "
-            f"A server that is down refuses at once: whoever counts only requests in flight takes it for idle."
+            "A server that is down refuses at once, so counting requests in flight takes it for idle."
         )
     ratio = worst.percentile(99) / best.percentile(99)
     if ratio < CLOSE:
@@ -99,7 +99,7 @@ def _why(best: Result, worst: Result) -> str:
             f"though it can bear {fair:.0%} of them: busy {busy:.0%} of the time, its queue grows."
         )
     return (
-        f"Queues make the difference: at the worst moment {longest_queue(worst)} requests were at one server, "
+        f"Queues make the difference: at worst {longest_queue(worst)} requests were at one server, "
         f"and only {longest_queue(best)} with {title(best.policy)}."
     )
 

@@ -53,8 +53,9 @@ class FigureView(anywidget.AnyWidget):  # type: ignore[misc]
 def on_main(function: Callable[..., object]) -> Callable[..., None]:
     """A callback for widgets that calls `function` in the loop that is running now.
 
-    JupyterLab runs widget callbacks on threads with loops of their own, so what they start could
-    not share servers, queues or tasks with a cell. Without a running loop, as in a plain script, calls it at once.
+    JupyterLab runs widget callbacks on threads with loops of their own, so what they start
+    could not share servers, queues or tasks with a cell. Where no loop runs, as in a plain script, it is
+    called at once.
     """
     try:
         loop = asyncio.get_running_loop()
