@@ -318,8 +318,8 @@ def backends(
         for number_ in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number_, lambda *_: stop.set())
         with LocalFleet(experiment.servers) as fleet:
-            for server, url in zip(experiment.servers, fleet.urls, strict=True):
-                typer.echo(f"{server.name}  {url}")
+            for name, url in fleet.urls.items():
+                typer.echo(f"{name}  {url}")
             typer.echo("Ctrl-C stops them.")
             while not stop.wait(0.5):  # a bare wait() would not hear Ctrl-C on every system
                 pass

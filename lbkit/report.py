@@ -73,4 +73,7 @@ def report(results: Sequence[Result], title: str, figures: Sequence[Any] | None 
 
 
 def own_figures(results: Sequence[Result]) -> list[Any]:
-    return []
+    from lbkit.viz import figures as draw
+
+    together = (draw.latency_cdf, draw.percentiles, draw.latency_over_time, draw.shares)
+    return [*(d(results) for d in together), *(draw.backend_load(r) for r in results)]

@@ -83,22 +83,22 @@ def answered(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
     return [row for row in labelled(results) if row[2].latencies()]
 
 
-def line(name: str, look: Look, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> Trace:
+def line(name: str, style: Look, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> Trace:
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "x": x,
         "y": y,
-        "line": look.line,
+        "line": style.line,
         "hovertemplate": f"{name}<br>{hover}<extra></extra>",
         **more,
     }
 
 
 def log_ms(traces: Sequence[Trace], coordinate: str) -> dict[str, Any]:
-    """A logarithmic axis of latencies in ms. Ticks at 1, 2, 5, 10, ..., which plotly would write 1, 2, 5, 10."""
-    values = [v for trace in traces for v in trace[coordinate] if v > 0]
+    """A logarithmic axis of latencies in ms. Of ticks 10 and 20, plotly would write the second as 2."""
+    values = [v for trace in traces for v in trace[coordinate] if v]
     ratio = max(values, default=1.0) / min(values, default=1.0)
     if ratio < 8:
         return axis("latency (ms)", type="log")  # two or three of our ticks would be too few
@@ -118,23 +118,24 @@ def latency_cdf(results: Sequence[Result]) -> go.Figure:
     return figure("How long requests take", traces, xaxis=log_ms(traces, "x"), yaxis=y)
 
 
-def cdf_line(name: str, look: Look, result: Result) -> Trace:
+def cdf_line(name: str, style: Look, result: Result) -> Trace:
     ordered = result.latencies()
     x = [percentile(ordered, q) * MS for q in GRID_OF_CDF]
-    return line(name, look, x, [q / 100 for q in GRID_OF_CDF], "%{y:.4p} within %{x:.4g} ms", legendgroup=name)
+    y = [q / 100 for q in GRID_OF_CDF]
+    return line(name, style, x, y, "%{y:.4p} within %{x:.4g} ms", legendgroup=name)
 
 
-def cdf_marks(name: str, look: Look, result: Result) -> Trace:
+def cdf_marks(name: str, style: Look, result: Result) -> Trace:
     marked = (99, 99.9)
     return line(
         name,
-        look,
+        style,
         [result.percentile(q) * MS for q in marked],
         [q / 100 for q in marked],
         "%{text}: %{x:.4g} ms",
         text=[f"p{q}" for q in marked],
         mode="markers",
-        marker={"color": look.colour, "size": 7, "symbol": ["circle", "diamond"]},
+        marker={"color": style.colour, "size": 7, "symbol": ["circle", "diamond"]},
         legendgroup=name,
         showlegend=False,
     )
@@ -146,13 +147,13 @@ def percentiles(results: Sequence[Result]) -> go.Figure:
     traces = [
         line(
             name,
-            look,
+            style,
             x,
             [result.percentile(q) * MS for q in PERCENTILES],
             "%{x}: %{y:.4g} ms",
             mode="lines+markers",
         )
-        for name, look, result in answered(results)
+        for name, style, result in answered(results)
     ]
     named = axis("share of answers that are faster (%)", type="category")
     return figure("Median and tail", traces, xaxis=named, yaxis=log_ms(traces, "y"))
@@ -200,17 +201,18 @@ def latency_over_time(results: Sequence[Result], step: float | None = None) -> g
     rows = answered(results)
     kinds = STATISTICS if len(rows) == 1 else {"mean": STATISTICS["mean"]}
     traces = []
-    for name, look, result in rows:
+    for name, style, result in rows:
         width = step or result.experiment.traffic.duration / STEPS
-        for kind, (of, style) in kinds.items():
+        for kind, (of, change) in kinds.items():
             times, values = result.over_time(width, of)
             x = [t + width / 2 for t in times]
             y = [v * MS if isfinite(v) else None for v in values]  # JSON has no nan
             shown = f"{name}, {kind}" if len(kinds) > 1 else name
-            traces.append(line(shown, look, x, y, f"{kind} %{{y:.4g}} ms at %{{x:.1f}} s", line=look.line | style))
+            hover = f"{kind} %{{y:.4g}} ms at %{{x:.1f}} s"
+            traces.append(line(shown, style, x, y, hover, line=style.line | change))
     more = time_layout(rows[0][2].experiment) if rows else {}
-    name = "latency (ms)" if len(kinds) > 1 else "mean latency (ms)"
-    return figure("Latency over time", traces, yaxis=axis(name, rangemode="tozero"), **more)
+    name = "Latency over time" if len(kinds) > 1 else "Mean latency over time"
+    return figure(name, traces, yaxis=log_ms(traces, "y"), **more)
 
 
 # Name -> (of unsorted latencies, how its line differs).
@@ -271,23 +273,37 @@ def in_flight(result: Result, step: float | None = None, most: float | None = No
 def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[str, Any]:
     """The axis of time in seconds, with the warm-up in grey and a line at each event."""
     end = horizon or experiment.traffic.duration
-    happening: dict[float, list[str]] = {}
+    happening: dict[tuple[float, str], list[str]] = {}
     for event in experiment.events:
         if event.at <= end:
-            happening.setdefault(event.at, []).append(f"{title(event.action.value)} {event.server}")
-    shapes = [moment(at, ", ".join(what)) for at, what in happening.items()]
+            happening.setdefault((event.at, title(event.action.value)), []).append(event.server)
+    shapes = [VERTICAL | {"x0": at, "x1": at} for at, _ in happening]
+    notes = [
+        BESIDE | {"x": at, "text": f"{what} {', '.join(names)}"} for (at, what), names in happening.items()
+    ]
     if experiment.traffic.warmup:
         shapes.append(WARMUP | {"x1": experiment.traffic.warmup})
-    return {"xaxis": axis("time (s)", range=[0, end], showgrid=False), "shapes": shapes}
+        notes.append(BESIDE | {"x": 0, "text": "warm-up"})
+    time = axis("time (s)", range=[0, end], showgrid=False)
+    return {"xaxis": time, "shapes": shapes, "annotations": notes}
 
 
-def moment(at: float, text: str) -> dict[str, Any]:
-    """A line at `at` seconds, with a text beside it."""
-    label = {"text": text, "textposition": "end", "font": {"size": 10, "color": INK}}
-    ends = {"x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
-    return {"type": "line", **ends, "line": {"color": INK, "width": 1, "dash": "dot"}, "label": label}
-
-
+VERTICAL = {
+    "type": "line",
+    "y0": 0,
+    "y1": 1,
+    "yref": "paper",
+    "line": {"color": INK, "width": 1, "dash": "dot"},
+}
+BESIDE = {
+    "y": 1,
+    "yref": "paper",
+    "yanchor": "top",
+    "xanchor": "left",
+    "textangle": -90,
+    "showarrow": False,
+    "font": {"size": 10, "color": INK},
+}
 WARMUP = {
     "type": "rect",
     "x0": 0,
@@ -297,7 +313,6 @@ WARMUP = {
     "fillcolor": GRID,
     "line": {"width": 0},
     "layer": "below",
-    "label": {"text": "warm-up", "textposition": "bottom left", "font": {"size": 10, "color": INK}},
 }
 
 
@@ -317,10 +332,10 @@ def shares(results: Sequence[Result]) -> go.Figure:
             "name": name,
             "x": list(result.shares),
             "y": list(result.shares.values()),
-            "marker": look.marker,
+            "marker": style.marker,
             "hovertemplate": f"{name}<br>%{{x}}: %{{y:.2%}}<extra></extra>",
         }
-        for name, look, result in labelled(results)
+        for name, style, result in labelled(results)
         if any(result.counts.values())
     ]
     if traces:

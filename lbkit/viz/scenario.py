@@ -70,7 +70,7 @@ def verdict(results: Sequence[Result]) -> str:
     best, worst = ranked[0], ranked[-1]
     name, other = title(best.policy).capitalize(), title(worst.policy)
     if best is worst:
-        return f"{name}: 99 % of the answers take at most {_ms(best)}."
+        return f"{name}: 99 % of the answers take at most {_p99(best)}."
     if worst.error_rate - best.error_rate >= 0.01:
         return (
             f"{name} wins: it lost {best.error_rate:.1%} of the requests, {other} {worst.error_rate:.1%}. "
@@ -79,12 +79,12 @@ def verdict(results: Sequence[Result]) -> str:
     ratio = worst.percentile(99) / best.percentile(99)
     if ratio < CLOSE:
         return (
-            f"Hardly a difference: 99 % of the answers take at most {_ms(best)} with {title(best.policy)} "
-            f"and {_ms(worst)} with {other}."
+            f"Hardly a difference: 99 % of the answers take at most {_p99(best)} with {title(best.policy)} "
+            f"and {_p99(worst)} with {other}."
         )
     return (
-        f"{name} wins: 99 % of its answers take at most {_ms(best)}, those of {other} "
-        f"{_ms(worst)}, {ratio:.1f} times as long. {_why(best, worst)}"
+        f"{name} wins: 99 % of its answers take at most {_p99(best)}, those of {other} "
+        f"{_p99(worst)}, {ratio:.1f} times as long. {_why(best, worst)}"
     )
 
 
@@ -110,5 +110,6 @@ def longest_queue(result: Result) -> int:
     return max(max(level, default=0) for level in levels.values())
 
 
-def _ms(result: Result) -> str:
-    return f"{result.percentile(99) * 1e3:.3g} ms"
+def _p99(result: Result) -> str:
+    p99 = result.percentile(99)
+    return f"{p99:.3g} s" if p99 >= 1 else f"{p99 * 1e3:.3g} ms"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import plotly.offline
 import traitlets
 
 
-class Script(anywidget.AnyWidget):  # type: ignore[misc]
+class Script(anywidget.AnyWidget):
     """Plotly's script on its way to the page: 5 MB, so all figures share one."""
 
     _esm = "export default {}"
@@ -28,7 +28,7 @@ def script() -> Script:
     return Script(source=plotly.offline.get_plotlyjs())
 
 
-class FigureView(anywidget.AnyWidget):  # type: ignore[misc]
+class FigureView(anywidget.AnyWidget):
     """A plotly figure in a notebook; `show` draws another in its place.
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many
@@ -60,5 +60,11 @@ def on_main(function: Callable[..., object]) -> Callable[..., None]:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return lambda *arguments: function(*arguments) and None
-    return lambda *arguments: loop.call_soon_threadsafe(function, *arguments) and None
+        call: Callable[..., object] = function
+    else:
+        call = partial(loop.call_soon_threadsafe, function)
+
+    def callback(*arguments: Any) -> None:
+        call(*arguments)
+
+    return callback

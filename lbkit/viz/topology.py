@@ -1,0 +1,144 @@
+"""Who talks to whom: the graph of an experiment, drawn as it is set up or as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import networkx as nx
+import plotly.graph_objects as go
+
+from lbkit.experiment import Experiment
+from lbkit.viz.figures import HIDDEN, Trace, figure
+from lbkit.viz.style import DOWN, GRID, INK, look, title
+
+CLIENTS, PROXY = "clients", "proxy"
+COLUMN = {"clients": 0.0, "proxy": 1.0, "server": 2.0}  # kind of node -> where it stands
+State = Sequence[Mapping[str, Any]]  # what LiveSession.state() gives
+
+
+def graph(experiment: Experiment) -> nx.DiGraph:
+    """Nodes have a `kind`; servers also `capacity` (requests/s), `weight` and `zone`."""
+    drawn = nx.DiGraph()
+    drawn.add_node(CLIENTS, kind="clients", clients=experiment.traffic.clients)
+    drawn.add_node(PROXY, kind="proxy", policy=experiment.policy.algorithm)
+    drawn.add_edge(CLIENTS, PROXY)
+    for server in experiment.servers:
+        facts = {"capacity": server.capacity, "weight": server.weight, "zone": server.zone}
+        drawn.add_node(server.name, kind="server", **facts)
+        drawn.add_edge(PROXY, server.name)
+    return drawn
+
+
+def topology(experiment: Experiment, state: State | None = None) -> go.Figure:
+    """The graph with clients on the left and servers on the right.
+
+    With the `state` of a live session, lines are as thick as there are requests on them, and what is
+    down or takes no new requests is red or hollow. Without, they are as thick as the weights."""
+    net = graph(experiment)
+    places = positions(net)
+    now = {row["name"]: row for row in state or ()}
+    policy = title(experiment.policy.algorithm)
+    traces = [
+        *(edge(places[a], places[b], thickness(net, b, now), broken(now.get(b))) for a, b in net.edges),
+        nodes(
+            [places[CLIENTS], places[PROXY]],
+            [f"{experiment.traffic.clients} clients", f"proxy<br>{policy}"],
+            "top center",
+            {"color": INK, "size": [20, 26], "symbol": ["circle", "square"]},
+        ),
+    ]
+    servers = [n for n, kind in net.nodes(data="kind") if kind == "server"]
+    most = max(net.nodes[n]["capacity"] for n in servers)
+    marks = [mark(i, now.get(n)) for i, n in enumerate(servers)]
+    sizes = [12 + 16 * (net.nodes[n]["capacity"] / most) ** 0.5 for n in servers]
+    texts = [label(n, net.nodes[n], now.get(n)) for n in servers]
+    traces.append(
+        nodes(
+            [places[n] for n in servers],
+            texts,
+            "middle right",
+            {"size": sizes, **{key: [m[key] for m in marks] for key in marks[0]}},
+        )
+    )
+    return figure(
+        "Who talks to whom",
+        traces,
+        height=max(340, 60 + 34 * len(servers)),
+        showlegend=False,
+        xaxis=HIDDEN | {"range": [-0.35, 3.6]},
+        yaxis=HIDDEN | {"range": [-0.1, 1.15]},
+    )
+
+
+def positions(net: nx.DiGraph) -> dict[str, tuple[float, float]]:
+    """A column for each kind of node, from top to bottom in the order of the graph."""
+    columns: dict[str, list[str]] = {}
+    for node, kind in net.nodes(data="kind"):
+        columns.setdefault(kind, []).append(node)
+    return {
+        node: (COLUMN[kind], 1 - (i + 0.5) / len(column))
+        for kind, column in columns.items()
+        for i, node in enumerate(column)
+    }
+
+
+def broken(row: Mapping[str, Any] | None) -> bool:
+    return row is not None and not row["alive"]
+
+
+def thickness(net: nx.DiGraph, to: str, now: Mapping[str, Mapping[str, Any]]) -> float:
+    """Of the line to a node, in pixels."""
+    if to == PROXY:
+        return 3.0
+    if not now:
+        heaviest = max(weight or 0.0 for _, weight in net.nodes(data="weight")) or 1.0
+        return 0.5 + 3.5 * float(net.nodes[to]["weight"]) / heaviest
+    return min(0.5 + now[to]["in_flight"], 12.0) if to in now else 0.5
+
+
+def mark(number: int, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Colour and symbol of a server."""
+    if broken(row):
+        return {"color": DOWN, "symbol": "x"}
+    resting = row is not None and (row["intent"] != "ready" or not row["weight"])
+    return {"color": look(number).colour, "symbol": "circle-open" if resting else "circle"}
+
+
+def label(name: str, facts: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
+    parts = [f"<b>{name}</b>"]
+    if row is None:
+        parts += [f"{facts['capacity']:.3g}/s", f"weight {facts['weight']:g}"]
+    elif broken(row):
+        parts.append("down")
+    else:
+        parts += [f"{row['in_flight']} in flight", f"weight {row['weight']:g}"]
+        parts += [] if row["intent"] == "ready" else [str(row["intent"])]
+    if facts["zone"]:
+        parts.append(str(facts["zone"]))
+    return ", ".join(parts)
+
+
+def edge(a: tuple[float, float], b: tuple[float, float], wide: float, dead: bool) -> Trace:
+    colour = DOWN if dead else GRID.replace("0.22", "0.7")
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [a[0], b[0]],
+        "y": [a[1], b[1]],
+        "line": {"color": colour, "width": wide, "dash": "dot" if dead else "solid"},
+        "hoverinfo": "skip",
+    }
+
+
+def nodes(at: list[tuple[float, float]], texts: list[str], side: str, marker: dict[str, Any]) -> Trace:
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [x for x, _ in at],
+        "y": [y for _, y in at],
+        "text": texts,
+        "textposition": side,
+        "marker": {"opacity": 1, **marker},
+        "hoverinfo": "skip",
+    }
