@@ -48,9 +48,11 @@ def need(program: str) -> str:
 
 
 def need_module(module: str, package: str | None = None) -> None:
-    """Skips without the Python module; `package` is what to install, where its name differs."""
+    """Skips without the Python module; `package` is what to install, where its name differs.
+
+    At the top of a test module, all of it is skipped."""
     if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed: pip install {package or module}")
+        pytest.skip(f"{module} is not installed: pip install {package or module}", allow_module_level=True)
 
 
 def need_docker() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lbkit.distributions import Constant, Exponential, LogNormal, Pareto, Service
+from lbkit.distributions import Constant, Exponential, LogNormal, Service
 from lbkit.experiment import Action, Event, Experiment, Server, Traffic
 from lbkit.result import Result
 from lbkit.viz.style import title
@@ -18,7 +18,7 @@ VARIABILITY: dict[str, Service] = {
     "little": LogNormal(MEAN, 0.5),
     "exponential": Exponential(MEAN),
     "much": LogNormal(MEAN, 2.0),
-    "extreme": Pareto(MEAN, 2.1),
+    "extreme": LogNormal(MEAN, 5.0),
 }
 
 
