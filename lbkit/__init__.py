@@ -15,7 +15,7 @@ from lbkit.distributions import (
 )
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
 from lbkit.result import Result
-from lbkit.run import compare, run
+from lbkit.run import EngineError, compare, run, why_not
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "Closed",
     "Constant",
     "ConstantRate",
+    "EngineError",
     "Event",
     "Experiment",
     "ExperimentError",
@@ -49,4 +50,5 @@ __all__ = [
     "make_balancer",
     "run",
     "servers",
+    "why_not",
 ]

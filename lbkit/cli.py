@@ -20,7 +20,7 @@ import typer
 from attrs import evolve
 
 from lbkit import Experiment, Policy, Result, __version__, algorithms, servers
-from lbkit.run import ENGINES, engine
+from lbkit.run import ENGINES, EngineError, engine
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -54,7 +54,7 @@ def told() -> Iterator[None]:
         yield
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, EngineError) as error:
         fail(error)
 
 

@@ -16,11 +16,12 @@ from typing import IO, Any, Self
 
 from lbkit.core import Backend
 from lbkit.experiment import Server, server_to_dict
+from lbkit.run import EngineError, require
 
 START_TIMEOUT = 20.0  # seconds a backend may take to serve
 
 
-class FleetError(RuntimeError):
+class FleetError(EngineError):
     """A backend did not start, or did not do as it was told; says which, and what it said."""
 
 
@@ -98,7 +99,8 @@ class LocalFleet:
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """All at once; returns when every one serves. Raises FleetError."""
+        """All at once; returns when every one serves. Raises FleetError, or EngineError without uvicorn."""
+        require("live")
         atexit.register(self.stop)
         try:
             for process in self._processes.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import socket
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.distributions import Closed
-from lbkit.experiment import Experiment
+from lbkit.experiment import Experiment, Policy
+from lbkit.run import EngineError
 
 GRACE = 10.0  # seconds after the duration in which answers still count
 LOAD_TIMEOUT = 30.0  # seconds that Locust may take to start
@@ -26,8 +26,8 @@ HEAD_START = 0.15  # seconds between the agreement on moment 0 and moment 0
 Row = tuple[float, float | None, float, str | None, int, int, int, int, float]
 
 
-class LoadError(RuntimeError):
-    """Locust is missing, did not start or broke off; says what it said."""
+class LoadError(EngineError):
+    """Locust did not start or broke off; says what it said."""
 
 
 class Load:
@@ -49,15 +49,14 @@ class Load:
 
     def start(self) -> None:
         """Start Locust; returns when moment 0 is agreed. Raises LoadError."""
-        if importlib.util.find_spec("locust") is None:
-            raise LoadError("Locust is not installed: pip install 'lbkit[load]'")
         arrivals = self.experiment.traffic.arrivals
         users = arrivals.users if isinstance(arrivals, Closed) else 1
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(LOAD_TIMEOUT)
+            # Not the policy, which may be a learner's own: Locust's process does not know the class.
             settings = {
-                "experiment": self.experiment.to_dict(),
+                "experiment": self.experiment.but(policy=Policy()).to_dict(),
                 "url": self.url,
                 "port": listener.getsockname()[1],
                 "grace": self.grace,
