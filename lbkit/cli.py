@@ -76,6 +76,9 @@ def main(
 # -- lab ----------------------------------------------------------------------------------
 
 
+FIRST = "00-playground.ipynb"  # what opens
+
+
 def lab_command(notebooks: Path | None, browser: bool, port: int | None) -> list[str]:
     """JupyterLab on the notebooks, for this machine only, asking nobody on the net for news."""
     root = notebooks.parent if notebooks else Path.cwd()
@@ -83,7 +86,7 @@ def lab_command(notebooks: Path | None, browser: bool, port: int | None) -> list
         *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
-        *([f"--LabApp.default_url=/lab/tree/{notebooks.name}"] if notebooks else []),
+        *([f"--LabApp.default_url=/lab/tree/{notebooks.name}/{FIRST}"] if notebooks else []),
         *([f"--ServerApp.port={port}"] if port is not None else []),
         *([] if browser else ["--no-browser"]),
         # In a container one is often root; only this machine can get in, with a token.

@@ -27,8 +27,7 @@ PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
-th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }}
+th, td {{ border-bottom: 1px solid #ddd; }}
 dl {{ display: grid; grid-template-columns: max-content auto; gap: 0 1rem; color: #555; }}
 dd {{ margin: 0; }}
 pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import compress
 from math import ceil, floor
@@ -295,8 +295,13 @@ def table(results: Sequence[Result]) -> str:
     """Results side by side, as an HTML table."""
     from html import escape
 
-    head = "".join(f"<th>{escape(name)}</th>" for name in TABLE)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(results)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    def line(tag: str, cells: Iterable[str]) -> str:
+        # Words to the left, numbers to the right, wherever the table is shown.
+        sides = ("left" if factor is None else "right" for _, factor, _ in TABLE.values())
+        return "".join(
+            f'<{tag} style="text-align: {side}; padding: 2px 8px; white-space: nowrap">{escape(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows(results))
+    return f"<table><thead><tr>{line('th', TABLE)}</tr></thead><tbody>{body}</tbody></table>"

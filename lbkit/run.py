@@ -12,6 +12,7 @@ from lbkit.core.balance import Balancer
 from lbkit.experiment import Experiment, Policy
 from lbkit.result import Result
 
+
 class EngineError(RuntimeError):
     """An engine could not run; says why, and how to mend it."""
 

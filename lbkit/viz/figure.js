@@ -17,10 +17,11 @@ async function load(model) {
   return module.exports;
 }
 
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud"] };
+const config = { displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud"] };
 
 async function render({ model, el }) {
   el.classList.add("lbkit-figure");
+  el.style.overflow = "hidden";
   const place = el.appendChild(document.createElement("div"));
   const Plotly = await plotly(model);
   let drawing = false;
@@ -41,7 +42,11 @@ async function render({ model, el }) {
 
   model.on("change:number", draw);
   await draw();
+  // Also the first one: a widget has no width before it is on the page.
+  const sized = new ResizeObserver(() => place.clientWidth && Plotly.Plots.resize(place));
+  sized.observe(el);
   return () => {
+    sized.disconnect();
     model.off("change:number", draw);
     Plotly.purge(place);
   };

@@ -23,7 +23,7 @@ MANY = 8  # lines from which on their names stand in a column, which scrolls
 
 # Percentiles at which a cumulative line has its points: even, then closer and closer to 100.
 GRID_OF_CDF = sorted(
-    {i / 1.5 for i in range(151)} | {100 - 10 ** (1 - i / 24) for i in range(120)} | {*PERCENTILES}
+    {float(q) for q in range(101)} | {100 - 10 ** (1 - i / 12) for i in range(48)} | {*PERCENTILES}
 )
 
 Trace = dict[str, Any]

@@ -18,7 +18,7 @@ from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
 from lbkit.viz.style import title
 from lbkit.viz.widget import FigureView, on_main
 
-AT_ONCE = 1_000  # requests a policy in the first look, drawn while the slider moves
+AT_ONCE = 500  # requests a policy in the first look, drawn while the slider moves
 SETTLED = 10_000  # in the one drawn when it rests
 QUIET = 0.3  # seconds without a change: it rests
 MOST = 4  # policies side by side
@@ -35,7 +35,9 @@ def controls(settings: Settings) -> dict[str, Any]:
         "servers": widgets.IntSlider(settings.servers, 2, 20),
         "unequal": widgets.FloatSlider(settings.unequal, min=0, max=0.9, **percent),
         "load": widgets.FloatSlider(settings.load, min=0.1, max=0.98, **percent),
-        "variability": widgets.SelectionSlider(options=list(VARIABILITY), value=settings.variability),
+        "variability": widgets.SelectionSlider(
+            options=list(VARIABILITY), value=settings.variability, style={"description_width": "70px"}
+        ),
         "failures": widgets.IntSlider(settings.failures, 0, 3),
         "clients": widgets.IntSlider(settings.clients, 5, 500, 5),
         "seed": widgets.IntSlider(settings.seed, 1, 50),
@@ -44,7 +46,7 @@ def controls(settings: Settings) -> dict[str, Any]:
         "servers": "how many",
         "unequal": "how much slower the slowest server is than the fastest",
         "load": "share of what all servers can bear together",
-        "variability": "how much requests differ in the work they make",
+        "variability": "how much requests differ in the work they make; medium is an exponential distribution",
         "failures": "servers that crash after a third of the time and are back after two thirds",
         "clients": "how many different ones; hashing algorithms care",
         "seed": "other traffic of the same kind",
@@ -52,7 +54,7 @@ def controls(settings: Settings) -> dict[str, Any]:
     for name, control in number.items():
         control.description = name
         control.tooltip = tips[name]
-        control.layout.width = "270px"
+        control.layout.width = "280px"
         control.continuous_update = True
     return number
 

@@ -16,7 +16,7 @@ MEAN = 0.02  # seconds that a request takes on the fastest server
 VARIABILITY: dict[str, Service] = {
     "none": Constant(MEAN),
     "little": LogNormal(MEAN, 0.5),
-    "exponential": Exponential(MEAN),
+    "medium": Exponential(MEAN),
     "much": LogNormal(MEAN, 2.0),
     "extreme": LogNormal(MEAN, 5.0),
 }
@@ -29,7 +29,7 @@ class Settings:
     servers: int = 4
     unequal: float = 0.5  # 0: all alike; 0.9: the slowest has a tenth of the fastest's speed
     load: float = 0.8  # of what all servers can bear together
-    variability: str = "exponential"
+    variability: str = "medium"
     failures: int = 0  # servers that crash after a third of the time, and are back after two thirds
     clients: int = 100
     seed: int = 1
