@@ -59,8 +59,8 @@ def engine(name: str) -> Callable[..., Result]:
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
     """Run it to the end and return what came out; `options` are the engine's own.
 
-    Raises ValueError for an unknown engine, EngineError where it lacks something. Nothing that was started is left running,
-    also after an interrupt."""
+    Raises ValueError for an unknown engine, EngineError where it lacks something. Nothing that
+    was started is left running, also after an interrupt."""
     return engine(on)(experiment, **options)
 
 

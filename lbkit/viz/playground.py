@@ -46,7 +46,7 @@ def controls(settings: Settings) -> dict[str, Any]:
         "servers": "how many",
         "unequal": "how much slower the slowest server is than the fastest",
         "load": "share of what all servers can bear together",
-        "variability": "how much requests differ in the work they make; medium is an exponential distribution",
+        "variability": "how much requests differ in the work they make; medium: exponentially",
         "failures": "servers that crash after a third of the time and are back after two thirds",
         "clients": "how many different ones; hashing algorithms care",
         "seed": "other traffic of the same kind",

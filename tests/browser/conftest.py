@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser.jupyter import Lab
 from needs import need, need_module
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -21,8 +22,7 @@ PRIVATE_LAB = ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """Notebook -> address."""
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     need_module("jupyterlab")
     home = tmp_path_factory.mktemp("lab")
     shutil.copytree(NOTEBOOKS, home / "notebooks", ignore=shutil.ignore_patterns(".*"))
@@ -42,11 +42,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], st
         )
         try:
             where = running(server, home / "jupyter_runtime_dir", home / "log")
-            yield (
-                lambda name: (
-                    f"{where['url']}lab/workspaces/{Path(name).stem}/tree/notebooks/{name}?token={where['token']}&reset"
-                )
-            )
+            yield Lab(home / "notebooks", where["url"], where["token"])
         finally:
             server.terminate()
             server.wait(20)
@@ -80,33 +76,9 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def new_page(chromium: Any) -> Iterator[Callable[[], Any]]:
     context = chromium.new_context(viewport={"width": 1400, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    yield page
+    context.set_default_timeout(60_000)
+    yield context.new_page
     context.close()
-
-
-IDLE = '.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]'
-
-
-@pytest.fixture
-def open_notebook(lab: Callable[[str], str], page: Any) -> Callable[[str], Any]:
-    """Opens a notebook and waits for its kernel; returns the page."""
-
-    def opened(name: str) -> Any:
-        page.goto(lab(name))
-        page.wait_for_selector(IDLE)
-        return page
-
-    return opened
-
-
-def run_all(page: Any, timeout: float = 60) -> None:
-    """Run all cells, and wait until they have."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator(".lm-Menu-item", has_text="Run All Cells").first.click()
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="busy"]')
-    page.wait_for_selector(IDLE, timeout=timeout * 1000)
