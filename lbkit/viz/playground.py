@@ -128,6 +128,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         sliders = widgets.Box(list(self.controls.values()), layout=wrap)
         super().__init__([self.choice, sliders, self.verdict, figures_row, self.table, more])
         self.add_class("lbkit-playground")
+        self._wanted = (self.settings, *self.choice.chosen)  # of the last redraw
         self.draw()
         changed = on_main(self._changed)
         for control in self.controls.values():
@@ -136,7 +137,10 @@ class Playground(widgets.VBox):  # type: ignore[misc]
 
     @property
     def settings(self) -> Settings:
-        return Settings(**{f.name: self.controls[f.name].value for f in fields(Settings)})
+        """What the sliders say; the browser gives 0.7999999999999999 back for 0.8."""
+        said: dict[str, Any] = {f.name: self.controls[f.name].value for f in fields(Settings)}
+        rounded = {name: round(value, 2) for name, value in said.items() if isinstance(value, float)}
+        return Settings(**{**said, **rounded})
 
     @property
     def experiment(self) -> Experiment:
@@ -153,6 +157,10 @@ class Playground(widgets.VBox):  # type: ignore[misc]
     # -- redrawing in the notebook's loop ------------------------------------------------------
 
     def _changed(self, *_: Any) -> None:
+        wanted = (self.settings, *self.choice.chosen)
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a plain script

@@ -8,8 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from browser.conftest import Lab
-from browser.jupyter import open_notebook, run_all
+from browser.jupyter import RUNNING, Lab, ended, open_notebook, run_all, start_all
 
 pytestmark = pytest.mark.browser
 
@@ -100,16 +99,15 @@ def test_sliders_live_while_a_cell_awaits(lab: Lab, new_page: Callable[[], Any])
     nbformat.write(book, lab.folder / "awaiting.ipynb")
     page = new_page()
     open_notebook(page, lab.url("awaiting.ipynb"))
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator(".lm-Menu-item", has_text="Run All Cells").first.click()
+    start_all(page)
     page.wait_for_selector(f"{FIGURE}[data-drawn]")
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="busy"]')
+    assert page.locator(RUNNING).count()
     move(page, "load", "ArrowLeft")  # the first loop ends
     time.sleep(1)
     figure = page.locator(FIGURE).first
     before = drawn(figure)
     move(page, "load", "ArrowLeft")  # and the second
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    ended(page)
     until(lambda: drawn(figure) > before, "a redraw")
     page.close()
 

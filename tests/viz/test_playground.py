@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from needs import need_module
+
+need_module("plotly")
+need_module("ipywidgets")
+need_module("anywidget")
+
+from lbkit import Balancer, run
+from lbkit.viz import Playground
+from lbkit.viz.playground import MOST
+
+
+def test_begins_with_a_figure_of_each_algorithm() -> None:
+    playground = Playground(run, ["random", "least_connections"], load=0.5)
+    assert [r.policy for r in playground.results] == ["random", "least_connections"]
+    spec = json.loads(playground.latency.spec)
+    assert {trace["name"] for trace in spec["data"]} == {"random", "least connections"}
+    assert "least_connections" in playground.table.value
+    assert playground.experiment.load == pytest.approx(0.5)
+    assert 'name = "playground"' in playground.toml.value
+
+
+def test_a_slider_redraws_without_a_loop_too() -> None:
+    playground = Playground(run)
+    before = playground.latency.number
+    playground.controls["servers"].value = 7
+    assert playground.latency.number == before + 1
+    assert len(playground.results[0].backends) == 7
+
+
+def test_first_look_at_once_and_a_second_when_it_rests() -> None:
+    async def drag() -> tuple[list[int], int]:
+        playground = Playground(run)
+        seen = []
+        for load in (0.5, 0.6, 0.7):
+            playground.controls["load"].value = load
+            await asyncio.sleep(0)  # the callback's turn
+            await asyncio.sleep(0)  # the redraw's turn
+            seen.append(len(playground.results[0]))
+        assert playground._task
+        await playground._task
+        return seen, len(playground.results[0])
+
+    seen, settled = asyncio.run(drag())
+    assert max(seen[1:]) < 1000
+    assert settled > 8000
+
+
+def test_what_the_browser_rounds_is_no_change() -> None:
+    playground = Playground(run)
+    before = playground.latency.number
+    playground.controls["load"].value = 0.7999999999999999
+    assert playground.latency.number == before
+
+
+def test_one_more_algorithm_lets_the_oldest_go() -> None:
+    playground = Playground(run, ["random", "round_robin", "power_of_two", "least_connections"])
+    playground.choice.buttons["ip_hash"].value = True
+    assert playground.choice.chosen == ["round_robin", "power_of_two", "least_connections", "ip_hash"]
+    assert not playground.choice.buttons["random"].value
+    assert [r.policy for r in playground.results] == playground.choice.chosen
+    assert len(playground.choice.chosen) == MOST
+
+
+def test_the_last_algorithm_stays() -> None:
+    playground = Playground(run, ["random"])
+    playground.choice.buttons["random"].value = False
+    assert playground.choice.chosen == ["random"]
+    assert playground.choice.buttons["random"].value
+
+
+def test_an_algorithm_that_raises_is_told_in_a_line() -> None:
+    class BrokenOnPurpose(Balancer):
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            raise KeyError("<nobody>")
+
+    playground = Playground(run, [BrokenOnPurpose])
+    assert "KeyError: &#x27;&lt;nobody&gt;&#x27;" in playground.verdict.value
+    playground.choice.buttons["random"].value = True
+    playground.choice.buttons["broken_on_purpose"].value = False
+    assert playground.results[0].policy == "random"
+
+
+def test_bad_beginnings() -> None:
+    with pytest.raises(ValueError, match="rund"):
+        Playground(run, ["rund"])
+    with pytest.raises(TypeError, match="lod"):
+        Playground(run, lod=1)
