@@ -221,7 +221,11 @@ def main() -> None:
     server = server_from_dict(settings["server"])
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", settings.get("port", 0)))
+    port = settings.get("port", 0)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as error:
+        sys.exit(f"port {port}: {error.strerror}")
     app = Backend(server, settings.get("seed", 1))
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75, server_header=False

@@ -76,11 +76,14 @@ def test_the_last_algorithm_stays() -> None:
 
 def test_an_algorithm_that_raises_is_told_in_a_line() -> None:
     class BrokenOnPurpose(Balancer):
+        """Raises."""
+
         def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
             raise KeyError("<nobody>")
 
     playground = Playground(run, [BrokenOnPurpose])
-    assert "KeyError: &#x27;&lt;nobody&gt;&#x27;" in playground.verdict.value
+    assert "&#x27;broken_on_purpose&#x27; failed" in playground.verdict.value
+    assert "KeyError(&#x27;&lt;nobody&gt;&#x27;)" in playground.verdict.value
     playground.choice.buttons["random"].value = True
     playground.choice.buttons["broken_on_purpose"].value = False
     assert playground.results[0].policy == "random"

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from needs import need_module
+
+need_module("uvicorn")
+need_module("locust")
+
+from lbkit import Constant, Exponential, Server
+from lbkit.live import FleetError, LocalFleet
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[LocalFleet]:
+    with LocalFleet([Server("fast", service=Constant(0.001)), Server("failing", error_rate=1.0)]) as fleet:
+        yield fleet
+
+
+def get(fleet: LocalFleet, name: str, path: str = "/", **headers: str) -> tuple[int, Any, bytes]:
+    request = urllib.request.Request(fleet.urls[name] + path, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+def test_answers_and_says_who(fleet: LocalFleet) -> None:
+    status, headers, body = get(fleet, "fast")
+    assert (status, headers["X-Backend"], len(body)) == (200, "fast", 128)
+    assert float(headers["X-Lbkit-Service"]) >= 0.001
+    assert get(fleet, "failing")[0] == 500
+
+
+def test_does_the_work_that_the_request_brings() -> None:
+    with LocalFleet([Server("one", speed=2, service=Exponential(1.0))]) as fleet:
+        fast, slow = (
+            float(get(fleet, "one", **{"X-Lbkit-Demand": u})[1]["X-Lbkit-Service"]) for u in ("0.001", "0.2")
+        )
+    assert fast < 0.05
+    assert slow == pytest.approx(0.111, abs=0.05)  # -ln(1 - 0.2) / 2
+
+
+def test_health_and_its_details(fleet: LocalFleet) -> None:
+    assert get(fleet, "fast", "/health")[0] == 200
+    fleet.control("fast", dependencies={"database": "down"})
+    assert get(fleet, "fast", "/health")[0] == 200
+    status, _, body = get(fleet, "fast", "/health/detail")
+    assert (status, json.loads(body)) == (503, {"status": "unhealthy", "database": "down"})
+    fleet.control("fast", dependencies={}, healthy=False)
+    assert get(fleet, "fast", "/health")[0] == 503
+    fleet.control("fast", healthy=True)
+
+
+def test_remembers_who_called(fleet: LocalFleet) -> None:
+    get(fleet, "fast", **{"X-Forwarded-For": "192.0.2.7, 127.0.0.1"})
+    assert fleet.control("fast")["callers"]["192.0.2.7"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sped": 2}, "unknown setting 'sped'; known are speed, error_rate"),
+        ({"speed": 0}, "speed is 0: use a number above 0"),
+        ({"error_rate": 2}, "error_rate is 2: use a number from 0 to 1"),
+        ({"size": 1.5}, "size is 1.5: use bytes"),
+    ],
+)
+def test_control_names_the_field(fleet: LocalFleet, changes: dict[str, Any], said: str) -> None:
+    before = fleet.control("fast")
+    with pytest.raises(FleetError, match=said):
+        fleet.control("fast", **changes)
+    assert fleet.control("fast")["speed"] == before["speed"]
+
+
+def test_crash_and_recovery_on_the_same_port() -> None:
+    with LocalFleet([Server("s1", service=Constant(0.001))]) as fleet:
+        port = fleet["s1"].port
+        fleet.crash("s1")
+        assert fleet.alive() == {"s1": False}
+        with pytest.raises(FleetError, match="'s1' does not answer"):
+            fleet.control("s1")
+        fleet.recover("s1")
+        assert fleet["s1"].port == port
+        assert get(fleet, "s1")[0] == 200
+
+
+def test_unknown_name(fleet: LocalFleet) -> None:
+    with pytest.raises(KeyError, match="there are fast, failing"):
+        fleet.crash("fats")
+
+
+def test_a_port_that_is_taken(fleet: LocalFleet) -> None:
+    other = LocalFleet([Server("late")])
+    other["late"].port = fleet["fast"].port
+    with pytest.raises(
+        FleetError, match=rf"'late' did not start: port {fleet['fast'].port}: Address already in use"
+    ):
+        other.start()
+    assert other.alive() == {"late": False}
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"  # dead, and nobody's child here
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="platform: reads /proc")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_outlives_who_started_it(end: signal.Signals) -> None:
+    script = """
+        import time
+        from lbkit import servers
+        from lbkit.live import LocalFleet
+        fleet = LocalFleet(servers(2)).start()
+        print(*(fleet[n].popen.pid for n in ("s1", "s2")), flush=True)
+        time.sleep(60)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as parent:
+        assert parent.stdout
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        parent.send_signal(end)
+        parent.wait(20)
+    deadline = 100
+    while not all(map(gone, pids)):
+        deadline -= 1
+        assert deadline, f"{pids} still run"
+        signal.sigtimedwait([], 0.1)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from needs import need_module
+
+need_module("uvicorn")
+need_module("locust")
+
+from lbkit import Balancer, Closed, Constant, Event, Experiment, Server, Traffic, run, servers
+from lbkit.live import LiveSession, LoadError
+
+pytestmark = pytest.mark.live
+
+EXPERIMENT = Experiment(
+    servers(3, service=Constant(0.02)), Traffic(duration=2, clients=10), policy="round_robin", seed=5
+).at_load(0.5)
+
+
+class LastInLine(Balancer):
+    """A learner's own."""
+
+    def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+        return backends[-1]
+
+
+def test_the_same_requests_as_in_simulation() -> None:
+    simulated, measured = run(EXPERIMENT), run(EXPERIMENT, on="live")
+    by_arrival = sorted(range(len(measured)), key=measured.arrival.__getitem__)
+    for column in ("arrival", "client", "path"):
+        played = [measured.columns[column][i] for i in by_arrival]
+        assert played == pytest.approx(list(simulated.columns[column]))
+    assert measured.error_rate == 0
+    assert set(measured.status) == {200}
+    assert all(e > s >= a for a, s, e in zip(measured.arrival, measured.start, measured.end, strict=True))
+    # Each is 20 ms, give or take what the one before took too long.
+    assert sum(measured.service) / len(measured) == pytest.approx(0.02, rel=0.1)
+    assert measured.extra["locust_requests"] == len(measured)
+    assert max(measured.counts.values()) - min(measured.counts.values()) <= 1
+
+
+def test_a_learners_own_algorithm_picks_in_both() -> None:
+    experiment = EXPERIMENT.but(policy=LastInLine, duration=1)
+    for engine in ("sim", "live"):
+        assert run(experiment, on=engine).shares["s3"] == 1
+
+
+def test_a_closed_loop() -> None:
+    experiment = EXPERIMENT.but(arrivals=Closed(users=4, think=0.02), duration=2)
+    measured = run(experiment, on="live")
+    assert 100 < len(measured) < 4 * 2 / 0.04 + 4
+    order = sorted(zip(measured.arrival, measured.end, strict=True))
+    assert all(sum(a <= arrival < e for a, e in order) <= 4 for arrival, _ in order)
+
+
+def test_events_happen() -> None:
+    events = [Event(0.5, "crash", "s1"), Event(1, "remove", "s2"), Event(1.5, "slow", "s3", 0.5)]
+    measured = run(EXPERIMENT.but(events=events, duration=2.5).at_load(0.2), on="live")
+    rows = list(zip(measured.arrival, measured.backend, measured.service, strict=True))
+    assert not [a for a, b, _ in rows if b == 0 and a > 0.6]
+    assert not [a for a, b, _ in rows if b == 1 and a > 1.2]
+    late = [s for a, b, s in rows if b == 2 and a > 1.7]
+    assert late
+    assert sum(late) / len(late) == pytest.approx(0.04, rel=0.2)
+
+
+def test_latency_counts_from_the_intended_start() -> None:
+    """A server that takes 0.3 s a request and gets ten a second: the last wait for all before them."""
+    slow = Experiment([Server("one", service=Constant(0.3))], Traffic(duration=1)).at_load(3)
+    simulated, measured = run(slow), run(slow, on="live")
+    assert measured.mean == pytest.approx(simulated.mean, rel=0.25)
+    assert measured.mean > 0.6
+
+
+def test_steering() -> None:
+    with LiveSession(EXPERIMENT.but(duration=60)) as session:
+        until(lambda: len(session.since(0)) > 10)
+        session.switch("last_in_line")
+        now = session.elapsed
+        until(lambda: session.elapsed > now + 1)
+        with pytest.raises(ValueError, match="no algorithm 'lats'"):
+            session.switch("lats")
+        session.crash("s1")
+        session.set_weight("s2", 0)
+        state = {row["name"]: row for row in session.state()}
+        assert [state[n]["alive"] for n in ("s1", "s2", "s3")] == [False, True, True]
+        assert state["s2"]["weight"] == 0
+        recent = session.result(last=0.7)
+        assert recent.policy == "last_in_line"
+        assert recent.shares["s3"] == 1
+        assert recent.experiment.traffic.duration == pytest.approx(0.7)
+        session.recover("s1")
+        assert session.state()[0]["alive"]
+        assert not session.done
+    session.stop()  # again
+    assert not [t for t in threading.enumerate() if t.name.startswith("lbkit-")]
+
+
+def until(true, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_load_that_breaks_off_is_an_error() -> None:
+    session = LiveSession(EXPERIMENT.but(duration=30)).start()
+    try:
+        assert session._load
+        assert session._load._popen
+        session._load._popen.kill()
+        with pytest.raises(LoadError, match="Locust broke off"):
+            session.wait()
+    finally:
+        session.stop()
+
+
+def test_an_error_while_it_starts_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise LoadError("no")
+
+    monkeypatch.setattr("lbkit.live.session.Load.start", broken)
+    session = LiveSession(EXPERIMENT)
+    with pytest.raises(LoadError):
+        session.start()
+    assert not any(session._fleet.alive().values())
+    assert not [t for t in threading.enumerate() if t.name.startswith("lbkit-")]
