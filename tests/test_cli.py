@@ -90,6 +90,8 @@ def test_algorithms() -> None:
     text = call("algorithms")
     for name, cls in algorithms().items():
         assert name in text
+        if not cls.__module__.startswith("lbkit."):
+            continue  # another test's own
         assert cls.__doc__
         assert cls.__doc__.split()[0] in text
 

@@ -61,7 +61,7 @@ def running(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> dict[s
     pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # longer, and other tests would meet Playwright's running loop
 def chromium() -> Iterator[Any]:
     need_module("playwright")
     program = need("chromium")

@@ -35,6 +35,8 @@ def start_all(page: Any) -> None:
     from playwright.sync_api import TimeoutError
 
     for _ in range(5):
+        for dialog in page.locator(".jp-Dialog button.jp-mod-accept").all():
+            dialog.click()  # a slow machine may be asked which kernel it wants
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator(".lm-Menu-item", has_text="Run All Cells").first.click()
         try:

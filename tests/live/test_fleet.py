@@ -130,7 +130,8 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_who_started_it(end: signal.Signals) -> None:
     script = """
-        import time
+        import signal, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         from lbkit import servers
         from lbkit.live import LocalFleet
         fleet = LocalFleet(servers(2)).start()
