@@ -20,7 +20,8 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on the notebooks
 	$(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
-	$(PYTEST) tests
+	$(PYTEST) -m "not browser" tests
+	$(BIN)/python -m pytest -m browser tests # one process: they share a page
 	@$(MAKE) --no-print-directory notebooks
 
 check: static ## The fast part: style, types, layers, tests of core and sim
@@ -40,7 +41,8 @@ else
 endif
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
-	@for file in $(wildcard benchmarks/[a-z]*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(wildcard benchmarks/[a-z]*.py); do \
+	  echo "== $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
