@@ -1,0 +1,30 @@
+"""That they run and say what they should; how fast anything is, is not a test's business."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from needs import need_module
+
+ROOT = Path(__file__).parents[1]
+
+
+def bench(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_sim() -> None:
+    need_module("simpy")
+    few = ("--requests", "20000", "--rounds", "1")
+    found = json.loads(bench("benchmarks.sim", "--json", *few))
+    assert found["ratio_vs_simpy"] > 0
+    assert found["lbkit_mean_s"] == pytest.approx(found["simpy_mean_s"], rel=0.15)  # the same model
+    assert "times as many requests" in bench("benchmarks.sim", *few)
