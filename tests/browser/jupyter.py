@@ -36,7 +36,9 @@ def start_all(page: Any) -> None:
 
     for _ in range(5):
         for dialog in page.locator(".jp-Dialog button.jp-mod-accept").all():
-            dialog.click()  # a slow machine may be asked which kernel it wants
+            # Seen on a busy machine only; what it asks is not known yet, so it is shown with `pytest -s`.
+            print("JupyterLab asks:", page.locator(".jp-Dialog").all_inner_texts())
+            dialog.click()
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator(".lm-Menu-item", has_text="Run All Cells").first.click()
         try:
