@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -11,26 +12,48 @@ from typing import Any
 class Engine:
     """Calls functions at virtual times. Events of the same moment happen in the order they were planned."""
 
-    __slots__ = ("_heap", "_planned", "now")
+    __slots__ = ("_call_due", "_due", "_feed", "_heap", "_numbers", "_which", "now")
 
     def __init__(self) -> None:
         self.now = 0.0  # seconds
         self._heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
-        self._planned = 0  # number of events planned: breaks ties, first planned first
+        self._numbers = count()  # of events planned: breaks ties, first planned first
+        self.feed((), print)
 
     def at(self, time: float, call: Callable[[Any], object], argument: Any = None) -> None:
         """Plan `call(argument)` for `time`. Raises ValueError for a time that has passed, or nan."""
         if not time >= self.now:
             raise ValueError(f"cannot plan for {time}: it is {self.now} already")
-        self._planned = number = self._planned + 1
-        heappush(self._heap, (time, number, call, argument))
+        heappush(self._heap, (time, next(self._numbers), call, argument))
+
+    def cancel(self, call: Callable[[Any], object]) -> list[Any]:
+        """Drop what is planned of `call`; the arguments it would have had, in order of their time."""
+        dropped = sorted(event for event in self._heap if event[2] == call)
+        self._heap[:] = sorted(event for event in self._heap if event[2] != call)
+        return [argument for _, _, _, argument in dropped]
+
+    def feed(self, times: Iterable[float], call: Callable[[int], object]) -> None:
+        """Call `call(i)` at the i-th of `times`, which never fall; after what is planned for that moment.
+
+        For the many arrivals: kept out of the heap, which stays as small as the work in progress."""
+        self._feed: Iterator[tuple[float, int]] = zip(times, count(), strict=False)
+        self._call_due = call
+        self._due, self._which = next(self._feed, (inf, 0))
 
     def run(self, until: float = inf) -> None:
         """Run all events before and at `until`; the clock ends at `until`, or at the last event if inf."""
         heap = self._heap
-        while heap and heap[0][0] <= until:
-            # The clock moves first: what is called sees its own time.
-            self.now, _, call, argument = heappop(heap)
-            call(argument)
+        while True:
+            due = self._due
+            limit = due if due < until else until
+            while heap and heap[0][0] <= limit:
+                # The clock moves first: what is called sees its own time.
+                self.now, _, call, argument = heappop(heap)
+                call(argument)
+            if due > until or due == inf:
+                break
+            self.now, which = due, self._which
+            self._due, self._which = next(self._feed, (inf, 0))
+            self._call_due(which)
         if until < inf:
             self.now = max(self.now, until)

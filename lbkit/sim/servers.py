@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lbkit.core import Lease
@@ -10,6 +12,8 @@ from lbkit.experiment import Server
 
 if TYPE_CHECKING:
     from lbkit.sim.simulation import Simulation
+
+Job = tuple[int, Lease]  # a request: its row in the columns, its backend's lease
 
 OK, SERVER_ERROR, BAD_GATEWAY, UNAVAILABLE = 200, 500, 502, 503
 
@@ -25,7 +29,6 @@ class SimServer:
         "places",
         "quantile",
         "queue",
-        "running",
         "sim",
         "spec",
         "speed",
@@ -42,49 +45,45 @@ class SimServer:
         self.speed = spec.speed
         self.free = spec.workers
         self.places = float("inf") if spec.queue is None else spec.queue
-        self.queue: deque[tuple[int, Lease]] = deque()
-        self.running: dict[int, Lease] = {}  # row -> lease
+        self.queue: deque[Job] = deque()
         self.up = True
 
-    def receive(self, job: tuple[int, Lease]) -> None:
-        """A request (its row and lease) arrives."""
+    def receive(self, job: Job) -> None:
+        """A request arrives."""
         if not self.up:
             self._after_delay(self.sim.refused, job)
         elif self.error_rate and self.sim.luck[job[0]] < self.error_rate:
             self._answer(job, SERVER_ERROR)
         elif self.free:
+            self.free -= 1
             self._start(job)
         elif len(self.queue) < self.places:
             self.queue.append(job)
         else:
             self._answer(job, UNAVAILABLE)
 
-    def _start(self, job: tuple[int, Lease]) -> None:
+    def _start(self, job: Job) -> None:
+        """A worker turns to the request."""
         sim = self.sim
-        row, lease = job
-        self.free -= 1
-        self.running[row] = lease
-        now = sim.engine.now
-        sim.start[row] = now
+        row = job[0]
+        sim.start[row] = now = sim.engine.now
         sim.service[row] = work = self.quantile(sim.demand[row]) / self.speed
-        sim.engine.at(now + work, self._complete, row)
+        sim.engine.at(now + work, self._complete, job)
 
-    def _complete(self, row: int) -> None:
-        lease = self.running.pop(row, None)
-        if lease is None:
-            return  # it was lost when the server crashed
-        self.free += 1
+    def _complete(self, job: Job) -> None:
         if self.queue:
             self._start(self.queue.popleft())
-        self._answer((row, lease), OK)
+        else:
+            self.free += 1
+        self._answer(job, OK)
 
     def crash(self) -> None:
         """Running and waiting requests are lost, new ones refused, until it recovers."""
-        now = self.sim.engine.now
-        lost = [*self.running.items(), *self.queue]
-        for row in self.running:
-            self.sim.service[row] = now - self.sim.start[row]
-        self.running.clear()
+        sim = self.sim
+        running = sim.engine.cancel(self._complete)
+        for row, _ in running:
+            sim.service[row] = sim.engine.now - sim.start[row]
+        lost = [*running, *self.queue]
         self.queue.clear()
         self.free = self.spec.workers
         self.up = False
@@ -98,12 +97,12 @@ class SimServer:
         """Work that starts from now on runs at the usual speed x `factor`."""
         self.speed = self.spec.speed * factor
 
-    def _answer(self, job: tuple[int, Lease], status: int) -> None:
+    def _answer(self, job: Job, status: int) -> None:
         if self.delay:
-            self._after_delay(self.sim.answered, (job, self.index, status))
+            self._after_delay(partial(self.sim.answered, self.index, status), job)
         else:
-            self.sim.answered((job, self.index, status))
+            self.sim.answered(self.index, status, job)
 
-    def _after_delay(self, call: object, argument: object) -> None:
+    def _after_delay(self, call: Callable[[Job], object], job: Job) -> None:
         engine = self.sim.engine
-        engine.at(engine.now + self.delay, call, argument)  # type: ignore[arg-type]
+        engine.at(engine.now + self.delay, call, job)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, make_balancer
+from lbkit.core import Backend, Intent, NoBackend, Pool, make_balancer
 from lbkit.distributions import Closed
 from lbkit.experiment import Action, Event, Experiment
 from lbkit.result import Result
 from lbkit.sim.engine import Engine
-from lbkit.sim.servers import BAD_GATEWAY, UNAVAILABLE, SimServer
+from lbkit.sim.servers import BAD_GATEWAY, UNAVAILABLE, Job, SimServer
 from lbkit.workload import Clients, Workload, client_name, path_name, stream, workload
 
 NAN = float("nan")
@@ -61,11 +60,13 @@ class Simulation:
         self.attempts = array("i", [0]) * rows
         if isinstance(crowd, Closed):
             self._start_users(crowd)
-        elif rows:
-            self.engine.at(self.arrival[0], self._arrive, 0)
-        by_client = policy.keyed_by == "client"
-        self.keys = self.client if by_client else self.path
-        self.key_name = cache(client_name if by_client else path_name)
+        else:
+            self.engine.feed(self.arrival, self._dispatch)
+        traffic = experiment.traffic
+        if policy.keyed_by == "client":
+            self.keys, self.names = self.client, [client_name(i) for i in range(traffic.clients)]
+        else:
+            self.keys, self.names = self.path, [path_name(i) for i in range(traffic.paths)]
 
     def run(self) -> Result:
         self.engine.run()
@@ -81,15 +82,6 @@ class Simulation:
             "service": self.service,
         }
         return Result(self.experiment, "sim", columns)
-
-    # -- open loop: requests come when they come --------------------------------------------
-
-    def _arrive(self, row: int) -> None:
-        following = row + 1
-        if following < len(self.arrival):
-            # Only the next arrival is planned: the heap stays as small as the work in progress.
-            self.engine.at(self.arrival[following], self._arrive, following)
-        self._dispatch(row, ())
 
     # -- closed loop: a crowd that waits for its answers ---------------------------------------
 
@@ -119,15 +111,16 @@ class Simulation:
         self.backend.append(-1)
         self.status.append(0)
         self.attempts.append(0)
-        self._dispatch(row, ())
+        self._dispatch(row)
 
     # -- the balancer's part ------------------------------------------------------------
 
-    def _dispatch(self, row: int, tried: tuple[Backend, ...]) -> None:
+    def _dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
+        """Choose a server for a request and send it there."""
         engine = self.engine
         now = engine.now
         try:
-            lease = self.pool.acquire(self.key_name(self.keys[row]), now, tried)
+            lease = self.pool.acquire(self.names[self.keys[row]], now, tried)
             server = self.server_of[lease.backend]
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
@@ -142,13 +135,13 @@ class Simulation:
         else:
             server.receive((row, lease))
 
-    def answered(self, answer: tuple[tuple[int, Lease], int, int]) -> None:
-        """(row and lease, server's index, status): an answer is back at the balancer."""
-        (row, lease), index, status = answer
+    def answered(self, index: int, status: int, job: Job) -> None:
+        """An answer of the server at `index` is back at the balancer."""
+        row, lease = job
         lease.release(status < 500, self.engine.now)
         self._finish(row, index, status)
 
-    def refused(self, job: tuple[int, Lease]) -> None:
+    def refused(self, job: Job) -> None:
         """Nobody listens there: nothing was sent, so another backend may be tried."""
         row, lease = job
         lease.release(False, self.engine.now)
@@ -159,8 +152,7 @@ class Simulation:
             self._finish(row, -1, BAD_GATEWAY)
 
     def _finish(self, row: int, index: int, status: int) -> None:
-        now = self.engine.now
-        self.end[row] = now
+        self.end[row] = now = self.engine.now
         self.backend[row] = index
         self.status[row] = status
         if self.closed:

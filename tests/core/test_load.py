@@ -136,10 +136,10 @@ def test_a_pick_is_not_a_scan() -> None:
     looks = 0
 
     class _Counted(LeastConnections):
-        def score(self, backend: Backend) -> float:
+        def score(self, backend: Backend, in_flight: int) -> float:
             nonlocal looks
             looks += 1
-            return super().score(backend)
+            return super().score(backend, in_flight)
 
     pool = Pool([Backend(f"b{i}") for i in range(2000)], _Counted())
     rng = random.Random(1)

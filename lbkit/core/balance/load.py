@@ -13,10 +13,8 @@ from lbkit.core.balance.base import Balancer
 class _LowestScore(Balancer):
     """Keeps backends in a heap by score, so that a pick over thousands is not a scan.
 
-    Scores move only when a backend is picked or comes back. A pick makes its entry too low,
-    which shows at the top of the heap, where it is corrected; a return makes it too
-    high, so `done` pushes a new entry and the old one, when met, is dropped. Amortised
-    O(log n). Among equals, whoever has waited longest goes first.
+    Scores move only when a backend is picked or comes back, and both post a new entry; the old one
+    is dropped when met. O(log n). Among equals, whoever has waited longest goes first.
     """
 
     def __init__(self) -> None:
@@ -24,52 +22,52 @@ class _LowestScore(Balancer):
         self._valid: dict[Backend, int] = {}  # backend -> ticket of the entry that counts
         self._tickets = count()
 
-    def score(self, backend: Backend) -> float:
-        """Lower is better. Made of the backend's weight, in_flight and latency only."""
+    def score(self, backend: Backend, in_flight: int) -> float:
+        """Of a backend with so many in flight; lower is better. Made of its weight and latency besides."""
         raise NotImplementedError
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         # Tickets are kept, so that a change elsewhere does not reorder those who wait.
         valid = self._valid
         self._valid = {b: valid[b] if b in valid else next(self._tickets) for b in backends}
-        self._heap = [(self.score(b), ticket, b) for b, ticket in self._valid.items()]
+        self._heap = [(self.score(b, b.in_flight), ticket, b) for b, ticket in self._valid.items()]
         heapify(self._heap)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         heap, valid = self._heap, self._valid
         while True:
-            score, ticket, backend = heap[0]
-            if valid[backend] != ticket:
-                heappop(heap)  # out of date
-                continue
-            actual = self.score(backend)
-            if actual > score:
-                heapreplace(heap, (actual, ticket, backend))
-                continue
-            valid[backend] = ticket = next(self._tickets)  # from now on it waits behind its equals
-            heapreplace(heap, (actual, ticket, backend))
-            return backend
+            _, ticket, backend = heap[0]
+            if valid[backend] == ticket:
+                # From now on it waits behind its equals, with one more in flight.
+                valid[backend] = ticket = next(self._tickets)
+                heapreplace(heap, (self.score(backend, backend.in_flight + 1), ticket, backend))
+                return backend
+            heappop(heap)  # out of date
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         # Retries are rare: a scan is fine.
         valid = self._valid
-        best = min((b for b in backends if b not in exclude), key=lambda b: (self.score(b), valid[b]))
-        self._post(best)
+        best = min(
+            (b for b in backends if b not in exclude), key=lambda b: (self.score(b, b.in_flight), valid[b])
+        )
+        self._post(best, best.in_flight + 1)
         return best
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
-        if backend not in self._valid:
-            return  # draining, or gone
-        self._post(backend)
+        if backend in self._valid:  # not draining, nor gone
+            self._post(backend, backend.in_flight)
 
-    def _post(self, backend: Backend) -> None:
+    def _post(self, backend: Backend, in_flight: int) -> None:
         """A new entry, behind its equals, that replaces the old one."""
-        self._valid[backend] = ticket = next(self._tickets)
-        heappush(self._heap, (self.score(backend), ticket, backend))
-        if len(self._heap) > 4 * len(self._valid) + 16:
-            self.rebuild(tuple(self._valid))  # drops the entries out of date
+        heap, valid = self._heap, self._valid
+        valid[backend] = ticket = next(self._tickets)
+        heappush(heap, (self.score(backend, in_flight), ticket, backend))
+        if len(heap) > 4 * len(valid) + 16:
+            # Drops the entries out of date.
+            heap[:] = [entry for entry in heap if valid[entry[2]] == entry[1]]
+            heapify(heap)
 
 
 class LeastConnections(_LowestScore):
@@ -79,8 +77,8 @@ class LeastConnections(_LowestScore):
     a server answers quickly: one that fails fast looks idle.
     """
 
-    def score(self, backend: Backend) -> float:
-        return backend.in_flight / backend.weight
+    def score(self, backend: Backend, in_flight: int) -> float:
+        return in_flight / backend.weight
 
 
 class LeastResponseTime(_LowestScore):
@@ -90,5 +88,5 @@ class LeastResponseTime(_LowestScore):
     yet and scores 0, so it is flooded until its first answer is back.
     """
 
-    def score(self, backend: Backend) -> float:
-        return backend.latency * (backend.in_flight + 1) / backend.weight
+    def score(self, backend: Backend, in_flight: int) -> float:
+        return backend.latency * (in_flight + 1) / backend.weight
