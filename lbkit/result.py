@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import compress
 from math import ceil, floor
+from operator import sub
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ class Result:
     @property
     def mean(self) -> float:
         """Mean latency of the good answers; nan if there are none."""
-        values = self._latencies
-        return sum(values) / len(values) if values else float("nan")
+        values = compress(map(sub, self.end, self.arrival), self.ok)
+        good = sum(self.ok)
+        return sum(values) / good if good else float("nan")
 
     def percentile(self, q: float) -> float:
         """Latency that `q` percent of the good answers do not exceed; linear between ranks, nan if none."""

@@ -97,7 +97,7 @@ def test_columns_have_one_length_and_their_ranges() -> None:
 def test_zipf(skew: float) -> None:
     n, draws = 20, 40_000
     draw = zipf(n, skew, random.Random(1))
-    counts = Counter(draw() for _ in range(draws))
+    counts = Counter(draw(draws))
     total = sum((k + 1) ** -skew for k in range(n))
     expected = [draws * (k + 1) ** -skew / total for k in range(n)]
     assert sum((counts[k] - e) ** 2 / e for k, e in enumerate(expected)) < 43.8  # 19 degrees: 1 in 1000
@@ -112,9 +112,9 @@ def test_streams_are_independent() -> None:
 def test_clients_go_on_without_end() -> None:
     experiment = Experiment(servers(1), Traffic(Closed(5), duration=1))
     draw = Clients(experiment)
-    rows = [(draw.client(), draw.path(), draw.demand(), draw.luck()) for _ in range(500)]
+    rows = [draw.one() for _ in range(500)]
     again = Clients(experiment)
-    assert rows == [(again.client(), again.path(), again.demand(), again.luck()) for _ in range(500)]
+    assert rows == [again.one() for _ in range(500)]
 
 
 def test_names() -> None:

@@ -22,31 +22,22 @@ class NoBackend(Exception):
 class Lease:
     """The right to use one backend until `release`."""
 
-    __slots__ = ("_pool", "backend", "released", "start")
+    __slots__ = ("_pool", "backend", "start")
 
     def __init__(self, pool: Pool, backend: Backend, start: float) -> None:
         self.backend = backend
         self.start = start
-        self.released = False
-        self._pool = pool
+        self._pool: Pool | None = pool
+
+    @property
+    def released(self) -> bool:
+        return self._pool is None
 
     def release(self, ok: bool | None, now: float) -> None:
-        """Give the backend back. Safe to call again, so every way out of a request may call it.
-
-        `ok` is the outcome; None when nobody knows it (the client left first): the slot
-        is freed and nothing is learned. Only successes count as latency samples:
-        otherwise a server that fails fast would look like the best one.
-        """
-        if self.released:
-            return
-        self.released = True
-        backend = self.backend
-        backend.in_flight -= 1
-        latency = now - self.start
-        if ok:
-            known = backend.latency
-            backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
-        self._pool.balancer.done(backend, latency, ok, now)
+        """Give the backend back, as `Pool.give_back`. Safe to call again, so every way out may call it."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.give_back(self.backend, self.start, ok, now)
 
 
 class Pool:
@@ -70,9 +61,14 @@ class Pool:
     # -- picking ------------------------------------------------------------------
 
     def acquire(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Lease:
+        """`take`, with a lease that sees to it that the backend is given back once."""
+        return Lease(self, self.take(key, now, exclude), now)
+
+    def take(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend.
 
-        `exclude` holds the backends that a retry has tried already.
+        `exclude` holds the backends that a retry has tried already. The caller owes exactly
+        one `give_back`: where there is more than one way out, `acquire`.
         """
         eligible = self.eligible
         if not eligible:
@@ -90,7 +86,21 @@ class Pool:
                 f"{self.balancer.name!r} picked {backend!r}: pick has to return one of the backends"
             ) from None
         backend.picks += 1
-        return Lease(self, backend, now)
+        return backend
+
+    def give_back(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
+        """What was taken at `start` is over.
+
+        `ok` is the outcome; None when nobody knows it (the client left first): the slot
+        is freed and nothing is learned. Only successes count as latency samples:
+        otherwise a server that fails fast would look like the best one.
+        """
+        backend.in_flight -= 1
+        latency = now - start
+        if ok:
+            known = backend.latency
+            backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
+        self.balancer.done(backend, latency, ok, now)
 
     # -- membership and state ---------------------------------------------------------
 

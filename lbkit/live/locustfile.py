@@ -198,5 +198,5 @@ class ClosedLoop(User):
             if player.users == 0:
                 player.finish([])
             gevent.sleep(60)  # until Locust quits
-        player.request(now, DRAW.client(), DRAW.path(), DRAW.demand(), DRAW.luck())
+        player.request(now, *DRAW.one())
         gevent.sleep(think_time(self))

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lbkit.core import Lease
+from lbkit.core import Backend
 from lbkit.experiment import Server
 
 if TYPE_CHECKING:
     from lbkit.sim.simulation import Simulation
 
-Job = tuple[int, Lease]  # a request: its row in the columns, its backend's lease
+Job = tuple[int, Backend, float]  # a request: its row in the columns, who has it, since when
 
 OK, SERVER_ERROR, BAD_GATEWAY, UNAVAILABLE = 200, 500, 502, 503
 
@@ -75,13 +75,16 @@ class SimServer:
             self._start(self.queue.popleft())
         else:
             self.free += 1
-        self._answer(job, OK)
+        if self.delay:
+            self._answer(job, OK)
+        else:
+            self.sim.answered(self.index, OK, job)
 
     def crash(self) -> None:
         """Running and waiting requests are lost, new ones refused, until it recovers."""
         sim = self.sim
         running = sim.engine.cancel(self._complete)
-        for row, _ in running:
+        for row, *_ in running:
             sim.service[row] = sim.engine.now - sim.start[row]
         lost = [*running, *self.queue]
         self.queue.clear()

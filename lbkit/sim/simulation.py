@@ -57,7 +57,7 @@ class Simulation:
         self.service = array("d", [0.0]) * rows
         self.backend = array("i", [-1]) * rows
         self.status = array("i", [0]) * rows
-        self.attempts = array("i", [0]) * rows
+        self.attempts = array("i", [1]) * rows
         if isinstance(crowd, Closed):
             self._start_users(crowd)
         else:
@@ -86,7 +86,8 @@ class Simulation:
     # -- closed loop: a crowd that waits for its answers ---------------------------------------
 
     def _start_users(self, crowd: Closed) -> None:
-        self.draw = Clients(self.experiment)
+        self.clients = Clients(self.experiment)
+        self.drawn = (self.client, self.path, self.demand, self.luck)
         self.thinking = stream(self.experiment.seed, "think")
         self.think_mean = crowd.think
         for _ in range(crowd.users):
@@ -95,22 +96,23 @@ class Simulation:
     def _think(self) -> float:
         return self.thinking.expovariate(1 / self.think_mean) if self.think_mean else 0.0
 
+    def _ask_again(self) -> None:
+        self.engine.at(self.engine.now + self._think(), self._ask)
+
     def _ask(self, _: None) -> None:
         """One user sends, unless the time is up."""
         if self.engine.now >= self.experiment.traffic.duration:
             return
         row = len(self.arrival)
         self.arrival.append(self.engine.now)
-        self.client.append(self.draw.client())
-        self.path.append(self.draw.path())
-        self.demand.append(self.draw.demand())
-        self.luck.append(self.draw.luck())
+        for column, drawn in zip(self.drawn, self.clients.one(), strict=True):
+            column.append(drawn)
         self.start.append(NAN)
         self.end.append(NAN)
         self.service.append(0.0)
         self.backend.append(-1)
         self.status.append(0)
-        self.attempts.append(0)
+        self.attempts.append(1)
         self._dispatch(row)
 
     # -- the balancer's part ------------------------------------------------------------
@@ -120,43 +122,50 @@ class Simulation:
         engine = self.engine
         now = engine.now
         try:
-            lease = self.pool.acquire(self.names[self.keys[row]], now, tried)
-            server = self.server_of[lease.backend]
+            backend = self.pool.take(self.names[self.keys[row]], now, tried)
+            server = self.server_of[backend]
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
-            self._finish(row, -1, BAD_GATEWAY if tried else UNAVAILABLE)
+            self.attempts[row] = len(tried)
+            self._fails(row, BAD_GATEWAY if tried else UNAVAILABLE)
             return
         except Exception as error:
             name = self.pool.balancer.name
             raise AlgorithmError(f"algorithm {name!r} failed at {now:.3f} s: {error!r}") from error
-        self.attempts[row] += 1
         if server.delay:
-            engine.at(now + server.delay, server.receive, (row, lease))
+            engine.at(now + server.delay, server.receive, (row, backend, now))
         else:
-            server.receive((row, lease))
+            server.receive((row, backend, now))
 
     def answered(self, index: int, status: int, job: Job) -> None:
         """An answer of the server at `index` is back at the balancer."""
-        row, lease = job
-        lease.release(status < 500, self.engine.now)
-        self._finish(row, index, status)
-
-    def refused(self, job: Job) -> None:
-        """Nobody listens there: nothing was sent, so another backend may be tried."""
-        row, lease = job
-        lease.release(False, self.engine.now)
-        if self.attempts[row] <= self.retries:
-            self.tried[row] = tried = (*self.tried.get(row, ()), lease.backend)
-            self._dispatch(row, tried)
-        else:
-            self._finish(row, -1, BAD_GATEWAY)
-
-    def _finish(self, row: int, index: int, status: int) -> None:
+        row, backend, start = job
         self.end[row] = now = self.engine.now
         self.backend[row] = index
         self.status[row] = status
+        self.pool.give_back(backend, start, status < 500, now)
         if self.closed:
-            self.engine.at(now + self._think(), self._ask)
+            self._ask_again()
+
+    def refused(self, job: Job) -> None:
+        """Nobody listens there: nothing was sent, so another backend may be tried."""
+        row, backend, start = job
+        self.pool.give_back(backend, start, False, self.engine.now)
+        tried = (*self.tried.get(row, ()), backend)
+        if len(tried) <= self.retries:
+            self.tried[row] = tried
+            self.attempts[row] = len(tried) + 1
+            self._dispatch(row, tried)
+        else:
+            self._fails(row, BAD_GATEWAY)
+
+    def _fails(self, row: int, status: int) -> None:
+        """The balancer itself answers: there is no backend for this request."""
+        self.end[row] = self.engine.now
+        self.backend[row] = -1
+        self.status[row] = status
+        if self.closed:
+            self._ask_again()
 
     # -- events --------------------------------------------------------------------------
 

@@ -3,71 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from heapq import heapify, heappop, heappush, heapreplace
-from itertools import count
+from heapq import heappop, heappush
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer
 
 
-class _LowestScore(Balancer):
-    """Keeps backends in a heap by score, so that a pick over thousands is not a scan.
+_Level = dict[Backend, None]  # backends of one score, longest waiting first
 
-    Scores move only when a backend is picked or comes back, and both post a new entry; the old one
-    is dropped when met. O(log n). Among equals, whoever has waited longest goes first.
+
+class _LowestScore(Balancer):
+    """Keeps backends on levels by score, so that a pick over thousands is not a scan.
+
+    A score moves only when its backend is picked or comes back, and the backend then changes level;
+    a heap tells which level is the lowest. So a pick is O(log n), and O(1) while it finds
+    the levels it needs. Among equals, whoever has waited longest goes first.
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Backend]] = []
-        self._valid: dict[Backend, int] = {}  # backend -> ticket of the entry that counts
-        self._tickets = count()
+        self._levels: dict[float, _Level] = {}  # score -> level, maybe empty
+        self._scores: list[float] = []  # those of `_levels`, as a heap
+        self._level_of: dict[Backend, _Level] = {}  # everybody, longest waiting first
 
     def score(self, backend: Backend, in_flight: int) -> float:
         """Of a backend with so many in flight; lower is better. Made of its weight and latency besides."""
         raise NotImplementedError
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        # Tickets are kept, so that a change elsewhere does not reorder those who wait.
-        valid = self._valid
-        self._valid = {b: valid[b] if b in valid else next(self._tickets) for b in backends}
-        self._heap = [(self.score(b, b.in_flight), ticket, b) for b, ticket in self._valid.items()]
-        heapify(self._heap)
+        # In the old order, so that a change elsewhere does not cost anybody his turn.
+        members = set(backends)
+        known = [b for b in self._level_of if b in members]
+        self._levels, self._scores, self._level_of = {}, [], {}
+        for backend in dict.fromkeys((*known, *backends)):
+            self._level_of[backend] = {backend: None}
+            self._move(backend, backend.in_flight)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        heap, valid = self._heap, self._valid
-        while True:
-            _, ticket, backend = heap[0]
-            if valid[backend] == ticket:
-                # From now on it waits behind its equals, with one more in flight.
-                valid[backend] = ticket = next(self._tickets)
-                heapreplace(heap, (self.score(backend, backend.in_flight + 1), ticket, backend))
-                return backend
-            heappop(heap)  # out of date
+        levels, scores = self._levels, self._scores
+        while not (level := levels[scores[0]]):
+            del levels[heappop(scores)]
+        backend = next(iter(level))
+        self._move(backend, backend.in_flight + 1)
+        return backend
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         # Retries are rare: a scan is fine.
-        valid = self._valid
-        best = min(
-            (b for b in backends if b not in exclude), key=lambda b: (self.score(b, b.in_flight), valid[b])
-        )
-        self._post(best, best.in_flight + 1)
+        waiting = (b for b in self._level_of if b not in exclude)
+        best = min(waiting, key=lambda b: self.score(b, b.in_flight))
+        self._move(best, best.in_flight + 1)
         return best
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
-        if backend in self._valid:  # not draining, nor gone
-            self._post(backend, backend.in_flight)
+        if backend in self._level_of:  # not draining, nor gone
+            self._move(backend, backend.in_flight)
 
-    def _post(self, backend: Backend, in_flight: int) -> None:
-        """A new entry, behind its equals, that replaces the old one."""
-        heap, valid = self._heap, self._valid
-        valid[backend] = ticket = next(self._tickets)
-        heappush(heap, (self.score(backend, in_flight), ticket, backend))
-        if len(heap) > 4 * len(valid) + 16:
-            # Drops the entries out of date.
-            heap[:] = [entry for entry in heap if valid[entry[2]] == entry[1]]
-            heapify(heap)
+    def _move(self, backend: Backend, in_flight: int) -> None:
+        """To the level of its new score, behind its equals."""
+        del self._level_of.pop(backend)[backend]
+        score = self.score(backend, in_flight)
+        level = self._levels.get(score)
+        if level is None:
+            self._levels[score] = level = {}
+            heappush(self._scores, score)
+        level[backend] = None
+        self._level_of[backend] = level
+        if len(self._scores) > 4 * len(self._level_of) + 16:
+            self._drop_empty_levels()
+
+    def _drop_empty_levels(self) -> None:
+        self._levels = {score: level for score, level in self._levels.items() if level}
+        self._scores = sorted(self._levels)
 
 
 class LeastConnections(_LowestScore):
