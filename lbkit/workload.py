@@ -34,7 +34,8 @@ class Clients:
 
     def one(self) -> tuple[int, int, float, float]:
         """Client, path, demand and luck of the next request."""
-        return *self.client(1), *self.path(1), *self.demand(1), *self.luck(1)
+        (client,), (path,), (demand,), (luck,) = self.client(1), self.path(1), self.demand(1), self.luck(1)
+        return client, path, demand, luck
 
 
 @dataclass(frozen=True, slots=True)

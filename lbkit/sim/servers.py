@@ -23,6 +23,7 @@ class SimServer:
 
     __slots__ = (
         "delay",
+        "engine",
         "error_rate",
         "free",
         "index",
@@ -37,6 +38,7 @@ class SimServer:
 
     def __init__(self, sim: Simulation, spec: Server, index: int) -> None:
         self.sim = sim
+        self.engine = sim.engine
         self.spec = spec
         self.index = index  # in the result's `backends`
         self.delay = spec.delay
@@ -66,9 +68,9 @@ class SimServer:
         """A worker turns to the request."""
         sim = self.sim
         row = job[0]
-        sim.start[row] = now = sim.engine.now
+        sim.start[row] = now = self.engine.now
         sim.service[row] = work = self.quantile(sim.demand[row]) / self.speed
-        sim.engine.at(now + work, self._complete, job)
+        self.engine.at(now + work, self._complete, job)
 
     def _complete(self, job: Job) -> None:
         if self.queue:
@@ -83,9 +85,9 @@ class SimServer:
     def crash(self) -> None:
         """Running and waiting requests are lost, new ones refused, until it recovers."""
         sim = self.sim
-        running = sim.engine.cancel(self._complete)
+        running = self.engine.cancel(self._complete)
         for row, *_ in running:
-            sim.service[row] = sim.engine.now - sim.start[row]
+            sim.service[row] = self.engine.now - sim.start[row]
         lost = [*running, *self.queue]
         self.queue.clear()
         self.free = self.spec.workers
@@ -107,5 +109,4 @@ class SimServer:
             self.sim.answered(self.index, status, job)
 
     def _after_delay(self, call: Callable[[Job], object], job: Job) -> None:
-        engine = self.sim.engine
-        engine.at(engine.now + self.delay, call, job)
+        self.engine.at(self.engine.now + self.delay, call, job)

@@ -87,7 +87,6 @@ class Simulation:
 
     def _start_users(self, crowd: Closed) -> None:
         self.clients = Clients(self.experiment)
-        self.drawn = (self.client, self.path, self.demand, self.luck)
         self.thinking = stream(self.experiment.seed, "think")
         self.think_mean = crowd.think
         for _ in range(crowd.users):
@@ -105,8 +104,11 @@ class Simulation:
             return
         row = len(self.arrival)
         self.arrival.append(self.engine.now)
-        for column, drawn in zip(self.drawn, self.clients.one(), strict=True):
-            column.append(drawn)
+        client, path, demand, luck = self.clients.one()
+        self.client.append(client)
+        self.path.append(path)
+        self.demand.append(demand)
+        self.luck.append(luck)
         self.start.append(NAN)
         self.end.append(NAN)
         self.service.append(0.0)

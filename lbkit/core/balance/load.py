@@ -8,7 +8,6 @@ from heapq import heappop, heappush
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer
 
-
 _Level = dict[Backend, None]  # backends of one score, longest waiting first
 
 
@@ -67,13 +66,13 @@ class _LowestScore(Balancer):
         if level is None:
             self._levels[score] = level = {}
             heappush(self._scores, score)
+            if len(self._scores) > 4 * len(self._level_of) + 16:
+                self._drop_empty_levels(but=score)
         level[backend] = None
         self._level_of[backend] = level
-        if len(self._scores) > 4 * len(self._level_of) + 16:
-            self._drop_empty_levels()
 
-    def _drop_empty_levels(self) -> None:
-        self._levels = {score: level for score, level in self._levels.items() if level}
+    def _drop_empty_levels(self, but: float) -> None:
+        self._levels = {score: level for score, level in self._levels.items() if level or score == but}
         self._scores = sorted(self._levels)
 
 
