@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from needs import need_module
+from needs import need, need_module
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,3 +28,15 @@ def test_sim() -> None:
     assert found["ratio_vs_simpy"] > 0
     assert found["lbkit_mean_s"] == pytest.approx(found["simpy_mean_s"], rel=0.15)  # the same model
     assert "times as many requests" in bench("benchmarks.sim", *few)
+
+
+def test_proxy() -> None:
+    for program in ("wrk", "nginx", "haproxy"):
+        need(program)
+    need_module("aiohttp")
+    brief = ("--seconds", "1", "--rounds", "1")
+    found = json.loads(bench("benchmarks.proxy", "--json", *brief))
+    ratios = ("cpu_ratio_vs_nginx", "cpu_ratio_vs_haproxy", "rps_ratio_vs_aiohttp")
+    assert all(0.1 < found[ratio] < 100 for ratio in ratios)
+    assert found["idle_connection_bytes"]["lbkit"] < 20 * 1024
+    assert "CPU us/request" in bench("benchmarks.proxy", *brief)

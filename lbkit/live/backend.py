@@ -237,7 +237,9 @@ def main() -> None:
             print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
 
     def until_orphaned() -> None:
-        sys.stdin.buffer.read()
+        # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
         os._exit(0)
 
     threading.Thread(target=until_orphaned, daemon=True).start()

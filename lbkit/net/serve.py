@@ -220,7 +220,9 @@ def run_proxy(
                 say(f"{config.policy.algorithm} on {proxy.url}")
 
         def until_orphaned() -> None:
-            sys.stdin.buffer.read()
+            # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
             loop.call_soon_threadsafe(stop)
 
         for number in (signal.SIGTERM, signal.SIGINT):

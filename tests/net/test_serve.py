@@ -106,6 +106,7 @@ def test_workers_share_a_port_and_all_end(path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(TIMEOUT) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert len(server.said) == 1, server.said  # workers die in silence, too
 
 
 def test_reload_under_load_loses_nothing(path: Path) -> None:
