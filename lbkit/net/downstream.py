@@ -122,11 +122,11 @@ class Downstream(asyncio.Protocol):
     def _read_head(self, data: bytes) -> None:
         """Between requests: a head begins, goes on or ends."""
         proxy = self.proxy
+        now = proxy.now()
+        begins = not self.buffer
         if self.buffer:
             data = self.buffer + data
             self.buffer = b""
-        else:
-            self.deadline = proxy.now() + proxy.timeouts.head
         while data.startswith(b"\r\n"):
             data = data[2:]  # empty lines before a request are forgiven (RFC 9112, 2.2)
         end = data.find(HEAD_END) + 4
@@ -134,8 +134,10 @@ class Downstream(asyncio.Protocol):
         if end < 4 or end > limit:
             if len(data) > limit:
                 self._refuse_head(Reject(431, f"a head may have {limit} bytes"))
-            else:
-                self.buffer = data
+                return
+            self.buffer = data
+            if begins:
+                self.deadline = now + proxy.timeouts.head
             return
         head = data[:end]
         try:
@@ -148,9 +150,9 @@ class Downstream(asyncio.Protocol):
             return
         self.fresh = False
         self.current = current = Exchange(self, request, keep_alive)
-        self.deadline = proxy.now() + proxy.timeouts.read
+        self.deadline = now + proxy.timeouts.read
         if end == len(data) and current.complete:
-            current.start()  # nothing behind it: by far the most frequent case
+            current.start(now)  # nothing behind it: by far the most frequent case
             return
         if current.complete:
             self.buffer = data[end:]
@@ -159,7 +161,7 @@ class Downstream(asyncio.Protocol):
             self.chunks = ChunkedBody() if request.length == CHUNKED else None
             self._read_body(current, data[end:])
         if not current.over:
-            current.start()
+            current.start(now)
         self._read_or_not()
 
     def _read_body(self, current: Exchange, data: bytes) -> None:
@@ -220,7 +222,7 @@ class Downstream(asyncio.Protocol):
 
     # -- answering -----------------------------------------------------------------------
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange, now: float) -> None:
         """The current request has been answered, one way or another."""
         self.current = None
         if self.gone:
@@ -232,7 +234,7 @@ class Downstream(asyncio.Protocol):
                 self._linger()
             return
         self.full = False
-        self.deadline = self.proxy.now() + self.proxy.timeouts.idle
+        self.deadline = now + self.proxy.timeouts.idle
         if self.buffer:
             # Not by recursion: a thousand requests may wait in there.
             asyncio.get_running_loop().call_soon(self._next)
@@ -249,8 +251,9 @@ class Downstream(asyncio.Protocol):
     def refuse(self, exchange: Exchange, status: int, why: str = "") -> None:
         """Answer with an error of our own."""
         exchange.keep_alive = exchange.keep_alive and exchange.complete
-        self.write(error_answer(status, why, close=not exchange.keep_alive, head_only=exchange.head_only))
-        self.finished(exchange)
+        head_only = exchange.request.method == b"HEAD"
+        self.write(error_answer(status, why, close=not exchange.keep_alive, head_only=head_only))
+        self.finished(exchange, self.proxy.now())
 
     def write(self, data: bytes) -> None:
         if not self.gone:

@@ -23,10 +23,7 @@ class Exchange:
         "client",
         "complete",
         "connecting",
-        "head_only",
-        "http11",
         "keep_alive",
-        "key",
         "lease",
         "over",
         "proxy",
@@ -35,19 +32,14 @@ class Exchange:
         "status",
         "tried",
         "tunnel",
-        "upgrade",
         "upstream",
     )
 
     def __init__(self, client: Downstream, request: Request, keep_alive: bool) -> None:
         self.client = client
-        self.proxy = proxy = client.proxy
+        self.proxy = client.proxy
         self.request = request
-        self.http11 = request.http11
-        self.upgrade = request.upgrade
-        self.head_only = request.method == b"HEAD"
         self.keep_alive = keep_alive
-        self.key = request.client if proxy.keyed_by == "client" else request.target.decode()
         self.body: list[bytes] = []  # received before there was a connection to send it on
         self.body_size = 0  # bytes received
         self.complete = request.length == 0  # the request has been received to its end
@@ -63,12 +55,12 @@ class Exchange:
 
     # -- going out ------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, now: float) -> None:
         """Pick a backend and send, or have it answered with an error."""
         proxy = self.proxy
-        now = proxy.now()
+        key = self.request.client if proxy.keyed_by == "client" else self.request.target.decode()
         try:
-            self.lease = lease = proxy.pool.acquire(self.key, now, self.tried)
+            self.lease = lease = proxy.pool.acquire(key, now, self.tried)
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
             self.fail(502 if self.tried else 503)
@@ -117,9 +109,9 @@ class Exchange:
             return
         assert self.lease is not None
         self.tried += (self.lease.backend,)
-        self._release(False)
+        self._release(False, self.proxy.now())
         if self.attempts <= self.proxy.retries:
-            self.start()
+            self.start(self.proxy.now())
         else:
             self.fail(status)
 
@@ -145,12 +137,12 @@ class Exchange:
 
     # -- endings ----------------------------------------------------------------------
 
-    def finish(self) -> None:
+    def finish(self, now: float) -> None:
         """The answer is complete."""
         self.over = True
         self.upstream = None
-        self._release(self.status < 500)
-        self.client.finished(self)
+        self._release(self.status < 500, now)
+        self.client.finished(self, now)
 
     def fail(self, status: int) -> None:
         """No (whole) answer comes from the backend: say so, or cut off what had begun.
@@ -195,12 +187,12 @@ class Exchange:
         upstream, self.upstream = self.upstream, None
         if upstream:
             upstream.close()  # in the middle of an answer: of no use to anybody else
-        self._release(ok)
+        self._release(ok, self.proxy.now())
 
-    def _release(self, ok: bool | None) -> None:
+    def _release(self, ok: bool | None, now: float) -> None:
         if self.lease:
             try:
-                self.lease.release(ok, self.proxy.now())
+                self.lease.release(ok, now)
             except Exception:
                 self.proxy.report(f"algorithm {self.proxy.pool.balancer.name!r} failed in done()")
             self.lease = None

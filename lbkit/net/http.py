@@ -8,9 +8,11 @@ could be read in two ways is refused, not repaired.
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Set
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
@@ -37,13 +39,13 @@ REQUEST_FIELDS = _fields("cefhkptuvx", f"{_HOP_BY_HOP}|{_FORWARDING}|host|conten
 REQUEST_DROPPED = _fields("cfhkptuvx", f"{_HOP_BY_HOP}|{_FORWARDING}")
 RESPONSE_FIELDS = _fields("ckptud", f"{_HOP_BY_HOP}|content-length|date")
 RESPONSE_DROPPED = _fields("ckptu", _HOP_BY_HOP)
-FOLDED = re.compile(rb"\r\n[ \t]")  # a field over several lines: obsolete, and read differently by many
 ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 SAFE_TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
 SAFE_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*\Z")
-_PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b""})
+# What Connection mostly says; anything else names fields that must not pass.
+_PLAIN_CONNECTION = frozenset({b"", b"keep-alive", b"close", b"upgrade"})
 
 STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}".encode() for s in HTTPStatus}
 
@@ -60,6 +62,7 @@ class Reject(Exception):
 class HeadReader:
     """Checks whole heads with llhttp, strictly; one reader serves all connections of a loop.
 
+    What it refuses need not be looked for again: bare CR, folded fields, bad lengths, bad names.
     It must be given a head to its end at once, so nothing of one connection is left for the next."""
 
     def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser], status: int) -> None:
@@ -135,16 +138,21 @@ def chunk(data: bytes) -> bytes:
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Request(NamedTuple):
+class Request:
     """A request's head, checked and written anew for the backend."""
 
-    method: bytes
-    target: bytes
-    data: bytes  # what goes to the backend
-    client: str  # the client's address, as far as it can be trusted
-    http11: bool
-    length: int  # of the body; CHUNKED if in chunks, 0 if there is none
-    upgrade: bool  # asks for a WebSocket
+    __slots__ = ("client", "data", "http11", "length", "method", "target", "upgrade")
+
+    def __init__(
+        self, method: bytes, target: bytes, data: bytes, client: str, http11: bool, length: int, upgrade: bool
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.data = data  # what goes to the backend
+        self.client = client  # the client's address, as far as it can be trusted
+        self.http11 = http11
+        self.length = length  # of the body; CHUNKED if in chunks, 0 if there is none
+        self.upgrade = upgrade  # asks for a WebSocket
 
 
 CHUNKED = -1
@@ -162,14 +170,12 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
         raise Reject(501, "no CONNECT: this is no forward proxy")
     if head.count(b"\r\n") - 2 > max_fields:
         raise Reject(431, f"at most {max_fields} header fields")
-    if FOLDED.search(head):
-        raise Reject(400, "a folded header field")
 
     host: bytes | None = None
     length = 0
     upgrade = False
     drop = False
-    options: set[bytes] = set()
+    connection = b""
     said: dict[bytes, bytes] = {}
     protocol = b""
     for name, value in REQUEST_FIELDS.findall(head, end):
@@ -188,7 +194,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
         else:
             drop = True
             if name == b"connection":
-                options.update(option.strip() for option in value.lower().split(b","))
+                connection = connection + b"," + value if connection else value
             elif name == b"transfer-encoding":
                 if length:
                     raise Reject(400, "more than one length")
@@ -216,7 +222,8 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
     fields = head[head.find(b"\r\n") : -2]
     if drop:
         fields = REQUEST_DROPPED.sub(b"", fields)
-        if options - _PLAIN_OPTIONS:
+        options = connection_options(connection)
+        if options - _PLAIN_CONNECTION:
             fields = without(fields, options)
         if length == CHUNKED:
             fields += b"Transfer-Encoding: chunked\r\n"
@@ -255,55 +262,57 @@ def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
     return (b"/?" if mark == b"?" else b"/") + path, host
 
 
-def without(fields: bytes, names: set[bytes]) -> bytes:
+def connection_options(values: bytes) -> Set[bytes]:
+    """What Connection says, in lower case. (RFC 9110, 7.6.1.)"""
+    return {option.strip() for option in values.lower().split(b",")}
+
+
+def without(fields: bytes, names: Set[bytes]) -> bytes:
     """The fields but for those that Connection names: they were meant for us only."""
     return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], fields)
 
 
-class Response(NamedTuple):
-    """An answer's head as the client gets it, up to where the framing goes."""
+def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
+    """A backend's head as the client gets it: status, head without the empty line at its end, length.
 
-    status: int
-    data: bytes  # without the empty line at its end
-    length: int  # of the body as the backend sends it: bytes, CHUNKED or UNTIL_CLOSE
-
-
-def read_response(head: bytes, head_only: bool) -> Response:
-    """A backend's head, rewritten. `head_only`: it answers a HEAD. Raises Reject.
-
-    Content-Length stays where it stood; transfer coding is left to the caller."""
-    if not head.startswith(b"HTTP/1.") or FOLDED.search(head):
+    `head_only`: it answers a HEAD. The length is that of the body as the backend sends it: bytes, CHUNKED
+    or UNTIL_CLOSE. Content-Length stays where it stood; transfer coding is left to the
+    caller. So is `HeadReader.check`. Raises Reject."""
+    if not head.startswith(b"HTTP/1."):
         raise Reject(502, "")
-    status = int(head[9:12])
-    length = UNTIL_CLOSE
-    drop = dated = False
-    options: set[bytes] = set()
-    for name, value in RESPONSE_FIELDS.findall(head):
-        name = name.lower()
-        if name == b"content-length":
-            if length != UNTIL_CLOSE:
-                raise Reject(502, "")
-            length = int(value)
-        elif name == b"date":
-            dated = True
-        else:
-            drop = True
-            if name == b"connection":
-                options.update(option.strip() for option in value.lower().split(b","))
-            elif name == b"transfer-encoding":
-                if value.strip().lower() != b"chunked" or length != UNTIL_CLOSE or head[7:8] == b"0":
+    try:
+        status = int(head[9:12])
+        length = UNTIL_CLOSE
+        drop = dated = False
+        connection = b""
+        for name, value in RESPONSE_FIELDS.findall(head):
+            name = name.lower()
+            if name == b"content-length":
+                if length != UNTIL_CLOSE:
                     raise Reject(502, "")
-                length = CHUNKED
+                length = int(value)
+            elif name == b"date":
+                dated = True
+            else:
+                drop = True
+                if name == b"connection":
+                    connection = connection + b"," + value if connection else value
+                elif name == b"transfer-encoding":
+                    if value.strip().lower() != b"chunked" or length != UNTIL_CLOSE or head[7:8] == b"0":
+                        raise Reject(502, "")
+                    length = CHUNKED
+    except ValueError:
+        raise Reject(502, "") from None
     fields = head[head.find(b"\r\n") : -2]
     if drop:
         fields = RESPONSE_DROPPED.sub(b"", fields)
-        if options - _PLAIN_OPTIONS:
-            fields = without(fields, options)
+        if connection not in _PLAIN_CONNECTION:
+            fields = without(fields, connection_options(connection))
     if not dated and status >= 200:
         fields += b"Date: %b\r\n" % http_date()
     if head_only or status in (204, 304) or status < 200:
         length = 0
-    return Response(status, status_line(status) + fields, length)
+    return status, status_line(status) + fields, length
 
 
 def status_line(status: int) -> bytes:
@@ -324,4 +333,9 @@ def error_answer(status: int, why: str = "", *, close: bool, head_only: bool = F
 
 
 def http_date() -> bytes:
-    return formatdate(usegmt=True).encode()
+    return _date_of(int(time.time()))
+
+
+@lru_cache(maxsize=1)  # made once a second, however many answers need it
+def _date_of(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()

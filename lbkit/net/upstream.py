@@ -75,11 +75,8 @@ class Upstream(asyncio.Protocol):
             self.close()  # speaks without being asked: whose answer would that be?
             return
         self.silent = False
-        client = exchange.client
-        proxy = exchange.proxy
-        client.deadline = proxy.now() + proxy.timeouts.read
         if exchange.tunnel:
-            client.relay(data)
+            exchange.client.relay(data)
             return
         try:
             if self.remaining is None:
@@ -88,6 +85,8 @@ class Upstream(asyncio.Protocol):
                 self._read_body(exchange, data)
         except Reject:
             exchange.fail(502)
+        if self.exchange:
+            exchange.client.touch()  # there is more to come
 
     def _read_head(self, exchange: Exchange, data: bytes) -> None:
         if self.buffer:
@@ -101,15 +100,17 @@ class Upstream(asyncio.Protocol):
             self.buffer = data
             return
         head = data[:end]
-        status, answer, length = read_response(head, exchange.head_only)
+        request = exchange.request
+        head_only = request.method == b"HEAD"
+        status, answer, length = read_response(head, head_only)
         whole = length == len(data) - end
         # Given the whole message, the reader is at once ready for the next one.
-        keep = exchange.proxy.response_reader.check(data if whole and not exchange.head_only else head)
+        keep = exchange.proxy.response_reader.check(data if whole and not head_only else head)
         if status < 200:
             self._interim(exchange, status, answer, data[end:])
             return
         exchange.status = status
-        if exchange.http11:
+        if request.http11:
             self.reframe = length < 0
             if self.reframe:
                 answer += b"Transfer-Encoding: chunked\r\n"
@@ -144,14 +145,14 @@ class Upstream(asyncio.Protocol):
         """1xx: 100 and 103 pass, to clients that know them; 101 opens the tunnel that was asked for."""
         client = exchange.client
         if status == 101:
-            if not exchange.upgrade:
+            if not exchange.request.upgrade:
                 raise Reject(502, "")
             client.write(answer + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n")
             exchange.open_tunnel()
             if rest:
                 client.relay(rest)
             return
-        if exchange.http11:
+        if exchange.request.http11:
             client.write(answer + b"\r\n")
         if rest:
             self._read_head(exchange, rest)
@@ -207,11 +208,12 @@ class Upstream(asyncio.Protocol):
 
     def _finish(self, exchange: Exchange) -> None:
         self.exchange = None
+        now = exchange.proxy.now()
         if self.keep and exchange.complete and not self.transport.is_closing():
-            self.connections.put_back(self)
+            self.connections.put_back(self, now)
         else:
             self.close()
-        exchange.finish()
+        exchange.finish(now)
 
     def close(self) -> None:
         self.exchange = None
@@ -244,14 +246,14 @@ class Connections:
             )
         return upstream
 
-    def put_back(self, upstream: Upstream) -> None:
+    def put_back(self, upstream: Upstream, now: float) -> None:
         idle = self.idle.get(upstream.backend)
         if idle is None:
             idle = self.idle[upstream.backend] = []
         if len(idle) >= self.proxy.limits.idle_per_backend:
             upstream.close()
             return
-        upstream.rested_since = self.proxy.now()
+        upstream.rested_since = now
         idle.append(upstream)
 
     def forget(self, upstream: Upstream) -> None:
