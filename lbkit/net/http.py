@@ -47,8 +47,6 @@ SAFE_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*\Z")
 # What Connection mostly says; anything else names fields that must not pass.
 _PLAIN_CONNECTION = frozenset({b"", b"keep-alive", b"close", b"upgrade"})
 
-STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}".encode() for s in HTTPStatus}
-
 
 class Reject(Exception):
     """This message is not forwarded; the client is answered `status`, and why."""
@@ -162,7 +160,10 @@ UNTIL_CLOSE = -2
 def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
     """A head that `HeadReader` has passed, as we send it on. Raises Reject."""
     end = head.find(b"\r\n")
-    method, target, version = _words(head[:end])
+    try:
+        method, target, version = head[:end].split(b" ")
+    except ValueError:
+        raise Reject(400, "a request line has three words") from None
     http11 = version == b"HTTP/1.1"
     if not http11 and version != b"HTTP/1.0":
         raise Reject(505, "HTTP/1.0 and 1.1 are spoken here")
@@ -217,34 +218,30 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
         if named is not None:
             # Absolute form: the host in it counts, not the field (RFC 9112, 3.2.2).
             host = named
-            head = re.sub(rb"\r\n(?i:host):[^\r\n]*", b"", head)
-            head = head[:-4] + b"\r\nHost: " + host + HEAD_END
-    fields = head[head.find(b"\r\n") : -2]
+            fields = re.sub(rb"\r\n(?i:host):[^\r\n]*", b"", head[end:-4])
+            head = b"%b %b %b%b\r\nHost: %b\r\n\r\n" % (method, target, version, fields, host)
+            end = head.find(b"\r\n")
+    if not http11:
+        head = b"%b %b HTTP/1.1%b" % (method, target, head[end:])
+    more = b""
     if drop:
-        fields = REQUEST_DROPPED.sub(b"", fields)
+        head = REQUEST_DROPPED.sub(b"", head)
         options = connection_options(connection)
         if options - _PLAIN_CONNECTION:
-            fields = without(fields, options)
+            head = without(head, options)
         if length == CHUNKED:
-            fields += b"Transfer-Encoding: chunked\r\n"
+            more = b"Transfer-Encoding: chunked\r\n"
         if protocol == b"websocket" and b"upgrade" in options and method == b"GET" and http11:
             upgrade = True
-            fields += b"Connection: upgrade\r\nUpgrade: websocket\r\n"
-    via = b"1.1 lbkit" if http11 else b"1.0 lbkit"
+            more += b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+    via = b"Via: 1.1 lbkit\r\n" if http11 else b"Via: 1.0 lbkit\r\n"
     if b"via" in said:
-        via = said.pop(b"via") + b", " + via
+        via = b"Via: %b, %b" % (said.pop(b"via"), via[5:])
     client = peer.client(said.get(b"x-forwarded-for", b"")) if said else peer.address
     if host != peer.last_host and not SAFE_HOST.match(host):
         raise Reject(400, "a character in Host that does not belong there")
-    data = b"%b %b HTTP/1.1%bVia: %b\r\n%b\r\n" % (method, target, fields, via, peer.fields(host, said))
+    data = b"".join((head[:-2], more, via, peer.fields(host, said), b"\r\n"))
     return Request(method, target, data, client, http11, length, upgrade)
-
-
-def _words(line: bytes) -> tuple[bytes, bytes, bytes]:
-    words = line.split(b" ")
-    if len(words) != 3:
-        raise Reject(400, "a request line has three words")
-    return words[0], words[1], words[2]
 
 
 def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
@@ -267,9 +264,9 @@ def connection_options(values: bytes) -> Set[bytes]:
     return {option.strip() for option in values.lower().split(b",")}
 
 
-def without(fields: bytes, names: Set[bytes]) -> bytes:
-    """The fields but for those that Connection names: they were meant for us only."""
-    return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], fields)
+def without(head: bytes, names: Set[bytes]) -> bytes:
+    """A head but for the fields that Connection names: they were meant for us only."""
+    return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], head)
 
 
 def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
@@ -278,8 +275,13 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
     `head_only`: it answers a HEAD. The length is that of the body as the backend sends it: bytes, CHUNKED
     or UNTIL_CLOSE. Content-Length stays where it stood; transfer coding is left to the
     caller. So is `HeadReader.check`. Raises Reject."""
-    if not head.startswith(b"HTTP/1."):
-        raise Reject(502, "")
+    old = not head.startswith(b"HTTP/1.1 ")
+    if old:
+        if not head.startswith(b"HTTP/1.0 "):
+            raise Reject(502, "")
+        head = b"HTTP/1.1" + head[8:]
+    if head[12:13] == b"\r":
+        head = b"%b %b" % (head[:12], head[12:])  # no reason is fine, no space before it is not
     try:
         status = int(head[9:12])
         length = UNTIL_CLOSE
@@ -298,38 +300,35 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
                 if name == b"connection":
                     connection = connection + b"," + value if connection else value
                 elif name == b"transfer-encoding":
-                    if value.strip().lower() != b"chunked" or length != UNTIL_CLOSE or head[7:8] == b"0":
+                    if value.strip().lower() != b"chunked" or length != UNTIL_CLOSE or old:
                         raise Reject(502, "")
                     length = CHUNKED
     except ValueError:
         raise Reject(502, "") from None
-    fields = head[head.find(b"\r\n") : -2]
     if drop:
-        fields = RESPONSE_DROPPED.sub(b"", fields)
+        head = RESPONSE_DROPPED.sub(b"", head)
         if connection not in _PLAIN_CONNECTION:
-            fields = without(fields, connection_options(connection))
+            head = without(head, connection_options(connection))
+    answer = head[:-2]
     if not dated and status >= 200:
-        fields += b"Date: %b\r\n" % http_date()
+        answer += b"Date: %b\r\n" % http_date()
     if head_only or status in (204, 304) or status < 200:
         length = 0
-    return status, status_line(status) + fields, length
-
-
-def status_line(status: int) -> bytes:
-    """Without its line end."""
-    return STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+    return status, answer, length
 
 
 def error_answer(status: int, why: str = "", *, close: bool, head_only: bool = False) -> bytes:
     """A whole short answer of our own. `why` is for the client: never the backend's words."""
-    body = f"{status} {HTTPStatus(status).phrase}{': ' + why if why else ''}\n".encode()
-    return b"%b\r\nDate: %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b\r\n%b" % (
-        status_line(status),
-        http_date(),
-        len(body),
-        b"Connection: close\r\n" if close else b"",
-        b"" if head_only else body,
-    )
+    phrase = HTTPStatus(status).phrase
+    body = f"{status} {phrase}{': ' + why if why else ''}\n".encode()
+    head = [
+        f"HTTP/1.1 {status} {phrase}".encode(),
+        b"Date: " + http_date(),
+        b"Content-Type: text/plain; charset=utf-8",
+        b"Content-Length: %d" % len(body),
+        *([b"Connection: close"] if close else []),
+    ]
+    return b"\r\n".join(head) + HEAD_END + (b"" if head_only else body)
 
 
 def http_date() -> bytes:
