@@ -30,15 +30,13 @@ _FORWARDING = "forwarded|http2-settings|via|x-forwarded-for|x-forwarded-host|x-f
 
 
 def _fields(first_letters: str, names: str) -> re.Pattern[bytes]:
-    """Finds these fields in a head: (name, value). The look at the first letter saves most of the work."""
+    """Finds these fields in a head: (line, name, value). The look at the first letter saves most work."""
     letters = first_letters + first_letters.upper()
-    return re.compile(rf"\r\n(?=[{letters}])((?i:{names})):[ \t]*([^\r\n]*)".encode())
+    return re.compile(rf"\r\n(?=[{letters}])(((?i:{names})):[ \t]*([^\r\n]*))".encode())
 
 
 REQUEST_FIELDS = _fields("cefhkptuvx", f"{_HOP_BY_HOP}|{_FORWARDING}|host|content-length|expect")
-REQUEST_DROPPED = _fields("cfhkptuvx", f"{_HOP_BY_HOP}|{_FORWARDING}")
 RESPONSE_FIELDS = _fields("ckptud", f"{_HOP_BY_HOP}|content-length|date")
-RESPONSE_DROPPED = _fields("ckptu", _HOP_BY_HOP)
 ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -169,17 +167,17 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
         raise Reject(505, "HTTP/1.0 and 1.1 are spoken here")
     if method == b"CONNECT":
         raise Reject(501, "no CONNECT: this is no forward proxy")
-    if head.count(b"\r\n") - 2 > max_fields:
+    if len(head) > 4 * max_fields and head.count(b"\r\n") - 2 > max_fields:
         raise Reject(431, f"at most {max_fields} header fields")
 
     host: bytes | None = None
     length = 0
     upgrade = False
-    drop = False
+    drop: list[bytes] = []
     connection = b""
     said: dict[bytes, bytes] = {}
     protocol = b""
-    for name, value in REQUEST_FIELDS.findall(head, end):
+    for line, name, value in REQUEST_FIELDS.findall(head, end):
         name = name.lower()
         if name == b"host":
             if host is not None:
@@ -193,7 +191,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
             if value.lower() != b"100-continue":
                 raise Reject(417, "the only expectation there is: 100-continue")
         else:
-            drop = True
+            drop.append(line)
             if name == b"connection":
                 connection = connection + b"," + value if connection else value
             elif name == b"transfer-encoding":
@@ -225,10 +223,10 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
         head = b"%b %b HTTP/1.1%b" % (method, target, head[end:])
     more = b""
     if drop:
-        head = REQUEST_DROPPED.sub(b"", head)
-        options = connection_options(connection)
+        head = _without_lines(head, drop)
+        options = _connection_options(connection)
         if options - _PLAIN_CONNECTION:
-            head = without(head, options)
+            head = _without_fields(head, options)
         if length == CHUNKED:
             more = b"Transfer-Encoding: chunked\r\n"
         if protocol == b"websocket" and b"upgrade" in options and method == b"GET" and http11:
@@ -259,12 +257,18 @@ def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
     return (b"/?" if mark == b"?" else b"/") + path, host
 
 
-def connection_options(values: bytes) -> Set[bytes]:
+def _connection_options(values: bytes) -> Set[bytes]:
     """What Connection says, in lower case. (RFC 9110, 7.6.1.)"""
     return {option.strip() for option in values.lower().split(b",")}
 
 
-def without(head: bytes, names: Set[bytes]) -> bytes:
+def _without_lines(head: bytes, lines: list[bytes]) -> bytes:
+    for line in lines:
+        head = head.replace(b"\r\n" + line + b"\r\n", b"\r\n", 1)  # whole lines: no other can match
+    return head
+
+
+def _without_fields(head: bytes, names: Set[bytes]) -> bytes:
     """A head but for the fields that Connection names: they were meant for us only."""
     return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], head)
 
@@ -285,9 +289,10 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
     try:
         status = int(head[9:12])
         length = UNTIL_CLOSE
-        drop = dated = False
+        drop: list[bytes] = []
+        dated = False
         connection = b""
-        for name, value in RESPONSE_FIELDS.findall(head):
+        for line, name, value in RESPONSE_FIELDS.findall(head):
             name = name.lower()
             if name == b"content-length":
                 if length != UNTIL_CLOSE:
@@ -296,7 +301,7 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
             elif name == b"date":
                 dated = True
             else:
-                drop = True
+                drop.append(line)
                 if name == b"connection":
                     connection = connection + b"," + value if connection else value
                 elif name == b"transfer-encoding":
@@ -306,9 +311,9 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
     except ValueError:
         raise Reject(502, "") from None
     if drop:
-        head = RESPONSE_DROPPED.sub(b"", head)
+        head = _without_lines(head, drop)
         if connection not in _PLAIN_CONNECTION:
-            head = without(head, connection_options(connection))
+            head = _without_fields(head, _connection_options(connection))
     answer = head[:-2]
     if not dated and status >= 200:
         answer += b"Date: %b\r\n" % http_date()
