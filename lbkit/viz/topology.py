@@ -108,11 +108,11 @@ def mark(number: int, row: Mapping[str, Any] | None) -> dict[str, Any]:
 def label(name: str, facts: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
     parts = [f"<b>{name}</b>"]
     if row is None:
-        parts += [f"{facts['capacity']:.3g}/s", f"weight {facts['weight']:g}"]
+        parts += [f"{facts['capacity']:.3g}/s", f"weight {facts['weight']:.3g}"]
     elif broken(row):
         parts.append("down")
     else:
-        parts += [f"{row['in_flight']} in flight", f"weight {row['weight']:g}"]
+        parts += [f"{row['in_flight']} in flight", f"weight {row['weight']:.3g}"]
         parts += [] if row["intent"] == "ready" else [str(row["intent"])]
     if facts["zone"]:
         parts.append(str(facts["zone"]))
