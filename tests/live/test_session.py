@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 import time
 
+from statistics import median
+
 import pytest
 from needs import need_module
 
@@ -35,8 +37,8 @@ def test_the_same_requests_as_in_simulation() -> None:
     assert measured.error_rate == 0
     assert set(measured.status) == {200}
     assert all(e > s >= a for a, s, e in zip(measured.arrival, measured.start, measured.end, strict=True))
-    # Each is 20 ms, give or take what the one before took too long.
-    assert sum(measured.service) / len(measured) == pytest.approx(0.02, rel=0.4)
+    # Each is 20 ms, give or take what the one before took too long; a busy machine delays a few by much.
+    assert median(measured.service) == pytest.approx(0.02, rel=0.15)
     assert measured.extra["locust_requests"] == len(measured)
     assert max(measured.counts.values()) - min(measured.counts.values()) <= 1
 
@@ -63,14 +65,14 @@ def test_events_happen() -> None:
     assert not [a for a, b, _ in rows if b == 1 and a > 1.2]
     late = [s for a, b, s in rows if b == 2 and a > 1.7]
     assert late
-    assert sum(late) / len(late) == pytest.approx(0.04, rel=0.4)
+    assert median(late) == pytest.approx(0.04, rel=0.15)
 
 
 def test_latency_counts_from_the_intended_start() -> None:
     """A server that takes 0.3 s a request and gets ten a second: the last wait for all before them."""
     slow = Experiment([Server("one", service=Constant(0.3))], Traffic(duration=1)).at_load(3)
     simulated, measured = run(slow), run(slow, on="live")
-    assert measured.mean == pytest.approx(simulated.mean, rel=0.4)
+    assert 0.98 * simulated.mean < measured.mean < 1.4 * simulated.mean  # a busy machine only adds
     assert measured.mean > 0.6
 
 
