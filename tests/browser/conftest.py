@@ -21,6 +21,16 @@ PRIVATE = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPY
 PRIVATE_LAB = ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """A test that fails shows what JupyterLab said."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and lab:
+        report.sections.append(("JupyterLab", lab.log.read_text()[-5000:]))
+    return report
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     need_module("jupyterlab")
@@ -42,7 +52,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         )
         try:
             where = running(server, home / "jupyter_runtime_dir", home / "log")
-            yield Lab(home / "notebooks", where["url"], where["token"])
+            yield Lab(home / "notebooks", where["url"], where["token"], home / "log")
         finally:
             server.terminate()
             server.wait(20)

@@ -14,6 +14,7 @@ class Lab:
     folder: Path  # of the notebooks it shows
     base: str
     token: str
+    log: Path
 
     def url(self, notebook: str) -> str:
         workspace = Path(notebook).stem
