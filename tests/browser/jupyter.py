@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,20 @@ IDLE = '.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]'
 RUNNING = '.jp-InputPrompt:has-text("[*]")'  # the kernel's own light also goes out for messages of widgets
 
 
-def open_notebook(page: Any, url: str) -> None:
-    """Returns when its kernel is ready."""
-    page.goto(url)
+def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
+    """Returns when its kernel is ready.
+
+    The kernel is started first, for JupyterLab to find: left to itself, its page may ask for two at once, and
+    go on with the one that is shut down again (jupyterlab #12935)."""
+    path = f"notebooks/{notebook}"
+    session = {"path": path, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
+    request = urllib.request.Request(
+        f"{lab.base}api/sessions",
+        json.dumps(session).encode(),
+        {"Authorization": f"token {lab.token}", "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=60).close()
+    page.goto(lab.url(notebook))
     page.wait_for_selector(IDLE)
 
 

@@ -21,7 +21,7 @@ def page(lab: Lab, new_page: Callable[[], Any]) -> Any:
     page = new_page()
     page.complaints = []
     page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
-    open_notebook(page, lab.url("00-playground.ipynb"))
+    open_notebook(page, lab, "00-playground.ipynb")
     run_all(page)
     return page
 
@@ -98,7 +98,7 @@ def test_sliders_live_while_a_cell_awaits(lab: Lab, new_page: Callable[[], Any])
     book.metadata = nbformat.read(lab.folder / "00-playground.ipynb", 4).metadata  # says which kernel
     nbformat.write(book, lab.folder / "awaiting.ipynb")
     page = new_page()
-    open_notebook(page, lab.url("awaiting.ipynb"))
+    open_notebook(page, lab, "awaiting.ipynb")
     start_all(page)
     page.wait_for_selector(f"{FIGURE}[data-drawn]")
     assert page.locator(RUNNING).count()
