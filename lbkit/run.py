@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -24,11 +27,20 @@ class Engine:
     function: str  # "module:function"
     modules: tuple[str, ...] = ()  # Python packages it needs
     install: str = ""  # how to get them
+    programs: tuple[str, ...] = ()  # one of these it needs, too
+    package: str = ""  # what has them, for apt-get and brew
 
+
+_REAL = ("locust", "uvicorn")
+_LOAD = "pip install 'lbkit[load]'"
 
 ENGINES = {
     "sim": Engine("lbkit.sim:simulate"),
-    "live": Engine("lbkit.live:run_live", ("locust", "uvicorn"), "pip install 'lbkit[load]'"),
+    "live": Engine("lbkit.live:run_live", _REAL, _LOAD),
+    "nginx": Engine("lbkit.live:run_live", _REAL, _LOAD, ("nginx",), "nginx"),
+    "haproxy": Engine("lbkit.live:run_live", _REAL, _LOAD, ("haproxy",), "haproxy"),
+    "apache": Engine("lbkit.live:run_live", _REAL, _LOAD, ("apache2", "httpd"), "apache2"),
+    "caddy": Engine("lbkit.live:run_live", _REAL, _LOAD, ("caddy",), "caddy"),
 }
 
 
@@ -38,8 +50,19 @@ def why_not(name: str) -> str:
     Raises ValueError for an engine that there is not."""
     if name not in ENGINES:
         raise ValueError(f"no engine {name!r}: there are {', '.join(ENGINES)}")
-    missing = [module for module in ENGINES[name].modules if find_spec(module) is None]
-    return f"{name} needs {' and '.join(missing)}: {ENGINES[name].install}" if missing else ""
+    engine = ENGINES[name]
+    missing = [module for module in engine.modules if find_spec(module) is None]
+    if missing:
+        return f"{name} needs {' and '.join(missing)}: {engine.install}"
+    if engine.programs and find_program(engine.programs) is None:
+        return f"{name} needs {engine.programs[0]}: apt-get install {engine.package}, or brew install it"
+    return ""
+
+
+def find_program(names: Iterable[str]) -> str | None:
+    """The path of the first that is here. Debian keeps daemons where an ordinary PATH does not look."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
 def require(name: str) -> None:
@@ -53,7 +76,7 @@ def engine(name: str) -> Callable[..., Result]:
     require(name)
     module, _, function = ENGINES[name].function.partition(":")
     run: Callable[..., Result] = getattr(import_module(module), function)
-    return run
+    return run if name == "sim" else partial(run, on=name)
 
 
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:

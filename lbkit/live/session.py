@@ -1,4 +1,4 @@
-"""A live experiment: processes, our proxy, load, and the timed events; steered while it runs."""
+"""A live experiment: backends, what stands before them, load, and the timed events; steered while it runs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from typing import Any, Self
 
 from attrs import evolve
 
-from lbkit.core import Intent, Pool, make_balancer
 from lbkit.experiment import Action, Event, Experiment, Policy
 from lbkit.live.fleet import LocalFleet
+from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import Load, Row
-from lbkit.net import Proxy
+from lbkit.live.peers import PEERS
 from lbkit.result import COLUMNS, Result
-from lbkit.workload import stream
+from lbkit.run import require
 
 NAN = float("nan")
-LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
 
 
 class LiveSession:
-    """Runs from `start` to `stop`, also as a context manager. All methods may be called from any thread."""
+    """Runs from `start` to `stop`, also as a context manager. All methods may be called from any thread.
 
-    def __init__(self, experiment: Experiment) -> None:
+    `on`: "live" (lbkit's proxy), or the program that stands before the same backends:
+    "nginx", "haproxy", "apache", "caddy".
+    """
+
+    def __init__(self, experiment: Experiment, on: str = "live") -> None:
+        """Raises EngineError for what is not here or cannot do this, ValueError for an unknown engine."""
+        require(on)
         self.experiment = experiment
+        self.on = on
         self.policy = experiment.policy.algorithm
         self._fleet = LocalFleet(experiment.servers, experiment.seed)
-        self._proxy: Proxy | None = None
+        self._front: Front = PEERS[on](experiment) if on in PEERS else OwnProxy(experiment)
         self._load: Load | None = None
         self._events: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -42,19 +48,11 @@ class LiveSession:
     # -- life ---------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Returns when requests are being sent. Raises FleetError, ProxyError or LoadError."""
-        policy = self.experiment.policy
+        """Returns when requests are being sent. Raises FleetError, ProxyError, PeerError or LoadError."""
         try:
             self._fleet.start()
-            self._backends = {b.name: b for b in self._fleet.backends()}
-            pool = Pool(
-                (b for name, b in self._backends.items() if name not in self.experiment.joining),
-                self._balancer(policy),
-            )
-            self._proxy = Proxy(
-                pool, retries=policy.retries, keyed_by=policy.keyed_by, trusted=LOOPBACK, expose=True
-            ).start()
-            self._load = Load(self.experiment, self._proxy.url)
+            self._front.start(self._fleet.backends())
+            self._load = Load(self.experiment, self._front.url)
             self._load.start()
             self._events = threading.Thread(target=self._happen, name="lbkit-events", daemon=True)
             self._events.start()
@@ -62,9 +60,6 @@ class LiveSession:
             self.stop()
             raise
         return self
-
-    def _balancer(self, policy: Policy) -> Any:
-        return make_balancer(policy.algorithm, stream(self.experiment.seed, "policy"), **policy.options)
 
     def stop(self) -> None:
         """Everything it started is gone afterwards. Safe to repeat."""
@@ -74,8 +69,7 @@ class LiveSession:
                 self._load.stop()
             if self._events and self._events is not threading.current_thread():
                 self._events.join()
-            if self._proxy:
-                self._proxy.stop(grace=0.0)
+            self._front.stop()
             self._fleet.stop()
 
     def __enter__(self) -> Self:
@@ -99,9 +93,8 @@ class LiveSession:
 
     @property
     def url(self) -> str:
-        """Where the proxy listens."""
-        assert self._proxy, "start first"
-        return self._proxy.url
+        """Where the proxy, or the program, listens."""
+        return self._front.url
 
     @property
     def elapsed(self) -> float:
@@ -117,19 +110,9 @@ class LiveSession:
         return self._load.rows[row:] if self._load else []
 
     def state(self) -> list[dict[str, Any]]:
-        """A dict a server: name, alive, weight, intent, in_flight, picks."""
+        """A dict a server: name, alive, weight, intent, in_flight, picks; None for what is not known."""
         alive = self._fleet.alive()
-        return [
-            {
-                "name": b.name,
-                "alive": alive[b.name],
-                "weight": b.weight,
-                "intent": b.intent.value,
-                "in_flight": b.in_flight,
-                "picks": b.picks,
-            }
-            for b in self._backends.values()
-        ]
+        return [{"name": name, "alive": alive[name], **row} for name, row in self._front.state().items()]
 
     def result(self, last: float | None = None) -> Result:
         """What has come out so far; of the last seconds only, counted from their beginning, if said."""
@@ -148,18 +131,22 @@ class LiveSession:
             values = (*times, index.get(backend or "", -1), *rest)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
+        return Result(experiment, self.on, columns, self._facts(len(rows)))
+
+    def _facts(self, requests: int) -> dict[str, Any]:
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": list(self.faults)}
-        return Result(experiment, "live", columns, facts)
+        if not self._stopping.is_set():
+            cpu = self._front.cpu()
+            facts |= self._front.facts()
+            facts |= {"cpu_s": cpu, "cpu_us_per_request": 1e6 * cpu / requests if requests else NAN}
+        return facts
 
     # -- steering ---------------------------------------------------------------------------
 
     def switch(self, algorithm: str) -> None:
-        """Go on with another algorithm. Raises ValueError for one that there is not."""
-        balancer = self._balancer(Policy(algorithm))
-        self._in_pool(lambda pool: pool.switch(balancer))
-        assert self._proxy
-        self._proxy.keyed_by = balancer.keyed_by
+        """Go on with another algorithm. Raises ValueError for one that there is not, PeerError."""
+        self._front.switch(Policy(algorithm, retries=self.experiment.policy.retries))
         self.policy = algorithm
 
     def crash(self, name: str) -> None:
@@ -172,21 +159,16 @@ class LiveSession:
         self._fleet.slow(name, factor)
 
     def add(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.add(self._backends[name]))
+        self._front.add(name)
 
     def remove(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.remove(name))
+        self._front.remove(name)
 
     def set_weight(self, name: str, weight: float) -> None:
-        self._in_pool(lambda pool: pool.set_weight(name, weight))
+        self._front.set_weight(name, weight)
 
     def drain(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.set_intent(name, Intent.DRAIN))
-
-    def _in_pool(self, change: Callable[[Pool], object]) -> None:
-        """The pool lives in the proxy's thread."""
-        assert self._proxy, "start first"
-        self._proxy.call(change, self._proxy.pool)
+        self._front.drain(name)
 
     def _happen(self) -> None:
         """In a thread: carry out the experiment's events at their times."""
@@ -211,12 +193,12 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
 }
 
 
-def run_live(experiment: Experiment) -> Result:
-    """Run on real processes and sockets, through lbkit's own proxy, with Locust as the crowd.
+def run_live(experiment: Experiment, on: str = "live") -> Result:
+    """Run on real processes and sockets: through our own proxy or a real program, with Locust as the crowd.
 
-    Takes the experiment's duration and about three seconds. Raises FleetError, ProxyError or LoadError,
-    and RuntimeError when an event could not be carried out. Nothing it started is left."""
-    with LiveSession(experiment) as session:
+    Takes the experiment's duration and about three seconds. Raises FleetError, ProxyError, PeerError or
+    LoadError, and RuntimeError when an event could not be carried out. Nothing it started is left."""
+    with LiveSession(experiment, on) as session:
         session.wait()
         if session.faults:
             raise RuntimeError("; ".join(session.faults))

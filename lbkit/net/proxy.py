@@ -8,6 +8,7 @@ import errno
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -173,6 +174,13 @@ class Proxy:
 
         loop.call_soon_threadsafe(body)
         return result.result(timeout=30)
+
+    def cpu(self) -> float:
+        """Seconds of processor time that the proxy's thread has used; nan where the system does not say."""
+        thread = self._thread
+        if thread is None or thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
+            return float("nan")
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
     # -- in the running loop ----------------------------------------------------------------
 

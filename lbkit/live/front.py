@@ -1,0 +1,125 @@
+"""What stands before the backends of a live experiment: our own proxy, or a real program (peers)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from lbkit.core import Backend, Intent, Pool, make_balancer
+from lbkit.experiment import Experiment, Policy
+from lbkit.net import Proxy
+from lbkit.workload import stream
+
+LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
+
+
+class Front(Protocol):
+    """Chooses among backends for whoever connects to `url`. Methods may be called from any thread."""
+
+    @property
+    def url(self) -> str: ...
+    def start(self, backends: Iterable[Backend]) -> None:
+        """Returns when it serves; those that join later (Experiment.joining) get nothing yet."""
+
+    def stop(self) -> None:
+        """Nothing of it is left. Safe to repeat, also before start."""
+
+    def switch(self, policy: Policy) -> None:
+        """Go on with another policy."""
+
+    def add(self, name: str) -> None: ...
+    def remove(self, name: str) -> None: ...
+    def drain(self, name: str) -> None: ...
+    def set_weight(self, name: str, weight: float) -> None: ...
+    def state(self) -> dict[str, dict[str, Any]]:
+        """By server: weight, intent, in_flight and picks; the last two None where it does not tell."""
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a Result should know of it: program, version, configuration, statistics of its own."""
+
+
+class OwnProxy:
+    """lbkit's proxy, in a thread of this process."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self._proxy: Proxy | None = None
+        self._backends: dict[str, Backend] = {}
+
+    @property
+    def proxy(self) -> Proxy:
+        assert self._proxy, "start first"
+        return self._proxy
+
+    @property
+    def url(self) -> str:
+        return self.proxy.url
+
+    def start(self, backends: Iterable[Backend]) -> None:
+        """Raises ProxyError."""
+        policy = self.experiment.policy
+        self._backends = {b.name: b for b in backends}
+        joining = self.experiment.joining
+        pool = Pool((b for b in self._backends.values() if b.name not in joining), self._balancer(policy))
+        self._proxy = Proxy(
+            pool, retries=policy.retries, keyed_by=policy.keyed_by, trusted=LOOPBACK, expose=True
+        ).start()
+
+    def stop(self) -> None:
+        if self._proxy:
+            self._proxy.stop(grace=0.0)
+
+    def switch(self, policy: Policy) -> None:
+        balancer = self._balancer(policy)
+        self._in_pool(lambda pool: pool.switch(balancer))
+        self.proxy.keyed_by = policy.keyed_by
+
+    def add(self, name: str) -> None:
+        self._in_pool(lambda pool: pool.add(self._backends[name]))
+
+    def remove(self, name: str) -> None:
+        self._in_pool(lambda pool: pool.remove(name))
+
+    def drain(self, name: str) -> None:
+        self._in_pool(lambda pool: pool.set_intent(name, Intent.DRAIN))
+
+    def set_weight(self, name: str, weight: float) -> None:
+        self._in_pool(lambda pool: pool.set_weight(name, weight))
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        return {
+            b.name: {
+                "weight": b.weight,
+                "intent": b.intent.value,
+                "in_flight": b.in_flight,
+                "picks": b.picks,
+            }
+            for b in self._backends.values()
+        }
+
+    def cpu(self) -> float:
+        return self.proxy.cpu()
+
+    def facts(self) -> dict[str, Any]:
+        return {"program": "lbkit", "notes": []}
+
+    def _balancer(self, policy: Policy) -> Any:
+        return make_balancer(policy.algorithm, stream(self.experiment.seed, "policy"), **policy.options)
+
+    def _in_pool(self, change: Callable[[Pool], object]) -> None:
+        """The pool lives in the proxy's thread."""
+        self.proxy.call(change, self.proxy.pool)
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    """Whether it became true in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,167 @@
+"""Apache httpd (mod_proxy_balancer) as the front of an experiment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+
+from lbkit.live.peers.base import Member, Peer, PeerError, fetch
+from lbkit.run import find_program
+
+MANAGER = "/lbkit-balancer"
+MODULES = (
+    "mpm_event",
+    "authz_core",
+    "authz_host",
+    "headers",
+    "proxy",
+    "proxy_http",
+    "proxy_balancer",
+    "slotmem_shm",
+    "lbmethod_byrequests",
+    "lbmethod_bybusyness",
+    "unixd",
+)
+# Where distributions keep modules: Debian, Fedora, Homebrew.
+MODULE_FOLDERS = (
+    "/usr/lib/apache2/modules",
+    "/usr/lib64/httpd/modules",
+    "/opt/homebrew/lib/httpd/modules",
+    "/usr/local/lib/httpd/modules",
+)
+
+
+class Apache(Peer):
+    """https://httpd.apache.org/docs/2.4/mod/mod_proxy_balancer.html"""
+
+    name = "apache"
+    programs = ("apache2", "httpd")
+    reload_signal = signal.SIGUSR1
+    algorithms: ClassVar = {
+        "round_robin": "byrequests",
+        "weighted_round_robin": "byrequests",  # the same arithmetic as smooth weighted round robin
+        "least_connections": "bybusyness",
+    }
+    instead: ClassVar = {
+        "ip_hash": "it keeps clients on servers by cookie only, not by address",
+        "consistent_hash": "it keeps clients on servers by cookie only, not by a hash",
+        "random": "it has byrequests, bytraffic, bybusyness and heartbeat",
+        "power_of_two": "it has byrequests, bytraffic, bybusyness and heartbeat",
+        "least_response_time": "it has byrequests, bytraffic, bybusyness and heartbeat",
+    }
+    differences = (
+        "how many servers a request tried is not told",
+        "a failed server would be left alone for 60 s; retry=0 has it asked again each time,"
+        " as the experiment says",
+    )
+    max_weight = 100
+    # Our state -> its flags: D is disabled, N ignores new sessions (drain).
+    STATES: ClassVar = {"ready": {"D": 0, "N": 0}, "drain": {"D": 0, "N": 1}, "out": {"D": 1, "N": 0}}
+
+    def config(self) -> str:
+        weights = self.weights()
+        members = "\n".join(self._member(m, weights[m.name]) for m in self.members.values())
+        return f"""\
+# {self.policy.algorithm} in Apache httpd. One process with many threads, which count requests together.
+{self._modules()}
+ServerName lbkit
+ServerRoot {self.folder}
+DefaultRuntimeDir {self.folder}
+PidFile {self.folder}/httpd.pid
+ErrorLog /dev/stderr
+LogLevel error
+Listen 127.0.0.1:{self.port}
+{self._user()}StartServers 1
+ServerLimit 1
+ThreadLimit 400
+ThreadsPerChild 400
+MaxRequestWorkers 400
+MinSpareThreads 1
+MaxSpareThreads 400
+KeepAlive On
+MaxKeepAliveRequests 0
+
+# The load plays many clients from one address and names them in this header; it is handed on as it comes.
+ProxyAddHeaders Off
+
+<Proxy "balancer://servers">
+{members}
+  ProxySet lbmethod={self.algorithms[self.policy.algorithm]} maxattempts={self.policy.retries}
+</Proxy>
+<Location "{MANAGER}">
+  SetHandler balancer-manager
+  Require ip 127.0.0.0/8
+</Location>
+ProxyPass "{MANAGER}" "!"
+ProxyPass "/" "balancer://servers/"
+"""
+
+    def _member(self, member: Member, weight: int) -> str:
+        flags = "".join(f"+{flag}" for flag, on in self.STATES[member.state].items() if on)
+        if not weight:
+            flags = "+D"  # a weight of 0 is not known here
+        status = f" status={flags}" if flags else ""
+        return (
+            f"  # {member.name}\n"
+            f'  BalancerMember "http://{member.address}" loadfactor={max(weight, 1)} retry=0'
+            f" connectiontimeout=5{status}"
+        )
+
+    def _modules(self) -> str:
+        folder = next((f for f in MODULE_FOLDERS if os.path.isdir(f)), None)
+        if folder is None:
+            raise PeerError(f"apache: no modules in {', '.join(MODULE_FOLDERS)}")
+        program = find_program(self.programs)
+        built_in = (
+            subprocess.run([program, "-l"], capture_output=True, text=True, timeout=10, check=False).stdout
+            if program
+            else ""
+        )
+        return "\n".join(
+            f"LoadModule {name}_module {folder}/mod_{name}.so"
+            for name in MODULES
+            if f"mod_{name}.c" not in built_in
+        )
+
+    def _user(self) -> str:
+        # Apache refuses to serve as root.
+        return "User nobody\nGroup nogroup\n" if os.name == "posix" and os.geteuid() == 0 else ""
+
+    def command(self, program: str, path: Path) -> list[str]:
+        return [program, "-DFOREGROUND", "-f", str(path)]
+
+    def apply(self, member: Member) -> None:
+        """By the balancer-manager: at once, and nothing is started anew."""
+        nonce = self._manager().findtext(".//{*}nonce") or ""
+        for name, weight in self.weights().items():
+            other = self.members[name]
+            flags = dict(self.STATES[other.state]) if weight else {"D": 1, "N": 0}
+            form = {"b": "servers", "w": f"http://{other.address}", "nonce": nonce, "w_lf": max(weight, 1)}
+            form |= {f"w_status_{flag}": on for flag, on in flags.items()}
+            self._ask(urlencode(form).encode())
+
+    def stats(self) -> dict[str, Any]:
+        names = {f"http://{m.address}": m.name for m in self.members.values()}
+        return {
+            "servers": {
+                names[worker.findtext("{*}name", "")]: {
+                    "in_flight": int(worker.findtext("{*}busy", "0")),
+                    "picks": int(worker.findtext("{*}elected", "0")),
+                }
+                for worker in self._manager().iterfind(".//{*}worker")
+            }
+        }
+
+    def _manager(self) -> ElementTree.Element:
+        """What the balancer-manager knows. Our own server wrote it: no stranger's XML."""
+        return ElementTree.fromstring(self._ask(b"", "?xml=1"))
+
+    def _ask(self, data: bytes, query: str = "") -> str:
+        url = self.url + MANAGER
+        # It looks at Referer, so that no page elsewhere can press its buttons.
+        return fetch(url + query, data or None, {"Referer": url})

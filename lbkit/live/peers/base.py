@@ -1,0 +1,322 @@
+"""A real program as the front of an experiment: what all of them have in common."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+from lbkit.core import Backend
+from lbkit.experiment import Experiment, Policy
+from lbkit.live.front import wait_until
+from lbkit.run import EngineError, find_program
+
+START_TIMEOUT = 15.0  # seconds a program may take to serve
+ATTEMPTS = 3  # to find a port that nobody takes in between
+
+
+class PeerError(EngineError):
+    """A program did not start, or cannot do what the experiment asks for; says what, and what to do."""
+
+
+@dataclass
+class Member:
+    """A server as the program has it."""
+
+    name: str
+    address: str  # host:port
+    weight: float
+    state: str = "ready"  # "ready", "drain" (nothing new) or "out" (not yet in, or out for good)
+
+
+class Peer:
+    """Renders a configuration from an Experiment, runs the program with it, and passes events on."""
+
+    name: ClassVar[str]
+    programs: ClassVar[tuple[str, ...]]  # what it may be called
+    reload_signal: ClassVar[signal.Signals | None] = None  # reads its configuration again, losing nothing
+    # lbkit's algorithm -> how this program has it; one that is missing cannot be had.
+    algorithms: ClassVar[Mapping[str, str]]
+    instead: ClassVar[Mapping[str, str]] = {}  # algorithm -> why not, and what to do
+    # What an experiment says that this program does not do, or does otherwise.
+    differences: ClassVar[tuple[str, ...]] = ()
+    max_weight: ClassVar[int] = 1000
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Raises PeerError for what the program cannot do."""
+        self.experiment = experiment
+        self.policy = experiment.policy
+        self.check(self.policy)
+        self.members: dict[str, Member] = {}
+        self.port = 0
+        self.admin_port = 0
+        self.folder = Path()
+        self._room: tempfile.TemporaryDirectory[str] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+
+    # -- what each program has of its own ------------------------------------------------------
+
+    def config(self) -> str:
+        """Its configuration, commented, for `members` as they are."""
+        raise NotImplementedError
+
+    def command(self, program: str, path: Path) -> list[str]:
+        """How to run it in the foreground."""
+        raise NotImplementedError
+
+    def apply(self, member: Member) -> None:
+        """Make a change of a member's weight or state known to the running program. Raises PeerError."""
+        self.reload()
+
+    def stats(self) -> dict[str, Any]:
+        """What the program counts by itself; `servers` by name where it does so for each."""
+        return {}
+
+    # -- what it is asked for ----------------------------------------------------------------------
+
+    @classmethod
+    def check(cls, policy: Policy) -> None:
+        """Raises PeerError when the program has no such algorithm."""
+        name = policy.algorithm
+        if name not in cls.algorithms:
+            why = cls.instead.get(name, f"{cls.name} has no such algorithm")
+            have = ", ".join(cls.algorithms)
+            raise PeerError(f"{cls.name} cannot do {name!r}: {why}. It can do {have}")
+
+    def notes(self) -> list[str]:
+        """Where it is not quite what the experiment says."""
+        notes = list(self.differences)
+        if scaled := self.scaled_weights():
+            notes.append(f"weights are whole numbers here: {scaled}")
+        return notes
+
+    def weights(self) -> dict[str, int]:
+        """Whole numbers in proportion; all 1 where the algorithm takes no notice of weights."""
+        if not weighted(self.policy.algorithm):
+            return dict.fromkeys(self.members, 1)
+        return whole_weights({m.name: m.weight for m in self.members.values()}, self.max_weight)
+
+    def scaled_weights(self) -> str:
+        whole = self.weights()
+        same = all(whole[m.name] == m.weight for m in self.members.values())
+        if same or not weighted(self.policy.algorithm):
+            return ""
+        return ", ".join(f"{name} {weight}" for name, weight in whole.items())
+
+    # -- Front --------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        assert self.port, "start first"
+        return f"http://127.0.0.1:{self.port}"
+
+    def place(self, backends: Iterable[Backend]) -> None:
+        """The servers, and where they are."""
+        joining = self.experiment.joining
+        self.members = {
+            b.name: Member(b.name, f"{b.host}:{b.port}", b.weight, "out" if b.name in joining else "ready")
+            for b in backends
+        }
+
+    def start(self, backends: Iterable[Backend]) -> None:
+        """Raises PeerError, with what the program said."""
+        self.place(backends)
+        program = find_program(self.programs)
+        if program is None:
+            raise PeerError(f"{self.programs[0]} is not installed")
+        self._room = tempfile.TemporaryDirectory(prefix=f"lbkit-{self.name}-")
+        self.folder = Path(self._room.name)
+        for attempt in range(ATTEMPTS):
+            self.port, self.admin_port = free_ports(2)
+            if self._launch(program):
+                return
+            if "in use" not in self.last_words() or attempt == ATTEMPTS - 1:
+                words = self.last_words()
+                self.stop()
+                raise PeerError(f"{self.name} did not start: {words}")
+
+    def _launch(self, program: str) -> bool:
+        """Whether it serves."""
+        path = self.folder / "config"
+        path.write_text(self.config(), encoding="utf-8")
+        self._end()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end()
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "lbkit.live.guard", *self.command(program, path)],
+            stdin=subprocess.PIPE,
+            stdout=self._said,
+            stderr=self._said,
+            cwd=self.folder,
+            env=os.environ | {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)},
+        )
+        guard = self._guard
+        wait_until(lambda: guard.poll() is not None or listens(self.port), START_TIMEOUT)
+        return guard.poll() is None and listens(self.port)
+
+    def last_words(self) -> str:
+        if not self._said:
+            return "it said nothing"
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+
+    def stop(self) -> None:
+        self._end()
+        room, self._room = self._room, None
+        if room:
+            room.cleanup()
+
+    def _end(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard:
+            assert guard.stdin
+            guard.stdin.close()
+            guard.wait()
+        if self._said:
+            self._said.close()
+            self._said = None
+
+    def reload(self) -> None:
+        """Write the configuration anew and have it read; running requests finish under the old one."""
+        (self.folder / "config").write_text(self.config(), encoding="utf-8")
+        processes = self._processes()
+        if not processes or self.reload_signal is None:
+            raise PeerError(f"{self.name} does not run")
+        processes[0].send_signal(self.reload_signal)
+
+    def switch(self, policy: Policy) -> None:
+        """Raises PeerError for an algorithm that it has not."""
+        self.check(policy)
+        self.policy = policy
+        self.reload()
+
+    def add(self, name: str) -> None:
+        self._change(name, state="ready")
+
+    def remove(self, name: str) -> None:
+        self._change(name, state="out")
+
+    def drain(self, name: str) -> None:
+        self._change(name, state="drain")
+
+    def set_weight(self, name: str, weight: float) -> None:
+        self._change(name, weight=weight)
+
+    def _change(self, name: str, **changes: Any) -> None:
+        member = self.members[name]
+        for what, value in changes.items():
+            setattr(member, what, value)
+        self.apply(member)
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        try:
+            counted = self.stats().get("servers", {})
+        except (OSError, ValueError):  # not yet, or no longer
+            counted = {}
+        nothing = {"in_flight": None, "picks": None}
+        return {
+            m.name: {"weight": m.weight, "intent": m.state, **nothing, **counted.get(m.name, {})}
+            for m in self.members.values()
+        }
+
+    def cpu(self) -> float:
+        total = 0.0
+        for process in self._processes():
+            total += sum(process.cpu_times()[:4])  # with those of workers that have ended
+        return total
+
+    def facts(self) -> dict[str, Any]:
+        text = self.config()
+        return {
+            "program": self.version(),
+            "config": text,
+            "config_lines": config_lines(text),
+            "notes": self.notes(),
+            "stats": self.stats(),
+        }
+
+    def version(self) -> str:
+        """As the program gives it."""
+        program = find_program(self.programs)
+        said = subprocess.run(
+            [str(program), *self.version_arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+        return (said.stdout + said.stderr).strip().splitlines()[0]
+
+    version_arguments: ClassVar[tuple[str, ...]] = ("-v",)
+
+    def _processes(self) -> list[Any]:
+        """The program's master, then its workers; psutil.Process objects."""
+        import psutil
+
+        if not self._guard or self._guard.poll() is not None:
+            return []
+        children: list[Any] = psutil.Process(self._guard.pid).children()
+        return children + [p for child in children for p in child.children(recursive=True)]
+
+
+# -- helpers ------------------------------------------------------------------------------------
+
+
+def weighted(algorithm: str) -> bool:
+    """Whether weights matter to it: plain rotation and plain chance take no notice of them."""
+    return algorithm not in ("round_robin", "random")
+
+
+def whole_weights(weights: Mapping[str, float], most: int) -> dict[str, int]:
+    """Whole numbers, 0 to `most`, as close to the proportion of the weights as they get."""
+    exact = {name: Fraction(weight).limit_denominator(100) for name, weight in weights.items()}
+    together = lcm(*(f.denominator for f in exact.values()))
+    whole = {name: int(f * together) for name, f in exact.items()}
+    common = gcd(*whole.values()) or 1
+    whole = {name: weight // common for name, weight in whole.items()}
+    largest = max(whole.values())
+    if largest > most:
+        whole = {name: max(1, round(w * most / largest)) if w else 0 for name, w in whole.items()}
+    return whole
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def config_lines(text: str) -> int:
+    """Lines that say something: no comments, no blank ones."""
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines())
+
+
+def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
+    """Raises PeerError with the answer, or OSError."""
+    request = urllib.request.Request(url, data, dict(headers or {}))
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            text: str = answer.read().decode(errors="replace")
+            return text
+    except urllib.error.HTTPError as error:
+        with error:
+            why = error.read().decode(errors="replace")[:500]
+            raise PeerError(f"{url} answered {error.code}: {why}") from None

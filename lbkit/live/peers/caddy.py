@@ -1,0 +1,92 @@
+"""Caddy as the front of an experiment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lbkit.live.peers.base import Peer, PeerError, fetch
+
+
+class Caddy(Peer):
+    """https://caddyserver.com/docs/caddyfile/directives/reverse_proxy"""
+
+    name = "caddy"
+    programs = ("caddy",)
+    version_arguments = ("version",)
+    algorithms: ClassVar = {
+        "round_robin": "round_robin",
+        "least_connections": "least_conn",
+        "ip_hash": "header X-Forwarded-For",  # ip_hash sees the load's one address
+        "consistent_hash": "{key}",
+        "random": "random",
+        "power_of_two": "random_choose 2",
+    }
+    instead: ClassVar = {
+        "weighted_round_robin": "it knows no weights before 2.8",
+        "least_response_time": "it has no algorithm that looks at response times",
+    }
+    differences = (
+        "how many servers a request tried is not told",
+        "a second try chooses among all servers again, and may meet the dead one once more",
+        "every hash is rendezvous hashing, so that ip_hash moves few clients when servers change",
+        "there are no weights, and a drained server simply leaves the list: what runs on it finishes",
+    )
+    KEYS: ClassVar = {"client": "header X-Forwarded-For", "path": "uri_hash"}
+
+    def config(self) -> str:
+        policy = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
+        ready = " ".join(m.address for m in self.members.values() if m.state == "ready")
+        proxy = f"""reverse_proxy {ready} {{
+    lb_policy {policy}
+    lb_retries {self.policy.retries}
+    lb_try_interval 0s
+    # The load plays many clients from one address and names them in X-Forwarded-For.
+    # Only loopback is believed.
+    trusted_proxies 127.0.0.0/8
+    transport http {{
+      dial_timeout 5s
+      keepalive_idle_conns_per_host 256
+    }}
+  }}"""
+        return f"""\
+# {self.policy.algorithm} in Caddy.
+{{
+  admin 127.0.0.1:{self.admin_port}
+  auto_https off
+  log {{
+    level ERROR
+  }}
+}}
+http://:{self.port} {{
+  bind 127.0.0.1
+  {proxy if ready else "respond 503"}
+}}
+"""
+
+    def command(self, program: str, path: Path) -> list[str]:
+        return [program, "run", "--adapter", "caddyfile", "--config", str(path)]
+
+    def reload(self) -> None:
+        """By the admin API: running requests finish under the old configuration."""
+        fetch(
+            f"http://127.0.0.1:{self.admin_port}/load",
+            self.config().encode(),
+            {"Content-Type": "text/caddyfile"},
+        )
+
+    def set_weight(self, name: str, weight: float) -> None:
+        raise PeerError("caddy knows no weights before 2.8")
+
+    def stats(self) -> dict[str, Any]:
+        """Requests that run now; how many there were, Caddy does not count by server."""
+        upstreams = json.loads(fetch(f"http://127.0.0.1:{self.admin_port}/reverse_proxy/upstreams"))
+        names = {m.address: m.name for m in self.members.values()}
+        return {
+            "servers": {
+                names[u["address"]]: {"in_flight": u["num_requests"]}
+                for u in upstreams
+                if u["address"] in names
+            }
+        }

@@ -1,0 +1,107 @@
+"""HAProxy as the front of an experiment."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import socket
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lbkit.live.peers.base import Member, Peer, PeerError
+
+
+class Haproxy(Peer):
+    """https://docs.haproxy.org/2.6/configuration.html"""
+
+    name = "haproxy"
+    programs = ("haproxy",)
+    reload_signal = signal.SIGUSR2
+    algorithms: ClassVar = {
+        "round_robin": "balance roundrobin",
+        "weighted_round_robin": "balance roundrobin",
+        "least_connections": "balance leastconn",
+        "ip_hash": "balance source\n  hash-type map-based",
+        "consistent_hash": "balance {key}\n  hash-type consistent",
+        "random": "balance random(1)",
+        "power_of_two": "balance random(2)",
+    }
+    instead: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
+    differences = (
+        "how many servers a request tried is not told",
+        "a request that cannot reach its server is sent to another after a second",
+    )
+    KEYS: ClassVar = {"client": "source", "path": "uri"}
+    max_weight = 256
+    # Our state -> HAProxy's.
+    STATES: ClassVar = {"ready": "ready", "drain": "drain", "out": "maint"}
+
+    def config(self) -> str:
+        balance = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
+        weights = self.weights()
+        servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
+        return f"""\
+# {self.policy.algorithm} in HAProxy. One thread, as lbkit's proxy has one.
+global
+  nbthread 1
+  maxconn 4096
+  stats socket {self.folder}/admin.sock mode 600 level admin  # for drain, weights and statistics
+
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  retries {self.policy.retries}
+  option redispatch 1       # the retry may go to another server
+  http-reuse always         # connections to servers are shared by all clients
+
+frontend clients
+  bind 127.0.0.1:{self.port}
+  # The load plays many clients from one address and names them in this header. Only loopback is believed.
+  http-request set-src hdr(X-Forwarded-For) if {{ src 127.0.0.0/8 }}
+  http-request set-header X-Forwarded-For %[src]
+  default_backend servers
+
+backend servers
+  {balance}
+{servers}
+"""
+
+    def _server(self, member: Member, weight: int) -> str:
+        # No "check": health checks are another experiment.
+        return f"  server {member.name} {member.address} weight {weight}" + (
+            "" if member.state == "ready" else " disabled"
+        )
+
+    def command(self, program: str, path: Path) -> list[str]:
+        return [program, "-W", "-db", "-f", str(path)]  # master and worker, in the foreground
+
+    def apply(self, member: Member) -> None:
+        """By the runtime socket: at once, and nothing is started anew."""
+        self._tell(f"set server servers/{member.name} state {self.STATES[member.state]}")
+        for name, weight in self.weights().items():
+            self._tell(f"set server servers/{name} weight {weight}")
+
+    def _tell(self, command: str) -> str:
+        """Raises PeerError with what HAProxy has against it, OSError when it does not listen."""
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.settimeout(5)
+            admin.connect(str(self.folder / "admin.sock"))
+            admin.sendall(command.encode() + b"\n")
+            said = b""
+            while piece := admin.recv(65536):
+                said += piece
+        text = said.decode().strip()
+        if text and not text.startswith("#"):
+            raise PeerError(f"haproxy: {command!r}: {text}")
+        return text
+
+    def stats(self) -> dict[str, Any]:
+        lines = self._tell("show stat").lstrip("# ").splitlines()
+        servers = {
+            row["svname"]: {"in_flight": int(row["scur"] or 0), "picks": int(row["stot"] or 0)}
+            for row in csv.DictReader(lines)
+            if row["pxname"] == "servers" and row["svname"] in self.members
+        }
+        return {"servers": servers}

@@ -1,0 +1,130 @@
+"""nginx (open source) as the front of an experiment."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lbkit.live.peers.base import Member, Peer, fetch
+
+STATUS = "/lbkit-status"
+
+
+class Nginx(Peer):
+    """https://nginx.org/en/docs/http/ngx_http_upstream_module.html"""
+
+    name = "nginx"
+    programs = ("nginx",)
+    reload_signal = signal.SIGHUP
+    algorithms: ClassVar = {
+        "round_robin": "",
+        "weighted_round_robin": "",  # nginx's default is the smooth kind, with weights
+        "least_connections": "least_conn;",
+        "ip_hash": "hash $remote_addr;",  # ip_hash itself looks at three octets of four
+        "consistent_hash": "hash {key} consistent;",
+        "random": "random;",
+        "power_of_two": "random two least_conn;",
+    }
+    instead: ClassVar = {
+        "least_response_time": "least_time is in nginx Plus, and in open source from 1.31.0 only",
+    }
+    differences = (
+        "open source nginx has no active health checks; max_fails=0 also turns off the passive ones,"
+        " so that a dead server is asked again each time, as the experiment says",
+        "a request whose connection broke is sent once more, if its method is idempotent:"
+        " fewer are lost in a crash",
+        "drain, remove and weights need a reload: the old workers finish what they have",
+    )
+    KEYS: ClassVar = {"client": "$remote_addr", "path": "$request_uri"}
+
+    def config(self) -> str:
+        algorithm = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
+        weights = self.weights()
+        retries = self.policy.retries
+        tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
+        again = f"error timeout;\n      proxy_next_upstream_tries {retries + 1};" if retries else "off;"
+        return f"""\
+# {self.policy.algorithm} in nginx. One worker, so that it decides alone, as lbkit's proxy does.
+daemon off;
+worker_processes 1;
+{self._user()}pid {self.folder}/nginx.pid;
+error_log stderr error;
+events {{
+  worker_connections 4096;
+}}
+http {{
+  access_log off;
+  client_body_temp_path {self.folder}/body;
+  proxy_temp_path {self.folder}/proxy;
+  fastcgi_temp_path {self.folder}/fastcgi;
+  uwsgi_temp_path {self.folder}/uwsgi;
+  scgi_temp_path {self.folder}/scgi;
+  keepalive_requests 1000000;
+
+  # The load plays many clients from one address and names them in this header. Only loopback is believed.
+  set_real_ip_from 127.0.0.0/8;
+  real_ip_header X-Forwarded-For;
+
+  upstream backends {{
+{self._line(algorithm)}{"".join(self._server(m, weights[m.name]) for m in self.members.values())}\
+    keepalive 256;  # idle connections kept for later
+  }}
+
+  # How many servers were tried: their addresses are listed with commas.
+  map $upstream_addr $tries {{
+    default 1;
+{tries}
+  }}
+
+  server {{
+    listen 127.0.0.1:{self.port};
+    location / {{
+      proxy_pass http://backends;
+      proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_connect_timeout 5s;
+      proxy_next_upstream {again}
+      add_header X-Lbkit-Attempts $tries always;
+    }}
+    location = {STATUS} {{
+      stub_status;
+    }}
+  }}
+}}
+"""
+
+    def _user(self) -> str:
+        # As root, nginx would give its workers to a user who cannot read our folder.
+        return f"user {getpass.getuser()};\n" if os.name == "posix" and os.geteuid() == 0 else ""
+
+    @staticmethod
+    def _line(text: str) -> str:
+        return f"    {text}\n" if text else ""
+
+    @staticmethod
+    def _server(member: Member, weight: int) -> str:
+        how = f"weight={weight}" if member.state == "ready" and weight else "down"
+        return f"    server {member.address} {how} max_fails=0;  # {member.name}\n"
+
+    def command(self, program: str, path: Path) -> list[str]:
+        return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr"]
+
+    def stats(self) -> dict[str, Any]:
+        """Of all servers together: that is what stub_status has."""
+        text = fetch(self.url + STATUS)
+        active, accepts, handled, requests, reading, writing, waiting = map(int, re.findall(r"\d+", text))
+        return {
+            "active_connections": active,
+            "accepted_connections": accepts,
+            "handled_connections": handled,
+            "requests": requests,
+            "reading": reading,
+            "writing": writing,
+            "waiting": waiting,
+        }
