@@ -6,6 +6,7 @@ from lbkit.distributions import (
     Closed,
     Constant,
     ConstantRate,
+    Empirical,
     Exponential,
     LogNormal,
     OnOff,
@@ -16,6 +17,7 @@ from lbkit.distributions import (
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
 from lbkit.result import Result
 from lbkit.run import EngineError, compare, run, why_not
+from lbkit.sweep import SweepError, sweep
 
 __version__ = "0.1.0"
 
@@ -27,6 +29,7 @@ __all__ = [
     "Closed",
     "Constant",
     "ConstantRate",
+    "Empirical",
     "EngineError",
     "Event",
     "Experiment",
@@ -43,6 +46,7 @@ __all__ = [
     "Pool",
     "Result",
     "Server",
+    "SweepError",
     "Trace",
     "Traffic",
     "algorithms",
@@ -50,5 +54,6 @@ __all__ = [
     "make_balancer",
     "run",
     "servers",
+    "sweep",
     "why_not",
 ]

@@ -127,7 +127,31 @@ class Bimodal:
         return self.slow if u >= 1 - self.slow_share else self.fast
 
 
-Service = Exponential | Constant | LogNormal | Pareto | Bimodal
+def _sorted(what: Iterable[float]) -> tuple[float, ...]:
+    return tuple(sorted(what))
+
+
+@frozen
+class Empirical:
+    """As measured: one of these times, each as likely as the others."""
+
+    kind: ClassVar[str] = "empirical"
+    times: tuple[float, ...] = field(converter=_sorted)
+
+    @times.validator
+    def _check(self, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
+        if not value or not value[0] > 0 or not value[-1] < inf:
+            raise ValueError("times must be seconds above 0, one at least")
+
+    @property
+    def mean(self) -> float:
+        return sum(self.times) / len(self.times)
+
+    def quantile(self, u: float) -> float:
+        return self.times[int(u * len(self.times))]
+
+
+Service = Exponential | Constant | LogNormal | Pareto | Bimodal | Empirical
 
 
 # -- arrivals; rates in requests a second ---------------------------------------------------------
@@ -169,6 +193,10 @@ def _moments(what: Iterable[float]) -> tuple[float, ...]:
     return tuple(what)
 
 
+def _numbers(what: Iterable[int]) -> tuple[int, ...]:
+    return tuple(what)
+
+
 def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
     numbers = all(isinstance(t, int | float) for t in value)
     if not numbers or not all(a <= b < inf for a, b in zip((0.0, *value), value, strict=False)):
@@ -177,10 +205,26 @@ def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, 
 
 @frozen
 class Trace:
-    """Exactly these moments, in seconds from the start: yesterday's log, played again."""
+    """Exactly these moments, in seconds from the start: yesterday's log, played again.
+
+    What else is known of the requests may be given, one value each: `clients` and `paths` by number,
+    `demands` as the quantile of the service time, in [0, 1). What is not is drawn as ever."""
 
     kind: ClassVar[str] = "trace"
     times: tuple[float, ...] = field(converter=_moments, validator=_rising)
+    clients: tuple[int, ...] = field(default=(), converter=_numbers)
+    paths: tuple[int, ...] = field(default=(), converter=_numbers)
+    demands: tuple[float, ...] = field(default=(), converter=_moments)
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("clients", "paths", "demands"):
+            given = getattr(self, name)
+            if given and len(given) != len(self.times):
+                raise ValueError(f"{name} has {len(given)} values for {len(self.times)} requests: one each")
+        if any(i < 0 for i in (*self.clients, *self.paths)):
+            raise ValueError("clients and paths are numbered from 0")
+        if any(not 0 <= u < 1 for u in self.demands):
+            raise ValueError("demands are quantiles: from 0 to below 1")
 
     @property
     def rate(self) -> float:

@@ -19,7 +19,7 @@ import tomli_w
 from attrs import field, frozen
 
 from lbkit.core.balance import Balancer, algorithms, make_balancer
-from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, number, one_of, whole
+from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, Trace, number, one_of, whole
 from lbkit.schema import add_union, strict_converter, structure
 
 
@@ -71,6 +71,10 @@ class Traffic:
     path_skew: float = field(default=0.0, validator=number(0))
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.arrivals, Trace):
+            for name, numbers in (("clients", self.arrivals.clients), ("paths", self.arrivals.paths)):
+                if numbers and max(numbers) >= getattr(self, name):
+                    raise ValueError(f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}")
         if self.warmup >= self.duration:
             raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
 

@@ -29,6 +29,7 @@ class Engine:
     install: str = ""  # how to get them
     programs: tuple[str, ...] = ()  # one of these it needs, too
     package: str = ""  # what has them, for apt-get and brew
+    check: str = ""  # "module:function" that says why not, when all that is there
 
 
 _REAL = ("locust", "uvicorn")
@@ -37,6 +38,12 @@ _LOAD = "pip install 'lbkit[load]'"
 ENGINES = {
     "sim": Engine("lbkit.sim:simulate"),
     "live": Engine("lbkit.live:run_live", _REAL, _LOAD),
+    "docker": Engine(
+        "lbkit.live:run_live",
+        (*_REAL, "docker"),
+        "pip install 'lbkit[load,docker]'",
+        check="lbkit.live.docker:why_not",
+    ),
     "nginx": Engine("lbkit.live:run_live", _REAL, _LOAD, ("nginx",), "nginx"),
     "haproxy": Engine("lbkit.live:run_live", _REAL, _LOAD, ("haproxy",), "haproxy"),
     "apache": Engine("lbkit.live:run_live", _REAL, _LOAD, ("apache2", "httpd"), "apache2"),
@@ -51,12 +58,17 @@ def why_not(name: str) -> str:
     if name not in ENGINES:
         raise ValueError(f"no engine {name!r}: there are {', '.join(ENGINES)}")
     engine = ENGINES[name]
-    missing = [module for module in engine.modules if find_spec(module) is None]
+    missing = [module for module in engine.modules if not _installed(module)]
     if missing:
         return f"{name} needs {' and '.join(missing)}: {engine.install}"
     if engine.programs and find_program(engine.programs) is None:
         return f"{name} needs {engine.programs[0]}: apt-get install {engine.package}, or brew install it"
-    return ""
+    return str(_named(engine.check)()) if engine.check else ""
+
+
+def _installed(module: str) -> bool:
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None  # a folder of that name is no package
 
 
 def find_program(names: Iterable[str]) -> str | None:
@@ -74,9 +86,15 @@ def require(name: str) -> None:
 def engine(name: str) -> Callable[..., Result]:
     """The function behind an engine. Raises as `require`."""
     require(name)
-    module, _, function = ENGINES[name].function.partition(":")
-    run: Callable[..., Result] = getattr(import_module(module), function)
+    run: Callable[..., Result] = _named(ENGINES[name].function)
     return run if name == "sim" else partial(run, on=name)
+
+
+def _named(what: str) -> Callable[..., Any]:
+    """The function behind "module:function"."""
+    module, _, function = what.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
 
 
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:

@@ -63,11 +63,12 @@ def workload(experiment: Experiment) -> Workload:
     times = array("d", arrival_times(traffic.arrivals, traffic.duration, rng))
     draw = Clients(experiment)
     rows = len(times)
+    known = traffic.arrivals if isinstance(traffic.arrivals, Trace) else Trace(())
     return Workload(
         times,
-        array("i", draw.client(rows)),
-        array("i", draw.path(rows)),
-        array("d", draw.demand(rows)),
+        array("i", known.clients[:rows] or draw.client(rows)),
+        array("i", known.paths[:rows] or draw.path(rows)),
+        array("d", known.demands[:rows] or draw.demand(rows)),
         array("d", draw.luck(rows)),
     )
 

@@ -1,18 +1,22 @@
 """Experiments on real processes and real sockets, on this machine."""
 
-from lbkit.live.fleet import FleetError, LocalFleet
+from lbkit.live.docker import DockerFleet, build_image
+from lbkit.live.fleet import Fleet, FleetError, LocalFleet
 from lbkit.live.load import Load, LoadError
 from lbkit.live.peers import PEERS, PeerError, config_lines, notes, render
 from lbkit.live.session import LiveSession, run_live
 
 __all__ = [
     "PEERS",
+    "DockerFleet",
+    "Fleet",
     "FleetError",
     "LiveSession",
     "Load",
     "LoadError",
     "LocalFleet",
     "PeerError",
+    "build_image",
     "config_lines",
     "notes",
     "render",

@@ -1,7 +1,7 @@
 """A backend process whose behaviour can be set: how long it works, how many at once, how it fails.
 
-Run by LocalFleet as `python -m lbkit.live.backend '{"server": {...}}'`: prints one JSON line with its
-port when it serves, and ends when its standard input does, so it never outlives who started it.
+Run by a fleet as `python -m lbkit.live.backend '{"server": {...}}'` (see `main`): prints one JSON line with
+its port when it serves, and ends when its standard input does, so it never outlives who started it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
@@ -214,18 +215,32 @@ async def _read(receive: Receive) -> bytes:
             return body
 
 
+def healthy(port: int) -> bool:
+    """Whether the backend at this port of 127.0.0.1 says so; for containers' health checks."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 def main() -> None:
+    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "stay": false}`, all of it optional.
+
+    `stay`: go on when standard input ends, as in a container that nobody holds."""
     import uvicorn
 
+    if sys.argv[1] == "--health":
+        sys.exit(0 if healthy(int(sys.argv[2])) else 1)
     settings = json.loads(sys.argv[1])
-    server = server_from_dict(settings["server"])
+    server = server_from_dict(settings.get("server") or {"name": socket.gethostname()})
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    port = settings.get("port", 0)
+    host, port = settings.get("host", "127.0.0.1"), settings.get("port", 0)
     try:
-        sock.bind(("127.0.0.1", port))
+        sock.bind((host, port))
     except OSError as error:
-        sys.exit(f"port {port}: {error.strerror}")
+        sys.exit(f"{host}:{port}: {error.strerror}")
     app = Backend(server, settings.get("seed", 1))
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75, server_header=False
@@ -242,7 +257,8 @@ def main() -> None:
             pass
         os._exit(0)
 
-    threading.Thread(target=until_orphaned, daemon=True).start()
+    if not settings.get("stay"):
+        threading.Thread(target=until_orphaned, daemon=True).start()
     Announcing(config).run(sockets=[sock])
 
 

@@ -84,39 +84,41 @@ class Process:
         self.errors.close()
 
 
-class LocalFleet:
-    """One process a server, each on a port of the kernel's choice on 127.0.0.1.
+class Fleet:
+    """The servers of an experiment as real backends on ports of this machine, however they run.
 
-    >>> with LocalFleet(servers(3)) as fleet:  # doctest: +SKIP
-    ...     fleet.crash("s2")
-
-    Gone at the end of the block, at exit, and if this process is killed.
+    A context manager; gone at the end of the block, at exit, and if this process is killed.
     """
 
     def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
-        self._processes = {s.name: Process(s, seed) for s in servers}
+        self.servers = {s.name: s for s in servers}
+        self.seed = seed
 
-    # -- life ------------------------------------------------------------------------------
+    # -- what each kind has of its own ---------------------------------------------------------
 
     def start(self) -> Self:
-        """All at once; returns when every one serves. Raises FleetError, or EngineError without uvicorn."""
-        require("live")
-        atexit.register(self.stop)
-        try:
-            for process in self._processes.values():
-                process.launch()
-            for process in self._processes.values():
-                process.ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        """All at once; returns when every one serves. Raises FleetError, EngineError."""
+        raise NotImplementedError
 
     def stop(self) -> None:
         """End all of them. Safe to repeat."""
-        atexit.unregister(self.stop)
-        for process in self._processes.values():
-            process.stop()
+        raise NotImplementedError
+
+    def port(self, name: str) -> int:
+        raise NotImplementedError
+
+    def alive(self) -> dict[str, bool]:
+        raise NotImplementedError
+
+    def crash(self, name: str) -> None:
+        """SIGKILL: running requests are lost, new connections refused."""
+        raise NotImplementedError
+
+    def recover(self, name: str) -> None:
+        """Start it again, on its old port; returns when it serves. Raises FleetError."""
+        raise NotImplementedError
+
+    # -- what all have in common ------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         return self.start()
@@ -130,53 +132,34 @@ class LocalFleet:
     async def __aexit__(self, *exc: object) -> None:
         await asyncio.to_thread(self.stop)
 
-    # -- what there is -------------------------------------------------------------------------
-
-    def __getitem__(self, name: str) -> Process:
+    def check(self, name: str) -> Server:
         """Raises KeyError with the names there are."""
         try:
-            return self._processes[name]
+            return self.servers[name]
         except KeyError:
-            raise KeyError(
-                f"no server {name!r} in the fleet: there are {', '.join(self._processes)}"
-            ) from None
+            raise KeyError(f"no server {name!r} in the fleet: there are {', '.join(self.servers)}") from None
 
     @property
     def urls(self) -> dict[str, str]:
-        return {name: f"http://127.0.0.1:{p.port}" for name, p in self._processes.items()}
+        return {name: f"http://127.0.0.1:{self.port(name)}" for name in self.servers}
 
     def backends(self) -> list[Backend]:
         """The servers as a pool wants them."""
         return [
-            Backend(name, weight=p.server.weight, zone=p.server.zone, host="127.0.0.1", port=p.port)
-            for name, p in self._processes.items()
+            Backend(s.name, weight=s.weight, zone=s.zone, host="127.0.0.1", port=self.port(s.name))
+            for s in self.servers.values()
         ]
-
-    def alive(self) -> dict[str, bool]:
-        return {name: process.alive for name, process in self._processes.items()}
-
-    # -- what can happen to them -----------------------------------------------------------------
-
-    def crash(self, name: str) -> None:
-        """SIGKILL: running requests are lost, new connections refused."""
-        self[name].kill()
-
-    def recover(self, name: str) -> None:
-        """Start it again, on its old port; returns when it serves. Raises FleetError."""
-        process = self[name]
-        if not process.alive:
-            process.launch()
-            process.ready()
 
     def slow(self, name: str, factor: float) -> None:
         """Work that starts from now on runs at the usual speed x `factor`."""
-        self.control(name, speed=self[name].server.speed * factor)
+        self.control(name, speed=self.check(name).speed * factor)
 
     def control(self, name: str, **changes: Any) -> dict[str, Any]:
         """Change settings of a backend (see lbkit.live.backend.SETTINGS); returns how it is set.
 
         Raises FleetError, with the field, for what it does not take, or when it is down."""
-        url = f"http://127.0.0.1:{self[name].port}/control"
+        self.check(name)
+        url = f"http://127.0.0.1:{self.port(name)}/control"
         data = json.dumps(changes).encode() if changes else None
         try:
             with urllib.request.urlopen(url, data, timeout=5) as answer:
@@ -187,3 +170,52 @@ class LocalFleet:
         except OSError as error:
             raise FleetError(f"backend {name!r} does not answer: {error}") from None
         return state
+
+
+class LocalFleet(Fleet):
+    """One process a server, each on a port of the kernel's choice on 127.0.0.1.
+
+    >>> with LocalFleet(servers(3)) as fleet:  # doctest: +SKIP
+    ...     fleet.crash("s2")
+    """
+
+    def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
+        super().__init__(servers, seed)
+        self._processes = {s.name: Process(s, seed) for s in self.servers.values()}
+
+    def start(self) -> Self:
+        require("live")
+        atexit.register(self.stop)
+        try:
+            for process in self._processes.values():
+                process.launch()
+            for process in self._processes.values():
+                process.ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        atexit.unregister(self.stop)
+        for process in self._processes.values():
+            process.stop()
+
+    def __getitem__(self, name: str) -> Process:
+        """Raises KeyError with the names there are."""
+        return self._processes[self.check(name).name]
+
+    def port(self, name: str) -> int:
+        return self[name].port
+
+    def alive(self) -> dict[str, bool]:
+        return {name: process.alive for name, process in self._processes.items()}
+
+    def crash(self, name: str) -> None:
+        self[name].kill()
+
+    def recover(self, name: str) -> None:
+        process = self[name]
+        if not process.alive:
+            process.launch()
+            process.ready()

@@ -14,7 +14,8 @@ from typing import Any, Self
 from attrs import evolve
 
 from lbkit.experiment import Action, Event, Experiment, Policy
-from lbkit.live.fleet import LocalFleet
+from lbkit.live.docker import DockerFleet
+from lbkit.live.fleet import Fleet, LocalFleet
 from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import Load, Row
 from lbkit.live.peers import PEERS
@@ -27,8 +28,8 @@ NAN = float("nan")
 class LiveSession:
     """Runs from `start` to `stop`, also as a context manager. All methods may be called from any thread.
 
-    `on`: "live" (lbkit's proxy), or the program that stands before the same backends:
-    "nginx", "haproxy", "apache", "caddy".
+    `on`: "live" (lbkit's proxy before processes), "docker" (the same before containers), or the
+    program that stands before the processes: "nginx", "haproxy", "apache", "caddy".
     """
 
     def __init__(self, experiment: Experiment, on: str = "live") -> None:
@@ -37,7 +38,8 @@ class LiveSession:
         self.experiment = experiment
         self.on = on
         self.policy = experiment.policy.algorithm
-        self._fleet = LocalFleet(experiment.servers, experiment.seed)
+        fleet = DockerFleet if on == "docker" else LocalFleet
+        self._fleet: Fleet = fleet(experiment.servers, experiment.seed)
         self._front: Front = PEERS[on](experiment) if on in PEERS else OwnProxy(experiment)
         self._load: Load | None = None
         self._events: threading.Thread | None = None

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from lbkit.core import algorithms
 from lbkit.experiment import Experiment
 from lbkit.viz import figures
+from lbkit.viz.engines import EngineSelector
 from lbkit.viz.style import title
 from lbkit.viz.topology import topology
 from lbkit.viz.widget import FigureView, on_main
@@ -23,15 +24,18 @@ WINDOW = 30.0  # seconds shown
 class LivePanel(widgets.VBox):  # type: ignore[misc]
     """Start and stop `experiment`, switch its algorithm, kill and revive its servers, watch.
 
-    `open_session(experiment)` gives the session: lbkit.live.LiveSession. Stop, the end of the
+    `open_session(experiment, engine)` gives the session: lbkit.live.LiveSession. Stop, the end of the
     experiment and a failure leave nothing running; so does closing the notebook's kernel.
     """
 
-    def __init__(self, open_session: Callable[[Experiment], Any], experiment: Experiment) -> None:
+    def __init__(self, open_session: Callable[[Experiment, str], Any], experiment: Experiment) -> None:
         self._open = open_session
         self.experiment = experiment
         self.session: Any = None
         self._task: asyncio.Task[None] | None = None
+        self.engine = EngineSelector(
+            value="live", never={"sim": "sim has no clock to watch: it is done at once, in the Playground"}
+        )
         self.start_button = widgets.Button(description="start", icon="play", button_style="success")
         self.stop_button = widgets.Button(description="stop", icon="stop", disabled=True)
         self.policy = widgets.Dropdown(
@@ -60,6 +64,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
             [
                 widgets.Box([self.start_button, self.stop_button, self.policy], layout=wrap),
                 widgets.Box([widgets.Label("servers"), *self.servers.values()], layout=wrap),
+                self.engine,
                 self.message,
                 widgets.Box([self.picture, self.latency, self.rates], layout=wrap),
             ]
@@ -87,8 +92,9 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
     async def _run(self) -> None:
         self._running(True)
         self._say("Starting the servers, the proxy and the load ...")
-        session = self._open(self.experiment.but(policy=self.policy.value))
+        session: Any = None
         try:
+            session = self._open(self.experiment.but(policy=self.policy.value), self.engine.value)
             await asyncio.to_thread(session.start)
             self.session = session
             while not session.done:
@@ -102,7 +108,8 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
             end = f"{type(error).__name__}: {error}"
         finally:
             # Stopping waits for processes, and has to be finished even if this task is cancelled again.
-            await asyncio.shield(asyncio.to_thread(session.stop))
+            if session:
+                await asyncio.shield(asyncio.to_thread(session.stop))
             self.session = None
             self._running(False)
         self._say(f"{end} Nothing is running.")
@@ -132,6 +139,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
 
     def _running(self, on: bool) -> None:
         self.start_button.disabled, self.stop_button.disabled = on, not on
+        self.engine.lock(on)
         for button in self.servers.values():
             button.disabled = not on
             if not on:

@@ -94,7 +94,7 @@ def thickness(net: nx.DiGraph, to: str, now: Mapping[str, Mapping[str, Any]]) ->
     if not now:
         heaviest = max(weight or 0.0 for _, weight in net.nodes(data="weight")) or 1.0
         return 0.5 + 3.5 * float(net.nodes[to]["weight"]) / heaviest
-    return min(0.5 + now[to]["in_flight"], 12.0) if to in now else 0.5
+    return min(0.5 + (now[to]["in_flight"] or 0), 12.0) if to in now else 0.5  # None: nobody tells
 
 
 def mark(number: int, row: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -112,7 +112,8 @@ def label(name: str, facts: Mapping[str, Any], row: Mapping[str, Any] | None) ->
     elif broken(row):
         parts.append("down")
     else:
-        parts += [f"{row['in_flight']} in flight", f"weight {row['weight']:.3g}"]
+        parts += [] if row["in_flight"] is None else [f"{row['in_flight']} in flight"]
+        parts.append(f"weight {row['weight']:.3g}")
         parts += [] if row["intent"] == "ready" else [str(row["intent"])]
     if facts["zone"]:
         parts.append(str(facts["zone"]))

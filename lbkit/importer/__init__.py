@@ -1,0 +1,6 @@
+"""Configurations and logs of real systems, as experiments; what was not understood is listed."""
+
+from lbkit.importer.config import Imported, ImportFault, read_config
+from lbkit.importer.log import Log, read_log
+
+__all__ = ["ImportFault", "Imported", "Log", "read_config", "read_log"]

@@ -1,0 +1,265 @@
+"""Backends in containers: stopped, killed, paused, throttled and delayed for real."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+from lbkit import __version__
+from lbkit.experiment import Server, server_to_dict
+from lbkit.live.fleet import START_TIMEOUT, Fleet, FleetError
+from lbkit.live.front import wait_until
+from lbkit.live.peers.base import free_ports, listens
+from lbkit.run import EngineError, require
+
+IMAGE = os.environ.get("LBKIT_IMAGE", f"lbkit:{__version__}")
+LABEL = "lbkit.fleet"
+PORT = "8000/tcp"
+
+
+def why_not() -> str:
+    """What keeps this machine from running containers; empty if nothing does."""
+    try:
+        client = _client()
+    except EngineError as error:
+        return str(error)
+    client.close()
+    return ""
+
+
+def sdk() -> Any:
+    """The docker package, imported when it is needed. (By name: type checkers take our folder for it.)"""
+    return import_module("docker")
+
+
+def _client() -> Any:
+    """Raises EngineError without an engine."""
+    docker = sdk()
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except docker.errors.DockerException:
+        raise EngineError(
+            "docker needs a Docker engine that runs: start Docker Desktop, or dockerd as root"
+        ) from None
+    return client
+
+
+def build_image(tag: str = IMAGE, base: str | None = None) -> str:
+    """Build the kit's image from its sources; returns its tag.
+
+    `base`: the image to start from; LBKIT_BASE_IMAGE or python:3-slim, as docker/Dockerfile says, by
+    default. Raises EngineError with the end of what the build said."""
+    docker = sdk()
+    root = Path(__file__).parents[2]
+    if not (root / "docker" / "Dockerfile").exists():
+        raise EngineError(f"there is no image {tag}, and no docker/Dockerfile to build it from at {root}")
+    base = base or os.environ.get("LBKIT_BASE_IMAGE")
+    client = _client()
+    try:
+        client.images.build(
+            path=str(root),
+            dockerfile="docker/Dockerfile",
+            tag=tag,
+            rm=True,
+            buildargs={"BASE_IMAGE": base} if base else {},
+            network_mode=os.environ.get("LBKIT_BUILD_NETWORK"),
+        )
+    except docker.errors.BuildError as error:
+        said = "".join(part.get("stream", "") for part in error.build_log)[-1500:]
+        raise EngineError(f"building {tag} failed: {error}\n{said}") from None
+    except docker.errors.APIError as error:
+        raise EngineError(f"building {tag} failed: {error.explanation or error}") from None
+    finally:
+        client.close()
+    return tag
+
+
+class DockerFleet(Fleet):
+    """One container a server, each published on 127.0.0.1.
+
+    >>> with DockerFleet(servers(3), cpus={"s3": 0.25}) as fleet:  # doctest: +SKIP
+    ...     fleet.pause("s1")
+    ...     fleet.delay("s2", 0.05)
+
+    A container's backend ends when the connection that holds its standard input does, so it does not outlive
+    this process; what is then left of it, a stopped container, is removed by the next fleet.
+    """
+
+    def __init__(
+        self,
+        servers: Iterable[Server],
+        seed: int = 1,
+        *,
+        cpus: dict[str, float] | None = None,
+        memory: str = "256m",
+        image: str = IMAGE,
+    ) -> None:
+        """`cpus`: processors by server, where it is limited. `memory`: of each, as Docker writes it."""
+        super().__init__(servers, seed)
+        self.image = image
+        self.memory = memory
+        self.cpus = {self.check(name).name: share for name, share in (cpus or {}).items()}
+        self._ports: dict[str, int] = {}
+        self._containers: dict[str, Any] = {}
+        self._holds: dict[str, Any] = {}  # server -> the connection to its standard input
+        self._docker: Any = None
+
+    def start(self) -> Self:
+        """Builds the image first where it is missing, which takes a minute."""
+        require("docker")
+        docker = sdk()
+        self._docker = _client()
+        atexit.register(self.stop)
+        try:
+            self._sweep()
+            try:
+                self._docker.images.get(self.image)
+            except docker.errors.ImageNotFound:
+                build_image(self.image)
+            for name, port in zip(self.servers, free_ports(len(self.servers)), strict=True):
+                self._ports[name] = port
+                self._containers[name] = self._create(self.servers[name], port)
+                self._run(name)
+            for name in self.servers:
+                self._ready(name)
+        except docker.errors.APIError as error:
+            self.stop()
+            raise FleetError(f"docker: {error.explanation or error}") from None
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _create(self, server: Server, port: int) -> Any:
+        settings = {"server": server_to_dict(server), "host": "0.0.0.0", "port": 8000, "seed": self.seed}
+        api = self._docker.api
+        cpus = self.cpus.get(server.name)
+        made = api.create_container(
+            self.image,
+            ["python", "-m", "lbkit.live.backend", json.dumps(settings)],
+            ports=[8000],
+            labels={LABEL: str(os.getpid())},
+            stdin_open=True,  # with detach=False: closed when whoever holds it goes
+            detach=False,
+            host_config=api.create_host_config(
+                port_bindings={PORT: ("127.0.0.1", port)},
+                mem_limit=self.memory,
+                nano_cpus=int(cpus * 1e9) if cpus else None,
+                cap_drop=["ALL"],
+                cap_add=["NET_ADMIN"],  # for tc, which only root in there may use
+                security_opt=["no-new-privileges"],
+            ),
+        )
+        return self._docker.containers.get(made["Id"])
+
+    def _run(self, name: str) -> None:
+        container = self._containers[name]
+        self._holds[name] = container.attach_socket(params={"stdin": 1, "stream": 1})
+        container.start()
+
+    def _ready(self, name: str) -> None:
+        port = self._ports[name]
+
+        def serves() -> bool:
+            return listens(port) and self._answers(name)
+
+        def over() -> bool:
+            return serves() or not self.alive()[name]
+
+        if not wait_until(over, START_TIMEOUT) or not self.alive()[name]:
+            said = self._containers[name].logs().decode(errors="replace").strip()[-2000:]
+            raise FleetError(f"backend {name!r} did not start: {said or 'it said nothing'}")
+
+    def _answers(self, name: str) -> bool:
+        try:
+            self.control(name)
+        except FleetError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        atexit.unregister(self.stop)
+        for hold in self._holds.values():
+            hold.close()
+        self._holds.clear()
+        for container in self._containers.values():
+            container.remove(force=True)
+        self._containers.clear()
+        if self._docker:
+            self._docker.close()
+            self._docker = None
+
+    def _sweep(self) -> None:
+        """Remove what fleets that were killed have left."""
+        for container in self._docker.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
+            if not _lives(container.labels[LABEL]):
+                container.remove(force=True)
+
+    def port(self, name: str) -> int:
+        return self._ports[self.check(name).name]
+
+    def _container(self, name: str) -> Any:
+        """Raises KeyError with the names there are."""
+        return self._containers[self.check(name).name]
+
+    def alive(self) -> dict[str, bool]:
+        return {name: self._state(name)["Running"] for name in self._containers}
+
+    def _state(self, name: str) -> dict[str, Any]:
+        state: dict[str, Any] = self._docker.api.inspect_container(self._container(name).id)["State"]
+        return state
+
+    # -- what can happen to them --------------------------------------------------------------------
+
+    def crash(self, name: str) -> None:
+        container = self._container(name)
+        if self._state(name)["Running"]:
+            container.kill()  # SIGKILL
+            container.wait()
+
+    def halt(self, name: str, grace: int = 5) -> None:
+        """SIGTERM: it finishes what it has, for `grace` seconds."""
+        self._container(name).stop(timeout=grace)
+
+    def recover(self, name: str) -> None:
+        state = self._state(name)
+        if state["Paused"]:
+            self._container(name).unpause()
+        elif not state["Running"]:
+            self._holds.pop(name).close()
+            self._run(name)
+            self._ready(name)
+
+    def pause(self, name: str) -> None:
+        """It is there and says nothing: neither refused nor answered, the worst kind of dead."""
+        self._container(name).pause()
+
+    def throttle(self, name: str, cpus: float) -> None:
+        """Give it that much of a processor: 0.25 is a quarter."""
+        self._docker.api.update_container(
+            self._container(name).id, cpu_period=100_000, cpu_quota=int(1e5 * cpus)
+        )
+
+    def delay(self, name: str, seconds: float, jitter: float = 0.0) -> None:
+        """Delay what it sends, each packet, with tc's netem; 0 takes the delay away. Raises FleetError
+        where the image has no tc or the kernel no netem."""
+        change = f"replace dev eth0 root netem delay {1e3 * seconds:g}ms {1e3 * jitter:g}ms"
+        command = f"tc qdisc {change if seconds or jitter else 'del dev eth0 root'}"
+        code, said = self._container(name).exec_run(command, user="root")
+        text = said.decode(errors="replace").strip()
+        if code and not (seconds == 0 and ("zero" in text or "No such" in text)):
+            raise FleetError(f"{command}: {text}")
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,172 @@
+"""Many simulations at once: an experiment over a grid of values, on all cores or on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from itertools import product
+from typing import Any
+
+from attrs import evolve, fields
+
+from lbkit.core import algorithms
+from lbkit.experiment import Experiment, Server
+from lbkit.result import Result
+from lbkit.run import run
+
+PERCENTILES = (50, 90, 99, 99.9)
+
+_SERVER = {f.name for f in fields(Server)} - {"name"}
+
+
+class SweepError(RuntimeError):
+    """One of the experiments failed; says which."""
+
+
+class Table(Sequence[Mapping[str, Any]]):
+    """What a sweep gives: a row an experiment, its values first, then what came out."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.rows = [dict(row) for row in rows]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Raises KeyError for one that there is not."""
+        return [row[name] for row in self.rows]
+
+    def where(self, **values: Any) -> Table:
+        """The rows that have these values."""
+        return Table(row for row in self.rows if all(row[name] == value for name, value in values.items()))
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Columns, as pandas, pyarrow and polars take them."""
+        return {name: self.column(name) for name in self.rows[0]} if self.rows else {}
+
+    def to_pandas(self) -> Any:
+        """A DataFrame. Raises ImportError without pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in (self.rows[0] if self.rows else ()))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{_short(value)}</td>" for value in row.values()) + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """A copy with other values: of `load`, of the experiment (policy, seed), its traffic (duration,
+    clients, arrivals) or, for all alike, its servers (workers, speed, service, as `servers.workers`).
+
+    Raises ValueError for a name that there is not."""
+    last: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "load":
+            last[name] = value  # it depends on what the servers can do
+        elif name.startswith("servers."):
+            field = name.removeprefix("servers.")
+            if field not in _SERVER:
+                raise ValueError(f"no {name!r} to vary: a server has {', '.join(sorted(_SERVER))}")
+            experiment = experiment.but(servers=[evolve(s, **{field: value}) for s in experiment.servers])
+        else:
+            try:
+                experiment = experiment.but(**{name: value})
+            except TypeError:
+                raise ValueError(
+                    f"no {name!r} to vary: use load, policy, seed, a field of Traffic, or servers.FIELD"
+                ) from None
+    return experiment.at_load(last["load"]) if last else experiment
+
+
+def measures(result: Result) -> dict[str, Any]:
+    """One number each of what came out."""
+    row = {"requests": len(result), "mean": result.mean}
+    row |= {f"p{q:g}": result.percentile(q) for q in PERCENTILES}
+    return row | {
+        "throughput": result.throughput,
+        "error_rate": result.error_rate,
+        "fairness": result.fairness(),
+    }
+
+
+def simulate_row(text: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """In a worker: run one experiment, as JSON; only numbers go back."""
+    return dict(values) | measures(run(Experiment.from_json(text)))
+
+
+def sweep(
+    experiment: Experiment,
+    over: Mapping[str, Iterable[Any]],
+    executor: Executor | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Table:
+    """Simulate every combination of the values in `over` (see `vary`); rows in the order of the combinations.
+
+    >>> sweep(experiment, over={"policy": ["random", "power_of_two"], "load": [0.5, 0.9], "seed": range(5)})
+
+    `executor`: anything with `submit`, such as `distributed.Client(...).get_executor()`; all cores of this
+    machine by default. `progress(done, all)` is called after each. Raises ValueError for a wrong
+    name or value, SweepError when one of the runs fails; what had not begun is then given up."""
+    names = list(over)
+    grid = [dict(zip(names, values, strict=True)) for values in product(*(list(over[n]) for n in names))]
+    jobs = [(vary(experiment, values), {n: _label(v) for n, v in values.items()}) for values in grid]
+    for job, _ in jobs:
+        where = algorithms()[job.policy.algorithm].__module__
+        if not where.startswith("lbkit."):
+            raise ValueError(
+                f"algorithm {job.policy.algorithm!r} is defined in {where}, which workers do not have: "
+                "use compare, which runs in this process"
+            )
+    if executor is None:
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs)) or 1) as pool:
+            return _gather(pool, jobs, progress)
+    return _gather(executor, jobs, progress)
+
+
+def _gather(
+    executor: Executor,
+    jobs: Sequence[tuple[Experiment, dict[str, Any]]],
+    progress: Callable[[int, int], object] | None,
+) -> Table:
+    futures: dict[Future[dict[str, Any]], int] = {
+        executor.submit(simulate_row, job.to_json(), values): i for i, (job, values) in enumerate(jobs)
+    }
+    rows: list[dict[str, Any]] = [{} for _ in jobs]
+    try:
+        for done, future in enumerate(as_completed(futures), 1):
+            i = futures[future]
+            try:
+                rows[i] = future.result()
+            except Exception as error:
+                raise SweepError(f"{jobs[i][1]}: {type(error).__name__}: {error}") from error
+            if progress:
+                progress(done, len(jobs))
+    finally:
+        for future in futures:
+            future.cancel()
+    return Table(rows)
+
+
+def _label(value: Any) -> Any:
+    """What stands in the table for a value that is no plain one."""
+    if isinstance(value, type):
+        return getattr(value, "name", value.__name__)
+    if hasattr(value, "algorithm"):
+        return value.algorithm
+    return value if isinstance(value, str | int | float | bool) else repr(value)

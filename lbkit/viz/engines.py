@@ -1,0 +1,73 @@
+"""Choosing where an experiment runs; what this machine cannot do is grey and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+import ipywidgets as widgets
+import traitlets
+
+from lbkit.run import ENGINES, why_not
+
+
+class EngineSelector(widgets.VBox):  # type: ignore[misc]
+    """A button an engine. `value` is the one that is chosen; `reasons` says why others cannot be.
+
+    >>> where = EngineSelector()
+    >>> run(experiment, on=where.value)  # doctest: +SKIP
+    """
+
+    value = traitlets.Unicode()
+
+    def __init__(
+        self,
+        engines: Iterable[str] = tuple(ENGINES),
+        value: str | None = None,
+        never: dict[str, str] | None = None,
+        ask: Callable[[str], str] = why_not,
+    ) -> None:
+        """`value`: chosen at first, or the first that can be. `never`: engine -> why not here, whatever
+        the machine has. Raises ValueError for an engine that there is not."""
+        self.reasons = {name: (never or {}).get(name) or ask(name) for name in engines}
+        possible = [name for name, reason in self.reasons.items() if not reason]
+        self.buttons = {
+            name: widgets.ToggleButton(
+                description=name,
+                disabled=bool(reason),
+                tooltip=reason or f"run on {name}",
+                layout={"width": "auto"},
+            )
+            for name, reason in self.reasons.items()
+        }
+        wrap = widgets.Layout(flex_flow="row wrap", width="100%")
+        missing = [escape(reason) for reason in self.reasons.values() if reason]
+        notes = widgets.HTML(f"<small style='opacity:.7'>{'<br>'.join(missing)}</small>")
+        super().__init__(
+            [widgets.Box([widgets.Label("on"), *self.buttons.values()], layout=wrap)]
+            + ([notes] if missing else [])
+        )
+        self.add_class("lbkit-engines")
+        for name, button in self.buttons.items():
+            button.observe(lambda change, name=name: self._pressed(name, change["new"]), "value")
+        self.observe(lambda change: self._show(change["new"]), "value")
+        if possible:
+            self.value = value if value in possible else possible[0]
+
+    def _pressed(self, name: str, down: bool) -> None:
+        if down:
+            self.value = name
+        elif self.value == name:
+            self.buttons[name].value = True  # one is always chosen
+
+    def _show(self, chosen: str) -> None:
+        for name, button in self.buttons.items():
+            button.value = name == chosen
+
+    def lock(self, locked: bool) -> None:
+        """While something runs, the choice stays."""
+        for name, button in self.buttons.items():
+            button.disabled = locked or bool(self.reasons[name])
+
+    def __repr__(self) -> str:
+        return f"<EngineSelector {self.value}>"
