@@ -225,23 +225,27 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "stay": false}`, all of it optional.
+    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false}`.
 
-    `stay`: go on when standard input ends, as in a container that nobody holds."""
+    All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
+    container that nobody holds."""
     import uvicorn
 
     if sys.argv[1] == "--health":
         sys.exit(0 if healthy(int(sys.argv[2])) else 1)
     settings = json.loads(sys.argv[1])
-    server = server_from_dict(settings.get("server") or {"name": socket.gethostname()})
+    server = server_from_dict({"name": socket.gethostname()} | settings.get("server", {}))
+    changes = settings.get("control", {})
+    check_settings(changes)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     host, port = settings.get("host", "127.0.0.1"), settings.get("port", 0)
     try:
         sock.bind((host, port))
     except OSError as error:
-        sys.exit(f"{host}:{port}: {error.strerror}")
+        sys.exit(f"port {port}: {error.strerror}")
     app = Backend(server, settings.get("seed", 1))
+    app.settings.update(changes)
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75, server_header=False
     )
