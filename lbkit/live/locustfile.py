@@ -1,8 +1,15 @@
-"""Plays the traffic of an Experiment; run by Locust, and started by lbkit.live.load.
+"""Plays the traffic of an Experiment with Locust.
+
+Started by lbkit.live.load, which gives the experiment and takes the rows; or by hand, with Locust's own web
+page or without, on one machine or with its workers on many:
+
+    LBKIT_EXPERIMENT=ten.toml locust -f lbkit/live/locustfile.py --host http://127.0.0.1:8080
 
 Open loop: every request is sent at its moment, whether or not earlier ones have been answered, and its
 latency counts from that moment. So a stall of the system is felt by all who would have come
-meanwhile, and not only by the one who noticed (coordinated omission; Gil Tene, 2013).
+meanwhile, and not only by the one who noticed (coordinated omission; Gil Tene, 2013). Users then
+have nothing to do, however many one asks for; workers take turns with the requests. In a closed
+loop the users of all workers together are the crowd: ask for as many as the experiment says.
 """
 
 from __future__ import annotations
@@ -19,34 +26,43 @@ import gevent.event
 from gevent import socket
 from geventhttpclient import HTTPClient
 from locust import User, constant, events, task
+from locust.runners import MasterRunner, WorkerRunner
 
 from lbkit.distributions import Closed
 from lbkit.experiment import Experiment
 from lbkit.workload import Clients, client_name, path_name, stream, workload
 
-SETTINGS = json.loads(os.environ["LBKIT_PLAY"])
-EXPERIMENT = Experiment.from_dict(SETTINGS["experiment"])
+# From lbkit.live.load: experiment, url, port (of who wants the rows) and grace.
+SETTINGS: dict[str, Any] = json.loads(os.environ.get("LBKIT_PLAY", "{}"))
+EXPERIMENT = (
+    Experiment.from_dict(SETTINGS["experiment"])
+    if SETTINGS
+    else Experiment.load_file(os.environ["LBKIT_EXPERIMENT"])
+)
 TRAFFIC = EXPERIMENT.traffic
-GRACE: float = SETTINGS["grace"]  # seconds after the duration in which answers still count
+GRACE: float = SETTINGS.get("grace", 10.0)  # seconds after the duration in which answers still count
+CLOSED = isinstance(TRAFFIC.arrivals, Closed)
 CONNECTIONS = 1000
 
 
 class Player:
-    """Sends requests, and tells the parent of each that ended, a JSON line each."""
+    """Sends requests, and tells the parent, if there is one, of each that ended, a JSON line each."""
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Any, host: str | None = None) -> None:
         self.environment = environment
-        url = urlsplit(SETTINGS["url"])
+        url = urlsplit(SETTINGS.get("url") or host or environment.host)
         timeout = TRAFFIC.duration + GRACE
         self.http = HTTPClient(
             url.hostname,
-            url.port,
+            url.port or 80,
             concurrency=CONNECTIONS,
             connection_timeout=timeout,
             network_timeout=timeout,
         )
-        self.parent = socket.create_connection(("127.0.0.1", SETTINGS["port"]))
-        self.lines = self.parent.makefile("rw", encoding="utf-8", newline="\n")
+        self.lines: Any = None
+        if SETTINGS:
+            parent = socket.create_connection(("127.0.0.1", SETTINGS["port"]))
+            self.lines = parent.makefile("rw", encoding="utf-8", newline="\n")
         self.started = gevent.event.Event()
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
@@ -55,13 +71,16 @@ class Player:
     def start(self) -> None:
         """Everything is loaded: agree with the parent on when it begins."""
         gc.freeze()  # collecting Locust's own objects over and over would delay requests
-        self.tell({"ready": True})
-        self.t0 = json.loads(self.lines.readline())["t0"]
+        self.t0 = time.monotonic()
+        if self.lines:
+            self.tell({"ready": True})
+            self.t0 = json.loads(self.lines.readline())["t0"]
         self.started.set()
 
     def tell(self, what: Any) -> None:
-        self.lines.write(json.dumps(what) + "\n")
-        self.lines.flush()
+        if self.lines:
+            self.lines.write(json.dumps(what) + "\n")
+            self.lines.flush()
 
     def wait_until(self, moment: float) -> None:
         """`moment` in seconds from the beginning."""
@@ -128,43 +147,87 @@ class Player:
                 "locust_mean": entry.avg_response_time / 1000,
             }
         )
-        gevent.spawn(self.environment.runner.quit)
+        if SETTINGS:
+            gevent.spawn(self.environment.runner.quit)
+
+
+def play(player: Player, turn: int = 0, of: int = 1) -> None:
+    """Open loop: the requests whose turn it is, each at its moment."""
+    requests = workload(EXPERIMENT)
+    player.start()
+    running = set()
+    for row in range(turn, len(requests), of):
+        player.wait_until(requests.arrival[row])
+        request = gevent.spawn(
+            player.request,
+            requests.arrival[row],
+            requests.client[row],
+            requests.path[row],
+            requests.demand[row],
+            requests.luck[row],
+        )
+        running.add(request)
+        request.link(running.discard)
+    player.wait_until(TRAFFIC.duration)
+    player.finish(list(running))
 
 
 def on_init(environment: Any, **_: Any) -> None:
+    if isinstance(environment.runner, WorkerRunner):
+        # Which requests are whose, the master tells when it begins.
+        environment.runner.register_message(
+            "lbkit-turn", lambda environment, msg, **_: gevent.spawn(take_turn, environment, **msg.data)
+        )
+
+
+def take_turn(environment: Any, host: str, turn: int, of: int) -> None:
+    play(Player(environment, host), turn, of)
+
+
+def on_test_start(environment: Any, **_: Any) -> None:
+    runner = environment.runner
+    if isinstance(runner, MasterRunner):
+        if not CLOSED:
+            for turn, worker in enumerate(list(runner.clients)):
+                data = {"host": environment.host, "turn": turn, "of": len(runner.clients)}
+                runner.send_message("lbkit-turn", data, worker)
+        gevent.spawn(end_after, runner, TRAFFIC.duration + GRACE)
+        return
     environment.player = Player(environment)
+    if not CLOSED and not isinstance(runner, WorkerRunner):
+        gevent.spawn(play, environment.player)
+    if not SETTINGS and not isinstance(runner, WorkerRunner):
+        gevent.spawn(end_after, runner, TRAFFIC.duration + GRACE)
+
+
+def end_after(runner: Any, seconds: float) -> None:
+    """By hand: the page stays for another go, a run without it is over when all that runs has ended."""
+    deadline = time.monotonic() + seconds
+    gevent.sleep(TRAFFIC.duration)
+    stats = runner.environment.stats.total
+    before = -1
+    while time.monotonic() < deadline and stats.num_requests != before:
+        before = stats.num_requests
+        gevent.sleep(2.0)  # a worker reports every three seconds, a second look tells whether it was the last
+        gevent.sleep(2.0)
+    runner.stop()
+    if runner.environment.web_ui is None:
+        runner.quit()
 
 
 events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+events.test_start.add_listener(on_test_start)  # type: ignore[no-untyped-call]
 
 
 class OpenLoop(User):
-    """One user that stands for everybody: arrivals do not wait for answers."""
+    """Does nothing: arrivals do not wait for users."""
 
-    abstract = isinstance(TRAFFIC.arrivals, Closed)
-    wait_time = constant(0)
+    abstract = CLOSED
+    wait_time = constant(3600)
 
     @task
-    def play(self) -> None:
-        player = self.environment.player
-        requests = workload(EXPERIMENT)
-        player.start()
-        running = set()
-        for row in range(len(requests)):
-            player.wait_until(requests.arrival[row])
-            request = gevent.spawn(
-                player.request,
-                requests.arrival[row],
-                requests.client[row],
-                requests.path[row],
-                requests.demand[row],
-                requests.luck[row],
-            )
-            running.add(request)
-            request.link(running.discard)
-        player.wait_until(TRAFFIC.duration)
-        player.finish(list(running))
-        gevent.sleep(60)  # until Locust quits
+    def wait(self) -> None:
+        pass
 
 
 CROWD = TRAFFIC.arrivals if isinstance(TRAFFIC.arrivals, Closed) else Closed()
@@ -179,12 +242,12 @@ def think_time(user: User) -> float:
 class ClosedLoop(User):
     """Sends, waits for the answer, thinks, sends again."""
 
-    abstract = not isinstance(TRAFFIC.arrivals, Closed)
+    abstract = not CLOSED
 
     def on_start(self) -> None:
         player = self.environment.player
         player.users += 1
-        if player.users == CROWD.users:
+        if player.users == (CROWD.users if SETTINGS else 1):
             gevent.spawn(player.start)
         player.started.wait()
         gevent.sleep(max(0.0, player.t0 - time.monotonic()) + think_time(self))
@@ -197,6 +260,6 @@ class ClosedLoop(User):
             player.users -= 1
             if player.users == 0:
                 player.finish([])
-            gevent.sleep(60)  # until Locust quits
+            gevent.sleep(3600)  # until Locust quits
         player.request(now, *DRAW.one())
         gevent.sleep(think_time(self))

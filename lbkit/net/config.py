@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,22 @@ class Upstream:
     address: str = field(validator=_address)
     name: str = ""  # the address, unless given
     weight: float = field(default=1.0, validator=number(0))
+    resolve: bool = False  # one backend for each address that the name has at the start, as in nginx
+
+    def backends(self) -> list[Backend]:
+        """Raises ConfigError for a name that nobody knows."""
+        host, port = split_address(self.address)
+        name = self.name or self.address
+        if not self.resolve:
+            return [Backend(name, weight=self.weight, host=host, port=port)]
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise ConfigError(f"backends: {host}: {error.strerror}") from None
+        addresses = sorted({str(address[0]) for *_, address in found})
+        return [
+            Backend(f"{name} {address}", weight=self.weight, host=address, port=port) for address in addresses
+        ]
 
 
 @frozen
@@ -73,12 +90,8 @@ class Config:
                 raise ValueError(f"backends: two are called {name!r}; names must differ")
 
     def proxy(self) -> Proxy:
-        """A proxy as it says, not started."""
-        backends = []
-        for upstream in self.backends:
-            host, port = split_address(upstream.address)
-            name = upstream.name or upstream.address
-            backends.append(Backend(name, weight=upstream.weight, host=host, port=port))
+        """A proxy as it says, not started. Raises ConfigError for a name to `resolve` that nobody knows."""
+        backends = [backend for upstream in self.backends for backend in upstream.backends()]
         host, port = split_address(self.listen)
         return Proxy(
             Pool(backends, make_balancer(self.policy.algorithm, **self.policy.options)),
