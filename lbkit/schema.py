@@ -16,7 +16,8 @@ T = TypeVar("T")
 def strict_converter() -> cattrs.Converter:
     """Takes no field that there is not, turns no 2.7 into 2, and leaves defaults out."""
     converter = cattrs.Converter(forbid_extra_keys=True, omit_if_default=True)
-    for wanted, said in ((int, "a whole number"), (float, "a number"), (str, "a text in quotes")):
+    plain = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
+    for wanted, said in plain.items():
         converter.register_structure_hook(wanted, _strict(wanted, said))
     return converter
 
@@ -51,7 +52,8 @@ def _strict(wanted: type, said: str) -> Any:
     """cattrs would turn 2.7 workers into 2; we would rather say so."""
 
     def structure(value: Any, _: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
+        fits = isinstance(value, (int, float) if wanted is float else wanted)
+        if not fits or (isinstance(value, bool) and wanted is not bool):
             raise ValueError(f"is {value!r}: use {said}")
         return wanted(value)
 

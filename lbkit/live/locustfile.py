@@ -50,10 +50,10 @@ class Player:
 
     def __init__(self, environment: Any, host: str | None = None) -> None:
         self.environment = environment
-        url = urlsplit(SETTINGS.get("url") or host or environment.host)
+        url = urlsplit(str(SETTINGS.get("url") or host or environment.host))
         timeout = TRAFFIC.duration + GRACE
         self.http = HTTPClient(
-            url.hostname,
+            url.hostname or "127.0.0.1",
             url.port or 80,
             concurrency=CONNECTIONS,
             connection_timeout=timeout,
