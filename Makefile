@@ -11,7 +11,7 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks bench lock clean
+.PHONY: help lab test check static notebooks image bench lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,8 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on the notebooks
 	$(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
-	$(PYTEST) -m "not browser" tests
+	$(PYTEST) -m "not browser and not container" tests
+	$(BIN)/python -m pytest -m container tests # by themselves: they use all cores
 	$(BIN)/python -m pytest -m browser tests # one process: they share a page
 	@$(MAKE) --no-print-directory notebooks
 
@@ -39,6 +40,9 @@ ifeq ($(NOTEBOOKS),)
 else
 	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 $(NOTEBOOKS)
 endif
+
+image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
+	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
 	@for file in $(wildcard benchmarks/[a-z]*.py); do \

@@ -23,6 +23,8 @@ from lbkit import Experiment
 from lbkit.live.peers.base import free_ports
 from lbkit.workload import workload
 
+pytestmark = pytest.mark.container
+
 FOLDER = Path(__file__).parents[2] / "docker"
 FRONTS = ("lbkit", "nginx", "haproxy", "apache", "caddy")
 PORTS = ("LBKIT", "NGINX", "HAPROXY", "APACHE", "CADDY", "REDIS", "LOCUST")

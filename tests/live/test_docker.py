@@ -20,6 +20,8 @@ need_module("docker")
 from lbkit import Constant, Event, Experiment, Exponential, Server, Traffic, run, servers, why_not
 from lbkit.live import DockerFleet, FleetError, LiveSession, build_image
 
+pytestmark = pytest.mark.container
+
 SMALL = Experiment(servers(3, service=Constant(0.01)), Traffic(duration=2, clients=20), seed=2).at_load(0.2)
 
 

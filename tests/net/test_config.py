@@ -81,3 +81,22 @@ def test_addresses() -> None:
     for bad in ("", "x", "x:", ":80", "x:-1", "x:65536", "x:٣"):
         with pytest.raises(ValueError, match="use host:port"):
             split_address(bad)
+
+
+def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One backend an address, as nginx does it."""
+    found = [(2, 1, 6, "", (f"10.0.0.{i}", 80)) for i in (2, 1, 2)]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    config = Config.from_dict({"backends": [{"address": "web:80", "resolve": True, "weight": 2}]})
+    assert [(b.host, b.port, b.weight) for b in config.proxy().pool.backends] == [
+        ("10.0.0.1", 80, 2),
+        ("10.0.0.2", 80, 2),
+    ]
+
+
+def test_a_name_that_nobody_knows() -> None:
+    config = Config.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
+    with pytest.raises(ConfigError, match=r"backends: no\.such\.name\.invalid: "):
+        config.proxy()
+    with pytest.raises(ConfigError, match=r"backends\[0\]\.resolve is 1: use true or false"):
+        Config.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})
