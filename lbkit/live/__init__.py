@@ -2,8 +2,9 @@
 
 from lbkit.live.docker import DockerFleet, build_image
 from lbkit.live.fleet import Fleet, FleetError, LocalFleet
+from lbkit.live.front import config_lines
 from lbkit.live.load import Load, LoadError
-from lbkit.live.peers import PEERS, PeerError, config_lines, notes, render
+from lbkit.live.peers import PEERS, PeerError, notes, render
 from lbkit.live.session import LiveSession, run_live
 
 __all__ = [

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from typing import Any, Protocol
+
+import attrs
+import tomli_w
 
 from lbkit.core import Backend, Intent, Pool, make_balancer
 from lbkit.experiment import Experiment, Policy
 from lbkit.net import Proxy
+from lbkit.net.config import Config, Upstream
 from lbkit.workload import stream
 
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
@@ -105,7 +110,15 @@ class OwnProxy:
         return self.proxy.cpu()
 
     def facts(self) -> dict[str, Any]:
-        return {"program": "lbkit", "notes": []}
+        policy = attrs.evolve(self.experiment.policy, options=dict(self.experiment.policy.options))
+        upstreams = [Upstream(f"{b.host}:{b.port}", b.name, weight=b.weight) for b in self._backends.values()]
+        text = tomli_w.dumps(Config(tuple(upstreams), trusted=LOOPBACK, policy=policy).to_dict())
+        return {
+            "program": f"lbkit {version('lbkit')}",
+            "config": text,  # that makes `lbkit proxy` do the same
+            "config_lines": config_lines(text),
+            "notes": [],
+        }
 
     def _balancer(self, policy: Policy) -> Any:
         return make_balancer(policy.algorithm, stream(self.experiment.seed, "policy"), **policy.options)
@@ -113,6 +126,11 @@ class OwnProxy:
     def _in_pool(self, change: Callable[[Pool], object]) -> None:
         """The pool lives in the proxy's thread."""
         self.proxy.call(change, self.proxy.pool)
+
+
+def config_lines(text: str) -> int:
+    """Lines that say something: no comments, no blank ones."""
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines())
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:

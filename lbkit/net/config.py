@@ -77,6 +77,8 @@ class Config:
     workers: int = field(default=1, validator=whole(1))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
     trusted: tuple[str, ...] = field(default=(), validator=_networks)
+    hide: tuple[str, ...] = ()  # fields of answers that clients do not see, such as Server
+    hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
     policy: Policy = field(factory=Policy)
     timeouts: Timeouts = field(factory=Timeouts)
     limits: Limits = field(factory=Limits)
@@ -100,6 +102,8 @@ class Config:
             retries=self.policy.retries,
             keyed_by=self.policy.keyed_by,
             trusted=self.trusted,
+            hide=self.hide,
+            hide_errors=self.hide_errors,
             timeouts=self.timeouts,
             limits=self.limits,
         )

@@ -46,6 +46,9 @@ SAFE_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*\Z")
 _PLAIN_CONNECTION = frozenset({b"", b"keep-alive", b"close", b"upgrade"})
 
 
+_KNOWN = frozenset(HTTPStatus)
+
+
 class Reject(Exception):
     """This message is not forwarded; the client is answered `status`, and why."""
 
@@ -226,7 +229,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
         head = _without_lines(head, drop)
         options = _connection_options(connection)
         if options - _PLAIN_CONNECTION:
-            head = _without_fields(head, options)
+            head = without_fields(head, options)
         if length == CHUNKED:
             more = b"Transfer-Encoding: chunked\r\n"
         if protocol == b"websocket" and b"upgrade" in options and method == b"GET" and http11:
@@ -268,8 +271,8 @@ def _without_lines(head: bytes, lines: list[bytes]) -> bytes:
     return head
 
 
-def _without_fields(head: bytes, names: Set[bytes]) -> bytes:
-    """A head but for the fields that Connection names: they were meant for us only."""
+def without_fields(head: bytes, names: Set[bytes]) -> bytes:
+    """A head but for these fields (in lower case)."""
     return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], head)
 
 
@@ -313,7 +316,7 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
     if drop:
         head = _without_lines(head, drop)
         if connection not in _PLAIN_CONNECTION:
-            head = _without_fields(head, _connection_options(connection))
+            head = without_fields(head, _connection_options(connection))
     answer = head[:-2]
     if not dated and status >= 200:
         answer += b"Date: %b\r\n" % http_date()
@@ -324,7 +327,7 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
 
 def error_answer(status: int, why: str = "", *, close: bool, head_only: bool = False) -> bytes:
     """A whole short answer of our own. `why` is for the client: never the backend's words."""
-    phrase = HTTPStatus(status).phrase
+    phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
     body = f"{status} {phrase}{': ' + why if why else ''}\n".encode()
     head = [
         f"HTTP/1.1 {status} {phrase}".encode(),

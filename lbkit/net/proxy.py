@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -62,7 +62,9 @@ class Proxy:
     `retries`: other backends to try when one cannot be reached. `keyed_by`: what the
     algorithm gets as key, "client" (address) or "path". `trusted`: networks of proxies before this one,
     whose X-Forwarded-* and Forwarded are believed; of all others they are dropped. `expose`: tell the
-    client, in X-Lbkit-Attempts, how many backends were tried.
+    client, in X-Lbkit-Attempts, how many backends were tried. `hide`: fields of backends' answers that
+    clients do not see, such as Server. `hide_errors`: a 5xx of a backend reaches the client as a short page
+    of our own, without what the backend says of itself.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Proxy:
         keyed_by: str = "client",
         trusted: tuple[str, ...] = (),
         expose: bool = False,
+        hide: Iterable[str] = (),
+        hide_errors: bool = False,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -88,6 +92,8 @@ class Proxy:
         self.keyed_by = keyed_by
         self.trusted = trusted_networks(trusted)
         self.expose = expose
+        self.hide = frozenset(name.lower().encode() for name in hide)
+        self.hide_errors = hide_errors
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
         self.clients: set[Downstream] = set()

@@ -15,6 +15,7 @@ from lbkit.net.http import (
     Reject,
     chunk,
     read_response,
+    without_fields,
 )
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ class Upstream(asyncio.Protocol):
             self._interim(exchange, status, answer, data[end:])
             return
         exchange.status = status
+        proxy = exchange.proxy
+        if proxy.hide_errors and status >= 500:
+            exchange.fail(status)
+            return
+        if proxy.hide:
+            answer = without_fields(answer, proxy.hide)
         if request.http11:
             self.reframe = length < 0
             if self.reframe:

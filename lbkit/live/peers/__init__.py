@@ -5,14 +5,14 @@ from __future__ import annotations
 from lbkit.core import Backend
 from lbkit.experiment import Experiment
 from lbkit.live.peers.apache import Apache
-from lbkit.live.peers.base import Peer, PeerError, config_lines
+from lbkit.live.peers.base import Peer, PeerError
 from lbkit.live.peers.caddy import Caddy
 from lbkit.live.peers.haproxy import Haproxy
 from lbkit.live.peers.nginx import Nginx
 
 PEERS: dict[str, type[Peer]] = {cls.name: cls for cls in (Nginx, Haproxy, Apache, Caddy)}
 
-__all__ = ["PEERS", "Peer", "PeerError", "config_lines", "notes", "render"]
+__all__ = ["PEERS", "Peer", "PeerError", "notes", "render"]
 
 
 def _placed(experiment: Experiment, program: str) -> Peer:

@@ -19,7 +19,7 @@ from typing import IO, Any, ClassVar
 
 from lbkit.core import Backend
 from lbkit.experiment import Experiment, Policy
-from lbkit.live.front import wait_until
+from lbkit.live.front import config_lines, wait_until
 from lbkit.run import EngineError, find_program
 
 START_TIMEOUT = 15.0  # seconds a program may take to serve
@@ -302,11 +302,6 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def config_lines(text: str) -> int:
-    """Lines that say something: no comments, no blank ones."""
-    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines())
 
 
 def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
