@@ -246,9 +246,7 @@ def main() -> None:
         sys.exit(f"port {port}: {error.strerror}")
     app = Backend(server, settings.get("seed", 1))
     app.settings.update(changes)
-    config = uvicorn.Config(
-        app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75, server_header=False
-    )
+    config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)
 
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from lbkit.experiment import Experiment
 from lbkit.result import PERCENTILES, Result, percentile
-from lbkit.viz.style import GRID, HEAT, INK, Look, axis, layout, look, policy_look, title
+from lbkit.viz.style import GRID, HEAT, INK, Look, axis, engine_look, layout, look, policy_look, title
 
 MS = 1e3  # milliseconds in a second
 STEPS = 60  # points of a line over time, where nobody says how many
@@ -66,14 +66,19 @@ FACTS: tuple[Callable[[Result], str], ...] = (
 
 
 def labelled(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
-    """Each result with its name and look: the policy's, and where it is there twice, what differs."""
+    """Each result with its name and look: the policy's, and where it is there twice, what differs.
+
+    Of one policy on many engines, dashes would be hard to tell apart: then engines have the colours."""
+    engines = {r.engine for r in results}
+    by_engine = len({r.policy for r in results}) == 1 and 2 < len(engines) == len(results)
     seen: Counter[str] = Counter()
     rows = []
     for result in results:
         twins = [r for r in results if r.policy == result.policy]
         differing = [fact(result) for fact in FACTS if len({fact(r) for r in twins}) > 1]
         name = ", ".join([title(result.policy), *filter(None, differing)])
-        rows.append((name, policy_look(result.policy, seen[result.policy]), result))
+        own = engine_look(result.engine) if by_engine else policy_look(result.policy, seen[result.policy])
+        rows.append((name, own, result))
         seen[result.policy] += 1
     return rows
 

@@ -32,6 +32,9 @@ POLICIES = (
 )
 
 
+ENGINES = ("sim", "live", "nginx", "haproxy", "apache", "caddy", "docker")
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a policy or backend is drawn."""
@@ -64,6 +67,11 @@ def policy_look(name: str, before: int = 0) -> Look:
     else:
         number = 2 * len(COLOURS) + crc32(name.encode()) % (2 * len(COLOURS))
     return look(number + before * len(COLOURS))
+
+
+def engine_look(name: str) -> Look:
+    """An engine's look, in figures that compare engines."""
+    return look(ENGINES.index(name) if name in ENGINES else len(ENGINES))
 
 
 def title(name: str) -> str:

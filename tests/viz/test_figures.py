@@ -152,3 +152,12 @@ def test_a_closed_loop_and_many_servers() -> None:
     figure = figures.backend_load(many)
     assert figure.layout.legend.orientation == "v"
     assert len({(t.line.color, t.line.dash) for t in figure.data}) == 12
+
+
+def test_one_policy_on_many_engines_has_the_colours_of_engines() -> None:
+    base = run(Experiment(servers(2), Traffic(duration=2)))
+    many = [Result(base.experiment, engine, base.columns) for engine in ("sim", "live", "nginx", "caddy")]
+    assert len({look.colour for _, look, _ in figures.labelled(many)}) == 4
+    two = figures.labelled(many[:2])
+    assert two[0][1].colour == two[1][1].colour  # of two, the policy's, with another dash
+    assert two[0][1].dash != two[1][1].dash
