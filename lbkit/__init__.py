@@ -12,6 +12,7 @@ from lbkit.distributions import (
     OnOff,
     Pareto,
     Poisson,
+    Profile,
     Trace,
 )
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
@@ -44,6 +45,7 @@ __all__ = [
     "Poisson",
     "Policy",
     "Pool",
+    "Profile",
     "Result",
     "Server",
     "SweepError",

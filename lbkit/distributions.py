@@ -7,7 +7,9 @@ every server, and two algorithms are compared on the very same work.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from math import exp, inf, log1p, sqrt
 from statistics import NormalDist
 from typing import Any, ClassVar, get_args
@@ -189,6 +191,50 @@ class OnOff:
         return self.peak * self.on / (self.on + self.off)
 
 
+def _points(what: Iterable[Iterable[float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(t), float(rate)) for t, rate in what)
+
+
+def _profile(instance: Any, attribute: attrs.Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:
+    times = [t for t, _ in value]
+    if len(value) < 2 or times[0] != 0 or any(a > b for a, b in pairwise(times)) or times[-1] <= 0:
+        raise ValueError("points must be two or more (second, rate), from second 0 on, never going back")
+    if any(not 0 <= rate < inf for _, rate in value) or not any(rate for _, rate in value):
+        raise ValueError("points must have rates of 0 or more, and not all of them 0")
+
+
+@frozen
+class Profile:
+    """Poisson at a rate that changes, open loop: straight lines between `points`, (second, rate) each.
+
+    >>> Profile([(0, 10), (60, 100)])                              # a ramp
+    >>> Profile([(0, 10), (30, 10), (30, 50), (60, 50)])           # a step
+    >>> Profile([(0, 10), (30, 10), (31, 200), (32, 10), (60, 10)])  # a spike
+
+    After the last point its rate stays."""
+
+    kind: ClassVar[str] = "profile"
+    points: tuple[tuple[float, float], ...] = field(converter=_points, validator=_profile)
+
+    @property
+    def rate(self) -> float:
+        """On average, from the first point to the last."""
+        area = sum((b - a) * (x + y) / 2 for (a, x), (b, y) in pairwise(self.points))
+        return area / self.points[-1][0]
+
+    @property
+    def peak(self) -> float:
+        return max(rate for _, rate in self.points)
+
+    def at(self, time: float) -> float:
+        """The rate at this moment."""
+        i = bisect_right(self.points, time, key=lambda point: point[0])
+        if i == len(self.points):
+            return self.points[-1][1]
+        (a, x), (b, y) = self.points[i - 1 : i + 1]
+        return x + (y - x) * (time - a) / (b - a)
+
+
 def _moments(what: Iterable[float]) -> tuple[float, ...]:
     return tuple(what)
 
@@ -243,4 +289,4 @@ class Closed:
     think: float = field(default=1.0, validator=number(0))
 
 
-Arrivals = Poisson | ConstantRate | OnOff | Trace | Closed
+Arrivals = Poisson | ConstantRate | OnOff | Profile | Trace | Closed

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from itertools import product
+from multiprocessing import get_context
 from typing import Any
 
 from attrs import evolve, fields
@@ -114,15 +116,16 @@ def sweep(
     experiment: Experiment,
     over: Mapping[str, Iterable[Any]],
     executor: Executor | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Callable[[int, int], object] = True,
 ) -> Table:
     """Simulate every combination of the values in `over` (see `vary`); rows in the order of the combinations.
 
     >>> sweep(experiment, over={"policy": ["random", "power_of_two"], "load": [0.5, 0.9], "seed": range(5)})
 
     `executor`: anything with `submit`, such as `distributed.Client(...).get_executor()`; all cores of this
-    machine by default. `progress(done, all)` is called after each. Raises ValueError for a wrong
-    name or value, SweepError when one of the runs fails; what had not begun is then given up."""
+    machine by default. `progress`: a bar, none, or a function that is called with (done, all) after each.
+    Raises ValueError for a wrong name or value, SweepError when one of the runs fails; what had not
+    begun is then given up."""
     names = list(over)
     grid = [dict(zip(names, values, strict=True)) for values in product(*(list(over[n]) for n in names))]
     jobs = [(vary(experiment, values), {n: _label(v) for n, v in values.items()}) for values in grid]
@@ -133,16 +136,37 @@ def sweep(
                 f"algorithm {job.policy.algorithm!r} is defined in {where}, which workers do not have: "
                 "use compare, which runs in this process"
             )
-    if executor is None:
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs)) or 1) as pool:
-            return _gather(pool, jobs, progress)
-    return _gather(executor, jobs, progress)
+    with _told(progress, len(jobs)) as went:
+        if executor:
+            return _gather(executor, jobs, went)
+        # Spawned, not forked: a notebook's kernel has threads.
+        count = max(1, min(os.cpu_count() or 1, len(jobs)))
+        with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+            return _gather(pool, jobs, went)
+
+
+@contextmanager
+def _told(
+    progress: bool | Callable[[int, int], object], total: int
+) -> Iterator[Callable[[int, int], object]]:
+    """What to call as runs end."""
+    if callable(progress):
+        yield progress
+    elif not progress:
+        yield lambda done, of: None
+    else:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("simulating", total=total)
+            yield lambda done, of: bar.update(task, completed=done)
 
 
 def _gather(
     executor: Executor,
     jobs: Sequence[tuple[Experiment, dict[str, Any]]],
-    progress: Callable[[int, int], object] | None,
+    progress: Callable[[int, int], object],
 ) -> Table:
     futures: dict[Future[dict[str, Any]], int] = {
         executor.submit(simulate_row, job.to_json(), values): i for i, (job, values) in enumerate(jobs)
@@ -155,8 +179,7 @@ def _gather(
                 rows[i] = future.result()
             except Exception as error:
                 raise SweepError(f"{jobs[i][1]}: {type(error).__name__}: {error}") from error
-            if progress:
-                progress(done, len(jobs))
+            progress(done, len(jobs))
     finally:
         for future in futures:
             future.cancel()

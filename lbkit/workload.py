@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, repeat, starmap
 from math import log
 
-from lbkit.distributions import Arrivals, ConstantRate, OnOff, Poisson, Trace
+from lbkit.distributions import Arrivals, ConstantRate, OnOff, Poisson, Profile, Trace
 from lbkit.experiment import Experiment
 
 
@@ -93,6 +93,13 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
                     yield now
                     now += rng.expovariate(peak)
                 start = end + (rng.expovariate(1 / off) if off else 0.0)
+        case Profile():
+            # Thinning: as many as at the peak, each kept with the share that its moment's rate has of it.
+            # (Lewis and Shedler, Naval Research Logistics Quarterly 26, 1979.)
+            now, peak = 0.0, arrivals.peak
+            while (now := now + rng.expovariate(peak)) < duration:
+                if rng.random() * peak < arrivals.at(now):
+                    yield now
         case Trace(times):
             yield from (t for t in times if t < duration)
         case _:

@@ -10,6 +10,7 @@ from lbkit import (
     Closed,
     Constant,
     ConstantRate,
+    Empirical,
     Event,
     Experiment,
     Exponential,
@@ -18,6 +19,7 @@ from lbkit import (
     Pareto,
     Poisson,
     Policy,
+    Profile,
     Server,
     Trace,
     Traffic,
@@ -37,6 +39,7 @@ services = st.one_of(
     st.builds(Exponential, mean=positive()),
     st.builds(Constant, mean=positive()),
     st.builds(LogNormal, mean=positive(), cv=positive(5)),
+    st.lists(positive(), min_size=1, max_size=9).map(Empirical),
     st.builds(Pareto, mean=positive(), alpha=st.floats(1.5, 10)),
     st.builds(Bimodal, fast=positive(10), slow=st.floats(10, 1e3), slow_share=st.floats(0, 1)),
 )
@@ -45,6 +48,9 @@ arrivals = st.one_of(
     st.builds(Poisson, rate=positive()),
     st.builds(ConstantRate, rate=positive()),
     st.builds(OnOff, peak=positive(), on=positive(10), off=at_least_0(10)),
+    st.lists(st.tuples(positive(10), positive()), min_size=1, max_size=5).map(
+        lambda points: Profile([(0, 5.0), *sorted(points)])
+    ),
     st.builds(Trace, times=st.lists(at_least_0()).map(sorted)),
     st.builds(Closed, users=st.integers(1, 1000), think=at_least_0(10)),
 )

@@ -307,3 +307,21 @@ def test_proxy_mistakes(tmp_path: Path) -> None:
     text = call("proxy", tmp_path / "p.toml", "--check", code=2)
     assert text.startswith("lbkit: ")
     assert text.count("\n") == 1
+
+
+def test_import(tmp_path: Path) -> None:
+    config, log, out = tmp_path / "haproxy.cfg", tmp_path / "access.log", tmp_path / "out.toml"
+    config.write_text("backend web\n balance leastconn\n server a 10.0.0.1:80\n server b 10.0.0.2:80 check\n")
+    line = '10.0.0.{} - - [24/Nov/2026:10:00:{:02d} +0000] "GET /{} HTTP/1.1" 200 1 "-" "-" 0.020\n'
+    log.write_text("".join(line.format(i % 9, i // 10, i % 5) for i in range(100)))
+    result = runner.invoke(app, ["import", str(config), "--log", str(log), "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "2 servers, least_connections; 100 requests in" in result.stderr
+    assert "server b check" in result.stderr
+    assert "100" in call("compare", out, "-p", "round_robin")
+    assert Experiment.from_toml(call("import", config)).policy.algorithm == "least_connections"
+
+
+def test_import_of_nonsense(tmp_path: Path) -> None:
+    (tmp_path / "x.cfg").write_text("backend b\n")
+    assert "no upstream or backend with servers" in call("import", tmp_path / "x.cfg", code=2)

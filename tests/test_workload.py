@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import arrivals
 
-from lbkit import Closed, ConstantRate, Experiment, OnOff, Poisson, Trace, Traffic, servers
+from lbkit import (
+    Closed,
+    ConstantRate,
+    Empirical,
+    Experiment,
+    OnOff,
+    Poisson,
+    Profile,
+    Trace,
+    Traffic,
+    servers,
+)
 from lbkit.distributions import Arrivals
 from lbkit.workload import Clients, arrival_times, client_name, path_name, stream, workload, zipf
 
@@ -125,3 +136,60 @@ def test_names() -> None:
         "10.1.2.1",
     ]
     assert path_name(7) == "/item/7"
+
+
+def test_a_profile_has_its_rate_at_every_moment() -> None:
+    """A ramp, a step and a spike in one."""
+    profile = Profile([(0, 0), (100, 100), (100, 20), (199, 20), (200, 400), (201, 20), (300, 20)])
+    assert profile.rate == pytest.approx((5000 + 99 * 20 + 2 * 210 + 99 * 20) / 300)
+    assert profile.at(50) == 50
+    assert profile.at(100) == 20
+    assert profile.at(200.5) == 210
+    assert profile.at(999) == 20
+    moments = times(profile, 300, seed=3)
+    for a, b, expected in (
+        (0, 50, 1250),
+        (50, 100, 3750),
+        (100, 199, 1980),
+        (199, 201, 420),
+        (201, 300, 1980),
+    ):
+        assert sum(a <= t < b for t in moments) == pytest.approx(expected, abs=4 * expected**0.5)
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        ([(0, 1)], "two or more"),
+        ([(1, 1), (2, 1)], "from second 0 on"),
+        ([(0, 1), (5, 1), (4, 1)], "never going back"),
+        ([(0, -1), (1, 1)], "rates of 0 or more"),
+        ([(0, 0), (1, 0)], "not all of them 0"),
+    ],
+)
+def test_a_profile_that_makes_no_sense(points: list[tuple[float, float]], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Profile(points)
+
+
+def test_what_a_trace_knows_is_not_drawn() -> None:
+    trace = Trace([0.1, 0.2, 5.0], clients=[2, 0, 1], paths=[0, 0, 3], demands=[0.5, 0.25, 0.75])
+    experiment = Experiment(servers(1), Traffic(trace, duration=1, clients=3, paths=4))
+    requests = workload(experiment)
+    assert list(requests.client) == [2, 0]
+    assert list(requests.path) == [0, 0]
+    assert list(requests.demand) == [0.5, 0.25]
+    with pytest.raises(ValueError, match="clients has 1 values for 2 requests"):
+        Trace([1, 2], clients=[0])
+    with pytest.raises(ValueError, match="demands are quantiles"):
+        Trace([1], demands=[1.0])
+    with pytest.raises(ValueError, match="paths is 3: the trace has number 3"):
+        Traffic(trace, paths=3)
+
+
+def test_measured_times_come_back_as_they_were() -> None:
+    measured = Empirical([0.3, 0.1, 0.2])
+    assert measured.mean == pytest.approx(0.2)
+    assert [measured.quantile(u) for u in (0, 0.34, 0.99)] == [0.1, 0.2, 0.3]
+    with pytest.raises(ValueError, match="above 0, one at least"):
+        Empirical([])
