@@ -20,7 +20,7 @@ from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.result import COLUMNS, Result
-from lbkit.run import require
+from lbkit.run import EngineError, require
 
 NAN = float("nan")
 
@@ -32,15 +32,19 @@ class LiveSession:
     program that stands before the processes: "nginx", "haproxy", "apache", "caddy".
     """
 
-    def __init__(self, experiment: Experiment, on: str = "live") -> None:
-        """Raises EngineError for what is not here or cannot do this, ValueError for an unknown engine."""
+    def __init__(self, experiment: Experiment, on: str = "live", layer: int = 7) -> None:
+        """`layer`: 4 has nginx and HAProxy pass on whole connections.
+
+        Raises EngineError for what is not here or cannot do this, ValueError for an unknown engine."""
         require(on)
+        if layer != 7 and on not in PEERS:
+            raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
         self.experiment = experiment
         self.on = on
         self.policy = experiment.policy.algorithm
         fleet = DockerFleet if on == "docker" else LocalFleet
         self._fleet: Fleet = fleet(experiment.servers, experiment.seed)
-        self._front: Front = PEERS[on](experiment) if on in PEERS else OwnProxy(experiment)
+        self._front: Front = PEERS[on](experiment, layer) if on in PEERS else OwnProxy(experiment)
         self._load: Load | None = None
         self._events: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -195,12 +199,12 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
 }
 
 
-def run_live(experiment: Experiment, on: str = "live") -> Result:
+def run_live(experiment: Experiment, on: str = "live", layer: int = 7) -> Result:
     """Run on real processes and sockets: through our own proxy or a real program, with Locust as the crowd.
 
     Takes the experiment's duration and about three seconds. Raises FleetError, ProxyError, PeerError or
     LoadError, and RuntimeError when an event could not be carried out. Nothing it started is left."""
-    with LiveSession(experiment, on) as session:
+    with LiveSession(experiment, on, layer) as session:
         session.wait()
         if session.faults:
             raise RuntimeError("; ".join(session.faults))

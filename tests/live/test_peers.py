@@ -19,7 +19,7 @@ need_module("uvicorn")
 need_module("locust")
 import psutil
 
-from lbkit import Constant, Event, Experiment, Server, Traffic, run, servers, why_not
+from lbkit import Constant, EngineError, Event, Experiment, Server, Traffic, run, servers, why_not
 from lbkit.live import PEERS, LiveSession, PeerError, config_lines, notes, render
 from lbkit.live.peers.base import whole_weights
 
@@ -210,3 +210,34 @@ def test_one_that_does_not_start_says_why(on: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(PeerError, match=rf"(?is){on} did not start: .*(nonsense|unexpected|unknown|no mpm)"):
         peer.start([])
     assert peer._room is None
+
+
+# -- layer 4 ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on", ["nginx", "haproxy"])
+def test_layer_4_balances_connections(on: str) -> None:
+    """Few connections carry all requests: the program spreads those, and is none the wiser."""
+    try:
+        result = run(SMALL.but(policy="least_connections"), on=here(on), layer=4)
+    except PeerError as error:
+        if "stream module" in str(error):
+            pytest.skip(str(error))
+        raise
+    assert result.error_rate == 0
+    assert set(result.status) == {200}
+    assert sum(result.counts.values()) == len(result)
+    assert "layer 4" in result.extra["notes"][0]
+
+
+def test_layer_4_is_said_plainly() -> None:
+    assert "stream {" in render(SMALL, "nginx", layer=4)
+    assert "mode tcp" in render(SMALL, "haproxy", layer=4)
+    assert "http-request" not in render(SMALL, "haproxy", layer=4)
+    with pytest.raises(PeerError, match="caddy has no layer 4 here: 7"):
+        render(SMALL, "caddy", layer=4)
+    for program in ("nginx", "haproxy"):
+        with pytest.raises(PeerError, match="hash by path on layer 4"):
+            render(SMALL.but(policy="consistent_hash"), program, layer=4)
+    with pytest.raises(EngineError, match="live has layer 7 only"):
+        run(SMALL, on="live", layer=4)

@@ -15,11 +15,11 @@ PEERS: dict[str, type[Peer]] = {cls.name: cls for cls in (Nginx, Haproxy, Apache
 __all__ = ["PEERS", "Peer", "PeerError", "notes", "render"]
 
 
-def _placed(experiment: Experiment, program: str) -> Peer:
+def _placed(experiment: Experiment, program: str, layer: int = 7) -> Peer:
     """As if its servers listened on ports from 9001 on, and the program on 8080."""
     if program not in PEERS:
         raise ValueError(f"no program {program!r}: there are {', '.join(PEERS)}")
-    peer = PEERS[program](experiment)
+    peer = PEERS[program](experiment, layer)
     peer.port, peer.admin_port = 8080, 2019
     backends = (
         Backend(s.name, weight=s.weight, host="127.0.0.1", port=9001 + i)
@@ -29,11 +29,12 @@ def _placed(experiment: Experiment, program: str) -> Peer:
     return peer
 
 
-def render(experiment: Experiment, program: str) -> str:
+def render(experiment: Experiment, program: str, layer: int = 7) -> str:
     """The configuration that makes `program` do what the experiment says; to read, not to run.
 
-    Raises PeerError for what it cannot do, ValueError for a program that there is not."""
-    return _placed(experiment, program).config()
+    `layer`: 7, or 4 where nginx (stream) and HAProxy (mode tcp) pass on connections unread. Raises PeerError
+    for what it cannot do, ValueError for a program that there is not."""
+    return _placed(experiment, program, layer).config()
 
 
 def notes(experiment: Experiment, program: str) -> list[str]:

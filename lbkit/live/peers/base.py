@@ -51,10 +51,15 @@ class Peer:
     instead: ClassVar[Mapping[str, str]] = {}  # algorithm -> why not, and what to do
     # What an experiment says that this program does not do, or does otherwise.
     differences: ClassVar[tuple[str, ...]] = ()
+    mends: ClassVar[Mapping[str, str]] = {}  # what it says when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
+    layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it passes on whole connections, unread
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         """Raises PeerError for what the program cannot do."""
+        if layer not in self.layers:
+            raise PeerError(f"{self.name} has no layer {layer} here: {' or '.join(map(str, self.layers))}")
+        self.layer = layer
         self.experiment = experiment
         self.policy = experiment.policy
         self.check(self.policy)
@@ -98,6 +103,10 @@ class Peer:
     def notes(self) -> list[str]:
         """Where it is not quite what the experiment says."""
         notes = list(self.differences)
+        if self.layer == 4:
+            notes.insert(
+                0, "layer 4: a connection is balanced, not a request, and nobody reads X-Forwarded-For"
+            )
         if scaled := self.scaled_weights():
             notes.append(f"weights are whole numbers here: {scaled}")
         return notes
@@ -142,10 +151,11 @@ class Peer:
             self.port, self.admin_port = free_ports(2)
             if self._launch(program):
                 return
-            if "in use" not in self.last_words() or attempt == ATTEMPTS - 1:
-                words = self.last_words()
+            words = self.last_words()
+            if "in use" not in words or attempt == ATTEMPTS - 1:
                 self.stop()
-                raise PeerError(f"{self.name} did not start: {words}")
+                hint = next((mend for sign, mend in self.mends.items() if sign in words), "")
+                raise PeerError(f"{self.name} did not start: {hint or words}")
 
     def _launch(self, program: str) -> bool:
         """Whether it serves."""

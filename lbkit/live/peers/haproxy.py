@@ -33,11 +33,21 @@ class Haproxy(Peer):
     )
     KEYS: ClassVar = {"client": "source", "path": "uri"}
     max_weight = 256
+    layers = (7, 4)
     # Our state -> HAProxy's.
     STATES: ClassVar = {"ready": "ready", "drain": "drain", "out": "maint"}
 
     def config(self) -> str:
         balance = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
+        if self.layer == 4 and "uri" in balance:
+            raise PeerError("haproxy cannot hash by path on layer 4: it does not see paths")
+        http = """
+  # The load plays many clients from one address and names them in this header. Only loopback is believed.
+  http-request set-src hdr(X-Forwarded-For) if { src 127.0.0.0/8 }
+  http-request set-header X-Forwarded-For %[src]"""
+        reuse = "  http-reuse always         # connections to servers are shared by all clients\n"
+        if self.layer == 4:
+            http = reuse = ""
         weights = self.weights()
         servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
         return f"""\
@@ -48,19 +58,15 @@ global
   stats socket {self.folder}/admin.sock mode 600 level admin  # for drain, weights and statistics
 
 defaults
-  mode http
+  mode {"http" if self.layer == 7 else "tcp"}
   timeout connect 5s
   timeout client 60s
   timeout server 60s
   retries {self.policy.retries}
   option redispatch 1       # the retry may go to another server
-  http-reuse always         # connections to servers are shared by all clients
-
+{reuse}
 frontend clients
-  bind 127.0.0.1:{self.port}
-  # The load plays many clients from one address and names them in this header. Only loopback is believed.
-  http-request set-src hdr(X-Forwarded-For) if {{ src 127.0.0.0/8 }}
-  http-request set-header X-Forwarded-For %[src]
+  bind 127.0.0.1:{self.port}{http}
   default_backend servers
 
 backend servers

@@ -9,9 +9,22 @@ import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Member, Peer, fetch
+from lbkit.live.peers.base import Member, Peer, PeerError, fetch
 
 STATUS = "/lbkit-status"
+
+
+# Where distributions put it, unless it is built in.
+STREAM_MODULES = (
+    "/usr/lib/nginx/modules/ngx_stream_module.so",
+    "/usr/lib64/nginx/modules/ngx_stream_module.so",
+    "/usr/share/nginx/modules/ngx_stream_module.so",
+)
+
+
+def stream_module() -> str:
+    found = next((path for path in STREAM_MODULES if os.path.exists(path)), None)
+    return f"load_module {found};\n" if found else ""
 
 
 class Nginx(Peer):
@@ -40,8 +53,44 @@ class Nginx(Peer):
         "drain, remove and weights need a reload: the old workers finish what they have",
     )
     KEYS: ClassVar = {"client": "$remote_addr", "path": "$request_uri"}
+    layers = (7, 4)
+    mends: ClassVar = {
+        'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream"
+    }
 
     def config(self) -> str:
+        return self._stream() if self.layer == 4 else self._http()
+
+    def _stream(self) -> str:
+        """Layer 4: nginx opens nothing of what it passes on."""
+        if self.policy.keyed_by == "path" and "{key}" in self.algorithms[self.policy.algorithm]:
+            raise PeerError("nginx cannot hash by path on layer 4: it does not see paths")
+        algorithm = self.algorithms[self.policy.algorithm].format(key="$remote_addr")
+        weights = self.weights()
+        return f"""\
+# {self.policy.algorithm} in nginx, on layer 4: whole connections, whatever is in them.
+{stream_module()}daemon off;
+worker_processes 1;
+{self._user()}pid {self.folder}/nginx.pid;
+error_log stderr error;
+events {{
+  worker_connections 4096;
+}}
+stream {{
+  upstream backends {{
+{self._line(algorithm)}{"".join(self._server(m, weights[m.name]) for m in self.members.values())}\
+  }}
+  server {{
+    listen 127.0.0.1:{self.port};
+    proxy_pass backends;
+    proxy_connect_timeout 5s;
+    proxy_next_upstream {"on" if self.policy.retries else "off"};
+    proxy_next_upstream_tries {self.policy.retries + 1};
+  }}
+}}
+"""
+
+    def _http(self) -> str:
         algorithm = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
         weights = self.weights()
         retries = self.policy.retries
@@ -116,7 +165,9 @@ http {{
         return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr"]
 
     def stats(self) -> dict[str, Any]:
-        """Of all servers together: that is what stub_status has."""
+        """Of all servers together: that is what stub_status has; on layer 4 there is none."""
+        if self.layer == 4:
+            return {}
         text = fetch(self.url + STATUS)
         active, accepts, handled, requests, reading, writing, waiting = map(int, re.findall(r"\d+", text))
         return {
