@@ -56,6 +56,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
             for s in experiment.servers
         }
         self.message = widgets.HTML("Real processes on this machine; starting takes about three seconds.")
+        self.message.add_class("lbkit-message")
         self.picture, self.latency, self.rates = (
             FigureView(flex="1 1 380px", min_width="0") for _ in range(3)
         )

@@ -40,8 +40,16 @@ def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
         {"Authorization": f"token {lab.token}", "Content-Type": "application/json"},
     )
     urllib.request.urlopen(request, timeout=60).close()
-    page.goto(lab.url(notebook))
-    page.wait_for_selector(IDLE)
+    from playwright.sync_api import TimeoutError
+
+    for _ in range(3):
+        page.goto(lab.url(notebook))
+        try:
+            page.wait_for_selector(IDLE, timeout=20_000)
+            return
+        except TimeoutError:  # now and then a page does not find its kernel: what a user would do is reload
+            print("JupyterLab did not find its kernel")
+    raise AssertionError(f"{notebook} never had a kernel")
 
 
 def start_all(page: Any) -> None:

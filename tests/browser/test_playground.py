@@ -34,10 +34,12 @@ def curve(figure: Any) -> str:
     return str(figure.locator(".scatterlayer .js-line").first.get_attribute("d"))
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 20) -> None:
+def until(
+    true: Callable[[], bool], what: str, seconds: float = 20, instead: Callable[[], str] = lambda: ""
+) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        assert time.monotonic() < end, f"not within {seconds} s: {what} {instead()}"
         time.sleep(0.05)
 
 
@@ -115,9 +117,9 @@ def test_sliders_live_while_a_cell_awaits(lab: Lab, new_page: Callable[[], Any])
 def test_live_panel(page: Any) -> None:
     panel = page.locator(".lbkit-live").first
     panel.scroll_into_view_if_needed()
-    said = panel.locator(".widget-html").first
+    said = panel.locator(".lbkit-message")
     panel.locator("button:has-text('start')").click()
-    until(lambda: "good answers" in said.inner_text(), "traffic", 40)
+    until(lambda: "good answers" in said.inner_text(), "traffic", 40, said.inner_text)
     rates = panel.locator(".lbkit-figure").nth(2)
     before = drawn(rates)
     until(lambda: drawn(rates) > before + 2, "moving curves")
