@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core import Backend, Pool
+from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.balance import PowerOfTwo, Random
 
 
@@ -85,3 +85,35 @@ def test_ties_are_broken_evenly() -> None:
     for i in range(10_000):
         pool.acquire("k", i).release(True, i)
     assert chi_square(b.picks for b in pool.backends) < 18.5
+
+
+# -- weights and more looks -----------------------------------------------------------------------
+
+
+def test_chances_follow_weights() -> None:
+    backends = [Backend("a", weight=1), Backend("b", weight=2.5), Backend("c", weight=0.5)]
+    pool = Pool(backends, make_balancer("weighted_random", random.Random(3)))
+    for _ in range(20_000):
+        pool.acquire("k", 0.0)
+    expected = [20_000 * b.weight / 4 for b in backends]
+    found = sum((b.picks - e) ** 2 / e for b, e in zip(backends, expected, strict=True))
+    assert found < 13.8  # 2 degrees of freedom: 1 in 1000
+
+
+def test_all_choices_are_a_scan_and_one_is_chance() -> None:
+    busy, idle = Backend("busy"), Backend("idle")
+    busy.in_flight = 5
+    pool = Pool([busy, idle], make_balancer("power_of_choices", random.Random(1), choices=2))
+    assert all(pool.balancer.pick(pool.eligible, "k", 0.0) is idle for _ in range(50))
+    pool.switch(make_balancer("power_of_choices", random.Random(1), choices=1))
+    picks = [pool.balancer.pick(pool.eligible, "k", 0.0) for _ in range(2000)]
+    assert picks.count(busy) == pytest.approx(1000, abs=140)
+
+
+def test_with_replacement_the_busier_of_two_is_picked_a_quarter_of_the_time() -> None:
+    busy, idle = Backend("busy"), Backend("idle")
+    busy.in_flight = 5
+    balancer = make_balancer("power_of_choices", random.Random(1), choices=2, replacement=True)
+    pool = Pool([busy, idle], balancer)
+    picks = [balancer.pick(pool.eligible, "k", 0.0) for _ in range(4000)]
+    assert picks.count(busy) == pytest.approx(1000, abs=110)  # 4 standard errors

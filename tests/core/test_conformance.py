@@ -17,6 +17,9 @@ from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, algorithms, make
 NAMES = [name for name, cls in algorithms().items() if cls.__module__.startswith("lbkit.")]
 MOST = 6  # backends that come and go
 
+# Fills its first backends up on purpose: that some get nothing is what it is for.
+SPREADING = [name for name in NAMES if name != "first_available"]
+
 every_algorithm = pytest.mark.parametrize("algorithm", NAMES)
 
 which = st.integers(0, MOST - 1)
@@ -166,7 +169,7 @@ def test_weight_zero_gets_nothing(algorithm: str) -> None:
     assert pool["a"].picks + pool["c"].picks == 200
 
 
-@every_algorithm
+@pytest.mark.parametrize("algorithm", SPREADING)
 def test_removed_and_added_again(algorithm: str) -> None:
     pool = Pool([Backend(name) for name in "abc"], make_balancer(algorithm))
     leases = [pool.acquire(f"key {i}", i) for i in range(30)]
@@ -211,7 +214,7 @@ def test_a_rebuild_in_mid_flight_loses_nothing(algorithm: str) -> None:
     assert picks(rebuild=True) == picks(rebuild=False)
 
 
-@every_algorithm
+@pytest.mark.parametrize("algorithm", SPREADING)
 def test_excluding_one_picks_among_the_others(algorithm: str) -> None:
     pool = Pool([Backend(name) for name in "abcd"], make_balancer(algorithm))
     dead = pool["b"]

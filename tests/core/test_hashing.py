@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, pvariance
@@ -8,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core import Backend, Balancer, Pool
-from lbkit.core.balance import ConsistentHash, IPHash
-from lbkit.core.balance.hashing import hash64
+from lbkit.core import Backend, Balancer, Pool, make_balancer
+from lbkit.core.balance import BoundedHash, ConsistentHash, IPHash, Maglev, MultiProbe
+from lbkit.core.balance.hashing import hash64, jump
 
 KEYS = [f"10.{i >> 8}.{i & 255}.7" for i in range(5000)]
 
@@ -126,3 +128,107 @@ def test_points_stay_where_they_are_between_rebuilds() -> None:
     assert balancer._stands[pool["b0"]] is stand
     pool.set_weight("b0", 2)
     assert balancer._stands[pool["b0"]] is not stand
+
+
+# -- tables and lots ------------------------------------------------------------------------------
+
+KEYED = ["consistent_hash", "rendezvous", "maglev", "multi_probe", "bounded_hash"]
+
+
+@pytest.mark.parametrize("algorithm", KEYED)
+def test_the_order_of_the_pool_does_not_matter(algorithm: str) -> None:
+    """So every proxy agrees, whatever it heard first."""
+    names = [f"b{i}" for i in range(8)]
+    one = owners(Pool([Backend(n) for n in names], make_balancer(algorithm)), KEYS[:500])
+    other = owners(Pool([Backend(n) for n in reversed(names)], make_balancer(algorithm)), KEYS[:500])
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "most"),
+    [("consistent_hash", 0.12), ("rendezvous", 0.12), ("multi_probe", 0.13), ("maglev", 0.14)],
+)
+def test_who_leaves_takes_only_his_own_keys(algorithm: str, most: float) -> None:
+    pool = pool_of(10, make_balancer(algorithm))
+    before = owners(pool)
+    pool.remove("b4")
+    after = owners(pool)
+    assert moved(before, after) < most
+    if algorithm != "maglev":  # whose table is filled anew
+        assert all(after[key] == owner for key, owner in before.items() if owner != "b4")
+
+
+@pytest.mark.parametrize("algorithm", ["rendezvous", "maglev"])
+def test_weights_are_exact(algorithm: str) -> None:
+    pool = Pool([Backend("one"), Backend("three", weight=3)], make_balancer(algorithm))
+    counts = Counter(owners(pool).values())
+    assert counts["three"] / len(KEYS) == pytest.approx(0.75, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    ("key", "bucket"), [(10863919174838991, 6), (2016238256797177309, 3), (1673758223894951030, 5)]
+)
+def test_jump_as_others_have_it(key: int, bucket: int) -> None:
+    assert jump(key, 11) == bucket  # Guava, HashingTest.testConsistentHash
+
+
+def test_jump_moves_the_minimum_and_is_even() -> None:
+    for n in (1, 2, 7, 10, 100):
+        before, after = ([jump(hash64(k), size) for k in KEYS] for size in (n, n + 1))
+        changed = [b for a, b in zip(before, after, strict=True) if a != b]
+        assert set(changed) <= {n}
+        assert len(changed) / len(KEYS) == pytest.approx(1 / (n + 1), abs=0.03)
+    counts = Counter(jump(hash64(k), 10) for k in KEYS)
+    assert sum((c - 500) ** 2 / 500 for c in counts.values()) < 27.9  # 1 in 1000
+
+
+def test_maglev_table() -> None:
+    """Shares within 1 %; weights 1 and 2 have 21,846 and 43,691 slots; one of ten leaving moves 10.2 %."""
+    pool = Pool([Backend("one"), Backend("two", weight=2)], Maglev())
+    counts = Counter(b.name for b in pool.balancer._table)
+    assert counts["one"] == pytest.approx(21_846, abs=1)
+    assert sum(counts.values()) == 65_537
+    ten = pool_of(10, Maglev())
+    before = list(ten.balancer._table)
+    counts = Counter(b.name for b in before)
+    assert max(counts.values()) / min(counts.values()) < 1.01
+    ten.remove("b3")
+    after = ten.balancer._table
+    changed = sum(a is not b for a, b in zip(before, after, strict=True)) / 65_537
+    assert 0.1 <= changed < 0.12
+    with pytest.raises(ValueError, match="slots is 100: use a prime"):
+        Maglev(100)
+
+
+@given(
+    st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=1, max_size=6), st.floats(1.01, 3), st.integers(0, 99)
+)
+def test_nobody_gets_more_than_the_bound(weights: list[float], factor: float, seed: int) -> None:
+    """Whatever comes and goes, and if all keys are one."""
+    backends = [Backend(f"b{i}", weight=w) for i, w in enumerate(weights)]
+    pool = Pool(backends, BoundedHash(factor=factor, points=10))
+    rng, live = random.Random(seed), []
+    for step in range(150):
+        if live and rng.random() < 0.3:
+            live.pop(rng.randrange(len(live))).release(True, step)
+            continue
+        lease = pool.acquire("the same for all", step)
+        live.append(lease)
+        share = factor * len(live) * lease.backend.weight / sum(weights)
+        assert lease.backend.in_flight <= math.ceil(share)
+
+
+def test_the_bound_is_above_one() -> None:
+    with pytest.raises(ValueError, match="factor is 1"):
+        BoundedHash(factor=1)
+
+
+def test_many_probes_even_out_one_point_each() -> None:
+    """21 probes: the busiest has about 1.05 times the average, and one point alone several times as much."""
+    busiest = {}
+    for probes in (1, 21):
+        counts = Counter(
+            owners(pool_of(50, MultiProbe(probes=probes)), [f"key {i}" for i in range(20_000)]).values()
+        )
+        busiest[probes] = max(counts.values()) / (20_000 / 50)
+    assert busiest[21] < 1.25 < 2 < busiest[1]

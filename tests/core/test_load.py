@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core import Backend, Pool
-from lbkit.core.balance import LeastConnections, LeastResponseTime
+from lbkit.core.balance import JoinIdleQueue, LeastConnections, LeastResponseTime, PeakEWMA
 from lbkit.core.balance.load import _LowestScore
 
 ALGORITHMS = [LeastConnections, LeastResponseTime]
@@ -149,3 +149,54 @@ def test_a_pick_is_not_a_scan() -> None:
         live.append(pool.acquire("k", i))
         live.pop(rng.randrange(len(live))).release(True, i)
     assert looks / 4000 < 5
+
+
+# -- two looks, and none ----------------------------------------------------------------------------
+
+
+def test_peak_ewma_believes_bad_news_at_once() -> None:
+    quick, slow = Backend("quick"), Backend("slow")
+    pool = Pool([quick, slow], PeakEWMA(decay=10))
+    for _ in range(4):  # both are known at 0.1 s
+        pool.acquire("k", 0.0).release(True, 0.1)
+    balancer = pool.balancer
+    balancer.done(slow, 2.0, True, 0.2)
+    assert {pool.acquire("k", 0.2 + i / 100).backend.name for i in range(5)} == {"quick"}
+    for _ in range(5):
+        quick.in_flight -= 1
+    # And forgets with time: after five times `decay` the rumour is 150 times weaker.
+    assert balancer._cost(slow, 50.2) < balancer._cost(slow, 0.2) / 100
+
+
+def test_peak_ewma_does_not_flood_a_newcomer() -> None:
+    old, new = Backend("old"), Backend("new")
+    pool = Pool([old], PeakEWMA())
+    pool.acquire("k", 0.0).release(True, 0.1)
+    pool.add(new)
+    picks = [pool.acquire("k", 0.2).backend.name for _ in range(20)]
+    assert picks.count("new") == 1
+
+
+def test_the_idle_come_forward_in_their_order() -> None:
+    pool = Pool([Backend(n) for n in "abc"], JoinIdleQueue())
+    leases = [pool.acquire("k", 0.0) for _ in range(3)]
+    assert [lease.backend.name for lease in leases] == ["a", "b", "c"]
+    leases[2].release(True, 1.0)
+    leases[0].release(True, 1.0)
+    assert [pool.acquire("k", 2.0).backend.name for _ in range(2)] == ["c", "a"]
+    extra = {pool.acquire("k", 3.0).backend.name for _ in range(40)}
+    assert extra == {"a", "b", "c"}  # nobody is idle: chance
+
+
+def test_idle_queue_never_queues_behind_somebody_while_another_is_idle() -> None:
+    rng = random.Random(2)
+    pool = Pool([Backend(str(i)) for i in range(8)], JoinIdleQueue())
+    live = []
+    for step in range(3000):
+        if live and rng.random() < 0.5:
+            live.pop(rng.randrange(len(live))).release(True, step)
+        elif len(live) < 12:
+            somebody_idle = any(not b.in_flight for b in pool.backends)
+            lease = pool.acquire("k", step)
+            live.append(lease)
+            assert not somebody_idle or lease.backend.in_flight == 1

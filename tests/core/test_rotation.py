@@ -89,3 +89,58 @@ def test_retries_after_a_dead_backend_are_shared(algorithm: str) -> None:
         served[lease.backend.name] += 1
     assert abs(served["b"] - served["c"]) <= 1
     assert served.total() == 300
+
+
+# -- other kinds of turns ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "weights", "order"),
+    [
+        ("interleaved_round_robin", (3, 2, 1), "aababc"),
+        ("interleaved_round_robin", (1.5, 1, 0.5), "aababc"),
+        ("consecutive_round_robin", (3, 2, 1), "aaabbc"),
+        ("earliest_deadline", (1, 1, 1), "abc"),
+        ("earliest_deadline", (2, 1, 1), "aabcaabc"),
+    ],
+)
+def test_the_order_of_turns(algorithm: str, weights: tuple[float, ...], order: str) -> None:
+    pool = Pool([Backend(n, weight=w) for n, w in zip("abc", weights, strict=True)], make_balancer(algorithm))
+    for _ in range(3):
+        picked = "".join(pool.acquire("k", 0.0).backend.name for _ in order)
+        assert sorted(picked) == sorted(order)
+    if algorithm != "earliest_deadline":  # the order of those that are due together is not promised
+        assert picked == order
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_every_weighted_rotation_is_in_proportion(weights: list[int]) -> None:
+    """After a whole cycle each has had exactly its turns."""
+    for algorithm in ("weighted_round_robin", "interleaved_round_robin", "consecutive_round_robin"):
+        backends = [Backend(str(i), weight=w) for i, w in enumerate(weights)]
+        pool = Pool(backends, make_balancer(algorithm))
+        for _ in range(3 * sum(weights)):
+            pool.acquire("k", 0.0)
+        assert [b.picks for b in backends] == [3 * w for w in weights]
+
+
+@given(st.lists(st.floats(0.05, 20), min_size=1, max_size=8))
+def test_deadlines_take_any_weights(weights: list[float]) -> None:
+    backends = [Backend(str(i), weight=w) for i, w in enumerate(weights)]
+    pool = Pool(backends, make_balancer("earliest_deadline"))
+    for picks in range(1, 301):
+        pool.acquire("k", 0.0)
+        for backend in backends:
+            share = backend.weight / sum(weights)
+            # At any virtual time t everybody has had floor(t x weight) turns: from that the bound.
+            assert abs(backend.picks - picks * share) < 1 + len(weights) * share + 1e-6
+
+
+def test_the_first_fills_up_first() -> None:
+    pool = Pool(
+        [Backend("a"), Backend("b", weight=2), Backend("c")], make_balancer("first_available", limit=3)
+    )
+    names = "".join(pool.acquire("k", 0.0).backend.name for _ in range(14))
+    assert names == "aaa" + "bbbbbb" + "ccccc"  # the last takes what is left
+    with pytest.raises(ValueError, match="limit is 0"):
+        make_balancer("first_available", limit=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
+from math import exp
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer
@@ -96,3 +97,80 @@ class LeastResponseTime(_LowestScore):
 
     def score(self, backend: Backend, in_flight: int) -> float:
         return backend.latency * (in_flight + 1) / backend.weight
+
+
+class PeakEWMA(Balancer):
+    """Of two random backends, the one where the wait should be shorter: recent latency x (in flight + 1).
+
+    The average forgets with time, not with requests (`decay`, seconds), and jumps up at once when an
+    answer is slow: it believes bad news faster than good. (Finagle's P2C with Peak EWMA; Linkerd.)
+    """
+
+    name = "peak_ewma"
+
+    def __init__(self, decay: float = 10.0) -> None:
+        if not decay > 0:
+            raise ValueError(f"decay is {decay}: use seconds above 0")
+        self.decay = decay
+        self._known: dict[Backend, tuple[float, float]] = {}  # latency, when it was learned
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        members = set(backends)
+        self._known = {b: known for b, known in self._known.items() if b in members}
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        if len(backends) == 1:
+            return backends[0]
+        a, b = self.rng.sample(backends, 2)
+        return a if self._cost(a, now) <= self._cost(b, now) else b
+
+    def _cost(self, backend: Backend, now: float) -> float:
+        latency, since = self._known.get(backend, (0.0, now))
+        if not latency and backend.in_flight:
+            return 1e9 + backend.in_flight  # a newcomer gets one request, not a flood, until its first answer
+        return latency * exp(-(now - since) / self.decay) * (backend.in_flight + 1) / backend.weight
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        if not ok:
+            return
+        before, since = self._known.get(backend, (0.0, now))
+        kept = exp(-(now - since) / self.decay)
+        average = before * kept + latency * (1 - kept)
+        self._known[backend] = max(latency, average), now
+
+
+class JoinIdleQueue(Balancer):
+    """Whoever has nothing to do waits in a queue, and the first in it goes; if it is empty, chance decides.
+
+    A pick looks at nobody: idle servers come forward by themselves. As good as looking at all while
+    somebody is idle, and no better than chance when nobody is. (Lu et al., Performance Evaluation 68, 2011.)
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[Backend, None] = {}  # in the order in which they became so
+        self._members: frozenset[Backend] = frozenset()
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        self._members = frozenset(backends)
+        waiting = [b for b in self._idle if b in self._members]
+        self._idle = dict.fromkeys([*waiting, *(b for b in backends if not b.in_flight)])
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        if not self._idle:
+            return backends[int(self.rng.random() * len(backends))]
+        backend = next(iter(self._idle))
+        del self._idle[backend]
+        return backend
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        backend = next((b for b in self._idle if b not in exclude), None)
+        if backend is None:
+            return self.rng.choice([b for b in backends if b not in exclude])
+        del self._idle[backend]
+        return backend
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        if not backend.in_flight and backend in self._members:
+            self._idle[backend] = None

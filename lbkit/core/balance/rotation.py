@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from fractions import Fraction
+from heapq import heapify, heapreplace
+from math import gcd, lcm
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer
@@ -56,3 +59,148 @@ class WeightedRoundRobin(Balancer):
                 best, most = backend, mine
         saved[best] -= total
         return best
+
+
+class InterleavedRoundRobin(Balancer):
+    """Turns in rounds: in round r of the highest weight, whoever has a weight of r or more takes one.
+
+    Weights 3, 2, 1 give a, a b, a b c. Cheap, and heavy servers get their extra turns in a row at the
+    start of a cycle. Whole weights; fractions are brought to whole ones. (Linux Virtual Server, `wrr`.)
+    """
+
+    def __init__(self) -> None:
+        self._turns = _Turns()
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        whole = whole_weights(backends)
+        rounds = range(max(whole.values(), default=0), 0, -1)
+        self._turns.now_are([b for least in rounds for b in backends if whole[b] >= least])
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self._turns.next()
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        return self._turns.next(exclude)
+
+
+class ConsecutiveRoundRobin(Balancer):
+    """Each takes all its turns in a row: weights 3, 2, 1 give a a a b b c.
+
+    In proportion, but in bursts: for a while one server gets everything. (Caddy, `weighted_round_robin`.)
+    """
+
+    def __init__(self) -> None:
+        self._turns = _Turns()
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        whole = whole_weights(backends)
+        self._turns.now_are([b for b in backends for _ in range(whole[b])])
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self._turns.next()
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        return self._turns.next(exclude)
+
+
+class EarliestDeadline(Balancer):
+    """Everybody's next turn is due 1/weight after the last; whoever is due first goes.
+
+    In proportion and spread out, with weights that are no whole numbers, at O(log n) a pick where
+    smooth weighted round robin is O(n). (Earliest deadline first, as in Envoy's and Traefik's weighted
+    round robin.)
+    """
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Backend]] = []
+        self._turn = 0  # settles ties: whoever waited longer
+        self._now = 0.0  # the deadline that was met last
+        self._weights: dict[Backend, float] = {}
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        known = {b: (due, turn) for due, turn, b in self._due}
+        due = []
+        for backend in backends:
+            if backend in known and self._weights[backend] == backend.weight:
+                when, turn = known[backend]
+            else:
+                self._turn = turn = self._turn + 1
+                when = self._now + 1 / backend.weight
+            due.append((when, turn, backend))
+        self._due = due
+        self._weights = {b: b.weight for b in backends}
+        heapify(self._due)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        self._now, _, backend = self._due[0]
+        self._turn += 1
+        heapreplace(self._due, (self._now + 1 / backend.weight, self._turn, backend))
+        return backend
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        # The tried ones keep their turn; retries are rare: a scan is fine.
+        due, _, backend = entry = min(e for e in self._due if e[2] not in exclude)
+        self._turn += 1
+        self._due[self._due.index(entry)] = (due + 1 / backend.weight, self._turn, backend)
+        heapify(self._due)
+        return backend
+
+
+class FirstAvailable(Balancer):
+    """The first in the list that has fewer than `limit` requests in flight; the last one takes what is left.
+
+    Fills servers one by one, so that the others can be switched off. Weights scale the limit.
+    (HAProxy, `balance first` with maxconn.)
+    """
+
+    def __init__(self, limit: int = 10) -> None:
+        if limit < 1:
+            raise ValueError(f"limit is {limit}: a server needs room for at least 1 request")
+        self.limit = limit
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        limit = self.limit
+        for backend in backends:
+            if backend.in_flight < limit * backend.weight:
+                return backend
+        return backends[-1]
+
+
+class _Turns:
+    """A cycle of turns that goes on where it was when it changes."""
+
+    def __init__(self) -> None:
+        self._cycle: list[Backend] = []
+        self._next = 0
+
+    def now_are(self, cycle: list[Backend]) -> None:
+        if cycle != self._cycle:
+            done = self._next / len(self._cycle) if self._cycle else 0.0
+            self._cycle = cycle
+            self._next = int(done * len(cycle))
+
+    def next(self, exclude: Collection[Backend] = ()) -> Backend:
+        while True:
+            backend = self._cycle[self._next]
+            self._next = (self._next + 1) % len(self._cycle)
+            if backend not in exclude:
+                return backend
+
+
+def whole_weights(backends: Sequence[Backend], most: int = 100) -> dict[Backend, int]:
+    """Whole numbers, 1 to `most`, in proportion to the weights, as close as they get."""
+    if not backends:
+        return {}
+    exact = [Fraction(b.weight).limit_denominator(most) for b in backends]
+    together = lcm(*(f.denominator for f in exact))
+    whole = [int(f * together) for f in exact]
+    common = gcd(*whole) or 1
+    largest = max(whole) // common
+    shrink = max(1.0, largest / most)
+    return {b: max(1, round(w / common / shrink)) for b, w in zip(backends, whole, strict=True)}

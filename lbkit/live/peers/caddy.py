@@ -20,6 +20,7 @@ class Caddy(Peer):
         "least_connections": "least_conn",
         "ip_hash": "header X-Forwarded-For",  # ip_hash sees the load's one address
         "consistent_hash": "{key}",
+        "rendezvous": "{key}",
         "random": "random",
         "power_of_two": "random_choose 2",
     }

@@ -40,6 +40,7 @@ class Nginx(Peer):
         "ip_hash": "hash $remote_addr;",  # ip_hash itself looks at three octets of four
         "consistent_hash": "hash {key} consistent;",
         "random": "random;",
+        "weighted_random": "random;",
         "power_of_two": "random two least_conn;",
     }
     instead: ClassVar = {
