@@ -40,3 +40,13 @@ def test_proxy() -> None:
     assert all(0.1 < found[ratio] < 100 for ratio in ratios)
     assert found["idle_connection_bytes"]["lbkit"] < 20 * 1024
     assert "CPU us/request" in bench("benchmarks.proxy", *brief)
+
+
+def test_pick() -> None:
+    need_module("uhashring")
+    brief = ("--picks", "200", "--rounds", "1", "--sizes", "10", "100")
+    found = json.loads(bench("benchmarks.pick", "--json", *brief))
+    assert found["algorithms"]["maglev"]["ns_per_pick"].keys() == {"10", "100"}
+    assert all(cost["rebuild_ms"] >= 0 for cost in found["algorithms"].values())
+    assert found["ring_build_ratio_vs_uhashring"] > 0
+    assert "ns a pick" in bench("benchmarks.pick", *brief)

@@ -106,7 +106,7 @@ def test_shares_follow_weights() -> None:
 @pytest.mark.parametrize("points", [1, 10, 100])
 def test_more_points_even_out_the_shares(points: int) -> None:
     """The spread of shares is about 1/sqrt(points): 0.998, 0.315, 0.0997 (Lamping and Veach)."""
-    n, keys = 300, [f"key {i}" for i in range(30_000)]
+    n, keys = 300, [f"key {i}" for i in range(120_000)]
     pool = pool_of(n, ConsistentHash(points=points))
     counts = Counter(owners(pool, keys).values())
     shares = [counts[b.name] for b in pool.backends]

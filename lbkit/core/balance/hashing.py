@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from math import ceil, log
+from struct import unpack
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer
@@ -45,23 +46,25 @@ class ConsistentHash(Balancer):
         self.points = points
         self._hashes: list[int] = []
         self._owners: list[Backend] = []
-        self._stands: dict[Backend, tuple[float, list[int]]] = {}  # weight, points; kept between rebuilds
+        self._stands: dict[Backend, tuple[float, tuple[int, ...]]] = {}  # weight, points; kept
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         self._stands = {b: self._stand(b) for b in backends}
-        ring = sorted(
-            ((point, b.name, b) for b, (_, points) in self._stands.items() for point in points),
-            key=lambda entry: entry[:2],
-        )
-        self._hashes = [point for point, _, _ in ring]
-        self._owners = [backend for _, _, backend in ring]
+        owner: dict[int, Backend] = {}
+        # By name, so that every proxy settles it alike should two ever stand at one point.
+        for backend in sorted(backends, key=lambda b: b.name):
+            owner.update(dict.fromkeys(self._stands[backend][1], backend))
+        self._hashes = sorted(owner)
+        self._owners = [owner[point] for point in self._hashes]
 
-    def _stand(self, backend: Backend) -> tuple[float, list[int]]:
+    def _stand(self, backend: Backend) -> tuple[float, tuple[int, ...]]:
         known = self._stands.get(backend)
         if known and known[0] == backend.weight:
             return known
         number = max(1, round(self.points * backend.weight))
-        return backend.weight, [hash64(f"{backend.name}/{i}") for i in range(number)]
+        # Eight points of each hash, as ketama takes four of each of its own: hashing is what a ring costs.
+        digests = (blake2b(f"{backend.name}/{i}".encode()).digest() for i in range(ceil(number / 8)))
+        return backend.weight, unpack(f">{number}Q", b"".join(digests)[: 8 * number])
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         i = bisect_right(self._hashes, hash64(key))
@@ -248,20 +251,22 @@ class MultiProbe(Balancer):
         if probes < 1:
             raise ValueError(f"probes is {probes}: look at 1 place at least")
         self.probes = probes
-        self._ring: list[tuple[int, Backend]] = []
         self._hashes: list[int] = []
+        self._owners: list[Backend] = []
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        self._ring = sorted(((hash64(b.name), b) for b in backends), key=lambda entry: entry[0])
-        self._hashes = [point for point, _ in self._ring]
+        ring = sorted(((hash64(b.name), b) for b in backends), key=lambda entry: entry[0])
+        self._hashes = [point for point, _ in ring]
+        self._owners = [backend for _, backend in ring]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._nearest(hash64(key), self._hashes, [b for _, b in self._ring])
+        return self._nearest(hash64(key), self._hashes, self._owners)
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
-        ring = [(point, b) for point, b in self._ring if b not in exclude]
+        everybody = zip(self._hashes, self._owners, strict=True)
+        ring = [(point, b) for point, b in everybody if b not in exclude]
         return self._nearest(hash64(key), [point for point, _ in ring], [b for _, b in ring])
 
     def _nearest(self, key: int, hashes: list[int], owners: list[Backend]) -> Backend:
