@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from itertools import product
-from multiprocessing import get_context
 from typing import Any
 
 from attrs import evolve, fields
@@ -139,7 +138,10 @@ def sweep(
     with _told(progress, len(jobs)) as went:
         if executor:
             return _gather(executor, jobs, went)
-        # Spawned, not forked: a notebook's kernel has threads.
+        # Imported here, as a browser's Python has no processes. Spawned, not forked: a kernel has threads.
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
         count = max(1, min(os.cpu_count() or 1, len(jobs)))
         with ProcessPoolExecutor(count, get_context("spawn")) as pool:
             return _gather(pool, jobs, went)

@@ -45,6 +45,8 @@ def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
     for _ in range(3):
         page.goto(lab.url(notebook))
         try:
+            page.wait_for_selector(f"{IDLE}, .jp-Dialog", timeout=20_000)
+            answer_dialogs(page)
             page.wait_for_selector(IDLE, timeout=20_000)
             return
         except TimeoutError:  # now and then a page does not find its kernel: what a user would do is reload
@@ -52,21 +54,30 @@ def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
     raise AssertionError(f"{notebook} never had a kernel")
 
 
+def answer_dialogs(page: Any) -> None:
+    """On a busy machine JupyterLab may ask which kernel to take, before it knows that there is one."""
+    for _ in range(10):
+        dialogs = page.locator(".jp-Dialog button.jp-mod-accept")
+        if not dialogs.count():
+            return
+        print("JupyterLab asks:", page.locator(".jp-Dialog").all_inner_texts())  # shown if the test fails
+        dialogs.last.click(timeout=5000)
+        page.wait_for_timeout(1000)
+
+
 def start_all(page: Any) -> None:
     """Run all cells; returns when they have begun."""
     from playwright.sync_api import TimeoutError
 
-    for _ in range(5):
-        for dialog in page.locator(".jp-Dialog button.jp-mod-accept").all():
-            # Seen on a busy machine only; what it asks is not known yet, so it is shown with `pytest -s`.
-            print("JupyterLab asks:", page.locator(".jp-Dialog").all_inner_texts())
-            dialog.click()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.locator(".lm-Menu-item", has_text="Run All Cells").first.click()
+    for _ in range(8):
+        answer_dialogs(page)
         try:
+            page.wait_for_selector(IDLE, timeout=10_000)
+            page.get_by_role("menuitem", name="Run", exact=True).click(timeout=3000)
+            page.locator(".lm-Menu-item", has_text="Run All Cells").first.click(timeout=3000)
             page.wait_for_selector(RUNNING, timeout=3000, state="attached")
         except TimeoutError:
-            continue  # right after its start the kernel may not have heard of it
+            continue  # a dialog came in between, or right after its start the kernel has not heard of it
         return
     raise AssertionError("the kernel does not run any cell")
 
