@@ -21,8 +21,8 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on the notebooks
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	$(PYTEST) -m "not browser and not container" tests
-	$(BIN)/python -m pytest -m container tests # by themselves: they use all cores
 	$(BIN)/python -m pytest -m browser tests # one process: they share a page
+	$(BIN)/python -m pytest -m container tests # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks
 
 check: static ## The fast part: style, types, layers, tests of core and sim
