@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,6 +24,9 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+
+from lbkit.live.peers.base import free_ports
+from lbkit.run import find_program
 
 IDLE = 1000  # connections for the memory of an idle one
 
@@ -102,12 +103,6 @@ class Candidate:
         return [root, *root.children(recursive=True)]
 
 
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [s.getsockname()[1] for s in sockets]
-
-
 @contextmanager
 def started(name: str, port: int, *command: str | Path) -> Iterator[Candidate]:
     """The program, once it serves; stopped afterwards."""
@@ -132,7 +127,7 @@ def started(name: str, port: int, *command: str | Path) -> Iterator[Candidate]:
 @contextmanager
 def candidates() -> Iterator[list[Candidate]]:
     """All that are here, in front of the same backends."""
-    programs = {name: find(name) for name in ("wrk", "nginx", "haproxy")}
+    programs = {name: find_program([name]) for name in ("wrk", "nginx", "haproxy")}
     missing = [name for name in ("wrk", "nginx") if not programs[name]]
     if missing:
         sys.exit(f"needs {' and '.join(missing)}: apt-get install {' '.join(missing)}")
@@ -181,14 +176,9 @@ def candidates() -> Iterator[list[Candidate]]:
         ]
 
 
-def find(program: str) -> str | None:
-    """Its path; Debian keeps daemons where an ordinary user's PATH does not look."""
-    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
-
-
 def load(port: int, seconds: int, connections: int) -> tuple[int, float]:
     """Requests answered, and a second, of wrk; ends the benchmark on a single bad answer."""
-    wrk = find("wrk")
+    wrk = find_program(["wrk"])
     assert wrk
     said = subprocess.run(
         [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", f"http://127.0.0.1:{port}/some/path?id=1"],

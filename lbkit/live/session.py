@@ -137,7 +137,7 @@ class LiveSession:
             values = (*times, index.get(backend or "", -1), *rest)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
-        return Result(experiment, self.on, columns, self._facts(len(rows)))
+        return Result(experiment, self.on, columns, self._facts(len(rows)) if last is None else {})
 
     def _facts(self, requests: int) -> dict[str, Any]:
         facts = dict(self._load.facts) if self._load else {}

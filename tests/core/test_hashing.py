@@ -218,6 +218,13 @@ def test_nobody_gets_more_than_the_bound(weights: list[float], factor: float, se
         assert lease.backend.in_flight <= math.ceil(share)
 
 
+def test_maglev_finds_the_one_that_has_no_slot() -> None:
+    heavy, light = Backend("heavy"), Backend("light", weight=1e-9)
+    pool = Pool([heavy, light], Maglev(slots=101))
+    assert light not in pool.balancer._table
+    assert pool.acquire("k", 0.0, exclude=[heavy]).backend is light
+
+
 def test_the_bound_is_above_one() -> None:
     with pytest.raises(ValueError, match="factor is 1"):
         BoundedHash(factor=1)

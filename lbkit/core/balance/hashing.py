@@ -183,9 +183,10 @@ class Maglev(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         start = hash64(key)
-        return next(
-            b for k in range(self.slots) if (b := self._table[(start + k) % self.slots]) not in exclude
-        )
+        further = (self._table[(start + k) % self.slots] for k in range(self.slots))
+        # One of very little weight may have no slot at all, and be the only one left.
+        others = (b for b in backends if b not in exclude)
+        return next((b for b in further if b not in exclude), None) or next(others)
 
 
 class BoundedHash(ConsistentHash):

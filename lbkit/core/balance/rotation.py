@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from fractions import Fraction
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heapreplace
-from math import gcd, lcm
 
-from lbkit.core.backend import Backend
+from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer
 
 
@@ -61,50 +59,57 @@ class WeightedRoundRobin(Balancer):
         return best
 
 
-class InterleavedRoundRobin(Balancer):
+class _Cycle(Balancer):
+    """Turns in a fixed order, which goes on where it was when it changes."""
+
+    def __init__(self) -> None:
+        self._cycle: list[Backend] = []
+        self._next = 0
+
+    def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
+        """The order, given how many turns each has in it."""
+        raise NotImplementedError
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        cycle = self.cycle(whole_weights({b: b.weight for b in backends}))
+        if cycle != self._cycle:
+            done = self._next / len(self._cycle) if self._cycle else 0.0
+            self._cycle = cycle
+            self._next = int(done * len(cycle))
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self.pick_except(backends, (), key, now)
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        while True:
+            backend = self._cycle[self._next]
+            self._next = (self._next + 1) % len(self._cycle)
+            if backend not in exclude:
+                return backend
+
+
+class InterleavedRoundRobin(_Cycle):
     """Turns in rounds: in round r of the highest weight, whoever has a weight of r or more takes one.
 
     Weights 3, 2, 1 give a, a b, a b c. Cheap, and heavy servers get their extra turns in a row at the
     start of a cycle. Whole weights; fractions are brought to whole ones. (Linux Virtual Server, `wrr`.)
     """
 
-    def __init__(self) -> None:
-        self._turns = _Turns()
-
-    def rebuild(self, backends: Sequence[Backend]) -> None:
-        whole = whole_weights(backends)
-        rounds = range(max(whole.values(), default=0), 0, -1)
-        self._turns.now_are([b for least in rounds for b in backends if whole[b] >= least])
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._turns.next()
-
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        return self._turns.next(exclude)
+    def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
+        rounds = range(max(turns.values(), default=0), 0, -1)
+        return [b for least in rounds for b in turns if turns[b] >= least]
 
 
-class ConsecutiveRoundRobin(Balancer):
+class ConsecutiveRoundRobin(_Cycle):
     """Each takes all its turns in a row: weights 3, 2, 1 give a a a b b c.
 
     In proportion, but in bursts: for a while one server gets everything. (Caddy, `weighted_round_robin`.)
     """
 
-    def __init__(self) -> None:
-        self._turns = _Turns()
-
-    def rebuild(self, backends: Sequence[Backend]) -> None:
-        whole = whole_weights(backends)
-        self._turns.now_are([b for b in backends for _ in range(whole[b])])
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._turns.next()
-
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        return self._turns.next(exclude)
+    def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
+        return [b for b in turns for _ in range(turns[b])]
 
 
 class EarliestDeadline(Balancer):
@@ -170,37 +175,3 @@ class FirstAvailable(Balancer):
             if backend.in_flight < limit * backend.weight:
                 return backend
         return backends[-1]
-
-
-class _Turns:
-    """A cycle of turns that goes on where it was when it changes."""
-
-    def __init__(self) -> None:
-        self._cycle: list[Backend] = []
-        self._next = 0
-
-    def now_are(self, cycle: list[Backend]) -> None:
-        if cycle != self._cycle:
-            done = self._next / len(self._cycle) if self._cycle else 0.0
-            self._cycle = cycle
-            self._next = int(done * len(cycle))
-
-    def next(self, exclude: Collection[Backend] = ()) -> Backend:
-        while True:
-            backend = self._cycle[self._next]
-            self._next = (self._next + 1) % len(self._cycle)
-            if backend not in exclude:
-                return backend
-
-
-def whole_weights(backends: Sequence[Backend], most: int = 100) -> dict[Backend, int]:
-    """Whole numbers, 1 to `most`, in proportion to the weights, as close as they get."""
-    if not backends:
-        return {}
-    exact = [Fraction(b.weight).limit_denominator(most) for b in backends]
-    together = lcm(*(f.denominator for f in exact))
-    whole = [int(f * together) for f in exact]
-    common = gcd(*whole) or 1
-    largest = max(whole) // common
-    shrink = max(1.0, largest / most)
-    return {b: max(1, round(w / common / shrink)) for b, w in zip(backends, whole, strict=True)}

@@ -12,12 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from math import gcd, lcm
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from lbkit.core import Backend
+from lbkit.core.backend import whole_weights
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines, wait_until
 from lbkit.run import EngineError, find_program
@@ -232,7 +231,7 @@ class Peer:
     def state(self) -> dict[str, dict[str, Any]]:
         try:
             counted = self.stats().get("servers", {})
-        except (OSError, ValueError):  # not yet, or no longer
+        except (OSError, ValueError, PeerError):  # not yet, or no longer
             counted = {}
         nothing = {"in_flight": None, "picks": None}
         return {
@@ -292,19 +291,6 @@ def cpu_seconds(process: Any) -> float:
 def weighted(algorithm: str) -> bool:
     """Whether weights matter to it: plain rotation and plain chance take no notice of them."""
     return algorithm not in ("round_robin", "random")
-
-
-def whole_weights(weights: Mapping[str, float], most: int) -> dict[str, int]:
-    """Whole numbers, 0 to `most`, as close to the proportion of the weights as they get."""
-    exact = {name: Fraction(weight).limit_denominator(100) for name, weight in weights.items()}
-    together = lcm(*(f.denominator for f in exact.values()))
-    whole = {name: int(f * together) for name, f in exact.items()}
-    common = gcd(*whole.values()) or 1
-    whole = {name: weight // common for name, weight in whole.items()}
-    largest = max(whole.values())
-    if largest > most:
-        whole = {name: max(1, round(w * most / largest)) if w else 0 for name, w in whole.items()}
-    return whole
 
 
 def free_ports(count: int) -> list[int]:

@@ -27,10 +27,7 @@ class Haproxy(Peer):
         "power_of_two": "balance random(2)",
     }
     instead: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
-    differences = (
-        "how many servers a request tried is not told",
-        "a request that cannot reach its server is sent to another after a second",
-    )
+    differences = ("how many servers a request tried is not told",)
     KEYS: ClassVar = {"client": "source", "path": "uri"}
     max_weight = 256
     layers = (7, 4)
