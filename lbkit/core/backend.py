@@ -34,24 +34,45 @@ class Backend:
         "name",
         "picks",
         "port",
+        "priority",
+        "traffic",
         "weight",
         "zone",
     )
 
     def __init__(
-        self, name: str, *, weight: float = 1.0, host: str = "", port: int = 0, zone: str = ""
+        self,
+        name: str,
+        *,
+        weight: float = 1.0,
+        host: str = "",
+        port: int = 0,
+        zone: str = "",
+        priority: int = 0,
     ) -> None:
         """Raises ValueError when `weight` is negative or no finite number."""
         self.name = name
         self.host = host
         self.port = port
         self.zone = zone
+        self.priority = priority  # 0 comes first; the next only when that does not suffice
         self.weight = checked_weight(name, weight)
         self.healthy = True
         self.intent = Intent.READY
         self.in_flight = 0  # leases not yet released
         self.latency = 0.0  # seconds, moving average of the successes; 0 is "not known yet"
         self.picks = 0  # leases ever given
+        self.traffic = 0  # bytes of requests and answers
+
+    def twin(self) -> Backend:
+        """The same server for another balancer, which keeps counts of its own."""
+        at = {"host": self.host, "port": self.port, "zone": self.zone, "priority": self.priority}
+        return Backend(self.name, weight=self.weight, **at)  # type: ignore[arg-type]
+
+    @property
+    def address(self) -> str:
+        """host:port; the name where there is none, as in the simulator."""
+        return f"{self.host}:{self.port}" if self.port else self.name
 
     @property
     def eligible(self) -> bool:

@@ -7,9 +7,10 @@ in-flight counts cannot leak, and an algorithm that learns always hears how it w
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from lbkit.core.backend import Backend, Intent, checked_weight
-from lbkit.core.balance.base import Balancer
+from lbkit.core.balance.base import Balancer, Why
 
 # Weight of the newest sample in a backend's average latency; nginx's least_time uses the same.
 NEW_SAMPLE = 0.05
@@ -19,14 +20,46 @@ class NoBackend(Exception):
     """Nothing is eligible: all are down, draining, out, of weight 0, or tried already."""
 
 
+@dataclass(frozen=True, slots=True)
+class SlowStart:
+    """How a backend that comes (back) into rotation gets its weight: caches are cold, code is not compiled.
+
+    For `window` seconds it is worth max(floor, (age / window)^(1 / aggression)) of its weight. With
+    aggression 1 it rises in a line, above 1 faster at first. Plain rotation takes no notice of weights.
+    (Envoy: aggression 1, floor 0.1; HAProxy `slowstart`: a line from 1/16; ALB: a line, 30 to 900 s.)
+    """
+
+    window: float
+    aggression: float = 1.0
+    floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("window", self.window, 0), ("aggression", self.aggression, 0)):
+            if not least < value < float("inf"):
+                raise ValueError(f"{name} is {value}: use a number above {least}")
+        if not 0 < self.floor <= 1:
+            raise ValueError(f"floor is {self.floor}: use a share above 0, to 1")
+
+    def share(self, age: float) -> float:
+        """Of the weight, at so many seconds."""
+        if age >= self.window:
+            return 1.0
+        share: float = (max(age, 0.0) / self.window) ** (1 / self.aggression)
+        return max(self.floor, share)
+
+
+STEPS = 20  # of a slow start: each may rebuild a ring
+
+
 class Lease:
     """The right to use one backend until `release`."""
 
-    __slots__ = ("_pool", "backend", "start")
+    __slots__ = ("_pool", "backend", "start", "why")
 
     def __init__(self, pool: Pool, backend: Backend, start: float) -> None:
         self.backend = backend
         self.start = start
+        self.why: Why | None = None  # why this one, if `acquire` was asked to say
         self._pool: Pool | None = pool
 
     @property
@@ -47,22 +80,50 @@ class Pool:
     until something changes; then `rebuild` tells it.
     """
 
-    def __init__(self, backends: Iterable[Backend], balancer: Balancer) -> None:
-        """Raises ValueError when two backends share a name."""
+    def __init__(
+        self,
+        backends: Iterable[Backend],
+        balancer: Balancer,
+        *,
+        slow_start: SlowStart | None = None,
+        panic: float = 0.0,
+    ) -> None:
+        """`panic`: when a smaller share than this is healthy, health is not believed any more, as the few
+        would be crushed next (Envoy: 0.5; 0 is never). Raises ValueError when two backends share a name."""
+        if not 0 <= panic <= 1:
+            raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
+        self.slow_start = slow_start
+        self.panic = panic
+        self._ramps: dict[
+            Backend, float | None
+        ] = {}  # since when they start slowly; None: from the next pick
+        self._full: dict[Backend, float] = {}  # their whole weight
+        self._next_step = 0.0
         self._by_name: dict[str, Backend] = {}
         for backend in backends:
             if backend.name in self._by_name:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
         self.balancer = balancer
-        self.eligible: tuple[Backend, ...] = ()
-        self._changed()
+        self.eligible: tuple[Backend, ...] = self._who_may()
+        self._tell()
 
     # -- picking ------------------------------------------------------------------
 
-    def acquire(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Lease:
-        """`take`, with a lease that sees to it that the backend is given back once."""
-        return Lease(self, self.take(key, now, exclude), now)
+    def acquire(
+        self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
+    ) -> Lease:
+        """`take`, with a lease that sees to it that the backend is given back once, and may say `why`."""
+        why = self.explain(key, now, exclude) if explain else None
+        lease = Lease(self, self.take(key, now, exclude), now)
+        lease.why = why
+        return lease
+
+    def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
+        """Why the next `take` will choose whom it will choose; None when nobody is there."""
+        if exclude:
+            return Why(f"a retry: not {', '.join(b.name for b in exclude)}, tried already")
+        return self.balancer.explain(self.eligible, key, now) if self.eligible else None
 
     def take(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend.
@@ -73,6 +134,8 @@ class Pool:
         eligible = self.eligible
         if not eligible:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
+        if self._ramps and now >= self._next_step:
+            self._ramp(now)
         if exclude:
             if all(b in exclude for b in eligible):
                 raise NoBackend(f"all {len(eligible)} eligible backends have been tried")
@@ -138,6 +201,9 @@ class Pool:
     def set_weight(self, name: str, weight: float) -> None:
         backend = self[name]
         backend.weight = checked_weight(name, weight)
+        if backend in self._full:
+            self._full[backend] = backend.weight
+            self._next_step = float("-inf")
         self._changed()
 
     def set_health(self, name: str, healthy: bool) -> None:
@@ -155,8 +221,51 @@ class Pool:
     def switch(self, balancer: Balancer) -> None:
         """Go on with another algorithm; leases already given are released to the new one."""
         self.balancer = balancer
-        balancer.rebuild(self.eligible)
+        self._tell()
 
     def _changed(self) -> None:
-        self.eligible = tuple(b for b in self._by_name.values() if b.eligible)
+        before = self.eligible
+        self.eligible = self._who_may()
+        if self.slow_start:
+            self._begin_slowly(set(before))
+        self._tell()
+
+    def _who_may(self) -> tuple[Backend, ...]:
+        everybody = self._by_name.values()
+        may = tuple(b for b in everybody if b.eligible)
+        if self.panic:
+            wanted = tuple(b for b in everybody if b.intent is Intent.READY and b.weight > 0)
+            if len(may) < self.panic * len(wanted):
+                return wanted
+        return may
+
+    def _tell(self) -> None:
+        self.balancer.members(self.backends)
         self.balancer.rebuild(self.eligible)
+
+    # -- slow start ---------------------------------------------------------------------
+
+    def _begin_slowly(self, before: set[Backend]) -> None:
+        """Who has just become eligible begins, who no longer is has done with it."""
+        assert self.slow_start
+        for backend in self._ramps.keys() - set(self.eligible):
+            del self._ramps[backend]
+            backend.weight = self._full.pop(backend)
+        for backend in self.eligible:
+            if backend not in before and backend not in self._ramps:
+                self._ramps[backend] = None
+                self._full[backend] = backend.weight
+                backend.weight *= self.slow_start.share(0.0)
+                self._next_step = float("-inf")
+
+    def _ramp(self, now: float) -> None:
+        """Time has passed: give those that start slowly what they are worth by now."""
+        assert self.slow_start
+        for backend, since in list(self._ramps.items()):
+            if since is None:
+                self._ramps[backend] = since = now
+            backend.weight = self._full[backend] * self.slow_start.share(now - since)
+            if now - since >= self.slow_start.window:
+                del self._ramps[backend], self._full[backend]
+        self._next_step = now + self.slow_start.window / STEPS
+        self._tell()

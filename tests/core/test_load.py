@@ -165,7 +165,7 @@ def test_peak_ewma_believes_bad_news_at_once() -> None:
     for _ in range(5):
         quick.in_flight -= 1
     # And forgets with time: after five times `decay` the rumour is 150 times weaker.
-    assert balancer._cost(slow, 50.2) < balancer._cost(slow, 0.2) / 100
+    assert balancer.score(slow, 50.2) < balancer.score(slow, 0.2) / 100
 
 
 def test_peak_ewma_does_not_flood_a_newcomer() -> None:

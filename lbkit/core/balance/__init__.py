@@ -1,49 +1,94 @@
 """The balancing algorithms, a family a module. Importing this registers them all."""
 
-from lbkit.core.balance.base import Balancer, algorithms, make_balancer
-from lbkit.core.balance.chance import PowerOfChoices, PowerOfTwo, Random, WeightedRandom
+from lbkit.core.balance.base import Balancer, Why, algorithms, make_balancer
+from lbkit.core.balance.chance import AnomalyMitigation, PowerOfChoices, PowerOfTwo, Random, WeightedRandom
+from lbkit.core.balance.grouped import CrossZone, LocalityWeighted, PriorityLevels, Subset, ZoneAware
 from lbkit.core.balance.hashing import (
     BoundedHash,
     ConsistentHash,
     IPHash,
     JumpHash,
     Maglev,
+    ModuloHash,
     MultiProbe,
     Rendezvous,
 )
-from lbkit.core.balance.load import JoinIdleQueue, LeastConnections, LeastResponseTime, PeakEWMA
+from lbkit.core.balance.informed import ChoiceOfTwo, ClientSideWeighted, Prequal
+from lbkit.core.balance.load import (
+    JoinIdleQueue,
+    LeastConnections,
+    LeastResponseTime,
+    PeakEWMA,
+    WeightedLeastConnections,
+)
+from lbkit.core.balance.programs import (
+    ByBusyness,
+    HaproxyLeastConnections,
+    HaproxyMap,
+    HaproxyRing,
+    NginxHash,
+    NginxIPHash,
+    NginxLeastConnections,
+    NginxRing,
+)
 from lbkit.core.balance.rotation import (
+    ByTraffic,
     ConsecutiveRoundRobin,
     EarliestDeadline,
+    FastRoundRobin,
     FirstAvailable,
     InterleavedRoundRobin,
     RoundRobin,
+    StaticRoundRobin,
     WeightedRoundRobin,
 )
 
 __all__ = [
+    "AnomalyMitigation",
     "Balancer",
     "BoundedHash",
+    "ByBusyness",
+    "ByTraffic",
+    "ChoiceOfTwo",
+    "ClientSideWeighted",
     "ConsecutiveRoundRobin",
     "ConsistentHash",
+    "CrossZone",
     "EarliestDeadline",
+    "FastRoundRobin",
     "FirstAvailable",
+    "HaproxyLeastConnections",
+    "HaproxyMap",
+    "HaproxyRing",
     "IPHash",
     "InterleavedRoundRobin",
     "JoinIdleQueue",
     "JumpHash",
     "LeastConnections",
     "LeastResponseTime",
+    "LocalityWeighted",
     "Maglev",
+    "ModuloHash",
     "MultiProbe",
+    "NginxHash",
+    "NginxIPHash",
+    "NginxLeastConnections",
+    "NginxRing",
     "PeakEWMA",
     "PowerOfChoices",
     "PowerOfTwo",
+    "Prequal",
+    "PriorityLevels",
     "Random",
     "Rendezvous",
     "RoundRobin",
+    "StaticRoundRobin",
+    "Subset",
+    "WeightedLeastConnections",
     "WeightedRandom",
     "WeightedRoundRobin",
+    "Why",
+    "ZoneAware",
     "algorithms",
     "make_balancer",
 ]

@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from lbkit.core.backend import Backend
+from lbkit.core.meter import LoadReport
 
 _registry: dict[str, type[Balancer]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What a pick looked at, for somebody who asks why it was this backend."""
+
+    rule: str
+    scores: Mapping[str, float] = field(default_factory=dict)  # what was compared, by backend
+    best: str = ""  # which of the scores wins: "lowest" or "highest"
+    place: float | None = None  # the key's: a slot of a table, or from 0 to 1 on a ring
+    places: int = 0  # slots of the table; 0 is a ring
+    near: tuple[tuple[float, str], ...] = ()  # points of the ring around it: one before, some after
+
+    def __str__(self) -> str:
+        parts = [self.rule]
+        if self.scores:
+            compared = ", ".join(f"{name} {score:.4g}" for name, score in self.scores.items())
+            parts.append(f"{self.best} of {compared}" if self.best else compared)
+        if self.place is not None:
+            parts.append(f"slot {self.place:g} of {self.places}" if self.places else f"at {self.place:.4f}")
+        if self.near:
+            parts.append("near " + ", ".join(f"{name} at {where:.4f}" for where, name in self.near))
+        return "; ".join(parts)
 
 
 class Balancer:
@@ -28,7 +53,10 @@ class Balancer:
     """
 
     name: ClassVar[str] = ""
-    keyed_by: ClassVar[str] = "client"  # what `key` is unless the policy says: "client" or "path"
+    keyed_by: ClassVar[str] = "client"  # what `key` is unless the policy says: see core/key.py
+    hears: ClassVar[bool] = False  # whether it wants to know what backends say of their load
+    # Whether it takes `index` and `balancers`, where several decide side by side (core/replicas.py).
+    numbered: ClassVar[bool] = False
     rng: random.Random
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Balancer:
@@ -65,10 +93,24 @@ class Balancer:
     def rebuild(self, backends: Sequence[Backend]) -> None:
         """Membership, weight or eligibility changed. May be called with no backends."""
 
+    def members(self, backends: Sequence[Backend]) -> None:
+        """All of the pool, eligible or not; comes before each `rebuild`."""
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         """A lease came back, `in_flight` and `latency` of the backend are up to date.
 
         `ok` is None when the outcome is not known, as when the client left."""
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        """Why `pick` is going to choose whom it will choose; changes nothing."""
+        return Why((type(self).__doc__ or self.name).strip().partition("\n")[0])
+
+    def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
+        """Whom to ask for a report, after a pick. Asked only if it `hears`."""
+        return ()
+
+    def report(self, backend: Backend, load: LoadReport, now: float) -> None:
+        """What a backend says of its load, with an answer or when it was asked. Only if it `hears`."""
 
 
 def algorithms() -> dict[str, type[Balancer]]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
+from statistics import median
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.base import Balancer
+from lbkit.core.balance.base import Balancer, Why
+
+
+@contextmanager
+def same_dice(rng: random.Random) -> Iterator[None]:
+    """What is thrown inside will be thrown again afterwards."""
+    state = rng.getstate()
+    try:
+        yield
+    finally:
+        rng.setstate(state)
 
 
 class Random(Balancer):
@@ -16,24 +29,9 @@ class Random(Balancer):
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return backends[int(self.rng.random() * len(backends))]
 
-
-class PowerOfTwo(Balancer):
-    """The less loaded of two different random backends ("power of two choices").
-
-    Two looks give nearly all that looking at everybody gives, and no herd
-    runs to the one that looks best. (Mitzenmacher, IEEE TPDS 12(10), 2001.)
-    """
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        n = len(backends)
-        if n == 1:
-            return backends[0]
-        i = int(self.rng.random() * n)
-        j = int(self.rng.random() * (n - 1))
-        if j >= i:
-            j += 1  # skips i: drawn with replacement, one look in n would be wasted
-        a, b = backends[i], backends[j]
-        return a if a.in_flight * b.weight <= b.in_flight * a.weight else b
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        with same_dice(self.rng):
+            return Why("thrown", place=int(self.rng.random() * len(backends)), places=len(backends))
 
 
 class WeightedRandom(Balancer):
@@ -42,8 +40,12 @@ class WeightedRandom(Balancer):
     def __init__(self) -> None:
         self._upto: list[float] = []
 
+    def weight(self, backend: Backend) -> float:
+        """In the draw."""
+        return backend.weight
+
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        self._upto = list(accumulate(b.weight for b in backends))
+        self._upto = list(accumulate(self.weight(b) for b in backends))
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         upto = self._upto
@@ -53,26 +55,143 @@ class WeightedRandom(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         others = [b for b in backends if b not in exclude]
-        return self.rng.choices(others, [b.weight for b in others])[0]
+        return self.rng.choices(others, [self.weight(b) for b in others])[0]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("thrown, with chances in proportion to", {b.name: self.weight(b) for b in backends})
 
 
-class PowerOfChoices(Balancer):
+class AnomalyMitigation(WeightedRandom):
+    """Weighted random that steers away from backends which fail more than the others.
+
+    Every `window` seconds, whoever failed at least `least` times and at over `excess` times the median
+    rate of the pool has its chance halved, down to `floor` of its weight; whoever behaves gets it doubled,
+    up to the whole. It goes by errors the clients saw, so it needs no probes. (After what AWS says of ALB's
+    weighted_random with anomaly mitigation, which gives no formula: window, factors and floor are ours.)
+    """
+
+    name = "anomaly_mitigation"
+
+    def __init__(
+        self, window: float = 5.0, excess: float = 3.0, least: int = 5, floor: float = 1 / 64
+    ) -> None:
+        if not window > 0:
+            raise ValueError(f"window is {window}: use seconds above 0")
+        if not 0 < floor <= 1:
+            raise ValueError(f"floor is {floor}: use a share from above 0, so that it is asked again, to 1")
+        super().__init__()
+        self.window, self.excess, self.least, self.floor = window, excess, least, floor
+        self._share: dict[Backend, float] = {}  # of its weight that it is given
+        self._seen: dict[Backend, list[int]] = {}  # answers and errors in this window
+        self._until = 0.0
+
+    def weight(self, backend: Backend) -> float:
+        return backend.weight * self._share.get(backend, 1.0)
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        self._share = {b: self._share.get(b, 1.0) for b in backends}
+        self._seen = {b: self._seen.get(b, [0, 0]) for b in backends}
+        super().rebuild(backends)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        if now >= self._until:
+            self._judge()
+            self._until = now + self.window
+            self.rebuild(backends)
+        return super().pick(backends, key, now)
+
+    def _judge(self) -> None:
+        rates = {b: errors / answers for b, (answers, errors) in self._seen.items() if answers}
+        usual = median(rates.values()) if rates else 0.0
+        for backend, (_, errors) in self._seen.items():
+            bad = errors >= self.least and rates[backend] > self.excess * usual
+            share = self._share[backend] * (0.5 if bad else 2.0)
+            self._share[backend] = min(1.0, max(self.floor, share))
+        self._seen = {b: [0, 0] for b in self._seen}
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        if ok is not None and backend in self._seen:
+            self._seen[backend][0] += 1
+            self._seen[backend][1] += not ok
+
+
+class _FewLooks(Balancer):
+    """Draws a few backends, and takes the one with the lowest score. The first wins ties."""
+
+    def look(self, backends: Sequence[Backend]) -> Sequence[Backend]:
+        """Whom to compare: two different ones."""
+        n = len(backends)
+        if n == 1:
+            return backends
+        i = int(self.rng.random() * n)
+        j = int(self.rng.random() * (n - 1))
+        if j >= i:
+            j += 1  # skips i: drawn with replacement, one look in n would be wasted
+        return backends[i], backends[j]
+
+    def score(self, backend: Backend, now: float) -> float:
+        return backend.in_flight / backend.weight
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        looked = self.look(backends)
+        return looked[0] if len(looked) == 1 else min(looked, key=lambda b: self.score(b, now))
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        with same_dice(self.rng):
+            looked = self.look(backends)
+        return Why("of those drawn", {b.name: self.score(b, now) for b in looked}, "lowest")
+
+
+class PowerOfTwo(_FewLooks):
+    """The less loaded of two different random backends ("power of two choices").
+
+    Two looks give nearly all that looking at everybody gives, and no herd
+    runs to the one that looks best. (Mitzenmacher, IEEE TPDS 12(10), 2001.)
+    """
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        if len(backends) == 1:
+            return backends[0]
+        a, b = self.look(backends)
+        return a if a.in_flight * b.weight <= b.in_flight * a.weight else b
+
+
+class PowerOfChoices(_FewLooks):
     """The least loaded of `choices` random backends, drawn with `replacement` or without.
 
     With 2 it is power of two choices; each further look helps less, and with all of them it is a
-    scan, with the herd that comes of it when several proxies do so. (Mitzenmacher, 2001; Envoy least_request
-    `choice_count`; Caddy `random_choose`.)
+    scan, with the herd that comes of it when several proxies do so. `weighted`: heavier ones are drawn more
+    often, which keeps shares in proportion when nobody is busy. (Mitzenmacher, 2001; Envoy least_request
+    `choice_count`; Caddy `random_choose`; HAProxy `random(n)`, which draws by weight.)
     """
 
-    def __init__(self, choices: int = 3, replacement: bool = False) -> None:
+    def __init__(self, choices: int = 3, replacement: bool = False, weighted: bool = False) -> None:
         if choices < 1:
             raise ValueError(f"choices is {choices}: look at 1 backend at least")
         self.choices = choices
         self.replacement = replacement
+        self.weighted = weighted
+        self._upto: list[float] = []
 
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        if self.replacement:
-            looked = self.rng.choices(backends, k=self.choices)
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        self._upto = list(accumulate(b.weight for b in backends))
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        others = [b for b in backends if b not in exclude]
+        if self.weighted:
+            looked = self.rng.choices(others, [b.weight for b in others], k=self.choices)
         else:
-            looked = self.rng.sample(backends, min(self.choices, len(backends)))
-        return min(looked, key=lambda b: b.in_flight / b.weight)
+            looked = self.rng.sample(others, min(self.choices, len(others)))
+        return min(looked, key=lambda b: self.score(b, now))
+
+    def look(self, backends: Sequence[Backend]) -> Sequence[Backend]:
+        sums = self._upto if self.weighted else None
+        if self.replacement:
+            return self.rng.choices(backends, cum_weights=sums, k=self.choices)
+        if not self.weighted:
+            return self.rng.sample(backends, min(self.choices, len(backends)))
+        # Very unequal weights could draw the same one for ever: four times as many draws have to do.
+        drawn = self.rng.choices(backends, cum_weights=sums, k=4 * self.choices)
+        return list(dict.fromkeys(drawn))[: self.choices]

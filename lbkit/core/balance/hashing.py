@@ -3,30 +3,68 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
-from hashlib import blake2b
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b, shake_128
+from itertools import chain, islice
 from math import ceil, log
 from struct import unpack
+from zlib import crc32
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.base import Balancer
+from lbkit.core.balance.base import Balancer, Why
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: steps that spread evenly
 
 
-def hash64(text: str) -> int:
-    """64 well-mixed bits of `text`, the same in every process (Python's own hash() is salted)."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+def hash64(key: str) -> int:
+    """64 bits of `key`, the same in every process (Python's own hash() is salted).
+
+    CRC-32, as nginx takes, spread over 64 bits by a multiplication (Knuth, TAOCP 3, 6.4): a tenth of a
+    microsecond, where a cryptographic hash takes half of one. At most 2^32 different values."""
+    return crc32(key.encode()) * GOLDEN & 0xFFFFFFFFFFFFFFFF
 
 
-class IPHash(Balancer):
-    """The client's address decides: hash modulo the number of backends.
+def place64(name: str) -> int:
+    """64 bits for a backend. Hashed with care, as few names decide for many keys."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+class ModuloHash(Balancer):
+    """Hash of the key modulo the number of backends.
+
+    Even, needs no memory, and one look a pick; but when a backend joins N, N/(N+1) of the keys move.
+    Weights are ignored. (nginx `hash`, HAProxy `hash-type map-based` with equal weights.)
+    """
+
+    keyed_by = "path"
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return backends[hash64(key) % len(backends)]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        n = len(backends)
+        return Why(f"hash of {key!r} modulo {n}", place=hash64(key) % n, places=n)
+
+
+class IPHash(ModuloHash):
+    """The client's address decides: its hash modulo the number of backends.
 
     A client keeps its backend without a cookie, until the pool changes: then nearly
-    all clients move (N/(N+1) of them when a backend joins N). Weights are ignored.
+    all clients move (N/(N+1) of them when a backend joins N). Weights are ignored. `octets=3` looks at
+    the first three numbers of an IPv4 address only, as nginx does: a whole /24 goes to one backend.
     """
 
     name = "ip_hash"
+    keyed_by = "client"
+
+    def __init__(self, octets: int = 4) -> None:
+        if octets not in (1, 2, 3, 4):
+            raise ValueError(f"octets is {octets}: an IPv4 address has 4, and nginx looks at 3")
+        self.octets = octets
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        if self.octets < 4 and key.count(".") == 3:
+            key = ".".join(key.split(".")[: self.octets])
         return backends[hash64(key) % len(backends)]
 
 
@@ -44,39 +82,62 @@ class ConsistentHash(Balancer):
         if points < 1:
             raise ValueError(f"points is {points}: a backend needs at least 1 point on the ring")
         self.points = points
-        self._hashes: list[int] = []
+        self._ring: list[float] = []  # points, in order; see ring_points()
         self._owners: list[Backend] = []
-        self._stands: dict[Backend, tuple[float, tuple[int, ...]]] = {}  # weight, points; kept
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        self._stands = {b: self._stand(b) for b in backends}
-        owner: dict[int, Backend] = {}
         # By name, so that every proxy settles it alike should two ever stand at one point.
-        for backend in sorted(backends, key=lambda b: b.name):
-            owner.update(dict.fromkeys(self._stands[backend][1], backend))
-        self._hashes = sorted(owner)
-        self._owners = [owner[point] for point in self._hashes]
+        self._owners = sorted(backends, key=lambda b: b.name)
+        ring: list[float] = []
+        for owner, backend in enumerate(self._owners):
+            ring += ring_points(backend.name, owner, max(1, round(self.points * backend.weight)))
+        ring.sort()
+        self._ring = ring
 
-    def _stand(self, backend: Backend) -> tuple[float, tuple[int, ...]]:
-        known = self._stands.get(backend)
-        if known and known[0] == backend.weight:
-            return known
-        number = max(1, round(self.points * backend.weight))
-        # Eight points of each hash, as ketama takes four of each of its own: hashing is what a ring costs.
-        digests = (blake2b(f"{backend.name}/{i}".encode()).digest() for i in range(ceil(number / 8)))
-        return backend.weight, unpack(f">{number}Q", b"".join(digests)[: 8 * number])
+    def _owner(self, point: float) -> Backend:
+        return self._owners[int(point * 2**52) & 0xFFFFF]
+
+    def _first(self, key: str) -> int:
+        """Index of the first point clockwise of the key's place."""
+        return bisect_right(self._ring, 1 + (hash64(key) >> 32) * 2**-32) % len(self._ring)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        i = bisect_right(self._hashes, hash64(key))
-        return self._owners[i] if i < len(self._owners) else self._owners[0]
+        return self._owner(self._ring[self._first(key)])
+
+    def onwards(self, key: str) -> Iterator[Backend]:
+        """From the key's place once around: where it would go if those before were not there."""
+        first = self._first(key)
+        return map(self._owner, chain(islice(self._ring, first, None), islice(self._ring, first)))
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
-        # On round the ring: where the key would go if the excluded ones were not there.
-        start = bisect_right(self._hashes, hash64(key))
-        ring = len(self._owners)
-        return next(b for k in range(ring) if (b := self._owners[(start + k) % ring]) not in exclude)
+        return next(b for b in self.onwards(key) if b not in exclude)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        first, ring = self._first(key), len(self._ring)
+        near = [self._ring[(first + k) % ring] for k in range(-1, min(3, ring))]
+        return Why(
+            f"the first point clockwise of the hash of {key!r}",
+            place=(hash64(key) >> 32) / 2**32,
+            near=tuple((point - 1, self._owner(point).name) for point in near),
+        )
+
+    def where(self) -> list[tuple[float, str]]:
+        """All points of the ring, from 0 to 1, with whose they are: for a picture."""
+        return [(point - 1, self._owner(point).name) for point in self._ring]
+
+
+def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
+    """Places on a ring for backend number `owner`, from 1 to 2: a float of 52 bits, 32 of where and 20 of whose.
+
+    So a ring is one list of floats, which Python sorts and searches faster than anything else. One long digest
+    serves all points, and the bits are put in place in all of them at once: Python's work is by the backend.
+    """
+    each = (2 ** (64 * number) - 1) // (2**64 - 1)  # a 1 in every 64 bits
+    bits = int.from_bytes(shake_128(name.encode()).digest(8 * number), "big")
+    bits = bits & each * 0x000F_FFFF_FFF0_0000 | each * (0x3FF0_0000_0000_0000 + owner)  # 3FF: from 1 to 2
+    return unpack(f">{number}d", bits.to_bytes(8 * number, "big"))
 
 
 class Rendezvous(Balancer):
@@ -94,7 +155,7 @@ class Rendezvous(Balancer):
         self._salted: list[tuple[int, float, Backend]] = []
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        self._salted = [(hash64(b.name), b.weight, b) for b in backends]
+        self._salted = [(place64(b.name), b.weight, b) for b in backends]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self._winner(hash64(key), ())
@@ -103,6 +164,10 @@ class Rendezvous(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         return self._winner(hash64(key), exclude)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        lots = {b.name: -w / log((mixed(hash64(key) ^ salt) + 0.5) / 2**64) for salt, w, b in self._salted}
+        return Why(f"lots drawn for {key!r}", lots, "highest")
 
     def _winner(self, key: int, exclude: Collection[Backend]) -> Backend:
         best, winner = -1.0, None
@@ -125,6 +190,10 @@ class JumpHash(Balancer):
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return backends[jump(hash64(key), len(backends))]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        n = len(backends)
+        return Why(f"where {key!r} stops jumping", place=jump(hash64(key), n), places=n)
 
 
 class Maglev(Balancer):
@@ -156,7 +225,7 @@ class Maglev(Balancer):
         heaviest = max(weight for _, weight in self._made_of)
         # Where each looks next, and by how much it goes on: together an order of all slots.
         places = [
-            [hash64(b.name) % slots, hash64(b.name + "/skip") % (slots - 1) + 1] for b, _ in self._made_of
+            [place64(b.name) % slots, place64(b.name + "/skip") % (slots - 1) + 1] for b, _ in self._made_of
         ]
         saved = [0.0] * len(places)
         table: list[Backend | None] = [None] * slots
@@ -178,6 +247,14 @@ class Maglev(Balancer):
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self._table[hash64(key) % self.slots]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        slot = hash64(key) % self.slots
+        return Why(f"the owner of the slot of {key!r}", place=slot, places=self.slots)
+
+    def table(self) -> list[str]:
+        """Whose each slot is, by name: for a picture."""
+        return [b.name for b in self._table]
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
@@ -215,16 +292,20 @@ class BoundedHash(ConsistentHash):
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self.pick_except(backends, (), key, now)
 
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        share = self.factor * (self._in_flight + 1) / self._weight
+        room = {b.name: ceil(share * b.weight) - b.in_flight for b in backends}
+        ring = super().explain(backends, key, now)
+        return Why(f"{ring.rule} that has room; room of each", room, "", ring.place, 0, ring.near)
+
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         self._in_flight += 1
         share = self.factor * self._in_flight / self._weight
-        first = bisect_right(self._hashes, hash64(key))
         passed = set(exclude)
         nearest = None
-        for k in range(len(self._owners)):
-            backend = self._owners[(first + k) % len(self._owners)]
+        for backend in self.onwards(key):
             if backend in passed:
                 continue
             if backend.in_flight < ceil(share * backend.weight):
@@ -256,12 +337,18 @@ class MultiProbe(Balancer):
         self._owners: list[Backend] = []
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        ring = sorted(((hash64(b.name), b) for b in backends), key=lambda entry: entry[0])
+        ring = sorted(((place64(b.name), b) for b in backends), key=lambda entry: entry[0])
         self._hashes = [point for point, _ in ring]
         self._owners = [backend for _, backend in ring]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self._nearest(hash64(key), self._hashes, self._owners)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        gaps: dict[str, float] = {}
+        for distance, owner in self._looks(hash64(key), self._hashes, self._owners):
+            gaps[owner.name] = min(distance / 2**64, gaps.get(owner.name, 1.0))
+        return Why(f"distance to the next point from {self.probes} places of {key!r}", gaps, "lowest")
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
@@ -270,18 +357,15 @@ class MultiProbe(Balancer):
         ring = [(point, b) for point, b in everybody if b not in exclude]
         return self._nearest(hash64(key), [point for point, _ in ring], [b for _, b in ring])
 
-    def _nearest(self, key: int, hashes: list[int], owners: list[Backend]) -> Backend:
-        best, nearest = 2**64, owners[0]
+    def _looks(self, key: int, hashes: list[int], owners: list[Backend]) -> Iterator[tuple[int, Backend]]:
+        """From each place: how far it is to the next point, and whose that is."""
         for probe in range(self.probes):
             place = mixed(key + probe * GOLDEN)
             i = bisect_right(hashes, place) % len(hashes)
-            distance = (hashes[i] - place) % 2**64
-            if distance < best:
-                best, nearest = distance, owners[i]
-        return nearest
+            yield (hashes[i] - place) % 2**64, owners[i]
 
-
-GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: steps that spread evenly
+    def _nearest(self, key: int, hashes: list[int], owners: list[Backend]) -> Backend:
+        return min(self._looks(key, hashes, owners), key=lambda look: look[0])[1]
 
 
 def mixed(x: int) -> int:

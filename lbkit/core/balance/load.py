@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import exp
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.base import Balancer
+from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.chance import _FewLooks
 
 _Level = dict[Backend, None]  # backends of one score, longest waiting first
 
@@ -59,6 +60,10 @@ class _LowestScore(Balancer):
         if backend in self._level_of:  # not draining, nor gone
             self._move(backend, backend.in_flight)
 
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
+        return Why("score, longest waiting first", scores, "lowest")
+
     def _move(self, backend: Backend, in_flight: int) -> None:
         """To the level of its new score, behind its equals."""
         del self._level_of.pop(backend)[backend]
@@ -99,7 +104,54 @@ class LeastResponseTime(_LowestScore):
         return backend.latency * (in_flight + 1) / backend.weight
 
 
-class PeakEWMA(Balancer):
+class WeightedLeastConnections(Balancer):
+    """Earliest deadline first, where a turn is worth weight / (in flight + 1)^bias at the moment it is taken.
+
+    With `bias` 0 it is plain weighted rotation, and the higher it is, the more what runs counts: between
+    least connections and round robin there is a knob. O(log n). (Envoy, least_request with weights,
+    `active_request_bias`.)
+    """
+
+    def __init__(self, bias: float = 1.0) -> None:
+        if not 0 <= bias < float("inf"):
+            raise ValueError(f"bias is {bias}: use 0, for no notice of load, or more")
+        self.bias = bias
+        self._due: list[tuple[float, int, Backend]] = []
+        self._turn = 0  # settles ties
+        self._now = 0.0  # the deadline that was met last
+
+    def _after(self, since: float, backend: Backend, in_flight: int) -> tuple[float, int, Backend]:
+        self._turn += 1
+        return since + (in_flight + 1) ** self.bias / backend.weight, self._turn, backend
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        known = {b: entry for entry in self._due if (b := entry[2])}
+        self._due = [known.get(b) or self._after(self._now, b, b.in_flight) for b in backends]
+        heapify(self._due)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self.pick_except(backends, (), key, now)
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        passed = []
+        while True:
+            entry = heappop(self._due)
+            if entry[2] not in exclude:
+                break
+            passed.append(entry)  # keeps its turn
+        for one in passed:
+            heappush(self._due, one)
+        self._now, _, backend = entry
+        heappush(self._due, self._after(self._now, backend, backend.in_flight + 1))
+        return backend
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("when each is due", {b.name: due for due, _, b in self._due}, "lowest")
+
+
+class PeakEWMA(_FewLooks):
     """Of two random backends, the one where the wait should be shorter: recent latency x (in flight + 1).
 
     The average forgets with time, not with requests (`decay`, seconds), and jumps up at once when an
@@ -118,13 +170,7 @@ class PeakEWMA(Balancer):
         members = set(backends)
         self._known = {b: known for b, known in self._known.items() if b in members}
 
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        if len(backends) == 1:
-            return backends[0]
-        a, b = self.rng.sample(backends, 2)
-        return a if self._cost(a, now) <= self._cost(b, now) else b
-
-    def _cost(self, backend: Backend, now: float) -> float:
+    def score(self, backend: Backend, now: float) -> float:
         latency, since = self._known.get(backend, (0.0, now))
         if not latency and backend.in_flight:
             return 1e9 + backend.in_flight  # a newcomer gets one request, not a flood, until its first answer
@@ -174,3 +220,10 @@ class JoinIdleQueue(Balancer):
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if not backend.in_flight and backend in self._members:
             self._idle[backend] = None
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        if not self._idle:
+            return Why("nobody is idle: chance decides")
+        return Why(
+            "the first of the idle ones", {b.name: place for place, b in enumerate(self._idle)}, "lowest"
+        )

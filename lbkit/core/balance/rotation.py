@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from heapq import heapify, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 
 from lbkit.core.backend import Backend, whole_weights
-from lbkit.core.balance.base import Balancer
+from lbkit.core.balance.base import Balancer, Why
 
 
 class RoundRobin(Balancer):
@@ -29,6 +29,10 @@ class RoundRobin(Balancer):
         while (backend := self.pick(backends, key, now)) in exclude:
             pass
         return backend
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        n = len(backends)
+        return Why("whose turn it is", place=(self._turn + 1) % n, places=n)
 
 
 class WeightedRoundRobin(Balancer):
@@ -57,6 +61,10 @@ class WeightedRoundRobin(Balancer):
                 best, most = backend, mine
         saved[best] -= total
         return best
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        saved = {b.name: self._saved.get(b, 0.0) + b.weight for b in backends}
+        return Why("what each has saved up", saved, "highest")
 
 
 class _Cycle(Balancer):
@@ -89,6 +97,9 @@ class _Cycle(Balancer):
             if backend not in exclude:
                 return backend
 
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("whose turn it is in the cycle", place=self._next, places=len(self._cycle))
+
 
 class InterleavedRoundRobin(_Cycle):
     """Turns in rounds: in round r of the highest weight, whoever has a weight of r or more takes one.
@@ -110,6 +121,95 @@ class ConsecutiveRoundRobin(_Cycle):
 
     def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
         return [b for b in turns for _ in range(turns[b])]
+
+
+class StaticRoundRobin(_Cycle):
+    """Turns from a table that is made once, and smooth: weights 3, 2, 1 give a b a b a c.
+
+    Slot by slot everybody saves up its weight, as in smooth weighted round robin; but whoever could pay a
+    turn may go, and the first in the list goes. (HAProxy, `static-rr`, lb_map.c.)
+    """
+
+    def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
+        total = sum(turns.values())
+        if total == len(turns):
+            return list(turns)  # all alike: no need to look at everybody for every slot
+        saved = dict.fromkeys(turns, 0)
+        table = []
+        for _ in range(total):
+            for backend, weight in turns.items():
+                saved[backend] += weight
+            best = max(saved, key=lambda b: (saved[b] + total) // total)  # the first wins ties
+            saved[best] -= total
+            table.append(best)
+        return table
+
+
+class FastRoundRobin(Balancer):
+    """Everybody's next turn has a number: its last one + (all weights / its own), and the lowest goes.
+
+    O(log n) a pick. Turns are dealt out for a window of sixteen cycles; whose next one lies beyond it waits
+    for the following window, the heaviest first. (HAProxy, `roundrobin`, lb_fwrr.c.)
+    """
+
+    def __init__(self) -> None:
+        self._began: tuple[tuple[Backend, int], ...] = ()
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        turns = whole_weights({b: b.weight for b in backends}, 256)
+        if tuple(turns.items()) == self._began:
+            return
+        self._began = tuple(turns.items())
+        self._weight = turns
+        self._total = sum(turns.values())
+        self._window = self._turn = 16 * self._total
+        self._count = 0  # keeps equals in the order in which they came
+        self._fresh: list[_Entry] = []  # has had no turn in this window
+        self._queue: list[_Entry] = []  # by the number of the next turn
+        self._later: list[_Entry] = []  # waits for the next window
+        for backend in backends:
+            self._push(self._fresh, -turns[backend], backend, 0, 0)
+
+    def _push(self, heap: list[_Entry], order: int, backend: Backend, turn: int, rest: int) -> None:
+        self._count += 1
+        heappush(heap, (order, self._count, backend, turn, rest))
+
+    def _heap(self) -> list[_Entry]:
+        """Where the next one is: who is due, else who has had no turn yet, else who comes first."""
+        if self._queue and self._queue[0][3] <= self._turn:
+            return self._queue
+        if not self._fresh and not self._queue:
+            self._fresh, self._later = self._later, []
+            self._turn = self._window
+        return self._fresh or self._queue
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        heap = self._heap()
+        _, _, backend, turn, rest = heappop(heap)
+        if heap is self._fresh:
+            turn, rest = self._turn, 0
+        weight = self._weight[backend]
+        turn += self._total // weight
+        rest += self._total % weight  # of a turn: what the division leaves adds up
+        if rest >= weight:
+            rest -= weight
+            turn += 1
+        self._turn += 1
+        if turn >= 2 * self._window:
+            self._push(self._later, -weight, backend, 0, 0)
+        else:
+            self._push(self._queue, 256 * turn + 256 - weight + rest, backend, turn, rest)
+        return backend
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        while (backend := self.pick(backends, key, now)) in exclude:
+            pass
+        return backend
+
+
+_Entry = tuple[int, int, Backend, int, int]  # order, count, who, number of the turn, rest
 
 
 class EarliestDeadline(Balancer):
@@ -156,6 +256,9 @@ class EarliestDeadline(Balancer):
         heapify(self._due)
         return backend
 
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("when each is due", {b.name: due for due, _, b in self._due}, "lowest")
+
 
 class FirstAvailable(Balancer):
     """The first in the list that has fewer than `limit` requests in flight; the last one takes what is left.
@@ -175,3 +278,21 @@ class FirstAvailable(Balancer):
             if backend.in_flight < limit * backend.weight:
                 return backend
         return backends[-1]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        room = {b.name: self.limit * b.weight - b.in_flight for b in backends}
+        return Why("the first with room", room)
+
+
+class ByTraffic(Balancer):
+    """Whoever has moved the fewest bytes for its weight, in requests and answers.
+
+    Evens out what goes over the network when answers differ in size; does not see how many run.
+    (Apache httpd, `lbmethod=bytraffic`. O(n) there, too.)
+    """
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return min(backends, key=lambda b: b.traffic / b.weight)  # the first wins ties
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("bytes moved / weight", {b.name: b.traffic / b.weight for b in backends}, "lowest")

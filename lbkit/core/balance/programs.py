@@ -1,0 +1,334 @@
+"""nginx's, HAProxy's and Apache's own versions, to the pick.
+
+The ideas are those of the other modules; here are the details by which the programs differ: which hash,
+which ties, what a weight does. Given the same servers and requests, each makes the very choices of its
+program: the tests compare it with the program itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from ipaddress import IPv6Address
+from itertools import islice
+from typing import ClassVar
+from zlib import crc32
+
+from lbkit.core.backend import Backend, whole_weights
+from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.load import _LowestScore
+from lbkit.core.balance.rotation import StaticRoundRobin, WeightedRoundRobin
+
+TRIES = 20  # how often nginx hashes again for a server that may take it, before it takes turns
+
+
+class _Rehash(Balancer):
+    """A number for the key picks by weight; if that one was tried already, another number."""
+
+    keyed_by = "client"
+
+    def numbers(self, key: str) -> Iterator[int]:
+        """One after the other, without end."""
+        raise NotImplementedError
+
+    def __init__(self) -> None:
+        self._slots: list[Backend] = []
+        self._turns = WeightedRoundRobin()  # when hashing has failed too often
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        weights = whole_weights({b: b.weight for b in backends}, 1000)
+        self._slots = [b for b in backends for _ in range(weights[b])]
+        self._turns.rebuild(backends)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self._slots[next(self.numbers(key)) % len(self._slots)]
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        for number in islice(self.numbers(key), TRIES):
+            if (backend := self._slots[number % len(self._slots)]) not in exclude:
+                return backend
+        return self._turns.pick_except(backends, exclude, key, now)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        slots = len(self._slots)
+        rule = f"hash of {key!r} modulo the sum of weights"
+        return Why(rule, place=next(self.numbers(key)) % slots, places=slots)
+
+
+class NginxIPHash(_Rehash):
+    """nginx `ip_hash`: the first three octets of an IPv4 address (all of an IPv6 one), modulo the weights.
+
+    A whole /24 shares a server, which keeps a client whose address changes within it, and makes few
+    neighbourhoods uneven. (ngx_http_upstream_ip_hash_module.c: x 113 + octet, modulo 6271.)
+    """
+
+    name = "nginx_ip_hash"
+
+    def numbers(self, key: str) -> Iterator[int]:
+        octets = address_bytes(key)
+        octets = octets[:3] if len(octets) == 4 else octets
+        number = 89
+        while True:
+            for octet in octets:
+                number = (number * 113 + octet) % 6271
+            yield number
+
+
+class NginxHash(_Rehash):
+    """nginx `hash key`: fifteen bits of CRC-32, modulo the weights, as Cache::Memcached has it.
+
+    (ngx_http_upstream_hash_module.c.)
+    """
+
+    keyed_by = "path"
+
+    def numbers(self, key: str) -> Iterator[int]:
+        number = 0
+        tries = 0
+        while True:
+            again = str(tries) if tries else ""
+            number += crc32((again + key).encode()) >> 16 & 0x7FFF
+            yield number
+            tries += 1
+
+
+class _HashRing(Balancer):
+    """A ring of points that a program places in its own way."""
+
+    keyed_by = "path"
+    most: ClassVar[int] = 256  # the highest weight
+
+    def __init__(self) -> None:
+        self._points: list[int] = []
+        self._owners: list[Backend] = []
+
+    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
+        """Its points, 32 bits each."""
+        raise NotImplementedError
+
+    def hash(self, key: str) -> int:
+        raise NotImplementedError
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        ring: dict[int, Backend] = {}
+        for backend, weight in whole_weights({b: b.weight for b in backends}, self.most).items():
+            for point in self.stand(backend, weight):
+                ring.setdefault(point, backend)
+        self._points = sorted(ring)
+        self._owners = [ring[point] for point in self._points]
+
+    def first(self, key: str) -> int:
+        """Index of the point that the key belongs to."""
+        return bisect_left(self._points, self.hash(key)) % len(self._points)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self._owners[self.first(key)]
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        return next(b for b in self.onwards(key) if b not in exclude)
+
+    def onwards(self, key: str) -> Iterator[Backend]:
+        first, ring = self.first(key), len(self._points)
+        return (self._owners[(first + k) % ring] for k in range(ring))
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        first, ring = self.first(key), len(self._points)
+        near = [(first + k) % ring for k in range(-1, min(3, ring))]
+        points = tuple((self._points[i] / 2**32, self._owners[i].name) for i in near)
+        return Why(f"the ring near the hash of {key!r}", place=self.hash(key) / 2**32, near=points)
+
+
+class NginxRing(_HashRing):
+    """nginx `hash key consistent`: 160 points a unit of weight, each the CRC-32 of the one before (ketama).
+
+    (ngx_http_upstream_hash_module.c; compatible with Cache::Memcached::Fast.)
+    """
+
+    most = 1000
+
+    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
+        host, _, port = backend.address.rpartition(":")
+        base = crc32(f"{host}\0{port}".encode()) if host else crc32(f"{port}\0".encode())
+        point = 0
+        for _ in range(160 * weight):
+            point = crc32(point.to_bytes(4, "little"), base)
+            yield point
+
+    def hash(self, key: str) -> int:
+        return crc32(key.encode())
+
+
+class HaproxyRing(_HashRing):
+    """HAProxy `hash-type consistent`: 16 points a unit of weight, and the nearest on either side wins.
+
+    A server's points come from its number in the list, so that its place does not change with its address.
+    Keys that differ little lie close together, unless `avalanche` stirs them. `factor` above 0 bounds loads,
+    in percent of the average (`hash-balance-factor`). (lb_chash.c.)
+    """
+
+    def __init__(self, factor: int = 0, avalanche: bool = False) -> None:
+        if factor != 0 and not factor > 100:
+            raise ValueError(f"factor is {factor}: use a percentage above 100, or 0 for no bound")
+        super().__init__()
+        self.factor, self.avalanche = factor, avalanche
+        self._number: dict[Backend, int] = {}  # in the order in which they came
+        self._slots_of: dict[Backend, tuple[int, int]] = {}  # points, and those of the ones before
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        for backend in backends:
+            self._number.setdefault(backend, len(self._number) + 1)
+        super().rebuild(backends)
+        before = 0
+        self._slots_of = {}
+        for backend, weight in whole_weights({b: b.weight for b in backends}, 256).items():
+            self._slots_of[backend] = 16 * weight, before
+            before += 16 * weight
+        self._slots = before
+
+    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
+        return (avalanche(4096 * self._number[backend] + i) for i in range(16 * weight))
+
+    def hash(self, key: str) -> int:
+        return avalanche(haproxy_hash(key)) if self.avalanche else haproxy_hash(key)
+
+    def first(self, key: str) -> int:
+        after = super().first(key)
+        place = self.hash(key)
+        to_last = (place - self._points[after - 1]) % 2**32
+        to_next = (self._points[after] - place) % 2**32
+        return (after - 1) % len(self._points) if to_last <= to_next else after
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self.pick_except(backends, (), key, now) if self.factor else super().pick(backends, key, now)
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        if not self.factor:
+            return super().pick_except(backends, exclude, key, now)
+        total = -(-(sum(b.in_flight for b in backends) + 1) * self.factor // 100)
+        full = (b for b in self.onwards(key) if b not in exclude)
+        return next(
+            (b for b in self.onwards(key) if b not in exclude and self._room(b, total)), None
+        ) or next(full)
+
+    def _room(self, backend: Backend, total: int) -> bool:
+        """Of `total` places each has a whole number for its weight; what is left is dealt out in order."""
+        mine, before = self._slots_of[backend]
+        each, rest = divmod(total, self._slots)
+        places = mine * each + (before + mine) * rest // self._slots - before * rest // self._slots
+        return backend.in_flight < max(1, places)
+
+
+class HaproxyMap(StaticRoundRobin):
+    """HAProxy `hash-type map-based`: the key's hash modulo the weights, in the table of static-rr.
+
+    (lb_map.c. The hash is SDBM for texts, and the address itself for clients.)
+    """
+
+    keyed_by = "client"
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self._cycle[haproxy_hash(key) % len(self._cycle)]
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        start = haproxy_hash(key)
+        return next(
+            b
+            for k in range(len(self._cycle))
+            if (b := self._cycle[(start + k) % len(self._cycle)]) not in exclude
+        )
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        slots = len(self._cycle)
+        return Why(f"hash of {key!r} in the table of turns", place=haproxy_hash(key) % slots, places=slots)
+
+
+class HaproxyLeastConnections(_LowestScore):
+    """HAProxy `leastconn`: the fewest, with this one, for the weight; idle ones come first, in turn.
+
+    (lb_fwlc.c. It counts what waits in its queue, too.)
+    """
+
+    def score(self, backend: Backend, in_flight: int) -> float:
+        return (in_flight + 1) / backend.weight if in_flight else 0.0
+
+
+class NginxLeastConnections(WeightedRoundRobin):
+    """nginx `least_conn`: the fewest for the weight, and smooth weighted round robin among equals. O(n).
+
+    (ngx_http_upstream_least_conn_module.c.)
+    """
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        least = min(b.in_flight / b.weight for b in backends)
+        return super().pick([b for b in backends if b.in_flight / b.weight == least], key, now)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("in flight / weight", {b.name: b.in_flight / b.weight for b in backends}, "lowest")
+
+
+class ByBusyness(WeightedRoundRobin):
+    """Apache `bybusyness`: the fewest in flight, whatever the weight; among equals who saved up most. O(n).
+
+    Everybody saves up at each pick, as in smooth weighted round robin, so weights settle ties only.
+    (mod_lbmethod_bybusyness.c.)
+    """
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        saved = self._saved
+        for backend in backends:
+            saved[backend] = saved.get(backend, 0.0) + backend.weight
+        best = min(backends, key=lambda b: (b.in_flight, -saved[b]))
+        saved[best] -= sum(b.weight for b in backends)
+        return best
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("in flight", {b.name: float(b.in_flight) for b in backends}, "lowest")
+
+
+# -- hashes ---------------------------------------------------------------------------------------
+
+
+def address_bytes(key: str) -> bytes:
+    """The bytes of an IPv4 or IPv6 address; those of the text if it is none."""
+    parts = key.split(".")
+    if len(parts) == 4 and all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts):
+        return bytes(map(int, parts))
+    if ":" in key:
+        try:
+            return IPv6Address(key).packed
+        except ValueError:
+            pass
+    return key.encode()
+
+
+def haproxy_hash(key: str) -> int:
+    """An address by itself, four bytes upon four; anything else by SDBM. 32 bits."""
+    data = address_bytes(key)
+    if len(data) in (4, 16) and data != key.encode():
+        number = 0
+        for i in range(0, len(data), 4):
+            number ^= int.from_bytes(data[i : i + 4], "big")
+        return number
+    number = 0
+    for byte in data:
+        number = (byte + (number << 6) + (number << 16) - number) & 0xFFFFFFFF
+    return number
+
+
+def avalanche(a: int) -> int:
+    """32 other bits for 32 bits. (Bob Jenkins, "4-byte integer hashing", and HAProxy's prime.)"""
+    a = (a + 0x7ED55D16 + (a << 12)) & 0xFFFFFFFF
+    a = (a ^ 0xC761C23C) ^ (a >> 19)
+    a = (a + 0x165667B1 + (a << 5)) & 0xFFFFFFFF
+    a = ((a + 0xD3A2646C) ^ (a << 9)) & 0xFFFFFFFF
+    a = (a + 0xFD7046C5 + (a << 3)) & 0xFFFFFFFF
+    a = (a ^ 0xB55A4F09) ^ (a >> 16)
+    return a * 3221225473 & 0xFFFFFFFF
