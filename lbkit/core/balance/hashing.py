@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from hashlib import blake2b, shake_128
-from itertools import chain, islice
 from math import ceil, log
 from struct import unpack
 from zlib import crc32
@@ -106,8 +105,8 @@ class ConsistentHash(Balancer):
 
     def onwards(self, key: str) -> Iterator[Backend]:
         """From the key's place once around: where it would go if those before were not there."""
-        first = self._first(key)
-        return map(self._owner, chain(islice(self._ring, first, None), islice(self._ring, first)))
+        first, ring = self._first(key), self._ring
+        return (self._owner(ring[i % len(ring)]) for i in range(first, first + len(ring)))
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
@@ -129,12 +128,12 @@ class ConsistentHash(Balancer):
 
 
 def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
-    """Places on a ring for backend number `owner`, from 1 to 2: a float of 52 bits, 32 of where and 20 of whose.
+    """Places on a ring, from 1 to 2: of a float's 52 bits, 32 say where, and 20 which backend (`owner`).
 
-    So a ring is one list of floats, which Python sorts and searches faster than anything else. One long digest
-    serves all points, and the bits are put in place in all of them at once: Python's work is by the backend.
+    So a ring is one list of floats, which Python sorts and searches faster than anything else. One long
+    digest serves all points, and bits are put in place in all of them at once: the work is by the backend.
     """
-    each = (2 ** (64 * number) - 1) // (2**64 - 1)  # a 1 in every 64 bits
+    each = int.from_bytes((1).to_bytes(8, "big") * number, "big")  # a 1 in every 64 bits
     bits = int.from_bytes(shake_128(name.encode()).digest(8 * number), "big")
     bits = bits & each * 0x000F_FFFF_FFF0_0000 | each * (0x3FF0_0000_0000_0000 + owner)  # 3FF: from 1 to 2
     return unpack(f">{number}d", bits.to_bytes(8 * number, "big"))

@@ -8,7 +8,7 @@ program: the tests compare it with the program itself.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv6Address
 from itertools import islice
 from typing import ClassVar
@@ -166,11 +166,11 @@ class HaproxyRing(_HashRing):
     """HAProxy `hash-type consistent`: 16 points a unit of weight, and the nearest on either side wins.
 
     A server's points come from its number in the list, so that its place does not change with its address.
-    Keys that differ little lie close together, unless `avalanche` stirs them. `factor` above 0 bounds loads,
-    in percent of the average (`hash-balance-factor`). (lb_chash.c.)
+    Without `avalanche`, keys that differ little lie close together: a whole network goes to one server.
+    `factor` above 0 bounds loads, in percent of the average (`hash-balance-factor`). (lb_chash.c.)
     """
 
-    def __init__(self, factor: int = 0, avalanche: bool = False) -> None:
+    def __init__(self, factor: int = 0, avalanche: bool = True) -> None:
         if factor != 0 and not factor > 100:
             raise ValueError(f"factor is {factor}: use a percentage above 100, or 0 for no bound")
         super().__init__()
@@ -196,8 +196,11 @@ class HaproxyRing(_HashRing):
         return avalanche(haproxy_hash(key)) if self.avalanche else haproxy_hash(key)
 
     def first(self, key: str) -> int:
-        after = super().first(key)
-        place = self.hash(key)
+        return self.nearest(self.hash(key))
+
+    def nearest(self, place: int) -> int:
+        """Index of the point next to a place, on either side."""
+        after = bisect_left(self._points, place) % len(self._points)
         to_last = (place - self._points[after - 1]) % 2**32
         to_next = (self._points[after] - place) % 2**32
         return (after - 1) % len(self._points) if to_last <= to_next else after
@@ -222,6 +225,45 @@ class HaproxyRing(_HashRing):
         each, rest = divmod(total, self._slots)
         places = mine * each + (before + mine) * rest // self._slots - before * rest // self._slots
         return backend.in_flight < max(1, places)
+
+
+class HaproxyRandom(HaproxyRing):
+    """HAProxy `random(draws)`: places thrown on its ring, and the least loaded of their owners.
+
+    The same may be drawn twice, so that of two servers the busier one still gets about a quarter. And a ring
+    is uneven: two servers of weight 1, of 16 points each, get 40 and 60 %; higher weights even that out.
+    (backend.c, get_server_rnd.)
+    """
+
+    name = "haproxy_random"
+    keyed_by = "client"
+
+    def __init__(self, draws: int = 2) -> None:
+        if draws < 1:
+            raise ValueError(f"draws is {draws}: draw at least once")
+        super().__init__()
+        self.draws = draws
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self._least(lambda: self._owners[self.nearest(self.rng.getrandbits(32))])
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        others = [b for b in self._owners if b not in exclude]
+        return self._least(lambda: self.rng.choice(others))
+
+    def _least(self, draw: Callable[[], Backend]) -> Backend:
+        best = draw()
+        for _ in range(self.draws - 1):
+            other = draw()
+            if other.in_flight * best.weight <= best.in_flight * other.weight:
+                best = other
+        return best
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        loads = {b.name: b.in_flight / b.weight for b in backends}
+        return Why(f"the least loaded of {self.draws} places thrown on the ring; in flight / weight", loads)
 
 
 class HaproxyMap(StaticRoundRobin):

@@ -25,6 +25,7 @@ MODULES = (
     "slotmem_shm",
     "lbmethod_byrequests",
     "lbmethod_bybusyness",
+    "lbmethod_bytraffic",
     "unixd",
 )
 # Where distributions keep modules: Debian, Fedora, Homebrew.
@@ -46,6 +47,8 @@ class Apache(Peer):
         "round_robin": "byrequests",
         "weighted_round_robin": "byrequests",  # the same arithmetic as smooth weighted round robin
         "least_connections": "bybusyness",
+        "by_busyness": "bybusyness",
+        "by_traffic": "bytraffic",
     }
     instead: ClassVar = {
         "ip_hash": "it keeps clients on servers by cookie only, not by address",
@@ -91,7 +94,7 @@ ProxyAddHeaders Off
 
 <Proxy "balancer://servers">
 {members}
-  ProxySet lbmethod={self.algorithms[self.policy.algorithm]} maxattempts={self.policy.retries}
+  ProxySet lbmethod={self.balance()} maxattempts={self.policy.retries}
 </Proxy>
 <Location "{MANAGER}">
   SetHandler balancer-manager

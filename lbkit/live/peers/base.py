@@ -10,12 +10,12 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from lbkit.core import Backend
+from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines, wait_until
@@ -45,8 +45,10 @@ class Peer:
     name: ClassVar[str]
     programs: ClassVar[tuple[str, ...]]  # what it may be called
     reload_signal: ClassVar[signal.Signals | None] = None  # reads its configuration again, losing nothing
-    # lbkit's algorithm -> how this program has it; one that is missing cannot be had.
-    algorithms: ClassVar[Mapping[str, str]]
+    # lbkit's algorithm -> how this program has it, {key} being what is hashed; or a function that makes that
+    # of the algorithm with its options. One that is missing cannot be had.
+    algorithms: ClassVar[Mapping[str, str | Callable[[Any], str]]]
+    KEYS: ClassVar[Mapping[str, str]] = {}  # what a key is called there
     instead: ClassVar[Mapping[str, str]] = {}  # algorithm -> why not, and what to do
     # What an experiment says that this program does not do, or does otherwise.
     differences: ClassVar[tuple[str, ...]] = ()
@@ -87,6 +89,22 @@ class Peer:
     def stats(self) -> dict[str, Any]:
         """What the program counts by itself; `servers` by name where it does so for each."""
         return {}
+
+    def balance(self) -> str:
+        """The lines that choose the algorithm. Raises PeerError for a key that it does not see."""
+        key = self.policy.keyed_by
+        line = self.algorithms[self.policy.algorithm]
+        text = line if isinstance(line, str) else line(self._balancer())
+        if "{key}" not in text:
+            return text
+        if key not in self.KEYS:
+            raise PeerError(f"{self.name} cannot hash by {key!r} here: it can by {', '.join(self.KEYS)}")
+        if self.layer == 4 and key != "client":
+            raise PeerError(f"{self.name} cannot hash by {key} on layer 4: it sees addresses only")
+        return text.replace("{key}", self.KEYS[key])
+
+    def _balancer(self) -> Balancer:
+        return make_balancer(self.policy.algorithm, **self.policy.options)
 
     # -- what it is asked for ----------------------------------------------------------------------
 
@@ -289,8 +307,8 @@ def cpu_seconds(process: Any) -> float:
 
 
 def weighted(algorithm: str) -> bool:
-    """Whether weights matter to it: plain rotation and plain chance take no notice of them."""
-    return algorithm not in ("round_robin", "random")
+    """Whether the program may see weights: plain rotation, chance and modulo take no notice of them."""
+    return algorithm not in ("round_robin", "random", "power_of_two", "ip_hash", "modulo_hash")
 
 
 def free_ports(count: int) -> list[int]:

@@ -23,6 +23,8 @@ class Caddy(Peer):
         "rendezvous": "{key}",
         "random": "random",
         "power_of_two": "random_choose 2",
+        "power_of_choices": lambda b: f"random_choose {b.choices}",
+        "first_available": lambda b: f"first\n    unhealthy_request_count {b.limit}",
     }
     instead: ClassVar = {
         "weighted_round_robin": "it knows no weights before 2.8",
@@ -37,7 +39,7 @@ class Caddy(Peer):
     KEYS: ClassVar = {"client": "header X-Forwarded-For", "path": "uri_hash"}
 
     def config(self) -> str:
-        policy = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
+        policy = self.balance()
         ready = " ".join(m.address for m in self.members.values() if m.state == "ready")
         proxy = f"""reverse_proxy {ready} {{
     lb_policy {policy}

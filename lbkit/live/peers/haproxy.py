@@ -11,6 +11,12 @@ from typing import Any, ClassVar
 from lbkit.live.peers.base import Member, Peer, PeerError
 
 
+def bounded(avalanche: bool, factor: int) -> str:
+    """A ring; its keys are stirred unless the hash is named alone."""
+    ring = "balance {key}\n  hash-type consistent" + ("" if avalanche else " sdbm")
+    return f"{ring}\n  hash-balance-factor {factor}" if factor else ring
+
+
 class Haproxy(Peer):
     """https://docs.haproxy.org/2.6/configuration.html"""
 
@@ -20,24 +26,49 @@ class Haproxy(Peer):
     algorithms: ClassVar = {
         "round_robin": "balance roundrobin",
         "weighted_round_robin": "balance roundrobin",
+        "fast_round_robin": "balance roundrobin",
+        "static_round_robin": "balance static-rr",
+        "first_available": "balance first",
         "least_connections": "balance leastconn",
+        "haproxy_least_connections": "balance leastconn",
         "ip_hash": "balance source\n  hash-type map-based",
+        "modulo_hash": "balance {key}\n  hash-type map-based",
+        "haproxy_map": "balance {key}\n  hash-type map-based",
         "consistent_hash": "balance {key}\n  hash-type consistent",
+        "bounded_hash": lambda b: bounded(True, round(100 * b.factor)),
+        "haproxy_ring": lambda b: bounded(b.avalanche, b.factor),
         "random": "balance random(1)",
+        "weighted_random": "balance random(1)",
         "power_of_two": "balance random(2)",
+        "haproxy_random": lambda b: f"balance random({b.draws})",
+        "power_of_choices": lambda b: f"balance random({b.choices})",
     }
     instead: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
     differences = ("how many servers a request tried is not told",)
     KEYS: ClassVar = {"client": "source", "path": "uri"}
     max_weight = 256
+    # These go by its ring, which has 16 points a unit of weight; ten times the weight gives the 160 of ours.
+    ON_RING: ClassVar = {
+        "random",
+        "weighted_random",
+        "power_of_two",
+        "power_of_choices",
+        "consistent_hash",
+        "bounded_hash",
+    }
     layers = (7, 4)
     # Our state -> HAProxy's.
     STATES: ClassVar = {"ready": "ready", "drain": "drain", "out": "maint"}
 
+    def weights(self) -> dict[str, int]:
+        weights = super().weights()
+        scale = min(10, self.max_weight // max(weights.values(), default=1))
+        return (
+            {n: w * scale for n, w in weights.items()} if self.policy.algorithm in self.ON_RING else weights
+        )
+
     def config(self) -> str:
-        balance = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
-        if self.layer == 4 and "uri" in balance:
-            raise PeerError("haproxy cannot hash by path on layer 4: it does not see paths")
+        balance = self.balance()
         http = """
   # The load plays many clients from one address and names them in this header. Only loopback is believed.
   http-request set-src hdr(X-Forwarded-For) if { src 127.0.0.0/8 }
@@ -73,9 +104,10 @@ backend servers
 
     def _server(self, member: Member, weight: int) -> str:
         # No "check": health checks are another experiment.
-        return f"  server {member.name} {member.address} weight {weight}" + (
-            "" if member.state == "ready" else " disabled"
-        )
+        line = f"  server {member.name} {member.address} weight {weight}"
+        if self.policy.algorithm == "first_available":
+            line += f" maxconn {max(1, round(self._balancer().limit * member.weight))}"  # type: ignore[attr-defined]
+        return line if member.state == "ready" else line + " disabled"
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-W", "-db", "-f", str(path)]  # master and worker, in the foreground

@@ -37,8 +37,13 @@ class Nginx(Peer):
         "round_robin": "",
         "weighted_round_robin": "",  # nginx's default is the smooth kind, with weights
         "least_connections": "least_conn;",
+        "nginx_least_connections": "least_conn;",
         "ip_hash": "hash $remote_addr;",  # ip_hash itself looks at three octets of four
+        "nginx_ip_hash": "ip_hash;",
+        "modulo_hash": "hash {key};",
+        "nginx_hash": "hash {key};",
         "consistent_hash": "hash {key} consistent;",
+        "nginx_ring": "hash {key} consistent;",
         "random": "random;",
         "weighted_random": "random;",
         "power_of_two": "random two least_conn;",
@@ -64,9 +69,9 @@ class Nginx(Peer):
 
     def _stream(self) -> str:
         """Layer 4: nginx opens nothing of what it passes on."""
-        if self.policy.keyed_by == "path" and "{key}" in self.algorithms[self.policy.algorithm]:
-            raise PeerError("nginx cannot hash by path on layer 4: it does not see paths")
-        algorithm = self.algorithms[self.policy.algorithm].format(key="$remote_addr")
+        if self.policy.algorithm == "nginx_ip_hash":
+            raise PeerError("nginx has no ip_hash on layer 4: ip_hash (hash $remote_addr) is nearest")
+        algorithm = self.balance()
         weights = self.weights()
         return f"""\
 # {self.policy.algorithm} in nginx, on layer 4: whole connections, whatever is in them.
@@ -92,7 +97,7 @@ stream {{
 """
 
     def _http(self) -> str:
-        algorithm = self.algorithms[self.policy.algorithm].format(key=self.KEYS[self.policy.keyed_by])
+        algorithm = self.balance()
         weights = self.weights()
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
