@@ -1,6 +1,18 @@
 """lbkit: learn load balancing by doing it."""
 
-from lbkit.core import Backend, Balancer, Intent, Lease, NoBackend, Pool, algorithms, make_balancer
+from lbkit.core import (
+    Backend,
+    Balancer,
+    Intent,
+    Lease,
+    NoBackend,
+    Pool,
+    Replicas,
+    SlowStart,
+    Why,
+    algorithms,
+    make_balancer,
+)
 from lbkit.distributions import (
     Bimodal,
     Closed,
@@ -46,11 +58,14 @@ __all__ = [
     "Policy",
     "Pool",
     "Profile",
+    "Replicas",
     "Result",
     "Server",
+    "SlowStart",
     "SweepError",
     "Trace",
     "Traffic",
+    "Why",
     "algorithms",
     "compare",
     "make_balancer",

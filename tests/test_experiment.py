@@ -128,7 +128,7 @@ WRONG = [
     (POLICY + 'algorithm = "rund_robin"', "policy: no algorithm 'rund_robin': did you mean 'round_robin'?"),
     (POLICY + "options = { points = 3 }", "got an unexpected keyword argument 'points'"),
     (POLICY + "options = { rng = 3 }", "policy.algorithm 'round_robin' does not take these options"),
-    (POLICY + 'key = "cookie"', "policy.key is 'cookie': use 'client' or 'path'"),
+    (POLICY + 'key = "cookie"', "policy.key is 'cookie': use one of client, path"),
     (EVENT + 'at = 1\naction = "explode"', "events[0].action is 'explode': use one of crash, recover"),
     (EVENT + 'at = 1\naction = ["slow"]', "events[0].action is ['slow']: use one of crash"),
     # strictly the right type

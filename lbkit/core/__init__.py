@@ -5,7 +5,20 @@ Time comes in as `now` (seconds, any origin, never going back) and chance as a
 """
 
 from lbkit.core.backend import Backend, Intent
-from lbkit.core.balance import Balancer, algorithms, make_balancer
-from lbkit.core.pool import Lease, NoBackend, Pool
+from lbkit.core.balance import Balancer, Why, algorithms, make_balancer
+from lbkit.core.pool import Lease, NoBackend, Pool, SlowStart
+from lbkit.core.replicas import Replicas
 
-__all__ = ["Backend", "Balancer", "Intent", "Lease", "NoBackend", "Pool", "algorithms", "make_balancer"]
+__all__ = [
+    "Backend",
+    "Balancer",
+    "Intent",
+    "Lease",
+    "NoBackend",
+    "Pool",
+    "Replicas",
+    "SlowStart",
+    "Why",
+    "algorithms",
+    "make_balancer",
+]

@@ -6,7 +6,7 @@ in-flight counts cannot leak, and an algorithm that learns always hears how it w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lbkit.core.backend import Backend, Intent, checked_weight
@@ -164,6 +164,20 @@ class Pool:
             known = backend.latency
             backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
         self.balancer.done(backend, latency, ok, now)
+
+    # -- for engines ------------------------------------------------------------------
+
+    def balancer_of(self, backend: Backend) -> Balancer:
+        """Who picked this one; in Replicas there are several."""
+        return self.balancer
+
+    def asks(self, backend: Backend, now: float) -> Sequence[Backend]:
+        """Whom the balancer wants to ask for its load, after it picked `backend`."""
+        return self.balancer.probe(self.eligible, now)
+
+    def everyone(self) -> Iterable[Backend]:
+        """All backends, by every balancer's own object."""
+        return self._by_name.values()
 
     # -- membership and state ---------------------------------------------------------
 

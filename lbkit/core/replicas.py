@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why
@@ -50,6 +50,9 @@ class Replicas:
     def balancer_of(self, backend: Backend) -> Balancer:
         return self._pool_of[backend].balancer
 
+    def asks(self, backend: Backend, now: float) -> Sequence[Backend]:
+        return self._pool_of[backend].asks(backend, now)
+
     def everyone(self) -> Iterator[Backend]:
         return (b for pool in self.pools for b in pool.backends)
 
@@ -63,6 +66,7 @@ class Replicas:
         return self.pools[0].eligible
 
     def add(self, backend: Backend) -> None:
+        """Raises ValueError when the name is taken."""
         for pool in self.pools:
             twin = backend.twin()
             pool.add(twin)

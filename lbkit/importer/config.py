@@ -129,15 +129,12 @@ def _upstream(name: str, block: list[dict[str, Any]], rest: list[str]) -> _Found
             case "least_conn", _:
                 found.algorithm = "least_connections"
             case "ip_hash", _:
-                found.algorithm = "ip_hash"
-                rest.append(f"{said}: nginx looks at three octets of an IPv4 address, lbkit at all four")
+                found.algorithm = "nginx_ip_hash"
             case "hash", [key, *how]:
-                found.key = "client" if "addr" in key else "path"
-                if "consistent" in how:
-                    found.algorithm = "consistent_hash"
-                else:
-                    found.algorithm = "ip_hash"
-                if key not in ("$remote_addr", "$binary_remote_addr", "$request_uri", "$uri"):
+                found.algorithm = "consistent_hash" if "consistent" in how else "nginx_hash"
+                found.key = _nginx_key(key)
+                if not found.key:
+                    found.key = "client" if "addr" in key else "uri"
                     rest.append(f"{said}: taken as a hash of the {found.key}")
             case "random", []:
                 found.algorithm = "random"
@@ -185,14 +182,25 @@ def _haproxy(path: Path, text: str, rest: list[str]) -> Iterator[_Found]:
     yield from found
 
 
+def _nginx_key(variable: str) -> str:
+    """The key by a variable's name; empty for one that is none."""
+    plain = {"$remote_addr": "client", "$binary_remote_addr": "client", "$uri": "path", "$request_uri": "uri"}
+    for prefix, kind in {"$http_": "header", "$cookie_": "cookie", "$arg_": "query"}.items():
+        name = variable.removeprefix(prefix)
+        if name != variable and name.isidentifier():
+            return f"{kind}:{name.replace('_', '-') if kind == 'header' else name}"
+    return plain.get(variable, "")
+
+
 def _balance(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
     algorithm, _, argument = words[0].partition("(")
     known = {
         "roundrobin": ("", ""),
-        "static-rr": ("", ""),
+        "static-rr": ("static_round_robin", ""),
+        "first": ("first_available", ""),
         "leastconn": ("least_connections", ""),
-        "source": ("ip_hash", "client"),
-        "uri": ("ip_hash", "path"),
+        "source": ("haproxy_map", "client"),
+        "uri": ("haproxy_map", "path"),
         "random": ("random" if argument.startswith("1") else "power_of_two", ""),
     }
     if algorithm not in known:
@@ -204,7 +212,7 @@ def _balance(group: _Found, words: list[str], said: str, rest: list[str]) -> Non
 
 
 def _hash_type(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
-    if words[0] == "consistent" and group.algorithm == "ip_hash":
+    if words[0] == "consistent" and group.algorithm == "haproxy_map":
         group.algorithm = "consistent_hash"
     if words[1:] or words[0] not in ("consistent", "map-based"):
         rest.append(said)

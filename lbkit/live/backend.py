@@ -18,7 +18,9 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
+from lbkit.core.meter import LoadMeter
 from lbkit.experiment import Server, server_from_dict
+from lbkit.net.load_report import FIELD, write_report
 from lbkit.workload import stream
 
 Scope = Mapping[str, Any]
@@ -35,6 +37,7 @@ class Backend:
     def __init__(self, server: Server, seed: int = 1) -> None:
         self.server = server
         self.free = server.workers
+        self.meter = LoadMeter(server.workers)
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.draw = stream(seed, f"backend/{server.name}").random
         self.callers: Counter[str] = Counter()
@@ -67,6 +70,8 @@ class Backend:
         server, settings = self.server, self.settings
         name = (b"x-backend", server.name.encode())
         self._remember(headers)
+        began = time.monotonic()
+        self.meter.started(began)
         if server.delay:
             await asyncio.sleep(server.delay)
         u = _quantile(headers.get(b"x-lbkit-demand"), self.draw)
@@ -82,7 +87,10 @@ class Backend:
         if server.delay:
             await asyncio.sleep(server.delay)
         self.served += status == 200
-        return status, [name, *extra], b"x" * settings["size"]
+        now = time.monotonic()
+        self.meter.ended(now, now - began, status == 200)
+        load = (FIELD, write_report(self.meter.report(now)))
+        return status, [name, load, *extra], b"x" * settings["size"]
 
     async def _serve(self, u: float) -> list[tuple[bytes, bytes]]:
         """First come, first served, `workers` at once."""

@@ -146,7 +146,14 @@ class Fleet:
     def backends(self) -> list[Backend]:
         """The servers as a pool wants them."""
         return [
-            Backend(s.name, weight=s.weight, zone=s.zone, host="127.0.0.1", port=self.port(s.name))
+            Backend(
+                s.name,
+                weight=s.weight,
+                zone=s.zone,
+                priority=s.priority,
+                host="127.0.0.1",
+                port=self.port(s.name),
+            )
             for s in self.servers.values()
         ]
 

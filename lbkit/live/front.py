@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import attrs
 import tomli_w
 
-from lbkit.core import Backend, Intent, Pool, make_balancer
+from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.experiment import Experiment, Policy
 from lbkit.net import Proxy
 from lbkit.net.config import Config, Upstream
@@ -54,6 +55,7 @@ class OwnProxy:
         self.experiment = experiment
         self._proxy: Proxy | None = None
         self._backends: dict[str, Backend] = {}
+        self._seen: dict[Backend, None] = {}
 
     @property
     def proxy(self) -> Proxy:
@@ -69,7 +71,8 @@ class OwnProxy:
         policy = self.experiment.policy
         self._backends = {b.name: b for b in backends}
         joining = self.experiment.joining
-        pool = Pool((b for b in self._backends.values() if b.name not in joining), self._balancer(policy))
+        there = (b for b in self._backends.values() if b.name not in joining)
+        pool = policy.pool(there, self._stream)
         self._proxy = Proxy(
             pool, retries=policy.retries, keyed_by=policy.keyed_by, trusted=LOOPBACK, expose=True
         ).start()
@@ -79,14 +82,14 @@ class OwnProxy:
             self._proxy.stop(grace=0.0)
 
     def switch(self, policy: Policy) -> None:
-        balancer = self._balancer(policy)
-        self._in_pool(lambda pool: pool.switch(balancer))
+        self._in_pool(lambda pool: policy.switch(pool, self._stream))
         self.proxy.keyed_by = policy.keyed_by
 
     def add(self, name: str) -> None:
         self._in_pool(lambda pool: pool.add(self._backends[name]))
 
     def remove(self, name: str) -> None:
+        self._known()
         self._in_pool(lambda pool: pool.remove(name))
 
     def drain(self, name: str) -> None:
@@ -96,22 +99,29 @@ class OwnProxy:
         self._in_pool(lambda pool: pool.set_weight(name, weight))
 
     def state(self) -> dict[str, dict[str, Any]]:
-        return {
-            b.name: {
-                "weight": b.weight,
-                "intent": b.intent.value,
-                "in_flight": b.in_flight,
-                "picks": b.picks,
-            }
-            for b in self._backends.values()
-        }
+        rows: dict[str, dict[str, Any]] = {}
+        for b in self._known():
+            row = rows.setdefault(b.name, {"weight": b.weight, "intent": b.intent.value})
+            row["in_flight"] = row.get("in_flight", 0) + b.in_flight
+            row["picks"] = row.get("picks", 0) + b.picks
+        return {name: rows[name] for name in self._backends}
+
+    def _known(self) -> list[Backend]:
+        """Every balancer's objects for the servers, also for those that have left the pool, or not joined."""
+        if self._proxy:
+            self._seen |= dict.fromkeys(self._proxy.pool.everyone())
+        names = {b.name for b in self._seen}
+        return [*self._seen, *(b for b in self._backends.values() if b.name not in names)]
 
     def cpu(self) -> float:
         return self.proxy.cpu()
 
     def facts(self) -> dict[str, Any]:
         policy = attrs.evolve(self.experiment.policy, options=dict(self.experiment.policy.options))
-        upstreams = [Upstream(f"{b.host}:{b.port}", b.name, weight=b.weight) for b in self._backends.values()]
+        upstreams = [
+            Upstream(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority)
+            for b in self._backends.values()
+        ]
         text = tomli_w.dumps(Config(tuple(upstreams), trusted=LOOPBACK, policy=policy).to_dict())
         return {
             "program": f"lbkit {version('lbkit')}",
@@ -120,10 +130,10 @@ class OwnProxy:
             "notes": [],
         }
 
-    def _balancer(self, policy: Policy) -> Any:
-        return make_balancer(policy.algorithm, stream(self.experiment.seed, "policy"), **policy.options)
+    def _stream(self, name: str) -> random.Random:
+        return stream(self.experiment.seed, name)
 
-    def _in_pool(self, change: Callable[[Pool], object]) -> None:
+    def _in_pool(self, change: Callable[[Pool | Replicas], object]) -> None:
         """The pool lives in the proxy's thread."""
         self.proxy.call(change, self.proxy.pool)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.core import Backend, Pool, make_balancer
+from lbkit.core import Backend
 from lbkit.distributions import number, whole
 from lbkit.experiment import Policy
 from lbkit.net.peer import trusted_networks
@@ -50,6 +51,8 @@ class Upstream:
     address: str = field(validator=_address)
     name: str = ""  # the address, unless given
     weight: float = field(default=1.0, validator=number(0))
+    zone: str = ""
+    priority: int = field(default=0, validator=whole(0))  # 0 comes first
     resolve: bool = False  # one backend for each address that the name has at the start, as in nginx
 
     def backends(self) -> list[Backend]:
@@ -57,15 +60,16 @@ class Upstream:
         host, port = split_address(self.address)
         name = self.name or self.address
         if not self.resolve:
-            return [Backend(name, weight=self.weight, host=host, port=port)]
+            return [self._backend(name, host, port)]
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise ConfigError(f"backends: {host}: {error.strerror}") from None
         addresses = sorted({str(address[0]) for *_, address in found})
-        return [
-            Backend(f"{name} {address}", weight=self.weight, host=address, port=port) for address in addresses
-        ]
+        return [self._backend(f"{name} {address}", address, port) for address in addresses]
+
+    def _backend(self, name: str, host: str, port: int) -> Backend:
+        return Backend(name, weight=self.weight, host=host, port=port, zone=self.zone, priority=self.priority)
 
 
 @frozen
@@ -77,6 +81,7 @@ class Config:
     workers: int = field(default=1, validator=whole(1))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
     trusted: tuple[str, ...] = field(default=(), validator=_networks)
+    explain: bool = False  # tell the client in X-Lbkit-Why why it was this backend
     hide: tuple[str, ...] = ()  # fields of answers that clients do not see, such as Server
     hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
     policy: Policy = field(factory=Policy)
@@ -96,12 +101,13 @@ class Config:
         backends = [backend for upstream in self.backends for backend in upstream.backends()]
         host, port = split_address(self.listen)
         return Proxy(
-            Pool(backends, make_balancer(self.policy.algorithm, **self.policy.options)),
+            self.policy.pool(backends, random.Random),
             host=host,
             port=port,
             retries=self.policy.retries,
             keyed_by=self.policy.keyed_by,
             trusted=self.trusted,
+            explain=self.explain,
             hide=self.hide,
             hide_errors=self.hide_errors,
             timeouts=self.timeouts,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from lbkit.core import Backend, Lease, NoBackend
 from lbkit.net.http import CHUNKED, IDEMPOTENT, LAST_CHUNK, Request, chunk
+from lbkit.net.load_report import read_report
 
 if TYPE_CHECKING:
     from lbkit.net.downstream import Downstream
@@ -58,9 +60,9 @@ class Exchange:
     def start(self, now: float) -> None:
         """Pick a backend and send, or have it answered with an error."""
         proxy = self.proxy
-        key = self.request.client if proxy.keyed_by == "client" else self.request.target.decode()
         try:
-            self.lease = lease = proxy.pool.acquire(key, now, self.tried)
+            key = proxy.key(self.request)
+            self.lease = lease = proxy.pool.acquire(key, now, self.tried, proxy.explain)
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
             self.fail(502 if self.tried else 503)
@@ -188,6 +190,22 @@ class Exchange:
         if upstream:
             upstream.close()  # in the middle of an answer: of no use to anybody else
         self._release(ok, self.proxy.now())
+
+    def why(self) -> bytes:
+        """A header field that says why this backend was picked."""
+        said = f"{self.lease.backend.name}: {self.lease.why}" if self.lease else ""
+        # Names and keys come from outside: nothing of them may end the line.
+        return b"X-Lbkit-Why: %b\r\n" % re.sub(r"[^ -~]", "?", said)[:1000].encode()
+
+    def reported(self, head: bytes, now: float) -> None:
+        """An answer's head is there: what does the backend say of its load?"""
+        report = read_report(head)
+        if report and self.lease:
+            backend = self.lease.backend
+            try:
+                self.proxy.pool.balancer_of(backend).report(backend, report, now)
+            except Exception:
+                self.proxy.report(f"algorithm {self.proxy.pool.balancer.name!r} failed in report()")
 
     def _release(self, ok: bool | None, now: float) -> None:
         if self.lease:

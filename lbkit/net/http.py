@@ -140,18 +140,37 @@ LAST_CHUNK = b"0\r\n\r\n"
 class Request:
     """A request's head, checked and written anew for the backend."""
 
-    __slots__ = ("client", "data", "http11", "length", "method", "target", "upgrade")
+    __slots__ = ("client", "data", "http11", "length", "method", "peer", "target", "upgrade")
 
     def __init__(
-        self, method: bytes, target: bytes, data: bytes, client: str, http11: bool, length: int, upgrade: bool
+        self,
+        method: bytes,
+        target: bytes,
+        data: bytes,
+        peer: Peer,
+        client: str,
+        http11: bool,
+        length: int,
+        upgrade: bool,
     ) -> None:
         self.method = method
         self.target = target
         self.data = data  # what goes to the backend
+        self.peer = peer
         self.client = client  # the client's address, as far as it can be trusted
         self.http11 = http11
         self.length = length  # of the body; CHUNKED if in chunks, 0 if there is none
         self.upgrade = upgrade  # asks for a WebSocket
+
+    @property
+    def flow(self) -> str:
+        """Its connection, as a load balancer on layer 4 would know it."""
+        return self.peer.flow
+
+    def field(self, name: bytes) -> bytes:
+        """The first of this name, or b""; for the few who look at one of all fields."""
+        found = re.search(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), self.data, re.IGNORECASE)
+        return found[1].rstrip() if found else b""
 
 
 CHUNKED = -1
@@ -242,7 +261,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int) -> Request:
     if host != peer.last_host and not SAFE_HOST.match(host):
         raise Reject(400, "a character in Host that does not belong there")
     data = b"".join((head[:-2], more, via, peer.fields(host, said), b"\r\n"))
-    return Request(method, target, data, client, http11, length, upgrade)
+    return Request(method, target, data, peer, client, http11, length, upgrade)
 
 
 def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
 
 Network = IPv4Network | IPv6Network
 
@@ -11,14 +12,20 @@ Network = IPv4Network | IPv6Network
 class Peer:
     """One connection's other end. X-Forwarded-For counts from `trusted` ones only: anybody can write it."""
 
-    __slots__ = ("_last_fields", "_networks", "address", "last_host", "trusted")
+    __slots__ = ("_last_fields", "_networks", "address", "ends", "last_host", "trusted")
 
-    def __init__(self, address: str, networks: tuple[Network, ...]) -> None:
+    def __init__(self, address: str, networks: tuple[Network, ...], ends: tuple[Any, Any] = ("", "")) -> None:
         self.address = address
+        self.ends = ends  # the sockets' addresses: theirs and ours
         self.trusted = is_trusted(address, networks)
         self._networks = networks
         self.last_host: bytes | None = None
         self._last_fields = b""
+
+    @property
+    def flow(self) -> str:
+        """Protocol, addresses and ports: what tells one connection from all others."""
+        return f"tcp {self.ends[0]} {self.ends[1]}"
 
     def client(self, forwarded_for: bytes) -> str:
         """The nearest address in X-Forwarded-For that is not a trusted proxy's.

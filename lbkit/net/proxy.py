@@ -17,7 +17,8 @@ from typing import Any, Self, TypeVar
 from attrs import field, frozen
 from httptools import HttpRequestParser, HttpResponseParser
 
-from lbkit.core import Pool
+from lbkit.core import Pool, Replicas
+from lbkit.core.key import key_of
 from lbkit.distributions import number, whole
 from lbkit.net.downstream import Downstream
 from lbkit.net.http import HeadReader
@@ -59,17 +60,18 @@ class Proxy:
     Runs in a thread of its own, with its own event loop, as a context manager or by `start` and
     `stop`, from a script, a notebook cell or a coroutine. Other threads touch the pool through `call`.
 
-    `retries`: other backends to try when one cannot be reached. `keyed_by`: what the
-    algorithm gets as key, "client" (address) or "path". `trusted`: networks of proxies before this one,
-    whose X-Forwarded-* and Forwarded are believed; of all others they are dropped. `expose`: tell the
-    client, in X-Lbkit-Attempts, how many backends were tried. `hide`: fields of backends' answers that
-    clients do not see, such as Server. `hide_errors`: a 5xx of a backend reaches the client as a short page
-    of our own, without what the backend says of itself.
+    `retries`: other backends to try when one cannot be reached. `keyed_by`: what the algorithm gets as key,
+    as in a Policy: "client" (address), "path", "cookie:NAME" and so on. `trusted`: networks of proxies before
+    this one, whose X-Forwarded-* and Forwarded are believed; of all others they are dropped. `expose`: tell
+    the client, in X-Lbkit-Attempts, how many backends were tried. `explain`: tell it in X-Lbkit-Why why it
+    was this backend. `hide`: fields of backends' answers that clients do not see, such as Server.
+    `hide_errors`: a 5xx of a backend reaches the client as a short page of our own, without what the backend
+    says of itself.
     """
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Pool | Replicas,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -77,19 +79,19 @@ class Proxy:
         keyed_by: str = "client",
         trusted: tuple[str, ...] = (),
         expose: bool = False,
+        explain: bool = False,
         hide: Iterable[str] = (),
         hide_errors: bool = False,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
     ) -> None:
         """Raises ValueError for a bad `keyed_by` or `trusted`."""
-        if keyed_by not in ("client", "path"):
-            raise ValueError(f"keyed_by is {keyed_by!r}: use 'client' or 'path'")
         self.pool = pool
         self.host = host
         self.port = port
         self.retries = retries
         self.keyed_by = keyed_by
+        self.explain = explain
         self.trusted = trusted_networks(trusted)
         self.expose = expose
         self.hide = frozenset(name.lower().encode() for name in hide)
@@ -108,6 +110,20 @@ class Proxy:
         self._empty: asyncio.Event | None = None
         self._grace = 0.0
         self._reported: set[str] = set()
+
+    @property
+    def keyed_by(self) -> str:
+        return self._keyed_by
+
+    @keyed_by.setter
+    def keyed_by(self, spec: str) -> None:
+        self.key = key_of(spec)
+        self._keyed_by = spec
+
+    @property
+    def hears(self) -> bool:
+        """Whether the algorithm wants to know what backends say of their load."""
+        return self.pool.balancer.hears
 
     @property
     def url(self) -> str:

@@ -68,6 +68,7 @@ class Upstream(asyncio.Protocol):
         self.exchange = exchange
         self.remaining = None
         self.silent = True
+        self.backend.traffic += len(data)
         self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
@@ -75,6 +76,7 @@ class Upstream(asyncio.Protocol):
         if exchange is None:
             self.close()  # speaks without being asked: whose answer would that be?
             return
+        self.backend.traffic += len(data)
         self.silent = False
         if exchange.tunnel:
             exchange.client.relay(data)
@@ -112,6 +114,8 @@ class Upstream(asyncio.Protocol):
             return
         exchange.status = status
         proxy = exchange.proxy
+        if proxy.hears:
+            exchange.reported(head, proxy.now())
         if proxy.hide_errors and status >= 500:
             exchange.fail(status)
             return
@@ -134,6 +138,8 @@ class Upstream(asyncio.Protocol):
             answer += b"Connection: close\r\n"
         if exchange.proxy.expose:
             answer += b"X-Lbkit-Attempts: %d\r\n" % exchange.attempts
+        if proxy.explain:
+            answer += exchange.why()
         exchange.started = True
         answer += b"\r\n"
         self.keep = keep and length != UNTIL_CLOSE

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from lbkit.core import Backend, Intent, NoBackend, Pool, make_balancer
+from lbkit.core import Backend, Intent, NoBackend
+from lbkit.core.key import about_client
+from lbkit.core.meter import LoadMeter
 from lbkit.distributions import Closed
 from lbkit.experiment import Action, Event, Experiment
 from lbkit.result import Result
@@ -15,6 +18,7 @@ from lbkit.sim.servers import BAD_GATEWAY, UNAVAILABLE, Job, SimServer
 from lbkit.workload import Clients, Workload, client_name, path_name, stream, workload
 
 NAN = float("nan")
+FLOWS = 50_000  # connections told apart: a client has about as many ports
 
 
 class AlgorithmError(RuntimeError):
@@ -37,12 +41,16 @@ class Simulation:
         self.retries = policy.retries
         self.engine = Engine()
         self.servers = {s.name: SimServer(self, s, i) for i, s in enumerate(experiment.servers)}
-        self.backends = {s.name: Backend(s.name, weight=s.weight, zone=s.zone) for s in experiment.servers}
-        self.server_of = {b: self.servers[name] for name, b in self.backends.items()}
-        self.pool = Pool(
-            (b for name, b in self.backends.items() if name not in experiment.joining),
-            make_balancer(policy.algorithm, stream(experiment.seed, "policy"), **policy.options),
-        )
+        self.backends = {
+            s.name: Backend(s.name, weight=s.weight, zone=s.zone, priority=s.priority)
+            for s in experiment.servers
+        }
+        there = (b for name, b in self.backends.items() if name not in experiment.joining)
+        self.pool = policy.pool(there, partial(stream, experiment.seed))
+        self.server_of: dict[Backend, SimServer] = {}
+        self._find_servers()
+        # What servers say of their load; nobody counts where nobody listens.
+        self.meters = [LoadMeter(s.workers) for s in experiment.servers] if self.pool.balancer.hears else []
         for event in experiment.events:
             self.engine.at(event.at, self._happens, event)
         self.tried: dict[int, tuple[Backend, ...]] = {}  # row -> backends that refused it
@@ -63,10 +71,12 @@ class Simulation:
         else:
             self.engine.feed(self.arrival, self._dispatch)
         traffic = experiment.traffic
-        if policy.keyed_by == "client":
+        self.keys: Sequence[int] = self.path
+        self.names = [path_name(i) for i in range(traffic.paths)]
+        if policy.keyed_by == "flow":  # each request has a connection of its own
+            self.keys, self.names = _Rows(), [f"tcp {i}" for i in range(FLOWS)]
+        elif about_client(policy.keyed_by):
             self.keys, self.names = self.client, [client_name(i) for i in range(traffic.clients)]
-        else:
-            self.keys, self.names = self.path, [path_name(i) for i in range(traffic.paths)]
 
     def run(self) -> Result:
         self.engine.run()
@@ -134,6 +144,10 @@ class Simulation:
         except Exception as error:
             name = self.pool.balancer.name
             raise AlgorithmError(f"algorithm {name!r} failed at {now:.3f} s: {error!r}") from error
+        if self.meters:
+            self.meters[server.index].started(now)
+            for asked in self.pool.asks(backend, now):
+                engine.at(now + 2 * self.server_of[asked].delay, self._tells, asked)
         if server.delay:
             engine.at(now + server.delay, server.receive, (row, backend, now))
         else:
@@ -145,13 +159,24 @@ class Simulation:
         self.end[row] = now = self.engine.now
         self.backend[row] = index
         self.status[row] = status
+        if self.meters:
+            self.meters[index].ended(now, now - start, status < 500)
+            self._tells(backend)
         self.pool.give_back(backend, start, status < 500, now)
         if self.closed:
             self._ask_again()
 
+    def _tells(self, backend: Backend) -> None:
+        """A server's report reaches one of the balancers."""
+        now = self.engine.now
+        report = self.meters[self.server_of[backend].index].report(now)
+        self.pool.balancer_of(backend).report(backend, report, now)
+
     def refused(self, job: Job) -> None:
         """Nobody listens there: nothing was sent, so another backend may be tried."""
         row, backend, start = job
+        if self.meters:
+            self.meters[self.server_of[backend].index].ended(self.engine.now, 0.0, False)
         self.pool.give_back(backend, start, False, self.engine.now)
         tried = (*self.tried.get(row, ()), backend)
         if len(tried) <= self.retries:
@@ -174,12 +199,30 @@ class Simulation:
     def _happens(self, event: Event) -> None:
         _HAPPENS[event.action](self, event)
 
+    def joins(self, name: str) -> None:
+        self.pool.add(self.backends[name])
+        self._find_servers()
+
+    def _find_servers(self) -> None:
+        """Which server is behind each balancer's backends."""
+        self.server_of |= {b: self.servers[b.name] for b in self.pool.everyone()}
+
+
+class _Rows(Sequence[int]):
+    """For each request a number of its own, out of FLOWS."""
+
+    def __getitem__(self, row: int) -> int:  # type: ignore[override]
+        return row % FLOWS
+
+    def __len__(self) -> int:
+        return FLOWS
+
 
 _HAPPENS: dict[Action, Callable[[Simulation, Event], object]] = {
     Action.CRASH: lambda sim, e: sim.servers[e.server].crash(),
     Action.RECOVER: lambda sim, e: sim.servers[e.server].recover(),
     Action.SLOW: lambda sim, e: sim.servers[e.server].slow(e.value or 1.0),
-    Action.ADD: lambda sim, e: sim.pool.add(sim.backends[e.server]),
+    Action.ADD: lambda sim, e: sim.joins(e.server),
     Action.REMOVE: lambda sim, e: sim.pool.remove(e.server),
     Action.SET_WEIGHT: lambda sim, e: sim.pool.set_weight(e.server, e.value or 0.0),
     Action.DRAIN: lambda sim, e: sim.pool.set_intent(e.server, Intent.DRAIN),

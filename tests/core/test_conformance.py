@@ -17,9 +17,8 @@ from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, algorithms, make
 NAMES = [name for name, cls in algorithms().items() if cls.__module__.startswith("lbkit.")]
 MOST = 6  # backends that come and go
 
-# Not these: one fills its first backends up on purpose, one sees a part of the pool only, and one goes by
-# bytes, of which there are none here.
-UNEVEN = ("first_available", "subset", "by_traffic")
+# Not these: one fills its first backends up on purpose, one sees a part of the pool only.
+UNEVEN = ("first_available", "subset")
 SPREADING = [name for name in NAMES if name not in UNEVEN]
 
 every_algorithm = pytest.mark.parametrize("algorithm", NAMES)

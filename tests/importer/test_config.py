@@ -6,6 +6,7 @@ import pytest
 from needs import need_module
 
 from lbkit import Experiment, Policy, Server, run
+from lbkit.core.backend import whole_weights
 from lbkit.importer import ImportFault, read_config
 
 NGINX = """
@@ -89,7 +90,7 @@ def test_the_other_upstream(written) -> None:
     need_module("crossplane")
     found = read_config(written(NGINX), "images")
     assert found.experiment.policy.algorithm == "consistent_hash"
-    assert found.experiment.policy.keyed_by == "path"
+    assert found.experiment.policy.keyed_by == "uri"
     assert list(found.addresses) == ["img1", "img2"]
 
 
@@ -97,7 +98,10 @@ def test_the_other_upstream(written) -> None:
     ("directive", "policy", "key"),
     [
         ("", "round_robin", "client"),
-        ("ip_hash;", "ip_hash", "client"),
+        ("ip_hash;", "nginx_ip_hash", "client"),
+        ("hash $request_uri;", "nginx_hash", "uri"),
+        ("hash $http_x_user consistent;", "consistent_hash", "header:x-user"),
+        ("hash $cookie_sid;", "nginx_hash", "cookie:sid"),
         ("hash $remote_addr consistent;", "consistent_hash", "client"),
         ("random;", "random", "client"),
         ("random two least_conn;", "power_of_two", "client"),
@@ -123,7 +127,9 @@ def test_nginx_and_back(written) -> None:
         experiment = Experiment(servers, policy=Policy(policy, retries=2))
         for program in ("nginx", "haproxy"):
             again = read_config(written(render(experiment, program)), None).experiment
-            assert [s.weight for s in again.servers] == [3, 1, 2]
+            weights = whole_weights({s.name: s.weight for s in again.servers})
+            # Plain chance and modulo take no notice of weights, so the program sees none.
+            assert list(weights.values()) == ([1, 1, 1] if policy == "power_of_two" else [3, 1, 2])
             assert again.policy.retries == 2
             assert again.policy.algorithm == policy
             assert again.policy.keyed_by == experiment.policy.keyed_by

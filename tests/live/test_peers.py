@@ -51,7 +51,7 @@ def until(true: Callable[[], bool], what: str, seconds: float = 10) -> None:
     [
         ("nginx", "least_connections", "least_conn;"),
         ("nginx", "power_of_two", "random two least_conn;"),
-        ("nginx", "consistent_hash", "hash $request_uri consistent;"),
+        ("nginx", "consistent_hash", "hash $uri consistent;"),
         ("haproxy", "least_connections", "balance leastconn"),
         ("haproxy", "consistent_hash", "balance uri\n  hash-type consistent"),
         ("haproxy", "power_of_two", "balance random(2)"),

@@ -104,7 +104,8 @@ def test_the_key_is_the_nearest_stranger() -> None:
         ({}, "127.0.0.1"),
         ({"trusted": ("127.0.0.0/8", "10.0.0.0/8")}, "9.9.9.9"),
         ({"trusted": ("127.0.0.0/8",)}, "10.0.0.1"),
-        ({"keyed_by": "path"}, "/p?q"),
+        ({"keyed_by": "path"}, "/p"),
+        ({"keyed_by": "uri"}, "/p?q"),
     ):
         with proxied(echo, **options) as proxy:
             proxy.call(proxy.pool.switch, KeySpy())
@@ -445,7 +446,7 @@ def wait_for(condition) -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match="keyed_by is 'colour'"):
+    with pytest.raises(ValueError, match="key is 'colour'"):
         Proxy(pool_of(1), keyed_by="colour")
     with pytest.raises(ValueError, match="trusted: 'nonsense'"):
         Proxy(pool_of(1), trusted=("nonsense",))

@@ -54,6 +54,7 @@ class Peer:
     differences: ClassVar[tuple[str, ...]] = ()
     mends: ClassVar[Mapping[str, str]] = {}  # what it says when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
+    many_balancers: ClassVar[bool] = False  # whether its processes may decide each by itself
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it passes on whole connections, unread
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
@@ -97,11 +98,17 @@ class Peer:
         text = line if isinstance(line, str) else line(self._balancer())
         if "{key}" not in text:
             return text
-        if key not in self.KEYS:
+        kind, _, name = key.partition(":")
+        if kind not in self.KEYS:
             raise PeerError(f"{self.name} cannot hash by {key!r} here: it can by {', '.join(self.KEYS)}")
         if self.layer == 4 and key != "client":
             raise PeerError(f"{self.name} cannot hash by {key} on layer 4: it sees addresses only")
-        return text.replace("{key}", self.KEYS[key])
+        return text.replace("{key}", self.KEYS[kind].replace("{name}", self.field_name(name)))
+
+    @staticmethod
+    def field_name(name: str) -> str:
+        """A header's, cookie's or parameter's name, as it is written there."""
+        return name
 
     def _balancer(self) -> Balancer:
         return make_balancer(self.policy.algorithm, **self.policy.options)
@@ -116,6 +123,8 @@ class Peer:
             why = cls.instead.get(name, f"{cls.name} has no such algorithm")
             have = ", ".join(cls.algorithms)
             raise PeerError(f"{cls.name} cannot do {name!r}: {why}. It can do {have}")
+        if policy.balancers > 1 and not cls.many_balancers:
+            raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
 
     def notes(self) -> list[str]:
         """Where it is not quite what the experiment says."""
@@ -124,6 +133,8 @@ class Peer:
             notes.insert(
                 0, "layer 4: a connection is balanced, not a request, and nobody reads X-Forwarded-For"
             )
+        if self.policy.slow_start or self.policy.panic:
+            notes.append(f"{self.name} does no slow start and no panic here")
         if scaled := self.scaled_weights():
             notes.append(f"weights are whole numbers here: {scaled}")
         return notes

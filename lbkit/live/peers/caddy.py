@@ -36,7 +36,12 @@ class Caddy(Peer):
         "every hash is rendezvous hashing, so that ip_hash moves few clients when servers change",
         "there are no weights, and a drained server simply leaves the list: what runs on it finishes",
     )
-    KEYS: ClassVar = {"client": "header X-Forwarded-For", "path": "uri_hash"}
+    KEYS: ClassVar = {
+        "client": "header X-Forwarded-For",
+        "path": "uri_hash",
+        "uri": "uri_hash",
+        "header": "header {name}",
+    }
 
     def config(self) -> str:
         policy = self.balance()

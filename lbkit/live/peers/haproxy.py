@@ -45,7 +45,14 @@ class Haproxy(Peer):
     }
     instead: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
     differences = ("how many servers a request tried is not told",)
-    KEYS: ClassVar = {"client": "source", "path": "uri"}
+    KEYS: ClassVar = {
+        "client": "source",
+        "path": "uri",
+        "uri": "uri whole",
+        "header": "hdr({name})",
+        "cookie": "hash req.cook({name})",
+        "query": "url_param {name}",
+    }
     max_weight = 256
     # These go by its ring, which has 16 points a unit of weight; ten times the weight gives the 160 of ours.
     ON_RING: ClassVar = {

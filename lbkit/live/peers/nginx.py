@@ -58,7 +58,16 @@ class Nginx(Peer):
         " fewer are lost in a crash",
         "drain, remove and weights need a reload: the old workers finish what they have",
     )
-    KEYS: ClassVar = {"client": "$remote_addr", "path": "$request_uri"}
+    KEYS: ClassVar = {
+        "client": "$remote_addr",
+        "path": "$uri",
+        "uri": "$request_uri",
+        "flow": "$remote_addr:$remote_port",
+        "header": "$http_{name}",
+        "cookie": "$cookie_{name}",
+        "query": "$arg_{name}",
+    }
+    many_balancers = True  # each worker counts for itself
     layers = (7, 4)
     mends: ClassVar = {
         'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream"
@@ -76,7 +85,7 @@ class Nginx(Peer):
         return f"""\
 # {self.policy.algorithm} in nginx, on layer 4: whole connections, whatever is in them.
 {stream_module()}daemon off;
-worker_processes 1;
+worker_processes {self.policy.balancers};
 {self._user()}pid {self.folder}/nginx.pid;
 error_log stderr error;
 events {{
@@ -87,7 +96,7 @@ stream {{
 {self._line(algorithm)}{"".join(self._server(m, weights[m.name]) for m in self.members.values())}\
   }}
   server {{
-    listen 127.0.0.1:{self.port};
+    listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     proxy_pass backends;
     proxy_connect_timeout 5s;
     proxy_next_upstream {"on" if self.policy.retries else "off"};
@@ -103,9 +112,9 @@ stream {{
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
         again = f"error timeout;\n      proxy_next_upstream_tries {retries + 1};" if retries else "off;"
         return f"""\
-# {self.policy.algorithm} in nginx. One worker, so that it decides alone, as lbkit's proxy does.
+# {self.policy.algorithm} in nginx. Each worker decides by itself, as many as the policy has balancers.
 daemon off;
-worker_processes 1;
+worker_processes {self.policy.balancers};
 {self._user()}pid {self.folder}/nginx.pid;
 error_log stderr error;
 events {{
@@ -136,7 +145,7 @@ http {{
   }}
 
   server {{
-    listen 127.0.0.1:{self.port};
+    listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     location / {{
       proxy_pass http://backends;
       proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
@@ -153,6 +162,10 @@ http {{
   }}
 }}
 """
+
+    @staticmethod
+    def field_name(name: str) -> str:
+        return name.lower().replace("-", "_")
 
     def _user(self) -> str:
         # As root, nginx would give its workers to a user who cannot read our folder.

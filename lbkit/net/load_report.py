@@ -1,0 +1,49 @@
+"""What backends say of their load in a header field, as ORCA has it.
+
+`Endpoint-Load-Metrics: TEXT cpu_utilization=0.3,rps_fractional=12.5,eps=0.1,named_metrics.in_flight=4`. (Open
+Request Cost Aggregation, which Envoy and gRPC read; the two named metrics are ours.)
+"""
+
+from __future__ import annotations
+
+import re
+
+from lbkit.core.meter import LoadReport
+
+FIELD = b"endpoint-load-metrics"
+_REPORT = re.compile(rb"\r\n" + FIELD + rb":[ \t]*TEXT[ \t]+([^\r\n]{1,1000})", re.IGNORECASE)
+
+# What it is called there -> the field of a LoadReport.
+NAMES = {
+    "cpu_utilization": "utilisation",
+    "rps_fractional": "rate",
+    "eps": "errors",
+    "named_metrics.in_flight": "in_flight",
+    "named_metrics.latency": "latency",
+}
+
+
+def read_report(head: bytes) -> LoadReport | None:
+    """The report in an answer's head; None when there is none, or nonsense."""
+    found = _REPORT.search(head)
+    if not found:
+        return None
+    values = dict.fromkeys(LoadReport._fields, 0.0)
+    for pair in found[1].decode("latin-1").split(","):
+        name, _, text = pair.strip().partition("=")
+        if name in NAMES:
+            try:
+                value = float(text)
+            except ValueError:
+                return None
+            if not 0 <= value < 1e12:
+                return None
+            values[NAMES[name]] = value
+    in_flight, *others = values.values()
+    return LoadReport(int(in_flight), *others)
+
+
+def write_report(report: LoadReport) -> bytes:
+    """The field's value."""
+    named = ",".join(f"{name}={getattr(report, mine):.6g}" for name, mine in NAMES.items())
+    return f"TEXT {named}".encode()
