@@ -227,3 +227,33 @@ def test_excluding_one_picks_among_the_others(algorithm: str) -> None:
         first.release(True, i + 0.001)
     served = {b.name: b.picks for b in pool.backends if b is not dead}
     assert min(served.values()) > 20, served  # a retry starves nobody
+
+
+@every_algorithm
+@given(seed=st.integers(0, 999))
+def test_why_says_who_it_will_be_and_changes_nothing(algorithm: str, seed: int) -> None:
+    weights = [1, 2, 3, 1]
+    pools = []
+    for _ in range(2):
+        backends = [Backend(f"b{i}", weight=w, zone="xy"[i % 2]) for i, w in enumerate(weights)]
+        pools.append(Pool(backends, make_balancer(algorithm, random.Random(seed))))
+    asked, silent = pools
+    rng = random.Random(seed)
+    live: list[tuple[Lease, Lease]] = []
+    for i in range(40):
+        key, now = f"key {rng.randrange(9)}", i / 4
+        lease, other = asked.acquire(key, now, explain=True), silent.acquire(key, now)
+        assert lease.backend.name == other.backend.name
+        assert other.why is None
+        why = lease.why
+        assert why
+        assert why.rule in str(why)
+        if why.best:
+            extreme = (min if why.best == "lowest" else max)(why.scores.values())
+            assert why.scores[lease.backend.name] == extreme
+        if why.near and "factor" not in asked.balancer.__dict__:
+            assert lease.backend.name in {name for _, name in why.near[:2]}
+        live.append((lease, other))
+        if len(live) > 5:
+            for one in live.pop(rng.randrange(len(live))):
+                one.release(True, now + 0.1)

@@ -20,7 +20,9 @@ from lbkit import (
     OnOff,
     Poisson,
     Policy,
+    Result,
     Server,
+    SlowStart,
     Trace,
     Traffic,
     algorithms,
@@ -300,3 +302,59 @@ def test_five_lines_are_an_algorithm() -> None:
 def test_a_broken_algorithm_is_named(broken: type[Balancer]) -> None:
     with pytest.raises(AlgorithmError, match=broken.name):
         run(experiment().but(policy=broken))
+
+
+# -- several balancers, and servers that tell --------------------------------------------------------
+
+MANY = Experiment(servers(20, service=Exponential(0.05)), Traffic(duration=60, warmup=5), seed=3).at_load(0.9)
+
+
+def spread(policy: str, balancers: int, **options: object) -> float:
+    return run(MANY.but(policy=Policy(policy, options, balancers=balancers))).mean
+
+
+def test_what_a_balancer_does_not_see_costs() -> None:
+    """Counts of one in ten requests are worth little: least connections nears chance, and herds."""
+    assert spread("least_connections", 1) < 0.8 * spread("least_connections", 20) < spread("random", 1)
+
+
+def test_servers_that_tell_help_who_sees_little() -> None:
+    """Prequal asks the servers, which know of everybody's requests; while that is news."""
+    alone = spread("least_connections", 20)
+    assert spread("prequal", 20, age=0.1, hot=0.6) < 0.8 * alone
+    assert spread("prequal", 20, age=1.0, hot=0.6) > alone  # twenty service times old
+
+
+def test_every_informed_algorithm_runs() -> None:
+    for name in ("prequal", "choice_of_two", "client_side_weighted"):
+        result = run(MANY.but(policy=name, duration=10, warmup=0))
+        assert result.error_rate == 0
+        assert min(result.counts.values()) > 0
+
+
+def test_a_slow_server_reports_less_and_gets_less() -> None:
+    uneven = Experiment(servers(4, speed=[1, 1, 1, 0.25]), Traffic(duration=120, warmup=60)).at_load(0.6)
+    weighted = run(uneven.but(policy=Policy("client_side_weighted", {"blackout": 2.0})))
+    assert weighted.shares["s4"] < 0.12
+    assert weighted.mean < run(uneven.but(policy="round_robin")).mean / 2
+
+
+def test_a_flow_is_a_request_of_its_own() -> None:
+    """As an NLB sees it: a client is spread over all targets, connection by connection."""
+    by_flow = run(MANY.but(policy=Policy("modulo_hash", key="flow"), duration=20, warmup=0))
+    homes: dict[int, set[int]] = {}
+    for client, backend in zip(by_flow.client, by_flow.backend, strict=True):
+        homes.setdefault(client, set()).add(backend)
+    assert max(map(len, homes.values())) == 20
+
+
+def test_newcomers_may_start_slowly() -> None:
+    joining = Experiment(
+        servers(4), Traffic(duration=60), policy="weighted_random", events=[Event(20, "add", "s4")]
+    ).at_load(0.5)
+    slowly = joining.but(policy=Policy("weighted_random", slow_start=SlowStart(20)))
+
+    def early(result: Result) -> int:
+        return sum(b == 3 for a, b in zip(result.arrival, result.backend, strict=True) if 20 <= a < 25)
+
+    assert early(run(slowly)) < early(run(joining)) / 2
