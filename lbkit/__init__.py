@@ -1,5 +1,6 @@
 """lbkit: learn load balancing by doing it."""
 
+from lbkit import presets
 from lbkit.core import (
     Backend,
     Balancer,
@@ -69,6 +70,7 @@ __all__ = [
     "algorithms",
     "compare",
     "make_balancer",
+    "presets",
     "run",
     "servers",
     "sweep",

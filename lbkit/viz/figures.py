@@ -59,6 +59,7 @@ FACTS: tuple[Callable[[Result], str], ...] = (
     lambda r: r.engine,
     lambda r: ", ".join(f"{k}={v}" for k, v in r.experiment.policy.options.items()),
     lambda r: r.experiment.policy.keyed_by,
+    lambda r: f"{n} balancers" if (n := r.experiment.policy.balancers) > 1 else "1 balancer",
     lambda r: "" if r.experiment.load is None else f"load {r.experiment.load:.0%}",
     lambda r: r.experiment.name,
     lambda r: f"seed {r.experiment.seed}",

@@ -99,18 +99,92 @@ def test_the_key_is_the_nearest_stranger() -> None:
             keys.append(key)
             return backends[0]
 
-    request = b"GET /p?q HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 9.9.9.9, 10.0.0.1\r\n\r\n"
+    request = (
+        b"GET /p?q=7 HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 9.9.9.9, 10.0.0.1\r\n"
+        b"X-User: ann \r\nCookie: a=b; sid=42\r\n\r\n"
+    )
     for options, expected in (
         ({}, "127.0.0.1"),
         ({"trusted": ("127.0.0.0/8", "10.0.0.0/8")}, "9.9.9.9"),
         ({"trusted": ("127.0.0.0/8",)}, "10.0.0.1"),
         ({"keyed_by": "path"}, "/p"),
-        ({"keyed_by": "uri"}, "/p?q"),
+        ({"keyed_by": "uri"}, "/p?q=7"),
+        ({"keyed_by": "query:q"}, "7"),
+        ({"keyed_by": "header:x-user"}, "ann"),
+        ({"keyed_by": "cookie:sid"}, "42"),
+        ({"keyed_by": "cookie:other"}, "127.0.0.1"),
     ):
         with proxied(echo, **options) as proxy:
             proxy.call(proxy.pool.switch, KeySpy())
             ask(proxy, request)
         assert keys.pop() == expected
+
+
+def test_a_flow_is_a_connection() -> None:
+    keys = []
+
+    class FlowSpy(Balancer):
+        def pick(self, backends, key, now):
+            keys.append(key)
+            return backends[0]
+
+    with proxied(echo, keyed_by="flow") as proxy:
+        proxy.call(proxy.pool.switch, FlowSpy())
+        for _ in range(2):
+            with Client(proxy) as connection:
+                for _ in range(2):
+                    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    connection.answer()
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    assert "127.0.0.1" in keys[0]
+
+
+def test_why_is_told_to_who_may_know() -> None:
+    with proxied(echo, echo, explain=True) as proxy:
+        head = ask(proxy, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")[1]
+        (why,) = field(head, "X-Lbkit-Why")
+        assert why.endswith("whose turn it is; slot 0 of 2")
+
+
+def test_a_key_cannot_write_a_header() -> None:
+    """Keys come from outside, and an explanation names them."""
+    with proxied(echo, explain=True, keyed_by="query:q") as proxy:
+        proxy.call(proxy.pool.switch, make_balancer("consistent_hash"))
+        head = ask(proxy, b"GET /?q=a%0d%0aSet-Cookie:%20x HTTP/1.1\r\nHost: a\r\n\r\n")[1]
+        (why,) = field(head, "X-Lbkit-Why")
+        assert "Set-Cookie" in why
+        assert not field(head, "Set-Cookie")
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (b"TEXT cpu_utilization=0.5,rps_fractional=12.5,named_metrics.in_flight=4", (4, 0.5, 12.5, 0.0, 0.0)),
+        (b"TEXT cpu_utilization=0.5, eps=2, unknown=7", (0, 0.5, 0.0, 0.0, 2.0)),
+        (b"TEXT cpu_utilization=-1", None),
+        (b"TEXT cpu_utilization=nan", None),
+        (b"JSON {}", None),
+    ],
+)
+def test_what_a_backend_says_of_its_load(said: bytes, heard: tuple[float, ...] | None) -> None:
+    reports = []
+
+    class Listener(Balancer):
+        hears = True
+
+        def pick(self, backends, key, now):
+            return backends[0]
+
+        def report(self, backend, load, now):
+            reports.append((backend.name, load))
+
+    answer = b"HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: %b\r\nContent-Length: 0\r\n\r\n" % said
+    with proxied(answers(answer)) as proxy:
+        proxy.call(proxy.pool.switch, Listener())
+        ask(proxy)
+        (backend,) = proxy.pool.backends
+        assert reports == ([(backend.name, heard)] if heard else [])
+        assert backend.traffic > len(answer)  # and the request
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])

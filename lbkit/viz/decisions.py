@@ -1,0 +1,191 @@
+"""Pictures of how an algorithm decides: its ring, its table, the scores that it compares pick by pick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from math import cos, pi, sin
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lbkit.core import Pool
+from lbkit.core.balance import ConsistentHash, Maglev
+from lbkit.core.balance.hashing import hash64
+from lbkit.viz.figures import HIDDEN, Trace, figure
+from lbkit.viz.style import INK, axis, look, title
+
+WIDE = 40  # slots in a row of the picture of a table
+
+
+def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
+    """The ring of a pool balanced by consistent hashing: whose each arc is, and where `keys` fall on it.
+
+    A key belongs to the point that comes next clockwise. Raises TypeError for another algorithm."""
+    balancer = pool.balancer
+    if not isinstance(balancer, ConsistentHash):
+        raise TypeError(f"{balancer.name} has no ring: use consistent_hash or bounded_hash")
+    points = balancer.where()
+    # An arc ends at its owner's point, and begins at the point before.
+    arcs = [
+        (before[0] - (i == 0), here[0], here[1])
+        for i, (before, here) in enumerate(zip([points[-1], *points], points, strict=False))
+    ]
+    traces: list[Trace] = []
+    for number, backend in enumerate(pool.backends):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for start, end, name in arcs:
+            if name == backend.name:
+                # As many corners as the arc needs to look round.
+                corners = max(2, int((end - start) * 180))
+                turns = [start + (end - start) * i / (corners - 1) for i in range(corners)]
+                x += [*(sin(2 * pi * turn) for turn in turns), None]
+                y += [*(cos(2 * pi * turn) for turn in turns), None]
+        owned = sum(end - start for start, end, name in arcs if name == backend.name)
+        said = f"{backend.name}: {owned:.1%} of the ring<extra></extra>"
+        line = {"color": look(number).colour, "width": 14}
+        traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=said))
+    placed = [(key, (hash64(key) >> 32) / 2**32) for key in keys]
+    if placed:
+        owners = [balancer.pick(pool.eligible, key, 0.0).name for key, _ in placed]
+        number_of = {b.name: i for i, b in enumerate(pool.backends)}
+        traces.append(
+            _scatter(
+                "keys",
+                [0.86 * sin(2 * pi * at) for _, at in placed],
+                [0.86 * cos(2 * pi * at) for _, at in placed],
+                mode="markers+text",
+                marker={"color": [look(number_of[o]).colour for o in owners], "size": 9},
+                text=[key for key, _ in placed] if len(placed) <= 12 else None,
+                textfont={"color": INK, "size": 10},
+                textposition="bottom center",
+                hovertext=[f"{key} → {owner}" for (key, _), owner in zip(placed, owners, strict=True)],
+                hovertemplate="%{hovertext}<extra></extra>",
+                showlegend=False,
+            )
+        )
+    square = {**HIDDEN, "range": [-1.1, 1.1]}
+    return figure(
+        f"{title(balancer.name)}: {len(points)} points",
+        traces,
+        xaxis=square,
+        yaxis={**square, "scaleanchor": "x"},
+        height=420,
+    )
+
+
+def table(pool: Pool) -> go.Figure:
+    """Maglev's table, row by row: whose each slot is. Raises TypeError for another algorithm."""
+    balancer = pool.balancer
+    if not isinstance(balancer, Maglev):
+        raise TypeError(f"{balancer.name} has no table: use maglev")
+    slots = balancer.table()
+    names = [b.name for b in pool.backends]
+    traces: list[Trace] = []
+    for number, name in enumerate(names):
+        mine = [i for i, owner in enumerate(slots) if owner == name]
+        traces.append(
+            _scatter(
+                name,
+                [i % WIDE for i in mine],
+                [i // WIDE for i in mine],
+                mode="markers",
+                marker={"color": look(number).colour, "symbol": "square", "size": 11},
+                text=mine,
+                hovertemplate=f"slot %{{text}}: {name}<extra></extra>",
+            )
+        )
+    rows = -(-len(slots) // WIDE)
+    return figure(
+        f"{title(balancer.name)}: {len(slots)} slots",
+        traces,
+        xaxis=HIDDEN,
+        yaxis={**HIDDEN, "autorange": "reversed"},
+        height=140 + 15 * rows,
+    )
+
+
+def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figure:
+    """What is compared at each pick, and who wins: marked. Takes one lease a key from `pool`.
+
+    `hold`: how many are in flight at a time; None: none is given back."""
+    leases = []
+    rows = []
+    for i, key in enumerate(keys):
+        lease = pool.acquire(key, float(i), explain=True)
+        assert lease.why
+        rows.append((lease.backend.name, lease.why))
+        leases.append(lease)
+        if hold is not None and len(leases) > hold:
+            leases.pop(0).release(True, i + 0.5)
+    names = [b.name for b in pool.backends]
+    values = [[why.scores.get(name) for _, why in rows] for name in names]
+    if not any(value is not None for row in values for value in row):
+        raise TypeError(f"{pool.balancer.name} compares no scores")
+    picks = list(range(1, len(rows) + 1))
+    said = rows[0][1]
+    heat = {
+        "type": "heatmap",
+        "z": values,
+        "x": picks,
+        "y": names,
+        "xgap": 3,
+        "ygap": 3,
+        "colorscale": [[0, "rgba(86,180,233,0.10)"], [1, "rgba(86,180,233,0.75)"]],
+        "showscale": False,
+        "texttemplate": "%{z:.3~g}",
+        "textfont": {"color": INK},
+        "hovertemplate": "pick %{x}, %{y}: %{z:.4~g}<extra></extra>",
+    }
+    chosen = _scatter(
+        "picked",
+        picks,
+        [name for name, _ in rows],
+        mode="markers",
+        marker={"symbol": "square-open", "size": 26, "color": look(5).colour, "line": {"width": 3}},
+        hovertext=[f"{name}: {why}" for name, why in rows],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    better = f", {said.best} wins" if said.best else ""
+    return figure(
+        f"{title(pool.balancer.name)}: {said.rule}{better}",
+        [heat, chosen],
+        xaxis=axis("pick", dtick=1 if len(picks) <= 30 else None),
+        yaxis=axis("", autorange="reversed"),
+        height=150 + 42 * len(names),
+        showlegend=False,
+    )
+
+
+def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
+    """Who got the first, second... request. `turns`: an algorithm's name -> backends' names, in order."""
+    rows = {name: list(order) for name, order in turns.items()}
+    backends = sorted({b for order in rows.values() for b in order})
+    traces = [
+        _scatter(
+            backend,
+            [i + 1 for order in rows.values() for i, b in enumerate(order) if b == backend],
+            [title(name) for name, order in rows.items() for b in order if b == backend],
+            mode="markers",
+            marker={"symbol": "square", "size": 13, "color": look(number).colour},
+            hovertemplate=f"%{{x}}: {backend}<extra></extra>",
+        )
+        for number, backend in enumerate(backends)
+    ]
+    return figure(
+        "whose turn it is",
+        traces,
+        xaxis=axis("request"),
+        yaxis=axis("", autorange="reversed", type="category"),
+        height=130 + 32 * len(rows),
+    )
+
+
+def runs(order: Iterable[str]) -> int:
+    """The longest row of turns that one backend gets without a break."""
+    return max((len(list(group)) for _, group in groupby(order)), default=0)
+
+
+def _scatter(name: str, x: Sequence[Any], y: Sequence[Any], **more: Any) -> Trace:
+    return {"type": "scatter", "name": name, "x": x, "y": y, **more}
