@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core import Backend, Pool
+from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.balance import JoinIdleQueue, LeastConnections, LeastResponseTime, PeakEWMA
 from lbkit.core.balance.load import _LowestScore
 
@@ -15,12 +16,13 @@ ALGORITHMS = [LeastConnections, LeastResponseTime]
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
-def connections(backend: Backend) -> float:
+def connections(balancer: _LowestScore, backend: Backend) -> float:
     return backend.in_flight / backend.weight
 
 
-def response_time(backend: Backend) -> float:
-    return backend.latency * (backend.in_flight + 1) / backend.weight
+def response_time(balancer: LeastResponseTime, backend: Backend) -> float:
+    latency = backend.latency or balancer._assumed.get(backend, 0.0)
+    return latency * (backend.in_flight + 1) / backend.weight
 
 
 SCORES = {LeastConnections: connections, LeastResponseTime: response_time}
@@ -29,8 +31,8 @@ SCORES = {LeastConnections: connections, LeastResponseTime: response_time}
 class Scan:
     """What the heap has to agree with: look at everybody, ties go to whoever has waited longest."""
 
-    def __init__(self, algorithm: type[_LowestScore], backends: Iterable[Backend]) -> None:
-        self.score = SCORES[algorithm]
+    def __init__(self, balancer: _LowestScore, backends: Iterable[Backend]) -> None:
+        self.score = partial(SCORES[type(balancer)], balancer)
         self.waiting = list(backends)  # longest first
 
     def pick(self, exclude: Iterable[Backend] = ()) -> Backend:
@@ -51,7 +53,7 @@ class Scan:
 def agrees(algorithm: type[_LowestScore], rng: random.Random, steps: int, most: int = 40) -> None:
     backends = [Backend(f"b{i}", weight=rng.choice([1, 1, 2, 0.5, 3])) for i in range(rng.randint(1, 9))]
     pool = Pool(backends, algorithm())
-    scan = Scan(algorithm, backends)
+    scan = Scan(pool.balancer, backends)
     live = []
     now = 0.0
     for _ in range(steps):
@@ -200,3 +202,15 @@ def test_idle_queue_never_queues_behind_somebody_while_another_is_idle() -> None
             lease = pool.acquire("k", step)
             live.append(lease)
             assert not somebody_idle or lease.backend.in_flight == 1
+
+
+@pytest.mark.parametrize("algorithm", ["least_response_time", "peak_ewma", "choice_of_two"])
+def test_one_that_only_fails_does_not_look_best(algorithm: str) -> None:
+    """It answers in a millisecond, always with an error, and was never known to be slower."""
+    pool = Pool([Backend(n) for n in ("good", "fair", "broken")], make_balancer(algorithm))
+    for i in range(300):
+        now = i * 1.0
+        lease = pool.acquire("k", now)
+        broken = lease.backend.name == "broken"
+        lease.release(not broken, now + (0.001 if broken else 0.1))
+    assert 0 < pool["broken"].picks < 115  # no more than its share

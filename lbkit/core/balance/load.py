@@ -97,11 +97,29 @@ class LeastResponseTime(_LowestScore):
     """The shortest wait to expect: average latency x (in flight + 1), for its weight.
 
     As nginx's least_time and Traefik's leasttime. A newcomer has no latency
-    yet and scores 0, so it is flooded until its first answer is back.
+    yet and scores 0, so it is flooded until its first answer is back. One that has only ever failed
+    counts as slow as the slowest: to go on believing in its 0 would send everything there.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._slowest = 0.0
+        self._assumed: dict[Backend, float] = {}  # of those that have failed and never succeeded
+
     def score(self, backend: Backend, in_flight: int) -> float:
-        return backend.latency * (in_flight + 1) / backend.weight
+        latency = backend.latency or self._assumed.get(backend, 0.0)
+        return latency * (in_flight + 1) / backend.weight
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        self._assumed = {b: self._assumed[b] for b in backends if b in self._assumed}
+        super().rebuild(backends)
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        if backend.latency > self._slowest:
+            self._slowest = backend.latency
+        if ok is False and not backend.latency and backend in self._level_of:
+            self._assumed[backend] = self._slowest
+        super().done(backend, latency, ok, now)
 
 
 class WeightedLeastConnections(Balancer):
@@ -155,7 +173,8 @@ class PeakEWMA(_FewLooks):
     """Of two random backends, the one where the wait should be shorter: recent latency x (in flight + 1).
 
     The average forgets with time, not with requests (`decay`, seconds), and jumps up at once when an
-    answer is slow: it believes bad news faster than good. (Finagle's P2C with Peak EWMA; Linkerd.)
+    answer is slow: it believes bad news faster than good. A failure counts as the slowest answer there was,
+    however quickly it came. (Finagle's P2C with Peak EWMA; Linkerd.)
     """
 
     name = "peak_ewma"
@@ -165,6 +184,7 @@ class PeakEWMA(_FewLooks):
             raise ValueError(f"decay is {decay}: use seconds above 0")
         self.decay = decay
         self._known: dict[Backend, tuple[float, float]] = {}  # latency, when it was learned
+        self._slowest = 0.0
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         members = set(backends)
@@ -177,8 +197,11 @@ class PeakEWMA(_FewLooks):
         return latency * exp(-(now - since) / self.decay) * (backend.in_flight + 1) / backend.weight
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
-        if not ok:
+        if ok is None:
             return
+        self._slowest = max(self._slowest, latency)
+        if not ok:
+            latency = self._slowest
         before, since = self._known.get(backend, (0.0, now))
         kept = exp(-(now - since) / self.decay)
         average = before * kept + latency * (1 - kept)
