@@ -27,6 +27,7 @@ GRID_OF_CDF = sorted(
 )
 
 Trace = dict[str, Any]
+Columns = tuple[Sequence[float], Sequence[float]]  # seconds, values
 Curves = Mapping[str, Iterable[tuple[float, float]]]  # name -> (utilisation, seconds), ...
 
 
@@ -200,6 +201,14 @@ def in_ms(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[floa
 
 
 # -- over time ----------------------------------------------------------------------------
+
+
+def over_time(
+    name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], **more: Any
+) -> go.Figure:
+    """Anything second by second: `lines` maps a policy's name to seconds and values."""
+    traces = [line(title(p), policy_look(p), *points, "%{x:.3~g} s: %{y}") for p, points in lines.items()]
+    return figure(name, traces, xaxis=axis("time (s)"), **more)
 
 
 def latency_over_time(results: Sequence[Result], step: float | None = None) -> go.Figure:

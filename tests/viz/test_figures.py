@@ -161,3 +161,9 @@ def test_one_policy_on_many_engines_has_the_colours_of_engines() -> None:
     two = figures.labelled(many[:2])
     assert two[0][1].colour == two[1][1].colour  # of two, the policy's, with another dash
     assert two[0][1].dash != two[1][1].dash
+
+
+def test_anything_over_time() -> None:
+    drawn = go.Figure(figures.over_time("hits", {"ip_hash": ([0, 1], [0.5, 1.0])}).to_dict())
+    assert drawn.data[0].name == "ip hash"
+    assert list(drawn.data[0].y) == [0.5, 1.0]
