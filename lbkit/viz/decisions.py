@@ -38,7 +38,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
         for start, end, name in arcs:
             if name == backend.name:
                 # As many corners as the arc needs to look round.
-                corners = max(2, int((end - start) * 180))
+                corners = max(2, int((end - start) * 720))
                 turns = [start + (end - start) * i / (corners - 1) for i in range(corners)]
                 x += [*(sin(2 * pi * turn) for turn in turns), None]
                 y += [*(cos(2 * pi * turn) for turn in turns), None]
@@ -59,7 +59,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
                 marker={"color": [look(number_of[o]).colour for o in owners], "size": 9},
                 text=[key for key, _ in placed] if len(placed) <= 12 else None,
                 textfont={"color": INK, "size": 10},
-                textposition="bottom center",
+                textposition=["middle left" if at < 0.5 else "middle right" for _, at in placed],
                 hovertext=[f"{key} → {owner}" for (key, _), owner in zip(placed, owners, strict=True)],
                 hovertemplate="%{hovertext}<extra></extra>",
                 showlegend=False,

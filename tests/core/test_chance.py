@@ -117,3 +117,41 @@ def test_with_replacement_the_busier_of_two_is_picked_a_quarter_of_the_time() ->
     pool = Pool([busy, idle], balancer)
     picks = [balancer.pick(pool.eligible, "k", 0.0) for _ in range(4000)]
     assert picks.count(busy) == pytest.approx(1000, abs=110)  # 4 standard errors
+
+
+def test_drawn_twice() -> None:
+    """With replacement the busier of two is picked a quarter of the time: whenever both draws are it."""
+    backends = [Backend("busy"), Backend("idle")]
+    backends[0].in_flight = 10
+    for replacement, share in ((True, 0.25), (False, 0.0)):
+        balancer = make_balancer("power_of_choices", random.Random(1), choices=2, replacement=replacement)
+        balancer.rebuild(backends)
+        picks = Counter(balancer.pick(backends, "k", 0.0).name for _ in range(8000))
+        assert picks["busy"] / 8000 == pytest.approx(share, abs=0.02)
+
+
+def test_heavier_ones_are_drawn_more_often() -> None:
+    backends = [Backend("light"), Backend("heavy", weight=9), Backend("other")]
+    for replacement in (True, False):
+        options = {"choices": 1, "replacement": replacement, "weighted": True}
+        pool = Pool(backends, make_balancer("power_of_choices", random.Random(1), **options))
+        picks = Counter(pool.balancer.pick(pool.eligible, "k", 0.0).name for _ in range(4000))
+        assert picks["heavy"] / 4000 == pytest.approx(9 / 11, abs=0.03)
+
+
+def test_anomalies_are_steered_away_from_and_forgiven() -> None:
+    pool = Pool([Backend(n) for n in "abcd"], make_balancer("anomaly_mitigation", random.Random(1)))
+
+    def share_of_a(start: float, seconds: int, fails: bool) -> float:
+        picks = Counter[str]()
+        for i in range(seconds * 50):
+            lease = pool.acquire("k", start + i / 50)
+            picks[lease.backend.name] += 1
+            lease.release(not (fails and lease.backend.name == "a"), start + i / 50 + 0.01)
+        return picks["a"] / picks.total()
+
+    assert share_of_a(0, 5, fails=True) == pytest.approx(0.25, abs=0.08)
+    share_of_a(5, 35, fails=True)
+    assert share_of_a(40, 20, fails=True) < 0.06
+    share_of_a(60, 40, fails=False)
+    assert share_of_a(100, 20, fails=False) == pytest.approx(0.25, abs=0.05)

@@ -230,3 +230,41 @@ def test_many_probes_even_out_one_point_each() -> None:
         )
         busiest[probes] = max(counts.values()) / (20_000 / 50)
     assert busiest[21] < 1.25 < 2 < busiest[1]
+
+
+@pytest.mark.parametrize("algorithm", [*KEYED, "nginx_ring", "haproxy_ring"])
+@given(which=st.sets(st.integers(0, 5), min_size=1, max_size=5), order=st.permutations(range(6)))
+def test_who_comes_back_finds_everything_as_it_was(
+    algorithm: str, which: set[int], order: Sequence[int]
+) -> None:
+    pool = Pool([Backend(f"b{i}", weight=1 + i % 3) for i in range(6)], make_balancer(algorithm))
+    before = owners(pool, KEYS[:60])
+    gone = [pool.remove(f"b{i}") for i in order if i in which]
+    owners(pool, KEYS[:60])
+    for backend in gone:
+        pool.add(backend)
+    assert owners(pool, KEYS[:60]) == before
+
+
+@pytest.mark.parametrize(("algorithm", "options"), [("ip_hash", {"octets": 3}), ("nginx_ip_hash", {})])
+def test_a_neighbourhood_shares_a_backend(algorithm: str, options: dict[str, int]) -> None:
+    pool = pool_of(7, make_balancer(algorithm, **options))
+    for net in range(40):
+        homes = owners(pool, [f"10.0.{net}.{host}" for host in range(0, 256, 17)])
+        assert len(set(homes.values())) == 1
+    assert len(set(owners(pool, [f"10.0.{net}.1" for net in range(100)]).values())) == 7
+    assert len(set(owners(pool, [f"2001:db8::{host:x}" for host in range(100)]).values())) == 7
+    with pytest.raises(ValueError, match="octets is 5"):
+        IPHash(octets=5)
+
+
+def test_a_fast_hash_is_as_even_as_a_slow_one() -> None:
+    """Many small families of keys that differ little, where a weak hash shows. Mean chi-square is 4."""
+    means = []
+    for hashed in (hash64, place64):
+        values = []
+        for family in range(1500):
+            bins = Counter((hashed(f"/p{family}/item/{i}") >> 32) * 5 >> 32 for i in range(10))
+            values.append(sum((bins[i] - 2) ** 2 / 2 for i in range(5)))
+        means.append(fmean(values))
+    assert means == pytest.approx([4, 4], abs=0.4)

@@ -20,7 +20,7 @@ need_module("uvicorn")
 need_module("locust")
 import psutil
 
-from lbkit import Constant, EngineError, Event, Experiment, Server, Traffic, run, servers, why_not
+from lbkit import Constant, EngineError, Event, Experiment, Policy, Server, Traffic, run, servers, why_not
 from lbkit.core.backend import whole_weights
 from lbkit.live import PEERS, LiveSession, PeerError, config_lines, notes, render
 
@@ -241,3 +241,33 @@ def test_layer_4_is_said_plainly() -> None:
             render(SMALL.but(policy="consistent_hash"), program, layer=4)
     with pytest.raises(EngineError, match="live has layer 7 only"):
         run(SMALL, on="live", layer=4)
+
+
+def test_balancers_of_its_own() -> None:
+    """nginx's workers count each for itself; the others here decide alone, and say so."""
+    several = SMALL.but(policy=Policy("round_robin", balancers=2))
+    assert "worker_processes 2;" in render(several, "nginx")
+    with pytest.raises(PeerError, match=r"haproxy decides alone here: policy\.balancers is 2"):
+        render(several, "haproxy")
+    result = run(several, on=here("nginx"))
+    assert result.error_rate == 0
+    assert min(result.counts.values()) > 0
+    assert "no slow start" in " ".join(notes(SMALL.but(policy=Policy(panic=0.5)), "nginx"))
+
+
+@pytest.mark.parametrize(
+    ("on", "key", "line"),
+    [
+        ("nginx", "cookie:sid", "hash $cookie_sid consistent;"),
+        ("nginx", "header:X-User", "hash $http_x_user consistent;"),
+        ("nginx", "flow", "hash $remote_addr:$remote_port consistent;"),
+        ("haproxy", "query:user", "balance url_param user"),
+        ("haproxy", "cookie:sid", "balance hash req.cook(sid)"),
+        ("haproxy", "uri", "balance uri whole"),
+        ("caddy", "header:X-User", "lb_policy header X-User"),
+    ],
+)
+def test_a_key_is_called_by_its_name_there(on: str, key: str, line: str) -> None:
+    experiment = SMALL.but(policy=Policy("consistent_hash", key=key))
+    assert line in render(experiment, on)
+    assert run(experiment, on=here(on)).error_rate == 0

@@ -10,7 +10,7 @@ from needs import need_module
 need_module("uvicorn")
 need_module("locust")
 
-from lbkit import Balancer, Closed, Constant, Event, Experiment, Server, Traffic, run, servers
+from lbkit import Balancer, Closed, Constant, Event, Experiment, Policy, Server, Traffic, run, servers
 from lbkit.live import LiveSession, LoadError
 
 pytestmark = pytest.mark.live
@@ -128,3 +128,15 @@ def test_an_error_while_it_starts_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         session.start()
     assert not any(session._fleet.alive().values())
     assert not [t for t in threading.enumerate() if t.name.startswith("lbkit-")]
+
+
+def test_several_balancers_in_one_proxy_and_servers_that_tell() -> None:
+    small = Experiment(servers(3, service=Constant(0.005)), Traffic(duration=2), seed=2).at_load(0.2)
+    for policy in (Policy("least_connections", balancers=3), Policy("prequal"), Policy("choice_of_two")):
+        with LiveSession(small.but(policy=policy)) as session:
+            session.wait()
+            state = session.state()
+            result = session.result()
+        assert result.error_rate == 0
+        assert {row["name"]: row["picks"] for row in state} == result.counts
+        assert min(result.counts.values()) > 0
