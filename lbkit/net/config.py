@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -38,6 +39,11 @@ def _address(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None
         split_address(value)
     except ValueError as error:
         raise ValueError(f"{attribute.name} {error}") from None
+
+
+def _path(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{attribute.name} is {value!r}: use a path, such as /load")
 
 
 def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
@@ -82,6 +88,7 @@ class Config:
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
     trusted: tuple[str, ...] = field(default=(), validator=_networks)
     explain: bool = False  # tell the client in X-Lbkit-Why why it was this backend
+    probe: str = field(default="/load", validator=_path)  # where backends tell their load, if asked
     hide: tuple[str, ...] = ()  # fields of answers that clients do not see, such as Server
     hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
     policy: Policy = field(factory=Policy)
@@ -108,6 +115,7 @@ class Config:
             keyed_by=self.policy.keyed_by,
             trusted=self.trusted,
             explain=self.explain,
+            probe=self.probe,
             hide=self.hide,
             hide_errors=self.hide_errors,
             timeouts=self.timeouts,

@@ -72,6 +72,8 @@ class Exchange:
             self.fail(500)
             return
         self.attempts += 1
+        if proxy.hears:
+            proxy.ask(lease.backend, now)
         upstream = proxy.connections.take(lease.backend, now)
         if upstream:
             self._send(upstream)
@@ -201,11 +203,7 @@ class Exchange:
         """An answer's head is there: what does the backend say of its load?"""
         report = read_report(head)
         if report and self.lease:
-            backend = self.lease.backend
-            try:
-                self.proxy.pool.balancer_of(backend).report(backend, report, now)
-            except Exception:
-                self.proxy.report(f"algorithm {self.proxy.pool.balancer.name!r} failed in report()")
+            self.proxy.tell(self.lease.backend, report, now)
 
     def _release(self, ok: bool | None, now: float) -> None:
         if self.lease:

@@ -17,12 +17,14 @@ from typing import Any, Self, TypeVar
 from attrs import field, frozen
 from httptools import HttpRequestParser, HttpResponseParser
 
-from lbkit.core import Pool, Replicas
+from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.key import key_of
+from lbkit.core.meter import LoadReport
 from lbkit.distributions import number, whole
 from lbkit.net.downstream import Downstream
 from lbkit.net.http import HeadReader
 from lbkit.net.peer import trusted_networks
+from lbkit.net.probe import Probe
 from lbkit.net.upstream import Connections
 
 T = TypeVar("T")
@@ -64,9 +66,9 @@ class Proxy:
     as in a Policy: "client" (address), "path", "cookie:NAME" and so on. `trusted`: networks of proxies before
     this one, whose X-Forwarded-* and Forwarded are believed; of all others they are dropped. `expose`: tell
     the client, in X-Lbkit-Attempts, how many backends were tried. `explain`: tell it in X-Lbkit-Why why it
-    was this backend. `hide`: fields of backends' answers that clients do not see, such as Server.
-    `hide_errors`: a 5xx of a backend reaches the client as a short page of our own, without what the backend
-    says of itself.
+    was this backend. `probe`: the path at which backends tell their load, for algorithms that ask. `hide`:
+    fields of backends' answers that clients do not see, such as Server. `hide_errors`: a 5xx of a backend
+    reaches the client as a short page of our own, without what the backend says of itself.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Proxy:
         trusted: tuple[str, ...] = (),
         expose: bool = False,
         explain: bool = False,
+        probe: str = "/load",
         hide: Iterable[str] = (),
         hide_errors: bool = False,
         timeouts: Timeouts | None = None,
@@ -92,6 +95,7 @@ class Proxy:
         self.retries = retries
         self.keyed_by = keyed_by
         self.explain = explain
+        self.probe = probe
         self.trusted = trusted_networks(trusted)
         self.expose = expose
         self.hide = frozenset(name.lower().encode() for name in hide)
@@ -100,6 +104,7 @@ class Proxy:
         self.limits = limits or Limits()
         self.clients: set[Downstream] = set()
         self.connections = Connections(self)
+        self.asked: dict[Backend, Probe] = {}  # who has not answered a probe yet
         self.request_reader = HeadReader(HttpRequestParser, 400)
         self.response_reader = HeadReader(HttpResponseParser, 502)
         self.stopping = False
@@ -119,6 +124,25 @@ class Proxy:
     def keyed_by(self, spec: str) -> None:
         self.key = key_of(spec)
         self._keyed_by = spec
+
+    def ask(self, picked: Backend, now: float) -> None:
+        """Ask those for their load whom the algorithm wants to know of; each once at a time."""
+        try:
+            wanted = self.pool.asks(picked, now)
+        except Exception:  # a learner's algorithm may raise anything
+            self.report(f"algorithm {self.pool.balancer.name!r} failed in probe()")
+            return
+        for backend in wanted:
+            if backend not in self.asked:
+                self.asked[backend] = probe = Probe(self, backend)
+                probe.start()
+
+    def tell(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+        """The algorithm hears what a backend says of its load."""
+        try:
+            self.pool.balancer_of(backend).report(backend, load, now, asked)
+        except Exception:
+            self.report(f"algorithm {self.pool.balancer.name!r} failed in report()")
 
     @property
     def hears(self) -> bool:
@@ -232,6 +256,8 @@ class Proxy:
             await self._drain()
         finally:
             sweeper.cancel()
+            for probe in list(self.asked.values()):
+                probe.fail()
             server.close()
             for client in list(self.clients):
                 client.abort()

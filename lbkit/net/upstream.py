@@ -20,6 +20,7 @@ from lbkit.net.http import (
 
 if TYPE_CHECKING:
     from lbkit.net.exchange import Exchange
+    from lbkit.net.probe import Probe
     from lbkit.net.proxy import Proxy
 
 # A backend closes a connection that rested too long just as we send on it: bad luck, not a
@@ -50,7 +51,7 @@ class Upstream(asyncio.Protocol):
     def __init__(self, connections: Connections, backend: Backend) -> None:
         self.connections = connections
         self.backend = backend
-        self.exchange: Exchange | None = None
+        self.exchange: Exchange | Probe | None = None
         self.buffer = b""  # the beginning of a head
         self.remaining: int | None = None  # bytes of body to come, CHUNKED or UNTIL_CLOSE; None: a head
         self.chunks: ChunkedBody | None = None
@@ -63,7 +64,7 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
 
-    def send(self, exchange: Exchange, data: bytes) -> None:
+    def send(self, exchange: Exchange | Probe, data: bytes) -> None:
         """Serve this exchange, starting with `data`."""
         self.exchange = exchange
         self.remaining = None
@@ -91,7 +92,7 @@ class Upstream(asyncio.Protocol):
         if self.exchange:
             exchange.client.touch()  # there is more to come
 
-    def _read_head(self, exchange: Exchange, data: bytes) -> None:
+    def _read_head(self, exchange: Exchange | Probe, data: bytes) -> None:
         if self.buffer:
             data = self.buffer + data
             self.buffer = b""
@@ -154,7 +155,7 @@ class Upstream(asyncio.Protocol):
         else:
             exchange.client.write(answer)
 
-    def _interim(self, exchange: Exchange, status: int, answer: bytes, rest: bytes) -> None:
+    def _interim(self, exchange: Exchange | Probe, status: int, answer: bytes, rest: bytes) -> None:
         """1xx: 100 and 103 pass, to clients that know them; 101 opens the tunnel that was asked for."""
         client = exchange.client
         if status == 101:
@@ -170,7 +171,7 @@ class Upstream(asyncio.Protocol):
         if rest:
             self._read_head(exchange, rest)
 
-    def _read_body(self, exchange: Exchange, data: bytes, before: bytes = b"") -> None:
+    def _read_body(self, exchange: Exchange | Probe, data: bytes, before: bytes = b"") -> None:
         """A piece of body goes on, behind `before`. Lengths are counted, chunks are parsed."""
         remaining = self.remaining
         assert remaining is not None
@@ -219,7 +220,7 @@ class Upstream(asyncio.Protocol):
         if self.exchange:
             self.exchange.client.backend_full(False)
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange | Probe) -> None:
         self.exchange = None
         now = exchange.proxy.now()
         if self.keep and exchange.complete and not self.transport.is_closing():

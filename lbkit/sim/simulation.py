@@ -147,7 +147,7 @@ class Simulation:
         if self.meters:
             self.meters[server.index].started(now)
             for asked in self.pool.asks(backend, now):
-                engine.at(now + 2 * self.server_of[asked].delay, self._tells, asked)
+                engine.at(now + 2 * self.server_of[asked].delay, self._is_asked, asked)
         if server.delay:
             engine.at(now + server.delay, server.receive, (row, backend, now))
         else:
@@ -166,11 +166,14 @@ class Simulation:
         if self.closed:
             self._ask_again()
 
-    def _tells(self, backend: Backend) -> None:
+    def _is_asked(self, backend: Backend) -> None:
+        self._tells(backend, asked=True)
+
+    def _tells(self, backend: Backend, asked: bool = False) -> None:
         """A server's report reaches one of the balancers."""
         now = self.engine.now
         report = self.meters[self.server_of[backend].index].report(now)
-        self.pool.balancer_of(backend).report(backend, report, now)
+        self.pool.balancer_of(backend).report(backend, report, now, asked)
 
     def refused(self, job: Job) -> None:
         """Nobody listens there: nothing was sent, so another backend may be tried."""

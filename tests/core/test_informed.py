@@ -10,7 +10,7 @@ from lbkit.core.meter import LoadReport
 
 def told(pool: Pool, name: str, now: float, in_flight: int = 0, latency: float = 0.1, **more: float) -> None:
     values = {"utilisation": 0.5, "rate": 10.0, **more}
-    pool.balancer.report(pool[name], LoadReport(in_flight, latency=latency, **values), now)
+    pool.balancer.report(pool[name], LoadReport(in_flight, latency=latency, **values), now, asked=True)
 
 
 def pool_of(algorithm: str, names: str = "abc", **options: object) -> Pool:
@@ -76,7 +76,7 @@ def test_it_asks_a_few_at_random_and_keeps_no_more_than_it_may() -> None:
 def test_reports_of_strangers_change_nothing() -> None:
     for algorithm in ("prequal", "choice_of_two", "client_side_weighted"):
         pool = pool_of(algorithm)
-        pool.balancer.report(Backend("a"), LoadReport(1, 0.5, 1.0, 0.1), 0.0)
+        pool.balancer.report(Backend("a"), LoadReport(1, 0.5, 1.0, 0.1), 0.0, asked=True)
         assert picked(pool, 0.0) in "abc"
 
 

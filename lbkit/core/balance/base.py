@@ -109,8 +109,8 @@ class Balancer:
         """Whom to ask for a report, after a pick. Asked only if it `hears`."""
         return ()
 
-    def report(self, backend: Backend, load: LoadReport, now: float) -> None:
-        """What a backend says of its load, with an answer or when it was asked. Only if it `hears`."""
+    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+        """What a backend says of its load, with an answer or when it was `asked`. Only if it `hears`."""
 
 
 def algorithms() -> dict[str, type[Balancer]]:

@@ -94,9 +94,9 @@ class _Grouped(Balancer):
     def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
         return [b for name in self._names for b in self._inner[name].probe(self._groups[name], now)]
 
-    def report(self, backend: Backend, load: LoadReport, now: float) -> None:
+    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
         if inner := self._inner.get(self.group(backend)):
-            inner.report(backend, load, now)
+            inner.report(backend, load, now, asked)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         before = [0.0, *self._upto]

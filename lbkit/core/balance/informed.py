@@ -35,9 +35,8 @@ class Prequal(Balancer):
     A probe is hot when its server has more in flight than the `hot` quantile of the latest probes. A probe
     is used a few times at most, its count raised by each use; after `age` seconds it is too old; and at each
     pick the worst or the oldest leaves. So nobody runs after news that everybody has. With under two probes
-    chance decides. Where servers are not asked, it lives on what they say with their answers. (Wydrowski et
-    al., "Load is not what you should balance", NSDI 2024: 3 probes a request, pool of 16, 1 s, one removed a
-    request, Q_RIF 0.84.)
+    chance decides. (Wydrowski et al., "Load is not what you should balance", NSDI 2024: 3 probes a request,
+    pool of 16, 1 s, one removed a request, Q_RIF 0.84.)
     """
 
     hears = True
@@ -104,8 +103,9 @@ class Prequal(Balancer):
     def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
         return self.rng.sample(backends, min(self.probes, len(backends)))
 
-    def report(self, backend: Backend, load: LoadReport, now: float) -> None:
-        if backend in self._members:
+    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+        # Not what comes with answers: those who get much would be heard of most, and get more.
+        if asked and backend in self._members:
             self._pool.append(_Probe(backend, load.in_flight, load.latency, now, 0))
             if len(self._pool) > self.size:
                 self._pool.popleft()
@@ -158,7 +158,7 @@ class ChoiceOfTwo(_FewLooks):
         mine = backend.in_flight / backend.weight / self.full
         return said + mine + self._failing.get(backend, 0.0) + 0.1 * young
 
-    def report(self, backend: Backend, load: LoadReport, now: float) -> None:
+    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
         if backend in self._since:
             self._said[backend] = load.utilisation, now
 
@@ -228,7 +228,7 @@ class ClientSideWeighted(Balancer):
             if len(backends) == len(self._due) or backend in backends:  # fewer: a retry
                 return backend
 
-    def report(self, backend: Backend, load: LoadReport, now: float) -> None:
+    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
         if backend not in self._weights or not load.utilisation or not load.rate:
             return
         weight = load.rate / (load.utilisation + self.penalty * load.errors / load.rate)

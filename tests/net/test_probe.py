@@ -1,0 +1,121 @@
+"""Algorithms that ask, and backends that answer, or do not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from scripted import TIMEOUT, Connection, ask, proxied
+
+from lbkit import Balancer
+from lbkit.net.config import Config, ConfigError, Upstream
+
+
+class Asker(Balancer):
+    """Picks the first, and asks everybody."""
+
+    hears = True
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, float, bool]] = []
+
+    def pick(self, backends, key, now):
+        return backends[0]
+
+    def probe(self, backends, now):
+        return backends
+
+    def report(self, backend, load, now, asked=False):
+        self.heard.append((backend.name, load.utilisation, asked))
+
+
+def telling(load: float):
+    """Answers; questions for the load with it, in no body."""
+
+    def script(connection: Connection) -> None:
+        while head := connection.head():
+            if head.startswith(b"GET /load "):
+                assert b"\r\nHost: 127.0.0.1:" in head
+                field = b"Endpoint-Load-Metrics: TEXT cpu_utilization=%.2f\r\n" % load
+                connection.send(b"HTTP/1.1 204 No Content\r\n" + field + b"\r\n")
+            else:
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    return script
+
+
+def silent(connection: Connection) -> None:
+    """Reads, and says nothing."""
+    while connection.head():
+        pass
+
+
+def until(true) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_everybody_is_asked_and_heard() -> None:
+    asker = Asker()
+    with proxied(telling(0.25), telling(0.5)) as proxy:
+        proxy.call(proxy.pool.switch, asker)
+        for _ in range(5):
+            assert ask(proxy)[2] == b"ok"
+            until(lambda: not proxy.asked)
+        assert set(asker.heard) == {("b1", 0.25, True), ("b2", 0.5, True)}
+        assert len(asker.heard) == 10
+        assert sum(b.connections for b in proxy.scripted) <= 3  # kept, and used again
+
+
+def test_who_does_not_answer_is_asked_once_at_a_time() -> None:
+    asker = Asker()
+    with proxied(telling(0.25), silent) as proxy:
+        proxy.call(proxy.pool.switch, asker)
+        for _ in range(20):
+            assert ask(proxy)[0] == 200
+        assert proxy.scripted[1].connections == 1
+        until(lambda: not proxy.asked)  # patience ends
+        assert {name for name, _, _ in asker.heard} == {"b1"}
+
+
+def test_who_is_dead_does_no_harm() -> None:
+    asker = Asker()
+    with proxied(telling(0.25), silent) as proxy:
+        proxy.scripted[1].close()
+        proxy.call(proxy.pool.switch, asker)
+        for _ in range(5):
+            assert ask(proxy)[0] == 200
+        until(lambda: not proxy.asked)
+
+
+def test_a_stop_does_not_wait_for_answers() -> None:
+    with proxied(telling(0.25), silent) as proxy:
+        proxy.call(proxy.pool.switch, Asker())
+        ask(proxy)
+        assert proxy.asked
+        start = time.monotonic()
+        proxy.stop(grace=0.5)
+        assert time.monotonic() - start < TIMEOUT / 4
+
+
+def test_an_algorithm_that_fails_while_asking(capfd: pytest.CaptureFixture[str]) -> None:
+    class Clumsy(Asker):
+        def probe(self, backends, now):
+            raise RuntimeError("whom?")
+
+        def report(self, backend, load, now, asked=False):
+            raise RuntimeError("what?")
+
+    with proxied(telling(0.25)) as proxy:
+        proxy.call(proxy.pool.switch, Clumsy())
+        assert ask(proxy)[0] == 200
+        assert ask(proxy)[0] == 200
+    assert "failed in probe()" in capfd.readouterr().err
+
+
+def test_the_path_is_a_path() -> None:
+    with pytest.raises(ConfigError, match="probe is 'load': use a path, such as /load"):
+        Config.from_dict({"backends": [{"address": "127.0.0.1:1"}], "probe": "load"})
+    assert Config((Upstream("127.0.0.1:1"),), probe="/status?load").proxy().probe == "/status?load"
