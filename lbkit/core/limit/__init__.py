@@ -1,0 +1,27 @@
+"""Rate limiters, a family a module. Importing this registers them all."""
+
+from lbkit.core.limit.base import Decision, Limiter, limiters, make_limiter
+from lbkit.core.limit.bucket import GCRA, LeakyBucket, LeakyQueue, NginxLimit, TokenBucket
+from lbkit.core.limit.concurrency import AIMD, ConcurrencyLimit, Gradient
+from lbkit.core.limit.several import Hierarchy, Several
+from lbkit.core.limit.window import FixedWindow, SlidingCounter, SlidingLog
+
+__all__ = [
+    "AIMD",
+    "GCRA",
+    "ConcurrencyLimit",
+    "Decision",
+    "FixedWindow",
+    "Gradient",
+    "Hierarchy",
+    "LeakyBucket",
+    "LeakyQueue",
+    "Limiter",
+    "NginxLimit",
+    "Several",
+    "SlidingCounter",
+    "SlidingLog",
+    "TokenBucket",
+    "limiters",
+    "make_limiter",
+]

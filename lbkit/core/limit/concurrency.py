@@ -1,0 +1,178 @@
+"""How many at once, instead of how many a second: what is admitted has to be given back with `done`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lbkit.core.limit.base import Decision, Limiter, fits, positive
+
+
+class ConcurrencyLimit(Limiter[float]):
+    """At most `limit` of a key at once.
+
+    `shares`: what part of it a class of priority may fill, by name; a request of class "low" is turned away
+    when the limit is full to the share of "low", so that what is left is for the others. A state is how much
+    runs. (HAProxy maxconn; Envoy circuit breakers' priorities.)
+    """
+
+    def __init__(self, limit: float, shares: Mapping[str, float] | None = None) -> None:
+        positive(limit=limit)
+        self.limit = float(limit)
+        self.shares = dict(shares or {})
+        for name, share in self.shares.items():
+            if not 0 < share <= 1:
+                raise ValueError(f"shares[{name!r}] is {share}: use a part of the limit, above 0 to 1")
+
+    def step(self, state: float | None, now: float, cost: float) -> tuple[Decision, float | None]:
+        return self._within(self.limit, state or 0.0, cost)
+
+    def _within(self, limit: float, running: float, cost: float) -> tuple[Decision, float | None]:
+        fits(cost, self.limit, "limit")
+        left = limit - running - cost
+        if left >= 0:
+            return Decision(True, limit, left), running + cost
+        # Nobody knows when a request ends.
+        return Decision(False, limit, max(0.0, limit - running)), None
+
+    def admit_class(self, key: str, now: float, priority: str, cost: float = 1) -> Decision:
+        """As `admit`, for a class of priority that may fill its share only; unknown ones may fill all."""
+        running = self._states.get(key, 0.0)
+        share = self.limit * self.shares.get(priority, 1.0)
+        if running + cost > share:
+            return Decision(False, share, max(0.0, share - running))
+        return self.admit(key, now, cost)
+
+    def done(
+        self, key: str, now: float, latency: float = 0.0, ok: bool | None = True, cost: float = 1
+    ) -> None:
+        """What was admitted is over."""
+        running = self._states.get(key)
+        if running is not None:
+            self._states[key] = max(0.0, running - cost)
+
+    def over(self, state: float, now: float) -> bool:
+        return state <= 0
+
+
+class _Adaptive(Limiter[tuple[float, ...]]):
+    """A limit that is found out, key by key, from how requests go.
+
+    It changes once a round trip at most: what was under way already says nothing new. A state is
+    (running, limit, when it may change again, usual latency).
+    """
+
+    least: float
+    most: float
+
+    initial: float
+
+    def start(self) -> tuple[float, ...]:
+        return 0.0, self._bounded(self.initial), float("-inf"), 0.0
+
+    def learn(
+        self, running: float, limit: float, usual: float, latency: float, ok: bool
+    ) -> tuple[float, float]:
+        """The limit and the usual latency after an outcome; `running` still counts it."""
+        raise NotImplementedError
+
+    def step(
+        self, state: tuple[float, ...] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[float, ...] | None]:
+        running, limit, *rest = state or self.start()
+        fits(cost, self.most, "highest limit")
+        whole = max(self.least, float(int(limit)))
+        if running + cost <= whole:
+            return Decision(True, whole, whole - running - cost), (running + cost, limit, *rest)
+        return Decision(False, whole, max(0.0, whole - running)), None
+
+    def limit_of(self, key: str) -> float:
+        """What the limit of a key is now."""
+        return self._states.get(key, self.start())[1]
+
+    def done(self, key: str, now: float, latency: float, ok: bool | None = True, cost: float = 1) -> None:
+        """What was admitted is over; nothing is learned when `ok` is None."""
+        state = self._states.get(key)
+        if state is None:
+            return
+        running, limit, pause, usual = state
+        if ok is not None and now >= pause:
+            limit, usual = self.learn(running, limit, usual, latency, ok)
+            limit, pause = self._bounded(limit), now + latency
+        self._states[key] = max(0.0, running - cost), limit, pause, usual
+
+    def over(self, state: tuple[float, ...], now: float) -> bool:
+        return False  # what was learned would be lost
+
+    def _bounded(self, limit: float) -> float:
+        bounded: float = min(self.most, max(self.least, limit))
+        return bounded
+
+
+class AIMD(_Adaptive):
+    """Additive increase, multiplicative decrease: a little more while all goes well, else much less.
+
+    A round trip without trouble, while at least half of the limit is used, adds 1; a failure, or an answer
+    slower than `timeout`, multiplies the limit by `decrease`. (Chiu and Jain, 1989; TCP; Netflix
+    concurrency-limits, AIMDLimit: 0.9.)
+    """
+
+    name = "aimd"
+
+    def __init__(
+        self,
+        initial: float = 20,
+        least: float = 1,
+        most: float = 1000,
+        decrease: float = 0.9,
+        timeout: float = 5.0,
+    ) -> None:
+        positive(initial=initial, least=least, most=most, timeout=timeout)
+        if not 0 < decrease < 1:
+            raise ValueError(f"decrease is {decrease}: use a factor between 0 and 1")
+        self.initial, self.least, self.most = float(initial), float(least), float(most)
+        self.decrease, self.timeout = decrease, timeout
+
+    def learn(
+        self, running: float, limit: float, usual: float, latency: float, ok: bool
+    ) -> tuple[float, float]:
+        if not ok or latency > self.timeout:
+            return limit * self.decrease, usual
+        return (limit + 1 if 2 * running >= limit else limit), usual
+
+
+class Gradient(_Adaptive):
+    """Compares latency with what it is in the long run: while it does not rise there is room.
+
+    limit = limit x min(1, max(1/2, tolerance x long run / now)) + sqrt(limit), smoothed. The square root is a
+    queue that may stand, and what it dares. Needs no timeout to be set. (Netflix concurrency-limits,
+    Gradient2Limit: tolerance 1.5, smoothing 0.2, long window 600.)
+    """
+
+    def __init__(
+        self,
+        initial: float = 20,
+        least: float = 1,
+        most: float = 1000,
+        tolerance: float = 1.5,
+        smoothing: float = 0.2,
+        long_window: float = 600,
+    ) -> None:
+        positive(initial=initial, least=least, most=most, smoothing=smoothing, long_window=long_window)
+        if tolerance < 1:
+            raise ValueError(f"tolerance is {tolerance}: use 1 or more")
+        self.initial, self.least, self.most = float(initial), float(least), float(most)
+        self.tolerance, self.smoothing, self.long_window = tolerance, smoothing, long_window
+
+    def learn(
+        self, running: float, limit: float, usual: float, latency: float, ok: bool
+    ) -> tuple[float, float]:
+        if not ok:
+            return limit * 0.9, usual
+        usual = usual + 2 / (self.long_window + 1) * (latency - usual) if usual else latency
+        if usual > 2 * latency:
+            usual *= 0.95  # it was slow for long, and is no more: forget that sooner
+        if 2 * running < limit:
+            return limit, usual  # not enough going on to learn from
+        gradient = max(0.5, min(1.0, self.tolerance * usual / latency)) if latency > 0 else 1.0
+        wanted = limit * gradient + limit**0.5
+        return limit + self.smoothing * (wanted - limit), usual

@@ -1,0 +1,90 @@
+"""Limits together: several on one key, and levels of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lbkit.core.limit.base import Decision, Limiter, make_limiter
+
+Spec = Limiter[Any] | Mapping[str, Any]  # a limiter, or {"kind": its name, its options...}
+
+
+def limiter_of(spec: Spec) -> Limiter[Any]:
+    """Raises ValueError for a kind or option that there is not."""
+    if isinstance(spec, Limiter):
+        return spec
+    options = dict(spec)
+    try:
+        kind = options.pop("kind")
+    except KeyError:
+        raise ValueError(f"limits: {dict(spec)} has no kind, such as token_bucket") from None
+    return make_limiter(kind, **options)
+
+
+class Several(Limiter[tuple[Any, ...]]):
+    """All of some limits on the same key: 10 a second and 1,000 an hour. If one denies, none is used up.
+
+    The decision is that of the tightest. A state is those of all.
+    """
+
+    def __init__(self, limits: Iterable[Spec]) -> None:
+        self.limits = [limiter_of(spec) for spec in limits]
+        if not self.limits:
+            raise ValueError("limits: there must be at least one")
+
+    def step(
+        self, state: tuple[Any, ...] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[Any, ...] | None]:
+        states = state or (None,) * len(self.limits)
+        steps = [limit.step(one, now, cost) for limit, one in zip(self.limits, states, strict=True)]
+        decision = tightest([decision for decision, _ in steps])
+        if not decision.allowed:
+            return decision, None
+        afters = zip(steps, states, strict=True)
+        return decision, tuple(before if after is None else after for (_, after), before in afters)
+
+    def over(self, state: tuple[Any, ...], now: float) -> bool:
+        pairs = zip(self.limits, state, strict=True)
+        return all(one is None or limit.over(one, now) for limit, one in pairs)
+
+
+class Hierarchy:
+    """Limits of levels: the whole, each tenant, each client of a tenant. All must admit, or none is used up.
+
+    A key is a path, "tenant/client"; the first level limits everybody together, the next by the first word
+    of the key, and so on.
+    """
+
+    def __init__(self, levels: Iterable[Spec]) -> None:
+        self.levels = [limiter_of(spec) for spec in levels]
+        if not self.levels:
+            raise ValueError("levels: there must be at least one")
+
+    def keys(self, key: str) -> list[str]:
+        """The key at each level. Raises ValueError for one of another depth."""
+        words = key.split("/") if len(self.levels) > 1 else []
+        if len(words) != len(self.levels) - 1:
+            wanted = "/".join(f"level{i}" for i in range(1, len(self.levels)))
+            raise ValueError(f"key is {key!r}: {len(self.levels)} levels need {wanted!r}")
+        return ["/".join(words[:depth]) for depth in range(len(self.levels))]
+
+    def admit(self, key: str, now: float, cost: float = 1) -> Decision:
+        """Whether all levels admit it."""
+        pairs = list(zip(self.levels, self.keys(key), strict=True))
+        would = tightest([level.would(name, now, cost) for level, name in pairs])
+        if would.allowed:
+            for level, name in pairs:
+                level.admit(name, now, cost)
+        return would
+
+
+def tightest(decisions: list[Decision]) -> Decision:
+    """The denial that lasts longest; if there is none, the one with the least left, and the longest delay."""
+    denials = [d for d in decisions if not d.allowed]
+    if denials:
+        return max(denials, key=lambda d: d.retry_after)
+    least = min(decisions, key=lambda d: d.remaining)
+    return least._replace(
+        delay=max(d.delay for d in decisions), reset_after=max(d.reset_after for d in decisions)
+    )

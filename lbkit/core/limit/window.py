@@ -1,0 +1,119 @@
+"""Windows: so many in so many seconds."""
+
+from __future__ import annotations
+
+from lbkit.core.limit.base import TINY, Decision, Limiter, fits, positive
+
+_new = tuple.__new__
+
+
+class FixedWindow(Limiter[tuple[int, float]]):
+    """Counts within calendar windows of `window` seconds; at each boundary it starts at 0.
+
+    The cheapest there is, and up to twice the limit passes around a boundary: all of the old window at its
+    end, all of the new at its beginning. A state is (number of the window, count).
+    """
+
+    def __init__(self, limit: float, window: float = 1.0) -> None:
+        positive(limit=limit, window=window)
+        self.limit, self.window = float(limit), float(window)
+
+    def step(
+        self, state: tuple[int, float] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[int, float] | None]:
+        limit, window = self.limit, self.window
+        number = int(now // window)
+        count = state[1] if state is not None and state[0] == number else 0.0
+        ends = (number + 1) * window - now
+        after = count + cost
+        if after <= limit + TINY and cost >= 0:
+            return _new(Decision, (True, limit, limit - after, 0.0, ends, 0.0)), (number, after)
+        fits(cost, limit, "limit")
+        return _new(Decision, (False, limit, limit - count, ends, ends, 0.0)), None
+
+    def over(self, state: tuple[int, float], now: float) -> bool:
+        return state[0] != int(now // self.window)
+
+
+class SlidingLog(Limiter[tuple[tuple[float, float], ...]]):
+    """Remembers when each request came: exactly `limit` in any `window` seconds, and memory for as many.
+
+    A state is the (moment, cost) of all within the window, oldest first: O(limit) a key and a decision, so
+    for small limits.
+    """
+
+    def __init__(self, limit: float, window: float = 1.0) -> None:
+        positive(limit=limit, window=window)
+        self.limit, self.window = float(limit), float(window)
+
+    def step(
+        self, state: tuple[tuple[float, float], ...] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[tuple[float, float], ...] | None]:
+        fits(cost, self.limit, "limit")
+        since = now - self.window
+        log = tuple(entry for entry in state if entry[0] > since) if state else ()
+        used = sum(amount for _, amount in log)
+        free = self.limit - used
+        if cost <= free + TINY:
+            log += ((now, cost),)
+            return Decision(True, self.limit, free - cost, 0.0, self.window), log
+        # Whose leaving makes room enough?
+        wait = 0.0
+        for when, amount in log:
+            free += amount
+            if free >= cost - TINY:
+                wait = when + self.window - now
+                break
+        return Decision(False, self.limit, self.limit - used, wait, log[-1][0] + self.window - now), None
+
+    def over(self, state: tuple[tuple[float, float], ...], now: float) -> bool:
+        return not state or state[-1][0] <= now - self.window
+
+
+class SlidingCounter(Limiter[tuple[int, float, float]]):
+    """Two fixed windows, the older of which counts for as much of it as still lies within the last `window`.
+
+    As if the requests of the older one had come evenly: 42 in it, 18 so far in this one, and a quarter of
+    this one over make 42 x 3/4 + 18 = 49.5. A state is (number of the window, count before, count).
+    (Cloudflare, "How we built rate limiting capable of scaling to millions of domains", 2017: 0.003 % wrong
+    of 400 million decisions.)
+    """
+
+    def __init__(self, limit: float, window: float = 1.0) -> None:
+        positive(limit=limit, window=window)
+        self.limit, self.window = float(limit), float(window)
+
+    def step(
+        self, state: tuple[int, float, float] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[int, float, float] | None]:
+        limit, window = self.limit, self.window
+        number = int(now // window)
+        before = count = 0.0
+        if state is not None:
+            was, older, newer = state
+            if was == number:
+                before, count = older, newer
+            elif was == number - 1:
+                before = newer
+        gone = now / window - number  # of this window, 0 to 1
+        used = before * (1 - gone) + count
+        after = used + cost
+        if after <= limit + TINY and cost >= 0:
+            left = (2 if count or cost else 1) - gone
+            decision = _new(Decision, (True, limit, limit - after, 0.0, left * window, 0.0))
+            return decision, (number, before, count + cost)
+        fits(cost, limit, "limit")
+        return _new(Decision, (False, limit, limit - used, *self._wait(before, count, gone, cost), 0.0)), None
+
+    def _wait(self, before: float, count: float, gone: float, cost: float) -> tuple[float, float]:
+        """Until there is room for `cost`, and until all is forgotten."""
+        reset = ((2 if count else 1) - gone) * self.window
+        room = self.limit - cost - count
+        if room >= 0 and before:
+            return max(0.0, 1 - room / before - gone) * self.window, reset
+        # Only in the next window, where `count` is the older one.
+        need = 1 - (self.limit - cost) / count if count else 0.0
+        return (1 - gone + max(0.0, need)) * self.window, reset
+
+    def over(self, state: tuple[int, float, float], now: float) -> bool:
+        return state[0] < int(now // self.window) - 1
