@@ -73,18 +73,18 @@ class Limiter(Generic[S]):
 
     def admit(self, key: str, now: float, cost: float = 1) -> Decision:
         """Whether a request of `key` may go. Raises ValueError for a cost that can never be admitted."""
-        now += self._shift
+        if self._shift:
+            now += self._shift
         if now < self._latest:
             self._shift += self._latest - now
             now = self._latest
         self._latest = now
-        states = self._states
-        state = states.get(key)
+        state = self._states.get(key)
         if state is None:
             return self._first(key, now, cost)
         decision, after = self.step(state, now, cost)
         if after is not None:
-            states[key] = after
+            self._states[key] = after
         return decision
 
     def would(self, key: str, now: float, cost: float = 1) -> Decision:

@@ -21,16 +21,17 @@ class TokenBucket(Limiter[tuple[float, float]]):
     def step(
         self, state: tuple[float, float] | None, now: float, cost: float
     ) -> tuple[Decision, tuple[float, float] | None]:
-        burst, rate = self.burst, self.rate
-        tokens = burst
+        tokens = burst = self.burst
         if state is not None:
-            tokens = state[0] + (now - state[1]) * rate
+            tokens, since = state
+            tokens += (now - since) * self.rate
             if tokens > burst:
                 tokens = burst
         left = tokens - cost
         if left >= -TINY and cost >= 0:
-            return _new(Decision, (True, burst, left, 0.0, (burst - left) / rate, 0.0)), (left, now)
+            return _new(Decision, (True, burst, left, 0.0, (burst - left) / self.rate, 0.0)), (left, now)
         fits(cost, burst, "burst")
+        rate = self.rate
         return _new(Decision, (False, burst, tokens, -left / rate, (burst - tokens) / rate, 0.0)), None
 
     def over(self, state: tuple[float, float], now: float) -> bool:

@@ -7,7 +7,7 @@ from lbkit.core.limit.base import TINY, Decision, Limiter, fits, positive
 _new = tuple.__new__
 
 
-class FixedWindow(Limiter[tuple[int, float]]):
+class FixedWindow(Limiter[tuple[float, float]]):
     """Counts within calendar windows of `window` seconds; at each boundary it starts at 0.
 
     The cheapest there is, and up to twice the limit passes around a boundary: all of the old window at its
@@ -19,20 +19,21 @@ class FixedWindow(Limiter[tuple[int, float]]):
         self.limit, self.window = float(limit), float(window)
 
     def step(
-        self, state: tuple[int, float] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[int, float] | None]:
-        limit, window = self.limit, self.window
-        number = int(now // window)
-        count = state[1] if state is not None and state[0] == number else 0.0
-        ends = (number + 1) * window - now
-        after = count + cost
-        if after <= limit + TINY and cost >= 0:
-            return _new(Decision, (True, limit, limit - after, 0.0, ends, 0.0)), (number, after)
-        fits(cost, limit, "limit")
-        return _new(Decision, (False, limit, limit - count, ends, ends, 0.0)), None
+        self, state: tuple[float, float] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[float, float] | None]:
+        number = now // self.window
+        ends = (number + 1) * self.window - now
+        used = cost
+        if state is not None and state[0] == number:
+            used += state[1]
+        left = self.limit - used
+        if left >= -TINY and cost >= 0:
+            return _new(Decision, (True, self.limit, left, 0.0, ends, 0.0)), (number, used)
+        fits(cost, self.limit, "limit")
+        return _new(Decision, (False, self.limit, left + cost, ends, ends, 0.0)), None
 
-    def over(self, state: tuple[int, float], now: float) -> bool:
-        return state[0] != int(now // self.window)
+    def over(self, state: tuple[float, float], now: float) -> bool:
+        return state[0] != now // self.window
 
 
 class SlidingLog(Limiter[tuple[tuple[float, float], ...]]):
@@ -70,7 +71,7 @@ class SlidingLog(Limiter[tuple[tuple[float, float], ...]]):
         return not state or state[-1][0] <= now - self.window
 
 
-class SlidingCounter(Limiter[tuple[int, float, float]]):
+class SlidingCounter(Limiter[tuple[float, float, float]]):
     """Two fixed windows, the older of which counts for as much of it as still lies within the last `window`.
 
     As if the requests of the older one had come evenly: 42 in it, 18 so far in this one, and a quarter of
@@ -84,10 +85,11 @@ class SlidingCounter(Limiter[tuple[int, float, float]]):
         self.limit, self.window = float(limit), float(window)
 
     def step(
-        self, state: tuple[int, float, float] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[int, float, float] | None]:
-        limit, window = self.limit, self.window
-        number = int(now // window)
+        self, state: tuple[float, float, float] | None, now: float, cost: float
+    ) -> tuple[Decision, tuple[float, float, float] | None]:
+        window = self.window
+        number = now // window
+        rest = (number + 1) * window - now  # seconds of this window
         before = count = 0.0
         if state is not None:
             was, older, newer = state
@@ -95,15 +97,13 @@ class SlidingCounter(Limiter[tuple[int, float, float]]):
                 before, count = older, newer
             elif was == number - 1:
                 before = newer
-        gone = now / window - number  # of this window, 0 to 1
-        used = before * (1 - gone) + count
-        after = used + cost
-        if after <= limit + TINY and cost >= 0:
-            left = (2 if count or cost else 1) - gone
-            decision = _new(Decision, (True, limit, limit - after, 0.0, left * window, 0.0))
+        left = self.limit - before * rest / window - count - cost
+        if left >= -TINY and cost >= 0:
+            decision = _new(Decision, (True, self.limit, left, 0.0, rest + window, 0.0))
             return decision, (number, before, count + cost)
-        fits(cost, limit, "limit")
-        return _new(Decision, (False, limit, limit - used, *self._wait(before, count, gone, cost), 0.0)), None
+        fits(cost, self.limit, "limit")
+        wait, reset = self._wait(before, count, 1 - rest / window, cost)
+        return _new(Decision, (False, self.limit, left + cost, wait, reset, 0.0)), None
 
     def _wait(self, before: float, count: float, gone: float, cost: float) -> tuple[float, float]:
         """Until there is room for `cost`, and until all is forgotten."""
@@ -115,5 +115,5 @@ class SlidingCounter(Limiter[tuple[int, float, float]]):
         need = 1 - (self.limit - cost) / count if count else 0.0
         return (1 - gone + max(0.0, need)) * self.window, reset
 
-    def over(self, state: tuple[int, float, float], now: float) -> bool:
-        return state[0] < int(now // self.window) - 1
+    def over(self, state: tuple[float, float, float], now: float) -> bool:
+        return state[0] < now // self.window - 1
