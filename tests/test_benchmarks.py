@@ -50,3 +50,13 @@ def test_pick() -> None:
     assert all(cost["rebuild_ms"] >= 0 for cost in found["algorithms"].values())
     assert found["ring_build_ratio_vs_uhashring"] > 0
     assert "ns a pick" in bench("benchmarks.pick", *brief)
+
+
+def test_limit() -> None:
+    need_module("limits")
+    brief = ("--decisions", "500", "--rounds", "1", "--sizes", "1", "100")
+    found = json.loads(bench("benchmarks.limit", "--json", *brief))
+    assert found["ns_per_decision"]["gcra"].keys() == {"1", "100"}
+    assert found["ratio_vs_limits"].keys() == {"fixed_window", "sliding_counter", "sliding_log"}
+    assert all(20 < size < 5000 for size in found["bytes_per_key"].values())
+    assert "ns a decision" in bench("benchmarks.limit", *brief)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from lbkit.core.limit.base import TINY, Decision, Limiter, fits, positive
 
 _new = tuple.__new__
@@ -36,39 +38,39 @@ class FixedWindow(Limiter[tuple[float, float]]):
         return state[0] != now // self.window
 
 
-class SlidingLog(Limiter[tuple[tuple[float, float], ...]]):
+Log = tuple[tuple[float, ...], tuple[float, ...], float]  # moments, sums of costs up to each, sum before
+
+
+class SlidingLog(Limiter[Log]):
     """Remembers when each request came: exactly `limit` in any `window` seconds, and memory for as many.
 
-    A state is the (moment, cost) of all within the window, oldest first: O(limit) a key and a decision, so
-    for small limits.
+    A state is what lies in the window, oldest first, with running sums of the costs: what was used is a
+    difference of two sums, and whose leaving makes room is found by bisection.
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
         positive(limit=limit, window=window)
         self.limit, self.window = float(limit), float(window)
 
-    def step(
-        self, state: tuple[tuple[float, float], ...] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[tuple[float, float], ...] | None]:
+    def step(self, state: Log | None, now: float, cost: float) -> tuple[Decision, Log | None]:
+        moments, sums, before = state or ((), (), 0.0)
+        gone = bisect_right(moments, now - self.window)
+        if gone:
+            before = sums[gone - 1]
+            moments, sums = moments[gone:], sums[gone:]
+        total = sums[-1] if sums else before
+        left = self.limit - (total - before) - cost
+        if left >= -TINY and cost >= 0:
+            log = ((*moments, now), (*sums, total + cost), before)
+            return _new(Decision, (True, self.limit, left, 0.0, self.window, 0.0)), log
         fits(cost, self.limit, "limit")
-        since = now - self.window
-        log = tuple(entry for entry in state if entry[0] > since) if state else ()
-        used = sum(amount for _, amount in log)
-        free = self.limit - used
-        if cost <= free + TINY:
-            log += ((now, cost),)
-            return Decision(True, self.limit, free - cost, 0.0, self.window), log
-        # Whose leaving makes room enough?
-        wait = 0.0
-        for when, amount in log:
-            free += amount
-            if free >= cost - TINY:
-                wait = when + self.window - now
-                break
-        return Decision(False, self.limit, self.limit - used, wait, log[-1][0] + self.window - now), None
+        # The first after whose leaving there is room enough.
+        leaver = moments[bisect_left(sums, before - left - TINY)]
+        wait, reset = leaver + self.window - now, moments[-1] + self.window - now
+        return _new(Decision, (False, self.limit, left + cost, wait, reset, 0.0)), None
 
-    def over(self, state: tuple[tuple[float, float], ...], now: float) -> bool:
-        return not state or state[-1][0] <= now - self.window
+    def over(self, state: Log, now: float) -> bool:
+        return not state[0] or state[0][-1] <= now - self.window
 
 
 class SlidingCounter(Limiter[tuple[float, float, float]]):

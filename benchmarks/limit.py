@@ -1,0 +1,127 @@
+"""What a decision costs, by kind of limiter and number of keys, next to `limits`; and the memory of a key.
+
+`python -m benchmarks.limit` prints a table, `--json` one object: `ns_per_decision` by kind and number of
+keys, `ratio_vs_limits` by the kinds that both have, `bytes_per_key` by kind. `limits` answers yes or no; ours
+also says how much is left and when to come again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from limits import RateLimitItemPerSecond, storage, strategies
+
+from lbkit.core.limit import make_limiter
+
+RATE = 500  # a second; requests come twice as fast, so half of them are denied
+KINDS: dict[str, dict[str, Any]] = {
+    "token_bucket": {"rate": RATE, "burst": 20},
+    "leaky_bucket": {"rate": RATE, "capacity": 20},
+    "leaky_queue": {"rate": RATE, "capacity": 20},
+    "gcra": {"rate": RATE, "burst": 20},
+    "nginx_limit": {"rate": RATE, "burst": 20},
+    "fixed_window": {"limit": RATE},
+    "sliding_counter": {"limit": RATE},
+    "sliding_log": {"limit": 20, "window": 20 / RATE},
+    "concurrency_limit": {"limit": 1e9},
+}
+THEIRS = {
+    "fixed_window": (strategies.FixedWindowRateLimiter, RateLimitItemPerSecond(RATE)),
+    "sliding_counter": (strategies.SlidingWindowCounterRateLimiter, RateLimitItemPerSecond(RATE)),
+    "sliding_log": (strategies.MovingWindowRateLimiter, RateLimitItemPerSecond(20)),
+}
+SIZES = (1, 1000, 1_000_000)
+
+
+def nanoseconds(work: Callable[[], object], count: int) -> float:
+    gc.collect()
+    start = time.process_time()
+    work()
+    return 1e9 * (time.process_time() - start) / count
+
+
+def ours(kind: str, keys: int, decisions: int) -> float:
+    """A decision, with so many keys known, asked in turn."""
+    limiter = make_limiter(kind, **KINDS[kind])
+    names = [f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(keys)]
+    for name in names:
+        limiter.admit(name, 0.0)
+    asked = [names[i % keys] for i in range(decisions)]
+    moments = [i / (2 * RATE * keys) for i in range(decisions)]
+    admit = limiter.admit
+
+    def work() -> None:
+        for name, now in zip(asked, moments, strict=True):
+            admit(name, now)
+
+    return nanoseconds(work, decisions)
+
+
+def theirs(kind: str, decisions: int) -> float:
+    strategy, item = THEIRS[kind]
+    hit = strategy(storage.MemoryStorage()).hit
+
+    def work() -> None:
+        for _ in range(decisions):
+            hit(item, "10.0.0.1")
+
+    return nanoseconds(work, decisions)
+
+
+def bytes_per_key(kind: str, keys: int = 50_000) -> float:
+    """Of the table, the state and the list of keys; not the key's own text, which the caller has."""
+    limiter = make_limiter(kind, **KINDS[kind])
+    names = [f"10.0.{i >> 8}.{i & 255}" for i in range(keys)]
+    gc.collect()
+    tracemalloc.start()
+    for i, name in enumerate(names):
+        limiter.admit(name, i / 1e6)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return taken / keys
+
+
+def measure(sizes: Sequence[int], decisions: int, rounds: int) -> dict[str, Any]:
+    cost = {
+        kind: {str(n): min(ours(kind, n, decisions) for _ in range(rounds)) for n in sizes} for kind in KINDS
+    }
+    limits = {kind: min(theirs(kind, max(1, decisions // 5)) for _ in range(rounds)) for kind in THEIRS}
+    return {
+        "ns_per_decision": cost,
+        "ns_per_decision_of_limits": limits,
+        "ratio_vs_limits": {kind: limits[kind] / cost[kind][str(sizes[0])] for kind in THEIRS},
+        "bytes_per_key": {kind: bytes_per_key(kind) for kind in KINDS},
+        "python": platform.python_version(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What a decision costs.")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--decisions", type=int, default=200_000, help="a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of keys")
+    options = parser.parse_args()
+    found = measure(options.sizes, options.decisions, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    heads = "".join(f"{n:>12,}" for n in options.sizes)
+    print(f"ns a decision by number of keys, Python {found['python']}")
+    print(f"{'':20}{heads}{'bytes a key':>14}{'limits':>10}{'ratio':>8}")
+    for kind, cost in found["ns_per_decision"].items():
+        line = "".join(f"{ns:12,.0f}" for ns in cost.values()) + f"{found['bytes_per_key'][kind]:14,.0f}"
+        if kind in found["ratio_vs_limits"]:
+            line += f"{found['ns_per_decision_of_limits'][kind]:10,.0f}{found['ratio_vs_limits'][kind]:8.1f}"
+        print(f"{kind:20}{line}")
+
+
+if __name__ == "__main__":
+    main()
