@@ -62,9 +62,8 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         proxy = self.proxy
-        peername = transport.get_extra_info("peername") or ("", 0)
-        here = transport.get_extra_info("sockname")
-        self.peer = Peer(peername[0], proxy.trusted, (peername, here))
+        peername = transport.get_extra_info("peername")
+        self.peer = Peer(peername[0] if peername else "", proxy.trusted, transport)
         if len(proxy.clients) >= proxy.limits.connections:
             self.gone = True
             self.transport.write(error_answer(503, close=True))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
 Network = IPv4Network | IPv6Network
 
@@ -12,11 +12,13 @@ Network = IPv4Network | IPv6Network
 class Peer:
     """One connection's other end. X-Forwarded-For counts from `trusted` ones only: anybody can write it."""
 
-    __slots__ = ("_last_fields", "_networks", "address", "ends", "last_host", "trusted")
+    __slots__ = ("_last_fields", "_networks", "address", "last_host", "transport", "trusted")
 
-    def __init__(self, address: str, networks: tuple[Network, ...], ends: tuple[Any, Any] = ("", "")) -> None:
+    def __init__(
+        self, address: str, networks: tuple[Network, ...], transport: asyncio.BaseTransport | None = None
+    ) -> None:
         self.address = address
-        self.ends = ends  # the sockets' addresses: theirs and ours
+        self.transport = transport
         self.trusted = is_trusted(address, networks)
         self._networks = networks
         self.last_host: bytes | None = None
@@ -25,7 +27,10 @@ class Peer:
     @property
     def flow(self) -> str:
         """Protocol, addresses and ports: what tells one connection from all others."""
-        return f"tcp {self.ends[0]} {self.ends[1]}"
+        if self.transport is None:
+            return self.address
+        theirs, ours = map(self.transport.get_extra_info, ("peername", "sockname"))
+        return f"tcp {theirs} {ours}"
 
     def client(self, forwarded_for: bytes) -> str:
         """The nearest address in X-Forwarded-For that is not a trusted proxy's.

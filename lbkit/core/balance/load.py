@@ -143,7 +143,7 @@ class WeightedLeastConnections(Balancer):
         return since + (in_flight + 1) ** self.bias / backend.weight, self._turn, backend
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        known = {b: entry for entry in self._due if (b := entry[2])}
+        known = {entry[2]: entry for entry in self._due}
         self._due = [known.get(b) or self._after(self._now, b, b.in_flight) for b in backends]
         heapify(self._due)
 
