@@ -34,9 +34,9 @@ class Connection:
     def body(self, head: bytes) -> bytes:
         """Its body, as it was sent: with the chunks on."""
         lower = head.lower()
-        if b"transfer-encoding: chunked" in lower:
+        if b"\r\ntransfer-encoding: chunked" in lower:
             return self.until(b"0\r\n\r\n")
-        _, found, rest = lower.partition(b"content-length:")
+        _, found, rest = lower.partition(b"\r\ncontent-length:")  # not X-Content-Length
         return self.exactly(int(rest.split(b"\r\n")[0])) if found else b""
 
     def until(self, end: bytes) -> bytes:

@@ -253,6 +253,8 @@ class Proxy:
                 on_ready()
             await self._stop.wait()
             server.close()
+            for _ in range(3):
+                await asyncio.sleep(0)  # who has been accepted a moment ago is not among our clients yet
             await self._drain()
         finally:
             sweeper.cancel()
