@@ -73,7 +73,8 @@ class _Grouped(Balancer):
         names = self._names
         name = names[0]
         if len(names) > 1:
-            name = names[bisect_right(self._upto, self.rng.random() * self._upto[-1])]
+            drawn = bisect_right(self._upto, self.rng.random() * self._upto[-1])
+            name = names[min(drawn, len(names) - 1)]  # rounding may reach the end
         return self._inner[name].pick(self._groups[name], key, now)
 
     def pick_except(

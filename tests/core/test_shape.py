@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core.shape import QUEUES, FairQueue, Fifo, Item, PriorityQueue, Shaper
+
+every_queue = pytest.mark.parametrize("kind", QUEUES)
+costs = st.sampled_from([0.25, 0.5, 1.0])
+comings = st.lists(
+    st.tuples(
+        st.integers(0, 8), st.sampled_from("abc"), costs, st.sampled_from(["high", "normal", "low", "?"])
+    ),
+    max_size=60,
+)
+
+
+def drained(shaper: Shaper, now: float, until: float = float("inf")) -> list[tuple[float, Item]]:
+    """Everything that leaves, and when, if it is taken as soon as it may go."""
+    out = []
+    while (ready := shaper.ready_at(now)) is not None and ready <= until:
+        now = ready
+        item = shaper.take(now)
+        if item is None:  # the sums of floats fell short by a last digit
+            now += 1e-9
+            continue
+        out.append((now, item))
+    return out
+
+
+@every_queue
+@given(comings=comings)
+def test_all_leave_once_in_order_of_their_own_and_not_too_fast(kind: str, comings: list) -> None:
+    shaper = Shaper(rate=2, burst=2, queue=QUEUES[kind](), most=100, timeout=1e9)
+    now, out = 0.0, []
+    for i, (gap, key, cost, priority) in enumerate(comings):
+        then = now + gap / 8
+        out += drained(shaper, now, then)
+        now = then
+        assert shaper.offer(i, now, key, cost, priority)
+    out += drained(shaper, now)
+    assert sorted(item.what for _, item in out) == list(range(len(comings)))
+    assert len(shaper) == 0
+    for key in "abc":  # within a key and class nobody overtakes
+        for priority in ("high", "normal", "low"):
+            mine = [item.what for _, item in out if (item.key, item.priority) == (key, priority)]
+            assert mine == sorted(mine)
+    times = [when for when, _ in out]
+    for i, first in enumerate(times):
+        for j in range(i, len(times)):
+            admitted = sum(item.cost for _, item in out[i : j + 1])
+            assert admitted <= 2 + 2 * (times[j] - first) + 1e-6
+
+
+@every_queue
+def test_it_never_rests_while_somebody_waits(kind: str) -> None:
+    """Work conservation: as long as the queue is not empty, the whole rate is used."""
+    shaper = Shaper(rate=10, queue=QUEUES[kind]())
+    for i in range(50):
+        shaper.offer(i, 0.0, key=str(i % 3))
+    assert drained(shaper, 0.0)[-1][0] == pytest.approx(4.9)
+
+
+@every_queue
+def test_bounded(kind: str) -> None:
+    shaper = Shaper(rate=1, queue=QUEUES[kind](), most=5, timeout=2)
+    assert [shaper.offer(i, 0.0, key=str(i % 2)) for i in range(7)] == [True] * 5 + [False] * 2
+    assert shaper.take(0.0)
+    assert shaper.offer("new", 1.9)
+    gone = shaper.expired(2.0)
+    assert sorted(item.what for item in gone) == [1, 2, 3, 4]
+    assert len(shaper) == 1
+    (rest,) = drained(shaper, 2.0)
+    assert rest[1].what == "new"
+    assert shaper.take(9.0) is None
+    assert shaper.ready_at(9.0) is None
+
+
+def test_one_who_sends_much_waits_for_himself() -> None:
+    served: dict[str, Counter[str]] = {}
+    for name, queue in (("fifo", Fifo()), ("fair", FairQueue())):
+        shaper = Shaper(rate=10, queue=queue)
+        for i in range(90):
+            shaper.offer(i, 0.0, key="greedy")
+        for i in range(10):
+            shaper.offer(i, 0.0, key="modest")
+        served[name] = Counter(item.key for when, item in drained(shaper, 0.0) if when < 2)
+    assert served["fifo"] == {"greedy": 20}
+    assert served["fair"] == {"greedy": 10, "modest": 10}
+
+
+@given(
+    st.lists(costs, min_size=60, max_size=60),
+    st.lists(costs, min_size=60, max_size=60),
+    st.sampled_from([0.25, 1.0, 3.0]),
+)
+def test_fair_in_cost_not_in_number(a: list[float], b: list[float], quantum: float) -> None:
+    """While both have something waiting they are never further apart than a quantum and a request."""
+    queue = FairQueue(quantum)
+    for i in range(60):
+        queue.push(Item(i, "a", a[i], "", 0.0))
+        queue.push(Item(i, "b", b[i], "", 0.0))
+    used = {"a": 0.0, "b": 0.0}
+    left = {"a": 60, "b": 60}
+    while all(left.values()):
+        item = queue.pop(0.0)
+        used[item.key] += item.cost
+        left[item.key] -= 1
+        assert abs(used["a"] - used["b"]) <= quantum + 1.0 + 1e-9
+    assert len(queue) == sum(left.values())
+
+
+def test_no_credit_for_who_has_nothing_to_say() -> None:
+    queue = FairQueue()
+    for i in range(20):
+        queue.push(Item(i, "busy", 1.0, "", 0.0))
+    for _ in range(10):
+        queue.pop(0.0)
+    for i in range(10):
+        queue.push(Item(i, "late", 1.0, "", 0.0))
+    order = "".join(queue.pop(0.0).key[0] for _ in range(10))
+    assert order in ("blblblblbl", "lblblblblb")
+
+
+def test_classes_and_patience() -> None:
+    queue = PriorityQueue(patience=5.0)
+    shaper = Shaper(rate=1, queue=queue, timeout=1e9)
+    shaper.offer("unimportant", 0.0, priority="low")
+    for second in range(20):
+        shaper.offer(f"vip {second}", float(second), priority="high")
+    out = [(when, item.what) for when, item in drained(shaper, 0.0)]
+    when = next(when for when, what in out if what == "unimportant")
+    assert 5.0 <= when <= 6.0  # after its patience, and not after twenty
+    assert [what for _, what in out][:3] == ["vip 0", "vip 1", "vip 2"]
+
+
+def test_mistakes() -> None:
+    with pytest.raises(ValueError, match="rate is 0"):
+        Shaper(rate=0)
+    with pytest.raises(ValueError, match="cost is 3: the burst is 1"):
+        Shaper(rate=1).offer("x", 0.0, cost=3)
+    with pytest.raises(ValueError, match="classes: there must be"):
+        PriorityQueue(classes=())
+    with pytest.raises(ValueError, match="quantum is 0"):
+        FairQueue(quantum=0)
