@@ -16,6 +16,7 @@ from attrs import field, frozen
 from lbkit.core import Backend
 from lbkit.distributions import number, whole
 from lbkit.experiment import Policy
+from lbkit.net.limit import RateLimit, RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.proxy import Limits, Proxy, Timeouts
 from lbkit.schema import strict_converter, structure
@@ -89,6 +90,8 @@ class Config:
     trusted: tuple[str, ...] = field(default=(), validator=_networks)
     explain: bool = False  # tell the client in X-Lbkit-Why why it was this backend
     probe: str = field(default="/load", validator=_path)  # where backends tell their load, if asked
+    rate_limits: tuple[RateLimit, ...] = ()
+    x_ratelimit: bool = False  # tell X-RateLimit-* besides RateLimit
     hide: tuple[str, ...] = ()  # fields of answers that clients do not see, such as Server
     hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
     policy: Policy = field(factory=Policy)
@@ -116,6 +119,7 @@ class Config:
             trusted=self.trusted,
             explain=self.explain,
             probe=self.probe,
+            rate_limits=RateLimits(self.rate_limits, self.x_ratelimit) if self.rate_limits else None,
             hide=self.hide,
             hide_errors=self.hide_errors,
             timeouts=self.timeouts,

@@ -152,7 +152,7 @@ class Downstream(asyncio.Protocol):
         self.current = current = Exchange(self, request, keep_alive)
         self.deadline = now + proxy.timeouts.read
         if end == len(data) and current.complete:
-            current.start(now)  # nothing behind it: by far the most frequent case
+            current.begin(now)  # nothing behind it: by far the most frequent case
             return
         if current.complete:
             self.buffer = data[end:]
@@ -161,7 +161,7 @@ class Downstream(asyncio.Protocol):
             self.chunks = ChunkedBody() if request.length == CHUNKED else None
             self._read_body(current, data[end:])
         if not current.over:
-            current.start(now)
+            current.begin(now)
         self._read_or_not()
 
     def _read_body(self, current: Exchange, data: bytes) -> None:
@@ -252,7 +252,8 @@ class Downstream(asyncio.Protocol):
         """Answer with an error of our own."""
         exchange.keep_alive = exchange.keep_alive and exchange.complete
         head_only = exchange.request.method == b"HEAD"
-        self.write(error_answer(status, why, close=not exchange.keep_alive, head_only=head_only))
+        closes = not exchange.keep_alive
+        self.write(error_answer(status, why, close=closes, head_only=head_only, fields=exchange.fields))
         self.finished(exchange, self.proxy.now())
 
     def write(self, data: bytes) -> None:

@@ -25,6 +25,8 @@ class Exchange:
         "client",
         "complete",
         "connecting",
+        "fields",
+        "held",
         "keep_alive",
         "lease",
         "over",
@@ -54,8 +56,36 @@ class Exchange:
         self.lease: Lease | None = None
         self.upstream: Upstream | None = None
         self.connecting: asyncio.Task[None] | None = None
+        self.held: asyncio.TimerHandle | None = None  # until a rate limit lets it go
+        self.fields = b""  # what the answer says of rate limits
 
     # -- going out ------------------------------------------------------------------
+
+    def begin(self, now: float) -> None:
+        """Let it go, now or a little later, if the rate limits allow it."""
+        limits = self.proxy.rate_limits
+        if limits is None:
+            self.start(now)
+            return
+        try:
+            verdict = limits.judge(self.request, now)
+        except Exception:  # a learner's limiter may raise anything
+            self.proxy.report("a rate limit failed")
+            self.fail(500)
+            return
+        self.fields = verdict.fields
+        if not verdict.allowed:
+            self.fail(429)
+        elif verdict.delay > 0:
+            self.held = asyncio.get_running_loop().call_later(verdict.delay, self._released)
+        else:
+            self.start(now)
+
+    def _released(self) -> None:
+        self.held = None
+        if not self.over:
+            self.client.touch()
+            self.start(self.proxy.now())
 
     def start(self, now: float) -> None:
         """Pick a backend and send, or have it answered with an error."""
@@ -186,6 +216,8 @@ class Exchange:
 
     def _leave(self, ok: bool | None) -> None:
         self.over = True
+        if self.held:
+            self.held.cancel()
         if self.connecting:
             self.connecting.cancel()
         upstream, self.upstream = self.upstream, None

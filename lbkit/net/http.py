@@ -344,8 +344,11 @@ def read_response(head: bytes, head_only: bool) -> tuple[int, bytes, int]:
     return status, answer, length
 
 
-def error_answer(status: int, why: str = "", *, close: bool, head_only: bool = False) -> bytes:
-    """A whole short answer of our own. `why` is for the client: never the backend's words."""
+def error_answer(
+    status: int, why: str = "", *, close: bool, head_only: bool = False, fields: bytes = b""
+) -> bytes:
+    """A whole short answer of our own. `why` is for the client: never the backend's words. `fields`: more of
+    them, each with its line end."""
     phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
     body = f"{status} {phrase}{': ' + why if why else ''}\n".encode()
     head = [
@@ -354,6 +357,7 @@ def error_answer(status: int, why: str = "", *, close: bool, head_only: bool = F
         b"Content-Type: text/plain; charset=utf-8",
         b"Content-Length: %d" % len(body),
         *([b"Connection: close"] if close else []),
+        *([fields[:-2]] if fields else []),
     ]
     return b"\r\n".join(head) + HEAD_END + (b"" if head_only else body)
 

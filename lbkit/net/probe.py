@@ -23,6 +23,7 @@ class Probe:
     tunnel = False
     complete = True
     attempts = 1
+    fields = b""
 
     def __init__(self, proxy: Proxy, backend: Backend) -> None:
         self.proxy = proxy

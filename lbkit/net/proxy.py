@@ -23,6 +23,7 @@ from lbkit.core.meter import LoadReport
 from lbkit.distributions import number, whole
 from lbkit.net.downstream import Downstream
 from lbkit.net.http import HeadReader
+from lbkit.net.limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.probe import Probe
 from lbkit.net.upstream import Connections
@@ -66,7 +67,8 @@ class Proxy:
     as in a Policy: "client" (address), "path", "cookie:NAME" and so on. `trusted`: networks of proxies before
     this one, whose X-Forwarded-* and Forwarded are believed; of all others they are dropped. `expose`: tell
     the client, in X-Lbkit-Attempts, how many backends were tried. `explain`: tell it in X-Lbkit-Why why it
-    was this backend. `probe`: the path at which backends tell their load, for algorithms that ask. `hide`:
+    was this backend. `probe`: the path at which backends tell their load, for algorithms that ask.
+    `rate_limits`: what is answered 429, or held. `hide`:
     fields of backends' answers that clients do not see, such as Server. `hide_errors`: a 5xx of a backend
     reaches the client as a short page of our own, without what the backend says of itself.
     """
@@ -83,6 +85,7 @@ class Proxy:
         expose: bool = False,
         explain: bool = False,
         probe: str = "/load",
+        rate_limits: RateLimits | None = None,
         hide: Iterable[str] = (),
         hide_errors: bool = False,
         timeouts: Timeouts | None = None,
@@ -96,6 +99,7 @@ class Proxy:
         self.keyed_by = keyed_by
         self.explain = explain
         self.probe = probe
+        self.rate_limits = rate_limits
         self.trusted = trusted_networks(trusted)
         self.expose = expose
         self.hide = frozenset(name.lower().encode() for name in hide)

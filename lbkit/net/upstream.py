@@ -141,6 +141,7 @@ class Upstream(asyncio.Protocol):
             answer += b"X-Lbkit-Attempts: %d\r\n" % exchange.attempts
         if proxy.explain:
             answer += exchange.why()
+        answer += exchange.fields
         exchange.started = True
         answer += b"\r\n"
         self.keep = keep and length != UNTIL_CLOSE

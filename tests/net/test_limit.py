@@ -1,0 +1,169 @@
+"""Rate limits at the edge: who is let through, who waits, and what they are told."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from scripted import GET, Client, ask, echo, proxied
+
+from lbkit.net.config import Config, ConfigError
+from lbkit.net.limit import RateLimit, RateLimits, by_prefix
+
+
+def limits(*rules: RateLimit, **options: bool) -> RateLimits:
+    return RateLimits(rules, **options)
+
+
+def five(**more: object) -> RateLimit:
+    """Five at once, and hardly any more in a test's time."""
+    return RateLimit({"kind": "token_bucket", "rate": 0.01, "burst": 5}, **more)
+
+
+def get(path: str = "/", *fields: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: a", *fields, "", ""]).encode()
+
+
+def field(head: bytes, name: str) -> str | None:
+    found = re.search(rf"(?mi)^{name}: *(.*?)\r$", head.decode())
+    return found[1] if found else None
+
+
+def test_five_and_no_more() -> None:
+    with proxied(echo, rate_limits=limits(five())) as proxy, Client(proxy) as client:
+        statuses = []
+        for _ in range(8):
+            client.send(GET)
+            statuses.append(client.answer()[0])
+        assert statuses == [200] * 5 + [429] * 3  # on one connection, which stays open
+        served = proxy.scripted[0]
+        assert served.connections == 1
+
+
+def test_what_the_client_is_told() -> None:
+    with proxied(echo, rate_limits=limits(five(name="burst"), x_headers=True)) as proxy:
+        heads = [ask(proxy)[1] for _ in range(6)]
+    assert field(heads[0], "RateLimit") == '"burst";r=4;t=100'
+    assert field(heads[0], "RateLimit-Policy") == '"burst";q=5'
+    assert field(heads[0], "X-RateLimit-Remaining") == "4"
+    assert field(heads[0], "Retry-After") is None
+    assert heads[5].startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert field(heads[5], "Retry-After") in ("99", "100")
+    assert field(heads[5], "RateLimit").startswith('"burst";r=0;t=')
+    window = RateLimit({"kind": "fixed_window", "limit": 100, "window": 60})
+    with proxied(echo, rate_limits=limits(window)) as proxy:
+        assert field(ask(proxy)[1], "RateLimit-Policy") == '"default";q=100;w=60'
+
+
+def test_each_by_itself() -> None:
+    by_user = limits(five(key="header:X-User"))
+    with proxied(echo, rate_limits=by_user) as proxy:
+        ann = [ask(proxy, get("/", "X-User: ann"))[0] for _ in range(7)]
+        bob = [ask(proxy, get("/", "X-User: bob"))[0] for _ in range(5)]
+    assert ann == [200] * 5 + [429] * 2
+    assert bob == [200] * 5
+    everybody = limits(five(key="everybody"))
+    with proxied(echo, rate_limits=everybody) as proxy:
+        got = [ask(proxy, get("/", f"X-User: {i}"))[0] for i in range(7)]
+    assert got == [200] * 5 + [429] * 2
+
+
+def test_who_is_behind_a_trusted_proxy_counts() -> None:
+    """And whoever is not behind one cannot make himself another by saying so."""
+    forged = [get("/", f"X-Forwarded-For: 9.9.9.{i}") for i in range(7)]
+    with proxied(echo, rate_limits=limits(five()), trusted=("127.0.0.0/8",)) as proxy:
+        assert [ask(proxy, request)[0] for request in forged] == [200] * 7
+    with proxied(echo, rate_limits=limits(five())) as proxy:
+        assert [ask(proxy, request)[0] for request in forged] == [200] * 5 + [429] * 2
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix", "key"),
+    [
+        ("10.0.0.1", 64, "10.0.0.1"),
+        ("2001:db8:1:2:3::4", 64, "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", 64, "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:3::4", 128, "2001:db8:1:2:3::4/128"),
+        ("::ffff:10.0.0.1", 64, "10.0.0.1"),
+        ("no:address", 64, "no:address"),
+    ],
+)
+def test_ipv6_counts_by_network(address: str, prefix: int, key: str) -> None:
+    assert by_prefix(address, prefix) == key
+
+
+def test_paths_have_rules_of_their_own() -> None:
+    rules = limits(five(path="/api"), RateLimit({"kind": "gcra", "rate": 0.01, "burst": 2}, path="/api/slow"))
+    with proxied(echo, rate_limits=rules) as proxy:
+        assert [ask(proxy, get("/"))[0] for _ in range(9)] == [200] * 9
+        assert [ask(proxy, get("/api/slow"))[0] for _ in range(4)] == [200, 200, 429, 429]
+        # What one rule denied, the other has not counted.
+        assert [ask(proxy, get("/api/x"))[0] for _ in range(4)] == [200, 200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/", "/api/x?y", "//api", "/%61pi", "/./api", "/x/../api", "/api/%2e"]
+)
+def test_no_way_around_a_paths_limit(path: str) -> None:
+    rules = limits(five(path="/api"))
+    with proxied(echo, rate_limits=rules) as proxy:
+        for _ in range(5):
+            ask(proxy, get("/api"))
+        assert ask(proxy, get(path))[0] == 429
+        assert ask(proxy, get("/apis"))[0] == 200  # a neighbour
+
+
+def test_held_instead_of_denied() -> None:
+    rule = RateLimit({"kind": "leaky_queue", "rate": 20, "capacity": 10})
+    with proxied(echo, rate_limits=limits(rule)) as proxy, Client(proxy) as client:
+        start = time.monotonic()
+        for _ in range(5):
+            client.send(GET)
+            assert client.answer()[0] == 200
+        assert 0.18 < time.monotonic() - start < 2
+
+
+def test_who_leaves_while_held_reaches_nobody() -> None:
+    rule = RateLimit({"kind": "leaky_queue", "rate": 5, "capacity": 9})
+    with proxied(echo, rate_limits=limits(rule)) as proxy:
+        ask(proxy)
+        with Client(proxy) as client:
+            client.send(GET)
+            time.sleep(0.05)
+        time.sleep(0.4)
+        (backend,) = proxy.pool.backends
+        assert backend.picks == 1
+
+
+def test_a_denied_body_is_not_passed_on() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+    with proxied(echo, rate_limits=limits(five())) as proxy:
+        assert [ask(proxy, post)[0] for _ in range(7)] == [200] * 5 + [429] * 2
+        with Client(proxy) as client:
+            client.send(post[:-2])  # not whole yet
+            assert client.answer()[0] == 429
+
+
+def test_the_file() -> None:
+    text = {
+        "backends": [{"address": "127.0.0.1:1"}],
+        "rate_limits": [
+            {
+                "limiter": {"kind": "several", "limits": [{"kind": "gcra", "rate": 10, "burst": 20}]},
+                "path": "/api",
+            }
+        ],
+        "x_ratelimit": True,
+    }
+    proxy = Config.from_dict(text).proxy()
+    assert proxy.rate_limits
+    assert proxy.rate_limits.x_headers
+    for wrong, message in (
+        ({"limiter": {"kind": "gcra", "rate": 0}}, "rate is 0: use a number above 0"),
+        ({"limiter": {"kind": "bucket"}}, "no limiter 'bucket'"),
+        ({"limiter": {"kind": "gcra", "rate": 1}, "key": "colour"}, "key is 'colour'"),
+        ({"limiter": {"kind": "gcra", "rate": 1}, "name": 'a"b'}, "name"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            Config.from_dict({**text, "rate_limits": [wrong]})
