@@ -135,7 +135,7 @@ def test_the_same_experiment_in_containers(image: str) -> None:
 
 def test_kill_9_under_load(image: str) -> None:
     """A container dies in the middle: what ran there is lost, everything else is answered."""
-    with LiveSession(SMALL.but(duration=4), "docker") as session:
+    with LiveSession(SMALL.but(duration=7), "docker") as session:
         until(lambda: session.elapsed > 1, "the load begins")
         killed = session.elapsed
         session.crash("s2")
@@ -146,7 +146,7 @@ def test_kill_9_under_load(image: str) -> None:
         ready = session.elapsed
         session.wait()
         result = session.result()
-    assert ready < 3.5
+    assert ready < 6.5
     lost = [a for a, status in zip(result.arrival, result.status, strict=True) if status != 200]
     at_the_kill = [a for a in lost if killed - 0.1 < a < dead + 0.1]
     assert len(at_the_kill) <= 3, lost
