@@ -1,8 +1,9 @@
 """What a decision costs, by kind of limiter and number of keys, next to `limits`; and the memory of a key.
 
-`python -m benchmarks.limit` prints a table, `--json` one object: `ns_per_decision` by kind and number of
-keys, `ratio_vs_limits` by the kinds that both have, `bytes_per_key` by kind. `limits` answers yes or no; ours
-also says how much is left and when to come again.
+`python -m benchmarks.limit` prints a table, `--json` one object: `ns_per_decision` by kind and number of keys
+(yes or no, as `limits` answers), `ns_with_details` by kind (besides, how much is left and when to come again),
+`ratio_vs_limits` by the kinds that both have, for so many requests that are all admitted (so their log, which
+is written at its front, gets long), `ratio_vs_limits_denied` when hardly any is, `bytes_per_key` by kind.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "concurrency_limit": {"limit": 1e9},
 }
 THEIRS = {
-    "fixed_window": (strategies.FixedWindowRateLimiter, RateLimitItemPerSecond(RATE)),
-    "sliding_counter": (strategies.SlidingWindowCounterRateLimiter, RateLimitItemPerSecond(RATE)),
-    "sliding_log": (strategies.MovingWindowRateLimiter, RateLimitItemPerSecond(20)),
+    "fixed_window": strategies.FixedWindowRateLimiter,
+    "sliding_counter": strategies.SlidingWindowCounterRateLimiter,
+    "sliding_log": strategies.MovingWindowRateLimiter,
 }
+PEER = {"admitted": 1_000_000, "denied": 20}  # limits a second, one that nobody reaches and one that all do
+GAP = 1e-5  # seconds between requests there: as fast as a processor asks
 SIZES = (1, 1000, 1_000_000)
 
 
@@ -47,26 +50,27 @@ def nanoseconds(work: Callable[[], object], count: int) -> float:
     return 1e9 * (time.process_time() - start) / count
 
 
-def ours(kind: str, keys: int, decisions: int) -> float:
-    """A decision, with so many keys known, asked in turn."""
-    limiter = make_limiter(kind, **KINDS[kind])
+def ours(
+    kind: str, keys: int, decisions: int, details: bool = False, gap: float = 0.5 / RATE, **options: Any
+) -> float:
+    """A decision, with so many keys known, asked in turn, so that each key is asked every `gap` seconds."""
+    limiter = make_limiter(kind, **(options or KINDS[kind]))
     names = [f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(keys)]
     for name in names:
         limiter.admit(name, 0.0)
     asked = [names[i % keys] for i in range(decisions)]
-    moments = [i / (2 * RATE * keys) for i in range(decisions)]
-    admit = limiter.admit
+    moments = [i * gap / keys for i in range(decisions)]
+    decide: Callable[[str, float], object] = limiter.admit if details else limiter.allows
 
     def work() -> None:
         for name, now in zip(asked, moments, strict=True):
-            admit(name, now)
+            decide(name, now)
 
     return nanoseconds(work, decisions)
 
 
-def theirs(kind: str, decisions: int) -> float:
-    strategy, item = THEIRS[kind]
-    hit = strategy(storage.MemoryStorage()).hit
+def theirs(kind: str, decisions: int, limit: int) -> float:
+    hit, item = THEIRS[kind](storage.MemoryStorage()).hit, RateLimitItemPerSecond(limit)
 
     def work() -> None:
         for _ in range(decisions):
@@ -89,14 +93,21 @@ def bytes_per_key(kind: str, keys: int = 50_000) -> float:
 
 
 def measure(sizes: Sequence[int], decisions: int, rounds: int) -> dict[str, Any]:
-    cost = {
-        kind: {str(n): min(ours(kind, n, decisions) for _ in range(rounds)) for n in sizes} for kind in KINDS
+    def least(function: Callable[..., float], *args: Any, **options: Any) -> float:
+        return min(function(*args, **options) for _ in range(rounds))
+
+    limits = {name: {k: least(theirs, k, decisions, limit) for k in THEIRS} for name, limit in PEER.items()}
+    same = {
+        name: {k: least(ours, k, 1, decisions, gap=GAP, limit=limit) for k in THEIRS}
+        for name, limit in PEER.items()
     }
-    limits = {kind: min(theirs(kind, max(1, decisions // 5)) for _ in range(rounds)) for kind in THEIRS}
+    ratio = {name: {k: limits[name][k] / same[name][k] for k in THEIRS} for name in PEER}
     return {
-        "ns_per_decision": cost,
-        "ns_per_decision_of_limits": limits,
-        "ratio_vs_limits": {kind: limits[kind] / cost[kind][str(sizes[0])] for kind in THEIRS},
+        "ns_per_decision": {k: {str(n): least(ours, k, n, decisions) for n in sizes} for k in KINDS},
+        "ns_with_details": {k: least(ours, k, 1, decisions, details=True) for k in KINDS},
+        "ns_per_decision_of_limits": limits["admitted"],
+        "ratio_vs_limits": ratio["admitted"],
+        "ratio_vs_limits_denied": ratio["denied"],
         "bytes_per_key": {kind: bytes_per_key(kind) for kind in KINDS},
         "python": platform.python_version(),
     }
@@ -115,11 +126,13 @@ def main() -> None:
         return
     heads = "".join(f"{n:>12,}" for n in options.sizes)
     print(f"ns a decision by number of keys, Python {found['python']}")
-    print(f"{'':20}{heads}{'bytes a key':>14}{'limits':>10}{'ratio':>8}")
+    print(f"{'':20}{heads}{'with details':>14}{'bytes a key':>13}{'limits':>9}{'ratio':>7}{'denied':>8}")
     for kind, cost in found["ns_per_decision"].items():
-        line = "".join(f"{ns:12,.0f}" for ns in cost.values()) + f"{found['bytes_per_key'][kind]:14,.0f}"
-        if kind in found["ratio_vs_limits"]:
-            line += f"{found['ns_per_decision_of_limits'][kind]:10,.0f}{found['ratio_vs_limits'][kind]:8.1f}"
+        line = "".join(f"{ns:12,.0f}" for ns in cost.values())
+        line += f"{found['ns_with_details'][kind]:14,.0f}{found['bytes_per_key'][kind]:13,.0f}"
+        if kind in THEIRS:
+            line += f"{found['ns_per_decision_of_limits'][kind]:9,.0f}{found['ratio_vs_limits'][kind]:7.1f}"
+            line += f"{found['ratio_vs_limits_denied'][kind]:8.1f}"
         print(f"{kind:20}{line}")
 
 

@@ -14,7 +14,6 @@ from lbkit.core.limit import (
     AIMD,
     GCRA,
     ConcurrencyLimit,
-    Decision,
     FixedWindow,
     Gradient,
     Hierarchy,
@@ -96,6 +95,20 @@ def test_windows(gaps: list[float], window: float, limit: int) -> None:
         admitted = [t for t in times(gaps) if limiter.admit("k", t).allowed]
         for first in admitted:
             assert sum(first <= t < first + window for t in admitted) <= factor * limit
+
+
+@every_limiter
+@given(gaps=gaps, costs=st.lists(st.integers(0, 3), min_size=60, max_size=60))
+def test_allows_is_admit_without_the_details(kind: str, gaps: list[float], costs: list[int]) -> None:
+    one, other = made(kind), made(kind)
+    for now, cost in zip(times(gaps), costs, strict=False):
+        expected = other.would("k", now, cost)
+        assert other.admit("k", now, cost) == expected
+        assert one.allows("k", now, cost) == expected.allowed
+    with pytest.raises(ValueError, match="could never be admitted"):
+        one.allows("k", now, 50)
+    with pytest.raises(ValueError, match="cost is -1"):
+        one.allows("k", now, -1)
 
 
 @every_limiter
@@ -270,7 +283,7 @@ def test_the_sliding_counters_example() -> None:
     """42 in the window before, 18 in this one, 15 s into a window of 60: 49.5. (Cloudflare.)"""
     limiter = SlidingCounter(limit=50, window=60)
     assert all(limiter.admit("k", 30.0).allowed for _ in range(42))
-    limiter._states["k"] = (1, 42.0, 18.0)
+    limiter._states["k"] = (120.0, 42.0, 18.0)
     decision = limiter.would("k", 75.0, cost=0)
     assert decision.limit - decision.remaining == pytest.approx(42 * 45 / 60 + 18) == pytest.approx(49.5)
     assert not limiter.admit("k", 75.0).allowed
@@ -326,7 +339,8 @@ def test_one_that_denies_uses_up_none(gaps: list[float]) -> None:
     both = Several([tight, wide])
     admitted = sum(both.admit("k", now).allowed for now in times(gaps))
     assert admitted <= 5
-    assert len((both._states.get("k") or ((), ((), ())))[1][0]) == admitted
+    _, (_, _, first, last) = both._states.get("k") or (0, ((), (), 0, 0))
+    assert last - first == admitted
 
 
 def test_levels() -> None:
@@ -425,13 +439,10 @@ def test_mistakes_are_named(kind: str, options: dict[str, Any], message: str) ->
 
 
 def test_a_learners_own() -> None:
-    class EveryOther(Limiter[int]):
+    class ThreeEver(Limiter[int]):
         def step(self, state, now, cost):
-            count = state or 0
-            return (Decision(count % 2 == 0, 1, 0), count + 1)
+            return (state or 0) + 1 if (state or 0) < 3 else None
 
-        def over(self, state, now):
-            return False
-
-    limiter = make_limiter("every_other")
-    assert [limiter.admit("k", 0.0).allowed for _ in range(4)] == [True, False, True, False]
+    limiter = make_limiter("three_ever")
+    assert [limiter.admit("k", 0.0).allowed for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [limiter.allows("other", 0.0) for _ in range(5)] == [True] * 3 + [False] * 2

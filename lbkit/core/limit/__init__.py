@@ -2,7 +2,7 @@
 
 from lbkit.core.limit.base import Decision, Limiter, limiters, make_limiter
 from lbkit.core.limit.bucket import GCRA, LeakyBucket, LeakyQueue, NginxLimit, TokenBucket
-from lbkit.core.limit.concurrency import AIMD, ConcurrencyLimit, Gradient
+from lbkit.core.limit.concurrency import AIMD, ConcurrencyLimit, Gradient, InFlight
 from lbkit.core.limit.several import Hierarchy, Several
 from lbkit.core.limit.window import FixedWindow, SlidingCounter, SlidingLog
 
@@ -14,6 +14,7 @@ __all__ = [
     "FixedWindow",
     "Gradient",
     "Hierarchy",
+    "InFlight",
     "LeakyBucket",
     "LeakyQueue",
     "Limiter",

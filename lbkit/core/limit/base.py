@@ -1,15 +1,17 @@
-"""What every rate limiter is: a rule that turns a state and a request into a decision and another state."""
+"""What every rate limiter is: a rule that says what a request does to a state, if it is admitted at all."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable
 from difflib import get_close_matches
+from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 _registry: dict[str, type[Limiter[Any]]] = {}
 
 S = TypeVar("S")  # a key's state; never changed in place
+new_tuple = tuple.__new__  # a Decision without the detour through its keywords: half of what one costs
 MAX_KEYS = 1_000_000
 # Sums of floats may fall short by their last digits: whoever comes exactly when told is admitted.
 TINY = 1e-9
@@ -36,6 +38,8 @@ class Limiter(Generic[S]):
     """
 
     name: ClassVar[str] = ""
+    limit: float = inf  # the highest cost that can ever be admitted
+    limit_name: ClassVar[str] = "limit"  # what a user calls it
     max_keys: int = MAX_KEYS
     _states: dict[Hashable, S]
     _order: list[Hashable]  # keys with a state, for the hand that looks for one to forget
@@ -47,83 +51,119 @@ class Limiter(Generic[S]):
         # Here, so that a subclass may have an __init__ that calls no super().
         self = super().__new__(cls)
         self._states, self._order, self._hand = {}, [], 0
-        self._latest, self._shift = float("-inf"), 0.0
+        self._latest, self._shift = -inf, 0.0
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        if not cls.__name__.startswith("_"):
+        if not cls.__name__.startswith("_") and cls.step is not Limiter.step:
             _registry[cls.name] = cls
 
     # -- the rule -------------------------------------------------------------------------
 
-    def step(self, state: S | None, now: float, cost: float) -> tuple[Decision, S | None]:
-        """The decision, and the key's state after it; None for the state if it stays as it was.
+    def step(self, state: S | None, now: float, cost: float) -> S | None:
+        """The key's state after a request that is admitted, or None: it is denied.
 
-        `state` is None for a key that has none. Raises ValueError for a cost that can never be admitted."""
+        `state` is None for a key that has none. Changes nothing."""
         raise NotImplementedError
+
+    def granted(self, after: S, now: float, cost: float) -> Decision:
+        """What to say of a request that led to this state."""
+        return Decision(True, self.limit, 0.0)
+
+    def denied(self, before: S | None, now: float, cost: float) -> Decision:
+        """What to say of one that this state did not admit."""
+        return Decision(False, self.limit, 0.0)
 
     def over(self, state: S, now: float) -> bool:
         """Whether this state is as good as none."""
-        raise NotImplementedError
+        return False
 
     # -- for everybody -----------------------------------------------------------------------
 
-    def admit(self, key: str, now: float, cost: float = 1) -> Decision:
-        """Whether a request of `key` may go. Raises ValueError for a cost that can never be admitted."""
-        if self._shift:
-            now += self._shift
+    def allows(self, key: str, now: float, cost: float = 1) -> bool:
+        """Whether a request of `key` may go: `admit` without the details, in half the time.
+
+        Raises ValueError for a cost that can never be admitted."""
+        now += self._shift
         if now < self._latest:
-            self._shift += self._latest - now
-            now = self._latest
+            now = self._jumped_back(now)
         self._latest = now
-        state = self._states.get(key)
-        if state is None:
-            return self._first(key, now, cost)
-        decision, after = self.step(state, now, cost)
-        if after is not None:
-            self._states[key] = after
-        return decision
+        before = self._states.get(key)
+        if before is None:
+            return self._newcomer(key, now, cost)[1] is not None
+        after = self.step(before, now, cost)
+        if after is None or cost < 0:
+            fits(cost, self.limit, self.limit_name)
+            return False
+        self._states[key] = after
+        return True
+
+    def admit(self, key: str, now: float, cost: float = 1) -> Decision:
+        """Whether a request of `key` may go, how much is left, and when to come again.
+
+        Raises ValueError for a cost that can never be admitted."""
+        now += self._shift
+        if now < self._latest:
+            now = self._jumped_back(now)
+        self._latest = now
+        before = self._states.get(key)
+        if before is None:
+            before, after = self._newcomer(key, now, cost)
+        else:
+            after = self.step(before, now, cost)
+            if after is None or cost < 0:
+                fits(cost, self.limit, self.limit_name)
+            else:
+                self._states[key] = after
+        return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
     def would(self, key: str, now: float, cost: float = 1) -> Decision:
         """What `admit` would say; changes nothing."""
         now = max(now + self._shift, self._latest)
-        state = self._states.get(key)
-        if state is None and len(self._order) >= self.max_keys:
+        before = self._states.get(key)
+        if before is None and len(self._order) >= self.max_keys:
             # Whether somebody's place is free is only known when it is taken: look at the strangers' state.
-            state = self._states.get(STRANGERS)
-        return self.step(state, now, cost)[0]
+            before = self._states.get(STRANGERS)
+        after = self.step(before, now, cost)
+        if after is None or cost < 0:
+            fits(cost, self.limit, self.limit_name)
+        return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
-    def _first(self, key: Hashable, now: float, cost: float) -> Decision:
-        """Of a key that has no state."""
-        place = len(self._order)
-        if place >= self.max_keys:
-            found = self._forget(now)
-            if found is None:
-                key, place = STRANGERS, -1
-            else:
-                place = found
-        decision, after = self.step(self._states.get(key), now, cost)
-        if after is not None:
-            self._states[key] = after
-            if place == len(self._order):
-                self._order.append(key)
-            elif place >= 0:
-                self._order[place] = key
-        elif 0 <= place < len(self._order):
-            self._order[place] = VACANT  # nobody came in for the one who was forgotten
-        return decision
+    def _jumped_back(self, now: float) -> float:
+        """From here on this clock is behind by so much more."""
+        self._shift += self._latest - now
+        return self._latest
 
-    def _forget(self, now: float) -> int | None:
-        """Somebody's place whose state is over; None if a few looks find none."""
+    def _newcomer(self, key: Hashable, now: float, cost: float) -> tuple[S | None, S | None]:
+        """The states before and after a request of a key that has none."""
+        states, order = self._states, self._order
+        place = len(order) if len(order) < self.max_keys else self._vacate(now)
+        if place is None:
+            key = STRANGERS
+        before = states.get(key)
+        after = self.step(before, now, cost)
+        if after is None or cost < 0:
+            fits(cost, self.limit, self.limit_name)
+            return before, None
+        states[key] = after
+        if place == len(order):
+            order.append(key)
+        elif place is not None:
+            order[place] = key
+        return before, after
+
+    def _vacate(self, now: float) -> int | None:
+        """The place of somebody whose state is over, and is forgotten; None if a few looks find nobody."""
         for _ in range(LOOKS):
             self._hand = (self._hand + 1) % len(self._order)
             key = self._order[self._hand]
             state = self._states.get(key)
             if state is None or self.over(state, now):
                 self._states.pop(key, None)
+                self._order[self._hand] = VACANT
                 return self._hand
         return None
 
@@ -158,7 +198,7 @@ def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
 def positive(**values: float) -> None:
     """Raises ValueError that names the first one that is not above 0, or infinite."""
     for name, value in values.items():
-        if not 0 < value < float("inf"):
+        if not 0 < value < inf:
             raise ValueError(f"{name} is {value}: use a number above 0")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from lbkit.core.limit.base import TINY, Decision, Limiter, fits, positive
-
-_new = tuple.__new__  # a Decision without the detour through its keywords: this is what a decision costs
+from lbkit.core.limit.base import TINY, Decision, Limiter, new_tuple, positive
 
 
 class TokenBucket(Limiter[tuple[float, float]]):
@@ -14,25 +12,32 @@ class TokenBucket(Limiter[tuple[float, float]]):
     (Traefik, Envoy, AWS; Tanenbaum, Computer Networks.)
     """
 
+    limit_name = "burst"
+
     def __init__(self, rate: float, burst: float = 1.0) -> None:
         positive(rate=rate, burst=burst)
-        self.rate, self.burst = float(rate), float(burst)
+        self.rate = float(rate)
+        self.burst = self.limit = float(burst)
 
-    def step(
-        self, state: tuple[float, float] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[float, float] | None]:
-        tokens = burst = self.burst
-        if state is not None:
+    def step(self, state: tuple[float, float] | None, now: float, cost: float) -> tuple[float, float] | None:
+        if state is None:
+            left = self.burst - cost
+        else:
             tokens, since = state
             tokens += (now - since) * self.rate
-            if tokens > burst:
-                tokens = burst
-        left = tokens - cost
-        if left >= -TINY and cost >= 0:
-            return _new(Decision, (True, burst, left, 0.0, (burst - left) / self.rate, 0.0)), (left, now)
-        fits(cost, burst, "burst")
-        rate = self.rate
-        return _new(Decision, (False, burst, tokens, -left / rate, (burst - tokens) / rate, 0.0)), None
+            left = (tokens if tokens < self.burst else self.burst) - cost
+        return (left, now) if left >= -TINY else None
+
+    def granted(self, after: tuple[float, float], now: float, cost: float) -> Decision:
+        left, burst = after[0], self.burst
+        return new_tuple(Decision, (True, burst, left, 0.0, (burst - left) / self.rate, 0.0))
+
+    def denied(self, before: tuple[float, float] | None, now: float, cost: float) -> Decision:
+        burst, rate = self.burst, self.rate
+        tokens = min(burst, before[0] + (now - before[1]) * rate) if before else burst
+        return new_tuple(
+            Decision, (False, burst, tokens, (cost - tokens) / rate, (burst - tokens) / rate, 0.0)
+        )
 
     def over(self, state: tuple[float, float], now: float) -> bool:
         return state[0] + (now - state[1]) * self.rate >= self.burst
@@ -45,25 +50,31 @@ class LeakyBucket(Limiter[tuple[float, float]]):
     (level, when). (Turner, IEEE Communications Magazine 24(10), 1986.)
     """
 
+    limit_name = "capacity"
+
     def __init__(self, rate: float, capacity: float = 1.0) -> None:
         positive(rate=rate, capacity=capacity)
-        self.rate, self.capacity = float(rate), float(capacity)
+        self.rate = float(rate)
+        self.capacity = self.limit = float(capacity)
 
-    def step(
-        self, state: tuple[float, float] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[float, float] | None]:
+    def step(self, state: tuple[float, float] | None, now: float, cost: float) -> tuple[float, float] | None:
+        if state is None:
+            level = cost
+        else:
+            level, since = state
+            level -= (now - since) * self.rate
+            level = (level if level > 0.0 else 0.0) + cost
+        return (level, now) if level <= self.capacity + TINY else None
+
+    def granted(self, after: tuple[float, float], now: float, cost: float) -> Decision:
+        level, capacity = after[0], self.capacity
+        return new_tuple(Decision, (True, capacity, capacity - level, 0.0, level / self.rate, 0.0))
+
+    def denied(self, before: tuple[float, float] | None, now: float, cost: float) -> Decision:
         capacity, rate = self.capacity, self.rate
-        level = 0.0
-        if state is not None:
-            level = state[0] - (now - state[1]) * rate
-            if level < 0.0:
-                level = 0.0
-        after = level + cost
-        if after <= capacity + TINY and cost >= 0:
-            return _new(Decision, (True, capacity, capacity - after, 0.0, after / rate, 0.0)), (after, now)
-        fits(cost, capacity, "capacity")
-        wait = (after - capacity) / rate
-        return _new(Decision, (False, capacity, capacity - level, wait, level / rate, 0.0)), None
+        level = max(0.0, before[0] - (now - before[1]) * rate) if before else 0.0
+        wait = (level + cost - capacity) / rate
+        return new_tuple(Decision, (False, capacity, capacity - level, wait, level / rate, 0.0))
 
     def over(self, state: tuple[float, float], now: float) -> bool:
         return state[0] - (now - state[1]) * self.rate <= 0
@@ -76,21 +87,28 @@ class LeakyQueue(Limiter[float]):
     empty again.
     """
 
+    limit_name = "capacity"
+
     def __init__(self, rate: float, capacity: float = 10.0) -> None:
         positive(rate=rate, capacity=capacity)
-        self.rate, self.capacity = float(rate), float(capacity)
+        self.rate = float(rate)
+        self.capacity = self.limit = float(capacity)
+        self.window = self.capacity / self.rate  # seconds that a full queue takes
 
-    def step(self, state: float | None, now: float, cost: float) -> tuple[Decision, float | None]:
+    def step(self, state: float | None, now: float, cost: float) -> float | None:
+        empty = (now if state is None or state < now else state) + cost / self.rate
+        return empty if empty - now <= self.window + TINY else None
+
+    def granted(self, after: float, now: float, cost: float) -> Decision:
+        rate, capacity, queue = self.rate, self.capacity, after - now
+        wait = max(0.0, queue - cost / rate)
+        return new_tuple(Decision, (True, capacity, capacity - queue * rate, 0.0, queue, wait))
+
+    def denied(self, before: float | None, now: float, cost: float) -> Decision:
         rate, capacity = self.rate, self.capacity
-        wait = 0.0 if state is None or state < now else state - now
-        waiting = wait * rate
-        if waiting + cost <= capacity + TINY and cost >= 0:
-            free = now + wait + cost / rate
-            left = capacity - waiting - cost
-            return _new(Decision, (True, capacity, left, 0.0, free - now, wait)), free
-        fits(cost, capacity, "capacity")
-        retry = (waiting + cost - capacity) / rate
-        return _new(Decision, (False, capacity, capacity - waiting, retry, wait, 0.0)), None
+        queue = 0.0 if before is None or before < now else before - now
+        retry = queue + (cost - capacity) / rate
+        return new_tuple(Decision, (False, capacity, capacity - queue * rate, retry, queue, 0.0))
 
     def over(self, state: float, now: float) -> bool:
         return state <= now
@@ -105,23 +123,28 @@ class GCRA(Limiter[float]):
     """
 
     name = "gcra"
+    limit_name = "burst"
 
     def __init__(self, rate: float, burst: float = 1.0) -> None:
         positive(rate=rate, burst=burst)
-        self.rate, self.burst = float(rate), float(burst)
+        self.rate = float(rate)
+        self.burst = self.limit = float(burst)
         self.every = 1 / self.rate  # T
         self.window = self.burst / self.rate  # tau + T
 
-    def step(self, state: float | None, now: float, cost: float) -> tuple[Decision, float | None]:
-        on_time = now if state is None or state < now else state
-        after = on_time + cost * self.every
-        early = after - now - self.window
-        if early <= TINY and cost >= 0:
-            left = -early * self.rate
-            return _new(Decision, (True, self.burst, left, 0.0, after - now, 0.0)), after
-        fits(cost, self.burst, "burst")
-        left = (self.window - (on_time - now)) * self.rate
-        return _new(Decision, (False, self.burst, left, early, on_time - now, 0.0)), None
+    def step(self, state: float | None, now: float, cost: float) -> float | None:
+        after = (now if state is None or state < now else state) + cost * self.every
+        return after if after - now <= self.window + TINY else None
+
+    def granted(self, after: float, now: float, cost: float) -> Decision:
+        used = after - now
+        left = (self.window - used) * self.rate
+        return new_tuple(Decision, (True, self.burst, left, 0.0, used, 0.0))
+
+    def denied(self, before: float | None, now: float, cost: float) -> Decision:
+        used = 0.0 if before is None or before < now else before - now
+        left, wait = (self.window - used) * self.rate, used + cost * self.every - self.window
+        return new_tuple(Decision, (False, self.burst, left, wait, used, 0.0))
 
     def over(self, state: float, now: float) -> bool:
         return state <= now
@@ -135,6 +158,8 @@ class NginxLimit(Limiter[tuple[int, int]]):
     admitted at once. A state is (excess, milliseconds). (ngx_http_limit_req_module.c.)
     """
 
+    limit_name = "burst and one"
+
     def __init__(self, rate: float, burst: int = 0, delay: int | None = None) -> None:
         """`delay` None is nodelay."""
         positive(rate=rate)
@@ -143,32 +168,34 @@ class NginxLimit(Limiter[tuple[int, int]]):
         if delay is not None and delay < 0:
             raise ValueError(f"delay is {delay}: use 0 or more, or None for nodelay")
         self.rate, self.burst = float(rate), int(burst)
+        self.limit = self.burst + 1.0
         self.delay = self.burst if delay is None else int(delay)
-        self._rate = int(rate * 1000)
+        self._rate, self._most = int(rate * 1000), self.burst * 1000
         if not self._rate:
             raise ValueError(f"rate is {rate}: nginx counts in thousandths a second")
 
-    def step(
-        self, state: tuple[int, int] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[int, int] | None]:
-        fits(cost, self.burst + 1, "burst and one")
-        clock, amount = int(now * 1000), int(cost * 1000)
+    def step(self, state: tuple[int, int] | None, now: float, cost: float) -> tuple[int, int] | None:
+        clock, excess = int(now * 1000), int(cost * 1000)
         if state is None:
-            excess = amount - 1000  # the first is free
+            excess -= 1000  # the first is free
         else:
-            excess = max(0, state[0] - self._rate * max(0, clock - state[1]) // 1000 + amount)
-        excess = max(0, excess)
-        most = self.burst * 1000
-        limit = self.burst + 1.0
-        if excess > most:
-            left = (most - excess + amount) / 1000
-            retry = (excess - most) / self._rate
-            return Decision(False, limit, max(0.0, left), retry, (excess - amount) / self._rate), None
-        wait = max(0, excess - self.delay * 1000) / self._rate
-        return (
-            Decision(True, limit, (most - excess) / 1000, 0.0, (excess + 1000) / self._rate, wait),
-            (excess, clock),
-        )
+            excess += state[0] - self._rate * (clock - state[1]) // 1000
+        if excess < 0:
+            excess = 0
+        return (excess, clock) if excess <= self._most else None
+
+    def granted(self, after: tuple[int, int], now: float, cost: float) -> Decision:
+        excess, rate = after[0], self._rate
+        wait = max(0, excess - self.delay * 1000) / rate
+        left = (self._most - excess) / 1000
+        return new_tuple(Decision, (True, self.limit, left, 0.0, (excess + 1000) / rate, wait))
+
+    def denied(self, before: tuple[int, int] | None, now: float, cost: float) -> Decision:
+        excess, since = before or (-1000, 0)
+        excess -= self._rate * (int(now * 1000) - since) // 1000 if before else 0
+        retry = (excess + int(cost * 1000) - self._most) / self._rate
+        left = max(0.0, (self._most - excess) / 1000)
+        return new_tuple(Decision, (False, self.limit, left, retry, max(0, excess) / self._rate, 0.0))
 
     def over(self, state: tuple[int, int], now: float) -> bool:
         return state[0] + 1000 <= self._rate * (int(now * 1000) - state[1]) // 1000

@@ -3,49 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from lbkit.core.limit.base import Decision, Limiter, fits, positive
+from lbkit.core.limit.base import Decision, Limiter, positive
+
+S = TypeVar("S")
 
 
-class ConcurrencyLimit(Limiter[float]):
-    """At most `limit` of a key at once.
+class InFlight(Limiter[S]):
+    """Knows how much of a key runs.
 
-    `shares`: what part of it a class of priority may fill, by name; a request of class "low" is turned away
-    when the limit is full to the share of "low", so that what is left is for the others. A state is how much
-    runs. (HAProxy maxconn; Envoy circuit breakers' priorities.)
+    `shares`: what part of the limit a class of priority may fill, by name. A request of class "low" is turned
+    away when the limit is full to the share of "low", so that what is left is for the others.
+    """
+
+    shares: Mapping[str, float] = {}
+
+    def running(self, key: str) -> float:
+        raise NotImplementedError
+
+    def limit_of(self, key: str) -> float:
+        """What the limit of a key is now."""
+        raise NotImplementedError
+
+    def done(
+        self, key: str, now: float, latency: float = 0.0, ok: bool | None = True, cost: float = 1
+    ) -> None:
+        """What was admitted is over, after `latency` seconds; nothing is learned when `ok` is None."""
+        raise NotImplementedError
+
+    def sheds(self, key: str, priority: str, cost: float = 1) -> bool:
+        """Whether what this class may fill is full, while others might still be admitted."""
+        share = self.shares.get(priority, 1.0)
+        return share < 1 and self.running(key) + cost > share * self.limit_of(key)
+
+    def admit_class(self, key: str, now: float, priority: str, cost: float = 1) -> Decision:
+        """As `admit`, for a class of priority; one that has no share may fill all."""
+        if self.sheds(key, priority, cost):
+            share = self.shares[priority] * self.limit_of(key)
+            return Decision(False, share, max(0.0, share - self.running(key)))
+        return self.admit(key, now, cost)
+
+
+def _checked(shares: Mapping[str, float] | None) -> Mapping[str, float]:
+    for name, share in (shares or {}).items():
+        if not 0 < share <= 1:
+            raise ValueError(f"shares[{name!r}] is {share}: use a part of the limit, above 0 to 1")
+    return dict(shares or {})
+
+
+class ConcurrencyLimit(InFlight[float]):
+    """At most `limit` of a key at once. A state is how much runs.
+
+    (HAProxy maxconn; Envoy circuit breakers' priorities.)
     """
 
     def __init__(self, limit: float, shares: Mapping[str, float] | None = None) -> None:
         positive(limit=limit)
         self.limit = float(limit)
-        self.shares = dict(shares or {})
-        for name, share in self.shares.items():
-            if not 0 < share <= 1:
-                raise ValueError(f"shares[{name!r}] is {share}: use a part of the limit, above 0 to 1")
+        self.shares = _checked(shares)
 
-    def step(self, state: float | None, now: float, cost: float) -> tuple[Decision, float | None]:
-        return self._within(self.limit, state or 0.0, cost)
+    def running(self, key: str) -> float:
+        return self._states.get(key, 0.0)
 
-    def _within(self, limit: float, running: float, cost: float) -> tuple[Decision, float | None]:
-        fits(cost, self.limit, "limit")
-        left = limit - running - cost
-        if left >= 0:
-            return Decision(True, limit, left), running + cost
-        # Nobody knows when a request ends.
-        return Decision(False, limit, max(0.0, limit - running)), None
+    def limit_of(self, key: str) -> float:
+        return self.limit
 
-    def admit_class(self, key: str, now: float, priority: str, cost: float = 1) -> Decision:
-        """As `admit`, for a class of priority that may fill its share only; unknown ones may fill all."""
-        running = self._states.get(key, 0.0)
-        share = self.limit * self.shares.get(priority, 1.0)
-        if running + cost > share:
-            return Decision(False, share, max(0.0, share - running))
-        return self.admit(key, now, cost)
+    def step(self, state: float | None, now: float, cost: float) -> float | None:
+        running = (state or 0.0) + cost
+        return running if running <= self.limit else None
+
+    def granted(self, after: float, now: float, cost: float) -> Decision:
+        return Decision(True, self.limit, self.limit - after)
+
+    def denied(self, before: float | None, now: float, cost: float) -> Decision:
+        # Nobody knows when a request ends: no time to come again.
+        return Decision(False, self.limit, max(0.0, self.limit - (before or 0.0)))
 
     def done(
         self, key: str, now: float, latency: float = 0.0, ok: bool | None = True, cost: float = 1
     ) -> None:
-        """What was admitted is over."""
         running = self._states.get(key)
         if running is not None:
             self._states[key] = max(0.0, running - cost)
@@ -54,17 +91,17 @@ class ConcurrencyLimit(Limiter[float]):
         return state <= 0
 
 
-class _Adaptive(Limiter[tuple[float, ...]]):
+class _Adaptive(InFlight[tuple[float, ...]]):
     """A limit that is found out, key by key, from how requests go.
 
     It changes once a round trip at most: what was under way already says nothing new. A state is
     (running, limit, when it may change again, usual latency).
     """
 
+    limit_name = "highest limit"
+    initial: float
     least: float
     most: float
-
-    initial: float
 
     def start(self) -> tuple[float, ...]:
         return 0.0, self._bounded(self.initial), float("-inf"), 0.0
@@ -75,22 +112,32 @@ class _Adaptive(Limiter[tuple[float, ...]]):
         """The limit and the usual latency after an outcome; `running` still counts it."""
         raise NotImplementedError
 
-    def step(
-        self, state: tuple[float, ...] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[float, ...] | None]:
+    def step(self, state: tuple[float, ...] | None, now: float, cost: float) -> tuple[float, ...] | None:
         running, limit, *rest = state or self.start()
-        fits(cost, self.most, "highest limit")
-        whole = max(self.least, float(int(limit)))
-        if running + cost <= whole:
-            return Decision(True, whole, whole - running - cost), (running + cost, limit, *rest)
-        return Decision(False, whole, max(0.0, whole - running)), None
+        return (running + cost, limit, *rest) if running + cost <= self._whole(limit) else None
+
+    def granted(self, after: tuple[float, ...], now: float, cost: float) -> Decision:
+        whole = self._whole(after[1])
+        return Decision(True, whole, whole - after[0])
+
+    def denied(self, before: tuple[float, ...] | None, now: float, cost: float) -> Decision:
+        running, limit, *_ = before or self.start()
+        whole = self._whole(limit)
+        return Decision(False, whole, max(0.0, whole - running))
+
+    def _whole(self, limit: float) -> float:
+        """A limit of 10.9 lets 10 run."""
+        return max(self.least, float(int(limit)))
+
+    def running(self, key: str) -> float:
+        return self._states.get(key, self.start())[0]
 
     def limit_of(self, key: str) -> float:
-        """What the limit of a key is now."""
         return self._states.get(key, self.start())[1]
 
-    def done(self, key: str, now: float, latency: float, ok: bool | None = True, cost: float = 1) -> None:
-        """What was admitted is over; nothing is learned when `ok` is None."""
+    def done(
+        self, key: str, now: float, latency: float = 0.0, ok: bool | None = True, cost: float = 1
+    ) -> None:
         state = self._states.get(key)
         if state is None:
             return
@@ -99,9 +146,6 @@ class _Adaptive(Limiter[tuple[float, ...]]):
             limit, usual = self.learn(running, limit, usual, latency, ok)
             limit, pause = self._bounded(limit), now + latency
         self._states[key] = max(0.0, running - cost), limit, pause, usual
-
-    def over(self, state: tuple[float, ...], now: float) -> bool:
-        return False  # what was learned would be lost
 
     def _bounded(self, limit: float) -> float:
         bounded: float = min(self.most, max(self.least, limit))
@@ -125,12 +169,15 @@ class AIMD(_Adaptive):
         most: float = 1000,
         decrease: float = 0.9,
         timeout: float = 5.0,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         positive(initial=initial, least=least, most=most, timeout=timeout)
         if not 0 < decrease < 1:
             raise ValueError(f"decrease is {decrease}: use a factor between 0 and 1")
-        self.initial, self.least, self.most = float(initial), float(least), float(most)
+        self.initial, self.least = float(initial), float(least)
+        self.most = self.limit = float(most)
         self.decrease, self.timeout = decrease, timeout
+        self.shares = _checked(shares)
 
     def learn(
         self, running: float, limit: float, usual: float, latency: float, ok: bool
@@ -156,12 +203,15 @@ class Gradient(_Adaptive):
         tolerance: float = 1.5,
         smoothing: float = 0.2,
         long_window: float = 600,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         positive(initial=initial, least=least, most=most, smoothing=smoothing, long_window=long_window)
         if tolerance < 1:
             raise ValueError(f"tolerance is {tolerance}: use 1 or more")
-        self.initial, self.least, self.most = float(initial), float(least), float(most)
+        self.initial, self.least = float(initial), float(least)
+        self.most = self.limit = float(most)
         self.tolerance, self.smoothing, self.long_window = tolerance, smoothing, long_window
+        self.shares = _checked(shares)
 
     def learn(
         self, running: float, limit: float, usual: float, latency: float, ok: bool

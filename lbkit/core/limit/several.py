@@ -28,25 +28,32 @@ class Several(Limiter[tuple[Any, ...]]):
     The decision is that of the tightest. A state is those of all.
     """
 
+    limit_name = "lowest limit"
+
     def __init__(self, limits: Iterable[Spec]) -> None:
         self.limits = [limiter_of(spec) for spec in limits]
         if not self.limits:
             raise ValueError("limits: there must be at least one")
+        self.limit = min(limit.limit for limit in self.limits)
+        self._none = (None,) * len(self.limits)
 
-    def step(
-        self, state: tuple[Any, ...] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[Any, ...] | None]:
-        states = state or (None,) * len(self.limits)
-        steps = [limit.step(one, now, cost) for limit, one in zip(self.limits, states, strict=True)]
-        decision = tightest([decision for decision, _ in steps])
-        if not decision.allowed:
-            return decision, None
-        afters = zip(steps, states, strict=True)
-        return decision, tuple(before if after is None else after for (_, after), before in afters)
+    def step(self, state: tuple[Any, ...] | None, now: float, cost: float) -> tuple[Any, ...] | None:
+        states = state or self._none
+        afters = tuple(one.step(before, now, cost) for one, before in zip(self.limits, states, strict=True))
+        return None if None in afters else afters
+
+    def granted(self, after: tuple[Any, ...], now: float, cost: float) -> Decision:
+        pairs = zip(self.limits, after, strict=True)
+        return tightest([limit.granted(one, now, cost) for limit, one in pairs])
+
+    def denied(self, before: tuple[Any, ...] | None, now: float, cost: float) -> Decision:
+        pairs = zip(self.limits, before or self._none, strict=True)
+        deny = [(limit, one) for limit, one in pairs if limit.step(one, now, cost) is None]
+        return tightest([limit.denied(one, now, cost) for limit, one in deny])
 
     def over(self, state: tuple[Any, ...], now: float) -> bool:
         pairs = zip(self.limits, state, strict=True)
-        return all(one is None or limit.over(one, now) for limit, one in pairs)
+        return all(limit.over(one, now) for limit, one in pairs)
 
 
 class Hierarchy:

@@ -2,82 +2,108 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 
-from lbkit.core.limit.base import TINY, Decision, Limiter, fits, positive
+from lbkit.core.limit.base import TINY, Decision, Limiter, new_tuple, positive
 
-_new = tuple.__new__
+
+def end_of(now: float, window: float) -> float:
+    """When the calendar window ends in which `now` lies: always later than now."""
+    end = (now // window + 1) * window
+    return end if end > now else end + window
 
 
 class FixedWindow(Limiter[tuple[float, float]]):
     """Counts within calendar windows of `window` seconds; at each boundary it starts at 0.
 
     The cheapest there is, and up to twice the limit passes around a boundary: all of the old window at its
-    end, all of the new at its beginning. A state is (number of the window, count).
+    end, all of the new at its beginning. A state is (end of the window, count).
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
         positive(limit=limit, window=window)
         self.limit, self.window = float(limit), float(window)
 
-    def step(
-        self, state: tuple[float, float] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[float, float] | None]:
-        number = now // self.window
-        ends = (number + 1) * self.window - now
-        used = cost
-        if state is not None and state[0] == number:
-            used += state[1]
-        left = self.limit - used
-        if left >= -TINY and cost >= 0:
-            return _new(Decision, (True, self.limit, left, 0.0, ends, 0.0)), (number, used)
-        fits(cost, self.limit, "limit")
-        return _new(Decision, (False, self.limit, left + cost, ends, ends, 0.0)), None
+    def step(self, state: tuple[float, float] | None, now: float, cost: float) -> tuple[float, float] | None:
+        if state is None or now >= state[0]:
+            return (end_of(now, self.window), cost) if cost <= self.limit else None
+        end, used = state
+        used += cost
+        return (end, used) if used <= self.limit + TINY else None
+
+    def granted(self, after: tuple[float, float], now: float, cost: float) -> Decision:
+        return new_tuple(Decision, (True, self.limit, self.limit - after[1], 0.0, after[0] - now, 0.0))
+
+    def denied(self, before: tuple[float, float] | None, now: float, cost: float) -> Decision:
+        end, used = before or (now, 0.0)
+        return new_tuple(Decision, (False, self.limit, self.limit - used, end - now, end - now, 0.0))
 
     def over(self, state: tuple[float, float], now: float) -> bool:
-        return state[0] != now // self.window
+        return state[0] <= now
 
 
-Log = tuple[tuple[float, ...], tuple[float, ...], float]  # moments, sums of costs up to each, sum before
+# Moments, and the sum of all costs up to each; first and last of what counts, as in a slice.
+Log = tuple["array[float]", "array[float]", int, int]
 
 
 class SlidingLog(Limiter[Log]):
     """Remembers when each request came: exactly `limit` in any `window` seconds, and memory for as many.
 
-    A state is what lies in the window, oldest first, with running sums of the costs: what was used is a
-    difference of two sums, and whose leaving makes room is found by bisection.
+    What was used is a difference of two sums, and whose leaving makes room is found by bisection. A state is
+    a part of a log that only grows, so that states may share it: what one writes behind its end another does
+    not look at. Whoever goes on from an older state writes over what followed it.
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
         positive(limit=limit, window=window)
         self.limit, self.window = float(limit), float(window)
 
-    def step(self, state: Log | None, now: float, cost: float) -> tuple[Decision, Log | None]:
-        moments, sums, before = state or ((), (), 0.0)
-        gone = bisect_right(moments, now - self.window)
-        if gone:
-            before = sums[gone - 1]
-            moments, sums = moments[gone:], sums[gone:]
-        total = sums[-1] if sums else before
-        left = self.limit - (total - before) - cost
-        if left >= -TINY and cost >= 0:
-            log = ((*moments, now), (*sums, total + cost), before)
-            return _new(Decision, (True, self.limit, left, 0.0, self.window, 0.0)), log
-        fits(cost, self.limit, "limit")
+    def step(self, state: Log | None, now: float, cost: float) -> Log | None:
+        if state and not cost:
+            return state  # nothing to remember: else a log of nothings would grow for ever
+        moments, sums, first, last = state or (array("d"), array("d"), 0, 0)
+        if first < last and moments[first] <= now - self.window:
+            first = bisect_right(moments, now - self.window, first, last)
+        used = sums[last - 1] if last else 0.0
+        if used - (sums[first - 1] if first else 0.0) + cost > self.limit + TINY:
+            return None
+        if first > 64 and 2 * first > last:  # more of it is over than not: a new log
+            gone = sums[first - 1]
+            moments, sums = moments[first:last], array("d", [s - gone for s in sums[first:last]])
+            used, first, last = used - gone, 0, last - first
+        if last == len(moments):
+            moments.append(now)
+            sums.append(used + cost)
+        else:
+            moments[last], sums[last] = now, used + cost
+        return moments, sums, first, last + 1
+
+    def granted(self, after: Log, now: float, cost: float) -> Decision:
+        _, sums, first, last = after
+        used = sums[last - 1] - (sums[first - 1] if first else 0.0)
+        return new_tuple(Decision, (True, self.limit, self.limit - used, 0.0, self.window, 0.0))
+
+    def denied(self, before: Log | None, now: float, cost: float) -> Decision:
+        moments, sums, first, last = before or (array("d", [now]), array("d", [0.0]), 0, 1)
+        first = bisect_right(moments, now - self.window, first, last)
+        gone = sums[first - 1] if first else 0.0
+        left = self.limit - (sums[last - 1] - gone)
         # The first after whose leaving there is room enough.
-        leaver = moments[bisect_left(sums, before - left - TINY)]
-        wait, reset = leaver + self.window - now, moments[-1] + self.window - now
-        return _new(Decision, (False, self.limit, left + cost, wait, reset, 0.0)), None
+        leaver = moments[bisect_left(sums, gone + cost - left - TINY, first, last)]
+        wait, reset = leaver + self.window - now, moments[last - 1] + self.window - now
+        return new_tuple(Decision, (False, self.limit, left, wait, reset, 0.0))
 
     def over(self, state: Log, now: float) -> bool:
-        return not state[0] or state[0][-1] <= now - self.window
+        moments, _, _, last = state
+        return moments[last - 1] <= now - self.window
 
 
 class SlidingCounter(Limiter[tuple[float, float, float]]):
     """Two fixed windows, the older of which counts for as much of it as still lies within the last `window`.
 
     As if the requests of the older one had come evenly: 42 in it, 18 so far in this one, and a quarter of
-    this one over make 42 x 3/4 + 18 = 49.5. A state is (number of the window, count before, count).
+    this one over make 42 x 3/4 + 18 = 49.5. A state is (end of the window, count before, count).
     (Cloudflare, "How we built rate limiting capable of scaling to millions of domains", 2017: 0.003 % wrong
     of 400 million decisions.)
     """
@@ -88,34 +114,40 @@ class SlidingCounter(Limiter[tuple[float, float, float]]):
 
     def step(
         self, state: tuple[float, float, float] | None, now: float, cost: float
-    ) -> tuple[Decision, tuple[float, float, float] | None]:
-        window = self.window
-        number = now // window
-        rest = (number + 1) * window - now  # seconds of this window
-        before = count = 0.0
-        if state is not None:
-            was, older, newer = state
-            if was == number:
-                before, count = older, newer
-            elif was == number - 1:
-                before = newer
-        left = self.limit - before * rest / window - count - cost
-        if left >= -TINY and cost >= 0:
-            decision = _new(Decision, (True, self.limit, left, 0.0, rest + window, 0.0))
-            return decision, (number, before, count + cost)
-        fits(cost, self.limit, "limit")
-        wait, reset = self._wait(before, count, 1 - rest / window, cost)
-        return _new(Decision, (False, self.limit, left + cost, wait, reset, 0.0)), None
+    ) -> tuple[float, float, float] | None:
+        if state is None or now >= state[0]:
+            state = self._turned(state, now)
+        end, before, count = state
+        count += cost
+        if before * (end - now) / self.window + count <= self.limit + TINY:
+            return end, before, count
+        return None
 
-    def _wait(self, before: float, count: float, gone: float, cost: float) -> tuple[float, float]:
-        """Until there is room for `cost`, and until all is forgotten."""
-        reset = ((2 if count else 1) - gone) * self.window
-        room = self.limit - cost - count
-        if room >= 0 and before:
-            return max(0.0, 1 - room / before - gone) * self.window, reset
-        # Only in the next window, where `count` is the older one.
-        need = 1 - (self.limit - cost) / count if count else 0.0
-        return (1 - gone + max(0.0, need)) * self.window, reset
+    def _turned(self, state: tuple[float, float, float] | None, now: float) -> tuple[float, float, float]:
+        """A new window has begun."""
+        end = end_of(now, self.window)
+        if state is None or state[0] <= end - 1.5 * self.window:  # more than one later
+            return end, 0.0, 0.0
+        return end, state[2], 0.0
+
+    def granted(self, after: tuple[float, float, float], now: float, cost: float) -> Decision:
+        end, before, count = after
+        rest = end - now
+        left = self.limit - before * rest / self.window - count
+        return new_tuple(Decision, (True, self.limit, left, 0.0, rest + self.window, 0.0))
+
+    def denied(self, before: tuple[float, float, float] | None, now: float, cost: float) -> Decision:
+        state = before if before and now < before[0] else self._turned(before, now)
+        end, older, count = state
+        rest, room = end - now, self.limit - cost - count
+        left = self.limit - older * rest / self.window - count
+        if room >= 0 and older:
+            wait = rest - room / older * self.window
+        else:  # only in the next window, where `count` is the older one
+            need = 1 - (self.limit - cost) / count if count else 0.0
+            wait = rest + max(0.0, need) * self.window
+        reset = rest + self.window if count else rest
+        return new_tuple(Decision, (False, self.limit, left, max(0.0, wait), reset, 0.0))
 
     def over(self, state: tuple[float, float, float], now: float) -> bool:
-        return state[0] < now // self.window - 1
+        return state[0] + self.window <= now
