@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv6Address, ip_network
 from math import ceil
-from posixpath import normpath
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import attrs
 from attrs import field, frozen
 
-from lbkit.core.key import key_of
 from lbkit.core.limit import Decision
 from lbkit.core.limit.several import limiter_of, tightest
 from lbkit.distributions import whole
 from lbkit.net.http import Request
-
-EVERYBODY = "everybody"
+from lbkit.net.scope import a_key, a_path, is_below, plain_path, whose
 
 
 def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
@@ -26,11 +21,6 @@ def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str,
         limiter_of(value)
     except ValueError as error:
         raise ValueError(f"{attribute.name}: {error}") from None
-
-
-def _key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    if value != EVERYBODY:
-        key_of(value)
 
 
 @frozen
@@ -44,8 +34,8 @@ class RateLimit:
     """
 
     limiter: Mapping[str, Any] = field(validator=_limiter)
-    key: str = field(default="client", validator=_key)
-    path: str = "/"
+    key: str = field(default="client", validator=a_key)
+    path: str = field(default="/", validator=a_path)
     prefix: int = field(default=64, validator=whole(1))
     name: str = field(default="default", validator=attrs.validators.matches_re(r"[A-Za-z0-9_-]+"))
 
@@ -66,22 +56,21 @@ class RateLimits:
 
     def __init__(self, rules: Sequence[RateLimit], x_headers: bool = False) -> None:
         """`x_headers`: X-RateLimit-Limit, -Remaining and -Reset besides."""
-        self.rules = [(rule, limiter_of(rule.limiter), _key_function(rule)) for rule in rules]
+        self.rules = [(rule, limiter_of(rule.limiter), whose(rule.key, rule.prefix)) for rule in rules]
         self.x_headers = x_headers
 
     def judge(self, request: Request, now: float) -> Verdict:
         """Whether it may go, when, and what to tell. Raises ValueError from a learner's own limiter only."""
         path = plain_path(request.target)
         about = [
-            (rule, limiter, key(request))
-            for rule, limiter, key in self.rules
-            if f"{path}/".startswith(f"{rule.path.rstrip('/')}/")
+            (rule, limiter, key(request)) for rule, limiter, key in self.rules if is_below(path, rule.path)
         ]
         if not about:
             return PASSED
         decisions = [limiter.would(key, now) for _, limiter, key in about]
         if all(decision.allowed for decision in decisions):
-            decisions = [limiter.admit(key, now) for _, limiter, key in about]
+            for _, limiter, key in about:
+                limiter.allows(key, now)
         told = tightest(decisions)
         fields = self._fields([rule for rule, _, _ in about], decisions)
         if not told.allowed:
@@ -102,12 +91,6 @@ class RateLimits:
         return fields.encode()
 
 
-def plain_path(target: bytes) -> str:
-    """The path that a backend will most likely understand: /x/..//%61pi is /api, no way round its limit."""
-    path = unquote(target.partition(b"?")[0].decode("latin-1"))
-    return "/" + normpath("/" + path).lstrip("/")
-
-
 def _until(decision: Decision) -> int:
     """Whole seconds until all is as new."""
     return ceil(max(decision.retry_after, decision.reset_after))
@@ -117,25 +100,3 @@ def _window(rule: RateLimit) -> str:
     """The window of a quota, where the rule has one."""
     window = rule.limiter.get("window", 1.0 if "limit" in rule.limiter else None)
     return f";w={ceil(window)}" if window is not None else ""
-
-
-def _key_function(rule: RateLimit) -> Any:
-    if rule.key == EVERYBODY:
-        return lambda request: ""
-    key = key_of(rule.key)
-    if rule.key != "client":
-        return key
-    return lambda request: by_prefix(key(request), rule.prefix)
-
-
-def by_prefix(address: str, prefix: int) -> str:
-    """The network of an IPv6 address; an IPv4 address, or what is none, as it is."""
-    if ":" not in address:
-        return address
-    try:
-        whole_address = IPv6Address(address)
-    except ValueError:
-        return address
-    if whole_address.ipv4_mapped:
-        return str(whole_address.ipv4_mapped)
-    return str(ip_network((whole_address, min(prefix, 128)), strict=False))

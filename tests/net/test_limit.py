@@ -9,7 +9,8 @@ import pytest
 from scripted import GET, Client, ask, echo, proxied
 
 from lbkit.net.config import Config, ConfigError
-from lbkit.net.limit import RateLimit, RateLimits, by_prefix
+from lbkit.net.limit import RateLimit, RateLimits
+from lbkit.net.scope import by_prefix
 
 
 def limits(*rules: RateLimit, **options: bool) -> RateLimits:
