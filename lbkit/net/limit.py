@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, isfinite
 from typing import Any, NamedTuple
 
 import attrs
 from attrs import field, frozen
 
-from lbkit.core.limit import Decision
+from lbkit.core.limit import Decision, InFlight, Limiter
 from lbkit.core.limit.several import limiter_of, tightest
 from lbkit.distributions import whole
 from lbkit.net.http import Request
 from lbkit.net.scope import a_key, a_path, is_below, plain_path, whose
+from lbkit.net.shared import Question, SharedLimits, SharedStore, check_shared
 
 
 def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     try:
-        limiter_of(value)
+        limiter = limiter_of(value)
     except ValueError as error:
         raise ValueError(f"{attribute.name}: {error}") from None
+    if isinstance(limiter, InFlight):
+        raise ValueError(f"{attribute.name}: {limiter.name} is about how many at once: use admission.limit")
 
 
 @frozen
@@ -43,52 +46,109 @@ class RateLimit:
 class Verdict(NamedTuple):
     """What becomes of a request."""
 
-    allowed: bool
-    delay: float  # seconds to hold it first
-    fields: bytes  # what its answer says of the limits
+    status: int  # 0: it may go; else what it is answered
+    delay: float = 0.0  # seconds to hold it first
+    fields: bytes = b""  # what its answer says of the limits
+    why: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        return not self.status
 
 
-PASSED = Verdict(True, 0.0, b"")
+PASSED = Verdict(0)
+TOO_MANY, UNAVAILABLE = 429, 503
+About = Sequence[tuple[RateLimit, Limiter[Any], str]]  # rules about a request, and whose it is to each
 
 
 class RateLimits:
     """All rules of a proxy. A request goes if every rule that is about it lets it; else none is used up."""
 
-    def __init__(self, rules: Sequence[RateLimit], x_headers: bool = False) -> None:
-        """`x_headers`: X-RateLimit-Limit, -Remaining and -Reset besides."""
+    def __init__(
+        self, rules: Sequence[RateLimit], x_headers: bool = False, store: SharedStore | None = None
+    ) -> None:
+        """`x_headers`: X-RateLimit-Limit, -Remaining and -Reset besides. `store`: where the limits are shared
+        with other proxies, so that `judge_shared` is to be asked.
+
+        Raises ValueError for a limiter that cannot be shared, ModuleNotFoundError without redis-py."""
         self.rules = [(rule, limiter_of(rule.limiter), whose(rule.key, rule.prefix)) for rule in rules]
         self.x_headers = x_headers
+        self.shared: SharedLimits | None = None
+        if store:
+            check_shared(limiter for _, limiter, _ in self.rules)
+            names = [shared_name(rule) for rule in rules]
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"rate_limits: two rules are {name}: give them names that differ")
+            self.shared = SharedLimits(store)
 
     def judge(self, request: Request, now: float) -> Verdict:
         """Whether it may go, when, and what to tell. Raises ValueError from a learner's own limiter only."""
-        path = plain_path(request.target)
-        about = [
-            (rule, limiter, key(request)) for rule, limiter, key in self.rules if is_below(path, rule.path)
-        ]
-        if not about:
-            return PASSED
+        about = self._about(request)
         decisions = [limiter.would(key, now) for _, limiter, key in about]
         if all(decision.allowed for decision in decisions):
             for _, limiter, key in about:
                 limiter.allows(key, now)
-        told = tightest(decisions)
+        return self._verdict(about, decisions)
+
+    async def judge_shared(self, request: Request, now: float) -> Verdict:
+        """The same, asking the store; `now` is for what is counted here if it does not answer."""
+        assert self.shared, "there is no store"
+        about = self._about(request)
+        if not about:
+            return PASSED
+        asked = [Question(limiter, f"{shared_name(rule)}:{key}") for rule, limiter, key in about]
+        decisions = await self.shared.decide(asked)
+        if decisions is not None:
+            return self._verdict(about, decisions)
+        match self.shared.store.on_failure:
+            case "local":
+                return self.judge(request, now)
+            case "closed":
+                again = ceil(self.shared.store.cooldown)
+                return Verdict(UNAVAILABLE, 0.0, b"Retry-After: %d\r\n" % again, "limits cannot be checked")
+        return PASSED
+
+    async def close(self) -> None:
+        if self.shared:
+            await self.shared.close()
+
+    def _about(self, request: Request) -> About:
+        path = plain_path(request.target)
+        return [
+            (rule, limiter, key(request)) for rule, limiter, key in self.rules if is_below(path, rule.path)
+        ]
+
+    def _verdict(self, about: About, decisions: Sequence[Decision]) -> Verdict:
+        if not about:
+            return PASSED
+        told = tightest(list(decisions))
         fields = self._fields([rule for rule, _, _ in about], decisions)
         if not told.allowed:
-            return Verdict(False, 0.0, b"Retry-After: %d\r\n%b" % (max(1, ceil(told.retry_after)), fields))
-        return Verdict(True, told.delay, fields)
+            again = b"Retry-After: %d\r\n" % max(1, ceil(told.retry_after))
+            return Verdict(TOO_MANY, 0.0, again + fields)
+        return Verdict(0, told.delay, fields)
 
     def _fields(self, rules: Sequence[RateLimit], decisions: Sequence[Decision]) -> bytes:
         """RateLimit and RateLimit-Policy, a member a rule. (IETF httpapi, ratelimit-headers, draft 10.)"""
-        pairs = list(zip(rules, decisions, strict=True))
+        # Of a learner's own limiter that does not tell how much it admits there is nothing to say.
+        pairs = [(r, d) for r, d in zip(rules, decisions, strict=True) if isfinite(d.limit)]
+        if not pairs:
+            return b""
         policy = ", ".join(f'"{r.name}";q={int(d.limit)}{_window(r)}' for r, d in pairs)
         state = ", ".join(f'"{r.name}";r={max(0, int(d.remaining))};t={_until(d)}' for r, d in pairs)
         fields = f"RateLimit-Policy: {policy}\r\nRateLimit: {state}\r\n"
         if self.x_headers:
-            told = tightest(list(decisions))
+            told = tightest([decision for _, decision in pairs])
             fields += f"X-RateLimit-Limit: {int(told.limit)}\r\n"
             fields += f"X-RateLimit-Remaining: {max(0, int(told.remaining))}\r\n"
             fields += f"X-RateLimit-Reset: {_until(told)}\r\n"
         return fields.encode()
+
+
+def shared_name(rule: RateLimit) -> str:
+    """What all proxies with this rule call it."""
+    return f"{rule.name}:{rule.path}:{rule.key}:{rule.limiter['kind']}"
 
 
 def _until(decision: Decision) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from ipaddress import IPv6Address, ip_network
 from posixpath import normpath
 from typing import Any
@@ -13,6 +14,7 @@ import attrs
 from lbkit.core.key import Asked, key_of
 
 EVERYBODY = "everybody"  # the key of a rule that tells nobody apart
+LONGEST_KEY = 64  # characters kept as they are
 
 
 def plain_path(target: bytes) -> str:
@@ -46,8 +48,15 @@ def whose(key: str, prefix: int) -> Callable[[Asked], str]:
         return lambda request: ""
     read = key_of(key)
     if key != "client":
-        return read
+        return lambda request: short(read(request))
     return lambda request: by_prefix(read(request), prefix)
+
+
+def short(key: str) -> str:
+    """A long key by its digest: tables keep keys, and a client may make up a million of 30 KiB each."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def by_prefix(address: str, prefix: int) -> str:

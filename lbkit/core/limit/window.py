@@ -60,14 +60,14 @@ class SlidingLog(Limiter[Log]):
         self.limit, self.window = float(limit), float(window)
 
     def step(self, state: Log | None, now: float, cost: float) -> Log | None:
-        if state and not cost:
-            return state  # nothing to remember: else a log of nothings would grow for ever
         moments, sums, first, last = state or (array("d"), array("d"), 0, 0)
         if first < last and moments[first] <= now - self.window:
             first = bisect_right(moments, now - self.window, first, last)
         used = sums[last - 1] if last else 0.0
         if used - (sums[first - 1] if first else 0.0) + cost > self.limit + TINY:
             return None
+        if last and not cost:
+            return moments, sums, first, last  # nothing to remember, and no log that grows of it
         if first > 64 and 2 * first > last:  # more of it is over than not: a new log
             gone = sums[first - 1]
             moments, sums = moments[first:last], array("d", [s - gone for s in sums[first:last]])

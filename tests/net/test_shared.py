@@ -1,0 +1,269 @@
+"""Limits in a real Redis: the same decisions as in memory, by all together, and what happens without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from needs import need, need_module
+
+need_module("redis")
+need_module("psutil")
+
+from lbkit.core.limit import (
+    GCRA,
+    ConcurrencyLimit,
+    FixedWindow,
+    LeakyBucket,
+    LeakyQueue,
+    Limiter,
+    NginxLimit,
+    Several,
+    SlidingCounter,
+    SlidingLog,
+    TokenBucket,
+)
+from lbkit.live.redis_server import RedisServer
+from lbkit.net.shared import Question, SharedLimits, SharedStore
+
+LIMITERS: dict[str, Callable[[], Limiter[Any]]] = {
+    "token bucket": lambda: TokenBucket(2, 4),
+    "leaky bucket": lambda: LeakyBucket(2, 4),
+    "leaky queue": lambda: LeakyQueue(2, 4),
+    "gcra": lambda: GCRA(2, 4),
+    "nginx": lambda: NginxLimit(2, 3),
+    "nginx with delay": lambda: NginxLimit(2, 3, 1),
+    "fixed window": lambda: FixedWindow(4, 2),
+    "sliding counter": lambda: SlidingCounter(4, 2),
+    "sliding log": lambda: SlidingLog(4, 2),
+    "several": lambda: Several([GCRA(2, 4), SlidingLog(9, 3)]),
+}
+every_kind = pytest.mark.parametrize("kind", LIMITERS)
+PATIENT = 20.0  # seconds, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    need("redis-server")
+    with RedisServer() as server:
+        yield server
+
+
+_prefixes = iter(range(10**6))
+
+
+def shared(redis: RedisServer, **settings: Any) -> SharedLimits:
+    """With keys that no other test has."""
+    settings = {"timeout": PATIENT, "prefix": f"test{next(_prefixes)}", **settings}
+    return SharedLimits(SharedStore(redis.url, **settings))
+
+
+def run(limits: SharedLimits, play: Callable[[SharedLimits], Awaitable[Any]]) -> Any:
+    async def body() -> Any:
+        try:
+            return await play(limits)
+        finally:
+            await limits.close()
+
+    return asyncio.run(body())
+
+
+# -- the same rules --------------------------------------------------------------------------------------
+
+
+@every_kind
+@pytest.mark.parametrize("seed", range(5))
+def test_it_decides_as_in_memory(redis: RedisServer, kind: str, seed: int) -> None:
+    rng = random.Random(seed)
+
+    async def play(limits: SharedLimits) -> None:
+        limiter, now = LIMITERS[kind](), 1000.0
+        for _ in range(120):
+            now += rng.randrange(10) / 8
+            cost = rng.choice([0, 1, 1, 1, 2, 3])
+            expected = limiter.admit("k", now, cost)
+            (found,) = await limits.decide([Question(limiter, "k", cost)], now) or [None]
+            assert tuple(found) == pytest.approx(tuple(expected), abs=1e-5)
+
+    run(shared(redis), play)
+
+
+@every_kind
+def test_a_clock_that_is_set_back_is_harmless(redis: RedisServer, kind: str) -> None:
+    """Nobody gets more than a burst for it, and nobody is locked out for longer than a full limit takes."""
+
+    async def play(limits: SharedLimits) -> None:
+        async def admitted(now: float, count: int) -> int:
+            asked = [await limits.decide([Question(LIMITERS[kind](), "k")], now) for _ in range(count)]
+            return sum(decisions[0].allowed for decisions in asked if decisions)
+
+        assert await admitted(1000.0, 9) == 4
+        assert await admitted(500.0, 9) == 0
+        assert await admitted(501.0, 9) <= 2
+        assert await admitted(506.0, 9) == 4
+
+    run(shared(redis), play)
+
+
+def test_all_limits_or_none(redis: RedisServer) -> None:
+    async def play(limits: SharedLimits) -> None:
+        wide, tight = GCRA(0.001, 5), FixedWindow(2, 1000)
+        both = [Question(wide, "everybody"), Question(tight, "ann")]
+        answers = [await limits.decide(both, 0.0) for _ in range(5)]
+        assert [all(d.allowed for d in a) for a in answers] == [True, True, False, False, False]
+        (left,) = await limits.decide([Question(wide, "everybody", 0)], 0.0)
+        assert left.remaining == pytest.approx(3)  # what was denied has used up nothing
+
+    run(shared(redis), play)
+
+
+def test_mistakes(redis: RedisServer) -> None:
+    async def play(limits: SharedLimits) -> None:
+        with pytest.raises(ValueError, match="cost is 9: the burst is 4, so it could never be admitted"):
+            await limits.decide([Question(GCRA(1, 4), "k", 9)])
+        with pytest.raises(ValueError, match="'concurrency_limit' cannot be shared: use one of token_bucket"):
+            await limits.decide([Question(ConcurrencyLimit(3), "k")])
+
+    run(shared(redis), play)
+    with pytest.raises(ValueError, match="use redis://host:port/number"):
+        SharedStore("localhost:6379")
+    with pytest.raises(ValueError, match="on_failure"):
+        SharedStore(on_failure="panic")
+
+
+# -- together ----------------------------------------------------------------------------------------------
+
+
+@every_kind
+def test_two_proxies_have_one_limit(redis: RedisServer, kind: str) -> None:
+    """Both ask at once, by Redis's own clock: no more than burst + rate x t in all."""
+
+    async def play(one: SharedLimits) -> None:
+        other = SharedLimits(one.store)
+        limiter = LIMITERS[kind]()
+        start = time.monotonic()
+        asked = [store.decide([Question(limiter, "k")]) for store in (one, other) for _ in range(100)]
+        answers = await asyncio.gather(*asked)
+        took = time.monotonic() - start
+        await other.close()
+        admitted = sum(decisions[0].allowed for decisions in answers)
+        windows = 2 if "window" in kind else 1  # a boundary may lie in between
+        assert 4 <= admitted <= windows * (4 + 2 * took) + 1e-3
+
+    run(shared(redis), play)
+
+
+def test_what_is_asked_together_goes_together(redis: RedisServer) -> None:
+    """Two hundred questions take a handful of round trips; each that one waits for takes one."""
+
+    async def play(limits: SharedLimits) -> None:
+        await limits.decide([Question(GCRA(1, 4), "k")])  # connected, and the script is known
+        reads = [await _reads(limits)]
+        await asyncio.gather(*[limits.decide([Question(GCRA(1, 4), f"k{i}")]) for i in range(200)])
+        reads.append(await _reads(limits))
+        for i in range(5):
+            await limits.decide([Question(GCRA(1, 4), f"k{i}"), Question(GCRA(1, 4), "all")])
+        reads.append(await _reads(limits))
+        together, alone = reads[1] - reads[0] - 1, reads[2] - reads[1] - 1  # without INFO itself
+        assert together <= 20
+        assert alone == 5
+
+    run(shared(redis), play)
+
+
+async def _reads(limits: SharedLimits) -> int:
+    """How often the server has read from a connection."""
+    return int((await limits._redis.info("stats"))["total_reads_processed"])
+
+
+def test_a_server_that_forgot_the_scripts_is_told_again(redis: RedisServer) -> None:
+    async def play(limits: SharedLimits) -> None:
+        for _ in range(2):
+            answers = await asyncio.gather(*[limits.decide([Question(GCRA(1, 4), "k")]) for _ in range(5)])
+            assert all(answers)
+            await limits._redis.script_flush()
+
+    run(shared(redis), play)
+
+
+def test_states_do_not_stay_for_ever(redis: RedisServer) -> None:
+    async def play(limits: SharedLimits) -> None:
+        for name, make in LIMITERS.items():
+            await limits.decide([Question(make(), name)])
+        keys = await limits._redis.keys(f"{limits.store.prefix}:*")
+        assert len(keys) == len(LIMITERS) + 2  # several has two, and there is the clock
+        lasting = [key for key in keys if not 0 < await limits._redis.pttl(key) <= 4002]
+        assert lasting == [f"{limits.store.prefix}:clock".encode()]
+
+    run(shared(redis), play)
+
+
+# -- without it ----------------------------------------------------------------------------------------------
+
+
+def test_a_killed_redis_is_not_waited_for_and_comes_back_with_what_it_knew() -> None:
+    """Nothing is admitted twice, as every write was on disk."""
+    need("redis-server")
+    with RedisServer(lasting=True) as redis:
+
+        async def play(limits: SharedLimits) -> None:
+            question = [Question(GCRA(0.001, 5), "k")]
+            assert [(await limits.decide(question))[0].allowed for _ in range(3)] == [True] * 3
+            await asyncio.to_thread(redis.kill)
+            assert [await limits.decide(question) for _ in range(10)] == [None] * 10
+            assert limits.unanswered == 10
+            assert limits.fault
+            await asyncio.to_thread(redis.start)
+            found = await _back(limits, question)
+            while found[-1]:
+                found.append((await limits.decide(question))[0].allowed)
+            assert sum(found) == 2
+
+        run(shared(redis, cooldown=0.05), play)
+
+
+async def _back(limits: SharedLimits, question: list[Question]) -> list[bool]:
+    """Whether it was admitted, once it is answered again."""
+    end = time.monotonic() + PATIENT
+    while (answer := await limits.decide(question)) is None:
+        assert time.monotonic() < end, limits.fault
+        await asyncio.sleep(0.02)
+    return [answer[0].allowed]
+
+
+def test_a_frozen_redis_adds_no_more_than_the_timeout() -> None:
+    """The first few wait so long; then it is left alone for a while."""
+    need("redis-server")
+    with RedisServer() as redis:
+
+        async def play(limits: SharedLimits) -> None:
+            question = [Question(GCRA(1000, 1000), "k")]
+            assert await limits.decide(question)
+            os.kill(redis.pid, signal.SIGSTOP)
+            try:
+                waits = []
+                for _ in range(10):
+                    start = asyncio.get_running_loop().time()
+                    assert await limits.decide(question) is None
+                    waits.append(asyncio.get_running_loop().time() - start)
+            finally:
+                os.kill(redis.pid, signal.SIGCONT)
+            assert all(0.24 < wait < 2 for wait in waits[:3])
+            assert sum(waits[3:]) < 0.24  # nobody waits any more
+            await _back(limits, question)
+
+        run(shared(redis, timeout=0.25, cooldown=1.0), play)
+
+
+def test_nobody_listens() -> None:
+    async def play(limits: SharedLimits) -> None:
+        assert [await limits.decide([Question(GCRA(1, 4), "k")]) for _ in range(5)] == [None] * 5
+        assert "refused" in limits.fault or "onnect" in limits.fault
+
+    run(SharedLimits(SharedStore("redis://127.0.0.1:1/0", timeout=PATIENT)), play)
