@@ -9,13 +9,14 @@ import csv
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import compress
 from math import ceil, floor
-from operator import sub
+from operator import eq, sub
 from pathlib import Path
 from typing import Any
 
+from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 
 # Column -> array type code. The order is that of exports.
@@ -81,8 +82,22 @@ class Result:
 
     @cached_property
     def ok(self) -> list[bool]:
-        """A row each: counted, and answered without a server's error (status 1 to 499)."""
-        return [c and 0 < s < 500 for c, s in zip(self.counted, self.status, strict=True)]
+        """A row each: counted, and answered, neither with a server's error nor with "too many requests"."""
+        return [c and good(s) for c, s in zip(self.counted, self.status, strict=True)]
+
+    def where(self, **wanted: Any) -> Result:
+        """The rows whose columns have these values, or for which these functions of a value are true.
+
+        `where(client=0)`, `where(backend="s1", status=lambda status: status > 400)`. Raises ValueError for a column that
+        there is not."""
+        if unknown := wanted.keys() - COLUMNS.keys():
+            raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(COLUMNS)}")
+        if isinstance(wanted.get("backend"), str):
+            wanted["backend"] = self.backends.index(wanted["backend"])
+        tests = [(self.columns[name], v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
+        rows = [i for i in range(len(self)) if all(test(column[i]) for column, test in tests)]
+        columns = {name: array(code, (self.columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
+        return Result(self.experiment, self.engine, columns, self.extra)
 
     def latencies(self, backend: str | None = None) -> list[float]:
         """Sorted latencies of the good answers, in seconds; of one backend if named."""
@@ -120,6 +135,13 @@ class Result:
         """Share of the counted requests that had no good answer."""
         total = sum(self.counted)
         return 1 - sum(self.ok) / total if total else 0.0
+
+    @cached_property
+    def denied(self) -> float:
+        """Share of the counted requests that a rate limit turned away (status 429)."""
+        total = sum(self.counted)
+        rows = zip(self.counted, self.status, strict=True)
+        return sum(c and s == TOO_MANY for c, s in rows) / total if total else 0.0
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -173,7 +195,7 @@ class Result:
         buckets: list[list[float]] = [[] for _ in range(max(1, ceil(steps - 1e-9)))]
         rows = zip(self.arrival, self.end, self.status, strict=True)
         for arrival, end, status in rows:
-            if 0 < status < 500:
+            if good(status):
                 buckets[min(floor(arrival / step), len(buckets) - 1)].append(end - arrival)
         return [i * step for i in range(len(buckets))], [of(b) if b else float("nan") for b in buckets]
 
@@ -244,6 +266,11 @@ class Result:
 
     def _repr_html_(self) -> str:
         return table([self])
+
+
+def good(status: int) -> bool:
+    """Whether who asked has what they asked for, or were told what is wrong with it."""
+    return 0 < status < 500 and status != TOO_MANY
 
 
 PERCENTILES = (50, 90, 95, 99, 99.9)

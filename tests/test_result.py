@@ -41,6 +41,28 @@ def answers(*latencies: float, **more: Any) -> list[dict[str, Any]]:
     return [{"arrival": i, "end": i + latency, **more} for i, latency in enumerate(latencies)]
 
 
+# -- rows ------------------------------------------------------------------------------------
+
+
+def test_some_of_the_rows() -> None:
+    rows = [
+        {"arrival": i, "end": i + 1, "client": i % 3, "backend": i % 2, "status": 200 + i} for i in range(9)
+    ]
+    found = result(rows)
+    assert list(found.where(client=1).arrival) == [1, 4, 7]
+    assert list(found.where(backend="b", status=lambda s: s > 202).arrival) == [3, 5, 7]
+    assert len(found.where(arrival=0.5)) == 0
+    assert found.where(client=0).where(client=1).error_rate == 0.0
+    with pytest.raises(ValueError, match="no column colour: there are arrival"):
+        found.where(colour="red")
+
+
+def test_who_is_turned_away_has_no_good_answer() -> None:
+    found = result([*answers(1.0, 2.0, 3.0), *answers(0.0, status=429, backend=NOBODY)])
+    assert (found.denied, found.error_rate, found.mean) == (0.25, 0.25, 2.0)
+    assert result(answers(1.0, status=404)).error_rate == 0.0
+
+
 # -- latencies ---------------------------------------------------------------------------
 
 values = st.lists(st.floats(0, 100), min_size=1, max_size=40)

@@ -1,46 +1,16 @@
-"""Rate limits in the proxy: which requests a rule is about, whose they are, and what the client is told."""
+"""Rate limits in the proxy: decided here or together with other proxies, and what the client is told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil, isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import attrs
-from attrs import field, frozen
-
-from lbkit.core.limit import Decision, InFlight, Limiter
-from lbkit.core.limit.several import limiter_of, tightest
-from lbkit.distributions import whole
+from lbkit.core.limit import Decision
+from lbkit.core.limit.several import tightest
+from lbkit.edge import TOO_MANY, UNAVAILABLE, About, RateLimit, Rules
 from lbkit.net.http import Request
-from lbkit.net.scope import a_key, a_path, is_below, plain_path, whose
 from lbkit.net.shared import Question, SharedLimits, SharedStore, check_shared
-
-
-def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
-    try:
-        limiter = limiter_of(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-    if isinstance(limiter, InFlight):
-        raise ValueError(f"{attribute.name}: {limiter.name} is about how many at once: use admission.limit")
-
-
-@frozen
-class RateLimit:
-    """A rule: requests to `path` and what is below it are limited, for each `key` by itself.
-
-    `limiter`: its kind and options, as in {kind = "token_bucket", rate = 10, burst = 20}; with leaky_queue,
-    or nginx_limit and its delay, requests are held instead of denied. `key`: as in a Policy, or "everybody";
-    clients with IPv6 addresses count by their /`prefix`, since each has billions of them. `name`: what the
-    client is told.
-    """
-
-    limiter: Mapping[str, Any] = field(validator=_limiter)
-    key: str = field(default="client", validator=a_key)
-    path: str = field(default="/", validator=a_path)
-    prefix: int = field(default=64, validator=whole(1))
-    name: str = field(default="default", validator=attrs.validators.matches_re(r"[A-Za-z0-9_-]+"))
 
 
 class Verdict(NamedTuple):
@@ -57,12 +27,10 @@ class Verdict(NamedTuple):
 
 
 PASSED = Verdict(0)
-TOO_MANY, UNAVAILABLE = 429, 503
-About = Sequence[tuple[RateLimit, Limiter[Any], str]]  # rules about a request, and whose it is to each
 
 
-class RateLimits:
-    """All rules of a proxy. A request goes if every rule that is about it lets it; else none is used up."""
+class RateLimits(Rules):
+    """The rules of a proxy: decided here or in a store, and told to clients."""
 
     def __init__(
         self, rules: Sequence[RateLimit], x_headers: bool = False, store: SharedStore | None = None
@@ -71,7 +39,7 @@ class RateLimits:
         with other proxies, so that `judge_shared` is to be asked.
 
         Raises ValueError for a limiter that cannot be shared, ModuleNotFoundError without redis-py."""
-        self.rules = [(rule, limiter_of(rule.limiter), whose(rule.key, rule.prefix)) for rule in rules]
+        super().__init__(rules)
         self.x_headers = x_headers
         self.shared: SharedLimits | None = None
         if store:
@@ -84,17 +52,13 @@ class RateLimits:
 
     def judge(self, request: Request, now: float) -> Verdict:
         """Whether it may go, when, and what to tell. Raises ValueError from a learner's own limiter only."""
-        about = self._about(request)
-        decisions = [limiter.would(key, now) for _, limiter, key in about]
-        if all(decision.allowed for decision in decisions):
-            for _, limiter, key in about:
-                limiter.allows(key, now)
-        return self._verdict(about, decisions)
+        about = self.about(request)
+        return self._verdict(about, self.decide(about, now))
 
     async def judge_shared(self, request: Request, now: float) -> Verdict:
         """The same, asking the store; `now` is for what is counted here if it does not answer."""
         assert self.shared, "there is no store"
-        about = self._about(request)
+        about = self.about(request)
         if not about:
             return PASSED
         asked = [Question(limiter, f"{shared_name(rule)}:{key}") for rule, limiter, key in about]
@@ -112,12 +76,6 @@ class RateLimits:
     async def close(self) -> None:
         if self.shared:
             await self.shared.close()
-
-    def _about(self, request: Request) -> About:
-        path = plain_path(request.target)
-        return [
-            (rule, limiter, key(request)) for rule, limiter, key in self.rules if is_below(path, rule.path)
-        ]
 
     def _verdict(self, about: About, decisions: Sequence[Decision]) -> Verdict:
         if not about:

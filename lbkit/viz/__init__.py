@@ -1,9 +1,20 @@
 """Figures of results, and widgets for notebooks. Needs the `lab` extra; imports no engine."""
 
-from lbkit.viz import decisions, figures
+from lbkit.viz import decisions, figures, limits
 from lbkit.viz.engines import EngineSelector
+from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
 from lbkit.viz.playground import Playground
 from lbkit.viz.topology import graph, topology
 
-__all__ = ["EngineSelector", "LivePanel", "Playground", "decisions", "figures", "graph", "topology"]
+__all__ = [
+    "EngineSelector",
+    "LimiterPanel",
+    "LivePanel",
+    "Playground",
+    "decisions",
+    "figures",
+    "graph",
+    "limits",
+    "topology",
+]

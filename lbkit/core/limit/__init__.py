@@ -1,6 +1,6 @@
 """Rate limiters, a family a module. Importing this registers them all."""
 
-from lbkit.core.limit.base import Decision, Limiter, limiters, make_limiter
+from lbkit.core.limit.base import Decision, Limiter, limiters, make_limiter, play
 from lbkit.core.limit.bucket import GCRA, LeakyBucket, LeakyQueue, NginxLimit, TokenBucket
 from lbkit.core.limit.concurrency import AIMD, ConcurrencyLimit, Gradient, InFlight
 from lbkit.core.limit.several import Hierarchy, Several
@@ -25,4 +25,5 @@ __all__ = [
     "TokenBucket",
     "limiters",
     "make_limiter",
+    "play",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -208,3 +208,8 @@ def fits(cost: float, most: float, what: str) -> None:
         if cost > most:
             raise ValueError(f"cost is {cost:g}: the {what} is {most:g}, so it could never be admitted")
         raise ValueError(f"cost is {cost}: use 0 or more")
+
+
+def play(limiter: Limiter[Any], arrivals: Iterable[float], key: str = "") -> list[tuple[float, Decision]]:
+    """What it says to a request at each of these moments, one after the other."""
+    return [(now, limiter.admit(key, now)) for now in arrivals]

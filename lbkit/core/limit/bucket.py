@@ -101,8 +101,9 @@ class LeakyQueue(Limiter[float]):
 
     def granted(self, after: float, now: float, cost: float) -> Decision:
         rate, capacity, queue = self.rate, self.capacity, after - now
-        wait = max(0.0, queue - cost / rate)
-        return new_tuple(Decision, (True, capacity, capacity - queue * rate, 0.0, queue, wait))
+        wait = queue - cost / rate
+        delay = wait if wait > TINY else 0.0
+        return new_tuple(Decision, (True, capacity, capacity - queue * rate, 0.0, queue, delay))
 
     def denied(self, before: float | None, now: float, cost: float) -> Decision:
         rate, capacity = self.rate, self.capacity
@@ -195,7 +196,7 @@ class NginxLimit(Limiter[tuple[int, int]]):
         excess -= self._rate * (int(now * 1000) - since) // 1000 if before else 0
         retry = (excess + int(cost * 1000) - self._most) / self._rate
         left = max(0.0, (self._most - excess) / 1000)
-        return new_tuple(Decision, (False, self.limit, left, retry, max(0, excess) / self._rate, 0.0))
+        return new_tuple(Decision, (False, self.limit, left, retry, max(0, excess + 1000) / self._rate, 0.0))
 
     def over(self, state: tuple[int, int], now: float) -> bool:
         return state[0] + 1000 <= self._rate * (int(now * 1000) - state[1]) // 1000

@@ -6,7 +6,7 @@ rules.nginx_limit = function(key, now, cost, rate, burst, delay)
   local old = before and before - math.floor(rate * math.max(0, clock - since) / 1000) or -1000
   local excess = math.max(0, old + math.floor(cost * 1000))
   if excess > most then
-    return false, burst + 1, math.max(0, (most - old) / 1000), (excess - most) / rate, math.max(0, old) / rate, 0
+    return false, burst + 1, math.max(0, (most - old) / 1000), (excess - most) / rate, math.max(0, old + 1000) / rate, 0
   end
   local over = (excess + 1000) / rate
   local wait = math.max(0, excess - delay * 1000) / rate

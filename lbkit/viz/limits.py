@@ -1,0 +1,128 @@
+"""Pictures of rate limits: who is admitted, held and denied, what is left, and what reaches the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+
+import plotly.graph_objects as go
+
+from lbkit.core.limit import Decision, Limiter
+from lbkit.result import Result
+from lbkit.viz.figures import Trace, figure, labelled, line
+from lbkit.viz.style import DOWN, GRID, INK, axis, look, title
+
+Played = Sequence[tuple[float, Decision]]  # of each request, its moment and what was said to it
+
+ADMITTED, HELD, DENIED = "admitted", "held, then admitted", "denied"
+LOOKS = {
+    ADMITTED: {"symbol": "line-ns", "size": 15, "line": {"color": "#009E73", "width": 2}},
+    HELD: {"symbol": "line-ns", "size": 15, "line": {"color": "#E69F00", "width": 2}},
+    DENIED: {"symbol": "x-thin", "size": 8, "line": {"color": DOWN, "width": 1.5}},
+}
+ROW = 36  # pixels
+
+
+def marks(played: Mapping[str, Played]) -> go.Figure:
+    """Each limiter's answers to requests on one axis of time. What is held has a line from when it came to
+    when it goes."""
+    names = list(played)
+    points: dict[str, tuple[list[float], list[str], list[str]]] = {what: ([], [], []) for what in LOOKS}
+    waits: tuple[list[float | None], list[str | None]] = ([], [])
+    for name, answers in played.items():
+        for now, said in answers:
+            what = DENIED if not said.allowed else HELD if said.delay > 0 else ADMITTED
+            xs, ys, texts = points[what]
+            xs.append(now + said.delay)
+            ys.append(title(name))
+            texts.append(_told(now, said))
+            if what == HELD:
+                waits[0].extend((now, now + said.delay, None))
+                waits[1].extend((title(name), title(name), None))
+    traces: list[Trace] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": waits[0],
+            "y": waits[1],
+            "line": {"color": "rgba(230,159,0,0.45)", "width": 1},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+    ]
+    traces += [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": what,
+            "x": xs,
+            "y": ys,
+            "text": texts,
+            "marker": LOOKS[what],
+            "hovertemplate": "%{y}<br>%{text}<extra></extra>",
+        }
+        for what, (xs, ys, texts) in points.items()
+    ]
+    rows = axis(categoryorder="array", categoryarray=[title(name) for name in reversed(names)])
+    height = 110 + ROW * len(names)
+    margin = {"l": 110, "r": 16, "t": 16, "b": 84}
+    return figure("", traces, xaxis=axis("time (s)"), yaxis=rows, height=height, margin=margin)
+
+
+def _told(now: float, said: Decision) -> str:
+    if not said.allowed:
+        return f"at {now:.3f} s: denied, again in {said.retry_after:.3f} s"
+    held = f", held for {said.delay:.3f} s" if said.delay > 0 else ""
+    return f"at {now:.3f} s: admitted{held}, {said.remaining:.2f} left"
+
+
+def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key: str = "") -> go.Figure:
+    """How much each would still admit, over time, while these requests come. The limiters are used up."""
+    end = max(arrivals, default=1.0) * 1.1
+    moments = sorted({*arrivals, *(i * end / 400 for i in range(401))})
+    coming = {t: arrivals.count(t) for t in set(arrivals)}
+    traces = []
+    for number, (name, limiter) in enumerate(limiters.items()):
+        xs: list[float] = []
+        ys: list[float] = []
+        for now in moments:
+            xs.append(now)
+            ys.append(limiter.would(key, now, 0).remaining)
+            for _ in range(coming.get(now, 0)):
+                xs.append(now)
+                said = limiter.admit(key, now)
+                ys.append(said.remaining)
+        traces.append(line(title(name), look(number), xs, ys, "%{x:.3f} s: %{y:.2f} left"))
+    ticks: Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "requests",
+        "x": list(arrivals),
+        "y": [0.0] * len(arrivals),
+        "marker": {"symbol": "line-ns", "size": 10, "line": {"color": INK, "width": 1}},
+        "hovertemplate": "a request at %{x:.3f} s<extra></extra>",
+    }
+    return figure("", [*traces, ticks], xaxis=axis("time (s)"), yaxis=axis("left", rangemode="tozero"))
+
+
+def flow(results: Sequence[Result], step: float = 0.1) -> go.Figure:
+    """Requests a second that are sent, and that begin to be served, in steps of so many seconds."""
+    traces = []
+    for number, (name, own, result) in enumerate(labelled(results)):
+        if not number:
+            sent = per_second(result.arrival, step)
+            grey = line("sent", own, *sent, "%{x:.1f} s: %{y:.0f} requests/s")
+            traces.append({**grey, "line": {"color": GRID, "width": 1}, "fill": "tozeroy"})
+        traces.append(
+            line(f"{name}: served", own, *per_second(result.start, step), "%{x:.1f} s: %{y:.0f} requests/s")
+        )
+    return figure("", traces, xaxis=axis("time (s)"), yaxis=axis("requests/s", rangemode="tozero"))
+
+
+def per_second(moments: Iterable[float], step: float) -> tuple[list[float], list[float]]:
+    """Start of each step, and how many moments a second lie in it; nan counts as none."""
+    known = [t for t in moments if t == t]
+    counts = [0] * max(1, ceil(max(known, default=0.0) / step + 1e-9))
+    for t in known:
+        counts[min(int(t / step), len(counts) - 1)] += 1
+    return [i * step for i in range(len(counts))], [count / step for count in counts]
