@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 
 import pytest
 
-from lbkit import Experiment, ExperimentError, Policy, Traffic, presets, run, servers
+from lbkit import Backend, Experiment, ExperimentError, Policy, Traffic, presets, run, servers
+from lbkit.workload import stream
 
 SMALL = Experiment(servers(4), Traffic(duration=5)).at_load(0.5)
 CHOICES = {
@@ -63,6 +65,17 @@ def test_what_there_is_not() -> None:
         presets.aws_alb(slow_start=10)
     with pytest.raises(ValueError, match="only with round_robin"):
         presets.aws_alb("weighted_random", slow_start=60)
+
+
+@pytest.mark.parametrize("system", [presets.aws_nlb, presets.aws_gwlb])
+@pytest.mark.parametrize("cross_zone", [False, True])
+def test_a_flow_sticks_to_its_target(system: Callable[[bool], Policy], cross_zone: bool) -> None:
+    backends = [Backend(f"b{i}", zone="xyz"[i % 3]) for i in range(9)]
+    pool = system(cross_zone).pool(backends, lambda name: stream(1, name))
+    flows = [f"tcp 10.0.0.{i}:40000 10.1.0.1:80" for i in range(200)]
+    first = [pool.take(flow, 0.0) for flow in flows]
+    assert [pool.take(flow, 1.0) for flow in flows] == first
+    assert {b.name for b in first} == {b.name for b in backends}
 
 
 def test_nlb_is_uneven_by_zone_unless_it_crosses() -> None:

@@ -89,7 +89,8 @@ class Pool:
         panic: float = 0.0,
     ) -> None:
         """`panic`: when a smaller share than this is healthy, health is not believed any more, as the few
-        would be crushed next (Envoy: 0.5; 0 is never). Raises ValueError when two backends share a name."""
+        would be crushed next (Envoy: 0.5; 0 is never). The balancer says whose: see `Balancer.panics`.
+        Raises ValueError when two backends share a name."""
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
         self.slow_start = slow_start
@@ -114,16 +115,21 @@ class Pool:
         self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
     ) -> Lease:
         """`take`, with a lease that sees to it that the backend is given back once, and may say `why`."""
-        why = self.explain(key, now, exclude) if explain else None
+        why = self.explain(key, now, exclude) if explain else None  # before the pick changes what it looks at
         lease = Lease(self, self.take(key, now, exclude), now)
         lease.why = why
         return lease
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
-        """Why the next `take` will choose whom it will choose; None when nobody is there."""
+        """Why `take` at `now` will choose whom it will choose; None when nobody is there.
+
+        Like a pick, it is a moment at which a slow start goes on; else nothing changes."""
+        if all(b in exclude for b in self.eligible):
+            return None
+        self._ramp(now)
         if exclude:
-            return Why(f"a retry: not {', '.join(b.name for b in exclude)}, tried already")
-        return self.balancer.explain(self.eligible, key, now) if self.eligible else None
+            return self.balancer.explain_except(self.eligible, exclude, key, now)
+        return self.balancer.explain(self.eligible, key, now)
 
     def take(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend.
@@ -134,7 +140,7 @@ class Pool:
         eligible = self.eligible
         if not eligible:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
-        if self._ramps and now >= self._next_step:
+        if self._ramps:
             self._ramp(now)
         if exclude:
             if all(b in exclude for b in eligible):
@@ -235,7 +241,7 @@ class Pool:
     def switch(self, balancer: Balancer) -> None:
         """Go on with another algorithm; leases already given are released to the new one."""
         self.balancer = balancer
-        self._tell()
+        self._changed()  # it may panic at another time
 
     def _changed(self) -> None:
         before = self.eligible
@@ -246,12 +252,9 @@ class Pool:
 
     def _who_may(self) -> tuple[Backend, ...]:
         everybody = self._by_name.values()
-        may = tuple(b for b in everybody if b.eligible)
-        if self.panic:
-            wanted = tuple(b for b in everybody if b.intent is Intent.READY and b.weight > 0)
-            if len(may) < self.panic * len(wanted):
-                return wanted
-        return may
+        wanted = [b for b in everybody if b.intent is Intent.READY and b.weight > 0]
+        believed_well = set(self.balancer.panics(wanted, self.panic)) if self.panic else ()
+        return tuple(b for b in everybody if b.eligible or b in believed_well)
 
     def _tell(self) -> None:
         self.balancer.members(self.backends)
@@ -274,6 +277,8 @@ class Pool:
 
     def _ramp(self, now: float) -> None:
         """Time has passed: give those that start slowly what they are worth by now."""
+        if not self._ramps or now < self._next_step:
+            return
         assert self.slow_start
         for backend, since in list(self._ramps.items()):
             if since is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.chance import same_dice
 from lbkit.core.pool import Lease, Pool
 
 
@@ -40,7 +41,9 @@ class Replicas:
         self._pool_of[backend].give_back(backend, start, ok, now)
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
-        return self._any(exclude).explain(key, now, exclude)
+        with same_dice(self.rng):
+            pool = self._any(exclude)
+        return pool.explain(key, now, exclude)
 
     @property
     def balancer(self) -> Balancer:

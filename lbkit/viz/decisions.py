@@ -48,7 +48,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
         traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=said))
     placed = [(key, (hash64(key) >> 32) / 2**32) for key in keys]
     if placed:
-        owners = [balancer.pick(pool.eligible, key, 0.0).name for key, _ in placed]
+        owners = [next(balancer.onwards(key)).name for key, _ in placed]  # a pick would count as one
         number_of = {b.name: i for i, b in enumerate(pool.backends)}
         traces.append(
             _scatter(

@@ -58,6 +58,38 @@ def test_when_both_levels_are_poor() -> None:
     assert shares(pool, "priority") == near({0: 0.5, 1: 0.5})
 
 
+@pytest.mark.parametrize(
+    ("healthy", "traffic", "panicking"),
+    [
+        ((0, 4), {1: 1.0}, ""),  # 0 + 100 %: enough, whatever the pool as a whole looks like
+        ((5, 20), {0: 0.35, 1: 0.65}, ""),  # 35 + 100 %: enough
+        ((10, 10), {0: 0.7, 1: 0.3}, ""),
+        ((5, 5), {0: 0.5, 1: 0.5}, "01"),  # 35 + 35 %
+        ((1, 13), {0: 7 / 98, 1: 91 / 98}, "0"),  # 7 + 91 %: the second has more than half
+        ((0, 0), {0: 0.5, 1: 0.5}, "01"),
+    ],
+)
+def test_a_level_panics_only_when_all_together_are_not_enough(
+    healthy: tuple[int, int], traffic: dict[int, float], panicking: str
+) -> None:
+    """Envoy's own table, panic threshold 50 %."""
+    counts = (6, 4) if healthy == (0, 4) else (20, 20)
+    backends = [Backend(f"{level}{i}", priority=level) for level in (0, 1) for i in range(counts[level])]
+    pool = Pool(backends, make_balancer("priority_levels", random.Random(1)), panic=0.5)
+    down(pool, *(f"{level}{i}" for level in (0, 1) for i in range(healthy[level], counts[level])))
+    assert shares(pool, "priority") == near(traffic)
+    assert {b.name[0] for b in pool.backends if b.picks and not b.healthy} == set(panicking)
+
+
+def test_panic_of_all_levels_goes_by_their_size() -> None:
+    backends = [Backend(f"{level}{i}", priority=level) for level in (0, 1) for i in range((30, 10)[level])]
+    pool = Pool(backends, make_balancer("priority_levels", random.Random(1)), panic=0.5)
+    down(pool, *(f"0{i}" for i in range(25)), *(f"1{i}" for i in range(8)))  # 23 + 28 %
+    assert shares(pool, "priority") == near({0: 0.75, 1: 0.25})
+    pool.switch(make_balancer("round_robin"))  # which knows no levels: 7 of 40, so it panics, too
+    assert len(pool.eligible) == 40
+
+
 def test_a_zone_keeps_its_traffic_through_small_failures() -> None:
     pool = pool_of("locality_weighted", ("x", 10), ("y", 30))
     assert shares(pool) == near({"x": 0.25, "y": 0.75})
@@ -107,6 +139,19 @@ def test_an_aperture_leaves_nobody_out(servers: int, balancers: int, size: int, 
             assert set(covered) == set(names)
 
 
+@given(servers=st.integers(1, 20), balancers=st.integers(1, 20), size=st.integers(1, 20))
+def test_how_even_an_aperture_is(servers: int, balancers: int, size: int) -> None:
+    """Servers differ by one balancer at most, and by none where balancers x size is a multiple of them."""
+    size = min(size, servers)
+    backends = [Backend(f"s{i:02}") for i in range(servers)]
+    covered = Counter(dict.fromkeys(backends, 0))
+    for index in range(balancers):
+        subset = make_balancer("subset", size=size, index=index, balancers=balancers)
+        subset.rebuild(backends)
+        covered.update(subset._mine)
+    assert max(covered.values()) - min(covered.values()) == (balancers * size % servers > 0)
+
+
 def test_who_is_left_when_all_of_a_subset_are_down() -> None:
     pool = Pool([Backend(n) for n in "abcdef"], make_balancer("subset", size=2))
     for name in "ab":
@@ -133,11 +178,50 @@ def test_bad_options(algorithm: str, options: dict[str, object], message: str) -
         make_balancer(algorithm, **options)
 
 
-def test_a_group_has_a_ring_of_its_own() -> None:
-    pool = pool_of("cross_zone", ("x", 3), ("y", 3), across=False, inner="consistent_hash")
+GROUPED = {
+    "cross_zone": {"across": False},
+    "locality_weighted": {},
+    "zone_aware": {"home": "x"},
+    "priority_levels": {},
+}
+
+
+@pytest.mark.parametrize("algorithm", GROUPED)
+@pytest.mark.parametrize("inner", ["modulo_hash", "consistent_hash", "maglev", "haproxy_ring"])
+def test_a_key_stays_and_a_group_uses_all_its_servers(algorithm: str, inner: str) -> None:
+    """Also when another group has lost some; and the hash that chose the group does not choose in it."""
+    backends = [
+        Backend(f"{zone}{i}", zone=zone, priority="xyz".index(zone)) for i in range(4) for zone in "xyz"
+    ]
+    pool = Pool(backends, make_balancer(algorithm, random.Random(1), inner=inner, **GROUPED[algorithm]))
+    down(pool, "x0", "x1")
     assert pool.balancer.keyed_by == "path"
-    homes: dict[tuple[str, str], set[str]] = {}
-    for i in range(400):
-        backend = pool.acquire(f"/item/{i % 20}", i).backend
-        homes.setdefault((backend.zone, f"/item/{i % 20}"), set()).add(backend.name)
+    homes: dict[str, set[str]] = {}
+    for i in range(3000):
+        homes.setdefault(f"/item/{i % 1000}", set()).add(pool.acquire(f"/item/{i % 1000}", i).backend.name)
     assert all(len(home) == 1 for home in homes.values())
+    used = Counter(name for home in homes.values() for name in home)
+    for zone in {name[0] for name in used}:
+        in_zone = [count for name, count in used.items() if name[0] == zone]
+        assert len(in_zone) == (2 if zone == "x" else 4)
+        assert max(in_zone) < 2.5 * min(in_zone)
+
+
+def test_a_retry_stays_in_its_zone() -> None:
+    pool = pool_of("cross_zone", ("x", 2), ("y", 2), across=False, inner="modulo_hash")
+    for i in range(50):
+        first = pool.take(f"key {i}", i)
+        second = pool.take(f"key {i}", i, [first])
+        assert second.zone == first.zone
+        assert pool.take(f"key {i}", i, [first, second]).zone != first.zone
+
+
+def test_zones_are_in_no_order_of_their_servers() -> None:
+    """The zone of a key does not change because the first server of the first zone is out."""
+    pool = Pool(
+        [Backend(f"{z}{i}", zone=z) for i in range(3) for z in "xy"],
+        make_balancer("cross_zone", across=False, inner="rendezvous"),
+    )
+    before = {f"key {i}": pool.take(f"key {i}", 0.0) for i in range(100)}
+    pool.set_health("x0", False)
+    assert all(pool.take(key, 0.0) is b for key, b in before.items() if b.name != "x0")

@@ -254,6 +254,8 @@ def test_a_neighbourhood_shares_a_backend(algorithm: str, options: dict[str, int
         assert len(set(homes.values())) == 1
     assert len(set(owners(pool, [f"10.0.{net}.1" for net in range(100)]).values())) == 7
     assert len(set(owners(pool, [f"2001:db8::{host:x}" for host in range(100)]).values())) == 7
+    for key, home in owners(pool, [f"10.0.7.{host}" for host in range(9)]).items():
+        assert pool.eligible[pool.balancer.explain(pool.eligible, key, 0.0).place].name == home
     with pytest.raises(ValueError, match="octets is 5"):
         IPHash(octets=5)
 

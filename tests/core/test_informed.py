@@ -128,6 +128,15 @@ def test_weights_are_rate_by_utilisation() -> None:
     assert share(pool, "a", 300.0) == pytest.approx(0.5, abs=0.02)  # silent for 180 s
 
 
+def test_who_gains_weight_does_not_wait_for_its_old_turn() -> None:
+    pool = pool_of("client_side_weighted", "ab", blackout=0.0)
+    told(pool, "b", 0.0, rate=1000.0)
+    told(pool, "a", 0.0, rate=1.0)
+    assert share(pool, "a", 1.0) < 0.02
+    told(pool, "a", 2.0, rate=1000.0)
+    assert share(pool, "a", 3.0) == pytest.approx(0.5, abs=0.02)
+
+
 def test_errors_cost_weight() -> None:
     pool = pool_of("client_side_weighted", "ab", blackout=0.0)
     told(pool, "a", 0.0, rate=10.0, utilisation=0.5, errors=5.0)  # 10 / (0.5 + 0.5)

@@ -153,6 +153,17 @@ def test_a_pick_is_not_a_scan() -> None:
     assert looks / 4000 < 5
 
 
+@pytest.mark.parametrize("algorithm", ["weighted_least_connections", "earliest_deadline"])
+def test_who_becomes_heavy_does_not_wait_for_a_light_ones_turn(algorithm: str) -> None:
+    pool = Pool([Backend("light", weight=0.001), Backend("other")], make_balancer(algorithm))
+    for i in range(20):
+        pool.acquire("k", i).release(True, i)
+    pool.set_weight("light", 1)
+    for i in range(500):
+        pool.acquire("k", i).release(True, i)
+    assert pool["light"].picks == pytest.approx(250, abs=3)
+
+
 # -- two looks, and none ----------------------------------------------------------------------------
 
 

@@ -259,6 +259,22 @@ def test_no_such_slow_start(bad: dict[str, float]) -> None:
         SlowStart(**bad)
 
 
+@pytest.mark.parametrize("algorithm", ["earliest_deadline", "weighted_round_robin", "least_connections"])
+def test_why_knows_what_a_newcomer_weighs_by_now(algorithm: str) -> None:
+    pool = Pool([Backend("a"), Backend("b")], make_balancer(algorithm), slow_start=SlowStart(20))
+    pool.add(Backend("c", weight=3))
+    live = []
+    for i in range(200):
+        lease = pool.acquire("k", i / 4, explain=True)
+        assert lease.why
+        assert lease.why.scores[lease.backend.name] == (max if lease.why.best == "highest" else min)(
+            lease.why.scores.values()
+        ), i
+        live.append(lease)
+        if len(live) > 6:
+            live.pop(0).release(True, i / 4)
+
+
 def test_panic() -> None:
     """Under half healthy: everybody gets traffic again, but for those that the operator took out."""
     pool = Pool([Backend(n) for n in "abcdef"], make_balancer("round_robin"), panic=0.5)

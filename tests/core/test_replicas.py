@@ -71,3 +71,15 @@ def test_one_is_a_plain_pool() -> None:
     backend = Backend("a")
     pool = Policy("round_robin").pool([backend], random.Random)
     assert pool.backends == (backend,)
+
+
+def test_to_ask_why_changes_nothing() -> None:
+    asked, silent = replicas(), replicas()
+    for i in range(60):
+        why = asked.explain("k", i)
+        assert why
+        backend = asked.take("k", i)
+        assert backend.name == silent.take("k", i).name
+        assert why.scores == {
+            b.name: (b.in_flight - (b is backend)) / 2 for b in asked._pool_of[backend].backends
+        }

@@ -73,6 +73,14 @@ def test_weights_and_addresses() -> None:
     assert "weight=3" not in render(two.but(policy="round_robin"), "nginx")
 
 
+@pytest.mark.parametrize("on", ["nginx", "haproxy"])
+def test_two_choices_see_weights_and_it_is_said_how(on: str) -> None:
+    two = Experiment([Server("big", weight=3), Server("small")], policy="power_of_two")
+    assert ("weight=3" if on == "nginx" else "weight 30") in render(two, on)
+    assert "also draws by weight" in " ".join(notes(two, on))
+    assert "draws by weight" not in " ".join(notes(SMALL.but(policy="power_of_two"), on))
+
+
 def test_what_it_cannot_do_is_said() -> None:
     with pytest.raises(
         PeerError, match=r"nginx cannot do 'least_response_time': least_time is in nginx Plus"

@@ -32,6 +32,13 @@ def test_a_ring_is_whole_and_keys_lie_in_their_owners_colours() -> None:
         decisions.ring(pool_of("maglev"))
 
 
+def test_to_draw_a_ring_changes_nothing() -> None:
+    drawn, untouched = (pool_of("bounded_hash", (1, 1, 1), factor=1.1) for _ in range(2))
+    for i in range(40):
+        decisions.ring(drawn, ["/hot"] * 5)
+        assert drawn.take("/hot", i).name == untouched.take("/hot", i).name
+
+
 def test_a_table_has_every_slot_once() -> None:
     drawn = validated(decisions.table(pool_of("maglev", (1, 1, 2), slots=101)))
     assert sorted(int(i) for t in drawn.data for i in t.text) == list(range(101))

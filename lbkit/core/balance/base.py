@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -53,6 +53,7 @@ class Balancer:
     """
 
     name: ClassVar[str] = ""
+    keyed: ClassVar[bool] = False  # whether the key decides, so that equal keys meet at one backend
     keyed_by: ClassVar[str] = "client"  # what `key` is unless the policy says: see core/key.py
     hears: ClassVar[bool] = False  # whether it wants to know what backends say of their load
     # Whether it takes `index` and `balancers`, where several decide side by side (core/replicas.py).
@@ -96,6 +97,13 @@ class Balancer:
     def members(self, backends: Sequence[Backend]) -> None:
         """All of the pool, eligible or not; comes before each `rebuild`."""
 
+    def panics(self, backends: Sequence[Backend], threshold: float) -> Collection[Backend]:
+        """Those whose health is not believed any more: all, when under `threshold` of them are healthy.
+
+        `backends` are all that the operator wants to work, healthy or not."""
+        healthy = sum(b.healthy for b in backends)
+        return backends if healthy < threshold * len(backends) else ()
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         """A lease came back, `in_flight` and `latency` of the backend are up to date.
 
@@ -104,6 +112,22 @@ class Balancer:
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         """Why `pick` is going to choose whom it will choose; changes nothing."""
         return Why((type(self).__doc__ or self.name).strip().partition("\n")[0])
+
+    def explain_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Why:
+        """The same of `pick_except`: who was tried, and how one of the others is chosen."""
+        others = tuple(b for b in backends if b not in exclude)
+        goes_on = type(self).pick_except is not Balancer.pick_except  # in a structure of its own
+        why = self.explain(backends if goes_on else others, key, now)
+        names = {b.name for b in others}
+        return replace(
+            why,
+            rule=f"a retry, not {', '.join(b.name for b in exclude)}: {why.rule}"
+            + (", or the next not tried" if goes_on and not why.best else ""),
+            scores={name: score for name, score in why.scores.items() if name in names},
+            near=tuple((where, name) for where, name in why.near if name in names),
+        )
 
     def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
         """Whom to ask for a report, after a pick. Asked only if it `hears`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import accumulate
 from statistics import median
 
@@ -49,16 +50,14 @@ class WeightedRandom(Balancer):
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         upto = self._upto
+        if len(backends) != len(upto):  # a retry, among fewer
+            upto = list(accumulate(self.weight(b) for b in backends))
         return backends[min(bisect_right(upto, self.rng.random() * upto[-1]), len(upto) - 1)]
 
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        others = [b for b in backends if b not in exclude]
-        return self.rng.choices(others, [self.weight(b) for b in others])[0]
-
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        return Why("thrown, with chances in proportion to", {b.name: self.weight(b) for b in backends})
+        weights = {b.name: self.weight(b) for b in backends}
+        with same_dice(self.rng):
+            return Why("thrown where these lie side by side", weights, place=self.rng.random())
 
 
 class AnomalyMitigation(WeightedRandom):
@@ -95,19 +94,27 @@ class AnomalyMitigation(WeightedRandom):
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         if now >= self._until:
-            self._judge()
+            self._share = self._judged()
+            self._seen = {b: [0, 0] for b in self._seen}
             self._until = now + self.window
-            self.rebuild(backends)
+            self.rebuild(tuple(self._seen))
         return super().pick(backends, key, now)
 
-    def _judge(self) -> None:
+    def _judged(self) -> dict[Backend, float]:
+        """The shares for the next window."""
         rates = {b: errors / answers for b, (answers, errors) in self._seen.items() if answers}
         usual = median(rates.values()) if rates else 0.0
+        shares = {}
         for backend, (_, errors) in self._seen.items():
             bad = errors >= self.least and rates[backend] > self.excess * usual
             share = self._share[backend] * (0.5 if bad else 2.0)
-            self._share[backend] = min(1.0, max(self.floor, share))
-        self._seen = {b: [0, 0] for b in self._seen}
+            shares[backend] = min(1.0, max(self.floor, share))
+        return shares
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        shares = self._judged() if now >= self._until else self._share
+        why = super().explain(backends, key, now)
+        return replace(why, scores={b.name: b.weight * shares[b] for b in backends})
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if ok is not None and backend in self._seen:
@@ -176,18 +183,10 @@ class PowerOfChoices(_FewLooks):
     def rebuild(self, backends: Sequence[Backend]) -> None:
         self._upto = list(accumulate(b.weight for b in backends))
 
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        others = [b for b in backends if b not in exclude]
-        if self.weighted:
-            looked = self.rng.choices(others, [b.weight for b in others], k=self.choices)
-        else:
-            looked = self.rng.sample(others, min(self.choices, len(others)))
-        return min(looked, key=lambda b: self.score(b, now))
-
     def look(self, backends: Sequence[Backend]) -> Sequence[Backend]:
         sums = self._upto if self.weighted else None
+        if sums and len(sums) != len(backends):  # a retry, among fewer
+            sums = list(accumulate(b.weight for b in backends))
         if self.replacement:
             return self.rng.choices(backends, cum_weights=sums, k=self.choices)
         if not self.weighted:

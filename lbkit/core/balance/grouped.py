@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
+from statistics import fmean
 from typing import Any
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why, make_balancer
+from lbkit.core.balance.chance import same_dice
+from lbkit.core.balance.hashing import place64
 from lbkit.core.meter import LoadReport
 
 Group = Hashable
 
 
 class _Grouped(Balancer):
-    """Draws a group by its share of the traffic, and lets that group's own balancer choose."""
+    """Draws a group by its share of the traffic, and lets that group's own balancer choose.
+
+    Where the key decides within a group, it decides which group, too: so a flow stays where it is.
+    """
 
     def __init__(self, inner: str = "round_robin", options: Mapping[str, Any] | None = None) -> None:
         """`inner`: the algorithm within a group, with its `options`. Raises ValueError when there is none."""
         self._inner_name, self._options = inner, dict(options or {})
         model = self._make()
-        self.keyed_by = model.keyed_by  # type: ignore[misc] # of this balancer, not of all
+        self.keyed = model.keyed  # type: ignore[misc] # of this balancer, not of all
+        self.keyed_by = model.keyed_by  # type: ignore[misc]
         self.hears = model.hears  # type: ignore[misc]
         self._inner: dict[Group, Balancer] = {}
         self._groups: dict[Group, tuple[Backend, ...]] = {}
@@ -65,28 +74,33 @@ class _Grouped(Balancer):
         self._upto = list(accumulate(shares.values() if shares else [1.0] * len(groups)))
 
     def available(self, group: Group) -> float:
-        """Healthy share of a group's weight."""
-        everybody = sum(b.weight for b in self._all if self.group(b) == group)
-        return sum(b.weight for b in self._groups.get(group, ())) / everybody if everybody else 0.0
+        """Share of a group's servers that may be picked."""
+        everybody = sum(self.group(b) == group for b in self._all)
+        return len(self._groups.get(group, ())) / everybody if everybody else 0.0
+
+    def draw(self, key: str) -> Group:
+        names = self._names
+        if len(names) == 1:
+            return names[0]
+        # Another hash than the one within: by the same, a group would see one part of its ring only.
+        thrown = place64(key) / 2**64 if self.keyed else self.rng.random()
+        return names[min(bisect_right(self._upto, thrown * self._upto[-1]), len(names) - 1)]
+
+    def draw_again(self, exclude: Collection[Backend], key: str) -> Group:
+        """Where it was tried already, as long as somebody is left there; then elsewhere."""
+        drawn, tried = self.draw(key), {self.group(b) for b in exclude}
+        left = (name for name, group in self._groups.items() if any(b not in exclude for b in group))
+        return min(left, key=lambda name: (name not in self._names, name not in tried, name != drawn))
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        names = self._names
-        name = names[0]
-        if len(names) > 1:
-            drawn = bisect_right(self._upto, self.rng.random() * self._upto[-1])
-            name = names[min(drawn, len(names) - 1)]  # rounding may reach the end
+        name = self.draw(key)
         return self._inner[name].pick(self._groups[name], key, now)
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
-        # Groups in the order of their shares, as long as one has somebody who was not tried.
-        sizes = dict(zip(self._names, self._upto, strict=True))
-        for name in sorted(self._groups, key=lambda g: g not in sizes):
-            group = self._groups[name]
-            if any(b not in exclude for b in group):
-                return self._inner[name].pick_except(group, exclude, key, now)
-        raise AssertionError("the pool sees to it that not all are excluded")
+        name = self.draw_again(exclude, key)
+        return self._inner[name].pick_except(self._groups[name], exclude, key, now)
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if inner := self._inner.get(self.group(backend)):
@@ -100,9 +114,25 @@ class _Grouped(Balancer):
             inner.report(backend, load, now, asked)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        before = [0.0, *self._upto]
-        shares = {str(n): u - b for n, u, b in zip(self._names, self._upto, before, strict=False)}
-        return Why("a group drawn by its share, then one in it; shares", shares)
+        with same_dice(self.rng):
+            name = self.draw(key)
+            return self._said(name, self._inner[name].explain(self._groups[name], key, now))
+
+    def explain_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Why:
+        with same_dice(self.rng):
+            name = self.draw_again(exclude, key)
+            return self._said(name, self._inner[name].explain_except(self._groups[name], exclude, key, now))
+
+    def _said(self, name: Group, why: Why) -> Why:
+        """Why this group, before why this one in it."""
+        parts = [u - b for u, b in zip(self._upto, [0.0, *self._upto], strict=False)]
+        shares = ", ".join(
+            f"{n or '-'} {p / self._upto[-1]:.0%}" for n, p in zip(self._names, parts, strict=True)
+        )
+        how = "by the key" if self.keyed else "drawn"
+        return replace(why, rule=f"group {name or '-'}, {how} by share ({shares}); in it {why.rule}")
 
 
 class PriorityLevels(_Grouped):
@@ -110,7 +140,8 @@ class PriorityLevels(_Grouped):
 
     A level counts as whole while `overprovisioning` times its healthy share is 1 or more: with 1.4, up to
     28 % may be down before traffic moves. If all levels together are not whole, each gets in proportion to
-    what it has. (Envoy, priority levels, overprovisioning factor 1.4.)
+    what it has; only then may a level panic, and take its sick servers, too. Do all, each gets in
+    proportion to its size. (Envoy, priority levels, panic threshold; overprovisioning factor 1.4.)
     """
 
     def __init__(
@@ -130,10 +161,26 @@ class PriorityLevels(_Grouped):
     def shares(self) -> Mapping[Group, float]:
         left = 1.0
         shares: dict[Group, float] = {}
-        for level in sorted({b.priority for b in self._all}):
-            shares[level] = min(left, self.overprovisioning * self.available(level))
+        for level, healthy in health_of_levels(self._all).items():
+            shares[level] = min(left, self.overprovisioning * healthy)
             left -= shares[level]
+        if all(any(not b.healthy for b in self._groups.get(level, ())) for level in shares):
+            return Counter(b.priority for b in self._all)  # all panic
         return shares  # drawn in proportion, should they add up to less than 1
+
+    def panics(self, backends: Sequence[Backend], threshold: float) -> Collection[Backend]:
+        health = health_of_levels(backends)
+        if sum(min(1.0, self.overprovisioning * healthy) for healthy in health.values()) >= 1:
+            return ()
+        return [b for b in backends if health[b.priority] < threshold]
+
+
+def health_of_levels(backends: Sequence[Backend]) -> dict[int, float]:
+    """Healthy share of the servers, by level of priority."""
+    levels: dict[int, list[bool]] = {}
+    for backend in sorted(backends, key=lambda b: b.priority):
+        levels.setdefault(backend.priority, []).append(backend.healthy)
+    return {level: fmean(healthy) for level, healthy in levels.items()}
 
 
 class LocalityWeighted(_Grouped):
@@ -190,7 +237,7 @@ class ZoneAware(_Grouped):
         return backend.zone
 
     def shares(self) -> Mapping[Group, float]:
-        weights = {zone: sum(b.weight for b in group) for zone, group in self._groups.items()}
+        weights = {zone: sum(b.weight for b in self._groups[zone]) for zone in sorted(self._groups, key=str)}
         total = sum(weights.values())
         if self.home not in weights or not total:
             return weights
@@ -205,6 +252,7 @@ class ZoneAware(_Grouped):
 class CrossZone(_Grouped):
     """Traffic comes in equal parts to the zones, and with `across` off stays where it came in.
 
+    A flow comes in at one zone's node: by its key, if that decides within the zone, too.
     Off, two servers in one zone bear as much as eight in the other; on, all are alike. (AWS: on for ALB,
     off for NLB and GWLB unless asked for.)
     """
@@ -219,7 +267,7 @@ class CrossZone(_Grouped):
         return "" if self.across else backend.zone
 
     def shares(self) -> Mapping[Group, float]:
-        return dict.fromkeys(self._groups, 1.0)
+        return dict.fromkeys(sorted({self.group(b) for b in self._all}, key=str), 1.0)
 
 
 class Subset(_Grouped):
@@ -227,8 +275,9 @@ class Subset(_Grouped):
 
     Thousands of clients cannot keep connections to thousands of servers. `how`: "random" lets each draw its
     own, which leaves some servers with many balancers and some with none; "aperture" puts balancers and
-    servers on one ring and gives each the next `size`, so that all servers get the same. (Deterministic
-    aperture: Finagle; random subsetting: Site Reliability Engineering, 2016, chapter 20.)
+    servers on one ring and gives each the next `size`, so that servers differ by one balancer at most, and
+    by none where balancers x size is a multiple of the servers. (Deterministic aperture: Finagle; random
+    subsetting: Site Reliability Engineering, 2016, chapter 20.)
     """
 
     numbered = True
@@ -271,6 +320,5 @@ class Subset(_Grouped):
         first = self.index * n // self.balancers
         return [backends[(first + i) % n] for i in range(size)]
 
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        name = self._names[0]
-        return self._inner[name].explain(self._groups[name], key, now)
+    def _said(self, name: Group, why: Why) -> Why:
+        return why if name else replace(why, rule=f"all of the subset are out; of the others {why.rule}")

@@ -35,14 +35,19 @@ class ModuloHash(Balancer):
     Weights are ignored. (nginx `hash`, HAProxy `hash-type map-based` with equal weights.)
     """
 
+    keyed = True
     keyed_by = "path"
 
+    def part(self, key: str) -> str:
+        """What of the key is hashed."""
+        return key
+
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return backends[hash64(key) % len(backends)]
+        return backends[hash64(self.part(key)) % len(backends)]
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        n = len(backends)
-        return Why(f"hash of {key!r} modulo {n}", place=hash64(key) % n, places=n)
+        part, n = self.part(key), len(backends)
+        return Why(f"hash of {part!r} modulo {n}", place=hash64(part) % n, places=n)
 
 
 class IPHash(ModuloHash):
@@ -61,10 +66,10 @@ class IPHash(ModuloHash):
             raise ValueError(f"octets is {octets}: an IPv4 address has 4, and nginx looks at 3")
         self.octets = octets
 
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+    def part(self, key: str) -> str:
         if self.octets < 4 and key.count(".") == 3:
-            key = ".".join(key.split(".")[: self.octets])
-        return backends[hash64(key) % len(backends)]
+            return ".".join(key.split(".")[: self.octets])
+        return key
 
 
 class ConsistentHash(Balancer):
@@ -75,6 +80,7 @@ class ConsistentHash(Balancer):
     and ketama. (Karger et al., STOC 1997; Lamping and Veach, arXiv 1406.2294.)
     """
 
+    keyed = True
     keyed_by = "path"
 
     def __init__(self, points: int = 160) -> None:
@@ -148,6 +154,7 @@ class Rendezvous(Balancer):
     2005; all hashes of Caddy.)
     """
 
+    keyed = True
     keyed_by = "path"
 
     def __init__(self) -> None:
@@ -185,6 +192,7 @@ class JumpHash(Balancer):
     that grows, not for servers that die. Weights are ignored. (Lamping and Veach, arXiv 1406.2294.)
     """
 
+    keyed = True
     keyed_by = "path"
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
@@ -203,6 +211,7 @@ class Maglev(Balancer):
     2016; 65537 as in Envoy and Katran.)
     """
 
+    keyed = True
     keyed_by = "path"
 
     def __init__(self, slots: int = 65537) -> None:
@@ -326,6 +335,7 @@ class MultiProbe(Balancer):
     probes bring the busiest to 1.05 times the average. (Appleton and O'Reilly, arXiv 1505.00062.)
     """
 
+    keyed = True
     keyed_by = "path"
 
     def __init__(self, probes: int = 21) -> None:
@@ -341,20 +351,19 @@ class MultiProbe(Balancer):
         self._owners = [backend for _, backend in ring]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._nearest(hash64(key), self._hashes, self._owners)
+        return min(self._looks(hash64(key), *self._ring(backends)), key=lambda look: look[0])[1]
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         gaps: dict[str, float] = {}
-        for distance, owner in self._looks(hash64(key), self._hashes, self._owners):
+        for distance, owner in self._looks(hash64(key), *self._ring(backends)):
             gaps[owner.name] = min(distance / 2**64, gaps.get(owner.name, 1.0))
         return Why(f"distance to the next point from {self.probes} places of {key!r}", gaps, "lowest")
 
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        everybody = zip(self._hashes, self._owners, strict=True)
-        ring = [(point, b) for point, b in everybody if b not in exclude]
-        return self._nearest(hash64(key), [point for point, _ in ring], [b for _, b in ring])
+    def _ring(self, backends: Sequence[Backend]) -> tuple[list[int], list[Backend]]:
+        if len(backends) == len(self._owners):
+            return self._hashes, self._owners
+        left = [i for i, owner in enumerate(self._owners) if owner in backends]  # a retry, among fewer
+        return [self._hashes[i] for i in left], [self._owners[i] for i in left]
 
     def _looks(self, key: int, hashes: list[int], owners: list[Backend]) -> Iterator[tuple[int, Backend]]:
         """From each place: how far it is to the next point, and whose that is."""
@@ -362,9 +371,6 @@ class MultiProbe(Balancer):
             place = mixed(key + probe * GOLDEN)
             i = bisect_right(hashes, place) % len(hashes)
             yield (hashes[i] - place) % 2**64, owners[i]
-
-    def _nearest(self, key: int, hashes: list[int], owners: list[Backend]) -> Backend:
-        return min(self._looks(key, hashes, owners), key=lambda look: look[0])[1]
 
 
 def mixed(x: int) -> int:

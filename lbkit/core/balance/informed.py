@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.chance import _FewLooks
+from lbkit.core.balance.chance import _FewLooks, same_dice
 from lbkit.core.meter import LoadReport
 
 RECENT = 128  # probes whose loads say what is usual
@@ -76,13 +76,10 @@ class Prequal(Balancer):
         while self._pool and self._pool[0].when < now - self.age:
             self._pool.popleft()
         probes = self._pool
-        # After a retry, `backends` are fewer than the members.
-        usable = (
-            probes if len(backends) == len(self._members) else [p for p in probes if p.backend in backends]
-        )
+        usable = self._usable(backends, now)
         if len(usable) < 2:
             return backends[int(self.rng.random() * len(backends))]
-        best = self._lexicographic(list(usable))
+        best = self._lexicographic(usable)
         probes.remove(best)
         if best.uses + 1 < self._most_uses:
             # Counts what it is about to get; goes back where it was in time.
@@ -91,6 +88,11 @@ class Prequal(Balancer):
         if len(self._pool) > 2:
             self._remove_one()
         return best.backend
+
+    def _usable(self, backends: Sequence[Backend], now: float) -> list[_Probe]:
+        """Fresh ones; in a retry `backends` are fewer than the members."""
+        fresh = [p for p in self._pool if p.when >= now - self.age]
+        return fresh if len(backends) == len(self._members) else [p for p in fresh if p.backend in backends]
 
     def _remove_one(self) -> None:
         """The oldest and the worst in turn: else the bad news would stay, as nobody uses them up."""
@@ -115,13 +117,15 @@ class Prequal(Balancer):
                 del self._loads[bisect_left(self._loads, self._recent.popleft())]
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        fresh = [p for p in self._pool if p.when >= now - self.age]
-        if len(fresh) < 2:
-            return Why("too few fresh probes: chance decides")
-        best = self._lexicographic(fresh)
+        usable = self._usable(backends, now)
+        if len(usable) < 2:
+            with same_dice(self.rng):
+                place = int(self.rng.random() * len(backends))
+            return Why("too few fresh probes: chance decides", place=place, places=len(backends))
+        best = self._lexicographic(usable)
         return Why(
             f"hot-cold: {best.backend.name}, {best.in_flight} in flight, {best.latency:.3g} s; in flight",
-            {p.backend.name: float(p.in_flight) for p in fresh},
+            {p.backend.name: float(p.in_flight) for p in usable},
         )
 
 
@@ -207,7 +211,7 @@ class ClientSideWeighted(Balancer):
             self._due.append((due, self._turn, backend))
         heapify(self._due)
 
-    def _weigh(self, now: float) -> None:
+    def _weighed(self, now: float) -> dict[Backend, float]:
         fresh = {
             b: weight
             for b, (weight, first, last) in self._reports.items()
@@ -215,11 +219,17 @@ class ClientSideWeighted(Balancer):
         }
         # Two that are known make a comparison.
         mean = fmean(fresh.values()) if len(fresh) >= 2 else 0.0
-        self._weights = {b: fresh.get(b, mean) / mean if mean else 1.0 for b in self._weights}
+        return {b: fresh.get(b, mean) / mean if mean else 1.0 for b in self._weights}
+
+    def _queue(self, weights: dict[Backend, float]) -> list[tuple[float, int, Backend]]:
+        """When each is due by these weights: who has become heavy does not wait for a light one's turn."""
+        return [(min(due, self._now + 1 / weights[b]), turn, b) for due, turn, b in self._due]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         if now >= self._next_update:
-            self._weigh(now)
+            self._weights = self._weighed(now)
+            self._due = self._queue(self._weights)
+            heapify(self._due)
             self._next_update = now + self.update
         while True:
             self._now, _, backend = self._due[0]
@@ -238,4 +248,5 @@ class ClientSideWeighted(Balancer):
         self._reports[backend] = weight, first, now
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        return Why("when each is due", {b.name: due for due, _, b in self._due}, "lowest")
+        weights = self._weighed(now) if now >= self._next_update else self._weights
+        return Why("when each is due", {b.name: due for due, _, b in self._queue(weights)}, "lowest")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush
 from math import exp
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.chance import _FewLooks
+from lbkit.core.balance.chance import _FewLooks, same_dice
 
-_Level = dict[Backend, None]  # backends of one score, longest waiting first
+# Backends of one score, longest waiting first. A plain dict looks for its first one after all gaps.
+_Level = OrderedDict[Backend, None]
 
 
 class _LowestScore(Balancer):
@@ -24,6 +26,7 @@ class _LowestScore(Balancer):
     def __init__(self) -> None:
         self._levels: dict[float, _Level] = {}  # score -> level, maybe empty
         self._scores: list[float] = []  # those of `_levels`, as a heap
+        self._spare: list[_Level] = []  # empty ones, for a score that is new: they are dear to make
         self._level_of: dict[Backend, _Level] = {}  # everybody, longest waiting first
 
     def score(self, backend: Backend, in_flight: int) -> float:
@@ -36,13 +39,13 @@ class _LowestScore(Balancer):
         known = [b for b in self._level_of if b in members]
         self._levels, self._scores, self._level_of = {}, [], {}
         for backend in dict.fromkeys((*known, *backends)):
-            self._level_of[backend] = {backend: None}
+            self._level_of[backend] = OrderedDict.fromkeys((backend,))
             self._move(backend, backend.in_flight)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         levels, scores = self._levels, self._scores
         while not (level := levels[scores[0]]):
-            del levels[heappop(scores)]
+            self._spare.append(levels.pop(heappop(scores)))
         backend = next(iter(level))
         self._move(backend, backend.in_flight + 1)
         return backend
@@ -70,7 +73,7 @@ class _LowestScore(Balancer):
         score = self.score(backend, in_flight)
         level = self._levels.get(score)
         if level is None:
-            self._levels[score] = level = {}
+            self._levels[score] = level = self._spare.pop() if self._spare else OrderedDict()
             heappush(self._scores, score)
             if len(self._scores) > 4 * len(self._level_of) + 16:
                 self._drop_empty_levels(but=score)
@@ -137,14 +140,17 @@ class WeightedLeastConnections(Balancer):
         self._due: list[tuple[float, int, Backend]] = []
         self._turn = 0  # settles ties
         self._now = 0.0  # the deadline that was met last
+        self._weights: dict[Backend, float] = {}
 
     def _after(self, since: float, backend: Backend, in_flight: int) -> tuple[float, int, Backend]:
         self._turn += 1
         return since + (in_flight + 1) ** self.bias / backend.weight, self._turn, backend
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        known = {entry[2]: entry for entry in self._due}
+        # Who has another weight gets another deadline: a light one's may lie a thousand turns ahead.
+        known = {entry[2]: entry for entry in self._due if self._weights[entry[2]] == entry[2].weight}
         self._due = [known.get(b) or self._after(self._now, b, b.in_flight) for b in backends]
+        self._weights = {b: b.weight for b in backends}
         heapify(self._due)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
@@ -216,37 +222,35 @@ class JoinIdleQueue(Balancer):
     """
 
     def __init__(self) -> None:
-        self._idle: dict[Backend, None] = {}  # in the order in which they became so
+        # In the order in which they became so. A plain dict would look for its first one after all gaps.
+        self._idle: OrderedDict[Backend, None] = OrderedDict()
         self._members: frozenset[Backend] = frozenset()
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         self._members = frozenset(backends)
         waiting = [b for b in self._idle if b in self._members]
-        self._idle = dict.fromkeys([*waiting, *(b for b in backends if not b.in_flight)])
+        self._idle = OrderedDict.fromkeys([*waiting, *(b for b in backends if not b.in_flight)])
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        if not self._idle:
+        idle = self._waiting(backends)
+        if not idle:
             return backends[int(self.rng.random() * len(backends))]
-        backend = next(iter(self._idle))
+        backend = next(iter(idle))
         del self._idle[backend]
         return backend
 
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        backend = next((b for b in self._idle if b not in exclude), None)
-        if backend is None:
-            return self.rng.choice([b for b in backends if b not in exclude])
-        del self._idle[backend]
-        return backend
+    def _waiting(self, backends: Sequence[Backend]) -> Collection[Backend]:
+        """Of the idle ones, those that may be picked: fewer in a retry."""
+        return self._idle if len(backends) == len(self._members) else [b for b in self._idle if b in backends]
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if not backend.in_flight and backend in self._members:
             self._idle[backend] = None
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        if not self._idle:
-            return Why("nobody is idle: chance decides")
-        return Why(
-            "the first of the idle ones", {b.name: place for place, b in enumerate(self._idle)}, "lowest"
-        )
+        idle = self._waiting(backends)
+        if idle:
+            return Why("the first of the idle ones", {b.name: i for i, b in enumerate(idle)}, "lowest")
+        with same_dice(self.rng):
+            n = len(backends)
+            return Why("nobody is idle: chance decides", place=int(self.rng.random() * n), places=n)

@@ -8,7 +8,8 @@ program: the tests compare it with the program itself.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv6Address
 from itertools import islice
 from typing import ClassVar
@@ -16,6 +17,7 @@ from zlib import crc32
 
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.chance import same_dice
 from lbkit.core.balance.load import _LowestScore
 from lbkit.core.balance.rotation import StaticRoundRobin, WeightedRoundRobin
 
@@ -25,6 +27,7 @@ TRIES = 20  # how often nginx hashes again for a server that may take it, before
 class _Rehash(Balancer):
     """A number for the key picks by weight; if that one was tried already, another number."""
 
+    keyed = True
     keyed_by = "client"
 
     def numbers(self, key: str) -> Iterator[int]:
@@ -97,6 +100,7 @@ class NginxHash(_Rehash):
 class _HashRing(Balancer):
     """A ring of points that a program places in its own way."""
 
+    keyed = True
     keyed_by = "path"
     most: ClassVar[int] = 256  # the highest weight
 
@@ -175,6 +179,7 @@ class HaproxyRing(_HashRing):
             raise ValueError(f"factor is {factor}: use a percentage above 100, or 0 for no bound")
         super().__init__()
         self.factor, self.avalanche = factor, avalanche
+        self._in_flight = 0  # on all of them, so that a pick does not count
         self._number: dict[Backend, int] = {}  # in the order in which they came
         self._slots_of: dict[Backend, tuple[int, int]] = {}  # points, and those of the ones before
 
@@ -188,6 +193,7 @@ class HaproxyRing(_HashRing):
             self._slots_of[backend] = 16 * weight, before
             before += 16 * weight
         self._slots = before
+        self._in_flight = sum(b.in_flight for b in backends)
 
     def stand(self, backend: Backend, weight: int) -> Iterator[int]:
         return (avalanche(4096 * self._number[backend] + i) for i in range(16 * weight))
@@ -213,18 +219,38 @@ class HaproxyRing(_HashRing):
     ) -> Backend:
         if not self.factor:
             return super().pick_except(backends, exclude, key, now)
-        total = -(-(sum(b.in_flight for b in backends) + 1) * self.factor // 100)
-        full = (b for b in self.onwards(key) if b not in exclude)
-        return next(
-            (b for b in self.onwards(key) if b not in exclude and self._room(b, total)), None
-        ) or next(full)
+        passed = set(exclude)
+        nearest = None
+        chosen = None
+        for backend in self.onwards(key):
+            if backend not in passed:
+                if self._room(backend) > 0:
+                    chosen = backend
+                    break
+                passed.add(backend)
+                nearest = nearest or backend
+        self._in_flight += 1
+        chosen = chosen or nearest  # all that are left are full: where the key belongs
+        assert chosen, "the pool sees to it that not all are excluded"
+        return chosen
 
-    def _room(self, backend: Backend, total: int) -> bool:
-        """Of `total` places each has a whole number for its weight; what is left is dealt out in order."""
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        if backend in self._slots_of:
+            self._in_flight -= 1
+
+    def _room(self, backend: Backend) -> int:
+        """Of so many places for all, each has a whole number for its weight; the rest is dealt in order."""
+        each, rest = divmod(-(-(self._in_flight + 1) * self.factor // 100), self._slots)
         mine, before = self._slots_of[backend]
-        each, rest = divmod(total, self._slots)
         places = mine * each + (before + mine) * rest // self._slots - before * rest // self._slots
-        return backend.in_flight < max(1, places)
+        return max(1, places) - backend.in_flight
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        why = super().explain(backends, key, now)
+        if not self.factor:
+            return why
+        room = {b.name: float(self._room(b)) for b in backends}
+        return replace(why, rule=f"{why.rule}, who has room; room of each", scores=room)
 
 
 class HaproxyRandom(HaproxyRing):
@@ -236,6 +262,7 @@ class HaproxyRandom(HaproxyRing):
     """
 
     name = "haproxy_random"
+    keyed = False
     keyed_by = "client"
 
     def __init__(self, draws: int = 2) -> None:
@@ -245,25 +272,23 @@ class HaproxyRandom(HaproxyRing):
         self.draws = draws
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._least(lambda: self._owners[self.nearest(self.rng.getrandbits(32))])
-
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        others = [b for b in self._owners if b not in exclude]
-        return self._least(lambda: self.rng.choice(others))
-
-    def _least(self, draw: Callable[[], Backend]) -> Backend:
-        best = draw()
-        for _ in range(self.draws - 1):
-            other = draw()
+        best, *others = self._thrown(backends)
+        for other in others:
             if other.in_flight * best.weight <= best.in_flight * other.weight:
                 best = other
         return best
 
+    pick_except = Balancer.pick_except
+
+    def _thrown(self, backends: Sequence[Backend]) -> list[Backend]:
+        if len(backends) == len(self._slots_of):
+            return [self._owners[self.nearest(self.rng.getrandbits(32))] for _ in range(self.draws)]
+        return self.rng.choices([b for b in self._owners if b in backends], k=self.draws)  # a retry
+
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        loads = {b.name: b.in_flight / b.weight for b in backends}
-        return Why(f"the least loaded of {self.draws} places thrown on the ring; in flight / weight", loads)
+        with same_dice(self.rng):
+            loads = {b.name: b.in_flight / b.weight for b in self._thrown(backends)}
+        return Why("of those hit on the ring, in flight / weight", loads, "lowest")
 
 
 class HaproxyMap(StaticRoundRobin):
@@ -272,6 +297,7 @@ class HaproxyMap(StaticRoundRobin):
     (lb_map.c. The hash is SDBM for texts, and the address itself for clients.)
     """
 
+    keyed = True
     keyed_by = "client"
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:

@@ -127,21 +127,34 @@ class StaticRoundRobin(_Cycle):
     """Turns from a table that is made once, and smooth: weights 3, 2, 1 give a b a b a c.
 
     Slot by slot everybody saves up its weight, as in smooth weighted round robin; but whoever could pay a
-    turn may go, and the first in the list goes. (HAProxy, `static-rr`, lb_map.c.)
+    turn may go, and the first in the list goes. (HAProxy, `static-rr`, lb_map.c, which looks at everybody
+    for every slot; here O(log n) a slot.)
     """
 
     def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
-        total = sum(turns.values())
-        if total == len(turns):
-            return list(turns)  # all alike: no need to look at everybody for every slot
-        saved = dict.fromkeys(turns, 0)
+        backends, total = list(turns), sum(turns.values())
+        # Only the slots count where somebody has saved up one more whole turn.
+        richer: list[list[int]] = [[] for _ in range(total + 1)]
+        for i, weight in enumerate(turns.values()):
+            for turn in range(1, weight + 1):
+                richer[-(-turn * total // weight)].append(i)
+        saved = [0] * len(backends)  # whole turns; -1 is one in advance
+        waiting = {0: list(range(len(backends)))}  # saved turns -> who, as heaps; some have left since
         table = []
-        for _ in range(total):
-            for backend, weight in turns.items():
-                saved[backend] += weight
-            best = max(saved, key=lambda b: (saved[b] + total) // total)  # the first wins ties
-            saved[best] -= total
-            table.append(best)
+        for slot in range(1, total + 1):
+            for i in richer[slot]:
+                saved[i] += 1
+                heappush(waiting.setdefault(saved[i], []), i)
+            for whole in sorted(waiting, reverse=True):  # from -1 to 2
+                heap = waiting[whole]
+                while heap and saved[heap[0]] != whole:
+                    heappop(heap)
+                if heap:
+                    break
+            best = heappop(heap)
+            saved[best] -= 1
+            heappush(waiting.setdefault(saved[best], []), best)
+            table.append(backends[best])
         return table
 
 
@@ -207,6 +220,16 @@ class FastRoundRobin(Balancer):
         while (backend := self.pick(backends, key, now)) in exclude:
             pass
         return backend
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        due = self._queue and self._queue[0][3] <= self._turn
+        fresh = self._fresh or (not self._queue and self._later)
+        if fresh and not due:
+            heaviest = {b.name: float(-order) for order, _, b, *_ in fresh}
+            return Why("the heaviest that had no turn yet in this window", heaviest, "highest")
+        # In the queue a turn counts 256, and the lighter one goes first.
+        turns = {b.name: order / 256 for order, _, b, *_ in self._queue}
+        return Why("the number of the next turn", turns, "lowest")
 
 
 _Entry = tuple[int, int, Backend, int, int]  # order, count, who, number of the turn, rest

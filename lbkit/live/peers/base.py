@@ -54,6 +54,7 @@ class Peer:
     differences: ClassVar[tuple[str, ...]] = ()
     mends: ClassVar[Mapping[str, str]] = {}  # what it says when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
+    draws_by_weight: ClassVar[bool] = False  # where it compares a few drawn ones
     many_balancers: ClassVar[bool] = False  # whether its processes may decide each by itself
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it passes on whole connections, unread
 
@@ -135,6 +136,12 @@ class Peer:
             )
         if self.policy.slow_start or self.policy.panic:
             notes.append(f"{self.name} does no slow start and no panic here")
+        if self.draws_by_weight and self.policy.algorithm in ("power_of_two", "power_of_choices"):
+            weights = set(self.weights().values())
+            if len(weights) > 1 and not getattr(self._balancer(), "weighted", False):
+                notes.append(
+                    f"{self.name} also draws by weight; lbkit draws all alike, and weighs their load"
+                )
         if scaled := self.scaled_weights():
             notes.append(f"weights are whole numbers here: {scaled}")
         return notes
@@ -318,8 +325,8 @@ def cpu_seconds(process: Any) -> float:
 
 
 def weighted(algorithm: str) -> bool:
-    """Whether the program may see weights: plain rotation, chance and modulo take no notice of them."""
-    return algorithm not in ("round_robin", "random", "power_of_two", "ip_hash", "modulo_hash")
+    """Whether the program may see weights: plain rotation, plain chance and modulo take no notice of them."""
+    return algorithm not in ("round_robin", "random", "ip_hash", "modulo_hash")
 
 
 def free_ports(count: int) -> list[int]:

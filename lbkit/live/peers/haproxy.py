@@ -54,6 +54,7 @@ class Haproxy(Peer):
         "query": "url_param {name}",
     }
     max_weight = 256
+    draws_by_weight = True
     # These go by its ring, which has 16 points a unit of weight; ten times the weight gives the 160 of ours.
     ON_RING: ClassVar = {
         "random",

@@ -67,6 +67,7 @@ class Nginx(Peer):
         "cookie": "$cookie_{name}",
         "query": "$arg_{name}",
     }
+    draws_by_weight = True
     many_balancers = True  # each worker counts for itself
     layers = (7, 4)
     mends: ClassVar = {
