@@ -28,6 +28,7 @@ from lbkit.distributions import (
     Profile,
     Trace,
 )
+from lbkit.edge import RateLimit
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
 from lbkit.result import Result
 from lbkit.run import EngineError, compare, run, why_not
@@ -59,6 +60,7 @@ __all__ = [
     "Policy",
     "Pool",
     "Profile",
+    "RateLimit",
     "Replicas",
     "Result",
     "Server",

@@ -23,6 +23,7 @@ from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
 from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, Trace, number, one_of, whole
+from lbkit.edge import RateLimit
 from lbkit.schema import add_union, strict_converter, structure
 
 
@@ -206,6 +207,10 @@ def _events(what: Iterable[Event]) -> tuple[Event, ...]:
     return tuple(what)
 
 
+def _limits(what: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
+    return tuple(what)
+
+
 def _policy(what: Policy | str | type[Balancer]) -> Policy:
     return Policy.of(what)
 
@@ -220,6 +225,7 @@ class Experiment:
     events: tuple[Event, ...] = field(default=(), converter=_events)  # kept in order of time
     seed: int = field(default=1, validator=whole(0))
     name: str = ""
+    limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # how much of whom is let in
 
     def __attrs_post_init__(self) -> None:
         if not self.servers:
@@ -241,6 +247,9 @@ class Experiment:
                 raise ExperimentError(
                     f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
                 )
+        for i, limit in enumerate(self.limits):
+            if not isinstance(limit, RateLimit):
+                raise ExperimentError(f"limits[{i}] is {limit!r}: use a RateLimit")
         in_time = tuple(sorted(self.events, key=lambda event: event.at))
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
 

@@ -88,8 +88,8 @@ class Result:
     def where(self, **wanted: Any) -> Result:
         """The rows whose columns have these values, or for which these functions of a value are true.
 
-        `where(client=0)`, `where(backend="s1", status=lambda status: status > 400)`. Raises ValueError for a column that
-        there is not."""
+        As in `where(client=0)` or `where(backend="s1", status=lambda status: status > 400)`. Raises
+        ValueError for a column that there is not."""
         if unknown := wanted.keys() - COLUMNS.keys():
             raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(COLUMNS)}")
         if isinstance(wanted.get("backend"), str):

@@ -15,6 +15,7 @@ from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.experiment import Experiment, Policy
 from lbkit.net import Proxy
 from lbkit.net.config import Config, Upstream
+from lbkit.net.limit import RateLimits
 from lbkit.workload import stream
 
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
@@ -73,8 +74,14 @@ class OwnProxy:
         joining = self.experiment.joining
         there = (b for b in self._backends.values() if b.name not in joining)
         pool = policy.pool(there, self._stream)
+        limits = self.experiment.limits
         self._proxy = Proxy(
-            pool, retries=policy.retries, keyed_by=policy.keyed_by, trusted=LOOPBACK, expose=True
+            pool,
+            retries=policy.retries,
+            keyed_by=policy.keyed_by,
+            trusted=LOOPBACK,
+            expose=True,
+            rate_limits=RateLimits(limits) if limits else None,
         ).start()
 
     def stop(self) -> None:
@@ -122,7 +129,8 @@ class OwnProxy:
             Upstream(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority)
             for b in self._backends.values()
         ]
-        text = tomli_w.dumps(Config(tuple(upstreams), trusted=LOOPBACK, policy=policy).to_dict())
+        config = Config(tuple(upstreams), trusted=LOOPBACK, policy=policy, rate_limits=self.experiment.limits)
+        text = tomli_w.dumps(config.to_dict())
         return {
             "program": f"lbkit {version('lbkit')}",
             "config": text,  # that makes `lbkit proxy` do the same

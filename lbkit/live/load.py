@@ -54,9 +54,9 @@ class Load:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(LOAD_TIMEOUT)
-            # Not the policy, which may be a learner's own: Locust's process does not know the class.
+            # Not what may be a learner's own: Locust's process does not know the class.
             settings = {
-                "experiment": self.experiment.but(policy=Policy()).to_dict(),
+                "experiment": self.experiment.but(policy=Policy(), limits=()).to_dict(),
                 "url": self.url,
                 "port": listener.getsockname()[1],
                 "grace": self.grace,

@@ -30,6 +30,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from lbkit.distributions import Closed
 from lbkit.experiment import Experiment
+from lbkit.result import good
 from lbkit.workload import Clients, client_name, path_name, stream, workload
 
 # From lbkit.live.load: experiment, url, port (of who wants the rows) and grace.
@@ -104,7 +105,7 @@ class Player:
             size = len(response.read())
             status = response.status_code
             answer = {name.lower(): value for name, value in response.items()}
-            if status >= 500:
+            if not good(status):
                 error = RuntimeError(f"status {status}")
         except (Exception, gevent.GreenletExit) as caught:
             error = caught

@@ -14,6 +14,7 @@ from lbkit.distributions import Closed
 from lbkit.experiment import Action, Event, Experiment
 from lbkit.result import Result
 from lbkit.sim.engine import Engine
+from lbkit.sim.entrance import Entrance
 from lbkit.sim.servers import BAD_GATEWAY, UNAVAILABLE, Job, SimServer
 from lbkit.workload import Clients, Workload, client_name, path_name, stream, workload
 
@@ -66,10 +67,14 @@ class Simulation:
         self.backend = array("i", [-1]) * rows
         self.status = array("i", [0]) * rows
         self.attempts = array("i", [1]) * rows
+        # A request comes through the entrance, where there is one.
+        self.arrives: Callable[[int], object] = self.dispatch
+        if experiment.limits:
+            self.arrives = Entrance(self).arrives
         if isinstance(crowd, Closed):
             self._start_users(crowd)
         else:
-            self.engine.feed(self.arrival, self._dispatch)
+            self.engine.feed(self.arrival, self.arrives)
         traffic = experiment.traffic
         self.keys: Sequence[int] = self.path
         self.names = [path_name(i) for i in range(traffic.paths)]
@@ -125,11 +130,11 @@ class Simulation:
         self.backend.append(-1)
         self.status.append(0)
         self.attempts.append(1)
-        self._dispatch(row)
+        self.arrives(row)
 
     # -- the balancer's part ------------------------------------------------------------
 
-    def _dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
+    def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
         """Choose a server for a request and send it there."""
         engine = self.engine
         now = engine.now
@@ -185,7 +190,7 @@ class Simulation:
         if len(tried) <= self.retries:
             self.tried[row] = tried
             self.attempts[row] = len(tried) + 1
-            self._dispatch(row, tried)
+            self.dispatch(row, tried)
         else:
             self._fails(row, BAD_GATEWAY)
 
@@ -196,6 +201,11 @@ class Simulation:
         self.status[row] = status
         if self.closed:
             self._ask_again()
+
+    def turn_away(self, row: int, status: int) -> None:
+        """It does not come as far as the balancer."""
+        self.attempts[row] = 0
+        self._fails(row, status)
 
     # -- events --------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ class Peer:
         self.experiment = experiment
         self.policy = experiment.policy
         self.check(self.policy)
+        self.check_limits()
         self.members: dict[str, Member] = {}
         self.port = 0
         self.admin_port = 0
@@ -126,6 +127,13 @@ class Peer:
             raise PeerError(f"{cls.name} cannot do {name!r}: {why}. It can do {have}")
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
+
+    def check_limits(self) -> None:
+        """Raises PeerError for a rate limit that the program is not told."""
+        if self.experiment.limits:
+            raise PeerError(
+                f"{self.name} is told no rate limits here: nginx is, lbkit's proxy takes all kinds"
+            )
 
     def notes(self) -> list[str]:
         """Where it is not quite what the experiment says."""

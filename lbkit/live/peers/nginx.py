@@ -9,6 +9,10 @@ import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lbkit.core.limit import NginxLimit
+from lbkit.core.limit.several import limiter_of
+from lbkit.core.scope import EVERYBODY
+from lbkit.edge import RateLimit
 from lbkit.live.peers.base import Member, Peer, PeerError, fetch
 
 STATUS = "/lbkit-status"
@@ -109,6 +113,7 @@ stream {{
     def _http(self) -> str:
         algorithm = self.balance()
         weights = self.weights()
+        zones, limits = self._limits()
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
         again = f"error timeout;\n      proxy_next_upstream_tries {retries + 1};" if retries else "off;"
@@ -133,7 +138,7 @@ http {{
   # The load plays many clients from one address and names them in this header. Only loopback is believed.
   set_real_ip_from 127.0.0.0/8;
   real_ip_header X-Forwarded-For;
-
+{zones}
   upstream backends {{
 {self._line(algorithm)}{"".join(self._server(m, weights[m.name]) for m in self.members.values())}\
     keepalive 256;  # idle connections kept for later
@@ -148,7 +153,7 @@ http {{
   server {{
     listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     location / {{
-      proxy_pass http://backends;
+{limits}      proxy_pass http://backends;
       proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
       proxy_set_header Connection "";
       proxy_set_header Host $host;
@@ -163,6 +168,47 @@ http {{
   }}
 }}
 """
+
+    # -- rate limits ----------------------------------------------------------------------
+
+    def check_limits(self) -> None:
+        if self.experiment.limits and self.layer == 4:
+            raise PeerError("nginx limits rates on layer 7 only")
+        for limit in self.experiment.limits:
+            self._limit(limit, 0)
+
+    def _limits(self) -> tuple[str, str]:
+        """Lines for all of http, and for where requests are passed on."""
+        found = [self._limit(limit, i) for i, limit in enumerate(self.experiment.limits)]
+        status = ["      limit_req_status 429;\n"] if found else []
+        return "".join(zone for zone, _ in found), "".join([*(use for _, use in found), *status])
+
+    def _limit(self, limit: RateLimit, number: int) -> tuple[str, str]:
+        """A zone and its use. Requests with an empty key are not counted: so a path has limits of its own."""
+        limiter = limiter_of(limit.limiter)
+        if not isinstance(limiter, NginxLimit):
+            raise PeerError(f"nginx has no {limiter.name}: its limit_req is nginx_limit")
+        kind, _, name = limit.key.partition(":")
+        if kind != EVERYBODY and kind not in self.KEYS:
+            raise PeerError(f"nginx cannot limit by {limit.key!r} here: by {', '.join(self.KEYS)}")
+        key = "everybody" if kind == EVERYBODY else self.KEYS[kind].replace("{name}", self.field_name(name))
+        per_minute = limiter.rate * 60
+        if per_minute != int(per_minute):
+            raise PeerError(
+                f"nginx's rate is whole requests a second or minute, not {limiter.rate:g} a second"
+            )
+        whole = limiter.rate == int(limiter.rate)
+        rate = f"{int(limiter.rate)}r/s" if whole else f"{int(per_minute)}r/m"
+        wait = " nodelay" if limiter.delay >= limiter.burst else f" delay={limiter.delay}"
+        path = re.escape(limit.path.rstrip("/"))
+        zone = f"""\
+  map $uri $limited{number} {{
+    default "";
+    "~^{path}(/|$)" {key};
+  }}
+  limit_req_zone $limited{number} zone=limit{number}:10m rate={rate};
+"""
+        return zone, f"      limit_req zone=limit{number} burst={limiter.burst}{wait};\n"
 
     @staticmethod
     def field_name(name: str) -> str:

@@ -1,0 +1,69 @@
+"""One experiment with rate limits, in the simulator, in our proxy and in nginx: who is let in is the same."""
+
+from __future__ import annotations
+
+import pytest
+from needs import need, need_module
+
+need_module("locust")
+need_module("uvicorn")
+
+from lbkit import Constant, ConstantRate, Experiment, RateLimit, Traffic, run, servers
+from lbkit.live import PEERS, PeerError, notes, render
+
+pytestmark = pytest.mark.live
+
+SHOP = Experiment(
+    servers(2, service=Constant(0.002)),
+    Traffic(ConstantRate(100), duration=2, clients=5, client_skew=2.0, paths=3),
+    seed=3,
+)
+NGINX = RateLimit({"kind": "nginx_limit", "rate": 10, "burst": 5})
+QUEUE = RateLimit({"kind": "leaky_queue", "rate": 30, "capacity": 12}, key="everybody", path="/item/0")
+
+
+def let_in(experiment: Experiment, on: str) -> list[int]:
+    """By client."""
+    result = run(experiment, on=on)
+    assert set(result.status) == {200, 429}
+    return [len(result.where(client=client, status=200)) for client in range(5)]
+
+
+@pytest.mark.parametrize("on", ["live", "nginx"])
+def test_who_is_let_in(on: str) -> None:
+    """A request more or less: where the moment of arrival decides, a millisecond may."""
+    if on == "nginx":
+        need("nginx")
+    limited = SHOP.but(limits=[NGINX])
+    assert let_in(limited, on) == pytest.approx(let_in(limited, "sim"), abs=1)
+
+
+def test_who_is_held() -> None:
+    simulated, measured = (run(SHOP.but(limits=[QUEUE]), on=on).where(path=0) for on in ("sim", "live"))
+    assert len(measured.where(status=200)) == pytest.approx(len(simulated.where(status=200)), abs=1)
+    assert 0.1 < simulated.mean < 0.4
+    assert measured.mean == pytest.approx(simulated.mean, abs=0.05)
+
+
+def test_what_programs_are_told() -> None:
+    text = render(SHOP.but(limits=[NGINX]), "nginx")
+    assert "zone=limit0:10m rate=10r/s;" in text
+    assert "limit_req zone=limit0 burst=5 nodelay;" in text
+    slow = RateLimit({"kind": "nginx_limit", "rate": 0.5, "burst": 3, "delay": 1}, "header:X-User", "/api")
+    text = render(SHOP.but(limits=[NGINX, slow]), "nginx")
+    assert "rate=30r/m;" in text
+    assert "burst=3 delay=1;" in text
+    assert '"~^/api(/|$)" $http_x_user;' in text
+    assert not notes(SHOP.but(limits=[NGINX]), "nginx")[0].startswith("limit")
+
+
+def test_what_they_cannot_do() -> None:
+    with pytest.raises(PeerError, match="nginx has no gcra: its limit_req is nginx_limit"):
+        render(SHOP.but(limits=[RateLimit({"kind": "gcra", "rate": 1})]), "nginx")
+    with pytest.raises(PeerError, match="whole requests a second or minute, not"):
+        render(SHOP.but(limits=[RateLimit({"kind": "nginx_limit", "rate": 0.123})]), "nginx")
+    with pytest.raises(PeerError, match="on layer 7 only"):
+        render(SHOP.but(limits=[NGINX]), "nginx", layer=4)
+    for name in PEERS.keys() - {"nginx"}:
+        with pytest.raises(PeerError, match=f"{name} is told no rate limits here"):
+            render(SHOP.but(limits=[NGINX]), name)
