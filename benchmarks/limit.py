@@ -1,25 +1,34 @@
 """What a decision costs, by kind of limiter and number of keys, next to `limits`; and the memory of a key.
 
-`python -m benchmarks.limit` prints a table, `--json` one object: `ns_per_decision` by kind and number of keys
-(yes or no, as `limits` answers), `ns_with_details` by kind (besides, how much is left and when to come again),
-`ratio_vs_limits` by the kinds that both have, for so many requests that are all admitted (so their log, which
-is written at its front, gets long), `ratio_vs_limits_denied` when hardly any is, `bytes_per_key` by kind.
+`python -m benchmarks.limit` prints a table, `--json` one object:
+- `ns_per_decision` by kind and number of keys: yes or no, as `limits` answers;
+- `ns_with_details` by kind: besides, how much is left and when to come again;
+- `ratio_vs_limits` by the kinds that both have, for so many requests that are all admitted (so their log, which
+  is written at its front, gets long), and `ratio_vs_limits_denied`, when hardly any is;
+- `bytes_per_key` by kind;
+- `redis`, with a redis-server on the machine: decisions a second, and microseconds of our processor time each,
+  for a fixed window in one process that asks 50 at once, of lbkit, `limits` and throttled-py.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import platform
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from limits import RateLimitItemPerSecond, storage, strategies
+from limits import RateLimitItemPerSecond, aio, storage, strategies
+from throttled.asyncio import Throttled, rate_limiter, store
 
-from lbkit.core.limit import make_limiter
+from lbkit.core.limit import FixedWindow, make_limiter
+from lbkit.live.redis_server import RedisServer
+from lbkit.net.shared import Question, SharedLimits, SharedStore
+from lbkit.run import find_program
 
 RATE = 500  # a second; requests come twice as fast, so half of them are denied
 KINDS: dict[str, dict[str, Any]] = {
@@ -92,6 +101,49 @@ def bytes_per_key(kind: str, keys: int = 50_000) -> float:
     return taken / keys
 
 
+REDIS_AT_ONCE = 50
+
+
+def redis_decisions(decisions: int) -> dict[str, dict[str, float]]:
+    """On one server, one after the other; empty where there is none."""
+    if find_program(("redis-server",)) is None:
+        return {}
+    with RedisServer() as server:
+        return asyncio.run(_ask_redis(server.url, decisions))
+
+
+async def _ask_redis(url: str, decisions: int) -> dict[str, dict[str, float]]:
+    ours = SharedLimits(SharedStore(url, timeout=30))
+    window = FixedWindow(1_000_000)
+    limits = aio.strategies.FixedWindowRateLimiter(
+        aio.storage.RedisStorage(f"async+{url}", implementation="redispy")
+    )
+    item = RateLimitItemPerSecond(1_000_000)
+    throttled = Throttled(
+        using="fixed_window", quota=rate_limiter.per_sec(1_000_000), store=store.RedisStore(server=url)
+    )
+    askers: dict[str, Callable[[str], Awaitable[object]]] = {
+        "lbkit": lambda key: ours.decide([Question(window, key)]),
+        "limits": lambda key: limits.hit(item, key),
+        "throttled-py": lambda key: throttled.limit(key),
+    }
+
+    async def one(ask: Callable[[str], Awaitable[object]], number: int) -> None:
+        for i in range(decisions // REDIS_AT_ONCE):
+            assert await ask(f"10.0.{number}.{i % 20}") is not None
+
+    found = {}
+    for name, ask in askers.items():
+        await one(ask, 0)  # connected, and scripts are loaded
+        began, worked = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(one(ask, number) for number in range(REDIS_AT_ONCE)))
+        took, cpu = time.perf_counter() - began, time.process_time() - worked
+        count = decisions // REDIS_AT_ONCE * REDIS_AT_ONCE
+        found[name] = {"per_second": count / took, "cpu_us": 1e6 * cpu / count}
+    await ours.close()
+    return found
+
+
 def measure(sizes: Sequence[int], decisions: int, rounds: int) -> dict[str, Any]:
     def least(function: Callable[..., float], *args: Any, **options: Any) -> float:
         return min(function(*args, **options) for _ in range(rounds))
@@ -109,6 +161,7 @@ def measure(sizes: Sequence[int], decisions: int, rounds: int) -> dict[str, Any]
         "ratio_vs_limits": ratio["admitted"],
         "ratio_vs_limits_denied": ratio["denied"],
         "bytes_per_key": {kind: bytes_per_key(kind) for kind in KINDS},
+        "redis": redis_decisions(max(REDIS_AT_ONCE, decisions // 10)),
         "python": platform.python_version(),
     }
 
@@ -134,6 +187,11 @@ def main() -> None:
             line += f"{found['ns_per_decision_of_limits'][kind]:9,.0f}{found['ratio_vs_limits'][kind]:7.1f}"
             line += f"{found['ratio_vs_limits_denied'][kind]:8.1f}"
         print(f"{kind:20}{line}")
+    for name, one in found["redis"].items():
+        rates = f"{one['per_second']:8,.0f} decisions/s {one['cpu_us']:6.0f} us of processor time"
+        print(f"in Redis, {name:12} {rates}")
+    if not found["redis"]:
+        print("no redis-server here: apt-get install redis-server (macOS: brew install redis)")
 
 
 if __name__ == "__main__":

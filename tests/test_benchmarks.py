@@ -46,17 +46,23 @@ def test_pick() -> None:
     need_module("uhashring")
     brief = ("--picks", "200", "--rounds", "1", "--sizes", "10", "100")
     found = json.loads(bench("benchmarks.pick", "--json", *brief))
-    assert found["algorithms"]["maglev"]["ns_per_pick"].keys() == {"10", "100"}
-    assert all(cost["rebuild_ms"] >= 0 for cost in found["algorithms"].values())
+    for cost in found["algorithms"].values():
+        for row in (cost, cost["weighted"]):
+            assert row["ns_per_pick"].keys() == row["rebuild_ms"].keys() == {"10", "100"}
+            assert all(ms >= 0 for ms in row["rebuild_ms"].values())
     assert found["ring_build_ratio_vs_uhashring"] > 0
     assert "ns a pick" in bench("benchmarks.pick", *brief)
 
 
 def test_limit() -> None:
     need_module("limits")
+    need_module("throttled", "throttled-py")
+    need_module("redis")
     brief = ("--decisions", "500", "--rounds", "1", "--sizes", "1", "100")
     found = json.loads(bench("benchmarks.limit", "--json", *brief))
     assert found["ns_per_decision"]["gcra"].keys() == {"1", "100"}
     assert found["ratio_vs_limits"].keys() == {"fixed_window", "sliding_counter", "sliding_log"}
     assert all(20 < size < 5000 for size in found["bytes_per_key"].values())
+    need("redis-server")
+    assert found["redis"].keys() == {"lbkit", "limits", "throttled-py"}
     assert "ns a decision" in bench("benchmarks.limit", *brief)
