@@ -3,11 +3,11 @@
 `python -m benchmarks.limit` prints a table, `--json` one object:
 - `ns_per_decision` by kind and number of keys: yes or no, as `limits` answers;
 - `ns_with_details` by kind: besides, how much is left and when to come again;
-- `ratio_vs_limits` by the kinds that both have, for so many requests that are all admitted (so their log, which
-  is written at its front, gets long), and `ratio_vs_limits_denied`, when hardly any is;
+- `ratio_vs_limits` by the kinds that both have, for so many requests that are all admitted (so their log,
+  which is written at its front, gets long), and `ratio_vs_limits_denied`, when hardly any is;
 - `bytes_per_key` by kind;
-- `redis`, with a redis-server on the machine: decisions a second, and microseconds of our processor time each,
-  for a fixed window in one process that asks 50 at once, of lbkit, `limits` and throttled-py.
+- `redis`, with a redis-server on the machine: decisions a second, and microseconds of processor time each, for
+  a fixed window in one process that asks 50 at once, of lbkit, `limits` and throttled-py.
 """
 
 from __future__ import annotations
