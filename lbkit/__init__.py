@@ -28,7 +28,7 @@ from lbkit.distributions import (
     Profile,
     Trace,
 )
-from lbkit.edge import RateLimit
+from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
 from lbkit.result import Result
 from lbkit.run import EngineError, compare, run, why_not
@@ -38,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Action",
+    "Admission",
     "Backend",
     "Balancer",
     "Bimodal",

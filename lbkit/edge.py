@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
+from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import Asked, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import EVERYBODY, is_below, plain_path, whose
-from lbkit.distributions import whole
+from lbkit.core.shape import QUEUES, Item
+from lbkit.distributions import number, whole
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of those who are not let in
 
@@ -79,3 +82,72 @@ class Rules:
             for _, limiter, key in about:
                 limiter.allows(key, now)
         return decisions
+
+
+def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any] | None) -> None:
+    if value is None:
+        return
+    try:
+        limiter = limiter_of(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
+    if not isinstance(limiter, InFlight):
+        raise ValueError(f"{attribute.name}: {limiter.name} counts requests a second: use concurrency_limit")
+    if limiter.limit_of("") < 1:
+        raise ValueError(f"{attribute.name}: below 1 nothing goes at all")
+
+
+def _queue(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    if value not in QUEUES:
+        raise ValueError(f"{attribute.name} is {value!r}: use one of {', '.join(QUEUES)}")
+
+
+@frozen
+class Admission:
+    """What goes on to the backends.
+
+    `limit`: how many at once: {kind = "concurrency_limit", limit = 100}, or aimd or gradient, which find it
+    out; with `shares` in it, classes are shed before it is full. `rate`: how many a second, `burst` at once.
+    Both may be left out. `most` requests wait for their turn, at most `timeout` seconds; then, and when the
+    `queue` ("fifo", "fair" by `key`, "priority") has no place for them, they are answered 503. `priorities`:
+    paths and their classes, of which there are high, normal and low; the longest path counts, and normal is
+    what has none. They are of your making: what clients say of their own importance is not asked.
+    """
+
+    limit: Mapping[str, Any] | None = field(default=None, validator=_in_flight)
+    rate: float | None = field(default=None, validator=attrs.validators.optional(number(0, above=True)))
+    burst: float = field(default=1.0, validator=number(1))
+    queue: str = field(default="fifo", validator=_queue)
+    most: int = field(default=100, validator=whole(0))
+    timeout: float = field(default=1.0, validator=number(0, above=True))
+    key: str = field(default="client", validator=a_key)
+    prefix: int = field(default=64, validator=whole(1))
+    priorities: Mapping[str, str] = field(factory=dict)
+
+    @priorities.validator
+    def _classes(self, attribute: Any, value: Mapping[str, str]) -> None:
+        for path, name in value.items():
+            if not path.startswith("/") or name not in CLASSES:
+                raise ValueError(f"priorities: {path!r} is {name!r}: use a path, and {', '.join(CLASSES)}")
+
+    def gate(self, slack: float = 0.0) -> Gate:
+        """What decides by this. `slack`: seconds that timers may be late, whose requests then go at once."""
+        limiter = None if self.limit is None else limiter_of(self.limit)
+        assert limiter is None or isinstance(limiter, InFlight)
+        rate = self.rate or inf
+        burst = self.burst if rate == inf else self.burst + rate * slack
+        return Gate(QUEUES[self.queue](), limiter, rate, burst, self.most, self.timeout)
+
+    def read(self) -> Callable[[Asked, Any, float], Item]:
+        """What makes a request, by whatever handle, somebody who may have to wait."""
+        key = whose(self.key, self.prefix)
+        longest_first = sorted(self.priorities.items(), key=lambda entry: -len(entry[0]))
+
+        def item(request: Asked, what: Any, now: float) -> Item:
+            priority = "normal"
+            if longest_first:
+                path = plain_path(request.target)
+                priority = next((name for top, name in longest_first if is_below(path, top)), priority)
+            return Item(what, key(request), 1.0, priority, now)
+
+        return item

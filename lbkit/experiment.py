@@ -23,7 +23,7 @@ from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
 from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, Trace, number, one_of, whole
-from lbkit.edge import RateLimit
+from lbkit.edge import Admission, RateLimit
 from lbkit.schema import add_union, strict_converter, structure
 
 
@@ -226,6 +226,9 @@ class Experiment:
     seed: int = field(default=1, validator=whole(0))
     name: str = ""
     limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # how much of whom is let in
+    admission: Admission | None = field(  # how much goes on to the servers; who waits, who is turned away
+        default=None, validator=attrs.validators.optional(one_of(Admission))
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.servers:

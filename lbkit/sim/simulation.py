@@ -68,9 +68,9 @@ class Simulation:
         self.status = array("i", [0]) * rows
         self.attempts = array("i", [1]) * rows
         # A request comes through the entrance, where there is one.
-        self.arrives: Callable[[int], object] = self.dispatch
-        if experiment.limits:
-            self.arrives = Entrance(self).arrives
+        limited = experiment.limits or experiment.admission
+        self.entrance = Entrance(self) if limited else None
+        self.arrives: Callable[[int], object] = self.entrance.arrives if self.entrance else self.dispatch
         if isinstance(crowd, Closed):
             self._start_users(crowd)
         else:
@@ -168,6 +168,8 @@ class Simulation:
             self.meters[index].ended(now, now - start, status < 500)
             self._tells(backend)
         self.pool.give_back(backend, start, status < 500, now)
+        if self.entrance:
+            self.entrance.leaves(row, status < 500)
         if self.closed:
             self._ask_again()
 
@@ -199,6 +201,8 @@ class Simulation:
         self.end[row] = self.engine.now
         self.backend[row] = -1
         self.status[row] = status
+        if self.entrance:
+            self.entrance.leaves(row, False)
         if self.closed:
             self._ask_again()
 
