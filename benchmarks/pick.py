@@ -1,8 +1,9 @@
 """What a pick costs, and a rebuild, by algorithm and size of the pool; the ring next to uhashring.
 
-`python -m benchmarks.pick` prints a table, `--json` one object with, by algorithm, `ns_per_pick` by size and
-`rebuild_ms`, and `ring_build_ratio_vs_uhashring`. A pick here is a whole turn: take a backend with some in
-flight, and give it back, less what the same turn costs with an algorithm that does nothing.
+`python -m benchmarks.pick` prints a table, `--json` one object with, by algorithm, `ns_per_pick` and
+`rebuild_ms` by size, `weighted` (the same for weights 1, 2 and 3); and `ring_build_ratio_vs_uhashring`.
+A pick here is a whole turn: take a backend with some in flight, give it back, and report its load where the
+algorithm hears (all that it asks, too), less what the same turn costs with an algorithm that does nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from functools import partial
 from uhashring import HashRing
 
 from lbkit.core import Backend, Balancer, Pool, algorithms, make_balancer
+from lbkit.core.meter import LoadReport
 
 SIZES = (10, 100, 1000, 10_000)
+ROUND = 0.2  # seconds that a round may take
 RING = (1000, 160)  # backends, points each
 KEYS = [f"10.{i >> 8 & 255}.{i & 255}.7" for i in range(4096)]
 
@@ -33,25 +36,58 @@ class _Nothing(Balancer):
         return backends[0]
 
 
-def backends(count: int) -> list[Backend]:
-    return [Backend(f"10.1.{i >> 8}.{i & 255}:80") for i in range(count)]
+def backends(count: int, weights: Sequence[float] = (1,)) -> list[Backend]:
+    return [Backend(f"10.1.{i >> 8}.{i & 255}:80", weight=weights[i % len(weights)]) for i in range(count)]
 
 
-def turns(balancer: Balancer, count: int, picks: int) -> float:
-    """Nanoseconds of processor time a turn, with half of the pool busy on average."""
-    pool = Pool(backends(count), balancer)
-    live = deque(pool.take(KEYS[i % len(KEYS)], 0.0) for i in range(max(1, count // 2)))
+def half_busy(members: Sequence[Backend]) -> deque[Backend]:
+    """Half of them, each with a request in flight, in the order in which they will be given back."""
+    busy = deque(random.Random(1).sample(members, max(1, len(members) // 2)))
+    for backend in busy:
+        backend.in_flight += 1
+    return busy
+
+
+def turns(pool: Pool, busy: deque[Backend], picks: int) -> float:
+    """Nanoseconds of processor time a turn."""
+    balancer, before = pool.balancer, sum(b.picks for b in pool.backends)
     gc.collect()
     start = time.process_time()
     for i in range(picks):
-        now = i / 1000  # a thousand requests a second
-        live.append(pool.take(KEYS[i & 4095], now))
-        pool.give_back(live.popleft(), now - 0.01, True, now)
+        now = (before + i) / 1000  # a thousand requests a second
+        backend = pool.take(KEYS[i & 4095], now)
+        busy.append(backend)
+        done = busy.popleft()
+        pool.give_back(done, now - 0.01, True, now)
+        if balancer.hears:
+            balancer.report(done, load_of(done), now)
+            for one in pool.asks(backend, now):
+                balancer.report(one, load_of(one), now, asked=True)
     return 1e9 * (time.process_time() - start) / picks
 
 
-def seeded(name: str, count: int, picks: int) -> float:
-    return turns(make_balancer(name, random.Random(1)), count, picks)
+def load_of(backend: Backend) -> LoadReport:
+    return LoadReport(backend.in_flight, backend.in_flight / 10, 100.0, latency=0.01)
+
+
+def costs(
+    name: str, count: int, weights: Sequence[float], picks: int, rounds: int, nothing: float
+) -> tuple[float, float]:
+    """Nanoseconds a pick, milliseconds a rebuild; of what is slow, fewer picks and one round."""
+    balancer, members = make_balancer(name, random.Random(1)), backends(count, weights)
+    busy = half_busy(members)
+    rebuild = seconds(partial(balancer.rebuild, members))
+    pool = Pool(members, balancer)
+    few = turns(pool, busy, min(picks, 50))
+    some = int(min(picks, max(50, 1e9 * ROUND / few)))
+    again = rounds if some == picks else 1
+    return max(0.0, best(partial(turns, pool, busy, some), again) - nothing), 1e3 * rebuild
+
+
+def nothing_costs(count: int, picks: int) -> float:
+    members = backends(count)
+    busy = half_busy(members)
+    return turns(Pool(members, _Nothing()), busy, picks)
 
 
 def best(work: Callable[[], float], rounds: int) -> float:
@@ -77,20 +113,24 @@ def ring_ratio(rounds: int) -> tuple[float, float, float]:
     return theirs / ours, 1e3 * ours, 1e3 * theirs
 
 
+def by_size(found: dict[int, tuple[float, float]]) -> dict[str, object]:
+    return {
+        "ns_per_pick": {str(n): pick for n, (pick, _) in found.items()},
+        "rebuild_ms": {str(n): rebuild for n, (_, rebuild) in found.items()},
+    }
+
+
 def measure(sizes: Sequence[int], picks: int, rounds: int) -> dict[str, object]:
     found: dict[str, object] = {}
-    nothing = {n: best(partial(turns, _Nothing(), n, picks), rounds) for n in sizes}
+    nothing = {n: best(partial(nothing_costs, n, picks), rounds) for n in sizes}
     for name, cls in algorithms().items():
         if not cls.__module__.startswith("lbkit."):
             continue
-        cost = {}
-        for n in sizes:
-            # A scan over ten thousand is slow enough to need fewer picks.
-            some = picks if n <= 1000 else max(200, picks // 100)
-            cost[str(n)] = max(0.0, best(partial(seeded, name, n, some), rounds) - nothing[n])
-        balancer, members = make_balancer(name), backends(max(sizes))
-        rebuild = seconds(partial(balancer.rebuild, members))
-        found[name] = {"ns_per_pick": cost, "rebuild_ms": 1e3 * rebuild}
+        equal, unequal = (
+            {n: costs(name, n, weights, picks, rounds, nothing[n]) for n in sizes}
+            for weights in ((1,), (1, 2, 3))
+        )
+        found[name] = by_size(equal) | {"weighted": by_size(unequal)}
     ratio, ours, theirs = ring_ratio(rounds)
     return {
         "algorithms": found,
@@ -112,13 +152,16 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
         return
-    print(f"ns a pick by size of the pool, Python {found['python']}")
-    print(f"{'':26}" + "".join(f"{n:>10,}" for n in options.sizes) + f"{'rebuild ms':>14}")
-    costs = found["algorithms"]
-    assert isinstance(costs, dict)
-    for name, cost in costs.items():
-        picks = "".join(f"{ns:10,.0f}" for ns in cost["ns_per_pick"].values())
-        print(f"{name:26}{picks}{cost['rebuild_ms']:14.1f}")
+    print(
+        f"ns a pick and ms a rebuild by size of the pool, Python {found['python']}; indented: weights 1, 2, 3"
+    )
+    sizes = "".join(f"{n:>10,}" for n in options.sizes)
+    print(f"{'':26}{sizes} |{sizes}")
+    for name, cost in found["algorithms"].items():  # type: ignore[attr-defined]
+        for title, row in ((name, cost), ("  " + name, cost["weighted"])):
+            picks = "".join(f"{ns:10,.0f}" for ns in row["ns_per_pick"].values())
+            rebuilds = "".join(f"{ms:10,.2f}" for ms in row["rebuild_ms"].values())
+            print(f"{title:26}{picks} |{rebuilds}")
     print(
         f"A ring of {RING[0]} backends x {RING[1]} points: {found['ring_build_ms']:.0f} ms, "
         f"uhashring {found['uhashring_build_ms']:.0f} ms, "
