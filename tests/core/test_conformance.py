@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from variants import NAMES, WITH_OPTIONS, Variant, label
 
-from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, algorithms, make_balancer
+from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, SlowStart, make_balancer
+from lbkit.core.meter import LoadReport
 
-NAMES = [name for name, cls in algorithms().items() if cls.__module__.startswith("lbkit.")]
 MOST = 6  # backends that come and go
 
 # Not these: one fills its first backends up on purpose, one sees a part of the pool only.
@@ -30,6 +32,7 @@ outcomes = st.sampled_from([True, False, None])
 
 acquires = st.tuples(st.just("acquire"), keys, st.frozensets(which, max_size=3))
 releases = st.tuples(st.just("release"), st.integers(0, 99), outcomes)
+reports = st.tuples(st.just("report"), which, st.integers(0, 9), st.booleans())
 changes = st.one_of(
     st.tuples(st.just("weight"), which, weights),
     st.tuples(st.just("health"), which, st.booleans()),
@@ -39,7 +42,8 @@ changes = st.one_of(
     st.tuples(st.just("switch"), st.sampled_from(NAMES)),
 )
 # More picks than changes, as in life.
-histories = st.lists(st.one_of(acquires, acquires, acquires, releases, releases, changes), max_size=60)
+events = (acquires, acquires, acquires, releases, releases, reports, changes)
+histories = st.lists(st.one_of(events), max_size=60)
 
 
 @dataclass
@@ -48,7 +52,12 @@ class Play:
 
     algorithm: str
     seed: int = 0
-    backends: list[Backend] = field(default_factory=lambda: [Backend(f"b{i}") for i in range(MOST)])
+    options: dict[str, Any] = field(default_factory=dict)
+    slow_start: SlowStart | None = None
+    panic: float = 0.0
+    backends: list[Backend] = field(
+        default_factory=lambda: [Backend(f"b{i}", zone="xyz"[i % 3], priority=i % 2) for i in range(MOST)]
+    )
     live: list[Lease] = field(default_factory=list)
     ended: list[Lease] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
@@ -56,7 +65,8 @@ class Play:
 
     def __post_init__(self) -> None:
         self.members = self.backends[: MOST // 2]
-        self.pool = Pool(self.members, make_balancer(self.algorithm, random.Random(self.seed)))
+        balancer = make_balancer(self.algorithm, random.Random(self.seed), **self.options)
+        self.pool = Pool(self.members, balancer, slow_start=self.slow_start, panic=self.panic)
 
     def through(self, history: list[tuple]) -> Play:
         for step, *arguments in history:
@@ -68,8 +78,11 @@ class Play:
     def check(self) -> None:
         for backend in self.backends:
             assert backend.in_flight == sum(lease.backend is backend for lease in self.live)
-        may = [b for b in self.members if b.healthy and b.intent is Intent.READY and b.weight > 0]
+        wanted = [b for b in self.members if b.intent is Intent.READY and b.weight > 0]
+        may = [b for b in wanted if b.healthy or (self.panic and b in self.pool.eligible)]
         assert list(self.pool.eligible) == may
+        if len([b for b in wanted if b.healthy]) >= self.panic * len(wanted):
+            assert all(b.healthy for b in may) or self.algorithm == "priority_levels"
         assert list(self.pool.backends) == self.members
 
     def acquire(self, key: str, exclude: frozenset[int]) -> None:
@@ -116,6 +129,13 @@ class Play:
             assert self.pool.remove(f"b{i}") is self.backends[i]
             self.members = [b for b in self.members if b is not self.backends[i]]
 
+    def report(self, i: int, load: int, asked: bool) -> None:
+        backend, balancer = self.backends[i], self.pool.balancer
+        if balancer.hears:
+            balancer.report(backend, LoadReport(load, load / 9, 10.0, latency=load / 10), self.now, asked)
+            if self.pool.eligible:
+                assert set(self.pool.asks(backend, self.now)) <= set(self.pool.eligible)
+
     def switch(self, algorithm: str) -> None:
         self.pool.switch(make_balancer(algorithm, random.Random(self.seed)))
 
@@ -124,6 +144,18 @@ class Play:
 @given(history=histories)
 def test_any_history(algorithm: str, history: list[tuple]) -> None:
     Play(algorithm).through(history)
+
+
+@pytest.mark.parametrize("variant", [*WITH_OPTIONS, ("round_robin", {}), ("maglev", {})], ids=label)
+@given(
+    history=histories, slow_start=st.sampled_from([None, SlowStart(3.0)]), panic=st.sampled_from([0.0, 0.5])
+)
+@settings(max_examples=25)
+def test_any_history_with_options(
+    variant: Variant, history: list[tuple], slow_start: SlowStart | None, panic: float
+) -> None:
+    algorithm, options = variant
+    Play(algorithm, options=options, slow_start=slow_start, panic=panic).through(history)
 
 
 @every_algorithm
@@ -227,33 +259,3 @@ def test_excluding_one_picks_among_the_others(algorithm: str) -> None:
         first.release(True, i + 0.001)
     served = {b.name: b.picks for b in pool.backends if b is not dead}
     assert min(served.values()) > 20, served  # a retry starves nobody
-
-
-@every_algorithm
-@given(seed=st.integers(0, 999))
-def test_why_says_who_it_will_be_and_changes_nothing(algorithm: str, seed: int) -> None:
-    weights = [1, 2, 3, 1]
-    pools = []
-    for _ in range(2):
-        backends = [Backend(f"b{i}", weight=w, zone="xy"[i % 2]) for i, w in enumerate(weights)]
-        pools.append(Pool(backends, make_balancer(algorithm, random.Random(seed))))
-    asked, silent = pools
-    rng = random.Random(seed)
-    live: list[tuple[Lease, Lease]] = []
-    for i in range(40):
-        key, now = f"key {rng.randrange(9)}", i / 4
-        lease, other = asked.acquire(key, now, explain=True), silent.acquire(key, now)
-        assert lease.backend.name == other.backend.name
-        assert other.why is None
-        why = lease.why
-        assert why
-        assert why.rule in str(why)
-        if why.best:
-            extreme = (min if why.best == "lowest" else max)(why.scores.values())
-            assert why.scores[lease.backend.name] == extreme
-        if why.near and "factor" not in asked.balancer.__dict__:
-            assert lease.backend.name in {name for _, name in why.near[:2]}
-        live.append((lease, other))
-        if len(live) > 5:
-            for one in live.pop(rng.randrange(len(live))):
-                one.release(True, now + 0.1)
