@@ -96,7 +96,8 @@ class Limiter(Generic[S]):
             return self._newcomer(key, now, cost)[1] is not None
         after = self.step(before, now, cost)
         if after is None or cost < 0:
-            fits(cost, self.limit, self.limit_name)
+            if not 0 <= cost <= self.limit:
+                fits(cost, self.limit, self.limit_name)  # says what is wrong
             return False
         self._states[key] = after
         return True
@@ -115,7 +116,8 @@ class Limiter(Generic[S]):
         else:
             after = self.step(before, now, cost)
             if after is None or cost < 0:
-                fits(cost, self.limit, self.limit_name)
+                if not 0 <= cost <= self.limit:
+                    fits(cost, self.limit, self.limit_name)
             else:
                 self._states[key] = after
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)

@@ -34,7 +34,9 @@ class TokenBucket(Limiter[tuple[float, float]]):
 
     def denied(self, before: tuple[float, float] | None, now: float, cost: float) -> Decision:
         burst, rate = self.burst, self.rate
-        tokens = min(burst, before[0] + (now - before[1]) * rate) if before else burst
+        tokens = before[0] + (now - before[1]) * rate if before else burst
+        if tokens > burst:
+            tokens = burst
         return new_tuple(
             Decision, (False, burst, tokens, (cost - tokens) / rate, (burst - tokens) / rate, 0.0)
         )
@@ -72,7 +74,9 @@ class LeakyBucket(Limiter[tuple[float, float]]):
 
     def denied(self, before: tuple[float, float] | None, now: float, cost: float) -> Decision:
         capacity, rate = self.capacity, self.rate
-        level = max(0.0, before[0] - (now - before[1]) * rate) if before else 0.0
+        level = before[0] - (now - before[1]) * rate if before else 0.0
+        if level < 0.0:
+            level = 0.0
         wait = (level + cost - capacity) / rate
         return new_tuple(Decision, (False, capacity, capacity - level, wait, level / rate, 0.0))
 
