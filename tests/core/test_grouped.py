@@ -152,6 +152,35 @@ def test_how_even_an_aperture_is(servers: int, balancers: int, size: int) -> Non
     assert max(covered.values()) - min(covered.values()) == (balancers * size % servers > 0)
 
 
+def test_random_subsets_are_each_ones_own() -> None:
+    """A hundred balancers draw ten of a hundred servers each: some servers have many of them, some few."""
+    backends = [Backend(f"s{i:02}") for i in range(100)]
+    drawn = []
+    for index in range(100):
+        options = {"size": 10, "how": "random", "index": index, "balancers": 100}
+        one, other = make_balancer("subset", **options), make_balancer("subset", **options)
+        one.rebuild(backends)
+        other.rebuild(backends[::-1])
+        assert one._mine == other._mine  # whatever it heard first
+        drawn.append(one._mine)
+    assert {len(mine) for mine in drawn} == {10}
+    assert len(set(drawn)) == 100
+    covered = Counter(b for mine in drawn for b in mine)
+    counts = [covered[b] for b in backends]
+    # Binomial: mean 10, variance 9.
+    assert sum((c - 10) ** 2 for c in counts) / 100 == pytest.approx(9, abs=4)
+    assert min(counts) < 6 < 14 < max(counts)
+
+
+def test_a_subset_keeps_the_place_of_a_sick_one() -> None:
+    pool = pool_of("subset", ("x", 9), size=3, how="random")
+    mine = pool.balancer._mine
+    sick = min(b.name for b in mine)
+    down(pool, sick)
+    assert pool.balancer._mine == mine
+    assert {pool.take("k", i).name for i in range(20)} == {b.name for b in mine} - {sick}
+
+
 def test_who_is_left_when_all_of_a_subset_are_down() -> None:
     pool = Pool([Backend(n) for n in "abcdef"], make_balancer("subset", size=2))
     for name in "ab":

@@ -126,7 +126,7 @@ class LeastResponseTime(_LowestScore):
 
 
 class WeightedLeastConnections(Balancer):
-    """Earliest deadline first, where a turn is worth weight / (in flight + 1)^bias at the moment it is taken.
+    """Earliest deadline first; a turn is worth weight / (in flight + 1)^bias, in flight before the pick.
 
     With `bias` 0 it is plain weighted rotation, and the higher it is, the more what runs counts: between
     least connections and round robin there is a knob. O(log n). (Envoy, least_request with weights,
@@ -168,7 +168,7 @@ class WeightedLeastConnections(Balancer):
         for one in passed:
             heappush(self._due, one)
         self._now, _, backend = entry
-        heappush(self._due, self._after(self._now, backend, backend.in_flight + 1))
+        heappush(self._due, self._after(self._now, backend, backend.in_flight))
         return backend
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
