@@ -14,7 +14,7 @@ from lbkit.core.key import Asked, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import EVERYBODY, is_below, plain_path, whose
-from lbkit.core.shape import QUEUES, Item
+from lbkit.core.shape import QUEUES, Item, PriorityQueue
 from lbkit.distributions import number, whole
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of those who are not let in
@@ -93,13 +93,17 @@ def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[st
         raise ValueError(f"{attribute.name}: {error}") from None
     if not isinstance(limiter, InFlight):
         raise ValueError(f"{attribute.name}: {limiter.name} counts requests a second: use concurrency_limit")
-    if limiter.limit_of("") < 1:
+    least = getattr(limiter, "least", inf)  # what an adaptive one may come down to, and would not leave again
+    if min(limiter.limit_of(""), least) < 1:
         raise ValueError(f"{attribute.name}: below 1 nothing goes at all")
+    for name in limiter.shares:
+        if name not in CLASSES:
+            raise ValueError(f"{attribute.name}: shares of {name!r}: use {', '.join(CLASSES)}")
 
 
 def _queue(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     if value not in QUEUES:
-        raise ValueError(f"{attribute.name} is {value!r}: use one of {', '.join(QUEUES)}")
+        raise ValueError(f"{attribute.name} is {value!r}: use {', '.join(QUEUES)}")
 
 
 @frozen
@@ -111,7 +115,8 @@ class Admission:
     Both may be left out. `most` requests wait for their turn, at most `timeout` seconds; then, and when the
     `queue` ("fifo", "fair" by `key`, "priority") has no place for them, they are answered 503. `priorities`:
     paths and their classes, of which there are high, normal and low; the longest path counts, and normal is
-    what has none. They are of your making: what clients say of their own importance is not asked.
+    what has none. They are of your making: what clients say of their own importance is not asked. Who has
+    waited for half the timeout has a share whatever the class.
     """
 
     limit: Mapping[str, Any] | None = field(default=None, validator=_in_flight)
@@ -136,7 +141,8 @@ class Admission:
         assert limiter is None or isinstance(limiter, InFlight)
         rate = self.rate or inf
         burst = self.burst if rate == inf else self.burst + rate * slack
-        return Gate(QUEUES[self.queue](), limiter, rate, burst, self.most, self.timeout)
+        queue = PriorityQueue(CLASSES, self.timeout / 2) if self.queue == "priority" else QUEUES[self.queue]()
+        return Gate(queue, limiter, rate, burst, self.most, self.timeout)
 
     def read(self) -> Callable[[Asked, Any, float], Item]:
         """What makes a request, by whatever handle, somebody who may have to wait."""

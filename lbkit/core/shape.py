@@ -6,8 +6,8 @@ then.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lbkit.core.limit.base import TINY, fits, positive
@@ -31,6 +31,12 @@ class Queue(Protocol):
         """Who would leave next; changes nothing that others would notice."""
 
     def pop(self, now: float) -> Item: ...
+    def evict(self, newcomer: Item | None = None) -> Item | None:
+        """Take out who has to leave so that the newcomer has a place; None if it is to have none."""
+
+    def discard(self, item: Item) -> None:
+        """It leaves before its turn. Raises KeyError or ValueError if it is not there."""
+
     def remove(self, gone: Callable[[Item], bool]) -> list[Item]: ...
     def __len__(self) -> int: ...
 
@@ -49,6 +55,12 @@ class Fifo:
 
     def pop(self, now: float) -> Item:
         return self._items.popleft()
+
+    def evict(self, newcomer: Item | None = None) -> Item | None:
+        return None if newcomer else self._items.pop()
+
+    def discard(self, item: Item) -> None:
+        self._items.remove(item)  # who has waited too long stands in front: that is found at once
 
     def remove(self, gone: Callable[[Item], bool]) -> list[Item]:
         removed = [item for item in self._items if gone(item)]
@@ -69,61 +81,83 @@ class FairQueue:
     def __init__(self, quantum: float = 1.0) -> None:
         positive(quantum=quantum)
         self.quantum = quantum
-        self._waiting: dict[str, deque[Item]] = {}
-        self._turns: deque[str] = deque()  # keys that have something waiting
+        self._waiting: OrderedDict[str, deque[Item]] = OrderedDict()  # in the order of their turns
         self._deficit: dict[str, float] = {}
         self._length = 0
+        self._by_length: defaultdict[int, dict[str, None]] = defaultdict(dict)  # keys, as an ordered set
+        self._longest = 0  # how long the longest line is
 
     def push(self, item: Item) -> None:
         mine = self._waiting.get(item.key)
         if mine is None:
             mine = self._waiting[item.key] = deque()
-            self._deficit[item.key] = 0.0
-            self._turns.append(item.key)
-            if len(self._turns) == 1:
-                self._deficit[item.key] = self.quantum  # its turn begins
+            # The only one there is: its turn begins.
+            self._deficit[item.key] = self.quantum if len(self._waiting) == 1 else 0.0
         mine.append(item)
-        self._length += 1
+        self._changed(item.key, 1)
+
+    def _turn(self) -> str:
+        return next(iter(self._waiting))
 
     def peek(self, now: float) -> Item | None:
-        if not self._turns:
+        if not self._waiting:
             return None
         while True:
-            key = self._turns[0]
+            key = self._turn()
             head = self._waiting[key][0]
             if head.cost <= self._deficit[key] + TINY:
                 return head
             # Its turn is over: the next one's begins.
-            self._turns.rotate(-1)
-            self._deficit[self._turns[0]] += self.quantum
+            self._waiting.move_to_end(key)
+            self._deficit[self._turn()] += self.quantum
 
     def pop(self, now: float) -> Item:
         item = self.peek(now)
         assert item, "nobody waits"
         self._deficit[item.key] -= item.cost
         self._waiting[item.key].popleft()
-        self._length -= 1
-        self._leave_if_done(item.key)
+        self._changed(item.key, -1)
         return item
 
-    def _leave_if_done(self, key: str) -> None:
+    def evict(self, newcomer: Item | None = None) -> Item | None:
+        """The last of the longest line: one who sends much cannot fill the places of all others."""
+        if newcomer and self._longest <= len(self._waiting.get(newcomer.key, ())) + 1:
+            return None
+        longest = next(iter(self._by_length[self._longest]))
+        item = self._waiting[longest].pop()
+        self._changed(longest, -1)
+        return item
+
+    def _changed(self, key: str, by: int) -> None:
+        """A line is one longer or shorter. So the longest line is known without a look at all of them."""
+        length = len(self._waiting[key])
+        self._length += by
+        self._by_length[length - by].pop(key, None)
+        if not length:
+            self._leave(key)
+        else:
+            self._by_length[length][key] = None
+        if length > self._longest:
+            self._longest = length
+        elif not self._by_length[self._longest]:
+            del self._by_length[self._longest]
+            self._longest -= 1
+
+    def _leave(self, key: str) -> None:
         """Who has nothing waiting keeps no credit."""
-        if not self._waiting[key]:
-            first = self._turns[0] == key
-            self._turns.remove(key) if not first else self._turns.popleft()
-            del self._waiting[key], self._deficit[key]
-            if first and self._turns:
-                self._deficit[self._turns[0]] += self.quantum
+        first = self._turn() == key
+        del self._waiting[key], self._deficit[key]
+        if first and self._waiting:
+            self._deficit[self._turn()] += self.quantum
+
+    def discard(self, item: Item) -> None:
+        self._waiting[item.key].remove(item)
+        self._changed(item.key, -1)
 
     def remove(self, gone: Callable[[Item], bool]) -> list[Item]:
-        removed: list[Item] = []
-        for key, mine in list(self._waiting.items()):
-            lost = [item for item in mine if gone(item)]
-            if lost:
-                removed += lost
-                self._waiting[key] = deque(item for item in mine if not gone(item))
-                self._length -= len(lost)
-                self._leave_if_done(key)
+        removed = [item for mine in self._waiting.values() for item in mine if gone(item)]
+        for item in removed:
+            self.discard(item)
         return removed
 
     def __len__(self) -> int:
@@ -131,38 +165,44 @@ class FairQueue:
 
 
 class PriorityQueue:
-    """The highest class first; but who has waited for `patience` seconds goes before everybody.
+    """The highest class first; but of `every` places one is for who has waited for `patience` seconds.
 
-    So a low class waits no longer than that once it is at the head of its class and the others keep the line
-    busy. `classes`: names from high to low; an unknown one counts as the lowest. Within a class by `inner`,
-    first come first served unless told otherwise.
+    So nobody starves: after their patience, low classes have a share of one in `every` between them, by age.
+    And nobody pays more for it: the highest class keeps all other places, however many wait below. `classes`:
+    names from high to low; an unknown one counts as the lowest. Within a class by `inner`, first come first
+    served unless told otherwise.
     """
 
     def __init__(
         self,
         classes: Sequence[str] = ("high", "normal", "low"),
         patience: float = 5.0,
+        every: int = 4,
         inner: Callable[[], Queue] = Fifo,
     ) -> None:
-        positive(patience=patience)
+        positive(patience=patience, every=every)
         if not classes:
             raise ValueError("classes: there must be at least one")
-        self.classes, self.patience = tuple(classes), patience
+        self.classes, self.patience, self.every = tuple(classes), patience, every
+        self._by_class = 0  # places given by class since the last that went to somebody late
         self._queues: dict[str, Queue] = {name: inner() for name in self.classes}
 
     def push(self, item: Item) -> None:
-        self._queues.get(item.priority, self._queues[self.classes[-1]]).push(item)
+        self._queue_of(item).push(item)
 
-    def _heads(self, now: float) -> Iterator[tuple[Item, Queue]]:
-        for queue in self._queues.values():
-            if head := queue.peek(now):
-                yield head, queue
+    def _queue_of(self, item: Item) -> Queue:
+        return self._queues[self.classes[self._rank(item)]]
+
+    def _rank(self, item: Item) -> int:
+        known = item.priority in self._queues
+        return self.classes.index(item.priority) if known else len(self.classes) - 1
 
     def _next(self, now: float) -> tuple[Item, Queue] | None:
-        heads = list(self._heads(now))
-        late = [entry for entry in heads if now - entry[0].since >= self.patience]
-        if late:
-            return min(late, key=lambda entry: entry[0].since)
+        heads = [(head, queue) for queue in self._queues.values() if (head := queue.peek(now))]
+        if self._by_class >= self.every - 1:
+            late = [entry for entry in heads[1:] if now - entry[0].since >= self.patience]
+            if late:
+                return min(late, key=lambda entry: entry[0].since)
         return heads[0] if heads else None
 
     def peek(self, now: float) -> Item | None:
@@ -172,7 +212,21 @@ class PriorityQueue:
     def pop(self, now: float) -> Item:
         entry = self._next(now)
         assert entry, "nobody waits"
-        return entry[1].pop(now)
+        item, queue = entry
+        highest = next(one for one in self._queues.values() if len(one))
+        self._by_class = self._by_class + 1 if queue is highest else 0
+        return queue.pop(now)
+
+    def evict(self, newcomer: Item | None = None) -> Item | None:
+        """Of the lowest class that waits, if the newcomer's is higher; within a class as `inner` does."""
+        lowest = next(name for name in reversed(self.classes) if len(self._queues[name]))
+        rank, own = self.classes.index(lowest), self._rank(newcomer) if newcomer else -1
+        if rank < own:
+            return None
+        return self._queues[lowest].evict(newcomer if rank == own else None)
+
+    def discard(self, item: Item) -> None:
+        self._queue_of(item).discard(item)
 
     def remove(self, gone: Callable[[Item], bool]) -> list[Item]:
         return [item for queue in self._queues.values() for item in queue.remove(gone)]
@@ -187,7 +241,8 @@ QUEUES: Mapping[str, Callable[[], Queue]] = {"fifo": Fifo, "fair": FairQueue, "p
 class Shaper:
     """Lets out `rate` of cost a second, `burst` at once; holds up to `most` items for `timeout` seconds each.
 
-    What comes when it is full is refused; what has waited too long comes back from `expired`, to be told so.
+    A rate of inf is no pace: what waits may go at once. When it is full, the queue says who has to leave;
+    what has waited too long comes back from `expired`, to be told so.
     """
 
     def __init__(
@@ -198,31 +253,47 @@ class Shaper:
         most: int = 1000,
         timeout: float = 10.0,
     ) -> None:
-        positive(rate=rate, burst=burst, most=most, timeout=timeout)
+        positive(burst=burst, most=most, timeout=timeout)
+        if not rate > 0:
+            raise ValueError(f"rate is {rate}: use a number above 0, or inf for no pace")
         self.rate, self.burst, self.most, self.timeout = rate, burst, most, timeout
         self.queue: Queue = queue if queue is not None else Fifo()
         self._tokens, self._since = burst, float("-inf")
 
-    def offer(self, what: Any, now: float, key: str = "", cost: float = 1.0, priority: str = "") -> bool:
-        """Whether there was a place for it. Raises ValueError for a cost above the burst."""
-        fits(cost, self.burst, "burst")
+    def offer(self, what: Any, now: float, key: str = "", cost: float = 1.0, priority: str = "") -> Any:
+        """What has no place: None if all have one, else one that waited, or `what` itself.
+
+        Raises ValueError for a cost above the burst."""
+        out = self.put(Item(what, key, cost, priority, now))
+        return None if out is None else out.what
+
+    def put(self, item: Item) -> Item | None:
+        """As `offer`, for who keeps the item, to take it out of the queue again with `discard`."""
+        fits(item.cost, self.burst, "burst")
+        out = None
         if len(self.queue) >= self.most:
-            return False
-        self.queue.push(Item(what, key, cost, priority, now))
-        return True
+            out = self.queue.evict(item)
+            if out is None:
+                return item
+        self.queue.push(item)
+        return out
 
     def _tokens_at(self, now: float) -> float:
+        if self.rate == float("inf"):
+            return self.burst
         if now <= self._since:
             return self._tokens
         return min(self.burst, self._tokens + (now - self._since) * self.rate)
 
+    def when(self, cost: float, now: float) -> float:
+        """When so much may go, if nobody else is there: now or later."""
+        lacking = cost - self._tokens_at(now)
+        return now if lacking <= TINY else now + lacking / self.rate
+
     def ready_at(self, now: float) -> float | None:
         """When the next one may go: now or later; None if nobody waits."""
         head = self.queue.peek(now)
-        if head is None:
-            return None
-        lacking = head.cost - self._tokens_at(now)
-        return now if lacking <= TINY else now + lacking / self.rate
+        return None if head is None else self.when(head.cost, now)
 
     def take(self, now: float) -> Item | None:
         """The next one, if it may go now."""

@@ -82,6 +82,7 @@ class OwnProxy:
             trusted=LOOPBACK,
             expose=True,
             rate_limits=RateLimits(limits) if limits else None,
+            admission=self.experiment.admission,
         ).start()
 
     def stop(self) -> None:

@@ -56,7 +56,7 @@ class Load:
             listener.settimeout(LOAD_TIMEOUT)
             # Not what may be a learner's own: Locust's process does not know the class.
             settings = {
-                "experiment": self.experiment.but(policy=Policy(), limits=()).to_dict(),
+                "experiment": self.experiment.but(policy=Policy(), limits=(), admission=None).to_dict(),
                 "url": self.url,
                 "port": listener.getsockname()[1],
                 "grace": self.grace,

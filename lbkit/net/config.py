@@ -15,10 +15,13 @@ from attrs import field, frozen
 
 from lbkit.core import Backend
 from lbkit.distributions import number, whole
+from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
-from lbkit.net.limit import RateLimit, RateLimits
+from lbkit.net.bandwidth import Bandwidth
+from lbkit.net.limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.proxy import Limits, Proxy, Timeouts
+from lbkit.net.shared import SharedStore
 from lbkit.schema import strict_converter, structure
 
 
@@ -92,6 +95,9 @@ class Config:
     probe: str = field(default="/load", validator=_path)  # where backends tell their load, if asked
     rate_limits: tuple[RateLimit, ...] = ()
     x_ratelimit: bool = False  # tell X-RateLimit-* besides RateLimit
+    redis: SharedStore | None = None  # where limits are counted together with other proxies
+    admission: Admission | None = None  # how much goes on to the backends; who waits, who is turned away
+    bandwidth: tuple[Bandwidth, ...] = ()  # how fast answers go out
     hide: tuple[str, ...] = ()  # fields of answers that clients do not see, such as Server
     hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
     policy: Policy = field(factory=Policy)
@@ -105,6 +111,15 @@ class Config:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"backends: two are called {name!r}; names must differ")
+        self._rate_limits()
+
+    def _rate_limits(self) -> RateLimits | None:
+        if not self.rate_limits:
+            return None
+        try:
+            return RateLimits(self.rate_limits, self.x_ratelimit, self.redis)
+        except ModuleNotFoundError:
+            raise ValueError("redis: needs redis-py: pip install 'lbkit[redis]'") from None
 
     def proxy(self) -> Proxy:
         """A proxy as it says, not started. Raises ConfigError for a name to `resolve` that nobody knows."""
@@ -119,7 +134,9 @@ class Config:
             trusted=self.trusted,
             explain=self.explain,
             probe=self.probe,
-            rate_limits=RateLimits(self.rate_limits, self.x_ratelimit) if self.rate_limits else None,
+            rate_limits=self._rate_limits(),
+            admission=self.admission,
+            bandwidth=self.bandwidth,
             hide=self.hide,
             hide_errors=self.hide_errors,
             timeouts=self.timeouts,

@@ -93,7 +93,11 @@ class Downstream(asyncio.Protocol):
     def eof_received(self) -> bool:
         current = self.current
         if current and current.tunnel and current.upstream:
-            current.upstream.transport.write_eof()
+            if current.ended:
+                current.upstream.transport.close()  # both sides have: it is over when all is sent
+            else:
+                current.ended = True
+                current.upstream.transport.write_eof()
             return True
         return False  # a client that shuts its side has left: so nginx sees it, too
 
@@ -108,14 +112,16 @@ class Downstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.writable = False
         self.touch()
-        if self.current and self.current.upstream:
-            self.current.upstream.transport.pause_reading()
+        if self.current:
+            self.current.read_on(False)
 
     def resume_writing(self) -> None:
         self.writable = True
         self.touch()
-        if self.current and self.current.upstream:
-            self.current.upstream.transport.resume_reading()
+        if self.current and self.current.pace:
+            self.current.pace.go()
+        elif self.current:
+            self.current.read_on(True)
 
     # -- reading requests -------------------------------------------------------------------
 
@@ -253,7 +259,10 @@ class Downstream(asyncio.Protocol):
         exchange.keep_alive = exchange.keep_alive and exchange.complete
         head_only = exchange.request.method == b"HEAD"
         closes = not exchange.keep_alive
-        self.write(error_answer(status, why, close=closes, head_only=head_only, fields=exchange.fields))
+        fields = exchange.fields
+        if self.proxy.expose:
+            fields += b"X-Lbkit-Attempts: %d\r\n" % exchange.attempts
+        self.write(error_answer(status, why, close=closes, head_only=head_only, fields=fields))
         self.finished(exchange, self.proxy.now())
 
     def write(self, data: bytes) -> None:
@@ -300,6 +309,8 @@ class Downstream(asyncio.Protocol):
         current = self.current
         if self.lingering or not self.writable or (current and current.tunnel):
             self.abort()
+        elif current and current.waiting:
+            self.touch()  # the gate's clock counts
         elif current is None:
             if self.buffer:
                 self.write(error_answer(408, close=True))

@@ -7,11 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 from lbkit.core import Backend, Lease, NoBackend
+from lbkit.core.shape import Item
 from lbkit.net.http import CHUNKED, IDEMPOTENT, LAST_CHUNK, Request, chunk
 from lbkit.net.load_report import read_report
 
 if TYPE_CHECKING:
+    from lbkit.net.bandwidth import Pace
     from lbkit.net.downstream import Downstream
+    from lbkit.net.limit import RateLimits, Verdict
     from lbkit.net.upstream import Upstream
 
 
@@ -25,18 +28,23 @@ class Exchange:
         "client",
         "complete",
         "connecting",
+        "ended",
+        "entered",
         "fields",
         "held",
         "keep_alive",
         "lease",
         "over",
+        "pace",
         "proxy",
         "request",
+        "sink",
         "started",
         "status",
         "tried",
         "tunnel",
         "upstream",
+        "waiting",
     )
 
     def __init__(self, client: Downstream, request: Request, keep_alive: bool) -> None:
@@ -50,14 +58,19 @@ class Exchange:
         self.started = False  # the client has (part of) the answer's head
         self.over = False
         self.tunnel = False
+        self.ended = False  # one side of the tunnel has nothing more to say
         self.status = 0
         self.attempts = 0
         self.tried: tuple[Backend, ...] = ()
         self.lease: Lease | None = None
         self.upstream: Upstream | None = None
         self.connecting: asyncio.Task[None] | None = None
-        self.held: asyncio.TimerHandle | None = None  # until a rate limit lets it go
-        self.fields = b""  # what the answer says of rate limits
+        self.fields = b""  # what the answer says of limits
+        self.held: asyncio.TimerHandle | None = None  # until it may go, or has waited too long
+        self.waiting: Item | None = None  # at the gate
+        self.entered: float | None = None  # when it went through
+        self.sink: Downstream | Pace = client  # where the answer is written
+        self.pace: Pace | None = None
 
     # -- going out ------------------------------------------------------------------
 
@@ -65,27 +78,66 @@ class Exchange:
         """Let it go, now or a little later, if the rate limits allow it."""
         limits = self.proxy.rate_limits
         if limits is None:
-            self.start(now)
-            return
+            self.enter(now)
+        elif limits.shared:
+            self.connecting = asyncio.get_running_loop().create_task(self._ask(limits))
+        else:
+            try:
+                verdict = limits.judge(self.request, now)
+            except Exception:  # a learner's limiter may raise anything
+                self._limits_failed()
+            else:
+                self._judged(verdict, now)
+
+    async def _ask(self, limits: RateLimits) -> None:
+        """Others may have used the limit, too."""
         try:
-            verdict = limits.judge(self.request, now)
-        except Exception:  # a learner's limiter may raise anything
-            self.proxy.report("a rate limit failed")
-            self.fail(500)
+            verdict = await limits.judge_shared(self.request, self.proxy.now())
+        except Exception:
+            verdict = None
+        self.connecting = None
+        if self.over:
             return
+        if verdict:
+            self.client.touch()
+            self._judged(verdict, self.proxy.now())
+        else:
+            self._limits_failed()
+
+    def _judged(self, verdict: Verdict, now: float) -> None:
         self.fields = verdict.fields
         if not verdict.allowed:
-            self.fail(429)
+            self.fail(verdict.status, verdict.why)
         elif verdict.delay > 0:
             self.held = asyncio.get_running_loop().call_later(verdict.delay, self._released)
         else:
-            self.start(now)
+            self.enter(now)
+
+    def _limits_failed(self) -> None:
+        self.proxy.report("a rate limit failed")
+        self.fail(500)
 
     def _released(self) -> None:
-        self.held = None
-        if not self.over:
+        self.client.touch()
+        self.enter(self.proxy.now())
+
+    def enter(self, now: float) -> None:
+        """To the gate, where there is one."""
+        if self.proxy.gate is None:
+            self.start(now)
+            return
+        try:
+            self.proxy.gate.enter(self, now)
+        except Exception:  # a learner's limiter may raise anything
+            self.proxy.report("admission failed")
+            self.fail(500)
+
+    def go(self, now: float) -> None:
+        """The gate has let it through."""
+        if self.held:
+            self.held.cancel()
             self.client.touch()
-            self.start(self.proxy.now())
+        self.start(now)
 
     def start(self, now: float) -> None:
         """Pick a backend and send, or have it answered with an error."""
@@ -135,6 +187,8 @@ class Exchange:
             data = b"".join([data, *self.body])
             self.body.clear()
         upstream.send(self, data)
+        if not self.client.writable:
+            self.read_on(False)  # it has not taken the answer before this one yet
         self.client.backend_ready()
 
     def _unreachable(self, status: int) -> None:
@@ -173,12 +227,29 @@ class Exchange:
 
     def finish(self, now: float) -> None:
         """The answer is complete."""
-        self.over = True
         self.upstream = None
         self._release(self.status < 500, now)
-        self.client.finished(self, now)
+        if self.entered is not None:
+            self._leave_gate(self.status < 500, now)
+        if self.pace is None or self.pace.end():
+            self.over = True
+            self.client.finished(self, now)
 
-    def fail(self, status: int) -> None:
+    def passed_on(self) -> None:
+        """The rest of an answer that was held back has gone to the client."""
+        self.over = True
+        self.client.finished(self, self.proxy.now())
+
+    def read_on(self, wanted: bool) -> None:
+        """Whether more of the answer can be taken."""
+        if self.upstream is None:
+            return
+        if wanted:
+            self.upstream.transport.resume_reading()
+        else:
+            self.upstream.transport.pause_reading()
+
+    def fail(self, status: int, why: str = "") -> None:
         """No (whole) answer comes from the backend: say so, or cut off what had begun.
 
         A half answer must not look whole: without its end, the client's connection is aborted."""
@@ -188,7 +259,7 @@ class Exchange:
         if self.started or self.tunnel:
             self.client.abort()
         else:
-            self.client.refuse(self, status)
+            self.client.refuse(self, status, why)
 
     def lost(self, upstream: Upstream) -> None:
         """The backend's connection went away before the answer was whole."""
@@ -220,10 +291,28 @@ class Exchange:
             self.held.cancel()
         if self.connecting:
             self.connecting.cancel()
+        if self.pace:
+            self.pace.cancel()
         upstream, self.upstream = self.upstream, None
         if upstream:
             upstream.close()  # in the middle of an answer: of no use to anybody else
-        self._release(ok, self.proxy.now())
+        now = self.proxy.now()
+        self._release(ok, now)
+        # How long somebody keeps a tunnel open says nothing of how much the backends can take.
+        self._leave_gate(None if self.tunnel else ok, now)
+
+    def _leave_gate(self, ok: bool | None, now: float) -> None:
+        if self.proxy.gate:
+            try:
+                self.proxy.gate.leave(self, ok, now)
+            except Exception:
+                self.proxy.report("admission failed")
+
+    def shape(self) -> None:
+        """The answer begins: how fast may it go?"""
+        assert self.proxy.bandwidths
+        self.pace = self.proxy.bandwidths.pace(self)
+        self.sink = self.pace or self.client
 
     def why(self) -> bytes:
         """A header field that says why this backend was picked."""

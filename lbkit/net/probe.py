@@ -20,7 +20,7 @@ PATIENCE = 1.0  # seconds; what is older is no news
 class Probe:
     """One question and its answer: to its connection it is an exchange whose client wants to hear nothing."""
 
-    tunnel = False
+    tunnel = ended = False
     complete = True
     attempts = 1
     fields = b""
@@ -28,7 +28,7 @@ class Probe:
     def __init__(self, proxy: Proxy, backend: Backend) -> None:
         self.proxy = proxy
         self.backend = backend
-        self.client = self
+        self.client = self.sink = self
         self.over = False
         self.started = False
         self.keep_alive = True
@@ -73,6 +73,9 @@ class Probe:
     def reported(self, head: bytes, now: float) -> None:
         if report := read_report(head):
             self.proxy.tell(self.backend, report, now, asked=True)
+
+    def shape(self) -> None:
+        """Nobody reads the answer: it may come as it likes."""
 
     def why(self) -> bytes:
         return b""

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -21,7 +21,10 @@ from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.core.meter import LoadReport
 from lbkit.distributions import number, whole
+from lbkit.edge import Admission
+from lbkit.net.bandwidth import Bandwidth, Bandwidths
 from lbkit.net.downstream import Downstream
+from lbkit.net.gate import Gate
 from lbkit.net.http import HeadReader
 from lbkit.net.limit import RateLimits
 from lbkit.net.peer import trusted_networks
@@ -68,9 +71,10 @@ class Proxy:
     this one, whose X-Forwarded-* and Forwarded are believed; of all others they are dropped. `expose`: tell
     the client, in X-Lbkit-Attempts, how many backends were tried. `explain`: tell it in X-Lbkit-Why why it
     was this backend. `probe`: the path at which backends tell their load, for algorithms that ask.
-    `rate_limits`: what is answered 429, or held. `hide`:
-    fields of backends' answers that clients do not see, such as Server. `hide_errors`: a 5xx of a backend
-    reaches the client as a short page of our own, without what the backend says of itself.
+    `rate_limits`: what is answered 429, or held. `admission`: how many requests go on at once and how fast,
+    and who waits meanwhile or is answered 503. `bandwidth`: how fast answers go out. `hide`: fields of
+    backends' answers that clients do not see, such as Server. `hide_errors`: a 5xx of a backend reaches the
+    client as a short page of our own, without what the backend says of itself.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class Proxy:
         explain: bool = False,
         probe: str = "/load",
         rate_limits: RateLimits | None = None,
+        admission: Admission | None = None,
+        bandwidth: Sequence[Bandwidth] = (),
         hide: Iterable[str] = (),
         hide_errors: bool = False,
         timeouts: Timeouts | None = None,
@@ -100,6 +106,8 @@ class Proxy:
         self.explain = explain
         self.probe = probe
         self.rate_limits = rate_limits
+        self.gate = Gate(admission) if admission else None
+        self.bandwidths = Bandwidths(bandwidth) if bandwidth else None
         self.trusted = trusted_networks(trusted)
         self.expose = expose
         self.hide = frozenset(name.lower().encode() for name in hide)
@@ -268,6 +276,8 @@ class Proxy:
             for client in list(self.clients):
                 client.abort()
             self.connections.close_rested(float("inf"))
+            if self.rate_limits:
+                await self.rate_limits.close()
             await asyncio.sleep(0)  # lets the transports close
 
     def shut(self, grace: float) -> None:

@@ -142,11 +142,13 @@ class Upstream(asyncio.Protocol):
         if proxy.explain:
             answer += exchange.why()
         answer += exchange.fields
+        if proxy.bandwidths:
+            exchange.shape()
         exchange.started = True
         answer += b"\r\n"
         self.keep = keep and length != UNTIL_CLOSE
         if whole:
-            exchange.client.write(answer + data[end:] if length else answer)
+            exchange.sink.write(answer + data[end:] if length else answer)
             self._finish(exchange)
             return
         self.remaining = length
@@ -154,7 +156,7 @@ class Upstream(asyncio.Protocol):
         if end < len(data):
             self._read_body(exchange, data[end:], answer)
         else:
-            exchange.client.write(answer)
+            exchange.sink.write(answer)
 
     def _interim(self, exchange: Exchange | Probe, status: int, answer: bytes, rest: bytes) -> None:
         """1xx: 100 and 103 pass, to clients that know them; 101 opens the tunnel that was asked for."""
@@ -190,20 +192,21 @@ class Upstream(asyncio.Protocol):
                 self.keep = False
         if self.reframe:
             data = chunk(data) + (LAST_CHUNK if done else b"")
-        exchange.client.write(before + data)
+        exchange.sink.write(before + data)
         if done:
             self._finish(exchange)
 
     def eof_received(self) -> bool:
         exchange = self.exchange
         if exchange and exchange.tunnel:
+            both, exchange.ended = exchange.ended, True
             exchange.client.relay_eof()
-            return True
+            return not both
         # A body with neither length nor chunks ends so. A reset is no such end: it comes as
         # connection_lost, without this.
         if exchange and self.remaining == UNTIL_CLOSE:
             if self.reframe:
-                exchange.client.write(LAST_CHUNK)
+                exchange.sink.write(LAST_CHUNK)
             self._finish(exchange)
         return False
 
@@ -269,6 +272,7 @@ class Connections:
             upstream.close()
             return
         upstream.rested_since = now
+        upstream.transport.resume_reading()  # its last client may have been slow, or paced
         idle.append(upstream)
 
     def forget(self, upstream: Upstream) -> None:

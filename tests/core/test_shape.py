@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ def test_all_leave_once_in_order_of_their_own_and_not_too_fast(kind: str, coming
         then = now + gap / 8
         out += drained(shaper, now, then)
         now = then
-        assert shaper.offer(i, now, key, cost, priority)
+        assert shaper.offer(i, now, key, cost, priority) is None
     out += drained(shaper, now)
     assert sorted(item.what for _, item in out) == list(range(len(comings)))
     assert len(shaper) == 0
@@ -67,9 +68,9 @@ def test_it_never_rests_while_somebody_waits(kind: str) -> None:
 @every_queue
 def test_bounded(kind: str) -> None:
     shaper = Shaper(rate=1, queue=QUEUES[kind](), most=5, timeout=2)
-    assert [shaper.offer(i, 0.0, key=str(i % 2)) for i in range(7)] == [True] * 5 + [False] * 2
+    assert [shaper.offer(i, 0.0, key=str(i % 2)) for i in range(7)] == [None] * 5 + [5, 6]
     assert shaper.take(0.0)
-    assert shaper.offer("new", 1.9)
+    assert shaper.offer("new", 1.9) is None
     gone = shaper.expired(2.0)
     assert sorted(item.what for item in gone) == [1, 2, 3, 4]
     assert len(shaper) == 1
@@ -90,6 +91,37 @@ def test_one_who_sends_much_waits_for_himself() -> None:
         served[name] = Counter(item.key for when, item in drained(shaper, 0.0) if when < 2)
     assert served["fifo"] == {"greedy": 20}
     assert served["fair"] == {"greedy": 10, "modest": 10}
+
+
+def test_one_who_sends_much_does_not_take_all_places() -> None:
+    """Of a full fair queue the last of the longest line has to leave; of a plain one nobody."""
+    for queue, out in ((FairQueue(), ["g9", "g8", "g7", "g6"]), (Fifo(), ["m0", "m1", "m2", "m3"])):
+        shaper = Shaper(rate=1, queue=queue, most=10)
+        assert [shaper.offer(f"g{i}", 0.0, key="greedy") for i in range(10)] == [None] * 10
+        assert [shaper.offer(f"m{i}", 0.0, key="modest") for i in range(4)] == out
+        assert len(shaper) == 10
+
+
+def test_a_higher_class_takes_the_place_of_a_lower() -> None:
+    shaper = Shaper(rate=1, queue=PriorityQueue(inner=FairQueue), most=3)
+    for i in range(2):
+        assert shaper.offer(f"low {i}", 0.0, priority="low") is None
+    assert shaper.offer("normal", 0.0, priority="normal") is None
+    assert shaper.offer("unknown", 0.0, priority="?") == "unknown"  # the lowest class
+    assert shaper.offer("high 0", 0.0, priority="high") == "low 1"
+    assert shaper.offer("high 1", 0.0, priority="high") == "low 0"
+    assert shaper.offer("high 2", 0.0, priority="high") == "normal"
+    assert shaper.offer("high 3", 0.0, priority="high") == "high 3"
+    assert [item.what for _, item in drained(shaper, 0.0)] == ["high 0", "high 1", "high 2"]
+
+
+def test_without_a_pace_all_may_go_at_once() -> None:
+    shaper = Shaper(rate=float("inf"))
+    for i in range(5):
+        shaper.offer(i, 0.0)
+    assert [when for when, _ in drained(shaper, 0.0)] == [0.0] * 5
+    with pytest.raises(ValueError, match="rate is 0"):
+        Shaper(rate=0)
 
 
 @given(
@@ -137,7 +169,24 @@ def test_classes_and_patience() -> None:
     assert [what for _, what in out][:3] == ["vip 0", "vip 1", "vip 2"]
 
 
+def test_however_many_wait_below_the_highest_keeps_its_places() -> None:
+    """All of them before somebody's patience is over, three of four afterwards; the others go by age."""
+    queue = PriorityQueue(patience=5.0, every=4)
+    shaper = Shaper(rate=1, queue=queue, timeout=1e9)
+    for i in range(40):
+        for priority in ("low", "high", "normal"):
+            shaper.offer(priority, i / 100, priority=priority)
+    out = [(when, item.what) for when, item in drained(shaper, 0.0)]
+    assert {what for when, what in out if when < 5} == {"high"}
+    busy = [what for when, what in out if when >= 6][:40]
+    places = [i for i, what in enumerate(busy) if what != "high"]
+    assert {b - a for a, b in pairwise(places)} == {4}
+    assert [busy[i] for i in places[:4]] == ["low", "normal", "low", "normal"]
+
+
 def test_mistakes() -> None:
+    with pytest.raises(ValueError, match="every is 0"):
+        PriorityQueue(every=0)
     with pytest.raises(ValueError, match="rate is 0"):
         Shaper(rate=0)
     with pytest.raises(ValueError, match="cost is 3: the burst is 1"):

@@ -8,9 +8,10 @@ import time
 import pytest
 from scripted import GET, Client, ask, echo, proxied
 
+from lbkit.core.scope import by_prefix
+from lbkit.edge import RateLimit
 from lbkit.net.config import Config, ConfigError
-from lbkit.net.limit import RateLimit, RateLimits
-from lbkit.net.scope import by_prefix
+from lbkit.net.limit import RateLimits
 
 
 def limits(*rules: RateLimit, **options: bool) -> RateLimits:

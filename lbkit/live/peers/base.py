@@ -67,6 +67,8 @@ class Peer:
         self.policy = experiment.policy
         self.check(self.policy)
         self.check_limits()
+        if experiment.admission:
+            raise PeerError(f"{self.name} has no admission here: lbkit's proxy has")
         self.members: dict[str, Member] = {}
         self.port = 0
         self.admin_port = 0
