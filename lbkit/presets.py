@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attrs import evolve
+
 from lbkit.core import SlowStart
 from lbkit.experiment import Policy
 
 ALL_OTHERS = 100  # retries, where a system tries as many servers as there are
 FAIL_OPEN = 1e-6  # panic only when nobody is healthy
+EVERYBODY = 1_000_000  # choices or places: more than there are servers
 
 
 def _choose(system: str, policies: Mapping[str, Policy], which: str) -> Policy:
@@ -34,6 +37,7 @@ def nginx(balance: str = "round_robin") -> Policy:
       https://nginx.org/en/docs/http/ngx_http_proxy_module.html
     - Each worker counts for itself unless there is a `zone`: `balancers` is worker_processes, 1 by default.
       https://nginx.org/en/docs/ngx_core_module.html
+    - Not played: after a failure nginx lowers a server's effective weight, which recovers by one a turn.
     """
     names = {
         "round_robin": Policy("weighted_round_robin", retries=ALL_OTHERS),
@@ -48,7 +52,7 @@ def nginx(balance: str = "round_robin") -> Policy:
     return _choose("nginx", names, balance)
 
 
-def haproxy(balance: str = "random") -> Policy:
+def haproxy(balance: str = "random", slow_start: float = 0.0) -> Policy:
     """HAProxy, by the word after `balance`. Raises ValueError for none such.
 
     - The default is random(2) since 3.3, and was roundrobin before; a hash is map-based, of function sdbm.
@@ -58,18 +62,28 @@ def haproxy(balance: str = "random") -> Policy:
     - Retries: 3, but to the same server unless `option redispatch` is set, so none to another.
       https://docs.haproxy.org/2.6/configuration.html#retries
     - `first` needs a maxconn a server; there is no default, 10 is the one of our algorithm.
+    - Slow start: off; with `slowstart` of so many seconds, the weight rises in a line. A server's maxconn
+      rises, too, which is not played. static-rr, map-based hashes and first take no notice.
+      https://docs.haproxy.org/2.6/configuration.html#5.2-slowstart
     """
+    start = SlowStart(slow_start, floor=1 / 16) if slow_start else None
+    if start and balance in ("static-rr", "first", "source", "uri"):
+        raise ValueError(f"slow_start: HAProxy's {balance} takes no notice of weights that change")
+
+    def policy(algorithm: str, options: Mapping[str, object] | None = None, key: str = "") -> Policy:
+        return Policy(algorithm, options or {}, key=key, retries=0, slow_start=start)
+
     names = {
-        "random": Policy("haproxy_random", {"draws": 2}, retries=0),
-        "roundrobin": Policy("fast_round_robin", retries=0),
-        "static-rr": Policy("static_round_robin", retries=0),
-        "leastconn": Policy("haproxy_least_connections", retries=0),
-        "first": Policy("first_available", retries=0),
-        "source": Policy("haproxy_map", key="client", retries=0),
-        "uri": Policy("haproxy_map", key="path", retries=0),
-        "source_consistent": Policy("haproxy_ring", key="client", retries=0),
-        "uri_consistent": Policy("haproxy_ring", key="path", retries=0),
-        "uri_bounded": Policy("haproxy_ring", {"factor": 150}, key="path", retries=0),
+        "random": policy("haproxy_random", {"draws": 2}),
+        "roundrobin": policy("fast_round_robin"),
+        "static-rr": policy("static_round_robin"),
+        "leastconn": policy("haproxy_least_connections"),
+        "first": policy("first_available"),
+        "source": policy("haproxy_map", key="client"),
+        "uri": policy("haproxy_map", key="path"),
+        "source_consistent": policy("haproxy_ring", key="client"),
+        "uri_consistent": policy("haproxy_ring", key="path"),
+        "uri_bounded": policy("haproxy_ring", {"factor": 150}, key="path"),
     }
     return _choose("haproxy", names, balance)
 
@@ -90,15 +104,25 @@ def apache(lbmethod: str = "byrequests") -> Policy:
     return _choose("apache", names, lbmethod)
 
 
-def envoy(lb_policy: str = "round_robin", slow_start: float = 0.0) -> Policy:
+def envoy(
+    lb_policy: str = "round_robin", slow_start: float = 0.0, hash_balance_factor: int = 0, subset: str = ""
+) -> Policy:
     """Envoy, by the name of its load balancing policy. Raises ValueError for none such.
 
     - The default is round robin, by weight as earliest deadline first. `least_request` compares two
-      (choice_count 2) while weights are alike; `least_request_weighted` is what it does otherwise, with
-      active_request_bias 1.0. `maglev` has 65537 slots. `ring_hash` has 1024 points for all hosts together,
-      about 102 for each of ten. `client_side_weighted_round_robin` has blackout 10 s, expiry 180 s.
+      (choice_count 2) while weights are alike, `least_request_full_scan` all (selection_method FULL_SCAN);
+      `least_request_weighted` is what it does otherwise, with active_request_bias 1.0. `maglev` has 65537
+      slots. `ring_hash` has 1024 points for all hosts together, about 102 for each of ten.
+      `client_side_weighted_round_robin` has blackout 10 s, expiry 180 s.
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/load_balancers
-    - Panic: under 50 % healthy. `priority` and `locality` have overprovisioning 1.4.
+    - Bounded loads: off; above 100, hash_balance_factor is the most a host may have, in percent of the
+      average. Only with `ring_hash` here: too much goes on clockwise. (Envoy: in an order by the hash.)
+      https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/load_balancing_policies/common/v3/common.proto
+    - `subset` sends to the hosts whose metadata a route names: here, those in the zone `subset`. With none of
+      them there, to any (fallback_policy ANY_ENDPOINT; its default is to fail).
+      https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/subsets
+    - Panic: under 50 % healthy. `priority` and `locality` have overprovisioning 1.4. A level of `priority`
+      panics only when all levels together are not enough.
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold
     - Slow start: off; with a window of so many seconds, aggression 1.0, at least 10 % of the weight.
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/slow_start
@@ -110,16 +134,24 @@ def envoy(lb_policy: str = "round_robin", slow_start: float = 0.0) -> Policy:
     def policy(algorithm: str, options: Mapping[str, object] | None = None) -> Policy:
         return Policy(algorithm, options or {}, retries=0, panic=0.5, slow_start=start)
 
+    ring = policy("consistent_hash", {"points": 102})
+    if hash_balance_factor:
+        if lb_policy != "ring_hash" or hash_balance_factor <= 100:
+            raise ValueError(f"hash_balance_factor is {hash_balance_factor}: use over 100, with ring_hash")
+        ring = policy("bounded_hash", {"factor": hash_balance_factor / 100, "points": 102})
     names = {
         "round_robin": policy("earliest_deadline"),
         "least_request": policy("power_of_two"),
+        "least_request_full_scan": policy("power_of_choices", {"choices": EVERYBODY}),
         "least_request_weighted": policy("weighted_least_connections", {"bias": 1.0}),
-        "ring_hash": policy("consistent_hash", {"points": 102}),
+        "ring_hash": ring,
         "maglev": policy("maglev", {"slots": 65537}),
         "random": policy("weighted_random"),
         "client_side_weighted_round_robin": policy("client_side_weighted"),
         "priority": policy("priority_levels", {"inner": "earliest_deadline"}),
         "locality": policy("locality_weighted", {"inner": "earliest_deadline"}),
+        # As if hardly any traffic started in that zone, so that nothing spills over from it.
+        "subset": policy("zone_aware", {"home": subset, "share": 1e-6, "inner": "earliest_deadline"}),
     }
     return _choose("envoy", names, lb_policy)
 
@@ -142,23 +174,25 @@ def traefik(strategy: str = "wrr") -> Policy:
     return _choose("traefik", names, strategy)
 
 
-def caddy(lb_policy: str = "random") -> Policy:
+def caddy(lb_policy: str = "random", field: str = "X-Upstream") -> Policy:
     """Caddy, by its `lb_policy`. Raises ValueError for none such.
 
     - The default is random; random_choose takes 2; weighted_round_robin takes turns in a row; every hash is
-      rendezvous. `cookie` makes the client come back to where its cookie `lb` says: here, a hash of it.
+      rendezvous, that of `header` of the header `field`, which has no default. `cookie` makes the client come
+      back to where its cookie `lb` says: here, a hash of it.
       https://caddyserver.com/docs/caddyfile/directives/reverse_proxy#load-balancing
     - Retries: lb_retries 0 and lb_try_duration 0, so none. (The same page.)
     """
     names = {
         "random": Policy("random", retries=0),
         "random_choose": Policy("power_of_choices", {"choices": 2}, retries=0),
-        "first": Policy("first_available", {"limit": 1_000_000}, retries=0),
+        "first": Policy("first_available", {"limit": EVERYBODY}, retries=0),
         "round_robin": Policy("round_robin", retries=0),
         "weighted_round_robin": Policy("consecutive_round_robin", retries=0),
         "least_conn": Policy("least_connections", retries=0),
         "ip_hash": Policy("rendezvous", key="client", retries=0),
         "uri_hash": Policy("rendezvous", key="uri", retries=0),
+        "header": Policy("rendezvous", key=f"header:{field}", retries=0),
         "cookie": Policy("rendezvous", key="cookie:lb", retries=0),
     }
     return _choose("caddy", names, lb_policy)
@@ -202,14 +236,18 @@ def aws_nlb(cross_zone: bool = False) -> Policy:
     return Policy("cross_zone", options, key="flow", retries=0, panic=FAIL_OPEN)
 
 
-def aws_gwlb(cross_zone: bool = False) -> Policy:
-    """AWS Gateway Load Balancer: flows stick to appliances, by a hash of five fields.
+def aws_gwlb(cross_zone: bool = False, stickiness: int = 5) -> Policy:
+    """AWS Gateway Load Balancer: flows stick to appliances, by a hash of five fields. Raises ValueError.
 
-    - Flow stickiness is by 5-tuple unless set to 3 or 2; GENEVE on UDP port 6081, which is not played here.
+    - Flow stickiness is by 5-tuple unless set to 3 (both addresses and the protocol) or 2 (both addresses):
+      with one destination and one protocol, as here, both are by the client's address. GENEVE on UDP port
+      6081 is not played here.
       https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/edit-target-group-attributes.html
     - Cross-zone is off unless asked for. (Same guide, getting started.)
     """
-    return aws_nlb(cross_zone)
+    if stickiness not in (5, 3, 2):
+        raise ValueError(f"stickiness is {stickiness}: GWLB takes a 5-, 3- or 2-tuple")
+    return evolve(aws_nlb(cross_zone), key="flow" if stickiness == 5 else "client")
 
 
 SYSTEMS = {

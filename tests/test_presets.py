@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 import inspect
+import random
 import re
 from collections.abc import Callable
 
 import pytest
 
-from lbkit import Backend, Experiment, ExperimentError, Policy, Traffic, presets, run, servers
+from lbkit import (
+    Backend,
+    Experiment,
+    ExperimentError,
+    Policy,
+    SlowStart,
+    Traffic,
+    make_balancer,
+    presets,
+    run,
+    servers,
+)
 from lbkit.workload import stream
 
 SMALL = Experiment(servers(4), Traffic(duration=5)).at_load(0.5)
@@ -25,22 +37,162 @@ def test_every_preset_runs(name: str, which: str | None) -> None:
     assert Experiment.from_toml(SMALL.but(policy=policy).to_toml()).policy == policy
 
 
+TRIES_ALL = {"retries": 100}
+ONCE = {"retries": 0}
+ENVOY = {"retries": 0, "panic": 0.5}
+AWS = {"retries": 0, "panic": 1e-6}  # only when nobody is healthy
+EDF = {"inner": "earliest_deadline"}
+FLOW = {"key": "flow", **AWS}
+
+# What the manuals say, each algorithm with the options that the preset gives; "" is the default.
+DOCUMENTED: list[tuple[str, str, str, dict, dict]] = [
+    ("nginx", "", "weighted_round_robin", {}, TRIES_ALL),
+    ("nginx", "round_robin", "weighted_round_robin", {}, TRIES_ALL),
+    ("nginx", "least_conn", "nginx_least_connections", {}, TRIES_ALL),
+    ("nginx", "ip_hash", "nginx_ip_hash", {}, TRIES_ALL),
+    ("nginx", "hash", "nginx_hash", {}, TRIES_ALL | {"key": "uri"}),
+    ("nginx", "hash_consistent", "nginx_ring", {}, TRIES_ALL | {"key": "uri"}),
+    ("nginx", "random", "weighted_random", {}, TRIES_ALL),
+    ("nginx", "random_two", "power_of_choices", {"choices": 2, "weighted": True}, TRIES_ALL),
+    ("nginx", "least_time", "least_response_time", {}, TRIES_ALL),
+    ("haproxy", "", "haproxy_random", {"draws": 2}, ONCE),
+    ("haproxy", "random", "haproxy_random", {"draws": 2}, ONCE),
+    ("haproxy", "roundrobin", "fast_round_robin", {}, ONCE),
+    ("haproxy", "static-rr", "static_round_robin", {}, ONCE),
+    ("haproxy", "leastconn", "haproxy_least_connections", {}, ONCE),
+    ("haproxy", "first", "first_available", {}, ONCE),
+    ("haproxy", "source", "haproxy_map", {}, ONCE | {"key": "client"}),
+    ("haproxy", "uri", "haproxy_map", {}, ONCE | {"key": "path"}),
+    ("haproxy", "source_consistent", "haproxy_ring", {}, ONCE | {"key": "client"}),
+    ("haproxy", "uri_consistent", "haproxy_ring", {}, ONCE | {"key": "path"}),
+    ("haproxy", "uri_bounded", "haproxy_ring", {"factor": 150}, ONCE | {"key": "path"}),
+    ("apache", "", "weighted_round_robin", {}, TRIES_ALL),
+    ("apache", "byrequests", "weighted_round_robin", {}, TRIES_ALL),
+    ("apache", "bytraffic", "by_traffic", {}, TRIES_ALL),
+    ("apache", "bybusyness", "by_busyness", {}, TRIES_ALL),
+    ("envoy", "", "earliest_deadline", {}, ENVOY),
+    ("envoy", "round_robin", "earliest_deadline", {}, ENVOY),
+    ("envoy", "least_request", "power_of_two", {}, ENVOY),
+    ("envoy", "least_request_full_scan", "power_of_choices", {"choices": 1_000_000}, ENVOY),
+    ("envoy", "least_request_weighted", "weighted_least_connections", {"bias": 1.0}, ENVOY),
+    ("envoy", "ring_hash", "consistent_hash", {"points": 102}, ENVOY),
+    ("envoy", "maglev", "maglev", {"slots": 65537}, ENVOY),
+    ("envoy", "random", "weighted_random", {}, ENVOY),
+    ("envoy", "client_side_weighted_round_robin", "client_side_weighted", {}, ENVOY),
+    ("envoy", "priority", "priority_levels", EDF, ENVOY),
+    ("envoy", "locality", "locality_weighted", EDF, ENVOY),
+    ("envoy", "subset", "zone_aware", {"home": "", "share": 1e-6} | EDF, ENVOY),
+    ("traefik", "", "earliest_deadline", {}, ONCE),
+    ("traefik", "wrr", "earliest_deadline", {}, ONCE),
+    ("traefik", "p2c", "power_of_two", {}, ONCE),
+    ("traefik", "hrw", "rendezvous", {}, ONCE | {"key": "client"}),
+    ("traefik", "leasttime", "least_response_time", {}, ONCE),
+    ("caddy", "", "random", {}, ONCE),
+    ("caddy", "random", "random", {}, ONCE),
+    ("caddy", "random_choose", "power_of_choices", {"choices": 2}, ONCE),
+    ("caddy", "first", "first_available", {"limit": 1_000_000}, ONCE),
+    ("caddy", "round_robin", "round_robin", {}, ONCE),
+    ("caddy", "weighted_round_robin", "consecutive_round_robin", {}, ONCE),
+    ("caddy", "least_conn", "least_connections", {}, ONCE),
+    ("caddy", "ip_hash", "rendezvous", {}, ONCE | {"key": "client"}),
+    ("caddy", "uri_hash", "rendezvous", {}, ONCE | {"key": "uri"}),
+    ("caddy", "header", "rendezvous", {}, ONCE | {"key": "header:X-Upstream"}),
+    ("caddy", "cookie", "rendezvous", {}, ONCE | {"key": "cookie:lb"}),
+    ("aws_alb", "", "round_robin", {}, AWS),
+    ("aws_alb", "round_robin", "round_robin", {}, AWS),
+    ("aws_alb", "least_outstanding_requests", "least_connections", {}, AWS),
+    ("aws_alb", "weighted_random", "weighted_random", {}, AWS),
+    ("aws_alb", "weighted_random_mitigated", "anomaly_mitigation", {}, AWS),
+    ("aws_nlb", "", "cross_zone", {"across": False, "inner": "modulo_hash"}, FLOW),
+    ("aws_gwlb", "", "cross_zone", {"across": False, "inner": "modulo_hash"}, FLOW),
+]
+
+
 @pytest.mark.parametrize(
-    ("policy", "algorithm"),
+    ("system", "which", "algorithm", "options", "others"), DOCUMENTED, ids=lambda value: str(value)[:30]
+)
+def test_the_defaults(system: str, which: str, algorithm: str, options: dict, others: dict) -> None:
+    make = presets.SYSTEMS[system]
+    assert (make(which) if which else make()) == Policy(algorithm, options, **others)
+
+
+def test_none_is_left_out() -> None:
+    assert {(system, which or None) for system, which, *_ in DOCUMENTED} >= set(EVERY)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "defaults"),
     [
-        (presets.nginx(), "weighted_round_robin"),
-        (presets.haproxy(), "haproxy_random"),
-        (presets.apache(), "weighted_round_robin"),
-        (presets.envoy(), "earliest_deadline"),
-        (presets.traefik(), "earliest_deadline"),
-        (presets.caddy(), "random"),
-        (presets.aws_alb(), "round_robin"),
-        (presets.aws_nlb(), "cross_zone"),
-        (presets.aws_gwlb(), "cross_zone"),
+        # What a preset leaves to the algorithm is documented by the system, too.
+        ("client_side_weighted", {"blackout": 10.0, "expires": 180.0, "update": 1.0, "penalty": 1.0}),
+        ("consistent_hash", {"points": 160}),
+        ("haproxy_ring", {"factor": 0, "avalanche": True}),
+        ("locality_weighted", {"overprovisioning": 1.4}),
+        ("maglev", {"slots": 65537}),
+        ("priority_levels", {"overprovisioning": 1.4}),
+        ("weighted_least_connections", {"bias": 1.0}),
+        ("first_available", {"limit": 10}),
+        ("prequal", {"probes": 3, "size": 16, "age": 1.0, "hot": 0.84}),
+        ("choice_of_two", {"stale": 30.0, "warmup": 90.0}),
     ],
 )
-def test_the_defaults(policy: Policy, algorithm: str) -> None:
-    assert policy.algorithm == algorithm
+def test_what_is_left_to_the_algorithm(algorithm: str, defaults: dict[str, object]) -> None:
+    balancer = make_balancer(algorithm)
+    assert {name: getattr(balancer, name) for name in defaults} == defaults
+
+
+def test_points_of_a_ring() -> None:
+    """nginx has 160 a unit of weight, HAProxy 16."""
+    for which, preset, points in (
+        ("hash_consistent", presets.nginx, 160),
+        ("uri_consistent", presets.haproxy, 16),
+    ):
+        pool = preset(which).pool([Backend("a", weight=2), Backend("b")], random.Random)
+        assert len(pool.balancer._points) == pytest.approx(3 * points, abs=3)  # two may meet
+
+
+@pytest.mark.parametrize(
+    ("policy", "start"),
+    [
+        (presets.envoy(slow_start=60), SlowStart(60, aggression=1.0, floor=0.1)),
+        (presets.haproxy("roundrobin", slow_start=60), SlowStart(60, aggression=1.0, floor=1 / 16)),
+        (presets.aws_alb(slow_start=60), SlowStart(60, aggression=1.0, floor=1 / 100)),
+    ],
+)
+def test_slow_starts(policy: Policy, start: SlowStart) -> None:
+    assert policy.slow_start == start
+    backends = [Backend("a"), Backend("b")]
+    pool = policy.pool(backends[:1], random.Random)
+    pool.add(backends[1])
+    for now, share in ((100.0, start.floor), (130.0, 0.5), (160.0, 1.0)):
+        pool.take("k", now)
+        assert backends[1].weight == pytest.approx(share)
+
+
+def test_envoys_options() -> None:
+    bounded = presets.envoy("ring_hash", hash_balance_factor=150)
+    assert (bounded.algorithm, bounded.options) == ("bounded_hash", {"factor": 1.5, "points": 102})
+    with pytest.raises(ValueError, match="hash_balance_factor is 150: use over 100, with ring_hash"):
+        presets.envoy("maglev", hash_balance_factor=150)
+    backends = [Backend(f"{zone}{i}", zone=zone) for zone in "xy" for i in range(1 if zone == "x" else 9)]
+    pool = presets.envoy("subset", subset="x").pool(backends, random.Random)
+    assert {pool.take("k", i).zone for i in range(200)} == {"x"}  # as small as it may be
+    pool.set_health("x0", False)
+    assert {pool.take("k", i).zone for i in range(200)} == {"y"}
+    idle = [Backend(str(i)) for i in range(20)]
+    for backend in idle[1:]:
+        backend.in_flight = 1
+    scan = presets.envoy("least_request_full_scan").pool(idle, random.Random)
+    assert scan.take("k", 0.0) is idle[0]
+
+
+def test_others_options() -> None:
+    assert presets.caddy("header", field="X-User").key == "header:X-User"
+    assert [presets.aws_gwlb(stickiness=n).key for n in (5, 3, 2)] == ["flow", "client", "client"]
+    with pytest.raises(ValueError, match="stickiness is 4"):
+        presets.aws_gwlb(stickiness=4)
+    with pytest.raises(ValueError, match="HAProxy's static-rr takes no notice"):
+        presets.haproxy("static-rr", slow_start=10)
 
 
 def test_each_names_its_sources() -> None:

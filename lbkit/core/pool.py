@@ -26,7 +26,8 @@ class SlowStart:
 
     For `window` seconds it is worth max(floor, (age / window)^(1 / aggression)) of its weight. With
     aggression 1 it rises in a line, above 1 faster at first. Plain rotation takes no notice of weights.
-    (Envoy: aggression 1, floor 0.1; HAProxy `slowstart`: a line from 1/16; ALB: a line, 30 to 900 s.)
+    (Envoy: aggression 1, floor 0.1; HAProxy `slowstart`: a line from 1/16; ALB: a line, 30 to 900 s.) Not
+    modelled: HAProxy's maxconn, which rises too, and the weight that nginx takes from who fails.
     """
 
     window: float

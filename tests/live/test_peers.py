@@ -20,7 +20,19 @@ need_module("uvicorn")
 need_module("locust")
 import psutil
 
-from lbkit import Constant, EngineError, Event, Experiment, Policy, Server, Traffic, run, servers, why_not
+from lbkit import (
+    Constant,
+    EngineError,
+    Event,
+    Experiment,
+    Policy,
+    Server,
+    Traffic,
+    presets,
+    run,
+    servers,
+    why_not,
+)
 from lbkit.core.backend import whole_weights
 from lbkit.live import PEERS, LiveSession, PeerError, config_lines, notes, render
 
@@ -71,6 +83,22 @@ def test_weights_and_addresses() -> None:
     assert any("new 3, old 1" in note for note in notes(two, "nginx"))
     # Plain rotation takes no notice of weights, so the program must not see any.
     assert "weight=3" not in render(two.but(policy="round_robin"), "nginx")
+
+
+def test_nginx_draws_one_or_two() -> None:
+    two = SMALL.but(policy=presets.nginx("random_two"))
+    assert "random two least_conn;" in render(two, "nginx")
+    assert run(two, on=here("nginx")).error_rate == 0
+    assert "    random;" in render(SMALL.but(policy=Policy("power_of_choices", {"choices": 1})), "nginx")
+    with pytest.raises(PeerError, match="nginx draws one or two different servers"):
+        render(SMALL.but(policy="power_of_choices"), "nginx")
+
+
+def test_caddys_cookie_is_its_own() -> None:
+    sticky = SMALL.but(policy=presets.caddy("cookie"))
+    assert "lb_policy cookie lb\n" in render(sticky, "caddy")
+    assert "sets the cookie itself" in " ".join(notes(sticky, "caddy"))
+    assert run(sticky, on=here("caddy")).error_rate == 0
 
 
 @pytest.mark.parametrize("on", ["nginx", "haproxy"])

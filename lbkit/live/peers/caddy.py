@@ -41,7 +41,16 @@ class Caddy(Peer):
         "path": "uri_hash",
         "uri": "uri_hash",
         "header": "header {name}",
+        "cookie": "cookie {name}",
     }
+
+    def notes(self) -> list[str]:
+        notes = super().notes()
+        if self.policy.keyed_by.startswith("cookie:") and "{key}" in str(
+            self.algorithms[self.policy.algorithm]
+        ):
+            notes.append("it sets the cookie itself: who brings none, or another's, meets a server by chance")
+        return notes
 
     def config(self) -> str:
         policy = self.balance()

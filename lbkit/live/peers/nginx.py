@@ -26,6 +26,15 @@ STREAM_MODULES = (
 )
 
 
+def random_two(choices: int, replacement: bool) -> str:
+    """What nginx has of them."""
+    if choices == 1:
+        return "random;"
+    if choices != 2 or replacement:
+        raise PeerError("nginx draws one or two different servers: use choices 1 or 2, without replacement")
+    return "random two least_conn;"
+
+
 def stream_module() -> str:
     found = next((path for path in STREAM_MODULES if os.path.exists(path)), None)
     return f"load_module {found};\n" if found else ""
@@ -51,6 +60,7 @@ class Nginx(Peer):
         "random": "random;",
         "weighted_random": "random;",
         "power_of_two": "random two least_conn;",
+        "power_of_choices": lambda b: random_two(b.choices, b.replacement),
     }
     instead: ClassVar = {
         "least_response_time": "least_time is in nginx Plus, and in open source from 1.31.0 only",
