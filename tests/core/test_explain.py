@@ -11,7 +11,7 @@ from variants import VARIANTS, Variant, label
 
 from lbkit.core import Backend, Balancer, Pool, SlowStart, Why, make_balancer
 from lbkit.core.balance import FastRoundRobin, FirstAvailable, Subset
-from lbkit.core.balance.grouped import _Grouped
+from lbkit.core.balance.grouped import _Grouped, called
 from lbkit.core.balance.programs import _Rehash
 from lbkit.core.meter import LoadReport
 
@@ -25,7 +25,7 @@ def within(balancer: Balancer, backends: Group, why: Why) -> tuple[Balancer, Gro
         if isinstance(balancer, Subset):
             group = "all of the subset are out" not in rule
         else:
-            group = next(g for g in balancer._groups if rule.startswith(f"group {g or '-'}, "))
+            group = next(g for g in balancer._groups if rule.startswith(f"group {called(g)}, "))
             rule = rule.partition("; in it ")[2]
         balancer, backends = balancer._inner[group], balancer._groups[group]
     return balancer, backends
@@ -127,6 +127,9 @@ def test_a_group_is_named_before_what_is_compared_in_it() -> None:
     assert why.rule.startswith("group ")
     assert "drawn by share (x 33%, y 33%, z 33%); in it score, longest waiting first" in why.rule
     assert len(why.scores) == 2
+    levels = a_pool(("priority_levels", {}), 1, False, 0.0).explain("k", 0.0)
+    assert levels
+    assert levels.rule == "group 0, drawn by share (0 100%); in it whose turn it is"
 
 
 def test_a_retry_names_who_was_tried_and_compares_the_others() -> None:

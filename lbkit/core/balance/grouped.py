@@ -127,12 +127,17 @@ class _Grouped(Balancer):
 
     def _said(self, name: Group, why: Why) -> Why:
         """Why this group, before why this one in it."""
-        parts = [u - b for u, b in zip(self._upto, [0.0, *self._upto], strict=False)]
+        before = [0.0, *self._upto]
         shares = ", ".join(
-            f"{n or '-'} {p / self._upto[-1]:.0%}" for n, p in zip(self._names, parts, strict=True)
+            f"{called(n)} {(upto - b) / self._upto[-1]:.0%}"
+            for n, upto, b in zip(self._names, self._upto, before, strict=False)
         )
         how = "by the key" if self.keyed else "drawn"
-        return replace(why, rule=f"group {name or '-'}, {how} by share ({shares}); in it {why.rule}")
+        return replace(why, rule=f"group {called(name)}, {how} by share ({shares}); in it {why.rule}")
+
+
+def called(group: Group) -> str:
+    return str(group) or "-"  # a zone without a name
 
 
 class PriorityLevels(_Grouped):
