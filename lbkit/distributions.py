@@ -55,6 +55,17 @@ def one_of(wanted: Any) -> Callable[..., None]:
     return check
 
 
+def word(options: Iterable[str]) -> Callable[..., None]:
+    """An attrs validator: one of these words."""
+    words = tuple(options)
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name} is {value!r}: use {', '.join(words)}")
+
+    return check
+
+
 # -- service times, in seconds ---------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any
@@ -15,7 +16,7 @@ from lbkit.core.limit import Decision, InFlight, Limiter
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import EVERYBODY, is_below, plain_path, whose
 from lbkit.core.shape import QUEUES, Item, PriorityQueue
-from lbkit.distributions import number, whole
+from lbkit.distributions import number, whole, word
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of those who are not let in
 
@@ -55,7 +56,12 @@ class RateLimit:
     key: str = field(default="client", validator=a_key)
     path: str = field(default="/", validator=a_path)
     prefix: int = field(default=64, validator=whole(1))
-    name: str = field(default="default", validator=attrs.validators.matches_re(r"[A-Za-z0-9_-]+"))
+    name: str = field(default="default")
+
+    @name.validator
+    def _name(self, attribute: object, value: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+            raise ValueError(f"name is {value!r}: use letters, digits, - and _")
 
 
 About = Sequence[tuple[RateLimit, Limiter[Any], str]]  # rules about a request, and whose it is to each
@@ -101,11 +107,6 @@ def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[st
             raise ValueError(f"{attribute.name}: shares of {name!r}: use {', '.join(CLASSES)}")
 
 
-def _queue(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    if value not in QUEUES:
-        raise ValueError(f"{attribute.name} is {value!r}: use {', '.join(QUEUES)}")
-
-
 @frozen
 class Admission:
     """What goes on to the backends.
@@ -122,7 +123,7 @@ class Admission:
     limit: Mapping[str, Any] | None = field(default=None, validator=_in_flight)
     rate: float | None = field(default=None, validator=attrs.validators.optional(number(0, above=True)))
     burst: float = field(default=1.0, validator=number(1))
-    queue: str = field(default="fifo", validator=_queue)
+    queue: str = field(default="fifo", validator=word(QUEUES))
     most: int = field(default=100, validator=whole(0))
     timeout: float = field(default=1.0, validator=number(0, above=True))
     key: str = field(default="client", validator=a_key)

@@ -20,7 +20,7 @@ from attrs import field, frozen
 from lbkit.core.limit import Decision, Limiter, Several
 from lbkit.core.limit.base import fits
 from lbkit.core.limit.several import tightest
-from lbkit.distributions import number, whole
+from lbkit.distributions import number, whole, word
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -56,7 +56,7 @@ class SharedStore:
 
     url: str = field(default="redis://127.0.0.1:6379/0", validator=_url)
     timeout: float = field(default=0.05, validator=number(0, above=True))
-    on_failure: str = field(default="open", validator=attrs.validators.in_(("open", "closed", "local")))
+    on_failure: str = field(default="open", validator=word(("open", "closed", "local")))
     failures: int = field(default=3, validator=whole(1))
     cooldown: float = field(default=1.0, validator=number(0, above=True))
     prefix: str = "lbkit"

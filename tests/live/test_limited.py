@@ -8,7 +8,7 @@ from needs import need, need_module
 need_module("locust")
 need_module("uvicorn")
 
-from lbkit import Constant, ConstantRate, Experiment, RateLimit, Traffic, run, servers
+from lbkit import Admission, Constant, ConstantRate, Experiment, OnOff, RateLimit, Traffic, run, servers
 from lbkit.live import PEERS, PeerError, notes, render
 
 pytestmark = pytest.mark.live
@@ -45,6 +45,24 @@ def test_who_is_held() -> None:
     assert measured.mean == pytest.approx(simulated.mean, abs=0.05)
 
 
+def test_what_waits_at_the_gate() -> None:
+    """A burst that a short queue cannot hold: lost without a gate, late with one, in both engines alike."""
+    bursts = Experiment(
+        servers(1, service=Constant(0.01), queue=5),
+        Traffic(OnOff(peak=250, on=0.2, off=0.6), duration=2.5, clients=5, client_skew=3),
+        seed=3,
+    )
+    gate = Admission(rate=90, most=300, timeout=5, queue="fair")
+    lost = [run(bursts, on=on).error_rate for on in ("sim", "live")]
+    assert lost[1] == pytest.approx(lost[0], abs=0.15)
+    simulated, measured = (run(bursts.but(admission=gate), on=on) for on in ("sim", "live"))
+    assert simulated.error_rate == 0
+    assert measured.error_rate < 0.03
+    assert measured.mean == pytest.approx(simulated.mean, rel=0.3)
+    modest = [r.where(client=lambda client: client > 0).mean for r in (simulated, measured)]
+    assert max(modest) < 0.3 * simulated.mean
+
+
 def test_what_programs_are_told() -> None:
     text = render(SHOP.but(limits=[NGINX]), "nginx")
     assert "zone=limit0:10m rate=10r/s;" in text
@@ -67,3 +85,6 @@ def test_what_they_cannot_do() -> None:
     for name in PEERS.keys() - {"nginx"}:
         with pytest.raises(PeerError, match=f"{name} is told no rate limits here"):
             render(SHOP.but(limits=[NGINX]), name)
+    for name in PEERS:
+        with pytest.raises(PeerError, match=f"{name} has no admission here"):
+            render(SHOP.but(admission=Admission()), name)

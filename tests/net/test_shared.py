@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from needs import need, need_module
+from scripted import GET, Client, ask, echo, proxied
 
 need_module("redis")
 need_module("psutil")
@@ -29,7 +31,11 @@ from lbkit.core.limit import (
     SlidingLog,
     TokenBucket,
 )
+from lbkit.edge import RateLimit
 from lbkit.live.redis_server import RedisServer
+from lbkit.net import Proxy
+from lbkit.net.config import Config, ConfigError
+from lbkit.net.limit import RateLimits
 from lbkit.net.shared import Question, SharedLimits, SharedStore
 
 LIMITERS: dict[str, Callable[[], Limiter[Any]]] = {
@@ -267,3 +273,102 @@ def test_nobody_listens() -> None:
         assert "refused" in limits.fault or "onnect" in limits.fault
 
     run(SharedLimits(SharedStore("redis://127.0.0.1:1/0", timeout=PATIENT)), play)
+
+
+# -- in proxies --------------------------------------------------------------------------------------------
+
+
+def rules(store: SharedStore, rate: float = 0.001, **more: Any) -> RateLimits:
+    rule = RateLimit({"kind": "token_bucket", "rate": rate, "burst": 5}, **more)
+    return RateLimits([rule], x_headers=True, store=store)
+
+
+def statuses(*proxies: Proxy, each: int) -> list[int]:
+    """Of so many requests to each, in turn."""
+    return [ask(proxy)[0] for _ in range(each) for proxy in proxies]
+
+
+def test_two_real_proxies_share_a_limit(redis: RedisServer) -> None:
+    store = shared(redis).store
+    with (
+        proxied(echo, rate_limits=rules(store)) as one,
+        proxied(echo, rate_limits=rules(store)) as other,
+    ):
+        assert statuses(one, other, each=10) == [200] * 5 + [429] * 15
+        _, head, _ = ask(other)
+        assert b"\r\nRateLimit: " in head
+        assert b"\r\nX-RateLimit-Remaining: 0\r\n" in head
+        with Client(one) as client:  # a body waits for the decision, too, and a denied one is not passed on
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" + GET)
+            assert [client.answer()[0], client.answer()[0]] == [429, 429]
+
+
+def test_after_a_crash_of_redis_no_more_than_the_limit_in_all() -> None:
+    """Both proxies are closed meanwhile, and nobody is forgotten: what was admitted is on the disk."""
+    need("redis-server")
+    with RedisServer(lasting=True) as redis:
+        store = SharedStore(redis.url, timeout=PATIENT, on_failure="closed", cooldown=0.05)
+        with (
+            proxied(echo, rate_limits=rules(store)) as one,
+            proxied(echo, rate_limits=rules(store)) as other,
+        ):
+            seen = statuses(one, other, each=1)
+            redis.kill()
+            dead = statuses(one, other, each=4)
+            assert dead == [503] * 8
+            assert b"limits cannot be checked" in ask(one)[2]
+            redis.start()
+            end = time.monotonic() + PATIENT
+            while 429 not in seen:
+                assert time.monotonic() < end
+                seen += statuses(one, other, each=1)
+    assert seen.count(200) == 5
+
+
+@pytest.mark.parametrize(("on_failure", "expected"), [("open", 16), ("closed", 0), ("local", 10)])
+def test_without_redis(on_failure: str, expected: int) -> None:
+    """Everybody, nobody, or a limit in each proxy. And nobody waits for long."""
+    store = SharedStore("redis://127.0.0.1:1/0", timeout=0.2, on_failure=on_failure)
+    start = time.monotonic()
+    with (
+        proxied(echo, rate_limits=rules(store)) as one,
+        proxied(echo, rate_limits=rules(store)) as other,
+    ):
+        assert statuses(one, other, each=8).count(200) == expected
+    assert time.monotonic() - start < 10
+
+
+def test_who_leaves_meanwhile_reaches_nobody() -> None:
+    """Redis is frozen, the client goes, and then it is let in."""
+    need("redis-server")
+    with RedisServer() as redis:
+        store = SharedStore(redis.url, timeout=0.5)
+        with proxied(echo, rate_limits=rules(store)) as proxy:
+            assert ask(proxy)[0] == 200
+            os.kill(redis.pid, signal.SIGSTOP)
+            with Client(proxy) as client:
+                client.send(GET)
+            os.kill(redis.pid, signal.SIGCONT)
+            assert ask(proxy)[0] == 200
+            (backend,) = proxy.pool.backends
+            assert backend.picks == 2
+
+
+def test_the_file() -> None:
+    text = {
+        "backends": [{"address": "127.0.0.1:1"}],
+        "redis": {"url": "redis://127.0.0.1:7000/2", "on_failure": "closed"},
+        "rate_limits": [{"limiter": {"kind": "gcra", "rate": 10}}],
+    }
+    limits = Config.from_dict(text).proxy().rate_limits
+    assert limits
+    assert limits.shared
+    assert limits.shared.store.on_failure == "closed"
+    twice = {**text, "rate_limits": text["rate_limits"] * 2}
+    for wrong, message in (
+        ({**text, "redis": {"url": "localhost"}}, "redis.url is 'localhost': use redis://host:port/number"),
+        ({**text, "redis": {"on_failure": "panic"}}, "redis.on_failure is 'panic': use open, closed, local"),
+        (twice, "rate_limits: two rules are default:/:client:gcra: give them names that differ"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            Config.from_dict(wrong)

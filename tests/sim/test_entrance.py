@@ -6,7 +6,19 @@ from itertools import pairwise
 
 import pytest
 
-from lbkit import Closed, Constant, Experiment, Poisson, RateLimit, Traffic, run, servers
+from lbkit import (
+    Admission,
+    Closed,
+    Constant,
+    Event,
+    Experiment,
+    OnOff,
+    Poisson,
+    RateLimit,
+    Traffic,
+    run,
+    servers,
+)
 from lbkit.core.limit import make_limiter, play
 
 LIMITERS = [
@@ -72,3 +84,75 @@ def test_a_crowd_that_is_turned_away_asks_again() -> None:
     assert 0.3 < result.denied < 1
     assert len(result) > 300
     assert max(len(result.where(client=c, status=200)) for c in range(4)) <= 5 * 5 + 1
+
+
+# -- the gate ------------------------------------------------------------------------------------
+
+BURSTS = Experiment(
+    servers(1, service=Constant(0.01), queue=5),
+    Traffic(OnOff(peak=250, on=0.2, off=0.6), duration=8, clients=5, client_skew=3, paths=3),
+    seed=3,
+)
+PATIENT = {"most": 10_000, "timeout": 1000.0}
+
+
+@pytest.mark.parametrize("queue", ["fifo", "fair", "priority"])
+def test_what_goes_on_at_a_rate(queue: str) -> None:
+    """Nobody is lost, and no interval has more than burst + rate x t."""
+    gate = Admission(rate=90, burst=3, queue=queue, priorities={"/item/0": "high"}, **PATIENT)
+    result = run(BURSTS.but(admission=gate))
+    assert run(BURSTS).error_rate > 0.2
+    assert result.error_rate == 0
+    starts = sorted(result.start)
+    for i, first in enumerate(starts):
+        for count, last in enumerate(starts[i : i + 200], 1):
+            assert count <= 3 + 1 + 90 * (last - first) + 1e-6  # one more that the server made wait
+
+
+def test_how_many_at_once() -> None:
+    limit = Admission(limit={"kind": "concurrency_limit", "limit": 3}, **PATIENT)
+    result = run(BURSTS.but(admission=limit))
+    assert result.error_rate == 0  # the server's own queue never has more than two
+    inside = [(end - start) for start, end in zip(result.start, result.end, strict=True)]
+    assert max(inside) < 0.0101
+    _, levels = result.in_flight(0.001)
+    assert max(levels["s1"]) > 3  # the others wait at the gate
+
+
+def test_who_waits_too_long_or_finds_no_place() -> None:
+    short = run(BURSTS.but(admission=Admission(rate=50, most=5, timeout=0.3)))
+    away = short.where(status=503)
+    assert len(away) > 50
+    assert set(away.backend) == {-1}
+    assert set(away.attempts) == {0}
+    waits = {round(end - arrival, 6) for end, arrival in zip(away.end, away.arrival, strict=True)}
+    assert waits == {0.0}  # five wait at most, a tenth of a second each: full, never late
+    late = run(BURSTS.but(admission=Admission(rate=50, most=500, timeout=0.3))).where(status=503)
+    assert {round(end - arrival, 6) for end, arrival in zip(late.end, late.arrival, strict=True)} == {0.3}
+
+
+def test_one_who_sends_much_waits_for_himself() -> None:
+    fifo, fair = (run(BURSTS.but(admission=Admission(rate=90, queue=q, **PATIENT))) for q in ("fifo", "fair"))
+    others = [r.where(client=lambda client: client > 0).mean for r in (fifo, fair)]
+    assert others[1] < 0.2 * others[0]
+
+
+def test_all_servers_down_behind_a_gate() -> None:
+    """Each one that goes on fails at once and lets the next one on: without a recursion."""
+    dead = BURSTS.but(admission=Admission(limit={"kind": "concurrency_limit", "limit": 1}, **PATIENT))
+    dead = dead.but(events=[Event(0.0, "crash", "s1")], arrivals=Poisson(2000), duration=3)
+    result = run(dead)
+    assert set(result.status) == {502}
+
+
+def test_a_limit_that_is_found_out_follows_the_server() -> None:
+    slows = Experiment(
+        servers(1, workers=4, service=Constant(0.02)),
+        Traffic(Poisson(120), duration=20),
+        events=[Event(5, "slow", "s1", 0.25)],
+        seed=1,
+    )
+    aimd = Admission(limit={"kind": "aimd", "initial": 8, "timeout": 0.25}, most=10, timeout=0.2)
+    alone, guarded = run(slows), run(slows.but(admission=aimd))
+    assert guarded.percentile(99) < 0.6 < alone.percentile(50)
+    assert guarded.throughput > 0.75 * 50  # of what the slow server bears, and more before
