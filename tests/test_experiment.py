@@ -113,7 +113,10 @@ WRONG = [
     (ARRIVALS + 'kind = "trace"\ntimes = 3', "traffic.arrivals.times must be a list"),
     (POLICY + "options = 3", "policy.options must be a table"),
     # unknown names
-    ("sedd = 3\n" + A, "unknown sedd; known are servers, traffic, policy, events, seed, name, limits, admission"),
+    (
+        "sedd = 3\n" + A,
+        "unknown sedd; known are servers, traffic, policy, events, seed, name, limits, admission",
+    ),
     (A + "wrokers = 3", "servers[0]: unknown wrokers; known are name, workers"),
     (TRAFFIC + "users = 3", "traffic: unknown users; known are arrivals"),
     (SERVICE + 'kind = "constant"\nmena = 1', "servers[0].service: unknown mena; known are mean"),

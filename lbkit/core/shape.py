@@ -212,7 +212,7 @@ class PriorityQueue:
     def pop(self, now: float) -> Item:
         entry = self._next(now)
         assert entry, "nobody waits"
-        item, queue = entry
+        _, queue = entry
         highest = next(one for one in self._queues.values() if len(one))
         self._by_class = self._by_class + 1 if queue is highest else 0
         return queue.pop(now)
