@@ -71,6 +71,7 @@ class Supervisor:
             self._listen(self._count())
             self._start_all()
             say(f"{self.config.policy.algorithm} on http://{self.host}:{self.port}, {self._count()} workers")
+            self._warn()
             while True:
                 os.read(wake_read, 1)
                 while self.wanted:
@@ -82,6 +83,14 @@ class Supervisor:
                 self._look_after()
         finally:
             self._stop_all()
+
+    def _warn(self) -> None:
+        """Workers know nothing of each other."""
+        count, config = self._count(), self.config
+        if count > 1 and config.rate_limits and not config.redis:
+            say(f"each of {count} workers counts rate limits by itself; with [redis] they count together")
+        if count > 1 and config.admission:
+            say(f"each of {count} workers has an admission of its own: {count} times as much goes on in all")
 
     def _count(self) -> int:
         return self.workers or self.config.workers

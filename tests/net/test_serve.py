@@ -138,6 +138,19 @@ def test_reload_under_load_loses_nothing(path: Path) -> None:
         assert set(seen[-50:]) == {b"two"}
 
 
+def test_workers_that_count_by_themselves_say_so(path: Path) -> None:
+    limits = '[{ limiter = { kind = "gcra", rate = 1 } }]'
+    with Scripted(says(b"one")) as backend:
+        with Server(path, backend.port, workers=2, rate_limits=limits, admission="{ rate = 5 }") as server:
+            server.wait_for(
+                "each of 2 workers counts rate limits by itself; with [redis] they count together"
+            )
+            server.wait_for("each of 2 workers has an admission of its own: 2 times as much goes on in all")
+        with Server(path, backend.port, workers=1, rate_limits=limits) as alone:
+            assert ask(alone) == b"one"
+        assert len(alone.said) == 1
+
+
 def test_a_wrong_file_on_reload_changes_nothing(path: Path) -> None:
     with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
         server.configure(backend.port, workers="'many'")
