@@ -42,7 +42,8 @@ GIVE_UP = 1.0  # seconds after which a connection that says nothing is replaced
 
 def _url(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     if not re.match(r"(redis|rediss|unix)://", value):
-        raise ValueError(f"{attribute.name} is {value!r}: use redis://host:port/number or unix:///path")
+        # Not what it is: there may be a password in it.
+        raise ValueError(f"{attribute.name} is no address: use redis://host:port/number or unix:///path")
 
 
 @frozen
@@ -54,7 +55,7 @@ class SharedStore:
     says. After `failures` in a row it is not asked for `cooldown` seconds. `prefix`: keys begin with it.
     """
 
-    url: str = field(default="redis://127.0.0.1:6379/0", validator=_url)
+    url: str = field(default="redis://127.0.0.1:6379/0", validator=_url, repr=False)
     timeout: float = field(default=0.05, validator=number(0, above=True))
     on_failure: str = field(default="open", validator=word(("open", "closed", "local")))
     failures: int = field(default=3, validator=whole(1))

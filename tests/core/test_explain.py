@@ -12,7 +12,7 @@ from variants import VARIANTS, Variant, label
 from lbkit.core import Backend, Balancer, Pool, SlowStart, Why, make_balancer
 from lbkit.core.balance import FastRoundRobin, FirstAvailable, Subset
 from lbkit.core.balance.grouped import _Grouped, called
-from lbkit.core.balance.programs import _Rehash
+from lbkit.core.balance.nginx import _Rehash
 from lbkit.core.meter import LoadReport
 
 Group = Sequence[Backend]

@@ -139,8 +139,12 @@ def test_mistakes(redis: RedisServer) -> None:
     run(shared(redis), play)
     with pytest.raises(ValueError, match="use redis://host:port/number"):
         SharedStore("localhost:6379")
-    with pytest.raises(ValueError, match="on_failure"):
+    with pytest.raises(ValueError, match="on_failure is 'panic': use open, closed, local"):
         SharedStore(on_failure="panic")
+    assert "secret" not in repr(SharedStore("redis://:secret@127.0.0.1/0"))
+    with pytest.raises(ValueError, match="is no address") as caught:
+        SharedStore("redis//:secret@127.0.0.1/0")
+    assert "secret" not in str(caught.value)
 
 
 # -- together ----------------------------------------------------------------------------------------------
@@ -366,7 +370,7 @@ def test_the_file() -> None:
     assert limits.shared.store.on_failure == "closed"
     twice = {**text, "rate_limits": text["rate_limits"] * 2}
     for wrong, message in (
-        ({**text, "redis": {"url": "localhost"}}, "redis.url is 'localhost': use redis://host:port/number"),
+        ({**text, "redis": {"url": "localhost"}}, "redis.url is no address: use redis://host:port/number"),
         ({**text, "redis": {"on_failure": "panic"}}, "redis.on_failure is 'panic': use open, closed, local"),
         (twice, "rate_limits: two rules are default:/:client:gcra: give them names that differ"),
     ):

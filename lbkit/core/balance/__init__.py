@@ -3,9 +3,8 @@
 from lbkit.core.balance.base import Balancer, Why, algorithms, make_balancer
 from lbkit.core.balance.chance import AnomalyMitigation, PowerOfChoices, PowerOfTwo, Random, WeightedRandom
 from lbkit.core.balance.grouped import CrossZone, LocalityWeighted, PriorityLevels, Subset, ZoneAware
+from lbkit.core.balance.haproxy import HaproxyLeastConnections, HaproxyMap, HaproxyRandom, HaproxyRing
 from lbkit.core.balance.hashing import (
-    BoundedHash,
-    ConsistentHash,
     IPHash,
     JumpHash,
     Maglev,
@@ -13,6 +12,7 @@ from lbkit.core.balance.hashing import (
     MultiProbe,
     Rendezvous,
 )
+from lbkit.core.balance.httpd import ByBusyness, ByTraffic
 from lbkit.core.balance.informed import ChoiceOfTwo, ClientSideWeighted, Prequal
 from lbkit.core.balance.load import (
     JoinIdleQueue,
@@ -21,19 +21,9 @@ from lbkit.core.balance.load import (
     PeakEWMA,
     WeightedLeastConnections,
 )
-from lbkit.core.balance.programs import (
-    ByBusyness,
-    HaproxyLeastConnections,
-    HaproxyMap,
-    HaproxyRandom,
-    HaproxyRing,
-    NginxHash,
-    NginxIPHash,
-    NginxLeastConnections,
-    NginxRing,
-)
+from lbkit.core.balance.nginx import NginxHash, NginxIPHash, NginxLeastConnections, NginxRing
+from lbkit.core.balance.ring import BoundedHash, ConsistentHash
 from lbkit.core.balance.rotation import (
-    ByTraffic,
     ConsecutiveRoundRobin,
     EarliestDeadline,
     FastRoundRobin,

@@ -306,22 +306,3 @@ class FirstAvailable(Balancer):
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         room = {b.name: self.limit * b.weight - b.in_flight for b in backends}
         return Why("the first with room", room)
-
-
-class ByTraffic(Balancer):
-    """Whoever has moved the fewest bytes for its weight, in requests and answers.
-
-    Evens out what goes over the network when answers differ in size; does not see how many run. Where
-    nobody counts bytes, as in the simulator, every request counts as one. (Apache httpd,
-    `lbmethod=bytraffic`. O(n) there, too.)
-    """
-
-    @staticmethod
-    def score(backend: Backend) -> float:
-        return (backend.traffic or backend.picks) / backend.weight
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return min(backends, key=self.score)  # the first wins ties
-
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        return Why("bytes moved / weight", {b.name: self.score(b) for b in backends}, "lowest")

@@ -1,169 +1,18 @@
-"""nginx's, HAProxy's and Apache's own versions, to the pick.
-
-The ideas are those of the other modules; here are the details by which the programs differ: which hash,
-which ties, what a weight does. Given the same servers and requests, each makes the very choices of its
-program: the tests compare it with the program itself.
-"""
+"""HAProxy's own versions, to the pick: see nginx.py for what that means."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from ipaddress import IPv6Address
-from itertools import islice
-from typing import ClassVar
-from zlib import crc32
 
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.chance import same_dice
+from lbkit.core.balance.hashing import address_bytes
 from lbkit.core.balance.load import _LowestScore
-from lbkit.core.balance.rotation import StaticRoundRobin, WeightedRoundRobin
-
-TRIES = 20  # how often nginx hashes again for a server that may take it, before it takes turns
-
-
-class _Rehash(Balancer):
-    """A number for the key picks by weight; if that one was tried already, another number."""
-
-    keyed = True
-    keyed_by = "client"
-
-    def numbers(self, key: str) -> Iterator[int]:
-        """One after the other, without end."""
-        raise NotImplementedError
-
-    def __init__(self) -> None:
-        self._slots: list[Backend] = []
-        self._turns = WeightedRoundRobin()  # when hashing has failed too often
-
-    def rebuild(self, backends: Sequence[Backend]) -> None:
-        weights = whole_weights({b: b.weight for b in backends}, 1000)
-        self._slots = [b for b in backends for _ in range(weights[b])]
-        self._turns.rebuild(backends)
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._slots[next(self.numbers(key)) % len(self._slots)]
-
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        for number in islice(self.numbers(key), TRIES):
-            if (backend := self._slots[number % len(self._slots)]) not in exclude:
-                return backend
-        return self._turns.pick_except(backends, exclude, key, now)
-
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        slots = len(self._slots)
-        rule = f"hash of {key!r} modulo the sum of weights"
-        return Why(rule, place=next(self.numbers(key)) % slots, places=slots)
-
-
-class NginxIPHash(_Rehash):
-    """nginx `ip_hash`: the first three octets of an IPv4 address (all of an IPv6 one), modulo the weights.
-
-    A whole /24 shares a server, which keeps a client whose address changes within it, and makes few
-    neighbourhoods uneven. (ngx_http_upstream_ip_hash_module.c: x 113 + octet, modulo 6271.)
-    """
-
-    name = "nginx_ip_hash"
-
-    def numbers(self, key: str) -> Iterator[int]:
-        octets = address_bytes(key)
-        octets = octets[:3] if len(octets) == 4 else octets
-        number = 89
-        while True:
-            for octet in octets:
-                number = (number * 113 + octet) % 6271
-            yield number
-
-
-class NginxHash(_Rehash):
-    """nginx `hash key`: fifteen bits of CRC-32, modulo the weights, as Cache::Memcached has it.
-
-    (ngx_http_upstream_hash_module.c.)
-    """
-
-    keyed_by = "path"
-
-    def numbers(self, key: str) -> Iterator[int]:
-        number = 0
-        tries = 0
-        while True:
-            again = str(tries) if tries else ""
-            number += crc32((again + key).encode()) >> 16 & 0x7FFF
-            yield number
-            tries += 1
-
-
-class _HashRing(Balancer):
-    """A ring of points that a program places in its own way."""
-
-    keyed = True
-    keyed_by = "path"
-    most: ClassVar[int] = 256  # the highest weight
-
-    def __init__(self) -> None:
-        self._points: list[int] = []
-        self._owners: list[Backend] = []
-
-    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
-        """Its points, 32 bits each."""
-        raise NotImplementedError
-
-    def hash(self, key: str) -> int:
-        raise NotImplementedError
-
-    def rebuild(self, backends: Sequence[Backend]) -> None:
-        ring: dict[int, Backend] = {}
-        for backend, weight in whole_weights({b: b.weight for b in backends}, self.most).items():
-            for point in self.stand(backend, weight):
-                ring.setdefault(point, backend)
-        self._points = sorted(ring)
-        self._owners = [ring[point] for point in self._points]
-
-    def first(self, key: str) -> int:
-        """Index of the point that the key belongs to."""
-        return bisect_left(self._points, self.hash(key)) % len(self._points)
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._owners[self.first(key)]
-
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        return next(b for b in self.onwards(key) if b not in exclude)
-
-    def onwards(self, key: str) -> Iterator[Backend]:
-        first, ring = self.first(key), len(self._points)
-        return (self._owners[(first + k) % ring] for k in range(ring))
-
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        first, ring = self.first(key), len(self._points)
-        near = [(first + k) % ring for k in range(-1, min(3, ring))]
-        points = tuple((self._points[i] / 2**32, self._owners[i].name) for i in near)
-        return Why(f"the ring near the hash of {key!r}", place=self.hash(key) / 2**32, near=points)
-
-
-class NginxRing(_HashRing):
-    """nginx `hash key consistent`: 160 points a unit of weight, each the CRC-32 of the one before (ketama).
-
-    (ngx_http_upstream_hash_module.c; compatible with Cache::Memcached::Fast.)
-    """
-
-    most = 1000
-
-    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
-        host, _, port = backend.address.rpartition(":")
-        base = crc32(f"{host}\0{port}".encode()) if host else crc32(f"{port}\0".encode())
-        point = 0
-        for _ in range(160 * weight):
-            point = crc32(point.to_bytes(4, "little"), base)
-            yield point
-
-    def hash(self, key: str) -> int:
-        return crc32(key.encode())
+from lbkit.core.balance.ring import _HashRing
+from lbkit.core.balance.rotation import StaticRoundRobin
 
 
 class HaproxyRing(_HashRing):
@@ -326,55 +175,6 @@ class HaproxyLeastConnections(_LowestScore):
 
     def score(self, backend: Backend, in_flight: int) -> float:
         return (in_flight + 1) / backend.weight if in_flight else 0.0
-
-
-class NginxLeastConnections(WeightedRoundRobin):
-    """nginx `least_conn`: the fewest for the weight, and smooth weighted round robin among equals. O(n).
-
-    (ngx_http_upstream_least_conn_module.c.)
-    """
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        least = min(b.in_flight / b.weight for b in backends)
-        return super().pick([b for b in backends if b.in_flight / b.weight == least], key, now)
-
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        return Why("in flight / weight", {b.name: b.in_flight / b.weight for b in backends}, "lowest")
-
-
-class ByBusyness(WeightedRoundRobin):
-    """Apache `bybusyness`: the fewest in flight, whatever the weight; among equals who saved up most. O(n).
-
-    Everybody saves up at each pick, as in smooth weighted round robin, so weights settle ties only.
-    (mod_lbmethod_bybusyness.c.)
-    """
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        saved = self._saved
-        for backend in backends:
-            saved[backend] = saved.get(backend, 0.0) + backend.weight
-        best = min(backends, key=lambda b: (b.in_flight, -saved[b]))
-        saved[best] -= sum(b.weight for b in backends)
-        return best
-
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        return Why("in flight", {b.name: float(b.in_flight) for b in backends}, "lowest")
-
-
-# -- hashes ---------------------------------------------------------------------------------------
-
-
-def address_bytes(key: str) -> bytes:
-    """The bytes of an IPv4 or IPv6 address; those of the text if it is none."""
-    parts = key.split(".")
-    if len(parts) == 4 and all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts):
-        return bytes(map(int, parts))
-    if ":" in key:
-        try:
-            return IPv6Address(key).packed
-        except ValueError:
-            pass
-    return key.encode()
 
 
 def haproxy_hash(key: str) -> int:
