@@ -1,8 +1,8 @@
 """nginx's own versions, to the pick.
 
-The ideas are those of the other modules; here, in haproxy.py and in httpd.py are the details by which programs
-differ: which hash, which ties, what a weight does. Given the same servers and requests, each makes the very
-choices of its program: the tests compare it with the program itself.
+The ideas are those of the other modules; here, in haproxy.py and in httpd.py are the details by which the
+programs differ: which hash, which ties, what a weight does. Given the same servers and requests, each makes
+the very choices of its program: the tests compare it with the program itself.
 """
 
 from __future__ import annotations
