@@ -6,8 +6,8 @@
 - `ratio_vs_limits` by the kinds that both have, for so many requests that are all admitted (so their log,
   which is written at its front, gets long), and `ratio_vs_limits_denied`, when hardly any is;
 - `bytes_per_key` by kind;
-- `redis`, with a redis-server on the machine: decisions a second, and microseconds of processor time each, for
-  a fixed window in one process that asks 50 at once, of lbkit, `limits` and throttled-py.
+- `redis`, with a redis-server on the machine: decisions a second, and microseconds of processor time each,
+  for a fixed window in one process that asks 50 at once, of lbkit, `limits` and throttled-py.
 """
 
 from __future__ import annotations
