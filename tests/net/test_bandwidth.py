@@ -312,7 +312,7 @@ def test_a_client_that_leaves_ends_it() -> None:
 def test_who_leaves_after_the_backend_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     with proxied(sized, bandwidth=[SLOW]) as proxy:
         with Client(proxy) as client:
-            client.send(get(20_000))
+            client.send(get(10_000))
             assert client.sock.recv(100)
             until(lambda: in_flight(proxy) == 0)
             assert held(proxy)  # it is all in the proxy
@@ -326,7 +326,7 @@ def test_the_backend_is_free_when_it_is_done() -> None:
     """Another may have its place at the gate, though the client still waits for the rest."""
     one = Admission(limit={"kind": "concurrency_limit", "limit": 1}, timeout=TIMEOUT)
     with proxied(sized, bandwidth=[SLOW], admission=one) as proxy, Client(proxy) as client:
-        client.send(get(50_000))
+        client.send(get(10_000))
         assert client.sock.recv(100)
         assert ask(proxy, get(5))[0] == 200
         assert held(proxy)
