@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,11 +15,12 @@ PANEL = ".lbkit-limiter-panel"
 
 
 @pytest.fixture(scope="module")
-def page(lab: Lab, new_page: Callable[[], Any]) -> Any:
+def page(lab: Lab, new_page: Callable[[], Any]) -> Iterator[Any]:
     page = new_page()
     open_notebook(page, lab, "07-rate-limits.ipynb")
     run_all(page, timeout=150)
-    return page
+    yield page
+    page.close()  # a page that lives on takes its share of the processor
 
 
 def test_all_cells_run(page: Any) -> None:
