@@ -25,7 +25,7 @@ from statistics import median
 
 import psutil
 
-from lbkit.live.peers.base import free_ports
+from lbkit.live.program import free_ports
 from lbkit.run import find_program
 
 IDLE = 1000  # connections for the memory of an idle one

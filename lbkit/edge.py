@@ -83,6 +83,9 @@ class Rules:
 
     def decide(self, about: About, now: float) -> list[Decision]:
         """What each rule says. Raises ValueError from a learner's own limiter only."""
+        if len(about) == 1:
+            ((_, limiter, key),) = about
+            return [limiter.admit(key, now)]
         decisions = [limiter.would(key, now) for _, limiter, key in about]
         if all(decision.allowed for decision in decisions):
             for _, limiter, key in about:

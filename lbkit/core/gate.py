@@ -46,8 +46,8 @@ class Gate:
         timeout: float = 1.0,
     ) -> None:
         self.limiter = limiter
-        self.most = most
-        self.shaper = Shaper(rate, burst, queue, max(1, most), timeout)
+        self.most, self.timeout = most, timeout
+        self.shaper = Shaper(rate, burst, queue, max(1, most))
         self.refused = dict.fromkeys(Refusal, 0)
 
     def state(self) -> Mapping[str, float]:
@@ -97,7 +97,7 @@ class Gate:
         self.shaper.queue.discard(item)
 
     def late(self, item: Item) -> Refused:
-        """Its time is over. Raises as `leave`."""
+        """It has waited for `timeout`. Raises as `leave`."""
         self.leave(item)
         return self._refuse(item, Refusal.LATE)
 

@@ -37,7 +37,6 @@ class Queue(Protocol):
     def discard(self, item: Item) -> None:
         """It leaves before its turn. Raises KeyError or ValueError if it is not there."""
 
-    def remove(self, gone: Callable[[Item], bool]) -> list[Item]: ...
     def __len__(self) -> int: ...
 
 
@@ -61,11 +60,6 @@ class Fifo:
 
     def discard(self, item: Item) -> None:
         self._items.remove(item)  # who has waited too long stands in front: that is found at once
-
-    def remove(self, gone: Callable[[Item], bool]) -> list[Item]:
-        removed = [item for item in self._items if gone(item)]
-        self._items = deque(item for item in self._items if not gone(item))
-        return removed
 
     def __len__(self) -> int:
         return len(self._items)
@@ -154,12 +148,6 @@ class FairQueue:
         self._waiting[item.key].remove(item)
         self._changed(item.key, -1)
 
-    def remove(self, gone: Callable[[Item], bool]) -> list[Item]:
-        removed = [item for mine in self._waiting.values() for item in mine if gone(item)]
-        for item in removed:
-            self.discard(item)
-        return removed
-
     def __len__(self) -> int:
         return self._length
 
@@ -228,9 +216,6 @@ class PriorityQueue:
     def discard(self, item: Item) -> None:
         self._queue_of(item).discard(item)
 
-    def remove(self, gone: Callable[[Item], bool]) -> list[Item]:
-        return [item for queue in self._queues.values() for item in queue.remove(gone)]
-
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
@@ -239,10 +224,9 @@ QUEUES: Mapping[str, Callable[[], Queue]] = {"fifo": Fifo, "fair": FairQueue, "p
 
 
 class Shaper:
-    """Lets out `rate` of cost a second, `burst` at once; holds up to `most` items for `timeout` seconds each.
+    """Lets out `rate` of cost a second, `burst` at once; holds up to `most` items.
 
-    A rate of inf is no pace: what waits may go at once. When it is full, the queue says who has to leave;
-    what has waited too long comes back from `expired`, to be told so.
+    A rate of inf is no pace: what waits may go at once. When it is full, the queue says who has to leave.
     """
 
     def __init__(
@@ -251,12 +235,11 @@ class Shaper:
         burst: float = 1.0,
         queue: Queue | None = None,
         most: int = 1000,
-        timeout: float = 10.0,
     ) -> None:
-        positive(burst=burst, most=most, timeout=timeout)
+        positive(burst=burst, most=most)
         if not rate > 0:
             raise ValueError(f"rate is {rate}: use a number above 0, or inf for no pace")
-        self.rate, self.burst, self.most, self.timeout = rate, burst, most, timeout
+        self.rate, self.burst, self.most = rate, burst, most
         self.queue: Queue = queue if queue is not None else Fifo()
         self._tokens, self._since = burst, float("-inf")
 
@@ -304,10 +287,6 @@ class Shaper:
         item = self.queue.pop(now)
         self._tokens, self._since = tokens - item.cost, max(now, self._since)
         return item
-
-    def expired(self, now: float) -> list[Item]:
-        """Those who have waited too long; they are in the queue no more."""
-        return self.queue.remove(lambda item: now - item.since >= self.timeout)
 
     def __len__(self) -> int:
         return len(self.queue)

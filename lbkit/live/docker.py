@@ -14,7 +14,7 @@ from lbkit import __version__
 from lbkit.experiment import Server, server_to_dict
 from lbkit.live.fleet import START_TIMEOUT, Fleet, FleetError
 from lbkit.live.front import wait_until
-from lbkit.live.peers.base import free_ports, listens
+from lbkit.live.program import free_ports, listens
 from lbkit.run import EngineError, require
 
 IMAGE = os.environ.get("LBKIT_IMAGE", f"lbkit:{__version__}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import signal
 import tempfile
-from functools import partial
 from typing import Self
 
-from lbkit.live.front import wait_until
-from lbkit.live.peers.base import ATTEMPTS, START_TIMEOUT, free_ports, listens
+from lbkit.live.program import ATTEMPTS, Program, free_ports
 from lbkit.run import EngineError, find_program
 
 
@@ -23,7 +21,7 @@ class RedisServer:
         self.lasting = lasting
         self.port = 0
         self._room = tempfile.TemporaryDirectory(prefix="lbkit-redis-")
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._program: Program | None = None
 
     @property
     def url(self) -> str:
@@ -38,34 +36,26 @@ class RedisServer:
         for _ in range(ATTEMPTS):
             port = self.port or free_ports(1)[0]
             place = ("--port", str(port), "--bind", "127.0.0.1", "--dir", self._room.name, "--save", "")
-            self._guard = guard = subprocess.Popen(
-                [sys.executable, "-m", "lbkit.live.guard", program, *place, *keep],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            wait_until(partial(_ended_or_serves, guard, port), START_TIMEOUT)
-            if guard.poll() is None and listens(port):
+            self._program = server = Program([program, *place, *keep])
+            if server.serves(port):
                 self.port = port
                 return self
+            words = server.last_words()
             self._end()
-        raise EngineError("redis-server did not start")
+        raise EngineError(f"redis-server did not start: {words}")
 
     @property
     def pid(self) -> int:
         """Of the server itself. Raises EngineError if it does not run."""
-        import psutil
-
-        if self._guard is None or self._guard.poll() is not None:
+        processes = self._program.processes() if self._program else []
+        if not processes:
             raise EngineError("redis-server does not run")
-        pid: int = psutil.Process(self._guard.pid).children()[0].pid
+        pid: int = processes[0].pid
         return pid
 
     def kill(self) -> None:
-        """As a crash."""
-        import psutil
-
-        psutil.Process(self.pid).kill()
+        """As a crash. Raises EngineError if it does not run."""
+        os.kill(self.pid, signal.SIGKILL)
         self._end()
 
     def stop(self) -> None:
@@ -74,18 +64,12 @@ class RedisServer:
         self._room.cleanup()
 
     def _end(self) -> None:
-        guard, self._guard = self._guard, None
-        if guard:
-            assert guard.stdin
-            guard.stdin.close()
-            guard.wait()
+        program, self._program = self._program, None
+        if program:
+            program.end()
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
-
-
-def _ended_or_serves(process: subprocess.Popen[bytes], port: int) -> bool:
-    return process.poll() is not None or listens(port)

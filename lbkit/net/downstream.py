@@ -309,8 +309,8 @@ class Downstream(asyncio.Protocol):
         current = self.current
         if self.lingering or not self.writable or (current and current.tunnel):
             self.abort()
-        elif current and current.waiting:
-            self.touch()  # the gate's clock counts
+        elif current and current.held:
+            self.touch()  # a rate limit or the gate makes it wait: theirs is the clock that counts
         elif current is None:
             if self.buffer:
                 self.write(error_answer(408, close=True))

@@ -118,6 +118,7 @@ class Exchange:
         self.fail(500)
 
     def _released(self) -> None:
+        self.held = None
         self.client.touch()
         self.enter(self.proxy.now())
 
@@ -136,6 +137,7 @@ class Exchange:
         """The gate has let it through."""
         if self.held:
             self.held.cancel()
+            self.held = None
             self.client.touch()
         self.start(now)
 

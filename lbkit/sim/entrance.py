@@ -75,7 +75,7 @@ class Entrance:
             self._refuse(refused)
         self._serve()
         if row in self.waiting:
-            sim.engine.at(now + gate.shaper.timeout, self._late, row)
+            sim.engine.at(now + gate.timeout, self._late, row)
 
     def leaves(self, row: int, ok: bool) -> None:
         """It has its answer."""

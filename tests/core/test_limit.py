@@ -371,9 +371,11 @@ def test_places_come_back() -> None:
 
 def test_what_is_unimportant_goes_first() -> None:
     limiter = ConcurrencyLimit(10, shares={"low": 0.5, "normal": 0.8})
-    assert sum(limiter.admit_class("k", 0.0, "low").allowed for _ in range(20)) == 5
-    assert sum(limiter.admit_class("k", 0.0, "normal").allowed for _ in range(20)) == 3
-    assert sum(limiter.admit_class("k", 0.0, "high").allowed for _ in range(20)) == 2
+
+    def admitted(priority: str) -> int:
+        return sum(not limiter.sheds("k", priority) and limiter.allows("k", 0.0) for _ in range(20))
+
+    assert [admitted(priority) for priority in ("low", "normal", "high")] == [5, 3, 2]
     with pytest.raises(ValueError, match=r"shares\['low'\] is 0"):
         ConcurrencyLimit(10, shares={"low": 0})
 

@@ -20,7 +20,7 @@ need_module("uvicorn")
 need_module("locust")
 
 from lbkit import Experiment
-from lbkit.live.peers.base import free_ports
+from lbkit.live.program import free_ports
 from lbkit.workload import workload
 
 pytestmark = pytest.mark.container

@@ -92,21 +92,14 @@ def test_stop_is_gentle(fleet: DockerFleet) -> None:
     ask(fleet, "s2")
 
 
-def test_a_quarter_of_a_processor_is_felt(fleet: DockerFleet) -> None:
-    """Where work is computing, the limit is what makes servers unequal.
-
-    Not four times as long: a backend makes up for being late, up to 10 ms a request, and these are short."""
+def test_a_quarter_of_a_processor_is_a_quarter(fleet: DockerFleet) -> None:
+    """Where work is computing, the limit is what makes servers unequal."""
     for name in ("s2", "s3"):
         fleet.control(name, burn=True)
-
-    def best(name: str) -> float:
-        """Of three rounds, as others may want the processor, too."""
-        return min(sum(ask(fleet, name) for _ in range(30)) for _ in range(3))
-
-    whole, quarter = best("s2"), best("s3")
-    assert quarter > 1.3 * whole
+    whole, quarter = (sum(ask(fleet, name) for _ in range(30)) for name in ("s2", "s3"))
+    assert quarter > 2 * whole
     fleet.throttle("s3", 1.0)
-    assert best("s3") < quarter / 1.15
+    assert sum(ask(fleet, "s3") for _ in range(30)) < quarter / 1.5
     for name in ("s2", "s3"):
         fleet.control(name, burn=False)
 

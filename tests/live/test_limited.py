@@ -9,7 +9,7 @@ need_module("locust")
 need_module("uvicorn")
 
 from lbkit import Admission, Constant, ConstantRate, Experiment, OnOff, RateLimit, Traffic, run, servers
-from lbkit.live import PEERS, PeerError, notes, render
+from lbkit.live import PEERS, PeerError, render
 
 pytestmark = pytest.mark.live
 
@@ -72,7 +72,6 @@ def test_what_programs_are_told() -> None:
     assert "rate=30r/m;" in text
     assert "burst=3 delay=1;" in text
     assert '"~^/api(/|$)" $http_x_user;' in text
-    assert not notes(SHOP.but(limits=[NGINX]), "nginx")[0].startswith("limit")
 
 
 def test_what_they_cannot_do() -> None:

@@ -17,7 +17,7 @@ need_module("locust")
 
 from lbkit import Closed, Constant, Experiment, Poisson, Traffic, servers
 from lbkit.live import LocalFleet
-from lbkit.live.peers.base import free_ports
+from lbkit.live.program import free_ports
 from lbkit.workload import workload
 
 LOCUSTFILE = Path(__file__).parents[2] / "lbkit" / "live" / "locustfile.py"

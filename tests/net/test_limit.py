@@ -10,6 +10,7 @@ from scripted import GET, Client, ask, echo, proxied
 
 from lbkit.core.scope import by_prefix
 from lbkit.edge import RateLimit
+from lbkit.net import Timeouts
 from lbkit.net.config import Config, ConfigError
 from lbkit.net.limit import RateLimits
 
@@ -124,6 +125,12 @@ def test_held_instead_of_denied() -> None:
             client.send(GET)
             assert client.answer()[0] == 200
         assert 0.18 < time.monotonic() - start < 2
+
+
+def test_a_silence_of_the_limits_making_is_not_the_backends() -> None:
+    rule = RateLimit({"kind": "leaky_queue", "rate": 1, "capacity": 5})
+    with proxied(echo, rate_limits=limits(rule), timeouts=Timeouts(read=0.3)) as proxy:
+        assert [ask(proxy)[0] for _ in range(2)] == [200, 200]  # the second after a second
 
 
 def test_who_leaves_while_held_reaches_nobody() -> None:

@@ -37,13 +37,6 @@ class InFlight(Limiter[S]):
         share = self.shares.get(priority, 1.0)
         return share < 1 and self.running(key) + cost > share * self.limit_of(key)
 
-    def admit_class(self, key: str, now: float, priority: str, cost: float = 1) -> Decision:
-        """As `admit`, for a class of priority; one that has no share may fill all."""
-        if self.sheds(key, priority, cost):
-            share = self.shares[priority] * self.limit_of(key)
-            return Decision(False, share, max(0.0, share - self.running(key)))
-        return self.admit(key, now, cost)
-
 
 def _checked(shares: Mapping[str, float] | None) -> Mapping[str, float]:
     for name, share in (shares or {}).items():

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.experiment import Experiment, Policy
-from lbkit.live.front import config_lines, wait_until
+from lbkit.live.front import config_lines
+from lbkit.live.program import ATTEMPTS, Program, free_ports
 from lbkit.run import EngineError, find_program
-
-START_TIMEOUT = 15.0  # seconds a program may take to serve
-ATTEMPTS = 3  # to find a port that nobody takes in between
 
 
 class PeerError(EngineError):
@@ -74,8 +70,7 @@ class Peer:
         self.admin_port = 0
         self.folder = Path()
         self._room: tempfile.TemporaryDirectory[str] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._said: IO[bytes] | None = None
+        self._program: Program | None = None
 
     # -- what each program has of its own ------------------------------------------------------
 
@@ -194,37 +189,21 @@ class Peer:
         self.folder = Path(self._room.name)
         for attempt in range(ATTEMPTS):
             self.port, self.admin_port = free_ports(2)
-            if self._launch(program):
+            self._program = self._launch(program)
+            if self._program.serves(self.port):
                 return
-            words = self.last_words()
+            words = self._program.last_words()
+            self._end()
             if "in use" not in words or attempt == ATTEMPTS - 1:
                 self.stop()
                 hint = next((mend for sign, mend in self.mends.items() if sign in words), "")
                 raise PeerError(f"{self.name} did not start: {hint or words}")
 
-    def _launch(self, program: str) -> bool:
-        """Whether it serves."""
+    def _launch(self, program: str) -> Program:
         path = self.folder / "config"
         path.write_text(self.config(), encoding="utf-8")
-        self._end()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end()
-        self._guard = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.live.guard", *self.command(program, path)],
-            stdin=subprocess.PIPE,
-            stdout=self._said,
-            stderr=self._said,
-            cwd=self.folder,
-            env=os.environ | {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)},
-        )
-        guard = self._guard
-        wait_until(lambda: guard.poll() is not None or listens(self.port), START_TIMEOUT)
-        return guard.poll() is None and listens(self.port)
-
-    def last_words(self) -> str:
-        if not self._said:
-            return "it said nothing"
-        self._said.seek(0)
-        return self._said.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+        home = {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)}
+        return Program(self.command(program, path), cwd=self.folder, env=os.environ | home)
 
     def stop(self) -> None:
         self._end()
@@ -233,14 +212,9 @@ class Peer:
             room.cleanup()
 
     def _end(self) -> None:
-        guard, self._guard = self._guard, None
-        if guard:
-            assert guard.stdin
-            guard.stdin.close()
-            guard.wait()
-        if self._said:
-            self._said.close()
-            self._said = None
+        program, self._program = self._program, None
+        if program:
+            program.end()
 
     def reload(self) -> None:
         """Write the configuration anew and have it read; running requests finish under the old one."""
@@ -310,12 +284,7 @@ class Peer:
 
     def _processes(self) -> list[Any]:
         """The program's master, then its workers; psutil.Process objects."""
-        import psutil
-
-        if not self._guard or self._guard.poll() is not None:
-            return []
-        children: list[Any] = psutil.Process(self._guard.pid).children()
-        return children + [p for child in children for p in child.children(recursive=True)]
+        return self._program.processes() if self._program else []
 
 
 def cpu_seconds(process: Any) -> float:
@@ -337,23 +306,6 @@ def cpu_seconds(process: Any) -> float:
 def weighted(algorithm: str) -> bool:
     """Whether the program may see weights: plain rotation, plain chance and modulo take no notice of them."""
     return algorithm not in ("round_robin", "random", "ip_hash", "modulo_hash")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:

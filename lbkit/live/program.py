@@ -1,0 +1,75 @@
+"""A real program, run so that it ends when we do, and listens on a port that the kernel chose."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from lbkit.live.front import wait_until
+
+START_TIMEOUT = 15.0  # seconds a program may take to serve
+ATTEMPTS = 3  # to find a port that nobody takes in between
+
+
+class Program:
+    """Runs `command` under lbkit.live.guard. `popen`: as for subprocess.Popen, such as cwd and env."""
+
+    def __init__(self, command: Sequence[str], **popen: Any) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "lbkit.live.guard", *command],
+            stdin=subprocess.PIPE,
+            stdout=self._said,
+            stderr=self._said,
+            **popen,
+        )
+
+    def serves(self, port: int) -> bool:
+        """Whether it runs and listens, in time."""
+        wait_until(lambda: not self.running or listens(port), START_TIMEOUT)
+        return self.running and listens(port)
+
+    @property
+    def running(self) -> bool:
+        return self._guard.poll() is None
+
+    def last_words(self) -> str:
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+
+    def processes(self) -> list[Any]:
+        """Its own process, then those it has started; psutil.Process objects, none if it has ended."""
+        import psutil
+
+        if not self.running:
+            return []
+        children: list[Any] = psutil.Process(self._guard.pid).children()
+        return children + [p for child in children for p in child.children(recursive=True)]
+
+    def end(self) -> None:
+        """Returns when nothing of it is left. Safe to repeat."""
+        assert self._guard.stdin
+        self._guard.stdin.close()
+        self._guard.wait()
+        self._said.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
