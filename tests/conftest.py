@@ -12,7 +12,6 @@ pytest_plugins = ["pytester"]
 
 # Laws are tested on machines that are busy with something else, too.
 settings.register_profile("lbkit", deadline=None)
-settings.register_profile("brief", deadline=None, max_examples=30)  # where laws were tested already
 settings.load_profile("lbkit")
 
 
