@@ -55,14 +55,14 @@ def turns(pool: Pool, busy: deque[Backend], picks: int) -> float:
     start = time.process_time()
     for i in range(picks):
         now = (before + i) / 1000  # a thousand requests a second
-        backend = pool.take(KEYS[i & 4095], now)
+        backend = pool.pick(KEYS[i & 4095], now)
         busy.append(backend)
         done = busy.popleft()
-        pool.give_back(done, now - 0.01, True, now)
-        if balancer.hears:
-            balancer.report(done, load_of(done), now)
-            for one in pool.asks(backend, now):
-                balancer.report(one, load_of(one), now, asked=True)
+        pool.release(done, now - 0.01, True, now)
+        if balancer.wants_reports:
+            balancer.on_report(done, load_of(done), now)
+            for one in pool.probe_targets(backend, now):
+                balancer.on_report(one, load_of(one), now, probed=True)
     return 1e9 * (time.process_time() - start) / picks
 
 

@@ -11,25 +11,25 @@ import attrs
 from attrs import field, frozen
 
 from lbkit.core.gate import CLASSES, Gate
-from lbkit.core.key import Asked, key_of
+from lbkit.core.key import RequestView, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter
 from lbkit.core.limit.several import limiter_of
-from lbkit.core.scope import EVERYBODY, is_below, plain_path, whose
+from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
 from lbkit.core.shape import QUEUES, Item, PriorityQueue
 from lbkit.distributions import number, whole, word
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of those who are not let in
 
 
-def a_path(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+def valid_path(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     """A validator."""
     if not value.startswith("/"):
         raise ValueError(f"{attribute.name} is {value!r}: a path begins with /")
 
 
-def a_key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+def valid_key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     """A validator."""
-    if value != EVERYBODY:
+    if value != GLOBAL:
         key_of(value)
 
 
@@ -47,14 +47,14 @@ class RateLimit:
     """A rule: requests to `path` and what is below it are limited, for each `key` by itself.
 
     `limiter`: its kind and options, as in {kind = "token_bucket", rate = 10, burst = 20}; with leaky_queue,
-    or nginx_limit and its delay, requests are held instead of denied. `key`: as in a Policy, or "everybody";
+    or nginx_limit and its delay, requests are held instead of denied. `key`: as in a Policy, or "global";
     clients with IPv6 addresses count by their /`prefix`, since each has billions of them. `name`: what the
     client is told.
     """
 
     limiter: Mapping[str, Any] = field(validator=_limiter)
-    key: str = field(default="client", validator=a_key)
-    path: str = field(default="/", validator=a_path)
+    key: str = field(default="client", validator=valid_key)
+    path: str = field(default="/", validator=valid_path)
     prefix: int = field(default=64, validator=whole(1))
     name: str = field(default="default")
 
@@ -71,11 +71,11 @@ class Rules:
     """Rate limits at work. A request goes if every rule that is about it lets it; else none is used up."""
 
     def __init__(self, rules: Sequence[RateLimit]) -> None:
-        self.rules = [(rule, limiter_of(rule.limiter), whose(rule.key, rule.prefix)) for rule in rules]
+        self.rules = [(rule, limiter_of(rule.limiter), client_key(rule.key, rule.prefix)) for rule in rules]
 
         self._by_path = any(rule.path != "/" for rule in rules)
 
-    def about(self, request: Asked) -> About:
+    def about(self, request: RequestView) -> About:
         path = plain_path(request.target) if self._by_path else "/"
         return [
             (rule, limiter, key(request)) for rule, limiter, key in self.rules if is_below(path, rule.path)
@@ -102,8 +102,8 @@ def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[st
         raise ValueError(f"{attribute.name}: {error}") from None
     if not isinstance(limiter, InFlight):
         raise ValueError(f"{attribute.name}: {limiter.name} counts requests a second: use concurrency_limit")
-    least = getattr(limiter, "least", inf)  # what an adaptive one may come down to, and would not leave again
-    if min(limiter.limit_of(""), least) < 1:
+    lowest = getattr(limiter, "min_limit", inf)  # an adaptive limit may come down to this and stay
+    if min(limiter.limit_of(""), lowest) < 1:
         raise ValueError(f"{attribute.name}: below 1 nothing goes at all")
     for name in limiter.shares:
         if name not in CLASSES:
@@ -116,10 +116,10 @@ class Admission:
 
     `limit`: how many at once: {kind = "concurrency_limit", limit = 100}, or aimd or gradient, which find it
     out; with `shares` in it, classes are shed before it is full. `rate`: how many a second, `burst` at once.
-    Both may be left out. `most` requests wait for their turn, at most `timeout` seconds; then, and when the
-    `queue` ("fifo", "fair" by `key`, "priority") has no place for them, they are answered 503. `priorities`:
-    paths and their classes, of which there are high, normal and low; the longest path counts, and normal is
-    what has none. They are of your making: what clients say of their own importance is not asked. Who has
+    Both may be left out. Up to `max_queue` requests wait for their turn, at most `timeout` seconds; then, and
+    when the `queue` ("fifo", "fair" by `key`, "priority") is full, they are answered 503. `priorities`: paths
+    and their classes, of which there are high, normal and low; the longest path counts, and the default is
+    normal. They are of your making: what clients say of their own importance is not asked. Who has
     waited for half the timeout has a share whatever the class.
     """
 
@@ -127,9 +127,9 @@ class Admission:
     rate: float | None = field(default=None, validator=attrs.validators.optional(number(0, above=True)))
     burst: float = field(default=1.0, validator=number(1))
     queue: str = field(default="fifo", validator=word(QUEUES))
-    most: int = field(default=100, validator=whole(0))
+    max_queue: int = field(default=100, validator=whole(0))
     timeout: float = field(default=1.0, validator=number(0, above=True))
-    key: str = field(default="client", validator=a_key)
+    key: str = field(default="client", validator=valid_key)
     prefix: int = field(default=64, validator=whole(1))
     priorities: Mapping[str, str] = field(factory=dict)
 
@@ -146,14 +146,14 @@ class Admission:
         rate = self.rate or inf
         burst = self.burst if rate == inf else self.burst + rate * slack
         queue = PriorityQueue(CLASSES, self.timeout / 2) if self.queue == "priority" else QUEUES[self.queue]()
-        return Gate(queue, limiter, rate, burst, self.most, self.timeout)
+        return Gate(queue, limiter, rate, burst, self.max_queue, self.timeout)
 
-    def read(self) -> Callable[[Asked, Any, float], Item]:
+    def read(self) -> Callable[[RequestView, Any, float], Item]:
         """What makes a request, by whatever handle, somebody who may have to wait."""
-        key = whose(self.key, self.prefix)
+        key = client_key(self.key, self.prefix)
         longest_first = sorted(self.priorities.items(), key=lambda entry: -len(entry[0]))
 
-        def item(request: Asked, what: Any, now: float) -> Item:
+        def item(request: RequestView, what: Any, now: float) -> Item:
             priority = "normal"
             if longest_first:
                 path = plain_path(request.target)

@@ -165,7 +165,7 @@ def test_slow_starts(policy: Policy, start: SlowStart) -> None:
     pool = policy.pool(backends[:1], random.Random)
     pool.add(backends[1])
     for now, share in ((100.0, start.floor), (130.0, 0.5), (160.0, 1.0)):
-        pool.take("k", now)
+        pool.pick("k", now)
         assert backends[1].weight == pytest.approx(share)
 
 
@@ -176,14 +176,14 @@ def test_envoys_options() -> None:
         presets.envoy("maglev", hash_balance_factor=150)
     backends = [Backend(f"{zone}{i}", zone=zone) for zone in "xy" for i in range(1 if zone == "x" else 9)]
     pool = presets.envoy("subset", subset="x").pool(backends, random.Random)
-    assert {pool.take("k", i).zone for i in range(200)} == {"x"}  # as small as it may be
+    assert {pool.pick("k", i).zone for i in range(200)} == {"x"}  # as small as it may be
     pool.set_health("x0", False)
-    assert {pool.take("k", i).zone for i in range(200)} == {"y"}
+    assert {pool.pick("k", i).zone for i in range(200)} == {"y"}
     idle = [Backend(str(i)) for i in range(20)]
     for backend in idle[1:]:
         backend.in_flight = 1
     scan = presets.envoy("least_request_full_scan").pool(idle, random.Random)
-    assert scan.take("k", 0.0) is idle[0]
+    assert scan.pick("k", 0.0) is idle[0]
 
 
 def test_others_options() -> None:
@@ -225,8 +225,8 @@ def test_a_flow_sticks_to_its_target(system: Callable[[bool], Policy], cross_zon
     backends = [Backend(f"b{i}", zone="xyz"[i % 3]) for i in range(9)]
     pool = system(cross_zone).pool(backends, lambda name: stream(1, name))
     flows = [f"tcp 10.0.0.{i}:40000 10.1.0.1:80" for i in range(200)]
-    first = [pool.take(flow, 0.0) for flow in flows]
-    assert [pool.take(flow, 1.0) for flow in flows] == first
+    first = [pool.pick(flow, 0.0) for flow in flows]
+    assert [pool.pick(flow, 1.0) for flow in flows] == first
     assert {b.name for b in first} == {b.name for b in backends}
 
 

@@ -95,13 +95,13 @@ def checked_weight(name: str, weight: float) -> float:
 K = TypeVar("K")
 
 
-def whole_weights(weights: Mapping[K, float], most: int = 100) -> dict[K, int]:
-    """Whole numbers up to `most`, as close to the proportion of the weights as they get; 0 only for 0."""
+def whole_weights(weights: Mapping[K, float], limit: int = 100) -> dict[K, int]:
+    """Whole numbers up to `limit`, as close to the proportion of the weights as they get; 0 only for 0."""
     exact = [Fraction(weight).limit_denominator(100) for weight in weights.values()]
     together = lcm(*(f.denominator for f in exact))
     whole = [int(f * together) for f in exact]
     largest = max(whole, default=0)
     scale = 1 / (gcd(*whole) or 1)
-    if largest * scale > most:
-        scale = most / largest
+    if largest * scale > limit:
+        scale = limit / largest
     return {k: max(1, round(n * scale)) if weights[k] else 0 for k, n in zip(weights, whole, strict=True)}

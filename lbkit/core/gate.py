@@ -33,7 +33,7 @@ class Refused(NamedTuple):
 class Gate:
     """`limiter`: how many at once, and what part of that each class of priority may fill; None: any number.
 
-    `rate`: how many a second, `burst` at once. `most` wait in `queue`, each for `timeout` seconds.
+    `rate`: how many a second, `burst` at once. `max_queue` wait in `queue`, each for `timeout` seconds.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Gate:
         limiter: InFlight[Any] | None = None,
         rate: float = inf,
         burst: float = 1.0,
-        most: int = 100,
+        max_queue: int = 100,
         timeout: float = 1.0,
     ) -> None:
         self.limiter = limiter
-        self.most, self.timeout = most, timeout
-        self.shaper = Shaper(rate, burst, queue, max(1, most))
+        self.max_queue, self.timeout = max_queue, timeout
+        self.shaper = Shaper(rate, burst, queue, max(1, max_queue))
         self.refused = dict.fromkeys(Refusal, 0)
 
     def state(self) -> Mapping[str, float]:
@@ -63,7 +63,7 @@ class Gate:
         if self._sheds(item):
             return self._refuse(item, Refusal.SHED)
         waits = len(self.shaper) or not self._free() or self.shaper.when(item.cost, now) > now
-        if waits and not self.most:
+        if waits and not self.max_queue:
             return self._refuse(item, Refusal.FULL)
         out = self.shaper.put(item)
         return None if out is None else self._refuse(out, Refusal.FULL)

@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 
-class Asked(Protocol):
+class RequestView(Protocol):
     """A request, as far as a key may look at it."""
 
     client: str  # the client's address
@@ -21,23 +21,23 @@ class Asked(Protocol):
         """A header field's value, b"" if there is none. `name` is lowercase."""
 
 
-Key = Callable[[Asked], str]
+Key = Callable[[RequestView], str]
 
 
-def _client(asked: Asked) -> str:
-    return asked.client
+def _client(request: RequestView) -> str:
+    return request.client
 
 
-def _path(asked: Asked) -> str:
-    return asked.target.partition(b"?")[0].decode("latin-1")
+def _path(request: RequestView) -> str:
+    return request.target.partition(b"?")[0].decode("latin-1")
 
 
-def _uri(asked: Asked) -> str:
-    return asked.target.decode("latin-1")
+def _uri(request: RequestView) -> str:
+    return request.target.decode("latin-1")
 
 
-def _flow(asked: Asked) -> str:
-    return asked.flow
+def _flow(request: RequestView) -> str:
+    return request.flow
 
 
 # Who lacks the header, cookie or parameter is known by address: all in one place would be a hot spot.
@@ -45,24 +45,24 @@ def _flow(asked: Asked) -> str:
 
 def _header(name: str) -> Key:
     wanted = name.lower().encode()
-    return lambda asked: asked.field(wanted).decode("latin-1") or asked.client
+    return lambda request: request.field(wanted).decode("latin-1") or request.client
 
 
 def _cookie(name: str) -> Key:
-    def key(asked: Asked) -> str:
-        for pair in asked.field(b"cookie").decode("latin-1").split(";"):
+    def key(request: RequestView) -> str:
+        for pair in request.field(b"cookie").decode("latin-1").split(";"):
             cookie, _, value = pair.strip().partition("=")
             if cookie == name and value:
                 return value
-        return asked.client
+        return request.client
 
     return key
 
 
 def _query(name: str) -> Key:
-    def key(asked: Asked) -> str:
-        query = asked.target.partition(b"?")[2].decode("latin-1")
-        return next((v for k, v in parse_qsl(query) if k == name and v), asked.client)
+    def key(request: RequestView) -> str:
+        query = request.target.partition(b"?")[2].decode("latin-1")
+        return next((v for k, v in parse_qsl(query) if k == name and v), request.client)
 
     return key
 

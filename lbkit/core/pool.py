@@ -68,10 +68,10 @@ class Lease:
         return self._pool is None
 
     def release(self, ok: bool | None, now: float) -> None:
-        """Give the backend back, as `Pool.give_back`. Safe to call again, so every way out may call it."""
+        """Give the backend back, as `Pool.release`. Safe to call again, so every way out may call it."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.give_back(self.backend, self.start, ok, now)
+            pool.release(self.backend, self.start, ok, now)
 
 
 class Pool:
@@ -107,22 +107,23 @@ class Pool:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
         self.balancer = balancer
-        self.eligible: tuple[Backend, ...] = self._who_may()
-        self._tell()
+        self.wants_reports = balancer.wants_reports  # kept here, where each request may look
+        self.eligible: tuple[Backend, ...] = self._find_eligible()
+        self._notify()
 
     # -- picking ------------------------------------------------------------------
 
     def acquire(
         self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
     ) -> Lease:
-        """`take`, with a lease that sees to it that the backend is given back once, and may say `why`."""
+        """`pick`, with a lease that sees to it that the backend is given back once, and may say `why`."""
         why = self.explain(key, now, exclude) if explain else None  # before the pick changes what it looks at
-        lease = Lease(self, self.take(key, now, exclude), now)
+        lease = Lease(self, self.pick(key, now, exclude), now)
         lease.why = why
         return lease
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
-        """Why `take` at `now` will choose whom it will choose; None when nobody is there.
+        """Why `pick` at `now` will choose whom it will choose; None when nobody is there.
 
         Like a pick, it is a moment at which a slow start goes on; else nothing changes."""
         if all(b in exclude for b in self.eligible):
@@ -132,11 +133,11 @@ class Pool:
             return self.balancer.explain_except(self.eligible, exclude, key, now)
         return self.balancer.explain(self.eligible, key, now)
 
-    def take(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend.
 
         `exclude` holds the backends that a retry has tried already. The caller owes exactly
-        one `give_back`: where there is more than one way out, `acquire`.
+        one `release`: where there is more than one way out, `acquire`.
         """
         eligible = self.eligible
         if not eligible:
@@ -158,7 +159,7 @@ class Pool:
         backend.picks += 1
         return backend
 
-    def give_back(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
+    def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
         """What was taken at `start` is over.
 
         `ok` is the outcome; None when nobody knows it (the client left first): the slot
@@ -175,14 +176,14 @@ class Pool:
     # -- for engines ------------------------------------------------------------------
 
     def balancer_of(self, backend: Backend) -> Balancer:
-        """Who picked this one; in Replicas there are several."""
+        """The balancer that picked this backend; Replicas have several."""
         return self.balancer
 
-    def asks(self, backend: Backend, now: float) -> Sequence[Backend]:
-        """Whom the balancer wants to ask for its load, after it picked `backend`."""
-        return self.balancer.probe(self.eligible, now)
+    def probe_targets(self, backend: Backend, now: float) -> Sequence[Backend]:
+        """The backends that the balancer wants to probe for their load, after it picked `backend`."""
+        return self.balancer.probe_targets(self.eligible, now)
 
-    def everyone(self) -> Iterable[Backend]:
+    def all_backends(self) -> Iterable[Backend]:
         """All backends, by every balancer's own object."""
         return self._by_name.values()
 
@@ -242,22 +243,23 @@ class Pool:
     def switch(self, balancer: Balancer) -> None:
         """Go on with another algorithm; leases already given are released to the new one."""
         self.balancer = balancer
+        self.wants_reports = balancer.wants_reports
         self._changed()  # it may panic at another time
 
     def _changed(self) -> None:
         before = self.eligible
-        self.eligible = self._who_may()
+        self.eligible = self._find_eligible()
         if self.slow_start:
             self._begin_slowly(set(before))
-        self._tell()
+        self._notify()
 
-    def _who_may(self) -> tuple[Backend, ...]:
+    def _find_eligible(self) -> tuple[Backend, ...]:
         everybody = self._by_name.values()
         wanted = [b for b in everybody if b.intent is Intent.READY and b.weight > 0]
         believed_well = set(self.balancer.panics(wanted, self.panic)) if self.panic else ()
         return tuple(b for b in everybody if b.eligible or b in believed_well)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self.balancer.members(self.backends)
         self.balancer.rebuild(self.eligible)
 
@@ -288,4 +290,4 @@ class Pool:
             if now - since >= self.slow_start.window:
                 del self._ramps[backend], self._full[backend]
         self._next_step = now + self.slow_start.window / STEPS
-        self._tell()
+        self._notify()

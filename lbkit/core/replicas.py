@@ -29,21 +29,25 @@ class Replicas:
             return self._pool_of[backend]
         return self.pools[int(self.rng.random() * len(self.pools))]
 
-    def take(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
-        return self._any(exclude).take(key, now, exclude)
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
+        return self._any(exclude).pick(key, now, exclude)
 
     def acquire(
         self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
     ) -> Lease:
         return self._any(exclude).acquire(key, now, exclude, explain)
 
-    def give_back(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
-        self._pool_of[backend].give_back(backend, start, ok, now)
+    def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
+        self._pool_of[backend].release(backend, start, ok, now)
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
         with same_dice(self.rng):
             pool = self._any(exclude)
         return pool.explain(key, now, exclude)
+
+    @property
+    def wants_reports(self) -> bool:
+        return self.pools[0].wants_reports
 
     @property
     def balancer(self) -> Balancer:
@@ -53,10 +57,10 @@ class Replicas:
     def balancer_of(self, backend: Backend) -> Balancer:
         return self._pool_of[backend].balancer
 
-    def asks(self, backend: Backend, now: float) -> Sequence[Backend]:
-        return self._pool_of[backend].asks(backend, now)
+    def probe_targets(self, backend: Backend, now: float) -> Sequence[Backend]:
+        return self._pool_of[backend].probe_targets(backend, now)
 
-    def everyone(self) -> Iterator[Backend]:
+    def all_backends(self) -> Iterator[Backend]:
         return (b for pool in self.pools for b in pool.backends)
 
     @property

@@ -8,9 +8,9 @@ from ipaddress import IPv6Address, ip_network
 from posixpath import normpath
 from urllib.parse import unquote
 
-from lbkit.core.key import Asked, key_of
+from lbkit.core.key import RequestView, key_of
 
-EVERYBODY = "everybody"  # the key of a rule that tells nobody apart
+GLOBAL = "global"  # the key of a rule that tells nobody apart
 LONGEST_KEY = 64  # characters kept as they are
 
 
@@ -25,11 +25,11 @@ def is_below(path: str, top: str) -> bool:
     return f"{path}/".startswith(f"{top.rstrip('/')}/")
 
 
-def whose(key: str, prefix: int) -> Callable[[Asked], str]:
-    """Tells whose a request is: by a key as in a Policy, or "everybody".
+def client_key(key: str, prefix: int) -> Callable[[RequestView], str]:
+    """Tells whose a request is: by a key as in a Policy, or "global".
 
     Clients with IPv6 addresses count by their /`prefix`, since each has billions of them."""
-    if key == EVERYBODY:
+    if key == GLOBAL:
         return lambda request: ""
     read = key_of(key)
     if key != "client":

@@ -224,7 +224,7 @@ QUEUES: Mapping[str, Callable[[], Queue]] = {"fifo": Fifo, "fair": FairQueue, "p
 
 
 class Shaper:
-    """Lets out `rate` of cost a second, `burst` at once; holds up to `most` items.
+    """Lets out `rate` of cost a second, `burst` at once; holds up to `max_queue` items.
 
     A rate of inf is no pace: what waits may go at once. When it is full, the queue says who has to leave.
     """
@@ -234,12 +234,12 @@ class Shaper:
         rate: float,
         burst: float = 1.0,
         queue: Queue | None = None,
-        most: int = 1000,
+        max_queue: int = 1000,
     ) -> None:
-        positive(burst=burst, most=most)
+        positive(burst=burst, max_queue=max_queue)
         if not rate > 0:
             raise ValueError(f"rate is {rate}: use a number above 0, or inf for no pace")
-        self.rate, self.burst, self.most = rate, burst, most
+        self.rate, self.burst, self.max_queue = rate, burst, max_queue
         self.queue: Queue = queue if queue is not None else Fifo()
         self._tokens, self._since = burst, float("-inf")
 
@@ -254,7 +254,7 @@ class Shaper:
         """As `offer`, for who keeps the item, to take it out of the queue again with `discard`."""
         fits(item.cost, self.burst, "burst")
         out = None
-        if len(self.queue) >= self.most:
+        if len(self.queue) >= self.max_queue:
             out = self.queue.evict(item)
             if out is None:
                 return item

@@ -117,7 +117,7 @@ class OwnProxy:
     def _known(self) -> list[Backend]:
         """Every balancer's objects for the servers, also for those that have left the pool, or not joined."""
         if self._proxy:
-            self._seen |= dict.fromkeys(self._proxy.pool.everyone())
+            self._seen |= dict.fromkeys(self._proxy.pool.all_backends())
         names = {b.name for b in self._seen}
         return [*self._seen, *(b for b in self._backends.values() if b.name not in names)]
 

@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 from attrs import field, frozen
 
 from lbkit.core.limit import TokenBucket
-from lbkit.core.scope import is_below, plain_path, whose
+from lbkit.core.scope import client_key, is_below, plain_path
 from lbkit.distributions import number, whole
-from lbkit.edge import a_key, a_path
+from lbkit.edge import valid_key, valid_path
 from lbkit.net.http import Request
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Bandwidth:
     """A rule: answers to requests at `path` and below go out at `rate` bytes a second, after `burst` at once.
 
     `key`: who shares a rate: "request" is each answer by itself (nginx's limit_rate, with burst as
-    limit_rate_after), "everybody" all together, or a key as in a Policy, such as "client". Of two rules for a
+    limit_rate_after), "global" all together, or a key as in a Policy, such as "client". Of two rules for a
     request the first in order counts. What goes through an opened tunnel (WebSocket) is no body. A burst is
     at least a tenth of a second's bytes.
     """
@@ -37,13 +37,13 @@ class Bandwidth:
     rate: float = field(validator=number(1))
     burst: float = field(default=64 * 1024, validator=number(1))
     key: str = field(default=EACH)
-    path: str = field(default="/", validator=a_path)
+    path: str = field(default="/", validator=valid_path)
     prefix: int = field(default=64, validator=whole(1))
 
     @key.validator
     def _a_key(self, attribute: object, value: str) -> None:
         if value != EACH:
-            a_key(self, attribute, value)  # type: ignore[arg-type]
+            valid_key(self, attribute, value)  # type: ignore[arg-type]
 
 
 class Bandwidths:
@@ -68,7 +68,7 @@ class Rate:
         self.rule = rule
         self.slice = max(1, int(rule.rate / SLICES))
         self.bucket = self._bucket()
-        self.key = None if rule.key == EACH else whose(rule.key, rule.prefix)
+        self.key = None if rule.key == EACH else client_key(rule.key, rule.prefix)
         self.lines: WeakValueDictionary[str, Line] = WeakValueDictionary()  # each as long as somebody has it
 
     def _bucket(self) -> TokenBucket:

@@ -156,7 +156,7 @@ class Exchange:
             self.fail(500)
             return
         self.attempts += 1
-        if proxy.hears:
+        if proxy.wants_reports:
             proxy.ask(lease.backend, now)
         upstream = proxy.connections.take(lease.backend, now)
         if upstream:

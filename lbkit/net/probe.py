@@ -72,7 +72,7 @@ class Probe:
 
     def reported(self, head: bytes, now: float) -> None:
         if report := read_report(head):
-            self.proxy.tell(self.backend, report, now, asked=True)
+            self.proxy.tell(self.backend, report, now, probed=True)
 
     def shape(self) -> None:
         """Nobody reads the answer: it may come as it likes."""

@@ -140,26 +140,26 @@ class Proxy:
     def ask(self, picked: Backend, now: float) -> None:
         """Ask those for their load whom the algorithm wants to know of; each once at a time."""
         try:
-            wanted = self.pool.asks(picked, now)
+            wanted = self.pool.probe_targets(picked, now)
         except Exception:  # a learner's algorithm may raise anything
-            self.report(f"algorithm {self.pool.balancer.name!r} failed in probe()")
+            self.report(f"algorithm {self.pool.balancer.name!r} failed in probe_targets()")
             return
         for backend in wanted:
             if backend not in self.asked:
                 self.asked[backend] = probe = Probe(self, backend)
                 probe.start()
 
-    def tell(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
-        """The algorithm hears what a backend says of its load."""
+    def tell(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
+        """The algorithm wants_reports what a backend says of its load."""
         try:
-            self.pool.balancer_of(backend).report(backend, load, now, asked)
+            self.pool.balancer_of(backend).on_report(backend, load, now, probed)
         except Exception:
-            self.report(f"algorithm {self.pool.balancer.name!r} failed in report()")
+            self.report(f"algorithm {self.pool.balancer.name!r} failed in on_report()")
 
     @property
-    def hears(self) -> bool:
+    def wants_reports(self) -> bool:
         """Whether the algorithm wants to know what backends say of their load."""
-        return self.pool.balancer.hears
+        return self.pool.wants_reports
 
     @property
     def url(self) -> str:

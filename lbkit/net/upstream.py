@@ -115,7 +115,7 @@ class Upstream(asyncio.Protocol):
             return
         exchange.status = status
         proxy = exchange.proxy
-        if proxy.hears:
+        if proxy.wants_reports:
             exchange.reported(head, proxy.now())
         if proxy.hide_errors and status >= 500:
             exchange.fail(status)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Asked:
+class SimRequest:
     """A simulated request, as far as a rule may look at it; header fields it has none."""
 
     client: str
@@ -57,9 +57,9 @@ class Entrance:
         else:
             self.enters(row)
 
-    def asked(self, row: int) -> Asked:
+    def asked(self, row: int) -> SimRequest:
         sim = self.simulation
-        return Asked(client_name(sim.client[row]), path_name(sim.path[row]).encode(), f"tcp {row}")
+        return SimRequest(client_name(sim.client[row]), path_name(sim.path[row]).encode(), f"tcp {row}")
 
     # -- the gate ---------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Simulation:
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
         # What servers say of their load; nobody counts where nobody listens.
-        self.meters = [LoadMeter(s.workers) for s in experiment.servers] if self.pool.balancer.hears else []
+        self.meters = [LoadMeter(s.workers) for s in experiment.servers] if self.pool.wants_reports else []
         for event in experiment.events:
             self.engine.at(event.at, self._happens, event)
         self.tried: dict[int, tuple[Backend, ...]] = {}  # row -> backends that refused it
@@ -139,7 +139,7 @@ class Simulation:
         engine = self.engine
         now = engine.now
         try:
-            backend = self.pool.take(self.names[self.keys[row]], now, tried)
+            backend = self.pool.pick(self.names[self.keys[row]], now, tried)
             server = self.server_of[backend]
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
@@ -151,8 +151,8 @@ class Simulation:
             raise AlgorithmError(f"algorithm {name!r} failed at {now:.3f} s: {error!r}") from error
         if self.meters:
             self.meters[server.index].started(now)
-            for asked in self.pool.asks(backend, now):
-                engine.at(now + 2 * self.server_of[asked].delay, self._is_asked, asked)
+            for target in self.pool.probe_targets(backend, now):
+                engine.at(now + 2 * self.server_of[target].delay, self._is_probed, target)
         if server.delay:
             engine.at(now + server.delay, server.receive, (row, backend, now))
         else:
@@ -167,27 +167,27 @@ class Simulation:
         if self.meters:
             self.meters[index].ended(now, now - start, status < 500)
             self._tells(backend)
-        self.pool.give_back(backend, start, status < 500, now)
+        self.pool.release(backend, start, status < 500, now)
         if self.entrance:
             self.entrance.leaves(row, status < 500)
         if self.closed:
             self._ask_again()
 
-    def _is_asked(self, backend: Backend) -> None:
-        self._tells(backend, asked=True)
+    def _is_probed(self, backend: Backend) -> None:
+        self._tells(backend, probed=True)
 
-    def _tells(self, backend: Backend, asked: bool = False) -> None:
+    def _tells(self, backend: Backend, probed: bool = False) -> None:
         """A server's report reaches one of the balancers."""
         now = self.engine.now
         report = self.meters[self.server_of[backend].index].report(now)
-        self.pool.balancer_of(backend).report(backend, report, now, asked)
+        self.pool.balancer_of(backend).on_report(backend, report, now, probed)
 
     def refused(self, job: Job) -> None:
         """Nobody listens there: nothing was sent, so another backend may be tried."""
         row, backend, start = job
         if self.meters:
             self.meters[self.server_of[backend].index].ended(self.engine.now, 0.0, False)
-        self.pool.give_back(backend, start, False, self.engine.now)
+        self.pool.release(backend, start, False, self.engine.now)
         tried = (*self.tried.get(row, ()), backend)
         if len(tried) <= self.retries:
             self.tried[row] = tried
@@ -222,7 +222,7 @@ class Simulation:
 
     def _find_servers(self) -> None:
         """Which server is behind each balancer's backends."""
-        self.server_of |= {b: self.servers[b.name] for b in self.pool.everyone()}
+        self.server_of |= {b: self.servers[b.name] for b in self.pool.all_backends()}
 
 
 class _Rows(Sequence[int]):

@@ -131,10 +131,10 @@ class Play:
 
     def report(self, i: int, load: int, asked: bool) -> None:
         backend, balancer = self.backends[i], self.pool.balancer
-        if balancer.hears:
-            balancer.report(backend, LoadReport(load, load / 9, 10.0, latency=load / 10), self.now, asked)
+        if balancer.wants_reports:
+            balancer.on_report(backend, LoadReport(load, load / 9, 10.0, latency=load / 10), self.now, asked)
             if self.pool.eligible:
-                assert set(self.pool.asks(backend, self.now)) <= set(self.pool.eligible)
+                assert set(self.pool.probe_targets(backend, self.now)) <= set(self.pool.eligible)
 
     def switch(self, algorithm: str) -> None:
         self.pool.switch(make_balancer(algorithm, random.Random(self.seed)))

@@ -93,9 +93,9 @@ def test_why_says_who_it_will_be_and_changes_nothing(variant: Variant, seed: int
                 pool.set_health(name, healthy)
             if i % 11 == 10:
                 pool.set_weight(name, weight)
-            if pool.balancer.hears:
+            if pool.balancer.wants_reports:
                 report = LoadReport(load, load / 8, 10.0, latency=1 / (1 + load))
-                pool.balancer.report(pool[name], report, now, asked=healthy)
+                pool.balancer.on_report(pool[name], report, now, probed=healthy)
         tried = rng.sample(range(6), 2) if i % 3 == 2 else []
         if all(b.name in {f"b{j}" for j in tried} for b in asked.eligible):
             continue
@@ -109,7 +109,7 @@ def test_why_says_who_it_will_be_and_changes_nothing(variant: Variant, seed: int
             assert "a retry, not " + ", ".join(b.name for b in excludes[0]) in why.rule
             assert not {b.name for b in excludes[0]} & {*why.scores, *(name for _, name in why.near)}
         picked = [
-            pool.take(key, now, exclude) for pool, exclude in zip((asked, silent), excludes, strict=True)
+            pool.pick(key, now, exclude) for pool, exclude in zip((asked, silent), excludes, strict=True)
         ]
         assert picked[0].name == picked[1].name
         assert picked[0].name in names, str(why)
@@ -117,7 +117,7 @@ def test_why_says_who_it_will_be_and_changes_nothing(variant: Variant, seed: int
         if len(live) > 5:
             ok = rng.random() < 0.8
             for pool, backend in live.pop(rng.randrange(len(live))):
-                pool.give_back(backend, now - 0.1, ok, now)
+                pool.release(backend, now - 0.1, ok, now)
 
 
 def test_a_group_is_named_before_what_is_compared_in_it() -> None:
@@ -147,5 +147,5 @@ def test_the_turns_of_fast_round_robin() -> None:
     assert why
     assert (why.best, dict(why.scores)) == ("highest", {"a": 3, "b": 1})
     for _ in range(2):
-        pool.take("k", 0.0)
+        pool.pick("k", 0.0)
     assert pool.explain("k", 0.0).best == "lowest"

@@ -41,7 +41,7 @@ steps = st.lists(
 def test_nobody_is_lost(kind: str, steps: list[tuple[str, str, int]]) -> None:
     """Whoever came waits, runs, is over or was refused; never more run than may, nor faster."""
     limiter = ConcurrencyLimit(3, shares={"low": 0.5})
-    gate = Gate(QUEUES[kind](), limiter, rate=4, burst=2, most=4)
+    gate = Gate(QUEUES[kind](), limiter, rate=4, burst=2, max_queue=4)
     now, waiting, running, over, refused, starts = 0.0, {}, set(), 0, 0, []
 
     def away(who: Refused | None) -> int:
@@ -105,7 +105,7 @@ def test_who_waits_for_a_place_only_is_not_woken() -> None:
 
 
 def test_why_somebody_is_refused() -> None:
-    gate = Gate(Fifo(), ConcurrencyLimit(4, shares={"low": 0.5}), most=1)
+    gate = Gate(Fifo(), ConcurrencyLimit(4, shares={"low": 0.5}), max_queue=1)
     for number in range(2):
         assert gate.enter(item(number), 0.0) is None
         assert through(gate, 0.0) == [number]
@@ -123,7 +123,7 @@ def test_why_somebody_is_refused() -> None:
 
 
 def test_nobody_may_wait() -> None:
-    gate = Gate(Fifo(), ConcurrencyLimit(1), most=0)
+    gate = Gate(Fifo(), ConcurrencyLimit(1), max_queue=0)
     assert gate.enter(item("first"), 0.0) is None
     assert through(gate, 0.0) == ["first"]
     second = item("second")

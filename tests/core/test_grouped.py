@@ -178,7 +178,7 @@ def test_a_subset_keeps_the_place_of_a_sick_one() -> None:
     sick = min(b.name for b in mine)
     down(pool, sick)
     assert pool.balancer._mine == mine
-    assert {pool.take("k", i).name for i in range(20)} == {b.name for b in mine} - {sick}
+    assert {pool.pick("k", i).name for i in range(20)} == {b.name for b in mine} - {sick}
 
 
 def test_who_is_left_when_all_of_a_subset_are_down() -> None:
@@ -239,10 +239,10 @@ def test_a_key_stays_and_a_group_uses_all_its_servers(algorithm: str, inner: str
 def test_a_retry_stays_in_its_zone() -> None:
     pool = pool_of("cross_zone", ("x", 2), ("y", 2), across=False, inner="modulo_hash")
     for i in range(50):
-        first = pool.take(f"key {i}", i)
-        second = pool.take(f"key {i}", i, [first])
+        first = pool.pick(f"key {i}", i)
+        second = pool.pick(f"key {i}", i, [first])
         assert second.zone == first.zone
-        assert pool.take(f"key {i}", i, [first, second]).zone != first.zone
+        assert pool.pick(f"key {i}", i, [first, second]).zone != first.zone
 
 
 def test_zones_are_in_no_order_of_their_servers() -> None:
@@ -251,6 +251,6 @@ def test_zones_are_in_no_order_of_their_servers() -> None:
         [Backend(f"{z}{i}", zone=z) for i in range(3) for z in "xy"],
         make_balancer("cross_zone", across=False, inner="rendezvous"),
     )
-    before = {f"key {i}": pool.take(f"key {i}", 0.0) for i in range(100)}
+    before = {f"key {i}": pool.pick(f"key {i}", 0.0) for i in range(100)}
     pool.set_health("x0", False)
-    assert all(pool.take(key, 0.0) is b for key, b in before.items() if b.name != "x0")
+    assert all(pool.pick(key, 0.0) is b for key, b in before.items() if b.name != "x0")

@@ -10,7 +10,7 @@ from lbkit.core.meter import LoadReport
 
 def told(pool: Pool, name: str, now: float, in_flight: int = 0, latency: float = 0.1, **more: float) -> None:
     values = {"utilisation": 0.5, "rate": 10.0, **more}
-    pool.balancer.report(pool[name], LoadReport(in_flight, latency=latency, **values), now, asked=True)
+    pool.balancer.on_report(pool[name], LoadReport(in_flight, latency=latency, **values), now, probed=True)
 
 
 def pool_of(algorithm: str, names: str = "abc", **options: object) -> Pool:
@@ -64,7 +64,7 @@ def test_a_probe_is_used_up() -> None:
 
 def test_it_asks_a_few_at_random_and_keeps_no_more_than_it_may() -> None:
     pool = pool_of("prequal", "abcdefgh", probes=3, size=4)
-    asked = pool.asks(pool["a"], 0.0)
+    asked = pool.probe_targets(pool["a"], 0.0)
     assert len(set(asked)) == 3
     for i in range(500):
         told(pool, "abcdefgh"[i % 8], i / 1000, in_flight=i % 7)
@@ -76,7 +76,7 @@ def test_it_asks_a_few_at_random_and_keeps_no_more_than_it_may() -> None:
 def test_reports_of_strangers_change_nothing() -> None:
     for algorithm in ("prequal", "choice_of_two", "client_side_weighted"):
         pool = pool_of(algorithm)
-        pool.balancer.report(Backend("a"), LoadReport(1, 0.5, 1.0, 0.1), 0.0, asked=True)
+        pool.balancer.on_report(Backend("a"), LoadReport(1, 0.5, 1.0, 0.1), 0.0, probed=True)
         assert picked(pool, 0.0) in "abc"
 
 

@@ -8,7 +8,7 @@ from lbkit.core.key import about_client, key_of
 
 
 @dataclass
-class Asked:
+class RequestView:
     client: str = "10.0.0.9"
     target: bytes = b"/a/b?user=7&user=8&empty="
     flow: str = "tcp 10.0.0.9:1234 10.0.0.1:80"
@@ -35,7 +35,7 @@ class Asked:
     ],
 )
 def test_keys(spec: str, key: str) -> None:
-    asked = Asked(fields={b"x-user": b"ann", b"cookie": b"other=; a=b; sid=42; sidx=1"})
+    asked = RequestView(fields={b"x-user": b"ann", b"cookie": b"other=; a=b; sid=42; sidx=1"})
     assert key_of(spec)(asked) == key
 
 

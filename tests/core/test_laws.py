@@ -29,7 +29,7 @@ def test_static_turns_are_in_proportion(weights: list[int]) -> None:
     """To the pick after each cycle, and never two turns off."""
     pool, total = weighted("static_round_robin", weights), sum(weights)
     for n in range(1, 3 * total + 1):
-        pool.take("k", 0.0)
+        pool.pick("k", 0.0)
         assert all(abs(b.picks - n * b.weight / total) < 2 for b in pool.backends)
     assert [b.picks for b in pool.backends] == [3 * w for w in weights]
 
@@ -40,7 +40,7 @@ def test_fast_turns_are_in_proportion(weights: list[int]) -> None:
     """But for what a window loses of its last turn: with 8, 6, 8 that makes 2 %."""
     pool, total = weighted("fast_round_robin", weights), sum(weights)
     for n in range(1, 40 * total):
-        pool.take("k", 0.0)
+        pool.pick("k", 0.0)
         assert all(abs(b.picks - n * b.weight / total) < 2 + 0.02 * n for b in pool.backends)
 
 
@@ -53,10 +53,10 @@ def test_without_bias_load_does_not_matter(weights: list[float], seed: int) -> N
     )
     rng, live = random.Random(seed), []
     for i in range(200):
-        live.append(knob.take("k", i))
-        assert live[-1].name == turns.take("k", i).name
+        live.append(knob.pick("k", i))
+        assert live[-1].name == turns.pick("k", i).name
         if rng.random() < 0.5:
-            knob.give_back(live.pop(rng.randrange(len(live))), i, True, i + 1)
+            knob.release(live.pop(rng.randrange(len(live))), i, True, i + 1)
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.5, 1.0, 2.0])
@@ -135,9 +135,9 @@ def test_haproxys_bound(weights: list[int], factor: int, seed: int) -> None:
     rng, live = random.Random(seed), []
     for i in range(150):
         if live and rng.random() < 0.3:
-            pool.give_back(live.pop(rng.randrange(len(live))), i, True, i)
+            pool.release(live.pop(rng.randrange(len(live))), i, True, i)
             continue
-        backend = pool.take("the same for all", i)
+        backend = pool.pick("the same for all", i)
         live.append(backend)
         places = math.ceil(len(live) * factor / 100)
         assert backend.in_flight <= max(1, math.ceil(places * whole[backend] / sum(whole.values())))

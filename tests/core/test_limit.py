@@ -44,8 +44,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 RUNNING = {
     "concurrency_limit": {"limit": 4},
-    "aimd": {"initial": 4, "most": 4},
-    "gradient": {"initial": 4, "most": 4},
+    "aimd": {"initial": 4, "max_limit": 4},
+    "gradient": {"initial": 4, "max_limit": 4},
 }
 BUCKETS = ("token_bucket", "leaky_bucket", "leaky_queue", "gcra", "nginx_limit", "several")
 

@@ -182,11 +182,11 @@ SCANS = ("nginx_least_connections", "by_busyness", "first_available")
 )
 def test_a_pick_looks_at_a_few_loads(algorithm: str, options: dict[str, int]) -> None:
     pool = Pool([Counted(f"b{i}") for i in range(500)], make_balancer(algorithm, **options))
-    live = [pool.take(f"key {i}", 0.0) for i in range(400)]
+    live = [pool.pick(f"key {i}", 0.0) for i in range(400)]
     Counted.looks = 0
     for i in range(200):
-        live.append(pool.take(f"key {i}", 1.0))
-        pool.give_back(live.pop(0), 0.0, True, 1.0)
+        live.append(pool.pick(f"key {i}", 1.0))
+        pool.release(live.pop(0), 0.0, True, 1.0)
     assert Counted.looks / 200 < 40
 
 
@@ -200,7 +200,7 @@ def test_the_longest_waiting_is_found_at_once(algorithm: str) -> None:
         for _ in range(5):
             start = time.process_time()
             for _ in range(1000):
-                pool.give_back(pool.take("k", 0.0), 0.0, True, 1.0)
+                pool.release(pool.pick("k", 0.0), 0.0, True, 1.0)
             rounds.append(time.process_time() - start)
         return min(rounds)
 

@@ -62,10 +62,10 @@ def test_the_newest_sample_counts_for_a_twentieth() -> None:
     """As in nginx's least_time, 0.95 and 0.05: one with 1 and 3 s is still better than one with 1.15 s."""
     pool = Pool([Backend("a"), Backend("b")], make_balancer("least_response_time"))
     for name, latency in (("a", 1.0), ("b", 1.15), ("a", 3.0)):
-        backend = pool.take("k", 0.0, [b for b in pool.backends if b.name != name])
-        pool.give_back(backend, 0.0, True, latency)
+        backend = pool.pick("k", 0.0, [b for b in pool.backends if b.name != name])
+        pool.release(backend, 0.0, True, latency)
     assert pool["a"].latency == pytest.approx(0.95 * 1.0 + 0.05 * 3.0)
-    assert pool.take("k", 9.0).name == "a"
+    assert pool.pick("k", 9.0).name == "a"
 
 
 def test_the_same_tuple_until_something_changes(pool: Pool) -> None:

@@ -26,20 +26,20 @@ def test_each_counts_its_own_only() -> None:
     for lease in leases:
         lease.release(True, 1.0)
         lease.release(True, 1.0)
-    assert all(b.in_flight == 0 for b in pool.everyone())
-    assert len({id(b) for b in pool.everyone()}) == 12
+    assert all(b.in_flight == 0 for b in pool.all_backends())
+    assert len({id(b) for b in pool.all_backends()}) == 12
 
 
 def test_twins_are_alike() -> None:
-    for backend in replicas().everyone():
+    for backend in replicas().all_backends():
         assert (backend.zone, backend.weight) == ("z", 2)
 
 
 def test_a_retry_stays_with_the_balancer_that_tried() -> None:
     pool = replicas()
     for _ in range(50):
-        first = pool.take("k", 0.0)
-        second = pool.take("k", 0.0, (first,))
+        first = pool.pick("k", 0.0)
+        second = pool.pick("k", 0.0, (first,))
         assert second is not first
         assert pool._pool_of[first] is pool._pool_of[second]
 
@@ -51,11 +51,11 @@ def test_changes_reach_all() -> None:
     pool.set_weight("b", 0)
     pool.set_health("c", False)
     pool.set_intent("d", Intent.OUT)
-    assert {pool.take("k", i).name for i in range(30)} == {"e"}
-    assert pool._pool_of[pool.take("k", 0.0)] in pool.pools
+    assert {pool.pick("k", i).name for i in range(30)} == {"e"}
+    assert pool._pool_of[pool.pick("k", 0.0)] in pool.pools
     pool.set_weight("e", 0)
     with pytest.raises(NoBackend):
-        pool.take("k", 0.0)
+        pool.pick("k", 0.0)
     with pytest.raises(ValueError, match="in the pool already"):
         pool.add(Backend("e"))
 
@@ -78,8 +78,8 @@ def test_to_ask_why_changes_nothing() -> None:
     for i in range(60):
         why = asked.explain("k", i)
         assert why
-        backend = asked.take("k", i)
-        assert backend.name == silent.take("k", i).name
+        backend = asked.pick("k", i)
+        assert backend.name == silent.pick("k", i).name
         assert why.scores == {
             b.name: (b.in_flight - (b is backend)) / 2 for b in asked._pool_of[backend].backends
         }

@@ -35,7 +35,7 @@ def drained(shaper: Shaper, now: float, until: float = float("inf")) -> list[tup
 @every_queue
 @given(comings=comings)
 def test_all_leave_once_in_order_of_their_own_and_not_too_fast(kind: str, comings: list) -> None:
-    shaper = Shaper(rate=2, burst=2, queue=QUEUES[kind](), most=100)
+    shaper = Shaper(rate=2, burst=2, queue=QUEUES[kind](), max_queue=100)
     now, out = 0.0, []
     for i, (gap, key, cost, priority) in enumerate(comings):
         then = now + gap / 8
@@ -67,7 +67,7 @@ def test_it_never_rests_while_somebody_waits(kind: str) -> None:
 
 @every_queue
 def test_bounded(kind: str) -> None:
-    shaper = Shaper(rate=1, queue=QUEUES[kind](), most=5)
+    shaper = Shaper(rate=1, queue=QUEUES[kind](), max_queue=5)
     items = [Item(i, str(i % 2), 1.0, "", 0.0) for i in range(7)]
     assert [shaper.put(item) for item in items] == [None] * 5 + items[5:]
     assert shaper.take(0.0) == items[0]
@@ -97,14 +97,14 @@ def test_one_who_sends_much_waits_for_himself() -> None:
 def test_one_who_sends_much_does_not_take_all_places() -> None:
     """Of a full fair queue the last of the longest line has to leave; of a plain one nobody."""
     for queue, out in ((FairQueue(), ["g9", "g8", "g7", "g6"]), (Fifo(), ["m0", "m1", "m2", "m3"])):
-        shaper = Shaper(rate=1, queue=queue, most=10)
+        shaper = Shaper(rate=1, queue=queue, max_queue=10)
         assert [shaper.offer(f"g{i}", 0.0, key="greedy") for i in range(10)] == [None] * 10
         assert [shaper.offer(f"m{i}", 0.0, key="modest") for i in range(4)] == out
         assert len(shaper) == 10
 
 
 def test_a_higher_class_takes_the_place_of_a_lower() -> None:
-    shaper = Shaper(rate=1, queue=PriorityQueue(inner=FairQueue), most=3)
+    shaper = Shaper(rate=1, queue=PriorityQueue(inner=FairQueue), max_queue=3)
     for i in range(2):
         assert shaper.offer(f"low {i}", 0.0, priority="low") is None
     assert shaper.offer("normal", 0.0, priority="normal") is None

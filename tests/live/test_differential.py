@@ -107,7 +107,7 @@ class Play:
         theirs, which = self.stage.began.get(timeout=TIMEOUT)
         assert which == name
         key = client if self.peer.policy.keyed_by == "client" else path
-        ours = self.pool.take(key, 0.0)
+        ours = self.pool.pick(key, 0.0)
         self.running[name] = connection, ours
         assert not gate.is_set()
         return theirs, ours.name
@@ -117,7 +117,7 @@ class Play:
         self.stage.gates.pop(name).set()
         connection.getresponse().read()
         self.idle.append(connection)
-        self.pool.give_back(ours, 0.0, True, 0.0)
+        self.pool.release(ours, 0.0, True, 0.0)
         self._settle()
 
     def close(self) -> None:

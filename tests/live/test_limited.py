@@ -19,7 +19,7 @@ SHOP = Experiment(
     seed=3,
 )
 NGINX = RateLimit({"kind": "nginx_limit", "rate": 10, "burst": 5})
-QUEUE = RateLimit({"kind": "leaky_queue", "rate": 30, "capacity": 12}, key="everybody", path="/item/0")
+QUEUE = RateLimit({"kind": "leaky_queue", "rate": 30, "capacity": 12}, key="global", path="/item/0")
 
 
 def let_in(experiment: Experiment, on: str) -> list[int]:
@@ -52,7 +52,7 @@ def test_what_waits_at_the_gate() -> None:
         Traffic(OnOff(peak=250, on=0.2, off=0.6), duration=2.5, clients=5, client_skew=3),
         seed=3,
     )
-    gate = Admission(rate=90, most=300, timeout=5, queue="fair")
+    gate = Admission(rate=90, max_queue=300, timeout=5, queue="fair")
     lost = [run(bursts, on=on).error_rate for on in ("sim", "live")]
     assert lost[1] == pytest.approx(lost[0], abs=0.15)
     simulated, measured = (run(bursts.but(admission=gate), on=on) for on in ("sim", "live"))

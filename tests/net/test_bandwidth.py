@@ -183,7 +183,7 @@ def test_several_on_one_connection(pipelined: bool) -> None:
 
 
 def test_all_together() -> None:
-    shared = Bandwidth(rate=200_000, burst=20_000, key="everybody")
+    shared = Bandwidth(rate=200_000, burst=20_000, key="global")
     with proxied(sized, bandwidth=[shared]) as proxy, Client(proxy) as one, Client(proxy) as other:
         start = time.monotonic()
         for client in (one, other):
@@ -194,7 +194,7 @@ def test_all_together() -> None:
 
 def test_they_take_turns() -> None:
     """A slice each, and who comes later is not behind all that the others have to send."""
-    shared = Bandwidth(rate=60_000, burst=1, key="everybody")
+    shared = Bandwidth(rate=60_000, burst=1, key="global")
     with proxied(sized, bandwidth=[shared]) as proxy, ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(Client(proxy)).send(get(2_000_000))
@@ -227,7 +227,7 @@ def test_each_client_by_itself() -> None:
 
 
 def test_who_leaves_is_not_waited_for() -> None:
-    shared = Bandwidth(rate=1000, burst=1000, key="everybody")
+    shared = Bandwidth(rate=1000, burst=1000, key="global")
     with proxied(sized, bandwidth=[shared]) as proxy, Client(proxy) as stays:
 
         def line() -> int:

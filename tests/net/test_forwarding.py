@@ -170,12 +170,12 @@ def test_what_a_backend_says_of_its_load(said: bytes, heard: tuple[float, ...] |
     reports = []
 
     class Listener(Balancer):
-        hears = True
+        wants_reports = True
 
         def pick(self, backends, key, now):
             return backends[0]
 
-        def report(self, backend, load, now, asked=False):
+        def on_report(self, backend, load, now, probed=False):
             reports.append((backend.name, load))
 
     answer = b"HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: %b\r\nContent-Length: 0\r\n\r\n" % said

@@ -114,7 +114,7 @@ def test_so_many_at_once_and_no_more() -> None:
 def test_who_finds_the_queue_full_is_told_so() -> None:
     busy = Busy()
     with (
-        proxied(busy, admission=admission(most=2, timeout=7.5, queue="fifo")) as proxy,
+        proxied(busy, admission=admission(max_queue=2, timeout=7.5, queue="fifo")) as proxy,
         Client(proxy) as first,
         Client(proxy) as second,
         Client(proxy) as third,
@@ -137,7 +137,7 @@ def test_who_finds_the_queue_full_is_told_so() -> None:
 
 def test_without_a_queue_nobody_waits() -> None:
     busy = Busy()
-    with proxied(busy, admission=admission(most=0)) as proxy, Client(proxy) as client:
+    with proxied(busy, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
         client.send(GET)
         busy.has(1)
         assert ask(proxy)[2] == b"503 Service Unavailable: busy, and as many wait as may\n"
@@ -221,7 +221,7 @@ def test_a_rate_spaces_requests() -> None:
 
 
 def test_a_burst_goes_at_once() -> None:
-    with proxied(echo, admission=Admission(rate=0.01, burst=5, most=0)) as proxy:
+    with proxied(echo, admission=Admission(rate=0.01, burst=5, max_queue=0)) as proxy:
         assert [ask(proxy)[0] for _ in range(7)] == [200] * 5 + [503] * 2
 
 
@@ -305,7 +305,7 @@ def test_a_share_may_fill_while_its_requests_wait_for_the_rate() -> None:
 
 def test_high_goes_first() -> None:
     busy = Busy()
-    settings = admission(queue="priority", most=3, priorities=CLASSES)
+    settings = admission(queue="priority", max_queue=3, priorities=CLASSES)
     with proxied(busy, admission=settings) as proxy, ExitStack() as stack:
         first, low, last, normal, high = (stack.enter_context(Client(proxy)) for _ in range(5))
         for number, (client, path) in enumerate(
@@ -341,7 +341,7 @@ def test_one_who_asks_much_waits_for_himself(queue: str, place: int) -> None:
 
 def test_one_who_asks_much_does_not_take_all_places() -> None:
     busy = Busy()
-    settings = admission(queue="fair", most=5, key="header:X-Client")
+    settings = admission(queue="fair", max_queue=5, key="header:X-Client")
     with proxied(busy, admission=settings) as proxy, ExitStack() as stack:
         greedy = [stack.enter_context(Client(proxy)) for _ in range(6)]
         for number, client in enumerate(greedy):
@@ -362,7 +362,7 @@ def test_one_who_asks_much_does_not_take_all_places() -> None:
 def test_a_flood_is_bounded(own: bool) -> None:
     """Ten thousand come to a fair queue of fifty: what waits stays fifty, and the others hear so at once."""
     busy = Busy()
-    settings = admission(queue="fair", most=50, key="header:X-Client")
+    settings = admission(queue="fair", max_queue=50, key="header:X-Client")
     with proxied(busy, admission=settings) as proxy, ExitStack() as stack:
         clients = [stack.enter_context(Client(proxy)) for _ in range(100)]
         for i, client in enumerate(clients):
@@ -384,7 +384,7 @@ def test_a_flood_is_bounded(own: bool) -> None:
 
 def test_who_leaves_while_waiting_reaches_nobody() -> None:
     busy = Busy()
-    with proxied(busy, admission=admission(most=1)) as proxy, Client(proxy) as first:
+    with proxied(busy, admission=admission(max_queue=1)) as proxy, Client(proxy) as first:
         first.send(get("/first"))
         busy.has(1)
         with Client(proxy) as gone:
@@ -451,7 +451,7 @@ SHORT = Timeouts(read=0.5)
     ],
 )
 def test_the_place_is_free_again(script: Any, options: dict[str, Any], status: int | None) -> None:
-    with proxied(script, admission=admission(most=0), **options) as proxy:
+    with proxied(script, admission=admission(max_queue=0), **options) as proxy:
         for _ in range(3):  # nobody may wait: a place that was lost would be seen
             with Client(proxy) as client:
                 client.send(GET)
@@ -473,7 +473,7 @@ def test_nobody_there_and_nobody_reached() -> None:
         (nobody, 503, b"503 Service Unavailable\n"),
         (closed, 502, b"502 Bad Gateway\n"),
     ):
-        with Proxy(pool, admission=admission(most=0)) as proxy, Client(proxy) as client:
+        with Proxy(pool, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
             for _ in range(3):
                 client.send(GET)
                 assert client.answer()[::2] == (status, text)
@@ -483,7 +483,7 @@ def test_nobody_there_and_nobody_reached() -> None:
 def test_another_try_keeps_its_place() -> None:
     with Scripted(echo) as gone:
         port = gone.port
-    with Scripted(echo) as good, Proxy(pool_of(port, good.port), admission=admission(most=0)) as proxy:
+    with Scripted(echo) as good, Proxy(pool_of(port, good.port), admission=admission(max_queue=0)) as proxy:
         assert [ask(proxy)[0] for _ in range(6)] == [200] * 6
         assert state(proxy)["running"] == 0
 
@@ -517,8 +517,8 @@ def test_a_tunnel_has_a_place_as_long_as_it_is_open(client_ends: bool) -> None:
         else:
             end.wait(TIMEOUT)
 
-    adaptive = {"kind": "aimd", "initial": 1.5, "most": 9, "timeout": 0.001}
-    with proxied(script, admission=admission(limit=adaptive, most=0)) as proxy:
+    adaptive = {"kind": "aimd", "initial": 1.5, "max_limit": 9, "timeout": 0.001}
+    with proxied(script, admission=admission(limit=adaptive, max_queue=0)) as proxy:
         with Client(proxy) as client:
             client.send(ASK_TUNNEL)
             assert client.answer()[0] == 101
@@ -599,7 +599,7 @@ def test_a_limiter_that_fails_harms_nobody(capsys: pytest.CaptureFixture[str]) -
 def test_a_limit_that_is_found_out(kind: str, cls: type) -> None:
     text = {
         "backends": [{"address": "127.0.0.1:1"}],
-        "admission": {"limit": {"kind": kind, "initial": 8, "most": 50}},
+        "admission": {"limit": {"kind": kind, "initial": 8, "max_limit": 50}},
     }
     settings = Config.from_dict(text).admission
     with proxied(answers(ERROR), admission=settings) as proxy:
@@ -636,7 +636,7 @@ def test_the_file() -> None:
         ({"limit": {"kind": "concurency_limit"}}, "admission.limit: no limiter 'concurency_limit': did you"),
         ({"limit": {"kind": "concurrency_limit", "limit": 0}}, "admission.limit: limit is 0"),
         ({"limit": {"kind": "concurrency_limit", "limit": 0.5}}, "admission.limit: below 1 nothing goes"),
-        ({"limit": {"kind": "aimd", "least": 0.5}}, "admission.limit: below 1 nothing goes"),
+        ({"limit": {"kind": "aimd", "min_limit": 0.5}}, "admission.limit: below 1 nothing goes"),
         (
             {"limit": {"kind": "concurrency_limit", "limit": 9, "shares": {"lo": 0.5}}},
             "admission.limit: shares of 'lo': use high, normal, low",
@@ -645,7 +645,7 @@ def test_the_file() -> None:
         ({"rate": 0}, "admission.rate is 0"),
         ({"burst": 0.5}, "admission.burst is 0.5: use a number at least 1"),
         ({"queue": "lifo"}, "admission.queue is 'lifo': use fifo, fair, priority"),
-        ({"most": -1}, "admission.most is -1"),
+        ({"max_queue": -1}, "admission.max_queue is -1"),
         ({"timeout": 0}, "admission.timeout is 0"),
         ({"key": "colour"}, "admission.key is 'colour'"),
         ({"priorities": {"/x": "urgent"}}, "admission.priorities: '/x' is 'urgent'"),
@@ -673,7 +673,7 @@ def test_mistakes_are_named(wrong: dict[str, Any], message: str) -> None:
     )
 )
 def test_who_leaves_is_gone_and_the_longest_line_is_known(kind: str, steps: list[Any]) -> None:
-    shaper = Shaper(float("inf"), queue=QUEUES[kind](), most=3)
+    shaper = Shaper(float("inf"), queue=QUEUES[kind](), max_queue=3)
     there: list[Item] = []
     for now, (step, key, priority, which) in enumerate(steps):
         if step == "put":

@@ -66,7 +66,7 @@ def test_each_by_itself() -> None:
         bob = [ask(proxy, get("/", "X-User: bob"))[0] for _ in range(5)]
     assert ann == [200] * 5 + [429] * 2
     assert bob == [200] * 5
-    everybody = limits(five(key="everybody"))
+    everybody = limits(five(key="global"))
     with proxied(echo, rate_limits=everybody) as proxy:
         got = [ask(proxy, get("/", f"X-User: {i}"))[0] for i in range(7)]
     assert got == [200] * 5 + [429] * 2

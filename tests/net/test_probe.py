@@ -14,7 +14,7 @@ from lbkit.net.config import Config, ConfigError, Upstream
 class Asker(Balancer):
     """Picks the first, and asks everybody."""
 
-    hears = True
+    wants_reports = True
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, float, bool]] = []
@@ -22,11 +22,11 @@ class Asker(Balancer):
     def pick(self, backends, key, now):
         return backends[0]
 
-    def probe(self, backends, now):
+    def probe_targets(self, backends, now):
         return backends
 
-    def report(self, backend, load, now, asked=False):
-        self.heard.append((backend.name, load.utilisation, asked))
+    def on_report(self, backend, load, now, probed=False):
+        self.heard.append((backend.name, load.utilisation, probed))
 
 
 def telling(load: float):
@@ -102,17 +102,17 @@ def test_a_stop_does_not_wait_for_answers() -> None:
 
 def test_an_algorithm_that_fails_while_asking(capfd: pytest.CaptureFixture[str]) -> None:
     class Clumsy(Asker):
-        def probe(self, backends, now):
+        def probe_targets(self, backends, now):
             raise RuntimeError("whom?")
 
-        def report(self, backend, load, now, asked=False):
+        def on_report(self, backend, load, now, probed=False):
             raise RuntimeError("what?")
 
     with proxied(telling(0.25)) as proxy:
         proxy.call(proxy.pool.switch, Clumsy())
         assert ask(proxy)[0] == 200
         assert ask(proxy)[0] == 200
-    assert "failed in probe()" in capfd.readouterr().err
+    assert "failed in probe_targets()" in capfd.readouterr().err
 
 
 def test_the_path_is_a_path() -> None:

@@ -120,10 +120,10 @@ def test_a_clock_that_is_set_back_is_harmless(redis: RedisServer, kind: str) -> 
 def test_all_limits_or_none(redis: RedisServer) -> None:
     async def play(limits: SharedLimits) -> None:
         wide, tight = GCRA(0.001, 5), FixedWindow(2, 1000)
-        both = [Question(wide, "everybody"), Question(tight, "ann")]
+        both = [Question(wide, "global"), Question(tight, "ann")]
         answers = [await limits.decide(both, 0.0) for _ in range(5)]
         assert [all(d.allowed for d in a) for a in answers] == [True, True, False, False, False]
-        (left,) = await limits.decide([Question(wide, "everybody", 0)], 0.0)
+        (left,) = await limits.decide([Question(wide, "global", 0)], 0.0)
         assert left.remaining == pytest.approx(3)  # what was denied has used up nothing
 
     run(shared(redis), play)

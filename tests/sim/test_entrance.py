@@ -54,7 +54,7 @@ def test_who_is_let_in(limiter: dict[str, object]) -> None:
 
 
 def test_what_is_held_leaves_evenly() -> None:
-    limit = RateLimit({"kind": "leaky_queue", "rate": 50, "capacity": 20}, key="everybody")
+    limit = RateLimit({"kind": "leaky_queue", "rate": 50, "capacity": 20}, key="global")
     result = run(SHOP.but(limits=[limit]))
     starts = sorted(result.where(status=200).start)
     assert all(b - a > 0.02 - 0.0011 for a, b in pairwise(starts))  # one server may still be busy
@@ -72,7 +72,7 @@ def test_who_is_turned_away_reaches_nobody() -> None:
 
 
 def test_paths_have_rules_of_their_own() -> None:
-    strict = RateLimit({"kind": "gcra", "rate": 0.001}, key="everybody", path="/item/1")
+    strict = RateLimit({"kind": "gcra", "rate": 0.001}, key="global", path="/item/1")
     result = run(SHOP.but(limits=[strict]))
     assert len(result.where(path=1, status=200)) == 1
     assert result.where(path=lambda path: path != 1).denied == 0
@@ -93,7 +93,7 @@ BURSTS = Experiment(
     Traffic(OnOff(peak=250, on=0.2, off=0.6), duration=8, clients=5, client_skew=3, paths=3),
     seed=3,
 )
-PATIENT = {"most": 10_000, "timeout": 1000.0}
+PATIENT = {"max_queue": 10_000, "timeout": 1000.0}
 
 
 @pytest.mark.parametrize("queue", ["fifo", "fair", "priority"])
@@ -120,14 +120,14 @@ def test_how_many_at_once() -> None:
 
 
 def test_who_waits_too_long_or_finds_no_place() -> None:
-    short = run(BURSTS.but(admission=Admission(rate=50, most=5, timeout=0.3)))
+    short = run(BURSTS.but(admission=Admission(rate=50, max_queue=5, timeout=0.3)))
     away = short.where(status=503)
     assert len(away) > 50
     assert set(away.backend) == {-1}
     assert set(away.attempts) == {0}
     waits = {round(end - arrival, 6) for end, arrival in zip(away.end, away.arrival, strict=True)}
     assert waits == {0.0}  # five wait at most, a tenth of a second each: full, never late
-    late = run(BURSTS.but(admission=Admission(rate=50, most=500, timeout=0.3))).where(status=503)
+    late = run(BURSTS.but(admission=Admission(rate=50, max_queue=500, timeout=0.3))).where(status=503)
     assert {round(end - arrival, 6) for end, arrival in zip(late.end, late.arrival, strict=True)} == {0.3}
 
 
@@ -152,7 +152,7 @@ def test_a_limit_that_is_found_out_follows_the_server() -> None:
         events=[Event(5, "slow", "s1", 0.25)],
         seed=1,
     )
-    aimd = Admission(limit={"kind": "aimd", "initial": 8, "timeout": 0.25}, most=10, timeout=0.2)
+    aimd = Admission(limit={"kind": "aimd", "initial": 8, "timeout": 0.25}, max_queue=10, timeout=0.2)
     alone, guarded = run(slows), run(slows.but(admission=aimd))
     assert guarded.percentile(99) < 0.6 < alone.percentile(50)
     assert guarded.throughput > 0.75 * 50  # of what the slow server bears, and more before

@@ -38,7 +38,7 @@ def test_the_fullest_of_as_many_bins(choices: int) -> None:
         bins = [Backend(str(i)) for i in range(10_000)]
         pool = Pool(bins, make_balancer(policy.algorithm, random.Random(seed), **policy.options))
         for _ in range(10_000):
-            pool.take("k", 0.0)
+            pool.pick("k", 0.0)
         fullest.append(max(b.in_flight for b in bins))
     expected = theory.fullest_bin(10_000, choices)
     most = 2 * expected if choices == 1 else expected + 1

@@ -36,7 +36,7 @@ def test_to_draw_a_ring_changes_nothing() -> None:
     drawn, untouched = (pool_of("bounded_hash", (1, 1, 1), factor=1.1) for _ in range(2))
     for i in range(40):
         decisions.ring(drawn, ["/hot"] * 5)
-        assert drawn.take("/hot", i).name == untouched.take("/hot", i).name
+        assert drawn.pick("/hot", i).name == untouched.pick("/hot", i).name
 
 
 def test_a_table_has_every_slot_once() -> None:

@@ -46,7 +46,7 @@ def test_flow() -> None:
         servers(1, service=Constant(0.01), queue=3), Traffic(OnOff(peak=200, on=0.2, off=0.5), duration=4)
     )
     bare = run(bursts.but(name="bare"))
-    smooth = run(bursts.but(name="smooth", admission=Admission(rate=90, most=999, timeout=99)))
+    smooth = run(bursts.but(name="smooth", admission=Admission(rate=90, max_queue=999, timeout=99)))
     drawn = traces(limits.flow([bare, smooth], step=0.1))
     assert drawn.keys() == {"sent", "round robin, bare: served", "round robin, smooth: served"}
     assert sum(drawn["sent"].y) * 0.1 == pytest.approx(len(bare))

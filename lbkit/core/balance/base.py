@@ -55,7 +55,7 @@ class Balancer:
     name: ClassVar[str] = ""
     keyed: ClassVar[bool] = False  # whether the key decides, so that equal keys meet at one backend
     keyed_by: ClassVar[str] = "client"  # what `key` is unless the policy says: see core/key.py
-    hears: ClassVar[bool] = False  # whether it wants to know what backends say of their load
+    wants_reports: ClassVar[bool] = False  # whether backends report their load to it
     # Whether it takes `index` and `balancers`, where several decide side by side (core/replicas.py).
     numbered: ClassVar[bool] = False
     rng: random.Random
@@ -129,12 +129,12 @@ class Balancer:
             near=tuple((where, name) for where, name in why.near if name in names),
         )
 
-    def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
-        """Whom to ask for a report, after a pick. Asked only if it `hears`."""
+    def probe_targets(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
+        """The backends to probe for a report, after a pick. Called only if it `wants_reports`."""
         return ()
 
-    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
-        """What a backend says of its load, with an answer or when it was `asked`. Only if it `hears`."""
+    def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
+        """A backend reports its load, with an answer or when `probed`. Called only if it `wants_reports`."""
 
 
 def algorithms() -> dict[str, type[Balancer]]:

@@ -36,7 +36,7 @@ class _Grouped(Balancer):
         model = self._make()
         self.keyed = model.keyed  # type: ignore[misc] # of this balancer, not of all
         self.keyed_by = model.keyed_by  # type: ignore[misc]
-        self.hears = model.hears  # type: ignore[misc]
+        self.wants_reports = model.wants_reports  # type: ignore[misc]
         self._inner: dict[Group, Balancer] = {}
         self._groups: dict[Group, tuple[Backend, ...]] = {}
         self._all: Sequence[Backend] = ()
@@ -106,12 +106,12 @@ class _Grouped(Balancer):
         if inner := self._inner.get(self.group(backend)):
             inner.done(backend, latency, ok, now)
 
-    def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
-        return [b for name in self._names for b in self._inner[name].probe(self._groups[name], now)]
+    def probe_targets(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
+        return [b for name in self._names for b in self._inner[name].probe_targets(self._groups[name], now)]
 
-    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+    def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         if inner := self._inner.get(self.group(backend)):
-            inner.report(backend, load, now, asked)
+            inner.on_report(backend, load, now, probed)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         with same_dice(self.rng):

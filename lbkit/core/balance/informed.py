@@ -39,7 +39,7 @@ class Prequal(Balancer):
     pool of 16, 1 s, one removed a request, Q_RIF 0.84.)
     """
 
-    hears = True
+    wants_reports = True
 
     def __init__(self, probes: int = 3, size: int = 16, age: float = 1.0, hot: float = 0.84) -> None:
         if probes < 1:
@@ -102,12 +102,12 @@ class Prequal(Balancer):
         else:
             self._pool.popleft()
 
-    def probe(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
+    def probe_targets(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
         return self.rng.sample(backends, min(self.probes, len(backends)))
 
-    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+    def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         # Not what comes with answers: those who get much would be heard of most, and get more.
-        if asked and backend in self._members:
+        if probed and backend in self._members:
             self._pool.append(_Probe(backend, load.in_flight, load.latency, now, 0))
             if len(self._pool) > self.size:
                 self._pool.popleft()
@@ -137,7 +137,7 @@ class ChoiceOfTwo(_FewLooks):
     than it is. (Netflix, "Rethinking Netflix's Edge Load Balancing", 2018: 30 s, 90 s.)
     """
 
-    hears = True
+    wants_reports = True
 
     def __init__(self, stale: float = 30.0, warmup: float = 90.0, full: int = 100) -> None:
         if full < 1:
@@ -162,7 +162,7 @@ class ChoiceOfTwo(_FewLooks):
         mine = backend.in_flight / backend.weight / self.full
         return said + mine + self._failing.get(backend, 0.0) + 0.1 * young
 
-    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+    def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         if backend in self._since:
             self._said[backend] = load.utilisation, now
 
@@ -184,7 +184,7 @@ class ClientSideWeighted(Balancer):
     client_side_weighted_round_robin: 10 s, 180 s, 1 s, penalty 1.)
     """
 
-    hears = True
+    wants_reports = True
 
     def __init__(
         self, blackout: float = 10.0, expires: float = 180.0, update: float = 1.0, penalty: float = 1.0
@@ -238,7 +238,7 @@ class ClientSideWeighted(Balancer):
             if len(backends) == len(self._due) or backend in backends:  # fewer: a retry
                 return backend
 
-    def report(self, backend: Backend, load: LoadReport, now: float, asked: bool = False) -> None:
+    def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         if backend not in self._weights or not load.utilisation or not load.rate:
             return
         weight = load.rate / (load.utilisation + self.penalty * load.errors / load.rate)

@@ -99,7 +99,7 @@ class NginxRing(_HashRing):
     (ngx_http_upstream_hash_module.c; compatible with Cache::Memcached::Fast.)
     """
 
-    most = 1000
+    max_weight = 1000
 
     def stand(self, backend: Backend, weight: int) -> Iterator[int]:
         host, _, port = backend.address.rpartition(":")

@@ -146,7 +146,7 @@ class _HashRing(Balancer):
 
     keyed = True
     keyed_by = "path"
-    most: ClassVar[int] = 256  # the highest weight
+    max_weight: ClassVar[int] = 256  # the highest weight
 
     def __init__(self) -> None:
         self._points: list[int] = []
@@ -161,7 +161,7 @@ class _HashRing(Balancer):
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         ring: dict[int, Backend] = {}
-        for backend, weight in whole_weights({b: b.weight for b in backends}, self.most).items():
+        for backend, weight in whole_weights({b: b.weight for b in backends}, self.max_weight).items():
             for point in self.stand(backend, weight):
                 ring.setdefault(point, backend)
         self._points = sorted(ring)

@@ -205,11 +205,11 @@ def positive(**values: float) -> None:
             raise ValueError(f"{name} is {value}: use a number above 0")
 
 
-def fits(cost: float, most: float, what: str) -> None:
+def fits(cost: float, limit: float, what: str) -> None:
     """Raises ValueError for a cost that is negative, or above what can ever be admitted at once."""
-    if not 0 <= cost <= most:
-        if cost > most:
-            raise ValueError(f"cost is {cost:g}: the {what} is {most:g}, so it could never be admitted")
+    if not 0 <= cost <= limit:
+        if cost > limit:
+            raise ValueError(f"cost is {cost:g}: the {what} is {limit:g}, so it could never be admitted")
         raise ValueError(f"cost is {cost}: use 0 or more")
 
 

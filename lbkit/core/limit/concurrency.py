@@ -87,14 +87,14 @@ class ConcurrencyLimit(InFlight[float]):
 class _Adaptive(InFlight[tuple[float, ...]]):
     """A limit that is found out, key by key, from how requests go.
 
-    It changes once a round trip at most: what was under way already says nothing new. A state is
+    It changes once a round trip at max_limit: what was under way already says nothing new. A state is
     (running, limit, when it may change again, usual latency).
     """
 
     limit_name = "highest limit"
     initial: float
-    least: float
-    most: float
+    min_limit: float
+    max_limit: float
 
     def start(self) -> tuple[float, ...]:
         return 0.0, self._bounded(self.initial), float("-inf"), 0.0
@@ -120,7 +120,7 @@ class _Adaptive(InFlight[tuple[float, ...]]):
 
     def _whole(self, limit: float) -> float:
         """A limit of 10.9 lets 10 run."""
-        return max(self.least, float(int(limit)))
+        return max(self.min_limit, float(int(limit)))
 
     def running(self, key: str) -> float:
         return self._states.get(key, self.start())[0]
@@ -141,7 +141,7 @@ class _Adaptive(InFlight[tuple[float, ...]]):
         self._states[key] = max(0.0, running - cost), limit, pause, usual
 
     def _bounded(self, limit: float) -> float:
-        bounded: float = min(self.most, max(self.least, limit))
+        bounded: float = min(self.max_limit, max(self.min_limit, limit))
         return bounded
 
 
@@ -158,17 +158,17 @@ class AIMD(_Adaptive):
     def __init__(
         self,
         initial: float = 20,
-        least: float = 1,
-        most: float = 1000,
+        min_limit: float = 1,
+        max_limit: float = 1000,
         decrease: float = 0.9,
         timeout: float = 5.0,
         shares: Mapping[str, float] | None = None,
     ) -> None:
-        positive(initial=initial, least=least, most=most, timeout=timeout)
+        positive(initial=initial, min_limit=min_limit, max_limit=max_limit, timeout=timeout)
         if not 0 < decrease < 1:
             raise ValueError(f"decrease is {decrease}: use a factor between 0 and 1")
-        self.initial, self.least = float(initial), float(least)
-        self.most = self.limit = float(most)
+        self.initial, self.min_limit = float(initial), float(min_limit)
+        self.max_limit = self.limit = float(max_limit)
         self.decrease, self.timeout = decrease, timeout
         self.shares = _checked(shares)
 
@@ -191,18 +191,24 @@ class Gradient(_Adaptive):
     def __init__(
         self,
         initial: float = 20,
-        least: float = 1,
-        most: float = 1000,
+        min_limit: float = 1,
+        max_limit: float = 1000,
         tolerance: float = 1.5,
         smoothing: float = 0.2,
         long_window: float = 600,
         shares: Mapping[str, float] | None = None,
     ) -> None:
-        positive(initial=initial, least=least, most=most, smoothing=smoothing, long_window=long_window)
+        positive(
+            initial=initial,
+            min_limit=min_limit,
+            max_limit=max_limit,
+            smoothing=smoothing,
+            long_window=long_window,
+        )
         if tolerance < 1:
             raise ValueError(f"tolerance is {tolerance}: use 1 or more")
-        self.initial, self.least = float(initial), float(least)
-        self.most = self.limit = float(most)
+        self.initial, self.min_limit = float(initial), float(min_limit)
+        self.max_limit = self.limit = float(max_limit)
         self.tolerance, self.smoothing, self.long_window = tolerance, smoothing, long_window
         self.shares = _checked(shares)
 

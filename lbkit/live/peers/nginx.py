@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
-from lbkit.core.scope import EVERYBODY
+from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
 from lbkit.live.peers.base import Member, Peer, PeerError, fetch
 
@@ -199,9 +199,9 @@ http {{
         if not isinstance(limiter, NginxLimit):
             raise PeerError(f"nginx has no {limiter.name}: its limit_req is nginx_limit")
         kind, _, name = limit.key.partition(":")
-        if kind != EVERYBODY and kind not in self.KEYS:
+        if kind != GLOBAL and kind not in self.KEYS:
             raise PeerError(f"nginx cannot limit by {limit.key!r} here: by {', '.join(self.KEYS)}")
-        key = "everybody" if kind == EVERYBODY else self.KEYS[kind].replace("{name}", self.field_name(name))
+        key = "global" if kind == GLOBAL else self.KEYS[kind].replace("{name}", self.field_name(name))
         per_minute = limiter.rate * 60
         if per_minute != int(per_minute):
             raise PeerError(
