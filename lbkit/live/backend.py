@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
 from lbkit.experiment import Server, server_from_dict
-from lbkit.net.load_report import FIELD, write_report
+from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.workload import stream
 
 Scope = Mapping[str, Any]

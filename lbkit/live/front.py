@@ -13,9 +13,7 @@ import tomli_w
 
 from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.experiment import Experiment, Policy
-from lbkit.net import Proxy
-from lbkit.net.config import Config, Upstream
-from lbkit.net.limit import RateLimits
+from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.workload import stream
 
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
@@ -74,16 +72,22 @@ class OwnProxy:
         joining = self.experiment.joining
         there = (b for b in self._backends.values() if b.name not in joining)
         pool = policy.pool(there, self._stream)
-        limits = self.experiment.limits
-        self._proxy = Proxy(
-            pool,
-            retries=policy.retries,
-            keyed_by=policy.keyed_by,
+        self._proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True)).start()
+
+    def _config(self) -> ProxyConfig:
+        """What makes `lbkit proxy` do what the experiment says."""
+        experiment = self.experiment
+        backends = [
+            BackendConfig(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority)
+            for b in self._backends.values()
+        ]
+        return ProxyConfig(
+            tuple(backends),
             trusted=LOOPBACK,
-            expose=True,
-            rate_limits=RateLimits(limits) if limits else None,
-            admission=self.experiment.admission,
-        ).start()
+            policy=attrs.evolve(experiment.policy, options=dict(experiment.policy.options)),
+            rate_limits=experiment.limits,
+            admission=experiment.admission,
+        )
 
     def stop(self) -> None:
         if self._proxy:
@@ -125,13 +129,7 @@ class OwnProxy:
         return self.proxy.cpu()
 
     def facts(self) -> dict[str, Any]:
-        policy = attrs.evolve(self.experiment.policy, options=dict(self.experiment.policy.options))
-        upstreams = [
-            Upstream(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority)
-            for b in self._backends.values()
-        ]
-        config = Config(tuple(upstreams), trusted=LOOPBACK, policy=policy, rate_limits=self.experiment.limits)
-        text = tomli_w.dumps(config.to_dict())
+        text = tomli_w.dumps(self._config().to_dict())
         return {
             "program": f"lbkit {version('lbkit')}",
             "config": text,  # that makes `lbkit proxy` do the same

@@ -1,5 +1,19 @@
 """The real data plane: proxies on sockets. They pick through `lbkit.core.Pool`, so every algorithm works."""
 
-from lbkit.net.proxy import Limits, Proxy, ProxyError, Timeouts
+from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
+from lbkit.net.filters.bandwidth import Bandwidth
+from lbkit.net.proxy import Proxy, ProxyError
+from lbkit.net.settings import Limits, Timeouts
+from lbkit.net.shared_store import SharedStore
 
-__all__ = ["Limits", "Proxy", "ProxyError", "Timeouts"]
+__all__ = [
+    "BackendConfig",
+    "Bandwidth",
+    "ConfigError",
+    "Limits",
+    "Proxy",
+    "ProxyConfig",
+    "ProxyError",
+    "SharedStore",
+    "Timeouts",
+]

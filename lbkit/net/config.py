@@ -1,4 +1,4 @@
-"""The file behind `lbkit proxy config.toml`."""
+"""What a proxy does, as data: the file behind `lbkit proxy config.toml`, and what an experiment asks for."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import random
 import re
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-from lbkit.core import Backend
-from lbkit.distributions import number, whole
+from lbkit.core import Backend, Pool, Replicas
+from lbkit.distributions import number, whole, word
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
-from lbkit.net.bandwidth import Bandwidth
-from lbkit.net.limit import RateLimits
+from lbkit.net.filters.bandwidth import Bandwidth
+from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
-from lbkit.net.proxy import Limits, Proxy, Timeouts
-from lbkit.net.shared import SharedStore
+from lbkit.net.settings import Limits, Timeouts
+from lbkit.net.shared_store import SharedStore
 from lbkit.schema import strict_converter, structure
 
 
@@ -55,7 +55,7 @@ def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, 
 
 
 @frozen
-class Upstream:
+class BackendConfig:
     """A backend and where it listens."""
 
     address: str = field(validator=_address)
@@ -82,78 +82,92 @@ class Upstream:
         return Backend(name, weight=self.weight, host=host, port=port, zone=self.zone, priority=self.priority)
 
 
+# Converters, as functions so that mypy knows what they take.
+def _backends(what: Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
+    return tuple(what)
+
+
+def _rate_limits(what: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
+    return tuple(what)
+
+
+def _bandwidth(what: Iterable[Bandwidth]) -> tuple[Bandwidth, ...]:
+    return tuple(what)
+
+
+def _texts(what: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(what, str):
+        raise ValueError(f"is {what!r}: use a list of texts")
+    return tuple(what)
+
+
 @frozen
-class Config:
+class ProxyConfig:
     """All of it. `workers`: processes that share the port (SO_REUSEPORT)."""
 
-    backends: tuple[Upstream, ...]
+    backends: tuple[BackendConfig, ...] = field(default=(), converter=_backends)
     listen: str = field(default="127.0.0.1:8080", validator=_address)
     workers: int = field(default=1, validator=whole(1))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
-    trusted: tuple[str, ...] = field(default=(), validator=_networks)
+    # Networks of proxies before this one, whose X-Forwarded-* are believed; those of others are dropped.
+    trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
+    # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
+    underscores: str = field(default="drop", validator=word(("drop", "refuse")))
+    access_log: str = ""  # a file, or "-" for standard error
+    expose: bool = False  # tell the client in X-Lbkit-Attempts how many backends were tried
     explain: bool = False  # tell the client in X-Lbkit-Why why it was this backend
-    probe: str = field(default="/load", validator=_path)  # where backends tell their load, if asked
-    rate_limits: tuple[RateLimit, ...] = ()
+    probe: str = field(default="/load", validator=_path)  # where backends tell their load, if probed
+    rate_limits: tuple[RateLimit, ...] = field(default=(), converter=_rate_limits)
     x_ratelimit: bool = False  # tell X-RateLimit-* besides RateLimit
     redis: SharedStore | None = None  # where limits are counted together with other proxies
-    admission: Admission | None = None  # how much goes on to the backends; who waits, who is turned away
-    bandwidth: tuple[Bandwidth, ...] = ()  # how fast answers go out
-    hide: tuple[str, ...] = ()  # fields of answers that clients do not see, such as Server
+    admission: Admission | None = None  # how much goes on to the backends; what waits, what is refused
+    bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth)  # how fast answers go out
+    hide: tuple[str, ...] = field(default=(), converter=_texts)  # fields of answers that clients do not see
     hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
     policy: Policy = field(factory=Policy)
     timeouts: Timeouts = field(factory=Timeouts)
     limits: Limits = field(factory=Limits)
 
     def __attrs_post_init__(self) -> None:
-        if not self.backends:
-            raise ValueError("backends: there must be at least one")
         names = [b.name or b.address for b in self.backends]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"backends: two are called {name!r}; names must differ")
-        self._rate_limits()
+        self.shared_or_own_limits()
 
-    def _rate_limits(self) -> RateLimits | None:
-        if not self.rate_limits:
-            return None
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        return split_address(self.listen)
+
+    def shared_or_own_limits(self) -> RateLimits:
+        """Raises ValueError for limits that cannot be shared, or without redis-py."""
         try:
-            return RateLimits(self.rate_limits, self.x_ratelimit, self.redis)
+            return RateLimits(self.rate_limits, self.x_ratelimit, self.redis if self.rate_limits else None)
         except ModuleNotFoundError:
             raise ValueError("redis: needs redis-py: pip install 'lbkit[redis]'") from None
 
-    def proxy(self) -> Proxy:
-        """A proxy as it says, not started. Raises ConfigError for a name to `resolve` that nobody knows."""
-        backends = [backend for upstream in self.backends for backend in upstream.backends()]
-        host, port = split_address(self.listen)
-        return Proxy(
-            self.policy.pool(backends, random.Random),
-            host=host,
-            port=port,
-            retries=self.policy.retries,
-            keyed_by=self.policy.keyed_by,
-            trusted=self.trusted,
-            explain=self.explain,
-            probe=self.probe,
-            rate_limits=self._rate_limits(),
-            admission=self.admission,
-            bandwidth=self.bandwidth,
-            hide=self.hide,
-            hide_errors=self.hide_errors,
-            timeouts=self.timeouts,
-            limits=self.limits,
-        )
+    def pool(self) -> Pool | Replicas:
+        """Raises ConfigError if there is no backend, or for a name to `resolve` that is unknown."""
+        if not self.backends:
+            raise ConfigError("backends: there must be at least one")
+        backends = [backend for config in self.backends for backend in config.backends()]
+        return self.policy.pool(backends, random.Random)
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = _converter.unstructure(self)
         return plain
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Config:
+    def from_dict(cls, data: Mapping[str, Any]) -> ProxyConfig:
         """Raises ConfigError with a line for every wrong field."""
-        return structure(_converter, data, cls, ConfigError)
+        config = structure(_converter, data, cls, ConfigError)
+        if not config.backends:
+            raise ConfigError("backends is missing: there must be at least one")
+        return config
 
     @classmethod
-    def load(cls, path: str | Path) -> Config:
+    def load(cls, path: str | Path) -> ProxyConfig:
         """Raises ConfigError, for a file that is not there, too."""
         try:
             data = tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,337 +1,531 @@
-"""One request and its answer: picking a backend, sending, trying again, and every way it can end."""
+"""One request and its answer: filters, attempts, and every way it can end.
+
+    request   receiving -> complete
+    answer    waiting -> started -> done
+
+The request's state decides which attempts may be repeated, the answer's what an ending means to the client:
+while it waits, it gets a short answer; once it has started, the connection is cut, so that half an answer
+does not look whole; when it is done, there is nothing left to end. All endings go through `_end`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import TYPE_CHECKING
+import errno
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Protocol
 
-from lbkit.core import Backend, Lease, NoBackend
-from lbkit.core.shape import Item
-from lbkit.net.http import CHUNKED, IDEMPOTENT, LAST_CHUNK, Request, chunk
-from lbkit.net.load_report import read_report
+from lbkit.core import Backend, Lease, NoBackend, Pool, Replicas
+from lbkit.core.attempts import IDEMPOTENT, Again, AttemptPolicy, Attempts, Failure
+from lbkit.core.key import Key
+from lbkit.net.answers import own_answer
+from lbkit.net.messages import Answer, Client, ExchangeView, Hold, Named, RequestHead, ResponseHead, Sink
+from lbkit.net.settings import Timeouts
 
-if TYPE_CHECKING:
-    from lbkit.net.bandwidth import Pace
-    from lbkit.net.downstream import Downstream
-    from lbkit.net.limit import RateLimits, Verdict
-    from lbkit.net.upstream import Upstream
+# Bytes of a request's body that are held: while there is no connection to send them on, and as long as they
+# may have to be sent again.
+MAX_HELD = 64 * 1024
+
+
+OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
+OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
+OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
+OnEnd = Callable[[ExchangeView, float], object]
+
+
+class Connection(Protocol):
+    """A connection to a backend."""
+
+    transport: asyncio.Transport
+
+    def send(self, receiver: Exchange, head: RequestHead, body: bytes, end: bool) -> None: ...
+    def send_body(self, data: bytes, end: bool) -> None: ...
+    def read(self, wanted: bool) -> None: ...
+    def close(self) -> None: ...
+
+
+class Connector(Protocol):
+    """Where connections come from."""
+
+    def idle_one(self, backend: Backend) -> Connection | None: ...
+    async def connect(self, backend: Backend) -> Connection: ...
+
+
+class Reporting(Protocol):
+    """What hears of backends' load, for algorithms that want reports."""
+
+    def picked(self, backend: Backend, now: float) -> None: ...
+    def answered(self, backend: Backend, head: ResponseHead, now: float) -> None: ...
+
+
+class Joiner(Protocol):
+    def __call__(
+        self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Any], object]
+    ) -> object: ...
+
+
+class Service:
+    """What all exchanges of a proxy share. Hooks are bound once: an empty tuple is what a feature costs
+    that is not configured."""
+
+    on_request: tuple[OnRequest, ...] = ()
+    on_response: tuple[OnResponse, ...] = ()
+    on_origin_done: tuple[OnOriginDone, ...] = ()
+    on_end: tuple[OnEnd, ...] = ()
+    filters = 0  # places in `exchange.state`
+
+    def __init__(
+        self,
+        pool: Pool | Replicas,
+        key: Key,
+        connections: Connector,
+        reports: Reporting,
+        join: Joiner,
+        attempts: AttemptPolicy,
+        timeouts: Timeouts,
+        fault: Callable[[str], object],
+        explain: bool = False,
+    ) -> None:
+        """`fault` is told, within the exception's handler, what a learner's code failed at."""
+        self.pool = pool
+        self.key = key
+        self.connections = connections
+        self.reports = reports
+        self.join = join
+        self.attempts = attempts
+        self.timeouts = timeouts
+        self.fault = fault
+        self.explain = explain
+        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+
+
+class State(IntEnum):
+    """Of an answer."""
+
+    WAITING = 0
+    STARTED = 1
+    DONE = 2
+
+
+WAITING, STARTED, DONE = State
 
 
 class Exchange:
     """Holds a lease while a backend works for it; the lease is released on every way out."""
 
     __slots__ = (
+        "_answer",
+        "_complete",
+        "_connection",
+        "_held",
+        "_next_hook",
+        "_origin_over",
+        "_plan",
+        "_task",
         "attempts",
-        "body",
-        "body_size",
+        "began",
         "client",
-        "complete",
-        "connecting",
-        "ended",
-        "entered",
-        "fields",
-        "held",
-        "keep_alive",
+        "deadline",
         "lease",
-        "over",
-        "pace",
-        "proxy",
         "request",
+        "service",
         "sink",
-        "started",
+        "state",
         "status",
-        "tried",
-        "tunnel",
-        "upstream",
-        "waiting",
     )
 
-    def __init__(self, client: Downstream, request: Request, keep_alive: bool) -> None:
-        self.client = client
-        self.proxy = client.proxy
+    def __init__(self, service: Service, request: RequestHead, client: Client, now: float) -> None:
+        self.service = service
         self.request = request
-        self.keep_alive = keep_alive
-        self.body: list[bytes] = []  # received before there was a connection to send it on
-        self.body_size = 0  # bytes received
-        self.complete = request.length == 0  # the request has been received to its end
-        self.started = False  # the client has (part of) the answer's head
-        self.over = False
-        self.tunnel = False
-        self.ended = False  # one side of the tunnel has nothing more to say
+        self.client = client
+        self.sink: Sink = client
+        self.began = now
+        self.deadline = now + service.timeouts.read
         self.status = 0
         self.attempts = 0
-        self.tried: tuple[Backend, ...] = ()
         self.lease: Lease | None = None
-        self.upstream: Upstream | None = None
-        self.connecting: asyncio.Task[None] | None = None
-        self.fields = b""  # what the answer says of limits
-        self.held: asyncio.TimerHandle | None = None  # until it may go, or has waited too long
-        self.waiting: Item | None = None  # at the gate
-        self.entered: float | None = None  # when it went through
-        self.sink: Downstream | Pace = client  # where the answer is written
-        self.pace: Pace | None = None
+        self.state: list[Any] = []
+        self._answer = WAITING
+        self._complete = request.length == 0  # the request has been received to its end
+        self._held: list[bytes] | None = None  # its body, while it may have to be sent (again)
+        self._next_hook = 0
+        self._plan: Attempts | None = None  # made at the first failure
+        self._connection: Connection | None = None
+        self._origin_over = False  # nothing more comes from a backend
+        self._task: asyncio.Task[None] | asyncio.TimerHandle | None = None  # connecting, or backing off
+        if not self._complete:
+            self._held = []
 
-    # -- going out ------------------------------------------------------------------
+    # -- filters on the way in -----------------------------------------------------------------
 
     def begin(self, now: float) -> None:
-        """Let it go, now or a little later, if the rate limits allow it."""
-        limits = self.proxy.rate_limits
-        if limits is None:
-            self.enter(now)
-        elif limits.shared:
-            self.connecting = asyncio.get_running_loop().create_task(self._ask(limits))
+        """Through the filters to a backend."""
+        service = self.service
+        if service.filters:
+            self.state = [None] * service.filters
+        if service.on_request:
+            self.proceed(now)
         else:
+            self._start(now)
+
+    def proceed(self, now: float) -> None:
+        """Go on with the filters that have not seen it yet."""
+        hooks = self.service.on_request
+        while self._next_hook < len(hooks):
+            hook = hooks[self._next_hook]
+            self._next_hook += 1
             try:
-                verdict = limits.judge(self.request, now)
-            except Exception:  # a learner's limiter may raise anything
-                self._limits_failed()
-            else:
-                self._judged(verdict, now)
+                verdict = hook(self, now)
+            except Exception:  # a learner's code may raise anything
+                self.failed(hook.__self__)  # type: ignore[attr-defined]
+                return
+            if isinstance(verdict, Hold):
+                self.deadline = float("inf")  # the filter's clock counts now
+                return
+            if verdict is not None:
+                self.answer_with(verdict)
+                return
+            if self._answer is DONE:
+                return  # ended from within
+        self.touch()
+        self._start(now)
 
-    async def _ask(self, limits: RateLimits) -> None:
-        """Others may have used the limit, too."""
+    def failed(self, filter: Named) -> None:
+        """A filter has raised: it is reported, and the request gets a 500."""
+        self.service.fault(f"{filter.name} failed")
+        self.answer_with(Answer(500))
+
+    # -- attempts ------------------------------------------------------------------------------
+
+    def _start(self, now: float) -> None:
+        """Pick a backend and send, or answer with an error."""
+        service = self.service
+        plan = self._plan
         try:
-            verdict = await limits.judge_shared(self.request, self.proxy.now())
-        except Exception:
-            verdict = None
-        self.connecting = None
-        if self.over:
-            return
-        if verdict:
-            self.client.touch()
-            self._judged(verdict, self.proxy.now())
-        else:
-            self._limits_failed()
-
-    def _judged(self, verdict: Verdict, now: float) -> None:
-        self.fields = verdict.fields
-        if not verdict.allowed:
-            self.fail(verdict.status, verdict.why)
-        elif verdict.delay > 0:
-            self.held = asyncio.get_running_loop().call_later(verdict.delay, self._released)
-        else:
-            self.enter(now)
-
-    def _limits_failed(self) -> None:
-        self.proxy.report("a rate limit failed")
-        self.fail(500)
-
-    def _released(self) -> None:
-        self.held = None
-        self.client.touch()
-        self.enter(self.proxy.now())
-
-    def enter(self, now: float) -> None:
-        """To the gate, where there is one."""
-        if self.proxy.gate is None:
-            self.start(now)
-            return
-        try:
-            self.proxy.gate.enter(self, now)
-        except Exception:  # a learner's limiter may raise anything
-            self.proxy.report("admission failed")
-            self.fail(500)
-
-    def go(self, now: float) -> None:
-        """The gate has let it through."""
-        if self.held:
-            self.held.cancel()
-            self.held = None
-            self.client.touch()
-        self.start(now)
-
-    def start(self, now: float) -> None:
-        """Pick a backend and send, or have it answered with an error."""
-        proxy = self.proxy
-        try:
-            key = proxy.key(self.request)
-            self.lease = lease = proxy.pool.acquire(key, now, self.tried, proxy.explain)
+            key = service.key(self.request)
+            self.lease = lease = service.pool.acquire(key, now, plan.tried if plan else (), service.explain)
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
-            self.fail(502 if self.tried else 503)
+            self.answer_with(Answer(plan.status if plan else 503))
             return
         except Exception:  # a learner's algorithm may raise anything
-            proxy.report(f"algorithm {proxy.pool.balancer.name!r} failed")
-            self.fail(500)
+            service.fault(f"algorithm {service.pool.balancer.name!r} failed")
+            self.answer_with(Answer(500))
             return
         self.attempts += 1
-        if proxy.wants_reports:
-            proxy.ask(lease.backend, now)
-        upstream = proxy.connections.take(lease.backend, now)
-        if upstream:
-            self._send(upstream)
+        backend = lease.backend
+        if service.pool.wants_reports:
+            service.reports.picked(backend, now)
+        connection = service.connections.idle_one(backend)
+        if connection is None:
+            self._connect(backend)
         else:
-            self._connect(lease.backend)
+            self._send(connection)
+
+    def _send(self, connection: Connection) -> None:
+        """Send the request, and its body as far as it is there."""
+        self._connection = connection
+        body = b"".join(self._held) if self._held else b""
+        connection.send(self, self.request, body, self._complete)
+        if not self.client.writable:
+            self.read_origin(False)  # it has not taken the answer before this one yet
+        if self._held is not None:
+            if self.request.method not in IDEMPOTENT:
+                self._held = None  # it will not be sent again
+            self.client.read_body(True)
 
     def _connect(self, backend: Backend) -> None:
-        self.connecting = asyncio.get_running_loop().create_task(self._connected(backend))
+        self._task = asyncio.get_running_loop().create_task(self._connected(backend))
 
     async def _connected(self, backend: Backend) -> None:
+        failure: Failure | None = None
         try:
-            upstream = await self.proxy.connections.connect(backend)
+            connection = await self.service.connections.connect(backend)
+        except TimeoutError:
+            failure = Failure.CONNECT_TIMEOUT
         except OSError as error:
-            self.connecting = None
-            self._unreachable(504 if isinstance(error, TimeoutError) else 502)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._task = None
+                self._out_of_descriptors()
+                return
+            failure = Failure.REFUSED
+        self._task = None
+        if failure is None and self._answer is DONE:
+            connection.close()
+        elif failure is None and not connection.transport.is_closing():
+            self._send(connection)
+        elif self._answer is not DONE:
+            self._failed(failure or Failure.CLOSED_UNANSWERED, False)
+
+    def _out_of_descriptors(self) -> None:
+        """Our own lack says nothing about the backend."""
+        if self._answer is DONE:
             return
-        self.connecting = None
-        if self.over:
-            upstream.close()
-        elif upstream.transport.is_closing():
-            self._unreachable(502)
-        else:
-            self._send(upstream)
+        self.service.fault("out of file descriptors: raise ulimit -n, or lower limits.connections")
+        self.answer_with(Answer(503), None)
 
-    def _send(self, upstream: Upstream) -> None:
-        self.upstream = upstream
-        data = self.request.data
-        if self.body:
-            data = b"".join([data, *self.body])
-            self.body.clear()
-        upstream.send(self, data)
-        if not self.client.writable:
-            self.read_on(False)  # it has not taken the answer before this one yet
-        self.client.backend_ready()
+    def lost(self, failure: Failure, kept: bool) -> None:
+        """The backend's connection went away, or what came on it was no answer."""
+        self._connection = None
+        if self._answer is not DONE:
+            self._failed(failure, kept)
 
-    def _unreachable(self, status: int) -> None:
-        """Nothing was sent, so any request may go to another backend."""
-        if self.over:
+    def _failed(self, failure: Failure, kept: bool) -> None:
+        """An attempt has failed: what does the plan say?"""
+        if self._answer is STARTED:
+            self._cut_off()
             return
-        assert self.lease is not None
-        self.tried += (self.lease.backend,)
-        self._release(False, self.proxy.now())
-        if self.attempts <= self.proxy.retries:
-            self.start(self.proxy.now())
+        assert self.lease
+        backend = self.lease.backend
+        if self._plan is None:
+            self._plan = Attempts(self.service.attempts, False)
+        self._plan.safe = self._repeatable()
+        step = self._plan.after(failure, backend, kept)
+        now = self.service.now()
+        if not isinstance(step, Again):
+            self._release(False, now)
+            self.answer_with(Answer(step.status))
+            return
+        self.touch()
+        if step.backend is None:
+            self._release(False, now)
+        if step.delay > 0:
+            loop = asyncio.get_running_loop()
+            self._task = loop.call_later(step.delay, self._again, step.backend)
         else:
-            self.fail(status)
+            self._again(step.backend)
 
-    # -- the request's body ------------------------------------------------------------
+    def _again(self, backend: Backend | None) -> None:
+        self._task = None
+        if backend is None:
+            self._start(self.service.now())
+        else:
+            self._connect(backend)
 
-    def feed(self, data: bytes) -> None:
+    def _repeatable(self) -> bool:
+        """Whether it does no harm to send it once more, and all that was sent of it is still there."""
+        if self.request.method not in IDEMPOTENT:
+            return False
+        return self.request.length == 0 or self._held is not None
+
+    # -- the request's body --------------------------------------------------------------------
+
+    def body(self, data: bytes, end: bool) -> None:
         """A piece of the request's body."""
-        if self.over or not data:
+        self._complete = end
+        if self._answer is DONE:
             return
-        self.body_size += len(data)
-        self._pass(chunk(data) if self.request.length == CHUNKED else data)
+        self.touch()
+        connection = self._connection
+        if self._held is not None:
+            self._held.append(data)
+            held = self._held_size()
+            if connection is None:
+                if held > MAX_HELD:
+                    self.client.read_body(False)
+            elif held > MAX_HELD:
+                self._held = None  # too much to be sent again
+        if connection:
+            connection.send_body(data, end)
 
-    def end_of_request(self) -> None:
-        self.complete = True
-        if self.request.length == CHUNKED and not self.over:
-            self._pass(LAST_CHUNK)
+    def _held_size(self) -> int:
+        assert self._held is not None
+        if len(self._held) > 32:  # pieces of a byte each must not make this slow
+            self._held[:] = [b"".join(self._held)]
+        return sum(map(len, self._held))
 
-    def _pass(self, data: bytes) -> None:
-        if self.upstream:
-            self.upstream.transport.write(data)
+    def origin_ready(self, ready: bool) -> None:
+        """The backend takes more of the body, or not now."""
+        self.touch()
+        if self._answer is not DONE:
+            self.client.read_body(ready)
+
+    # -- the answer ----------------------------------------------------------------------------
+
+    def interim(self, head: ResponseHead) -> None:
+        self.client.interim(head)
+
+    def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
+        """The backend's answer begins."""
+        service = self.service
+        self.status = head.status
+        if end:
+            self._connection = None  # it serves others already
+        now = service.now()
+        if service.pool.wants_reports and self.lease:
+            service.reports.answered(self.lease.backend, head, now)
+        self._held = None
+        if service.on_response and self._replaced(head):
+            return
+        self._answer = STARTED
+        if end:
+            self._origin_done(head.status < 500, now)
+            self.sink.respond(head, data, True)
+            if self.sink is self.client:
+                self._end(None, now)
         else:
-            self.body.append(data)
+            self.deadline = min(now + service.timeouts.read, self.began + service.timeouts.total)
+            self.sink.respond(head, data, False)
 
-    # -- endings ----------------------------------------------------------------------
-
-    def finish(self, now: float) -> None:
-        """The answer is complete."""
-        self.upstream = None
-        self._release(self.status < 500, now)
-        if self.entered is not None:
-            self._leave_gate(self.status < 500, now)
-        if self.pace is None or self.pace.end():
-            self.over = True
-            self.client.finished(self, now)
-
-    def passed_on(self) -> None:
-        """The rest of an answer that was held back has gone to the client."""
-        self.over = True
-        self.client.finished(self, self.proxy.now())
-
-    def read_on(self, wanted: bool) -> None:
-        """Whether more of the answer can be taken."""
-        if self.upstream is None:
-            return
-        if wanted:
-            self.upstream.transport.resume_reading()
+    def data(self, data: bytes, end: bool) -> None:
+        """More of the backend's answer."""
+        if end:
+            self._connection = None
+            now = self.service.now()
+            self._origin_done(self.status < 500, now)
+            self.sink.send(data, True)
+            if self.sink is self.client:
+                self._end(None, now)
         else:
-            self.upstream.transport.pause_reading()
+            self.touch()
+            self.sink.send(data, False)
 
-    def fail(self, status: int, why: str = "") -> None:
-        """No (whole) answer comes from the backend: say so, or cut off what had begun.
+    def delivered(self) -> None:
+        """A wrapped sink has passed on the end of the answer."""
+        self._end(None, self.service.now())
 
-        A half answer must not look whole: without its end, the client's connection is aborted."""
-        if self.over:
-            return
-        self._leave(False)
-        if self.started or self.tunnel:
-            self.client.abort()
-        else:
-            self.client.refuse(self, status, why)
-
-    def lost(self, upstream: Upstream) -> None:
-        """The backend's connection went away before the answer was whole."""
-        if self.over or self.upstream is not upstream:
-            return
-        self.upstream = None
-        if self.tunnel:
-            self._leave(True)
-            self.client.close()
-            return
-        untouched = upstream.silent and self.request.length == 0
-        if upstream.stale and untouched and self.request.method in IDEMPOTENT and self.lease:
-            self._connect(self.lease.backend)
-        else:
-            self.fail(502)
-
-    def cancel(self) -> None:
-        """The client left. That says nothing of the backend."""
-        if not self.over:
-            self._leave(True if self.tunnel else None)
-
-    def open_tunnel(self) -> None:
-        self.tunnel = True
-        self.client.open_tunnel()
-
-    def _leave(self, ok: bool | None) -> None:
-        self.over = True
-        if self.held:
-            self.held.cancel()
-        if self.connecting:
-            self.connecting.cancel()
-        if self.pace:
-            self.pace.cancel()
-        upstream, self.upstream = self.upstream, None
-        if upstream:
-            upstream.close()  # in the middle of an answer: of no use to anybody else
-        now = self.proxy.now()
-        self._release(ok, now)
-        # How long somebody keeps a tunnel open says nothing of how much the backends can take.
-        self._leave_gate(None if self.tunnel else ok, now)
-
-    def _leave_gate(self, ok: bool | None, now: float) -> None:
-        if self.proxy.gate:
+    def _replaced(self, head: ResponseHead) -> bool:
+        """Show the head to the filters. Whether one of them has answered in the backend's place."""
+        for hook in self.service.on_response:
             try:
-                self.proxy.gate.leave(self, ok, now)
+                answer = hook(self, head)
+            except Exception:  # a learner's code may raise anything
+                if head.own:
+                    self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
+                    continue
+                self.failed(hook.__self__)  # type: ignore[attr-defined]
+                return True
+            if answer is not None and not head.own:
+                self.sink = self.client
+                self.answer_with(answer)
+                return True
+        return False
+
+    def answer_with(self, answer: Answer, ok: bool | None = False) -> None:
+        """No (whole) answer comes from a backend: send a short one, or cut off what had begun.
+
+        `ok`: the outcome for the backend that has the request now, if one has."""
+        if self._answer is not WAITING:
+            self._cut_off()
+            return
+        head, body = own_answer(answer)
+        self.status = answer.status
+        if self.service.on_response:
+            self._replaced(head)
+        self._answer = STARTED
+        now = self.service.now()
+        self._origin_done(ok, now)
+        self.sink.respond(head, b"" if self.request.method == b"HEAD" else body, True)
+        if self.sink is self.client:
+            self._end(None, now)
+
+    def refuse(self, status: int, why: str) -> None:
+        """The rest of the request cannot be read. That says nothing about the backend."""
+        self.answer_with(Answer(status, why), None)
+
+    def _cut_off(self) -> None:
+        if self._answer is not DONE:
+            self._end(False, self.service.now())
+            self.client.abort()
+
+    # -- back-pressure and time -------------------------------------------------------------------
+
+    def client_ready(self, ready: bool) -> None:
+        self.touch()
+        if self.sink is self.client:
+            self.read_origin(ready)
+        else:
+            self.sink.ready(ready)
+
+    def read_origin(self, wanted: bool) -> None:
+        """Whether more of the answer can be taken."""
+        if self._connection:
+            self._connection.read(wanted)
+
+    def touch(self) -> None:
+        """Something moved: the wait for progress starts again, but for the total."""
+        timeouts = self.service.timeouts
+        self.deadline = min(self.service.now() + timeouts.read, self.began + timeouts.total)
+
+    def expired(self, now: float) -> None:
+        """The deadline has passed. What was being waited for?"""
+        if self._answer is DONE:
+            return
+        if self._answer is STARTED or not self.client.writable:
+            self._cut_off()
+        elif not self._complete:
+            self.refuse(408, "the body stopped coming")
+        else:
+            if self._connection:
+                self._connection.close()
+            if self.lease:
+                self.lost(Failure.TIMEOUT, False)
+            else:
+                self.answer_with(Answer(Failure.TIMEOUT.status))
+
+    # -- endings -------------------------------------------------------------------------------
+
+    def client_gone(self) -> None:
+        """That says nothing about the backend."""
+        self._end(None, self.service.now())
+
+    def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
+        """Another protocol goes on: the two connections are joined, and the lease lasts as long."""
+        self._connection = None
+        self.status = head.status
+        self._answer = STARTED
+        client, early = self.client.upgrade(head)
+        if early:
+            transport.write(early)
+        if data:
+            client.write(data)
+        self.service.join(client, transport, self._relayed)
+
+    def _relayed(self, relay: object) -> None:
+        """How long a tunnel is kept open says nothing about how fast the backend is."""
+        self._end(None, self.service.now())
+
+    def _origin_done(self, ok: bool | None, now: float) -> None:
+        """Nothing more comes from a backend. Takes effect once; `ok`: the outcome for the backend."""
+        if self._origin_over:
+            return
+        self._origin_over = True
+        self._held = None
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()  # in the middle of an answer: of no use to others
+        self._release(ok, now)
+        for hook in self.service.on_origin_done:
+            try:
+                hook(self, ok, now)
+            except Exception:  # a learner's code may raise anything
+                self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
+
+    def _end(self, ok: bool | None, now: float) -> None:
+        """The one way out; `ok` as in `_origin_done`, for what ends before its backend is done."""
+        if self._answer is DONE:
+            return
+        self._answer = DONE
+        self._origin_done(ok, now)
+        for hook in self.service.on_end:
+            try:
+                hook(self, now)
             except Exception:
-                self.proxy.report("admission failed")
-
-    def shape(self) -> None:
-        """The answer begins: how fast may it go?"""
-        assert self.proxy.bandwidths
-        self.pace = self.proxy.bandwidths.pace(self)
-        self.sink = self.pace or self.client
-
-    def why(self) -> bytes:
-        """A header field that says why this backend was picked."""
-        said = f"{self.lease.backend.name}: {self.lease.why}" if self.lease else ""
-        # Names and keys come from outside: nothing of them may end the line.
-        return b"X-Lbkit-Why: %b\r\n" % re.sub(r"[^ -~]", "?", said)[:1000].encode()
-
-    def reported(self, head: bytes, now: float) -> None:
-        """An answer's head is there: what does the backend say of its load?"""
-        report = read_report(head)
-        if report and self.lease:
-            self.proxy.tell(self.lease.backend, report, now)
+                self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
 
     def _release(self, ok: bool | None, now: float) -> None:
-        if self.lease:
+        lease = self.lease
+        if lease is not None and not lease.released:
             try:
-                self.lease.release(ok, now)
+                lease.release(ok, now)
             except Exception:
-                self.proxy.report(f"algorithm {self.proxy.pool.balancer.name!r} failed in done()")
-            self.lease = None
+                self.service.fault(f"algorithm {self.service.pool.balancer.name!r} failed in done()")
+
+    @property
+    def backend(self) -> Backend | None:
+        """The backend that was picked last."""
+        return self.lease.backend if self.lease else None

@@ -1,9 +1,9 @@
-"""Who is at the other end of a connection, and what we believe of what it says of others."""
+"""The other end of a client's connection, and what is believed of what it says about others."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -15,7 +15,7 @@ class Peer:
     __slots__ = ("_last_fields", "_networks", "address", "last_host", "transport", "trusted")
 
     def __init__(
-        self, address: str, networks: tuple[Network, ...], transport: asyncio.BaseTransport | None = None
+        self, address: str, networks: tuple[Network, ...] = (), transport: asyncio.BaseTransport | None = None
     ) -> None:
         self.address = address
         self.transport = transport
@@ -32,6 +32,15 @@ class Peer:
         theirs, ours = map(self.transport.get_extra_info, ("peername", "sockname"))
         return f"tcp {theirs} {ours}"
 
+    @property
+    def local_address(self) -> bytes:
+        """host:port of our end of the connection, as in a Host field."""
+        name = self.transport.get_extra_info("sockname") if self.transport else None
+        if not name:
+            return b""
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"{host}:{name[1]}".encode()
+
     def client(self, forwarded_for: bytes) -> str:
         """The nearest address in X-Forwarded-For that is not a trusted proxy's.
 
@@ -43,20 +52,24 @@ class Peer:
             nearest = text.strip() or nearest
         return nearest
 
-    def fields(self, host: bytes, said: dict[bytes, bytes]) -> bytes:
-        """X-Forwarded-* and Forwarded (RFC 7239): what a trusted peer `said`, then our own word."""
-        if not said and host == self.last_host:
+    def fields(self, host: bytes, forwarded: Mapping[bytes, bytes]) -> bytes:
+        """X-Forwarded-* and Forwarded (RFC 7239): what a trusted peer has `forwarded`, then our own entry."""
+        if not forwarded and host == self.last_host:
             return self._last_fields  # a client mostly asks for one host
         address = self.address.encode()
         node = b'"[%b]"' % address if b":" in address else address
-        chain = said[b"x-forwarded-for"] + b", " + address if b"x-forwarded-for" in said else address
+        chain = address
+        if b"x-forwarded-for" in forwarded:
+            chain = forwarded[b"x-forwarded-for"] + b", " + address
         element = b'for=%b;host="%b";proto=http' % (node, host)
-        if b"forwarded" in said:
-            element = said[b"forwarded"] + b", " + element
+        if b"forwarded" in forwarded:
+            element = forwarded[b"forwarded"] + b", " + element
+        proto = forwarded.get(b"x-forwarded-proto", b"http")
+        named = forwarded.get(b"x-forwarded-host", host)
         fields = (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nForwarded: %b\r\n"
-        ) % (chain, said.get(b"x-forwarded-proto", b"http"), said.get(b"x-forwarded-host", host), element)
-        if not said:
+        ) % (chain, proto, named, element)
+        if not forwarded:
             self.last_host, self._last_fields = host, fields
         return fields
 

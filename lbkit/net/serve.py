@@ -20,8 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lbkit.net.config import Config, ConfigError, split_address
-from lbkit.net.proxy import BACKLOG, ProxyError, new_event_loop, why_not
+from lbkit.net.config import ConfigError, ProxyConfig, split_address
+from lbkit.net.loop import new_event_loop
+from lbkit.net.proxy import BACKLOG, Proxy, ProxyError, listen_error
 
 READY = b"ready\n"
 START_TIMEOUT = 20.0  # seconds a worker may take to start
@@ -35,7 +36,7 @@ def main(path: str | Path, workers: int | None = None, check: bool = False) -> N
     """Serve what the file says until SIGTERM or SIGINT; SIGHUP reads it again.
 
     Raises ConfigError and ProxyError before anything listens."""
-    config = Config.load(path)
+    config = ProxyConfig.load(path)
     if check:
         print(f"{path}: fine, {len(config.backends)} backends, {config.policy.algorithm}")
     elif hasattr(socket, "SO_REUSEPORT"):
@@ -47,7 +48,7 @@ def main(path: str | Path, workers: int | None = None, check: bool = False) -> N
 class Supervisor:
     """Keeps `workers` processes running, and replaces them on reload or when one dies."""
 
-    def __init__(self, path: str | Path, config: Config, workers: int | None) -> None:
+    def __init__(self, path: str | Path, config: ProxyConfig, workers: int | None) -> None:
         self.path = path
         self.workers = workers  # from the command line; None: as the file says
         self.config = config
@@ -111,7 +112,7 @@ class Supervisor:
                 sock.listen(BACKLOG)
             except OSError as error:
                 sock.close()
-                raise ProxyError(why_not(error, self.host, self.port)) from None
+                raise ProxyError(listen_error(error, self.host, self.port)) from None
             self.port = sock.getsockname()[1]
             self.sockets.append(sock)
 
@@ -155,7 +156,7 @@ class Supervisor:
         """New workers, then the old ones retire. A file that is wrong changes nothing."""
         before = self.config
         try:
-            self.config = Config.load(self.path)
+            self.config = ProxyConfig.load(self.path)
             if split_address(self.config.listen)[1] not in (0, self.port):
                 raise ConfigError("listen cannot change while it runs: stop and start")
             count = self._count()
@@ -210,10 +211,10 @@ def end(process: subprocess.Popen[bytes], kill: bool = False) -> None:
 
 
 def run_proxy(
-    config: Config, sock: socket.socket | None, on_ready: Callable[[], object] | None = None
+    config: ProxyConfig, sock: socket.socket | None, on_ready: Callable[[], object] | None = None
 ) -> None:
     """Serve in this process until SIGTERM or SIGINT, or until the supervisor is gone."""
-    proxy = config.proxy()
+    proxy = Proxy(config=config)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
@@ -251,7 +252,7 @@ def worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the supervisor tells us
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.setblocking(False)
-    config = Config.from_dict(json.loads(sys.stdin.buffer.readline()))
+    config = ProxyConfig.from_dict(json.loads(sys.stdin.buffer.readline()))
 
     def ready() -> None:
         sys.stdout.buffer.write(READY)

@@ -14,8 +14,8 @@ from scripted import GET, TIMEOUT, Client, Connection, Script, answers, ask, pro
 
 from lbkit.edge import Admission
 from lbkit.net import Proxy, Timeouts
-from lbkit.net.bandwidth import Bandwidth, Pace
-from lbkit.net.config import Config, ConfigError
+from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.filters.bandwidth import Bandwidth, Pace
 
 SIZE = 100_000
 BODY = bytes(i * i // 251 % 256 for i in range(SIZE))  # a piece that is lost or moved is seen
@@ -65,14 +65,16 @@ def in_flight(proxy: Proxy) -> int:
 
 def paces(proxy: Proxy) -> list[Pace]:
     """Those of all answers, in the same order every time while no client comes or leaves."""
-    return [client.current.pace for client in proxy.clients if client.current and client.current.pace]
+    exchanges = [client._current for client in proxy.listener.open if client._current]
+    states = [state for exchange in exchanges for state in exchange.state]
+    return [state for state in states if isinstance(state, Pace)]
 
 
 def held(proxy: Proxy) -> int:
     """Bytes of answers that are in the proxy."""
 
     def count() -> int:
-        written = sum(client.transport.get_write_buffer_size() for client in proxy.clients)
+        written = sum(client.transport.get_write_buffer_size() for client in proxy.listener.open)
         return written + sum(len(pace.waiting) for pace in paces(proxy))
 
     return proxy.call(count)
@@ -231,9 +233,8 @@ def test_who_leaves_is_not_waited_for() -> None:
     with proxied(sized, bandwidth=[shared]) as proxy, Client(proxy) as stays:
 
         def line() -> int:
-            assert proxy.bandwidths
             return proxy.call(
-                lambda: sum(len(line.paces) for line in proxy.bandwidths.rates[0].lines.values())
+                lambda: sum(len(line.paces) for line in proxy.filters["bandwidth"].rates[0].lines.values())
             )
 
         stays.send(get(3000))
@@ -289,7 +290,7 @@ def test_a_slow_reader_without_a_rate() -> None:
     many = 400 * [SIZE]
     with proxied(sized, timeouts=Timeouts(read=10)) as proxy, Client(proxy) as client:
         client.send(b"".join(map(get, many)))
-        until(lambda: proxy.call(lambda: not all(c.writable for c in proxy.clients)))
+        until(lambda: proxy.call(lambda: not all(c.writable for c in proxy.listener.open)))
         assert ask(proxy, get(5))[0] == 200
         assert stalled(lambda: held(proxy)) < MUCH
         assert all(client.answer()[::2] == (200, BODY) for _ in many)
@@ -316,7 +317,7 @@ def test_who_leaves_after_the_backend_is_done(capsys: pytest.CaptureFixture[str]
             assert client.sock.recv(100)
             until(lambda: in_flight(proxy) == 0)
             assert held(proxy)  # it is all in the proxy
-        until(lambda: not proxy.call(lambda: len(proxy.clients)))
+        until(lambda: not proxy.call(lambda: len(proxy.listener.open)))
         assert ask(proxy, get(5))[0] == 200
         assert proxy.scripted[0].connections == 1  # the backend's connection was whole
     assert capsys.readouterr().err == ""
@@ -398,9 +399,9 @@ def test_the_file() -> None:
         "backends": [{"address": "127.0.0.1:1"}],
         "bandwidth": [{"rate": 1e6, "path": "/videos", "key": "client"}, {"rate": 1e7, "burst": 10}],
     }
-    config = Config.from_dict(text)
-    assert Config.from_dict(config.to_dict()) == config
-    assert config.proxy().bandwidths
+    config = ProxyConfig.from_dict(text)
+    assert ProxyConfig.from_dict(config.to_dict()) == config
+    assert "bandwidth" in Proxy(config=config).filters
 
 
 @pytest.mark.parametrize(
@@ -418,4 +419,4 @@ def test_the_file() -> None:
 def test_mistakes_are_named(wrong: dict[str, Any], message: str) -> None:
     rules = [{"rate": 1000}, wrong]
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Config.from_dict({"backends": [{"address": "127.0.0.1:1"}], "bandwidth": rules})
+        ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], "bandwidth": rules})

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lbkit.net.config import Config, ConfigError, split_address
+from lbkit.net import Proxy
+from lbkit.net.config import ConfigError, ProxyConfig, split_address
 
 GOOD = """
 listen = "127.0.0.1:0"
@@ -30,21 +31,22 @@ body = 1000
 """
 
 
-def load(tmp_path: Path, text: str) -> Config:
+def load(tmp_path: Path, text: str) -> ProxyConfig:
     path = tmp_path / "config.toml"
     path.write_text(text)
-    return Config.load(path)
+    return ProxyConfig.load(path)
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
-    proxy = config.proxy()
+    proxy = Proxy(config=config)
     a, b = proxy.pool.backends
     assert (a.name, a.host, a.port, a.weight) == ("a", "127.0.0.1", 9001, 3)
     assert (b.name, b.host, b.port, b.weight) == ("[::1]:9002", "::1", 9002, 1)
     assert proxy.pool.balancer.name == "least_connections"
-    assert (proxy.retries, proxy.timeouts.read, proxy.limits.body) == (2, 5, 1000)
-    assert Config.from_dict(config.to_dict()) == config
+    assert (config.policy.retries, config.timeouts.read, config.limits.body) == (2, 5, 1000)
+    assert proxy.service.attempts.retries == 2
+    assert ProxyConfig.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, message: str
 
 def test_missing_things(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*nowhere.toml: No such file"):
-        Config.load(tmp_path / "nowhere.toml")
+        ProxyConfig.load(tmp_path / "nowhere.toml")
     with pytest.raises(ConfigError, match="backends is missing"):
         load(tmp_path, "workers = 1")
     with pytest.raises(ConfigError, match="backends: there must be at least one"):
@@ -87,16 +89,16 @@ def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """One backend an address, as nginx does it."""
     found = [(2, 1, 6, "", (f"10.0.0.{i}", 80)) for i in (2, 1, 2)]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
-    config = Config.from_dict({"backends": [{"address": "web:80", "resolve": True, "weight": 2}]})
-    assert [(b.host, b.port, b.weight) for b in config.proxy().pool.backends] == [
+    config = ProxyConfig.from_dict({"backends": [{"address": "web:80", "resolve": True, "weight": 2}]})
+    assert [(b.host, b.port, b.weight) for b in Proxy(config=config).pool.backends] == [
         ("10.0.0.1", 80, 2),
         ("10.0.0.2", 80, 2),
     ]
 
 
 def test_a_name_that_nobody_knows() -> None:
-    config = Config.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
+    config = ProxyConfig.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
     with pytest.raises(ConfigError, match=r"backends: no\.such\.name\.invalid: "):
-        config.proxy()
+        Proxy(config=config)
     with pytest.raises(ConfigError, match=r"backends\[0\]\.resolve is 1: use true or false"):
-        Config.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})
+        ProxyConfig.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})

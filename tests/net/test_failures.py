@@ -72,15 +72,13 @@ def test_a_connection_that_is_not_accepted_times_out() -> None:
         async def never(*args, **kwargs):
             await asyncio.Event().wait()
 
-        loop = proxy._loop
         original = proxy.connections.connect
 
         async def connect(backend):
-            async with asyncio.timeout(proxy.timeouts.connect):
+            async with asyncio.timeout(proxy.connections.timeouts.connect):
                 await never()
             return await original(backend)
 
-        assert loop is not None
         proxy.connections.connect = connect  # type: ignore[method-assign]
         assert ask(proxy)[0] == 504
 

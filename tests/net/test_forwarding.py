@@ -465,7 +465,7 @@ def test_a_taken_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ProxyError, match=f"127.0.0.1:{port}: the port is taken"):
-            Proxy(pool_of(1), port=port).start()
+            Proxy(pool_of(1), listen=f"127.0.0.1:{port}").start()
 
 
 def test_stop_lets_running_requests_finish_and_takes_no_new_ones() -> None:

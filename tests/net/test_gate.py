@@ -18,8 +18,8 @@ from lbkit.core.limit import AIMD, Gradient
 from lbkit.core.shape import QUEUES, Item, Shaper
 from lbkit.edge import Admission
 from lbkit.net import Proxy, Timeouts
-from lbkit.net.config import Config, ConfigError
-from lbkit.net.gate import Gate
+from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.filters.admission import AdmissionFilter
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
@@ -39,9 +39,14 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
+def gate_of(proxy: Proxy) -> AdmissionFilter:
+    gate = proxy.filters["admission"]
+    assert isinstance(gate, AdmissionFilter)
+    return gate
+
+
 def state(proxy: Proxy) -> dict[str, float]:
-    assert proxy.gate
-    return proxy.call(proxy.gate.state)
+    return proxy.call(gate_of(proxy).state)
 
 
 def waiting(proxy: Proxy, number: int) -> None:
@@ -227,20 +232,14 @@ def test_a_burst_goes_at_once() -> None:
 
 def test_the_clock_is_no_limit_to_the_rate() -> None:
     """Between two ticks of a loop's clock nothing can be timed: what belongs there has to go at once."""
-    gate = Gate(Admission(rate=5000))
+    gate = AdmissionFilter(Admission(rate=5000))
     assert (
-        sum(
-            gate.decides.shaper.offer(i, 0.0) is None and bool(gate.decides.shaper.take(0.0))
-            for i in range(100)
-        )
+        sum(gate.gate.shaper.offer(i, 0.0) is None and bool(gate.gate.shaper.take(0.0)) for i in range(100))
         == 6
     )
-    slow = Gate(Admission(rate=100))
+    slow = AdmissionFilter(Admission(rate=100))
     assert (
-        sum(
-            slow.decides.shaper.offer(i, 0.0) is None and bool(slow.decides.shaper.take(0.0))
-            for i in range(100)
-        )
+        sum(slow.gate.shaper.offer(i, 0.0) is None and bool(slow.gate.shaper.take(0.0)) for i in range(100))
         == 1
     )
 
@@ -499,8 +498,7 @@ def test_a_client_that_leaves_gives_its_place_to_who_waits() -> None:
         until(lambda: busy.paths == ["/first", "/second"])
         busy.answer_all()
         assert second.answer()[0] == 200
-    assert proxy.gate
-    assert proxy.gate.state()["running"] == 0
+    assert gate_of(proxy).state()["running"] == 0
 
 
 @pytest.mark.parametrize("client_ends", [True, False])
@@ -551,7 +549,7 @@ def test_a_stop_lets_those_who_wait_have_their_turn() -> None:
         waiting(proxy, 2)
         stopper = threading.Thread(target=proxy.stop, args=(TIMEOUT,))
         stopper.start()
-        until(lambda: proxy.stopping)
+        until(lambda: proxy.listener.stopping)
         busy.answer_all()
         assert [client.answer()[0] for client in clients] == [200] * 3
         stopper.join()
@@ -567,8 +565,7 @@ def test_a_stop_without_grace_leaves_nothing_behind() -> None:
         waiting(proxy, 2)
         proxy.stop(grace=0)
         assert all(client.closed() for client in clients)
-        assert proxy.gate
-        after = proxy.gate.state()
+        after = gate_of(proxy).state()
         assert (after["running"], after["waiting"]) == (0, 0)
         assert len(busy.paths) == 1
 
@@ -582,8 +579,7 @@ class _Broken(AIMD):
 
 def test_a_limiter_that_fails_harms_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     with proxied(echo, admission=admission()) as proxy:
-        assert proxy.gate
-        proxy.gate.decides.limiter = _Broken(initial=2)
+        gate_of(proxy).gate.limiter = _Broken(initial=2)
         assert [ask(proxy)[0] for _ in range(2)] == [200] * 2
         with Client(proxy) as client:
             client.send(GET)  # no place was given back: it waits, and may leave
@@ -601,10 +597,9 @@ def test_a_limit_that_is_found_out(kind: str, cls: type) -> None:
         "backends": [{"address": "127.0.0.1:1"}],
         "admission": {"limit": {"kind": kind, "initial": 8, "max_limit": 50}},
     }
-    settings = Config.from_dict(text).admission
+    settings = ProxyConfig.from_dict(text).admission
     with proxied(answers(ERROR), admission=settings) as proxy:
-        assert proxy.gate
-        assert isinstance(proxy.gate.decides.limiter, cls)
+        assert isinstance(gate_of(proxy).gate.limiter, cls)
         assert [ask(proxy)[0] for _ in range(20)] == [500] * 20
         assert 1 <= state(proxy)["limit"] < 8
 
@@ -622,9 +617,9 @@ def test_the_file() -> None:
             "priorities": {"/login": "high"},
         },
     }
-    config = Config.from_dict(text)
-    assert Config.from_dict(config.to_dict()) == config
-    gate = config.proxy().gate
+    config = ProxyConfig.from_dict(text)
+    assert ProxyConfig.from_dict(config.to_dict()) == config
+    gate = gate_of(Proxy(config=config))
     assert gate
     assert gate.state()["limit"] == 9
 
@@ -654,7 +649,7 @@ def test_the_file() -> None:
 )
 def test_mistakes_are_named(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Config.from_dict({"backends": [{"address": "127.0.0.1:1"}], "admission": wrong})
+        ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], "admission": wrong})
 
 
 # -- the queues: leaving before one's turn --------------------------------------------------------

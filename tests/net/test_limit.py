@@ -10,13 +10,8 @@ from scripted import GET, Client, ask, echo, proxied
 
 from lbkit.core.scope import by_prefix
 from lbkit.edge import RateLimit
-from lbkit.net import Timeouts
-from lbkit.net.config import Config, ConfigError
-from lbkit.net.limit import RateLimits
-
-
-def limits(*rules: RateLimit, **options: bool) -> RateLimits:
-    return RateLimits(rules, **options)
+from lbkit.net import Proxy, Timeouts
+from lbkit.net.config import ConfigError, ProxyConfig
 
 
 def five(**more: object) -> RateLimit:
@@ -34,7 +29,7 @@ def field(head: bytes, name: str) -> str | None:
 
 
 def test_five_and_no_more() -> None:
-    with proxied(echo, rate_limits=limits(five())) as proxy, Client(proxy) as client:
+    with proxied(echo, rate_limits=[five()]) as proxy, Client(proxy) as client:
         statuses = []
         for _ in range(8):
             client.send(GET)
@@ -45,7 +40,7 @@ def test_five_and_no_more() -> None:
 
 
 def test_what_the_client_is_told() -> None:
-    with proxied(echo, rate_limits=limits(five(name="burst"), x_headers=True)) as proxy:
+    with proxied(echo, rate_limits=[five(name="burst")], x_ratelimit=True) as proxy:
         heads = [ask(proxy)[1] for _ in range(6)]
     assert field(heads[0], "RateLimit") == '"burst";r=4;t=100'
     assert field(heads[0], "RateLimit-Policy") == '"burst";q=5'
@@ -55,18 +50,18 @@ def test_what_the_client_is_told() -> None:
     assert field(heads[5], "Retry-After") in ("99", "100")
     assert field(heads[5], "RateLimit").startswith('"burst";r=0;t=')
     window = RateLimit({"kind": "fixed_window", "limit": 100, "window": 60})
-    with proxied(echo, rate_limits=limits(window)) as proxy:
+    with proxied(echo, rate_limits=[window]) as proxy:
         assert field(ask(proxy)[1], "RateLimit-Policy") == '"default";q=100;w=60'
 
 
 def test_each_by_itself() -> None:
-    by_user = limits(five(key="header:X-User"))
+    by_user = [five(key="header:X-User")]
     with proxied(echo, rate_limits=by_user) as proxy:
         ann = [ask(proxy, get("/", "X-User: ann"))[0] for _ in range(7)]
         bob = [ask(proxy, get("/", "X-User: bob"))[0] for _ in range(5)]
     assert ann == [200] * 5 + [429] * 2
     assert bob == [200] * 5
-    everybody = limits(five(key="global"))
+    everybody = [five(key="global")]
     with proxied(echo, rate_limits=everybody) as proxy:
         got = [ask(proxy, get("/", f"X-User: {i}"))[0] for i in range(7)]
     assert got == [200] * 5 + [429] * 2
@@ -75,9 +70,9 @@ def test_each_by_itself() -> None:
 def test_who_is_behind_a_trusted_proxy_counts() -> None:
     """And whoever is not behind one cannot make himself another by saying so."""
     forged = [get("/", f"X-Forwarded-For: 9.9.9.{i}") for i in range(7)]
-    with proxied(echo, rate_limits=limits(five()), trusted=("127.0.0.0/8",)) as proxy:
+    with proxied(echo, rate_limits=[five()], trusted=("127.0.0.0/8",)) as proxy:
         assert [ask(proxy, request)[0] for request in forged] == [200] * 7
-    with proxied(echo, rate_limits=limits(five())) as proxy:
+    with proxied(echo, rate_limits=[five()]) as proxy:
         assert [ask(proxy, request)[0] for request in forged] == [200] * 5 + [429] * 2
 
 
@@ -97,7 +92,7 @@ def test_ipv6_counts_by_network(address: str, prefix: int, key: str) -> None:
 
 
 def test_paths_have_rules_of_their_own() -> None:
-    rules = limits(five(path="/api"), RateLimit({"kind": "gcra", "rate": 0.01, "burst": 2}, path="/api/slow"))
+    rules = [five(path="/api"), RateLimit({"kind": "gcra", "rate": 0.01, "burst": 2}, path="/api/slow")]
     with proxied(echo, rate_limits=rules) as proxy:
         assert [ask(proxy, get("/"))[0] for _ in range(9)] == [200] * 9
         assert [ask(proxy, get("/api/slow"))[0] for _ in range(4)] == [200, 200, 429, 429]
@@ -109,7 +104,7 @@ def test_paths_have_rules_of_their_own() -> None:
     "path", ["/api", "/api/", "/api/x?y", "//api", "/%61pi", "/./api", "/x/../api", "/api/%2e"]
 )
 def test_no_way_around_a_paths_limit(path: str) -> None:
-    rules = limits(five(path="/api"))
+    rules = [five(path="/api")]
     with proxied(echo, rate_limits=rules) as proxy:
         for _ in range(5):
             ask(proxy, get("/api"))
@@ -119,7 +114,7 @@ def test_no_way_around_a_paths_limit(path: str) -> None:
 
 def test_held_instead_of_denied() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 20, "capacity": 10})
-    with proxied(echo, rate_limits=limits(rule)) as proxy, Client(proxy) as client:
+    with proxied(echo, rate_limits=[rule]) as proxy, Client(proxy) as client:
         start = time.monotonic()
         for _ in range(5):
             client.send(GET)
@@ -129,13 +124,13 @@ def test_held_instead_of_denied() -> None:
 
 def test_a_silence_of_the_limits_making_is_not_the_backends() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 1, "capacity": 5})
-    with proxied(echo, rate_limits=limits(rule), timeouts=Timeouts(read=0.3)) as proxy:
+    with proxied(echo, rate_limits=[rule], timeouts=Timeouts(read=0.3)) as proxy:
         assert [ask(proxy)[0] for _ in range(2)] == [200, 200]  # the second after a second
 
 
 def test_who_leaves_while_held_reaches_nobody() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 5, "capacity": 9})
-    with proxied(echo, rate_limits=limits(rule)) as proxy:
+    with proxied(echo, rate_limits=[rule]) as proxy:
         ask(proxy)
         with Client(proxy) as client:
             client.send(GET)
@@ -147,7 +142,7 @@ def test_who_leaves_while_held_reaches_nobody() -> None:
 
 def test_a_denied_body_is_not_passed_on() -> None:
     post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
-    with proxied(echo, rate_limits=limits(five())) as proxy:
+    with proxied(echo, rate_limits=[five()]) as proxy:
         assert [ask(proxy, post)[0] for _ in range(7)] == [200] * 5 + [429] * 2
         with Client(proxy) as client:
             client.send(post[:-2])  # not whole yet
@@ -165,9 +160,8 @@ def test_the_file() -> None:
         ],
         "x_ratelimit": True,
     }
-    proxy = Config.from_dict(text).proxy()
-    assert proxy.rate_limits
-    assert proxy.rate_limits.x_headers
+    proxy = Proxy(config=ProxyConfig.from_dict(text))
+    assert proxy.filters["rate_limits"].limits.x_headers
     for wrong, message in (
         ({"limiter": {"kind": "gcra", "rate": 0}}, "rate is 0: use a number above 0"),
         ({"limiter": {"kind": "bucket"}}, "no limiter 'bucket'"),
@@ -175,4 +169,4 @@ def test_the_file() -> None:
         ({"limiter": {"kind": "gcra", "rate": 1}, "name": 'a"b'}, "name"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
-            Config.from_dict({**text, "rate_limits": [wrong]})
+            ProxyConfig.from_dict({**text, "rate_limits": [wrong]})

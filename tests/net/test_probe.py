@@ -8,7 +8,8 @@ import pytest
 from scripted import TIMEOUT, Connection, ask, proxied
 
 from lbkit import Balancer
-from lbkit.net.config import Config, ConfigError, Upstream
+from lbkit.net import Proxy
+from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 
 
 class Asker(Balancer):
@@ -63,7 +64,7 @@ def test_everybody_is_asked_and_heard() -> None:
         proxy.call(proxy.pool.switch, asker)
         for _ in range(5):
             assert ask(proxy)[2] == b"ok"
-            until(lambda: not proxy.asked)
+            until(lambda: not proxy.reports.probing)
         assert set(asker.heard) == {("b1", 0.25, True), ("b2", 0.5, True)}
         assert len(asker.heard) == 10
         assert sum(b.connections for b in proxy.scripted) <= 3  # kept, and used again
@@ -76,7 +77,7 @@ def test_who_does_not_answer_is_asked_once_at_a_time() -> None:
         for _ in range(20):
             assert ask(proxy)[0] == 200
         assert proxy.scripted[1].connections == 1
-        until(lambda: not proxy.asked)  # patience ends
+        until(lambda: not proxy.reports.probing)  # patience ends
         assert {name for name, _, _ in asker.heard} == {"b1"}
 
 
@@ -87,14 +88,14 @@ def test_who_is_dead_does_no_harm() -> None:
         proxy.call(proxy.pool.switch, asker)
         for _ in range(5):
             assert ask(proxy)[0] == 200
-        until(lambda: not proxy.asked)
+        until(lambda: not proxy.reports.probing)
 
 
 def test_a_stop_does_not_wait_for_answers() -> None:
     with proxied(telling(0.25), silent) as proxy:
         proxy.call(proxy.pool.switch, Asker())
         ask(proxy)
-        assert proxy.asked
+        assert proxy.reports.probing
         start = time.monotonic()
         proxy.stop(grace=0.5)
         assert time.monotonic() - start < TIMEOUT / 4
@@ -117,5 +118,6 @@ def test_an_algorithm_that_fails_while_asking(capfd: pytest.CaptureFixture[str])
 
 def test_the_path_is_a_path() -> None:
     with pytest.raises(ConfigError, match="probe is 'load': use a path, such as /load"):
-        Config.from_dict({"backends": [{"address": "127.0.0.1:1"}], "probe": "load"})
-    assert Config((Upstream("127.0.0.1:1"),), probe="/status?load").proxy().probe == "/status?load"
+        ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], "probe": "load"})
+    config = ProxyConfig((BackendConfig("127.0.0.1:1"),), probe="/status?load")
+    assert Proxy(config=config).reports.path == "/status?load"

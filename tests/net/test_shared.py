@@ -34,9 +34,8 @@ from lbkit.core.limit import (
 from lbkit.edge import RateLimit
 from lbkit.live.redis_server import RedisServer
 from lbkit.net import Proxy
-from lbkit.net.config import Config, ConfigError
-from lbkit.net.limit import RateLimits
-from lbkit.net.shared import Question, SharedLimits, SharedStore
+from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.shared_store import Question, SharedLimits, SharedStore
 
 LIMITERS: dict[str, Callable[[], Limiter[Any]]] = {
     "token bucket": lambda: TokenBucket(2, 4),
@@ -282,9 +281,9 @@ def test_nobody_listens() -> None:
 # -- in proxies --------------------------------------------------------------------------------------------
 
 
-def rules(store: SharedStore, rate: float = 0.001, **more: Any) -> RateLimits:
+def rules(store: SharedStore, rate: float = 0.001, **more: Any) -> dict[str, Any]:
     rule = RateLimit({"kind": "token_bucket", "rate": rate, "burst": 5}, **more)
-    return RateLimits([rule], x_headers=True, store=store)
+    return {"rate_limits": [rule], "x_ratelimit": True, "redis": store}
 
 
 def statuses(*proxies: Proxy, each: int) -> list[int]:
@@ -295,8 +294,8 @@ def statuses(*proxies: Proxy, each: int) -> list[int]:
 def test_two_real_proxies_share_a_limit(redis: RedisServer) -> None:
     store = shared(redis).store
     with (
-        proxied(echo, rate_limits=rules(store)) as one,
-        proxied(echo, rate_limits=rules(store)) as other,
+        proxied(echo, **rules(store)) as one,
+        proxied(echo, **rules(store)) as other,
     ):
         assert statuses(one, other, each=10) == [200] * 5 + [429] * 15
         _, head, _ = ask(other)
@@ -313,8 +312,8 @@ def test_after_a_crash_of_redis_no_more_than_the_limit_in_all() -> None:
     with RedisServer(lasting=True) as redis:
         store = SharedStore(redis.url, timeout=PATIENT, on_failure="closed", cooldown=0.05)
         with (
-            proxied(echo, rate_limits=rules(store)) as one,
-            proxied(echo, rate_limits=rules(store)) as other,
+            proxied(echo, **rules(store)) as one,
+            proxied(echo, **rules(store)) as other,
         ):
             seen = statuses(one, other, each=1)
             redis.kill()
@@ -335,8 +334,8 @@ def test_without_redis(on_failure: str, expected: int) -> None:
     store = SharedStore("redis://127.0.0.1:1/0", timeout=0.2, on_failure=on_failure)
     start = time.monotonic()
     with (
-        proxied(echo, rate_limits=rules(store)) as one,
-        proxied(echo, rate_limits=rules(store)) as other,
+        proxied(echo, **rules(store)) as one,
+        proxied(echo, **rules(store)) as other,
     ):
         assert statuses(one, other, each=8).count(200) == expected
     assert time.monotonic() - start < 10
@@ -347,7 +346,7 @@ def test_who_leaves_meanwhile_reaches_nobody() -> None:
     need("redis-server")
     with RedisServer() as redis:
         store = SharedStore(redis.url, timeout=0.5)
-        with proxied(echo, rate_limits=rules(store)) as proxy:
+        with proxied(echo, **rules(store)) as proxy:
             assert ask(proxy)[0] == 200
             os.kill(redis.pid, signal.SIGSTOP)
             with Client(proxy) as client:
@@ -364,7 +363,7 @@ def test_the_file() -> None:
         "redis": {"url": "redis://127.0.0.1:7000/2", "on_failure": "closed"},
         "rate_limits": [{"limiter": {"kind": "gcra", "rate": 10}}],
     }
-    limits = Config.from_dict(text).proxy().rate_limits
+    limits = Proxy(config=ProxyConfig.from_dict(text)).filters["rate_limits"].limits
     assert limits
     assert limits.shared
     assert limits.shared.store.on_failure == "closed"
@@ -375,4 +374,4 @@ def test_the_file() -> None:
         (twice, "rate_limits: two rules are default:/:client:gcra: give them names that differ"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
-            Config.from_dict(wrong)
+            ProxyConfig.from_dict(wrong)

@@ -228,7 +228,7 @@ _known: dict[str, str] = {}  # digest -> script
 @cache
 def script(kinds: frozenset[str]) -> tuple[str, str]:
     """The script for these kinds of limiter, and its digest, by which Redis knows it."""
-    files = resources.files("lbkit.net").joinpath("lua")
+    files = resources.files("lbkit.net.shared_store").joinpath("lua")
     parts = ["begin", *sorted(kinds), "end"]
     text = "\n".join(files.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()

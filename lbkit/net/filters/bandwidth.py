@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from attrs import field, frozen
@@ -14,10 +13,8 @@ from lbkit.core.limit import TokenBucket
 from lbkit.core.scope import client_key, is_below, plain_path
 from lbkit.distributions import number, whole
 from lbkit.edge import valid_key, valid_path
-from lbkit.net.http import Request
-
-if TYPE_CHECKING:
-    from lbkit.net.exchange import Exchange
+from lbkit.net.filters.base import Filter, WrappedSink
+from lbkit.net.messages import ExchangeView, RequestHead, ResponseHead
 
 EACH = "request"  # the key of a rule that gives every answer a rate of its own
 SLICES = 20  # a second: smooth enough to the eye, and few enough for the processor
@@ -46,19 +43,27 @@ class Bandwidth:
             valid_key(self, attribute, value)  # type: ignore[arg-type]
 
 
-class Bandwidths:
-    """All rules of a proxy."""
+class BandwidthFilter(Filter):
+    """Paces the bodies of answers, by the first rule for each."""
+
+    name = "bandwidth"
 
     def __init__(self, rules: Sequence[Bandwidth]) -> None:
         self.rates = [Rate(rule) for rule in rules]
 
-    def pace(self, exchange: Exchange) -> Pace | None:
-        """What an answer has to go through, if a rule is about it."""
+    def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
+        if head.own:
+            return
         path = plain_path(exchange.request.target)
         for rate in self.rates:
             if is_below(path, rate.rule.path):
-                return Pace(exchange, rate.line(exchange.request))
-        return None
+                pace = Pace(exchange, rate.line(exchange.request))
+                exchange.sink = exchange.state[self.index] = pace
+                return
+
+    def on_end(self, exchange: ExchangeView, now: float) -> None:
+        if exchange.state and (pace := exchange.state[self.index]):
+            pace.cancel()
 
 
 class Rate:
@@ -75,7 +80,7 @@ class Rate:
         # With place for two slices nothing of the rate is lost when a timer is late.
         return TokenBucket(self.rule.rate, max(self.rule.burst, 2 * self.slice))
 
-    def line(self, request: Request) -> Line:
+    def line(self, request: RequestHead) -> Line:
         """Where the answer to this request waits."""
         if self.key is None:
             return Line(self._bucket(), "", self.slice)
@@ -122,53 +127,66 @@ class Line:
                 self.paces.append(pace)
 
 
-class Pace:
-    """Stands between an exchange and its client: takes what is written, and passes it on slice by slice.
+class Pace(WrappedSink):
+    """Takes an answer's body as it comes, and passes it on slice by slice.
 
     What waits in here is one read of the backend's connection, which is not read on meanwhile.
     """
 
-    __slots__ = ("done", "exchange", "in_line", "line", "waiting")
+    __slots__ = ("done", "in_line", "line", "waiting")
 
-    def __init__(self, exchange: Exchange, line: Line) -> None:
-        self.exchange = exchange
+    def __init__(self, exchange: ExchangeView, line: Line) -> None:
+        super().__init__(exchange)
         self.line = line
         self.in_line = False
         self.waiting = bytearray()
         self.done = False  # nothing comes any more
 
-    def write(self, data: bytes) -> None:
+    def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
+        if end and not data:
+            super().respond(head, data, end)
+            return
+        self.next.respond(head, b"", False)
+        self.send(data, end)
+
+    def send(self, data: bytes, end: bool) -> None:
         self.waiting += data
-        self.go()
+        self.done = end
+        if end and not self.waiting:
+            super().send(b"", True)
+            return
+        self._join()
         if self.waiting:
-            self.exchange.read_on(False)
+            self.exchange.read_origin(False)
 
-    def end(self) -> bool:
-        """Nothing comes any more: is all passed on? Else the exchange will be told."""
-        self.done = True
-        return not self.waiting
-
-    def go(self) -> None:
-        """There is something to pass on, or the client takes something again."""
-        writable = self.exchange.client.writable
+    def ready(self, ready: bool) -> None:
+        """The client takes something again."""
         if not self.waiting:
-            self.exchange.read_on(writable)
-        elif writable and not self.in_line:
+            super().ready(ready)
+        elif ready:
+            self._join()
+
+    def _join(self) -> None:
+        if self.waiting and self.exchange.client.writable and not self.in_line:
             self.in_line = True
             self.line.join(self)
 
     def pass_on(self, size: int) -> bool:
         """It is its turn. Whether it wants another one."""
         exchange = self.exchange
-        exchange.client.write(bytes(self.waiting[:size]))
-        exchange.client.touch()
+        part = bytes(self.waiting[:size])
         del self.waiting[:size]
-        self.in_line = bool(self.waiting) and exchange.client.writable
+        exchange.touch()
         if not self.waiting:
+            self.in_line = False
+            self.next.send(part, self.done)
             if self.done:
-                exchange.passed_on()
+                exchange.delivered()
             else:
-                exchange.read_on(exchange.client.writable)
+                exchange.read_origin(exchange.client.writable)
+            return False
+        self.next.send(part, False)
+        self.in_line = exchange.client.writable
         return self.in_line
 
     def cancel(self) -> None:

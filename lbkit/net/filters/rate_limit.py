@@ -1,7 +1,8 @@
-"""Rate limits in the proxy: decided here or together with other proxies, and what the client is told."""
+"""Rate limits: decided here or together with other proxies, and told to the client."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from math import ceil, isfinite
 from typing import NamedTuple
@@ -9,8 +10,9 @@ from typing import NamedTuple
 from lbkit.core.limit import Decision
 from lbkit.core.limit.several import tightest
 from lbkit.edge import TOO_MANY, UNAVAILABLE, About, RateLimit, Rules
-from lbkit.net.http import Request
-from lbkit.net.shared import Question, SharedLimits, SharedStore, check_shared
+from lbkit.net.filters.base import Filter
+from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
+from lbkit.net.shared_store import Question, SharedLimits, SharedStore, check_shared
 
 
 class Verdict(NamedTuple):
@@ -50,12 +52,12 @@ class RateLimits(Rules):
                     raise ValueError(f"rate_limits: two rules are {name}: give them names that differ")
             self.shared = SharedLimits(store)
 
-    def judge(self, request: Request, now: float) -> Verdict:
+    def judge(self, request: RequestHead, now: float) -> Verdict:
         """Whether it may go, when, and what to tell. Raises ValueError from a learner's own limiter only."""
         about = self.about(request)
         return self._verdict(about, self.decide(about, now))
 
-    async def judge_shared(self, request: Request, now: float) -> Verdict:
+    async def judge_shared(self, request: RequestHead, now: float) -> Verdict:
         """The same, asking the store; `now` is for what is counted here if it does not answer."""
         assert self.shared, "there is no store"
         about = self.about(request)
@@ -118,3 +120,72 @@ def _window(rule: RateLimit) -> str:
     """The window of a quota, where the rule has one."""
     window = rule.limiter.get("window", 1.0 if "limit" in rule.limiter else None)
     return f";w={ceil(window)}" if window is not None else ""
+
+
+class RateLimitFilter(Filter):
+    """Answers 429 to what is too much, or holds it; answers say how much of the limits is left."""
+
+    name = "a rate limit"
+
+    def __init__(self, limits: RateLimits) -> None:
+        self.limits = limits
+
+    def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
+        if self.limits.shared is None:
+            return self._judged(exchange, self.limits.judge(exchange.request, now))
+        exchange.state[self.index] = _Visit(task=asyncio.get_running_loop().create_task(self._ask(exchange)))
+        return HOLD
+
+    async def _ask(self, exchange: ExchangeView) -> None:
+        """Other proxies may have used the limit, too."""
+        loop = asyncio.get_running_loop()
+        try:
+            verdict = await self.limits.judge_shared(exchange.request, loop.time())
+        except Exception:  # a learner's limiter may raise anything
+            exchange.failed(self)
+            return
+        answer = self._judged(exchange, verdict)
+        if answer is None:
+            exchange.proceed(loop.time())
+        elif isinstance(answer, Answer):
+            exchange.answer_with(answer)
+
+    def _judged(self, exchange: ExchangeView, verdict: Verdict) -> Answer | Hold | None:
+        if verdict is PASSED:
+            return None
+        visit = exchange.state[self.index] = _Visit(fields=verdict.fields)
+        if not verdict.allowed:
+            return Answer(verdict.status, verdict.why)
+        if verdict.delay > 0:
+            loop = asyncio.get_running_loop()
+            visit.timer = loop.call_later(verdict.delay, lambda: exchange.proceed(loop.time()))
+            return HOLD
+        return None
+
+    def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
+        if exchange.state and (visit := exchange.state[self.index]):
+            head.data += visit.fields
+
+    def on_end(self, exchange: ExchangeView, now: float) -> None:
+        if exchange.state and (visit := exchange.state[self.index]):
+            visit.cancel()
+
+    async def close(self) -> None:
+        await self.limits.close()
+
+
+class _Visit:
+    """What the filter knows of an exchange."""
+
+    __slots__ = ("fields", "task", "timer")
+
+    def __init__(self, fields: bytes = b"", task: asyncio.Task[None] | None = None) -> None:
+        self.fields = fields  # what the answer says of the limits
+        self.task = task  # asks the store
+        self.timer: asyncio.TimerHandle | None = None  # until it may go on
+
+    def cancel(self) -> None:
+        if self.task:
+            self.task.cancel()
+        if self.timer:
+            self.timer.cancel()

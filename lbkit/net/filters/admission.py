@@ -1,0 +1,139 @@
+"""Admission: how many requests go to the backends at once and how fast; which wait, and which are refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from math import ceil
+
+from lbkit.core.gate import Refusal, Refused
+from lbkit.core.shape import Item
+from lbkit.edge import UNAVAILABLE, Admission
+from lbkit.net.filters.base import Filter
+from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold
+
+TICK = 0.001  # seconds: the loop's clock knows nothing shorter (uvloop)
+
+WORDS = {
+    Refusal.SHED: "busy, and this is of {priority} priority",
+    Refusal.FULL: "busy, and as many wait as may",
+    Refusal.LATE: "waited {timeout:g} s for its turn",
+}
+
+
+class _Visit:
+    """An exchange at the gate."""
+
+    __slots__ = ("entered", "item", "outcome", "timer")
+
+    def __init__(self, item: Item) -> None:
+        self.item: Item | None = item  # while it waits
+        self.entered: float | None = None  # when it was let through, while its backend works
+        self.timer: asyncio.TimerHandle | None = None  # until it has waited too long
+        self.outcome: Answer | Hold | None = HOLD  # what `on_request` will return, while it runs
+
+
+class AdmissionFilter(Filter):
+    """Lets requests through as an Admission says; lbkit.core.gate decides, this has the timers."""
+
+    name = "admission"
+
+    def __init__(self, admission: Admission) -> None:
+        self.settings = admission
+        # What comes in while a timer is late must find a place in the bucket, or the rate is never reached.
+        self.gate = admission.gate(slack=TICK)
+        self.read = admission.read()
+        self._timer: asyncio.TimerHandle | None = None
+        self._arriving: ExchangeView | None = None  # whose `on_request` runs now
+        self._serving = False
+
+    def state(self) -> Mapping[str, float]:
+        """What runs and waits, the limit as it is now, and how many were refused, by reason."""
+        return self.gate.state()
+
+    def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
+        visit = exchange.state[self.index] = _Visit(self.read(exchange.request, exchange, now))
+        assert visit.item
+        before, self._arriving = self._arriving, exchange
+        try:
+            if refused := self.gate.enter(visit.item, now):
+                self._refuse(refused)
+            self._serve(now)
+        finally:
+            self._arriving = before
+        if visit.outcome is HOLD:
+            visit.timer = asyncio.get_running_loop().call_later(self.settings.timeout, self._late, visit)
+        return visit.outcome
+
+    def on_origin_done(self, exchange: ExchangeView, ok: bool | None, now: float) -> None:
+        """Its place is free, though a slow client may still be reading the answer."""
+        if not exchange.state:
+            return  # it ended before it began
+        visit: _Visit | None = exchange.state[self.index]
+        if visit is None:
+            return
+        if visit.timer:
+            visit.timer.cancel()
+            visit.timer = None
+        if visit.item:
+            item, visit.item = visit.item, None
+            self.gate.leave(item)
+        elif visit.entered is not None:
+            latency, visit.entered = now - visit.entered, None
+            self.gate.done(now, latency, ok)
+        else:
+            return
+        self._serve(now)
+
+    def _serve(self, now: float) -> None:
+        """Let through what there is a place for."""
+        if self._serving:
+            return  # one that was let through is over already: the loop below goes on
+        self._serving = True
+        try:
+            while found := self.gate.next(now):
+                if isinstance(found, Refused):
+                    self._refuse(found)
+                else:
+                    self._admit(found.what, now)
+        finally:
+            self._serving = False
+        wake = self.gate.wake_at(now)
+        if wake is not None:
+            self._wake_in(wake - now)
+
+    def _admit(self, exchange: ExchangeView, now: float) -> None:
+        visit: _Visit = exchange.state[self.index]
+        visit.item, visit.entered = None, now
+        if visit.timer:
+            visit.timer.cancel()
+            visit.timer = None
+        if exchange is self._arriving:
+            visit.outcome = None
+        else:
+            exchange.proceed(now)
+
+    def _refuse(self, refused: Refused) -> None:
+        exchange: ExchangeView = refused.item.what
+        visit: _Visit = exchange.state[self.index]
+        visit.item = None
+        words = WORDS[refused.why].format(priority=refused.item.priority, timeout=self.settings.timeout)
+        again = b"Retry-After: %d\r\n" % ceil(self.settings.timeout)
+        answer = Answer(UNAVAILABLE, words, again)
+        if exchange is self._arriving:
+            visit.outcome = answer
+        else:
+            exchange.answer_with(answer)
+
+    def _late(self, visit: _Visit) -> None:
+        visit.timer = None
+        if visit.item:
+            self._refuse(self.gate.late(visit.item))
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._timer:
+            self._timer.cancel()  # or it is a stopped loop's, and would never ring
+        self._timer = asyncio.get_running_loop().call_later(max(TICK, seconds), self._wake)
+
+    def _wake(self) -> None:
+        self._serve(asyncio.get_running_loop().time())

@@ -1,0 +1,256 @@
+"""A connection to a backend: writes one request after the other, and reads the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from lbkit.core import Backend
+from lbkit.core.attempts import Failure
+from lbkit.net.http1.body import LAST_CHUNK, Chunked, chunk
+from lbkit.net.http1.grammar import BARE_LF, HEAD_END
+from lbkit.net.http1.head import HeadReader, read_response
+from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHead
+
+
+class Keeper(Protocol):
+    """Where a connection rests between requests."""
+
+    reader: HeadReader
+    max_head: int
+
+    def put_back(self, connection: ClientConnection) -> None:
+        """It may serve another request."""
+
+    def forget(self, connection: ClientConnection) -> None:
+        """It has closed."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """Serves one receiver at a time, from `send` to the end of the answer."""
+
+    __slots__ = (
+        "_body",
+        "_chunks",
+        "_framing",
+        "_head_only",
+        "_keep",
+        "_keeper",
+        "_partial",
+        "_reading",
+        "_remaining",
+        "_searched",
+        "_sending",
+        "_silent",
+        "_upgrade",
+        "backend",
+        "kept",
+        "receiver",
+        "rested_since",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, keeper: Keeper, backend: Backend) -> None:
+        self._keeper = keeper
+        self.backend = backend
+        self.receiver: Receiver | None = None
+        self.kept = False  # has served a request before
+        self.rested_since = 0.0
+        # The request.
+        self._sending = False  # some of its body is to come
+        self._framing = False  # in chunks
+        self._head_only = False
+        self._upgrade = False
+        # The answer.
+        self._silent = True  # not a byte of it yet
+        self._partial: bytearray | None = None  # a head that has begun
+        self._searched = 0  # up to here there is no end of it
+        self._body = False  # the head is over
+        self._remaining = 0  # bytes of body to come, or UNTIL_CLOSE
+        self._chunks: Chunked | None = None
+        self._keep = False
+        self._reading = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    # -- the request --------------------------------------------------------------------------
+
+    def send(self, receiver: Receiver, head: RequestHead, body: bytes, end: bool) -> None:
+        """Begin to serve; `end`: `body` is all of it."""
+        self.receiver = receiver
+        self._sending = not end
+        self._head_only = head.method == b"HEAD"
+        self._upgrade = head.upgrade
+        self._silent = True
+        self._body = False
+        if head.length == 0 and not head.upgrade:
+            data = head.data + b"\r\n"
+        else:
+            self._framing = head.length == CHUNKED
+            fields = b"Connection: upgrade\r\nUpgrade: websocket\r\n" if head.upgrade else b""
+            if self._framing:
+                fields += b"Transfer-Encoding: chunked\r\n"
+                body = chunk(body) + LAST_CHUNK if end else chunk(body)
+            data = b"".join((head.data, fields, b"\r\n", body))
+        self.backend.traffic += len(data)
+        self.transport.write(data)
+
+    def send_body(self, data: bytes, end: bool) -> None:
+        self._sending = not end
+        if self._framing:
+            data = chunk(data) + LAST_CHUNK if end else chunk(data)
+        self.backend.traffic += len(data)
+        self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        if self.receiver:
+            self.receiver.origin_ready(False)
+
+    def resume_writing(self) -> None:
+        if self.receiver:
+            self.receiver.origin_ready(True)
+
+    # -- the answer ----------------------------------------------------------------------------
+
+    def read(self, wanted: bool) -> None:
+        """Whether more of the answer can be taken: back-pressure."""
+        if wanted != self._reading and not self.transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        receiver = self.receiver
+        if receiver is None:
+            self.close()  # an answer to no request: whose would it be?
+            return
+        self.backend.traffic += len(data)
+        self._silent = False
+        try:
+            if self._body:
+                piece, end = self._read_body(data)
+                if end:
+                    self._finish()
+                receiver.data(piece, end)
+            else:
+                self._read_head(receiver, data)
+        except Reject:
+            self._fail(receiver, Failure.MALFORMED)
+
+    def _read_head(self, receiver: Receiver, data: bytes) -> None:
+        """Interim heads, and the final one with what came behind it."""
+        limit = self._keeper.max_head
+        if self._partial is not None:
+            self._partial += data
+            if not self._ends(self._partial):
+                return
+            data, self._partial = bytes(self._partial), None
+        at = 0
+        while self.receiver is receiver:
+            end = data.find(HEAD_END, at) + 4
+            if end < 4 or end - at > limit:
+                if end >= 4:
+                    raise Reject(502, "")
+                self._searched = 0
+                if at < len(data):
+                    partial = bytearray(memoryview(data)[at:])
+                    if not self._ends(partial):
+                        self._partial = partial
+                return
+            head = data[at:end]
+            answer = read_response(head, self._head_only)
+            whole = answer.length == len(data) - end
+            # Given the whole message, the reader is at once ready for the next one.
+            keep = self._keeper.reader.check(data[at:] if whole and not self._head_only else head)
+            if answer.status >= 200:
+                break
+            if answer.status == 101:
+                if not self._upgrade:
+                    raise Reject(502, "")
+                self.receiver = None
+                self._keeper.forget(self)
+                receiver.switched(answer, self.transport, data[end:])
+                return
+            receiver.interim(answer)
+            at = end
+        else:
+            return
+        self._keep = keep
+        self._body = True
+        if whole:
+            self._finish()
+            receiver.answer(answer, data[end:], True)
+            return
+        self._remaining = answer.length
+        self._chunks = Chunked(limit) if answer.length == CHUNKED else None
+        piece, done = self._read_body(data[end:]) if end < len(data) else (b"", False)
+        if done:
+            self._finish()
+        receiver.answer(answer, piece, done)
+
+    def _ends(self, partial: bytearray) -> bool:
+        """Whether the head that has begun is there to its end. Raises Reject."""
+        if partial.find(HEAD_END, self._searched) >= 0:
+            return True
+        if len(partial) > self._keeper.max_head or BARE_LF.search(partial, self._searched):
+            raise Reject(502, "")
+        self._searched = max(0, len(partial) - 3)
+        return False
+
+    def _read_body(self, data: bytes) -> tuple[bytes, bool]:
+        """A piece of the body, and whether it is the last one."""
+        if self._chunks:
+            piece = self._chunks.feed(data)
+            done = self._chunks.done
+            if done and self._chunks.end < len(data):
+                self._keep = False  # something follows that was not asked for: it is not trusted any more
+            return piece, done
+        if self._remaining == UNTIL_CLOSE:
+            self._keep = False
+            return data, False
+        if len(data) > self._remaining:
+            data = data[: self._remaining]
+            self._keep = False
+        self._remaining -= len(data)
+        return data, self._remaining == 0
+
+    # -- endings ---------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The answer is complete: rest for the next request, if that is possible."""
+        self.receiver = None
+        if self._keep and not self._sending and not self.transport.is_closing():
+            self.kept = True
+            self._keeper.put_back(self)
+        else:
+            self.close()
+
+    def _fail(self, receiver: Receiver, failure: Failure) -> None:
+        kept = self.kept
+        self.close()
+        receiver.lost(failure, kept)
+
+    def eof_received(self) -> bool:
+        receiver = self.receiver
+        # A body with neither length nor chunks ends so. A reset is no such end: it comes as
+        # connection_lost, without this.
+        if receiver and self._body and self._chunks is None and self._remaining == UNTIL_CLOSE:
+            self._finish()
+            receiver.data(b"", True)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._keeper.forget(self)
+        receiver, self.receiver = self.receiver, None
+        if receiver:
+            receiver.lost(Failure.CLOSED_UNANSWERED if self._silent else Failure.RESET, self.kept)
+
+    def close(self) -> None:
+        """Of no use to anybody else: in the middle of an answer, or not to be kept."""
+        self.receiver = None
+        self.transport.abort()

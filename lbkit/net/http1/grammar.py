@@ -1,0 +1,96 @@
+"""Tables of HTTP/1.1: which header fields mean what to a proxy, and what is well-formed.
+
+CGI, WSGI and their kin turn `-` and `_` into the same letter, so X_Forwarded_For reaches an application as
+X-Forwarded-For. A field with underscores that is otherwise in a table here is such a twin: it says
+nothing to the proxy and never passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+
+HEAD_END = b"\r\n\r\n"
+
+# Fields for one connection only; they never pass. (RFC 9110, 7.6.1 and appendix B.)
+HOP_BY_HOP = frozenset(
+    b"connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
+    b" transfer-encoding upgrade".split()
+)
+# Fields that say who the client is and what it asked for. From a stranger they are made up: they are dropped.
+# The first four are extended by each proxy, so they are written anew.
+EXTENDED = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto".split())
+IDENTITY = EXTENDED | frozenset(
+    b"cf-connecting-ip client-ip fastly-client-ip front-end-https true-client-ip x-client-ip"
+    b" x-cluster-client-ip x-envoy-external-address x-forwarded-by x-forwarded-client-cert x-forwarded-port"
+    b" x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-original-forwarded-for"
+    b" x-original-url x-real-ip x-rewrite-url".split()
+)
+# Where the message goes and where it ends. A Connection field that names one of these is an attack: the
+# proxy would read another message than the backend. (RFC 9110, 7.6.1: end-to-end fields are no options.)
+ROUTING = frozenset(b"content-length host transfer-encoding".split())
+# Fields for all recipients, so never connection options either; named as such, they pass all the same.
+END_TO_END = (
+    ROUTING
+    | IDENTITY
+    | frozenset(
+        b"accept accept-charset accept-encoding accept-language accept-ranges age allow authorization"
+        b" cache-control content-encoding content-language content-location content-range"
+        b" content-security-policy content-type cookie date etag expect expires from if-match"
+        b" if-modified-since if-none-match if-range if-unmodified-since last-modified location origin pragma"
+        b" range referer retry-after server set-cookie strict-transport-security user-agent vary via warning"
+        b" www-authenticate".split()
+    )
+)
+# What Connection mostly says; anything else names fields that must not pass.
+PLAIN_OPTIONS = frozenset({b"", b"keep-alive", b"close", b"upgrade"})
+
+
+def field_finder(names: Iterable[bytes], twins: bool) -> re.Pattern[bytes]:
+    """Finds these fields in a head: (line, name, value); with `twins`, also with underscores in their names.
+
+    Alternatives are grouped by first letters, and tried only where one begins: that saves most work."""
+    by_letter: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(name.decode() for name in names):
+        by_letter[name[0]].append(name[1:].replace("-", "[-_]") if twins else name[1:])
+    letters = "".join(by_letter) + "".join(by_letter).upper()
+    groups = "|".join(f"{letter}(?:{'|'.join(rest)})" for letter, rest in by_letter.items())
+    return re.compile(rf"\r\n(?=[{letters}])(((?i:{groups})):[ \t]*([^\r\n]*))".encode())
+
+
+REQUEST_FIELDS = field_finder(HOP_BY_HOP | IDENTITY | ROUTING | {b"expect", b"via"}, twins=True)
+RESPONSE_FIELDS = field_finder(HOP_BY_HOP | {b"content-length", b"date"}, twins=False)
+ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
+
+METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # known at a glance; others by TOKEN
+TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: |\r\n)")
+BARE_LF = re.compile(rb"(?<!\r)\n")
+EMPTY_LINES = re.compile(rb"(?:\r\n)*")
+
+# host or [IPv6 address], and a port. (RFC 3986, 3.2.2 and 3.2.3, without user information.)
+_HOST = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::([0-9]{0,5}))?\Z"
+)
+
+
+def valid_host(host: bytes) -> bool:
+    """Whether this may stand in a Host field."""
+    found = _HOST.match(host)
+    if found is None:
+        return False
+    literal, port = found.groups()
+    if literal is not None and not _is_ipv6(literal):
+        return False
+    return not port or int(port) <= 65535
+
+
+def _is_ipv6(literal: bytes) -> bool:
+    try:
+        IPv6Address(literal.decode())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,272 @@
+"""Heads of HTTP/1.1 messages, read and written anew. (RFC 9110, RFC 9112.)
+
+A parser in C checks each head; here is decided what may pass. Two readers of one message that disagree on
+where it ends can be played against each other (request smuggling), so whatever could be read in two ways
+is refused, not repaired, and what is sent on is what was read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+
+from lbkit.net.answers import http_date
+from lbkit.net.http1.grammar import (
+    END_TO_END,
+    EXTENDED,
+    IDENTITY,
+    METHODS,
+    ONE_FIELD,
+    PLAIN_OPTIONS,
+    REQUEST_FIELDS,
+    RESPONSE_FIELDS,
+    ROUTING,
+    STATUS_LINE,
+    TARGET,
+    TOKEN,
+    valid_host,
+)
+from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Reject, RequestHead, ResponseHead
+from lbkit.net.peer import Peer
+
+
+class HeadReader:
+    """Checks whole heads with llhttp, strictly; one reader serves all connections of a loop.
+
+    What it refuses need not be looked for again: bare CR, folded fields, bad lengths, bad names.
+    It must be given a head to its end at once, so nothing of one connection is left for the next."""
+
+    def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser], status: int) -> None:
+        """`status`: what to answer when a head is no HTTP."""
+        self._make = parser
+        self._status = status
+        self._parser = parser(self)
+
+    def on_headers_complete(self) -> None:
+        self._head = True
+        self._keep_alive = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+
+    def check(self, message: bytes) -> bool:
+        """Whether the connection may be kept alive. `message`: a head, or one whole message.
+
+        Raises Reject."""
+        self._head = self._whole = self._keep_alive = False
+        try:
+            self._parser.feed_data(message)
+        except HttpParserUpgrade:
+            self._whole = False
+        except HttpParserError as error:
+            self._parser = self._make(self)
+            raise Reject(self._status, f"not HTTP/1.1 ({error})" if self._status == 400 else "") from None
+        if not (self._whole and self._keep_alive):
+            # The old one waits for a body, which others will read, or holds its connection for closed.
+            self._parser = self._make(self)
+        if not self._head:
+            raise Reject(self._status, "the head does not end where it seems to")
+        return self._keep_alive
+
+
+# -- requests ----------------------------------------------------------------------------------
+
+
+def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = False) -> RequestHead:
+    """A head that `HeadReader` has passed, as it is sent on.
+
+    `refuse_twins`: fields that pass for others by an underscore (see grammar) are an error; else they are
+    dropped. Raises Reject."""
+    end = head.find(b"\r\n")
+    try:
+        method, target, version = head[:end].split(b" ")
+    except ValueError:
+        raise Reject(400, "a request line has three words") from None
+    http11 = version == b"HTTP/1.1"
+    if not http11 and version != b"HTTP/1.0":
+        raise Reject(505, "HTTP/1.0 and 1.1 are spoken here")
+    if method not in METHODS:
+        if not TOKEN.match(method):
+            raise Reject(400, "a character in the method that does not belong there")
+        if method == b"CONNECT":
+            raise Reject(501, "no CONNECT: this is no forward proxy")
+    if len(head) > 4 * max_fields and head.count(b"\r\n") - 2 > max_fields:
+        raise Reject(431, f"at most {max_fields} header fields")
+
+    host: bytes | None = None
+    length: int | None = None
+    drop: list[bytes] = []
+    connection = b""
+    forwarded: dict[bytes, bytes] = {}
+    protocol = b""
+    for line, name, value in REQUEST_FIELDS.findall(head, end):
+        name = name.lower()
+        if name == b"host":
+            if host is not None:
+                raise Reject(400, "more than one Host")
+            host = value.rstrip(b" \t")
+        elif name == b"content-length":
+            if length is not None:
+                raise Reject(400, "more than one length")
+            length = int(value)
+        elif name == b"expect":
+            if value.rstrip(b" \t").lower() != b"100-continue":
+                raise Reject(417, "the only expectation there is: 100-continue")
+        elif b"_" in name:
+            if refuse_twins:
+                raise Reject(400, f"{name.decode()} could be taken for {name.decode().replace('_', '-')}")
+            drop.append(line)
+        elif name in IDENTITY:
+            if not peer.trusted:
+                drop.append(line)
+            elif name in EXTENDED:
+                drop.append(line)
+                forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
+        else:
+            drop.append(line)
+            if name == b"connection":
+                connection = connection + b"," + value if connection else value
+            elif name == b"transfer-encoding":
+                if length is not None:
+                    raise Reject(400, "more than one length")
+                if value.strip().lower() != b"chunked":
+                    raise Reject(501, "only the chunked transfer coding is known here")
+                if not http11:
+                    raise Reject(400, "HTTP/1.0 knows no chunks")
+                length = CHUNKED
+            elif name == b"upgrade":
+                protocol = value.strip().lower()
+            elif name == b"via":
+                forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
+
+    if host is None and http11:
+        raise Reject(400, "no Host")
+    if not target.startswith(b"/") or not TARGET.match(target):
+        target, named = _origin_form(method, target)
+        if named is not None:
+            # Absolute form: the host in it counts, not the field (RFC 9112, 3.2.2).
+            fields = re.sub(rb"\r\n(?i:host):[^\r\n]*", b"", head[end:-4])
+            head = b"%b %b %b\r\nHost: %b%b\r\n\r\n" % (method, target, version, named, fields)
+            host = named
+            end = head.find(b"\r\n")
+    if not http11:
+        head = b"%b %b HTTP/1.1%b" % (method, target, head[end:])
+    if host is None:
+        host = peer.local_address  # the server's own name for itself (RFC 9112, 3.3)
+        end = head.find(b"\r\n")
+        head = b"%b\r\nHost: %b%b" % (head[:end], host, head[end:])
+    upgrade = False
+    if drop:
+        head = _without_lines(head, drop)
+        if connection:
+            options = _connection_options(connection)
+            head = _without_options(head, options, 400)
+            websocket = protocol == b"websocket" and b"upgrade" in options
+            upgrade = websocket and method == b"GET" and http11
+    via = b"Via: 1.1 lbkit\r\n" if http11 else b"Via: 1.0 lbkit\r\n"
+    if b"via" in forwarded:
+        via = b"Via: %b, %b" % (forwarded.pop(b"via"), via[5:])
+    client = peer.client(forwarded.get(b"x-forwarded-for", b"")) if forwarded else peer.address
+    if host != peer.last_host and not valid_host(host):
+        raise Reject(400, "this Host is no host and port")
+    data = b"".join((head[:-2], via, peer.fields(host, forwarded)))
+    return RequestHead(method, target, data, peer, client, http11, length or 0, upgrade)
+
+
+def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+    """The target as a path, and the host that it names, if it does (RFC 9112, 3.2)."""
+    if not TARGET.match(target):
+        raise Reject(400, "a character in the target that does not belong there")
+    if target == b"*" and method == b"OPTIONS":
+        return target, None
+    scheme, found, rest = target.partition(b"://")
+    if not found or scheme.lower() not in (b"http", b"https"):
+        raise Reject(400, "the target is neither a path nor a URL")
+    host, mark, path = re.fullmatch(rb"([^/?]*)([/?]?)(.*)", rest).groups()  # type: ignore[union-attr]
+    if not host:
+        raise Reject(400, "no host in the target")
+    return (b"/?" if mark == b"?" else b"/") + path, host
+
+
+def _connection_options(values: bytes) -> Set[bytes]:
+    """The names in Connection, in lower case. (RFC 9110, 7.6.1.)"""
+    return {option.strip(b" \t") for option in values.lower().split(b",")}
+
+
+def _without_options(head: bytes, options: Set[bytes], status: int) -> bytes:
+    """A head without the fields that its Connection names. Raises Reject with `status` for a wrong one."""
+    if not options - PLAIN_OPTIONS:
+        return head
+    if status == 400 and options & ROUTING:
+        raise Reject(status, "Connection names a field that is not for one connection")
+    return without_fields(head, options - END_TO_END)
+
+
+def _without_lines(head: bytes, lines: list[bytes]) -> bytes:
+    for line in lines:
+        head = head.replace(b"\r\n" + line + b"\r\n", b"\r\n", 1)  # whole lines: no other can match
+    return head
+
+
+def without_fields(head: bytes, names: Set[bytes]) -> bytes:
+    """A head without these fields (in lower case)."""
+    return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], head)
+
+
+# -- answers -----------------------------------------------------------------------------------
+
+
+def read_response(head: bytes, head_only: bool) -> ResponseHead:
+    """A backend's head, as it is sent on; `head_only`: it answers a HEAD.
+
+    Its length is that of the body as the backend sends it. `HeadReader.check` is left to the caller. Raises
+    Reject."""
+    found = STATUS_LINE.match(head)
+    if found is None:
+        raise Reject(502, "")
+    status = int(found[2])
+    http10 = found[1] == b"0"
+    if http10:
+        head = b"HTTP/1.1" + head[8:]
+    if head[12:13] == b"\r":
+        head = b"%b %b" % (head[:12], head[12:])  # no reason is fine, no space before it is not
+    bodiless = status < 200 or status == 204
+    length: int | None = None
+    chunked = dated = False
+    drop: list[bytes] = []
+    connection = b""
+    for line, name, value in RESPONSE_FIELDS.findall(head):
+        name = name.lower()
+        if name == b"content-length":
+            if length is not None or not value.rstrip(b" \t").isdigit():
+                raise Reject(502, "")
+            length = int(value)
+            if bodiless:
+                drop.append(line)  # has no place here, and some client might believe it (RFC 9110, 8.6)
+        elif name == b"date":
+            dated = True
+        else:
+            drop.append(line)
+            if name == b"connection":
+                connection = connection + b"," + value if connection else value
+            elif name == b"transfer-encoding":
+                if value.strip().lower() != b"chunked" or chunked or http10:
+                    raise Reject(502, "")
+                chunked = True
+    if chunked and length is not None:
+        raise Reject(502, "")
+    if drop:
+        head = _without_lines(head, drop)
+        if connection:
+            # Framing fields are no options here either. Nothing is refused: the client did nothing wrong.
+            head = _without_options(head, _connection_options(connection), 502)
+    data = head[:-2]
+    if not dated and status >= 200:
+        data += b"Date: %b\r\n" % http_date()
+    if head_only or bodiless or status == 304:
+        length = 0
+    elif length is None:
+        length = CHUNKED if chunked else UNTIL_CLOSE
+    return ResponseHead(status, data, length)

@@ -1,0 +1,1 @@
+"""Layer 4: bytes between two connections, whatever they mean."""

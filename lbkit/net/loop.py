@@ -1,0 +1,92 @@
+"""Event loops: which one, and one in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where there is one, asyncio's own elsewhere (Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class LoopThread:
+    """Runs a coroutine in a thread with an event loop of its own, so that scripts and notebooks go on."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def start(self, serve: Callable[[Callable[[], object]], Coroutine[Any, Any, None]]) -> None:
+        """Run `serve(on_ready)`; returns when it calls `on_ready`, or raises what it raises before."""
+        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            await serve(lambda: ready.set_result(None))
+
+        def body() -> None:
+            try:
+                with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                    runner.run(main())
+            except BaseException as error:
+                if not ready.done():
+                    ready.set_exception(error)
+                else:
+                    traceback.print_exc()
+
+        self._thread = threading.Thread(target=body, name="lbkit-proxy", daemon=True)
+        self._thread.start()
+        ready.result()
+
+    def stop(self, shut: Callable[[], object]) -> None:
+        """Call `shut` in the loop, which makes the coroutine end, and wait until it has. Safe to repeat."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        loop = self._loop
+        if loop and not loop.is_closed():
+            with suppress(RuntimeError):  # closed in the meantime
+                loop.call_soon_threadsafe(shut)
+        thread.join()
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """`function(*args)` in the thread; its result or its exception. Here, if nothing runs."""
+        loop = self._loop
+        if self._thread is None or loop is None or threading.current_thread() is self._thread:
+            return function(*args)
+        result: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def body() -> None:
+            try:
+                result.set_result(function(*args))
+            except BaseException as error:
+                result.set_exception(error)
+
+        loop.call_soon_threadsafe(body)
+        return result.result(timeout=30)
+
+    def cpu(self) -> float:
+        """Seconds of processor time that the thread has used; nan where the system does not say."""
+        thread = self._thread
+        if thread is None or thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
+            return float("nan")
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))

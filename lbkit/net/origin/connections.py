@@ -1,0 +1,67 @@
+"""Connections to backends, kept for the next request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from httptools import HttpResponseParser
+
+from lbkit.core import Backend
+from lbkit.net.http1.client import ClientConnection
+from lbkit.net.http1.head import HeadReader
+from lbkit.net.settings import Limits, Timeouts
+
+
+class Connections:
+    """Idle connections by backend; the one used last goes first, so that the others can retire."""
+
+    def __init__(self, timeouts: Timeouts, limits: Limits) -> None:
+        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+        self.timeouts = timeouts
+        self.limits = limits
+        self.max_head = limits.head
+        self.reader = HeadReader(HttpResponseParser, 502)
+        self.idle: dict[Backend, list[ClientConnection]] = {}
+
+    def idle_one(self, backend: Backend) -> ClientConnection | None:
+        """An idle connection, or None."""
+        idle = self.idle.get(backend)
+        while idle:
+            connection = idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
+
+    async def connect(self, backend: Backend) -> ClientConnection:
+        """A new connection. Raises OSError, and TimeoutError (which is one) after timeouts.connect."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self.timeouts.connect):
+            _, connection = await loop.create_connection(
+                lambda: ClientConnection(self, backend), backend.host, backend.port
+            )
+        return connection
+
+    def put_back(self, connection: ClientConnection) -> None:
+        idle = self.idle.get(connection.backend)
+        if idle is None:
+            idle = self.idle[connection.backend] = []
+        if len(idle) >= self.limits.idle_per_backend:
+            connection.close()
+            return
+        connection.rested_since = self.now()
+        connection.read(True)  # its last client may have been slow, or paced
+        idle.append(connection)
+
+    def forget(self, connection: ClientConnection) -> None:
+        idle = self.idle.get(connection.backend)
+        if idle and connection in idle:
+            idle.remove(connection)
+        if idle == []:
+            del self.idle[connection.backend]
+
+    def close_idle(self, before: float) -> None:
+        """Close those that have not been used since `before` (inf: all)."""
+        for idle in list(self.idle.values()):
+            for connection in [c for c in idle if c.rested_since < before]:
+                connection.close()

@@ -1,0 +1,143 @@
+"""Probing backends for their load, for algorithms that want to know before they pick."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lbkit.core import Backend, Pool, Replicas
+from lbkit.core.attempts import Failure
+from lbkit.core.meter import LoadReport
+from lbkit.net.http1.client import ClientConnection
+from lbkit.net.messages import RequestHead, ResponseHead
+from lbkit.net.origin.connections import Connections
+from lbkit.net.origin.load_report import read_report
+from lbkit.net.peer import Peer
+
+PROBE_TIMEOUT = 1.0  # seconds; what is older is no news
+
+
+class Probe:
+    """One request for a load report. It is a connection's receiver, as an exchange is."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        path: str,
+        connections: Connections,
+        on_end: Callable[[Backend, LoadReport | None], object],
+    ) -> None:
+        self.backend = backend
+        self.connections = connections
+        self._on_end: Callable[[Backend, LoadReport | None], object] | None = on_end
+        self.connection: ClientConnection | None = None
+        host = f"[{backend.host}]" if ":" in backend.host else backend.host
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}:{backend.port}\r\n".encode("latin-1")
+        self.request = RequestHead(b"GET", path.encode("latin-1"), head, Peer(""), "")
+        self.report: LoadReport | None = None
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._run())
+        self._deadline = loop.call_later(PROBE_TIMEOUT, self.end)
+
+    async def _run(self) -> None:
+        """Raises nothing: a backend that does not answer is for health checks to find."""
+        connection = self.connections.idle_one(self.backend)
+        if connection is None:
+            try:
+                connection = await self.connections.connect(self.backend)
+            except OSError:
+                self.end()
+                return
+        if connection.transport.is_closing():
+            self.end()
+            return
+        self.connection = connection
+        connection.send(self, self.request, b"", True)
+
+    def end(self) -> None:
+        """It is over, with a report or without. Safe to repeat."""
+        on_end, self._on_end = self._on_end, None
+        if on_end is None:
+            return
+        self._deadline.cancel()
+        self._task.cancel()
+        connection, self.connection = self.connection, None
+        if connection:
+            connection.close()
+        on_end(self.backend, self.report)
+
+    # -- as a receiver -----------------------------------------------------------------------
+
+    def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
+        self.report = read_report(head.data)
+        self.data(data, end)
+
+    def data(self, data: bytes, end: bool) -> None:
+        if end:
+            self.connection = None  # it rests already
+            self.end()
+
+    def lost(self, failure: Failure, kept: bool) -> None:
+        self.connection = None
+        self.end()
+
+    def interim(self, head: ResponseHead) -> None:
+        """Says nothing about the load."""
+
+    def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
+        transport.abort()
+        self.lost(Failure.MALFORMED, False)
+
+    def origin_ready(self, ready: bool) -> None:
+        """A probe is a hundred bytes: there is nothing to hold back."""
+
+
+class Reports:
+    """What backends report of their load, with answers and to probes, passed on to the algorithm."""
+
+    def __init__(
+        self,
+        pool: Pool | Replicas,
+        path: str,
+        connections: Connections,
+        now: Callable[[], float],
+        fault: Callable[[str], object],
+    ) -> None:
+        """`fault` is told, within the exception's handler, which part of a learner's algorithm raised."""
+        self.pool = pool
+        self.path = path
+        self.connections = connections
+        self.now = now
+        self.fault = fault
+        self.probing: dict[Backend, Probe] = {}  # one at a time for each backend
+
+    def picked(self, backend: Backend, now: float) -> None:
+        """The algorithm may want to probe some backends now."""
+        try:
+            targets = self.pool.probe_targets(backend, now)
+        except Exception:  # a learner's algorithm may raise anything
+            self.fault(f"algorithm {self.pool.balancer.name!r} failed in probe_targets()")
+            return
+        for target in targets:
+            if target not in self.probing:
+                self.probing[target] = Probe(target, self.path, self.connections, self._probed)
+
+    def _probed(self, backend: Backend, report: LoadReport | None) -> None:
+        self.probing.pop(backend, None)
+        if report:
+            self._pass_on(backend, report, self.now(), probed=True)
+
+    def answered(self, backend: Backend, head: ResponseHead, now: float) -> None:
+        """A report may have come with an answer."""
+        if report := read_report(head.data):
+            self._pass_on(backend, report, now)
+
+    def _pass_on(self, backend: Backend, report: LoadReport, now: float, probed: bool = False) -> None:
+        try:
+            self.pool.balancer_of(backend).on_report(backend, report, now, probed)
+        except Exception:
+            self.fault(f"algorithm {self.pool.balancer.name!r} failed in on_report()")
+
+    def stop(self) -> None:
+        for probe in list(self.probing.values()):
+            probe.end()

@@ -1,0 +1,31 @@
+"""How long the proxy waits, and how much of its memory a client may use."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+from attrs.validators import optional
+
+from lbkit.distributions import number, whole
+
+
+@frozen
+class Timeouts:
+    """Seconds. Each bounds one kind of wait, and starts when that wait starts."""
+
+    connect: float = field(default=5.0, validator=number(0, above=True))  # to a backend
+    read: float = field(default=60.0, validator=number(0, above=True))  # without progress in an exchange
+    head: float = field(default=10.0, validator=number(0, above=True))  # for a whole request head
+    idle: float = field(default=60.0, validator=number(0, above=True))  # a kept connection, on both sides
+    tunnel: float = field(default=3600.0, validator=number(0, above=True))  # without progress in a WebSocket
+    total: float = field(default=3600.0, validator=number(0, above=True))  # an exchange, however it trickles
+
+
+@frozen
+class Limits:
+    """The memory that a client can make the proxy use."""
+
+    connections: int = field(default=10_000, validator=whole(1))  # from clients; more are answered 503
+    head: int = field(default=32 * 1024, validator=whole(256))  # bytes
+    fields: int = field(default=100, validator=whole(1))  # header fields of a request
+    body: int | None = field(default=None, validator=optional(whole(0)))  # bytes; None: any, as none is kept
+    idle_per_backend: int = field(default=256, validator=whole(0))  # connections kept for later
