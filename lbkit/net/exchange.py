@@ -145,7 +145,7 @@ class Exchange:
         self.status = 0
         self.attempts = 0
         self.lease: Lease | None = None
-        self.state: list[Any] = []
+        self.state: list[Any] = [None] * service.filters if service.filters else []
         self._answer = WAITING
         self._complete = request.length == 0  # the request has been received to its end
         self._held: list[bytes] | None = None  # its body, while it may have to be sent (again)
@@ -161,10 +161,7 @@ class Exchange:
 
     def begin(self, now: float) -> None:
         """Through the filters to a backend."""
-        service = self.service
-        if service.filters:
-            self.state = [None] * service.filters
-        if service.on_request:
+        if self.service.on_request:
             self.proceed(now)
         else:
             self._start(now)
@@ -510,7 +507,8 @@ class Exchange:
         if self._answer is DONE:
             return
         self._answer = DONE
-        self._origin_done(ok, now)
+        if not self._origin_over:
+            self._origin_done(ok, now)
         for hook in self.service.on_end:
             try:
                 hook(self, now)
@@ -518,10 +516,9 @@ class Exchange:
                 self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
 
     def _release(self, ok: bool | None, now: float) -> None:
-        lease = self.lease
-        if lease is not None and not lease.released:
+        if self.lease is not None:
             try:
-                lease.release(ok, now)
+                self.lease.release(ok, now)  # takes effect once
             except Exception:
                 self.service.fault(f"algorithm {self.service.pool.balancer.name!r} failed in done()")
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import attrs
@@ -28,7 +29,6 @@ from lbkit.net.filters.rate_limit import RateLimitFilter
 from lbkit.net.http1.server import Listener, ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.loop import LoopThread
-from lbkit.net.messages import Client, RequestHead
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
@@ -97,7 +97,7 @@ class Proxy:
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
         self.listener = Listener(
-            self._handle,
+            partial(Exchange, self.service),
             timeouts=config.timeouts,
             limits=config.limits,
             trusted=trusted_networks(config.trusted),
@@ -110,9 +110,6 @@ class Proxy:
         self._empty: asyncio.Event | None = None
         self._grace = 0.0
         self._reported: set[str] = set()
-
-    def _handle(self, request: RequestHead, client: Client, now: float) -> Exchange:
-        return Exchange(self.service, request, client, now)
 
     def _join(
         self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Relay], object]

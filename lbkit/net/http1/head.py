@@ -23,7 +23,7 @@ from lbkit.net.http1.grammar import (
     REQUEST_FIELDS,
     RESPONSE_FIELDS,
     ROUTING,
-    STATUS_LINE,
+    STATUSES,
     TARGET,
     TOKEN,
     valid_host,
@@ -160,7 +160,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
     upgrade = False
     if drop:
         head = _without_lines(head, drop)
-        if connection:
+        if protocol or connection not in PLAIN_OPTIONS:
             options = _connection_options(connection)
             head = _without_options(head, options, 400)
             websocket = protocol == b"websocket" and b"upgrade" in options
@@ -223,15 +223,17 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
 
     Its length is that of the body as the backend sends it. `HeadReader.check` is left to the caller. Raises
     Reject."""
-    found = STATUS_LINE.match(head)
-    if found is None:
-        raise Reject(502, "")
-    status = int(found[2])
-    http10 = found[1] == b"0"
-    if http10:
-        head = b"HTTP/1.1" + head[8:]
-    if head[12:13] == b"\r":
-        head = b"%b %b" % (head[:12], head[12:])  # no reason is fine, no space before it is not
+    http10 = not head.startswith(b"HTTP/1.1 ")
+    status = STATUSES.get(head[9:12], 0)
+    if not status or head[12:13] != b" " or http10:
+        if not status or not head.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")):
+            raise Reject(502, "")
+        if head[12:13] != b" ":
+            if head[12:14] != b"\r\n":
+                raise Reject(502, "")
+            head = b"%b %b" % (head[:12], head[12:])  # no reason is fine, no space before it is not
+        if http10:
+            head = b"HTTP/1.1" + head[8:]
     bodiless = status < 200 or status == 204
     length: int | None = None
     chunked = dated = False
@@ -240,7 +242,7 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
     for line, name, value in RESPONSE_FIELDS.findall(head):
         name = name.lower()
         if name == b"content-length":
-            if length is not None or not value.rstrip(b" \t").isdigit():
+            if length is not None or not (value.isdigit() or value.rstrip(b" \t").isdigit()):
                 raise Reject(502, "")
             length = int(value)
             if bodiless:
@@ -259,14 +261,14 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
         raise Reject(502, "")
     if drop:
         head = _without_lines(head, drop)
-        if connection:
+        if connection not in PLAIN_OPTIONS:
             # Framing fields are no options here either. Nothing is refused: the client did nothing wrong.
             head = _without_options(head, _connection_options(connection), 502)
     data = head[:-2]
     if not dated and status >= 200:
         data += b"Date: %b\r\n" % http_date()
+    if length is None:
+        length = CHUNKED if chunked else UNTIL_CLOSE
     if head_only or bodiless or status == 304:
         length = 0
-    elif length is None:
-        length = CHUNKED if chunked else UNTIL_CLOSE
     return ResponseHead(status, data, length)

@@ -199,6 +199,23 @@ class ServerConnection(asyncio.Protocol):
         self._partial = None
         self._read_head(bytes(partial), 0)
 
+    def _head_begins(self, data: bytes, at: int, end: int) -> None:
+        """The rest of it is waited for, until a deadline that is set once."""
+        listener = self.listener
+        limit = listener.limits.head
+        if self._skipped > limit:
+            self._refuse(Reject(400, "empty lines and no request"))
+            return
+        if end - at > limit:
+            self._refuse(Reject(431, f"a head may have {limit} bytes"))
+            return
+        if not self._head_began:
+            self._head_began = True
+            self._deadline = listener.now() + listener.timeouts.head
+        if at < len(data):
+            self._searched = 0
+            self._wait_for_head(bytearray(memoryview(data)[at:]))
+
     def _wait_for_head(self, partial: bytearray) -> None:
         limit = self.listener.limits.head
         if len(partial) > limit:
@@ -212,10 +229,6 @@ class ServerConnection(asyncio.Protocol):
     def _read_head(self, data: bytes, at: int) -> None:
         """Between requests: a head begins at `at`, and mostly ends with the data."""
         listener = self.listener
-        now = listener.now()
-        if not self._head_began:
-            self._head_began = True
-            self._deadline = now + listener.timeouts.head
         if data.startswith(b"\r\n", at):
             # Empty lines before a request are forgiven (RFC 9112, 2.2), within the limit of a head.
             start, at = at, EMPTY_LINES.match(data, at).end()  # type: ignore[union-attr]
@@ -223,14 +236,9 @@ class ServerConnection(asyncio.Protocol):
         limit = listener.limits.head
         end = data.find(HEAD_END, at) + 4
         if end < 4 or end - at > limit or self._skipped > limit:
-            self._searched = 0
-            if self._skipped > limit:
-                self._refuse(Reject(400, "empty lines and no request"))
-            elif end - at > limit:
-                self._refuse(Reject(431, f"a head may have {limit} bytes"))
-            elif at < len(data):
-                self._wait_for_head(bytearray(memoryview(data)[at:]))
+            self._head_begins(data, at, end)
             return
+        now = listener.now()
         head = data[at:end]
         try:
             keep_alive = listener.reader.check(head)
