@@ -183,8 +183,6 @@ class Exchange:
             if verdict is not None:
                 self.answer_with(verdict)
                 return
-            if self._answer is DONE:
-                return  # ended from within
         self.touch()
         self._start(now)
 
@@ -236,37 +234,31 @@ class Exchange:
         self._task = asyncio.get_running_loop().create_task(self._connected(backend))
 
     async def _connected(self, backend: Backend) -> None:
-        failure: Failure | None = None
+        """Cancelled when the exchange ends, so it goes on only if the exchange does."""
         try:
             connection = await self.service.connections.connect(backend)
         except TimeoutError:
-            failure = Failure.CONNECT_TIMEOUT
+            self._task = None
+            self._failed(Failure.CONNECT_TIMEOUT, False)
         except OSError as error:
+            self._task = None
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._task = None
-                self._out_of_descriptors()
-                return
-            failure = Failure.REFUSED
-        self._task = None
-        if failure is None and self._answer is DONE:
-            connection.close()
-        elif failure is None and not connection.transport.is_closing():
-            self._send(connection)
-        elif self._answer is not DONE:
-            self._failed(failure or Failure.CLOSED_UNANSWERED, False)
-
-    def _out_of_descriptors(self) -> None:
-        """Our own lack says nothing about the backend."""
-        if self._answer is DONE:
-            return
-        self.service.fault("out of file descriptors: raise ulimit -n, or lower limits.connections")
-        self.answer_with(Answer(503), None)
+                # The proxy's own lack says nothing about the backend.
+                self.service.fault("out of file descriptors: raise ulimit -n, or lower limits.connections")
+                self.answer_with(Answer(503), None)
+            else:
+                self._failed(Failure.REFUSED, False)
+        else:
+            self._task = None
+            if connection.transport.is_closing():
+                self._failed(Failure.CLOSED_UNANSWERED, False)
+            else:
+                self._send(connection)
 
     def lost(self, failure: Failure, kept: bool) -> None:
         """The backend's connection went away, or what came on it was no answer."""
         self._connection = None
-        if self._answer is not DONE:
-            self._failed(failure, kept)
+        self._failed(failure, kept)
 
     def _failed(self, failure: Failure, kept: bool) -> None:
         """An attempt has failed: what does the plan say?"""
@@ -484,9 +476,7 @@ class Exchange:
         self._end(None, self.service.now())
 
     def _origin_done(self, ok: bool | None, now: float) -> None:
-        """Nothing more comes from a backend. Takes effect once; `ok`: the outcome for the backend."""
-        if self._origin_over:
-            return
+        """Nothing more comes from a backend. `ok`: the outcome for the backend."""
         self._origin_over = True
         self._held = None
         task, self._task = self._task, None
