@@ -18,7 +18,7 @@ from lbkit.core import Pool, Replicas
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import key_of
 from lbkit.net.config import ProxyConfig
-from lbkit.net.exchange import Exchange, Service
+from lbkit.net.exchange import Exchange
 from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
@@ -32,6 +32,7 @@ from lbkit.net.loop import LoopThread
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
+from lbkit.net.service import Service
 
 T = TypeVar("T")
 

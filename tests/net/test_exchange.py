@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from lbkit import Backend, Pool, make_balancer
 from lbkit.core.attempts import AttemptPolicy, Failure
 from lbkit.core.key import key_of
-from lbkit.net.exchange import Exchange, Service
+from lbkit.net.exchange import Exchange
 from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.messages import CHUNKED, HOLD, Answer, RequestHead, ResponseHead
 from lbkit.net.peer import Peer
+from lbkit.net.service import Service
 from lbkit.net.settings import Timeouts
 
 

@@ -67,7 +67,7 @@ ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # known at a glance; others by TOKEN
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
-STATUSES = {b"%d" % status: status for status in range(100, 1000)}
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 BARE_LF = re.compile(rb"(?<!\r)\n")
 EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 

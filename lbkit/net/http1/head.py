@@ -23,7 +23,7 @@ from lbkit.net.http1.grammar import (
     REQUEST_FIELDS,
     RESPONSE_FIELDS,
     ROUTING,
-    STATUSES,
+    STATUS_LINE,
     TARGET,
     TOKEN,
     valid_host,
@@ -185,8 +185,10 @@ def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
     if not found or scheme.lower() not in (b"http", b"https"):
         raise Reject(400, "the target is neither a path nor a URL")
     host, mark, path = re.fullmatch(rb"([^/?]*)([/?]?)(.*)", rest).groups()  # type: ignore[union-attr]
-    if not host:
+    if not host or host.startswith(b":"):
         raise Reject(400, "no host in the target")
+    if method == b"OPTIONS" and not mark:
+        return b"*", host  # of the server as a whole (RFC 9112, 3.2.4)
     return (b"/?" if mark == b"?" else b"/") + path, host
 
 
@@ -223,17 +225,17 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
 
     Its length is that of the body as the backend sends it. `HeadReader.check` is left to the caller. Raises
     Reject."""
-    http10 = not head.startswith(b"HTTP/1.1 ")
-    status = STATUSES.get(head[9:12], 0)
-    if not status or head[12:13] != b" " or http10:
-        if not status or not head.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")):
+    http10 = False
+    if head.startswith(b"HTTP/1.1 200 OK\r\n"):  # by far the most frequent
+        status = 200
+    else:
+        found = STATUS_LINE.match(head)
+        if found is None:
             raise Reject(502, "")
-        if head[12:13] != b" ":
-            if head[12:14] != b"\r\n":
-                raise Reject(502, "")
-            head = b"%b %b" % (head[:12], head[12:])  # no reason is fine, no space before it is not
-        if http10:
-            head = b"HTTP/1.1" + head[8:]
+        minor, code, reason = found.groups()
+        status, http10 = int(code), minor == b"0"
+        if http10 or reason is None:  # no reason is fine, no space before it is not
+            head = b"HTTP/1.1 %b %b\r\n%b" % (code, reason or b"", head[found.end() :])
     bodiless = status < 200 or status == 204
     length: int | None = None
     chunked = dated = False
