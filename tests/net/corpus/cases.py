@@ -216,9 +216,7 @@ class Answer:
 
 
 BAD_GATEWAY = b"502 Bad Gateway\n"
-REFUSED = (
-    b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 16\r\n\r\n"
-)
+REFUSED = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 16\r\n\r\n"
 HEAD_REQUEST = b"HEAD /case HTTP/1.1\r\nHost: a\r\n\r\n"
 OLD_REQUEST = b"GET /case HTTP/1.0\r\nHost: a\r\n\r\n"
 OLD_KEPT = b"GET /case HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
@@ -255,9 +253,7 @@ class Answers:
         body = raw if content is None else content
         self.add(Answer(name, data, heads, body, then, end, request, tunnel))
 
-    def refuses(
-        self, name: str, data: bytes, *, then: str = "keep", request: bytes = Answer.request
-    ) -> None:
+    def refuses(self, name: str, data: bytes, *, then: str = "keep", request: bytes = Answer.request) -> None:
         """No answer for a client: it gets a 502 of ours, and its connection stays good."""
         self.add(Answer(name, data, (REFUSED,), BAD_GATEWAY, then, "open", request))
 

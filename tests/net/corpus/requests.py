@@ -1,4 +1,4 @@
-"""Requests, and what must become of them. RFC 9110 and 9112 decide; a comment says where they leave a choice."""
+"""Requests, and what must become of them. RFC 9110 and 9112 decide; comments say where there is a choice."""
 
 from __future__ import annotations
 
@@ -339,12 +339,16 @@ for what, name in (("Host", b"Host"), ("X-Y", b"X-Y")):
 
 # -- limits --------------------------------------------------------------------------------------------
 
-passes("a head as large as the limit", b" GET / HTTP/1.1\n Host: a\n X: " + b"y" * 479, limits=(("head", 512),))
+passes(
+    "a head as large as the limit", b" GET / HTTP/1.1\n Host: a\n X: " + b"y" * 479, limits=(("head", 512),)
+)
 refuses("a head one byte over the limit", get(b"X: " + b"y" * 480), 431, limits=(("head", 512),))
 refuses("a head far over the limit", get(b"X: " + b"y" * 9000), 431, limits=(("head", 512),))
 refuses("a target over the limit", get(target=b"/" + b"x" * 600), 414, 431, limits=(("head", 512),))
 refuses("a method over the limit", b"G" * 600, 400, 431, 501, limits=(("head", 512),))
-refuses("a head without an end", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 600, 431, limits=(("head", 512),))
+refuses(
+    "a head without an end", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 600, 431, limits=(("head", 512),)
+)
 passes(
     "as many fields as the limit",
     b" GET / HTTP/1.1\n Host: a" + b"\n X: y" * 9,
@@ -374,7 +378,18 @@ passes("a Host with spaces around it", b" GET / HTTP/1.1\n Host: \t a.example \t
 for host in (
     *(b"a:bc", b"a:99999", b"a:65536", b"a:1:2", b"a b", b"a/b", b"a@b", b"[::1", b"[zz]", b"::1", b"a:-1"),
     *(b"a:+80", b"a: 80", b"a :80", b"a?b", b"a#b", b"a\\b", b'"a"', b"<a>", b"[::1]x", b"[]", b"[::1]]"),
-    *(b"a[b]", b"u:p@a", b"a:80/", b"http://a", b"a:8\x00", b"\xc3\xa4", b"a\tb", b"a:80:", b"[[::1]]", b"a:0x50"),
+    *(
+        b"a[b]",
+        b"u:p@a",
+        b"a:80/",
+        b"http://a",
+        b"a:8\x00",
+        b"\xc3\xa4",
+        b"a\tb",
+        b"a:80:",
+        b"[[::1]]",
+        b"a:0x50",
+    ),
     *(b"a, b", b"a:80,b", b"a^b", b"{a}", b"a|b", b"1.2.3.4:80:80", b"[1.2.3.4]", b"a\x7f", b"[::1]:x"),
 ):
     refuses(f"Host {host!r}", b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
@@ -393,7 +408,7 @@ for what, lines in {
 }.items():
     refuses(what, b"\r\n".join([b"GET / HTTP/1.1", *lines, b"", b""]))
 
-# -- HTTP/1.0 --------------------------------------------------------------------------------------------
+# -- HTTP/1.0 ------------------------------------------------------------------------------------------
 
 OLD = b"-GET / HTTP/1.0\n+GET / HTTP/1.1\n"
 passes("HTTP/1.0 without Host", OLD + b"+Host: {address}", keep=False)
@@ -404,7 +419,11 @@ passes("HTTP/1.0 kept alive in capitals", OLD + b" Host: a\n-Connection: Keep-Al
 passes("HTTP/1.0 kept alive without Host", OLD + b"+Host: {address}\n-Connection: keep-alive")
 passes("HTTP/1.0 that closes", OLD + b" Host: a\n-Connection: close", keep=False)
 passes("HTTP/1.0 with a Via", OLD + b" Host: a\n-Via: 1.0 fred", keep=False)
-passes("HTTP/1.0 that asks for a WebSocket", OLD + b" Host: a\n-Connection: upgrade\n-Upgrade: websocket", keep=False)
+passes(
+    "HTTP/1.0 that asks for a WebSocket",
+    OLD + b" Host: a\n-Connection: upgrade\n-Upgrade: websocket",
+    keep=False,
+)
 passes(
     "HTTP/1.0 with a body",
     b"-POST / HTTP/1.0\n+POST / HTTP/1.1\n Host: a\n Content-Length: 3",
@@ -424,7 +443,9 @@ refuses(
     b"POST / HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 )
 refuses("HTTP/1.0 with identity", b"POST / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n", 400, 501)
-refuses("HTTP/1.0 with two lengths", b"POST / HTTP/1.0\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\nabcde")
+refuses(
+    "HTTP/1.0 with two lengths", b"POST / HTTP/1.0\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\nabcde"
+)
 
 # -- Content-Length ----------------------------------------------------------------------------------------
 
@@ -478,7 +499,12 @@ for line in (
     *(b"Transfer-Encoding:\tchunked", b"Transfer-Encoding: chunked  ", b"Transfer-Encoding: Chunked"),
     b"Transfer-Encoding: CHUNKED",
 ):
-    passes(f"coding {line.decode()!r}", b" POST / HTTP/1.1\n Host: a\n-%b" % line, b"3\r\nabc\r\n0\r\n\r\n", b"abc")
+    passes(
+        f"coding {line.decode()!r}",
+        b" POST / HTTP/1.1\n Host: a\n-%b" % line,
+        b"3\r\nabc\r\n0\r\n\r\n",
+        b"abc",
+    )
 for method in (b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"PUT"):
     passes(
         f"chunks of {method.decode()}",
@@ -494,9 +520,7 @@ CODINGS = (
     *(b"chunked, cow", b"trailers", b"=chunked", b"chunked\x7f", b"\xef\xbb\xbfchunked"),
 )
 for value in CODINGS:
-    refuses(
-        f"coding {value!r}", post(b"Transfer-Encoding: " + value, body=b"0\r\n\r\n" + SMUGGLED), 400, 501
-    )
+    refuses(f"coding {value!r}", post(b"Transfer-Encoding: " + value, body=b"0\r\n\r\n" + SMUGGLED), 400, 501)
 for what, lines in {
     "two equal codings": [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
     "chunked, then identity": [b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"],
@@ -536,7 +560,7 @@ for what, lines in {
 }.items():
     refuses(what, post(*lines, body=b"0\r\n\r\nG"), 400, 501)
 
-# -- chunks ------------------------------------------------------------------------------------------------
+# -- chunks --------------------------------------------------------------------------------------------
 
 DIFF = b" POST / HTTP/1.1\n Host: a\n-Transfer-Encoding: chunked"
 INNER = b"0\r\n\r\n" + SMUGGLED
@@ -638,7 +662,7 @@ for what, raw in {
 }.items():
     refuses(f"chunks with {what}", CHUNKED + raw, begun=True)
 
-# -- hop by hop ----------------------------------------------------------------------------------------------
+# -- hop by hop ----------------------------------------------------------------------------------------
 
 for line in (
     *(b"Connection: keep-alive", b"Keep-Alive: timeout=5, max=1000", b"Proxy-Authenticate: Basic"),
@@ -652,7 +676,12 @@ for line in (
             passes(name, b" GET / HTTP/1.1\n Host: a\n-%b\n X: y" % spelt)
 for line in (
     *(b"Connection: X-Mine", b"Connection: x-mine", b"CONNECTION: X-MINE", b"Connection: keep-alive, X-Mine"),
-    *(b"Connection: X-Mine,keep-alive", b"Connection: ,,X-Mine,,", b"Connection:X-Mine", b"Connection: \tX-Mine\t"),
+    *(
+        b"Connection: X-Mine,keep-alive",
+        b"Connection: ,,X-Mine,,",
+        b"Connection:X-Mine",
+        b"Connection: \tX-Mine\t",
+    ),
     *(b"Connection: X-Mine, X-Mine", b"Connection: x-other , x-mine", b"Connection: X-Mine, Connection"),
 ):
     passes(
@@ -684,8 +713,13 @@ for option in (
     *(b"X-A,Host,X-B", b"Transfer-Encoding", b"transfer-encoding, close", b",Content-Length"),
 ):
     refuses(f"Connection: {option.decode()} without a body", get(b"Connection: " + option))
-refuses("Connection: Content-Length", post(b"Content-Length: 5", b"Connection: Content-Length", body=b"abcde"))
-refuses("Connection: Content-Length first", post(b"Connection: content-length", b"Content-Length: 5", body=b"abcde"))
+refuses(
+    "Connection: Content-Length", post(b"Content-Length: 5", b"Connection: Content-Length", body=b"abcde")
+)
+refuses(
+    "Connection: Content-Length first",
+    post(b"Connection: content-length", b"Content-Length: 5", body=b"abcde"),
+)
 refuses("Connection: Host on a second line", get(b"Connection: close", b"Connection: host"))
 refuses(
     "Connection: Content-Length for a smuggled body",
@@ -705,7 +739,14 @@ passes(
 for line in (
     *(b"Authorization: Basic eDp5", b"Cookie: a=b", b"Content-Type: text/plain", b"Cache-Control: no-store"),
     *(b"Accept: */*", b"Accept-Encoding: gzip", b"Accept-Language: en", b"Content-Encoding: gzip"),
-    *(b"If-None-Match: x", b"If-Match: x", b"Range: bytes=0-1", b"User-Agent: x", b"Referer: /", b"Origin: http://a"),
+    *(
+        b"If-None-Match: x",
+        b"If-Match: x",
+        b"Range: bytes=0-1",
+        b"User-Agent: x",
+        b"Referer: /",
+        b"Origin: http://a",
+    ),
 ):
     option = line.partition(b":")[0]
     passes(f"Connection: {option.decode()}", HOPS + b"-Connection: %b\n %b" % (option, line))
@@ -722,7 +763,7 @@ for name in (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Fo
     )
     passes(f"Connection: {name.decode()}", HOPS + b"-%b: %b\n-Connection: %b" % (name, value, name))
 
-# -- WebSocket ---------------------------------------------------------------------------------------------
+# -- WebSocket -----------------------------------------------------------------------------------------
 
 WEBSOCKET = b" Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n Sec-WebSocket-Version: 13"
 for lines in (
@@ -747,7 +788,7 @@ passes(
     b"abc",
 )
 
-# -- who the client is -----------------------------------------------------------------------------------------
+# -- who the client is ---------------------------------------------------------------------------------
 
 BELIEVED = (b"Forwarded", b"X-Forwarded-For", b"X-Forwarded-Host", b"X-Forwarded-Proto")
 IDENTITY = (
@@ -760,7 +801,9 @@ IDENTITY = (
 for name in (*BELIEVED, *IDENTITY):
     text = name.decode()
     passes(f"{text} of a stranger", HOPS + b"-%b: 1.2.3.4\n Z: z" % name)
-    passes(f"{text} of a stranger, other letters", HOPS + b"-%b:1.2.3.4\n-%b: x" % (name.upper(), name.lower()))
+    passes(
+        f"{text} of a stranger, other letters", HOPS + b"-%b:1.2.3.4\n-%b: x" % (name.upper(), name.lower())
+    )
     twin = name.replace(b"-", b"_")
     if twin != name:
         passes(f"{text} of a stranger, underscores", HOPS + b"-%b: 1.2.3.4\n-%b: x" % (twin, twin.lower()))
@@ -784,7 +827,12 @@ passes(
     b"0\r\n\r\n",
 )
 passes("Content_Length beside chunks", DIFF + b"\n-Content_Length: 3", b"1\r\na\r\n0\r\n\r\n", b"a")
-passes("Transfer_Encoding: gzip beside chunks", DIFF + b"\n-Transfer_Encoding: gzip", b"1\r\na\r\n0\r\n\r\n", b"a")
+passes(
+    "Transfer_Encoding: gzip beside chunks",
+    DIFF + b"\n-Transfer_Encoding: gzip",
+    b"1\r\na\r\n0\r\n\r\n",
+    b"a",
+)
 
 for what, lines in {
     "an address": b"-X-Forwarded-For: 1.2.3.4",
@@ -795,7 +843,9 @@ for what, lines in {
     "a host": b"-X-Forwarded-Host: shop.example",
     "an element": b"-Forwarded: for=1.2.3.4;proto=https",
     "two lines of elements": b'-Forwarded: for=1.2.3.4\n Z: z\n-Forwarded: for="[2001:db8::1]"',
-    "all of it": b"-X-Forwarded-For: 1.2.3.4\n-X-Forwarded-Proto: https\n-X-Forwarded-Host: b\n-Forwarded: for=1.2.3.4",
+    "all of it": (
+        b"-X-Forwarded-For: 1.2.3.4\n-X-Forwarded-Proto: https\n-X-Forwarded-Host: b\n-Forwarded: for=1.2.3.4"
+    ),
 }.items():
     passes(f"a trusted peer tells {what}", HOPS + lines, trusted=True)
     passes(f"a stranger tells {what}", HOPS + lines)
@@ -806,7 +856,7 @@ passes("a Via of a trusted peer", HOPS + b"-Via: 1.1 jim", trusted=True)
 for value in (b"miracles", b"100-continue, x", b"100-continued", b"200-ok"):
     refuses(f"Expect: {value.decode()}", get(b"Expect: " + value), 417)
 
-# -- several on one connection -----------------------------------------------------------------------------------
+# -- several on one connection -------------------------------------------------------------------------
 
 ONE = request(b" GET /1 HTTP/1.1\n Host: a")
 HEAD = request(b" HEAD /2 HTTP/1.1\n Host: a")
@@ -838,7 +888,11 @@ for what, bad, statuses in (
     ("a space before the colon", get(b"X : y"), (400,)),
     ("no Host", b"GET / HTTP/1.1\r\n\r\n", (400,)),
     ("two lengths", post(b"Content-Length: 5", b"Content-Length: 6", body=b"abcde"), (400,)),
-    ("a length and chunks", post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), (400,)),
+    (
+        "a length and chunks",
+        post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        (400,),
+    ),
     ("an LF first", b"\n" + get(), (400,)),
     ("a NUL first", b"\0" + get(), (400,)),
     ("a letter too many", b"x" + get(), (400, 405, 501)),
@@ -849,7 +903,9 @@ for what, bad, statuses in (
         if what == "a letter too many":
             # A method xGET may be known to somebody.
             bad = b"(" + get()
-        pipeline(f"{last.data.split(b' ')[1].decode()}, then {what}", last, then=bad + SMUGGLED, refused=statuses)
+        pipeline(
+            f"{last.data.split(b' ')[1].decode()}, then {what}", last, then=bad + SMUGGLED, refused=statuses
+        )
 pipeline("chunks, then bad chunks", CHUNKS, then=CHUNKED + b"3\nabc\r\n0\r\n\r\n", refused=(400,), begun=True)
 pipeline("a body that is too long", BODY, then=b"(" + get(), refused=(400, 405, 501))
 
