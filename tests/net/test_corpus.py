@@ -382,7 +382,7 @@ def ask_other(proxy: Proxy, backends: Backends) -> None:
 
 def receive(client: Client, answers: list[tuple[bytes, bool]], ends: bool) -> str:
     """Read until `answers` (method, interim) are complete, or the connection ends if it `ends`."""
-    client.sock.settimeout(3)
+    client.sock.settimeout(1)
     try:
         while True:
             if not ends and complete(client.buffer, answers):

@@ -146,6 +146,7 @@ class Table:
                 keep=keep,
                 trusted=trusted,
                 limits=limits,
+                begun=bool(either),
             )
         )
 
