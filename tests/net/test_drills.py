@@ -310,11 +310,15 @@ def send_while_it_takes(client: Client, pieces: Iterable[bytes]) -> int:
 
 
 def end_of(client: Client) -> int:
-    """The status of its last answer when the connection has ended; 0 if it ended without."""
+    """The status of its answer when the connection has ended; 0 if it ended without, -1 if it did not end."""
     got = b""
     client.sock.settimeout(5)
-    with suppress(ConnectionResetError):
+    try:
         got = client.rest()
+    except TimeoutError:
+        return -1
+    except ConnectionResetError:
+        pass
     return int(got[9:12]) if got else 0
 
 
