@@ -26,7 +26,8 @@ from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.filters.explain import AttemptsFilter, ExplainFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
-from lbkit.net.http1.server import Listener, ServerConnection
+from lbkit.net.http1.listener import Listener
+from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.loop import LoopThread
 from lbkit.net.origin.connections import Connections

@@ -376,7 +376,7 @@ def test_a_slow_head_behind_a_request_has_a_deadline_too() -> None:
 
 
 # The deadline for a whole request, however steadily it drips.
-WHOLE_BODY = {"body": 0.7}
+WHOLE_BODY = {"total": 0.7}
 
 
 def test_a_body_that_drips_has_a_deadline_in_all() -> None:
@@ -548,7 +548,7 @@ def run_in_memory(
             backend.wire, wire.end = wire, backend
 
         loop.accept = accept
-        proxy = Proxy(pool_of(9), limits=limits)
+        proxy = Proxy(pool_of(9), limits=limits or Limits())
         ready = asyncio.Event()
         serving = loop.create_task(proxy.serve(on_ready=ready.set))
         await ready.wait()

@@ -73,13 +73,13 @@ def forwarded_head(request: Request, address: bytes, trusted: bool) -> bytes:
     element = b'for=127.0.0.1;host="%b";proto=http' % host
     lines = [
         *kept,
-        *([b"Transfer-Encoding: chunked"] if request.chunked else []),
-        *([b"Connection: upgrade", b"Upgrade: websocket"] if request.upgrade else []),
         b"Via: " + via,
         b"X-Forwarded-For: " + b", ".join([*values_in(told, b"x-forwarded-for"), b"127.0.0.1"]),
         b"X-Forwarded-Proto: " + (values_in(told, b"x-forwarded-proto") or [b"http"])[0],
         b"X-Forwarded-Host: " + (values_in(told, b"x-forwarded-host") or [host])[0],
         b"Forwarded: " + b", ".join([*values_in(told, b"forwarded"), element]),
+        *([b"Connection: upgrade", b"Upgrade: websocket"] if request.upgrade else []),
+        *([b"Transfer-Encoding: chunked"] if request.chunked else []),
     ]
     return b"\r\n".join([*lines, b"", b""])
 
