@@ -116,7 +116,7 @@ def drill(proxy: Proxy, each: int, clients: int, pause: Callable[[int], float] |
     [closes_at_once, closes_after_2_ms, closes_when_idle, closes_after_100],
     ids=lambda s: s.__name__,
 )
-@pytest.mark.parametrize(("clients", "each"), [(1, 300), (8, 75)], ids=["in turn", "at once"])
+@pytest.mark.parametrize(("clients", "each"), [(1, 400), (8, 120)], ids=["in turn", "at once"])
 def test_no_get_fails_on_a_connection_that_the_backend_closes(
     script: Script, clients: int, each: int
 ) -> None:

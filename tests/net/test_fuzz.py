@@ -253,7 +253,7 @@ def test_a_reader_keeps_nothing_of_the_head_before(first: bytes, second: bytes) 
 # -- heads of answers -------------------------------------------------------------------------------------
 
 
-@law(1000)
+@law(800)
 @given(heads(ANSWER_STREAMS), st.booleans())
 def test_what_is_accepted_is_one_answer_for_h11(head: bytes, head_only: bool) -> None:
     answer = answer_of(head, head_only)
@@ -339,6 +339,8 @@ def test_chunks_mean_what_h11_reads(data: st.DataObject) -> None:
     if whole is None:
         return
     other = unchunk_by_h11(raw)
+    if other is None and re.search(rb"(?i)\n(content-length|transfer-encoding):", raw):
+        return  # h11 looks into trailers, which are dropped here
     if whole[1]:
         assert other == whole
     elif other is not None:
@@ -465,9 +467,7 @@ def connection(
 def requests_by_h11(stream: bytes) -> list[tuple[bytes, bytes, bytes]]:
     """Method, target and content of each request in a stream, as h11 reads it: up to a fault."""
     found = []
-    while stream:
-        while stream.startswith(b"\r\n"):
-            stream = stream[2:]
+    while stream := re.sub(rb"\A(\r\n)+", b"", stream):
         other = h11.Connection(h11.SERVER)
         other.receive_data(stream)
         request, content = None, b""
@@ -498,7 +498,7 @@ def seen_as(messages: list[Message]) -> list[tuple[bytes, bytes, bytes]]:
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-@law(400)
+@law(600)
 @given(mutated(STREAMS))
 @example(b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
 @example(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 37\r\nConnection: Content-Length\r\n\r\n" + SMUGGLED)

@@ -41,28 +41,43 @@ def framing(head: bytes) -> int | None:
     return int(lengths[0])
 
 
+class Chunks:
+    """Reads a chunked body as it grows. No extensions, no trailers: the proxy passes none."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.at = 0  # behind the last whole chunk
+
+    def end(self, data: bytes) -> int | None:
+        """Where the body ends in `data`, which starts as it did before; None if its end has not come."""
+        while True:
+            line = data.find(b"\r\n", self.at)
+            if line < 0:
+                if not re.fullmatch(rb"[0-9a-fA-F]{0,15}\r?", data[self.at :]):
+                    raise NotClean(f"no chunk size: {data[self.at : self.at + 40]!r}")
+                return None
+            if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", data[self.at : line]):
+                raise NotClean(f"no chunk size: {data[self.at : line]!r}")
+            size, start = int(data[self.at : line], 16), line + 2
+            if len(data) < start + size + 2:
+                return None
+            if data[start + size : start + size + 2] != b"\r\n":
+                raise NotClean("a chunk does not end where its size says")
+            self.at = start + size + 2
+            if not size:
+                return self.at
+            self.pieces.append(data[start : start + size])
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.pieces)
+
+
 def take_chunked(data: bytes) -> tuple[bytes, bytes] | None:
-    """Content, and what follows the body; None if its end has not come. No extensions, no trailers:
-    the proxy passes none."""
-    pieces, at = [], 0
-    while True:
-        end = data.find(b"\r\n", at)
-        if end < 0:
-            if not re.fullmatch(rb"[0-9a-fA-F]{0,15}\r?", data[at:]):
-                raise NotClean(f"no chunk size: {data[at : at + 40]!r}")
-            return None
-        if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", data[at:end]):
-            raise NotClean(f"no chunk size: {data[at:end]!r}")
-        size = int(data[at:end], 16)
-        at = end + 2
-        if len(data) < at + size + 2:
-            return None
-        if data[at + size : at + size + 2] != b"\r\n":
-            raise NotClean("a chunk does not end where its size says")
-        if not size:
-            return b"".join(pieces), data[at + 2 :]
-        pieces.append(data[at : at + size])
-        at += size + 2
+    """Content, and what follows the body; None if its end has not come."""
+    chunks = Chunks()
+    end = chunks.end(data)
+    return None if end is None else (chunks.content, data[end:])
 
 
 class Requests:
@@ -70,6 +85,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.rest = b""
+        self.chunks = Chunks()  # of the body at the beginning of `rest`, if it has one
 
     def feed(self, data: bytes) -> list[Message]:
         self.rest += data
@@ -78,10 +94,11 @@ class Requests:
             head, behind = self.rest[:end], self.rest[end:]
             length = framing(head)
             if length == -1:
-                taken = take_chunked(behind)
-                if taken is None:
+                stop = self.chunks.end(behind)
+                if stop is None:
                     break
-                body, self.rest = taken
+                body, self.rest = self.chunks.content, behind[stop:]
+                self.chunks = Chunks()
             elif len(behind) < (length or 0):
                 break
             else:
