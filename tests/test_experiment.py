@@ -103,14 +103,14 @@ WRONG = [
     # not there, or no table or list at all
     ("", "servers is missing"),
     ("servers = []", "servers: there must be at least one"),
-    ("servers = 3", "servers must be a list"),
+    ("servers = 3", "servers is 3: use a list"),
     ('servers = ["a"]', "servers[0] must be a table of name, workers, speed"),
     ("[[servers]]", "servers[0].name is missing"),
     ("traffic = 3\n" + A, "traffic must be a table of arrivals, duration"),
     ('policy = "random"\n' + A, "policy must be a table of algorithm, options"),
     (EVENT + 'action = "drain"', "events[0].at is missing"),
     (ARRIVALS + 'kind = "trace"', "traffic.arrivals.times is missing"),
-    (ARRIVALS + 'kind = "trace"\ntimes = 3', "traffic.arrivals.times must be a list"),
+    (ARRIVALS + 'kind = "trace"\ntimes = 3', "traffic.arrivals.times is 3: use a list"),
     (POLICY + "options = 3", "policy.options must be a table"),
     # unknown names
     (
@@ -148,7 +148,7 @@ WRONG = [
     (ARRIVALS + 'kind = "trace"\ntimes = [1, "b"]', "traffic.arrivals.times[1] is 'b': use a number"),
     (ARRIVALS + 'kind = "closed"\nusers = 2.5', "traffic.arrivals.users is 2.5: use a whole number"),
     (EVENT + 'at = 1\naction = "slow"\nvalue = true', "events[0].value is True: use a number"),
-    (ARRIVALS + f'kind = "poisson"\nrate = {10**400}', "traffic.arrivals.rate: int too large"),
+    (ARRIVALS + f'kind = "poisson"\nrate = {10**400}', "0: use a smaller number"),
     # the right range
     (A + "workers = 0", "servers[0].workers is 0: use a whole number of at least 1"),
     (A + "speed = 0", "servers[0].speed is 0.0: use a number above 0"),
@@ -204,7 +204,7 @@ def test_an_error_names_the_field(text: str, message: str) -> None:
         ("3", "experiment must be a table of servers, traffic"),
         ("[]", "experiment must be a table of servers, traffic"),
         ("null", "experiment must be a table of servers, traffic"),
-        ('{"servers": null}', "servers must be a list"),
+        ('{"servers": null}', "servers is None: use a list"),
         ('{"servers": [null]}', "servers[0] must be a table"),
         ('{"servers": [{"name": "a"}], "seed": NaN}', "seed is nan: use a whole number"),
     ],
@@ -244,7 +244,7 @@ def test_an_event_is_named_by_its_place_in_the_file() -> None:
         (lambda: Event(1, "jump", "a"), "is 'jump': use one of crash"),
         (lambda: Experiment([]), "servers: there must be at least one"),
         (lambda: Experiment(["a"]), r"servers\[0\] is 'a': use a Server"),
-        (lambda: Experiment([Server(3)]), r"servers\[0\]\.name is 3"),
+        (lambda: Server(3), "name is 3: use a text"),
         (lambda: Experiment(servers(1), traffic=3), "traffic is 3: use Traffic"),
         (lambda: Experiment(servers(1), policy=3), "policy is 3: use a Policy, an algorithm's name"),
         (lambda: Experiment(servers(1), policy="leastconn"), "no algorithm 'leastconn'"),

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lbkit.net.config import ConfigError, ProxyConfig, split_address
+from lbkit.net.address import split_address
+from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.loop import new_event_loop
 from lbkit.net.proxy import BACKLOG, Proxy, ProxyError, listen_error
 

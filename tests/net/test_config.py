@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from lbkit.net import Proxy
-from lbkit.net.config import ConfigError, ProxyConfig, split_address
+from lbkit.net.address import split_address
+from lbkit.net.config import ConfigError, ProxyConfig
 
 GOOD = """
 listen = "127.0.0.1:0"
@@ -74,7 +75,7 @@ def test_missing_things(tmp_path: Path) -> None:
         ProxyConfig.load(tmp_path / "nowhere.toml")
     with pytest.raises(ConfigError, match="backends is missing"):
         load(tmp_path, "workers = 1")
-    with pytest.raises(ConfigError, match="backends: there must be at least one"):
+    with pytest.raises(ConfigError, match="backends is missing: there must be at least one"):
         load(tmp_path, "backends = []")
 
 
@@ -98,7 +99,9 @@ def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_that_nobody_knows() -> None:
     config = ProxyConfig.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
-    with pytest.raises(ConfigError, match=r"backends: no\.such\.name\.invalid: "):
+    with pytest.raises(
+        ConfigError, match=r"backends\[0\]\.address: no\.such\.name\.invalid: .*; correct"
+    ):
         Proxy(config=config)
     with pytest.raises(ConfigError, match=r"backends\[0\]\.resolve is 1: use true or false"):
         ProxyConfig.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})
