@@ -22,6 +22,7 @@ from attrs import field, frozen
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
+from lbkit.core.options import option_faults
 from lbkit.distributions import (
     Arrivals,
     Closed,
@@ -95,6 +96,15 @@ class Traffic:
             raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
 
 
+def _fault(check: Callable[[], object]) -> list[str]:
+    """What a check raises as a ValueError, if it does."""
+    try:
+        check()
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 Stream = Callable[[str], random.Random]  # a random stream by its name
 
 
@@ -113,20 +123,18 @@ class Policy:
     options: Mapping[str, Any] = field(factory=dict)
     key: str = field(default="")  # empty: what suits the algorithm
     retries: int = field(default=1, validator=whole(0))
-    balancers: int = field(default=1, validator=whole(1))
+    balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = None
     panic: float = field(default=0.0, validator=number(0, 1))
 
     def __attrs_post_init__(self) -> None:
-        faults = []
-        for check in (
-            lambda: make_balancer(self.algorithm, **self.options),
-            lambda: key_of(self.key or "path"),
-        ):
-            try:
-                check()
-            except ValueError as error:
-                faults.append(str(error))
+        faults: list[str] = []
+        if self.algorithm in algorithms():
+            faults += option_faults(algorithms()[self.algorithm], self.options)
+        if not faults:
+            faults += _fault(lambda: make_balancer(self.algorithm, **self.options))
+        if self.key:
+            faults += _fault(lambda: key_of(self.key))
         if faults:
             raise ValueError("\n".join(faults))
 

@@ -212,7 +212,10 @@ class ProxyConfig:
                 faults.append(f"backends[{i}].address: {error}")
         if faults:
             raise ConfigError("\n".join(faults))
-        return self.policy.pool(backends, random.Random)
+        try:
+            return self.policy.pool(backends, random.Random)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ConfigError(f"policy: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = _converter.unstructure(self)

@@ -99,9 +99,7 @@ def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_that_nobody_knows() -> None:
     config = ProxyConfig.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
-    with pytest.raises(
-        ConfigError, match=r"backends\[0\]\.address: no\.such\.name\.invalid: .*; correct"
-    ):
+    with pytest.raises(ConfigError, match=r"backends\[0\]\.address: no\.such\.name\.invalid: .*; correct"):
         Proxy(config=config)
     with pytest.raises(ConfigError, match=r"backends\[0\]\.resolve is 1: use true or false"):
         ProxyConfig.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})
