@@ -1,4 +1,4 @@
-"""What answers while no worker can: 503 at once, where clients would wait on a socket that is not accepted from."""
+"""What answers while no worker can: 503 at once, where clients would wait for a socket to be served."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 
 class Supervisor:
-    """Keeps workers running; replaces all of them on reload. Signals that come during a reload make one more."""
+    """Keeps workers running; replaces all of them on reload. Signals during a reload make one more."""
 
     def __init__(self, path: str | Path, config: ProxyConfig, workers: int | None) -> None:
         self.path = path
