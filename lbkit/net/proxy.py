@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import attrs
@@ -19,7 +20,7 @@ from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
 from lbkit.net.config import ProxyConfig
-from lbkit.net.exchange import Exchange, Service
+from lbkit.net.exchange import Exchange
 from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
@@ -27,13 +28,14 @@ from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.filters.explain import AttemptsFilter, ExplainFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
-from lbkit.net.http1.server import Listener, ServerConnection
+from lbkit.net.http1.listener import Listener
+from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.loop import LoopThread
-from lbkit.net.messages import Client, RequestHead
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
+from lbkit.net.service import Service
 
 T = TypeVar("T")
 
@@ -95,7 +97,7 @@ class Proxy:
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
         self.listener = Listener(
-            self._handle,
+            partial(Exchange, self.service),
             timeouts=config.timeouts,
             limits=config.limits,
             trusted=trusted_networks(config.trusted),
@@ -110,9 +112,6 @@ class Proxy:
         self._grace = 0.0
         self._reported: set[str] = set()
         self._scarcity = ""  # why there are fewer clients than limits.connections
-
-    def _handle(self, request: RequestHead, client: Client, now: float) -> Exchange:
-        return Exchange(self.service, request, client, now)
 
     def _join(
         self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Relay], object]

@@ -342,9 +342,24 @@ def test_a_backend_that_dies_is_no_end() -> None:
 
 def test_a_bad_chunk_is_no_end() -> None:
     good, _, _ = chunked(BODY).rpartition(b"0\r\n\r\n")
+    begun = threading.Event()
+
+    def script(connection: Connection) -> None:
+        connection.head()
+        connection.send(good)
+        assert begun.wait(TIMEOUT)
+        connection.send(b"x")
+
+    with proxied(script, bandwidth=[Bandwidth(rate=1e6)]) as proxy:
+        with Client(proxy) as client:
+            client.send(GET)
+            assert client.sock.recv(100)
+            begun.set()
+            with pytest.raises(ConnectionError):
+                client.rest()
+        until(lambda: in_flight(proxy) == 0)
     with proxied(answers(good + b"x"), bandwidth=[Bandwidth(rate=1e6)]) as proxy:
-        with pytest.raises(ConnectionError):
-            ask(proxy)
+        assert ask(proxy)[0] == 502  # nothing of it had been sent
         assert in_flight(proxy) == 0
 
 

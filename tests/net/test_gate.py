@@ -427,7 +427,7 @@ SHORT = Timeouts(read=0.5)
     [
         (dies(b""), {}, 502),
         (dies(HALF), {}, None),
-        (dies(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfx"), {}, None),
+        (dies(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfx"), {}, 502),
         (answers(b"no HTTP\r\n\r\n"), {}, 502),
         (answers(ERROR), {}, 500),
         (answers(ERROR), {"hide_errors": True}, 500),

@@ -38,7 +38,7 @@ class AccessLogFilter(Filter):
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
         request = exchange.request
-        counter: _CountingSink | None = exchange.state[self.index] if exchange.state else None
+        counter: _CountingSink | None = exchange.state[self.index]
         version = "1.1" if request.http11 else "1.0"
         line = f"{request.method.decode('latin-1')} {request.target.decode('latin-1')} HTTP/{version}"
         stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(time.time() - (now - exchange.began)))

@@ -67,8 +67,6 @@ class AdmissionFilter(Filter):
 
     def on_origin_done(self, exchange: ExchangeView, ok: bool | None, now: float) -> None:
         """Its place is free, though a slow client may still be reading the answer."""
-        if not exchange.state:
-            return  # it ended before it began
         visit: _Visit | None = exchange.state[self.index]
         if visit is None:
             return

@@ -62,7 +62,7 @@ class BandwidthFilter(Filter):
                 return
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
-        if exchange.state and (pace := exchange.state[self.index]):
+        if pace := exchange.state[self.index]:
             pace.cancel()
 
 

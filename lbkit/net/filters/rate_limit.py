@@ -163,11 +163,11 @@ class RateLimitFilter(Filter):
         return None
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
-        if exchange.state and (visit := exchange.state[self.index]):
+        if visit := exchange.state[self.index]:
             head.data += visit.fields
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
-        if exchange.state and (visit := exchange.state[self.index]):
+        if visit := exchange.state[self.index]:
             visit.cancel()
 
     async def close(self) -> None:

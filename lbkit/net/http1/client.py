@@ -37,7 +37,6 @@ class ClientConnection(asyncio.Protocol):
         "_keep",
         "_keeper",
         "_partial",
-        "_reading",
         "_remaining",
         "_searched",
         "_sending",
@@ -45,6 +44,7 @@ class ClientConnection(asyncio.Protocol):
         "_upgrade",
         "backend",
         "kept",
+        "reading",
         "receiver",
         "rested_since",
         "transport",
@@ -71,7 +71,7 @@ class ClientConnection(asyncio.Protocol):
         self._remaining = 0  # bytes of body to come, or UNTIL_CLOSE
         self._chunks: Chunked | None = None
         self._keep = False
-        self._reading = True
+        self.reading = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -117,8 +117,8 @@ class ClientConnection(asyncio.Protocol):
 
     def read(self, wanted: bool) -> None:
         """Whether more of the answer can be taken: back-pressure."""
-        if wanted != self._reading and not self.transport.is_closing():
-            self._reading = wanted
+        if wanted != self.reading and not self.transport.is_closing():
+            self.reading = wanted
             if wanted:
                 self.transport.resume_reading()
             else:

@@ -45,7 +45,7 @@ END_TO_END = (
     )
 )
 # What Connection mostly says; anything else names fields that must not pass.
-PLAIN_OPTIONS = frozenset({b"", b"keep-alive", b"close", b"upgrade"})
+PLAIN_OPTIONS = frozenset({b"", b"keep-alive", b"close", b"upgrade", b"Keep-Alive", b"Close", b"Upgrade"})
 
 
 def field_finder(names: Iterable[bytes], twins: bool) -> re.Pattern[bytes]:
@@ -67,7 +67,7 @@ ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # known at a glance; others by TOKEN
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
-STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: |\r\n)")
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 BARE_LF = re.compile(rb"(?<!\r)\n")
 EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 

@@ -160,7 +160,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
     upgrade = False
     if drop:
         head = _without_lines(head, drop)
-        if connection:
+        if protocol or connection not in PLAIN_OPTIONS:
             options = _connection_options(connection)
             head = _without_options(head, options, 400)
             websocket = protocol == b"websocket" and b"upgrade" in options
@@ -185,8 +185,10 @@ def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
     if not found or scheme.lower() not in (b"http", b"https"):
         raise Reject(400, "the target is neither a path nor a URL")
     host, mark, path = re.fullmatch(rb"([^/?]*)([/?]?)(.*)", rest).groups()  # type: ignore[union-attr]
-    if not host:
+    if not host or host.startswith(b":"):
         raise Reject(400, "no host in the target")
+    if method == b"OPTIONS" and not mark:
+        return b"*", host  # of the server as a whole (RFC 9112, 3.2.4)
     return (b"/?" if mark == b"?" else b"/") + path, host
 
 
@@ -223,15 +225,17 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
 
     Its length is that of the body as the backend sends it. `HeadReader.check` is left to the caller. Raises
     Reject."""
-    found = STATUS_LINE.match(head)
-    if found is None:
-        raise Reject(502, "")
-    status = int(found[2])
-    http10 = found[1] == b"0"
-    if http10:
-        head = b"HTTP/1.1" + head[8:]
-    if head[12:13] == b"\r":
-        head = b"%b %b" % (head[:12], head[12:])  # no reason is fine, no space before it is not
+    http10 = False
+    if head.startswith(b"HTTP/1.1 200 OK\r\n"):  # by far the most frequent
+        status = 200
+    else:
+        found = STATUS_LINE.match(head)
+        if found is None:
+            raise Reject(502, "")
+        minor, code, reason = found.groups()
+        status, http10 = int(code), minor == b"0"
+        if http10 or reason is None:  # no reason is fine, no space before it is not
+            head = b"HTTP/1.1 %b %b\r\n%b" % (code, reason or b"", head[found.end() :])
     bodiless = status < 200 or status == 204
     length: int | None = None
     chunked = dated = False
@@ -240,7 +244,7 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
     for line, name, value in RESPONSE_FIELDS.findall(head):
         name = name.lower()
         if name == b"content-length":
-            if length is not None or not value.rstrip(b" \t").isdigit():
+            if length is not None or not (value.isdigit() or value.rstrip(b" \t").isdigit()):
                 raise Reject(502, "")
             length = int(value)
             if bodiless:
@@ -259,14 +263,14 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
         raise Reject(502, "")
     if drop:
         head = _without_lines(head, drop)
-        if connection:
+        if connection not in PLAIN_OPTIONS:
             # Framing fields are no options here either. Nothing is refused: the client did nothing wrong.
             head = _without_options(head, _connection_options(connection), 502)
     data = head[:-2]
     if not dated and status >= 200:
         data += b"Date: %b\r\n" % http_date()
+    if length is None:
+        length = CHUNKED if chunked else UNTIL_CLOSE
     if head_only or bodiless or status == 304:
         length = 0
-    elif length is None:
-        length = CHUNKED if chunked else UNTIL_CLOSE
     return ResponseHead(status, data, length)

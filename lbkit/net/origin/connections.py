@@ -50,7 +50,8 @@ class Connections:
             connection.close()
             return
         connection.rested_since = self.now()
-        connection.read(True)  # its last client may have been slow, or paced
+        if not connection.reading:  # its last client was slow, or paced
+            connection.read(True)
         idle.append(connection)
 
     def forget(self, connection: ClientConnection) -> None:

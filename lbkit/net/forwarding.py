@@ -1,0 +1,251 @@
+"""The backend's half of an exchange: pick one, connect, send the request, try again when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Any
+
+from lbkit.core import Backend, Lease, NoBackend
+from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure
+from lbkit.net.messages import Answer, Client, RequestHead, Sink
+from lbkit.net.service import Connection, Service
+
+# Bytes of a request's body that are held: while there is no connection to send them on, and as long as they
+# may have to be sent again.
+MAX_HELD = 64 * 1024
+
+
+class Forwarding:
+    """Holds a lease while a backend works for it. Its subclass, Exchange, decides what the client gets."""
+
+    __slots__ = (
+        "_complete",
+        "_connection",
+        "_done",
+        "_held",
+        "_next_hook",
+        "_origin_over",
+        "_plan",
+        "_started",
+        "_task",
+        "attempts",
+        "began",
+        "client",
+        "deadline",
+        "lease",
+        "request",
+        "service",
+        "sink",
+        "state",
+        "status",
+    )
+
+    def __init__(self, service: Service, request: RequestHead, client: Client, now: float) -> None:
+        # Fields of both halves, as a request pays for each call.
+        self.service = service
+        self.request = request
+        self.client = client
+        self.sink: Sink = client
+        self.state: list[Any] = [None] * service.filters if service.filters else []
+        self.status = 0
+        self.began = now
+        self.deadline = now + service.timeouts.read
+        self.attempts = 0
+        self.lease: Lease | None = None
+        self._complete = request.length == 0  # the request has been received to its end
+        # Its body, while it may have to be sent (again).
+        self._held: list[bytes] | None = None if self._complete else []
+        self._plan: Attempts | None = None  # made at the first failure
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | asyncio.TimerHandle | None = None  # connecting, or backing off
+        self._started = False  # the client has the beginning of an answer
+        self._origin_over = False  # nothing more comes from a backend
+        self._done = False
+        self._next_hook = 0  # of the filters
+
+    def answer_with(self, answer: Answer, ok: bool | None = False) -> None:
+        """There will be no answer from a backend; `ok`: the outcome for the one that has the request."""
+        raise NotImplementedError
+
+    def _cut_off(self) -> None:
+        """There will be no end of the answer that has begun."""
+        raise NotImplementedError
+
+    def _start(self, now: float) -> None:
+        """Pick a backend and send, or answer with an error."""
+        service = self.service
+        plan = self._plan
+        try:
+            key = service.key(self.request)
+            self.lease = lease = service.pool.acquire(key, now, plan.tried if plan else (), service.explain)
+        except NoBackend:
+            # All tried: the last failure is the reason. None there: that is.
+            self.answer_with(Answer(plan.status if plan else 503))
+            return
+        except Exception:  # a learner's algorithm may raise anything
+            service.fault(f"algorithm {service.pool.balancer.name!r} failed")
+            self.answer_with(Answer(500))
+            return
+        self.attempts += 1
+        backend = lease.backend
+        if service.pool.wants_reports:
+            service.reports.picked(backend, now)
+        connection = service.connections.idle_one(backend)
+        if connection is None:
+            self._connect(backend)
+        else:
+            self._send(connection)
+
+    def _send(self, connection: Connection) -> None:
+        """Send the request, and its body as far as it is there."""
+        self._connection = connection
+        body = b"".join(self._held) if self._held else b""
+        connection.send(self, self.request, body, self._complete)  # type: ignore[arg-type] # an Exchange is one
+        if not self.client.writable:
+            self.read_origin(False)  # it has not taken the answer before this one yet
+        if self._held is not None:
+            if self.request.method not in IDEMPOTENT:
+                self._held = None  # it will not be sent again
+            self.client.read_body(True)
+
+    def _connect(self, backend: Backend) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._connected(backend))
+
+    async def _connected(self, backend: Backend) -> None:
+        """Cancelled when the exchange ends, so it goes on only if the exchange does."""
+        try:
+            connection = await self.service.connections.connect(backend)
+        except TimeoutError:
+            self._task = None
+            self._failed(Failure.CONNECT_TIMEOUT, False)
+        except OSError as error:
+            self._task = None
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # The proxy's own lack says nothing about the backend.
+                self.service.fault("out of file descriptors: raise ulimit -n, or lower limits.connections")
+                self.answer_with(Answer(503), None)
+            else:
+                self._failed(Failure.REFUSED, False)
+        else:
+            self._task = None
+            if connection.transport.is_closing():
+                self._failed(Failure.CLOSED_UNANSWERED, False)
+            else:
+                self._send(connection)
+
+    def lost(self, failure: Failure, kept: bool) -> None:
+        """The backend's connection went away, or what came on it was no answer."""
+        self._connection = None
+        self._failed(failure, kept)
+
+    def _failed(self, failure: Failure, kept: bool) -> None:
+        """An attempt has failed: what does the plan say?"""
+        if self._started:
+            self._cut_off()
+            return
+        assert self.lease
+        backend = self.lease.backend
+        if self._plan is None:
+            self._plan = Attempts(self.service.attempts, False)
+        self._plan.safe = self._repeatable()
+        step = self._plan.after(failure, backend, kept)
+        now = self.service.now()
+        if not isinstance(step, Again):
+            self._release(False, now)
+            self.answer_with(Answer(step.status))
+            return
+        self.touch()
+        if step.backend is None:
+            self._release(False, now)
+        if step.delay > 0:
+            loop = asyncio.get_running_loop()
+            self._task = loop.call_later(step.delay, self._again, step.backend)
+        else:
+            self._again(step.backend)
+
+    def _again(self, backend: Backend | None) -> None:
+        self._task = None
+        if backend is None:
+            self._start(self.service.now())
+        else:
+            self._connect(backend)
+
+    def _repeatable(self) -> bool:
+        """Whether it does no harm to send it once more, and all that was sent of it is still there."""
+        if self.request.method not in IDEMPOTENT:
+            return False
+        return self.request.length == 0 or self._held is not None
+
+    # -- the request's body --------------------------------------------------------------------
+
+    def body(self, data: bytes, end: bool) -> None:
+        """A piece of the request's body."""
+        self._complete = end
+        if self._origin_over:
+            return
+        self.touch()
+        connection = self._connection
+        if self._held is not None:
+            self._held.append(data)
+            held = self._held_size()
+            if connection is None:
+                if held > MAX_HELD:
+                    self.client.read_body(False)
+            elif held > MAX_HELD:
+                self._held = None  # too much to be sent again
+        if connection:
+            connection.send_body(data, end)
+
+    def _held_size(self) -> int:
+        assert self._held is not None
+        if len(self._held) > 32:  # pieces of a byte each must not make this slow
+            self._held[:] = [b"".join(self._held)]
+        return sum(map(len, self._held))
+
+    def origin_ready(self, ready: bool) -> None:
+        """The backend takes more of the body, or not now."""
+        self.touch()
+        if not self._origin_over:
+            self.client.read_body(ready)
+
+    # -- back-pressure, time, and the end --------------------------------------------------------
+
+    def read_origin(self, wanted: bool) -> None:
+        """Whether more of the answer can be taken."""
+        if self._connection:
+            self._connection.read(wanted)
+
+    def touch(self) -> None:
+        """Something moved: the wait for progress starts again, but for the total."""
+        timeouts = self.service.timeouts
+        self.deadline = min(self.service.now() + timeouts.read, self.began + timeouts.total)
+
+    def _origin_done(self, ok: bool | None, now: float) -> None:
+        """Nothing more comes from a backend. `ok`: the outcome for the backend."""
+        self._origin_over = True
+        self._held = None
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()  # in the middle of an answer: of no use to others
+        self._release(ok, now)
+        for hook in self.service.on_origin_done:
+            try:
+                hook(self, ok, now)  # type: ignore[arg-type] # an Exchange is one
+            except Exception:  # a learner's code may raise anything
+                self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
+
+    def _release(self, ok: bool | None, now: float) -> None:
+        if self.lease is not None:
+            try:
+                self.lease.release(ok, now)  # takes effect once
+            except Exception:
+                self.service.fault(f"algorithm {self.service.pool.balancer.name!r} failed in done()")
+
+    @property
+    def backend(self) -> Backend | None:
+        """The backend that was picked last."""
+        return self.lease.backend if self.lease else None

@@ -1,0 +1,56 @@
+"""What all client connections of a proxy share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from httptools import HttpRequestParser
+
+from lbkit.net.http1.head import HeadReader
+from lbkit.net.messages import Handler
+from lbkit.net.peer import Network
+from lbkit.net.settings import Limits, Timeouts
+
+
+class Open(Protocol):
+    """What is open towards a client: a connection, or the relay that it has become."""
+
+    def expire(self, now: float) -> None:
+        """End what has waited too long."""
+
+    def drain(self, now: float) -> None:
+        """The proxy stops: end as soon as nothing is under way."""
+
+    def abort(self) -> None: ...
+
+
+class Listener:
+    """What all client connections of a proxy share."""
+
+    def __init__(
+        self,
+        handle: Handler,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        trusted: tuple[Network, ...] = (),
+        refuse_twins: bool = False,
+    ) -> None:
+        self.handle = handle
+        self.timeouts = timeouts
+        self.limits = limits
+        self.trusted = trusted
+        self.refuse_twins = refuse_twins
+        self.capacity = limits.connections
+        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+        self.open: set[Open] = set()
+        self.reader = HeadReader(HttpRequestParser, 400)
+        self.stopping = False
+        self.on_close: Callable[[], object] = lambda: None
+        self.on_full: Callable[[], object] = lambda: None
+
+    def closed(self, what: Open) -> None:
+        """A client has gone."""
+        self.open.discard(what)
+        self.on_close()

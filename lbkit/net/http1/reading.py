@@ -1,0 +1,232 @@
+"""The reading half of a client's connection: one request after the other, however the bytes arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+
+from lbkit.net.http1.body import Chunked
+from lbkit.net.http1.grammar import BARE_LF, EMPTY_LINES, HEAD_END
+from lbkit.net.http1.head import read_request
+from lbkit.net.http1.listener import Listener
+from lbkit.net.messages import CHUNKED, Incoming, Reject
+from lbkit.net.peer import Peer
+
+
+class RequestReading(asyncio.Protocol):
+    """Reads requests, and hands each to the listener's handler. Its subclass, ServerConnection, answers.
+
+    One request at a time: what comes behind it waits in `_unread`, and the socket is not read on, until the
+    answer is complete. Deadlines are set when a wait begins; bytes of input do not move them. All loops are
+    linear in the bytes: what is incomplete is kept in one buffer, and searched and copied once.
+    """
+
+    __slots__ = (
+        "_at",
+        "_body_size",
+        "_chunks",
+        "_complete",
+        "_current",
+        "_deadline",
+        "_head_began",
+        "_http11",
+        "_keep_alive",
+        "_lingers",
+        "_partial",
+        "_reading",
+        "_remaining",
+        "_searched",
+        "_skipped",
+        "_unread",
+        "_wanted",
+        "before_first_request",
+        "closed",
+        "listener",
+        "peer",
+        "transport",
+        "writable",
+    )
+
+    transport: asyncio.Transport
+    peer: Peer
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.closed = False  # nothing is written any more
+        self._lingers = False  # a refusal is written; what still comes is thrown away
+        self.before_first_request = True
+        self.writable = True
+        self._current: Incoming | None = None
+        self._deadline = inf  # of the wait for a head, and of endings; else the exchange's counts
+        self._head_began = False
+        self._partial: bytearray | None = None  # a head that has begun
+        self._searched = 0  # up to here there is no end of it
+        self._skipped = 0  # bytes of empty lines before it
+        self._unread = b""  # what came behind the current request, from `_at` on
+        self._at = 0
+        self._complete = True  # the current request has been read to its end
+        self._remaining = 0  # bytes of its body to come
+        self._body_size = 0
+        self._chunks: Chunked | None = None
+        self._reading = True
+        self._wanted = True  # the exchange takes more of the body
+        # How the current request may be answered.
+        self._http11 = True
+        self._keep_alive = True
+
+    def _refuse(self, reject: Reject) -> None:
+        """Answer, and close: there is no knowing where the next request would begin."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        if self.closed or self._lingers:
+            return
+        current = self._current
+        if current is None:
+            if self._partial is None:
+                self._read_head(data, 0)
+            else:
+                self._read_partial(data)
+        elif self._complete:
+            self._unread = self._unread[self._at :] + data if self._unread else data
+            self._at = 0
+            self._pause_or_resume()
+        else:
+            self._read_body(current, data, 0)
+            self._pause_or_resume()
+
+    def _read_partial(self, data: bytes) -> None:
+        """A head goes on. It is searched and copied once, however many pieces it comes in."""
+        assert self._partial is not None
+        partial = self._partial
+        partial += data
+        if partial.startswith(b"\r\n"):  # an empty line in two pieces
+            end = 0
+        else:
+            end = partial.find(HEAD_END, self._searched)
+        if end < 0:
+            self._wait_for_head(partial)
+            return
+        self._partial = None
+        self._read_head(bytes(partial), 0)
+
+    def _head_begins(self, data: bytes, at: int, end: int) -> None:
+        """The rest of it is waited for, until a deadline that is set once."""
+        listener = self.listener
+        limit = listener.limits.head
+        if self._skipped > limit:
+            self._refuse(Reject(400, "empty lines and no request"))
+            return
+        if end - at > limit:
+            self._refuse(Reject(431, f"a head may have {limit} bytes"))
+            return
+        if not self._head_began:
+            self._head_began = True
+            self._deadline = listener.now() + listener.timeouts.head
+        if at < len(data):
+            self._searched = 0
+            self._wait_for_head(bytearray(memoryview(data)[at:]))
+
+    def _wait_for_head(self, partial: bytearray) -> None:
+        limit = self.listener.limits.head
+        if len(partial) > limit:
+            self._refuse(Reject(431, f"a head may have {limit} bytes"))
+        elif BARE_LF.search(partial, self._searched):
+            self._refuse(Reject(400, "a line does not end with CRLF"))
+        else:
+            self._partial = partial
+            self._searched = max(0, len(partial) - 3)
+
+    def _read_head(self, data: bytes, at: int) -> None:
+        """Between requests: a head begins at `at`, and mostly ends with the data."""
+        listener = self.listener
+        if data.startswith(b"\r\n", at):
+            # Empty lines before a request are forgiven (RFC 9112, 2.2), within the limit of a head.
+            start, at = at, EMPTY_LINES.match(data, at).end()  # type: ignore[union-attr]
+            self._skipped += at - start
+        limit = listener.limits.head
+        end = data.find(HEAD_END, at) + 4
+        if end < 4 or end - at > limit or self._skipped > limit:
+            self._head_begins(data, at, end)
+            return
+        now = listener.now()
+        head = data[at:end]
+        try:
+            keep_alive = listener.reader.check(head)
+            request = read_request(head, self.peer, listener.limits.fields, listener.refuse_twins)
+            length = request.length
+            if length:
+                self._begin_body(length)
+        except Reject as reject:
+            self._refuse(reject)
+            return
+        self.before_first_request = self._head_began = False
+        self._skipped = 0
+        self._http11 = request.http11
+        request.keep_alive = self._keep_alive = keep_alive
+        self._current = current = listener.handle(request, self, now)  # type: ignore[arg-type] # a ServerConnection is one
+        if end < len(data):
+            if length:
+                self._read_body(current, data, end)
+            else:
+                self._unread, self._at = data, end
+            self._pause_or_resume()
+        if self._current is current:
+            current.begin(now)
+
+    def _begin_body(self, length: int) -> None:
+        limit = self.listener.limits.body
+        if limit is not None and length > limit:
+            raise Reject(413, f"a body may have {limit} bytes")
+        self._complete = False
+        self._body_size = 0
+        self._remaining = max(0, length)
+        self._chunks = Chunked(self.listener.limits.head) if length == CHUNKED else None
+
+    def _read_body(self, current: Incoming, data: bytes, at: int) -> None:
+        """Lengths are counted, chunks are parsed."""
+        chunks = self._chunks
+        if chunks is None:
+            end = at + self._remaining
+            piece = data[at:end] if at or end < len(data) else data
+            self._remaining -= len(piece)
+            self._complete = not self._remaining
+            at = end
+        else:
+            try:
+                piece = chunks.feed(data, at)
+            except Reject as reject:
+                current.refuse(reject.status, reject.why)
+                return
+            self._body_size += len(piece)
+            limit = self.listener.limits.body
+            if limit is not None and self._body_size > limit:
+                current.refuse(413, f"a body may have {limit} bytes")
+                return
+            self._complete = chunks.done
+            at = chunks.end
+        if self._complete and at < len(data):
+            self._unread, self._at = data, at
+        if piece or self._complete:
+            current.body(piece, self._complete)
+
+    def read_body(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._pause_or_resume()
+
+    def _pause_or_resume(self) -> None:
+        """Read while there is a place for it: the back-pressure towards the client."""
+        wanted = not self._unread if self._complete else self._wanted
+        if wanted != self._reading and not self.transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _next(self) -> None:
+        """Go on with what came behind the last request."""
+        if self._current is None and not self.closed and not self._lingers:
+            data, self._unread = self._unread, b""
+            self._read_head(data, self._at)
+            self._pause_or_resume()

@@ -1,0 +1,84 @@
+"""What all exchanges of a proxy share, and what they expect of the parts around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from lbkit.core import Backend, Pool, Replicas
+from lbkit.core.attempts import AttemptPolicy
+from lbkit.core.key import Key
+from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead, ResponseHead
+from lbkit.net.settings import Timeouts
+
+OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
+OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
+OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
+OnEnd = Callable[[ExchangeView, float], object]
+
+
+class Connection(Protocol):
+    """A connection to a backend."""
+
+    transport: asyncio.Transport
+
+    def send(self, receiver: Receiver, head: RequestHead, body: bytes, end: bool) -> None: ...
+    def send_body(self, data: bytes, end: bool) -> None: ...
+    def read(self, wanted: bool) -> None: ...
+    def close(self) -> None: ...
+
+
+class Connector(Protocol):
+    """Where connections come from."""
+
+    def idle_one(self, backend: Backend) -> Connection | None: ...
+    async def connect(self, backend: Backend) -> Connection: ...
+
+
+class Reporting(Protocol):
+    """What hears of backends' load, for algorithms that want reports."""
+
+    def picked(self, backend: Backend, now: float) -> None: ...
+    def answered(self, backend: Backend, head: ResponseHead, now: float) -> None: ...
+
+
+class Joiner(Protocol):
+    def __call__(
+        self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Any], object]
+    ) -> object: ...
+
+
+class Service:
+    """What all exchanges of a proxy share. Hooks are bound once: an empty tuple is what a feature costs
+    that is not configured."""
+
+    on_request: tuple[OnRequest, ...] = ()
+    on_response: tuple[OnResponse, ...] = ()
+    on_origin_done: tuple[OnOriginDone, ...] = ()
+    on_end: tuple[OnEnd, ...] = ()
+    filters = 0  # places in `exchange.state`
+
+    def __init__(
+        self,
+        pool: Pool | Replicas,
+        key: Key,
+        connections: Connector,
+        reports: Reporting,
+        join: Joiner,
+        attempts: AttemptPolicy,
+        timeouts: Timeouts,
+        fault: Callable[[str], object],
+        explain: bool = False,
+    ) -> None:
+        """`fault` is told, within the exception's handler, what a learner's code failed at."""
+        self.pool = pool
+        self.key = key
+        self.connections = connections
+        self.reports = reports
+        self.join = join
+        self.attempts = attempts
+        self.timeouts = timeouts
+        self.fault = fault
+        self.explain = explain
+        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
