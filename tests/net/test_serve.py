@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -482,6 +483,25 @@ def test_more_clients_than_descriptors(path: Path) -> None:
         wait_until(lambda: answered(server) == 200)
         assert server.workers() == [pid]
         assert sum("full, further clients are answered 503" in line for line in server.said) == 1
+
+
+def test_idle_connections_make_room(path: Path) -> None:
+    """To twenty backends, there would soon be more of them than descriptors."""
+
+    def slow(connection: Connection) -> None:
+        while connection.head():
+            time.sleep(0.02)  # so that all clients are served at the same time
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    options = {"limits": "{ connections = 1000 }", "policy": '{ algorithm = "random" }'}
+    with ExitStack() as stack:
+        ports = [stack.enter_context(Scripted(slow)).port for _ in range(20)]
+        server = stack.enter_context(Server(path, *ports, shell="ulimit -n 150;", **options))
+        clients = [stack.enter_context(Client(server)) for _ in range(43)]
+        for _ in range(15):
+            for client in clients:
+                client.send(GET)
+            assert {client.answer()[0] for client in clients} == {200}
 
 
 def cpu(pid: int) -> float:
