@@ -194,8 +194,9 @@ class Generation:
 
     # -- ending -----------------------------------------------------------------------------
 
-    def retire(self) -> None:
-        """Accept nothing more; those that serve finish what they have, up to the grace."""
+    def retire(self, replaced: bool = False) -> None:
+        """Accept nothing more; those that serve finish what they have, up to the grace. `replaced`: others
+        serve already, so there is time to tell clients."""
         if self._retired:
             return
         self._retired = True
@@ -204,7 +205,10 @@ class Generation:
             keeper.cancel()  # kills one that only starts
         for worker in self.ready:
             if worker:
-                worker.send(signal.SIGTERM)
+                if replaced:
+                    worker.accept_on([])
+                else:
+                    worker.send(signal.SIGTERM)
                 self._reap(worker)
 
     def signal_all(self, number: signal.Signals) -> None:

@@ -39,6 +39,7 @@ from lbkit.net.service import Service
 
 T = TypeVar("T")
 
+ACCEPTED = 0.01  # seconds after which a connection that was just accepted is among the open ones
 BACKLOG = 1024  # connections that the kernel holds until they are accepted
 
 # A field of the config, and the filter that does what it says; in the order in which requests pass them.
@@ -109,7 +110,7 @@ class Proxy:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._empty: asyncio.Event | None = None
-        self._grace = 0.0
+        self._grace = self._notice = 0.0  # seconds
         self._reported: set[str] = set()
         self._scarcity = ""  # why there are fewer clients than limits.connections
 
@@ -208,8 +209,7 @@ class Proxy:
                 on_ready()
             await self._stop.wait()
             server.close()
-            for _ in range(3):
-                await asyncio.sleep(0)  # a connection just accepted is not among the open ones yet
+            await asyncio.sleep(ACCEPTED)
             await self._drain()
         finally:
             sweeper.cancel()
@@ -222,22 +222,28 @@ class Proxy:
             for made in self.filters.values():
                 await made.close()
 
-    def shut(self, grace: float) -> None:
-        """Begin to stop; in the proxy's thread."""
-        self._grace = grace
+    def shut(self, grace: float, notice: float = 0.0) -> None:
+        """Begin to stop; in the proxy's thread. `notice`: seconds in which kept connections may have one more
+        answer, which says that it is the last; closed at once, a request may be on its way on them."""
+        self._grace, self._notice = grace, notice
         self.listener.stopping = True
         if self._stop:
             self._stop.set()
 
     async def _drain(self) -> None:
         """Idle clients go at once, busy ones when they have their answers or the grace is over."""
+        await self._until_empty(self._notice)
         now = self.service.now()
         for client in list(self.listener.open):
             client.drain(now)
+        await self._until_empty(self._grace)
+
+    async def _until_empty(self, seconds: float) -> None:
         assert self._empty is not None
-        if self.listener.open and self._grace > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._grace):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.listener.open and seconds > 0:
+                    self._empty.clear()  # it may have been empty before the last one came
                     await self._empty.wait()
 
     def _full(self) -> None:

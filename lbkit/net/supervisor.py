@@ -167,7 +167,7 @@ class Supervisor:
         self._tell_notes()
 
     def _retire(self, generation: Generation) -> None:
-        generation.retire()
+        generation.retire(replaced=True)
 
         async def ended() -> None:
             await generation.ended()

@@ -2,7 +2,8 @@
 
 A worker gets numbers of listening sockets as arguments, and on standard input lines of JSON: its
 configuration, then, again and again, the sockets to accept on, since a socket whose worker is down is
-another's meanwhile. It writes one line: READY, or why it cannot start. At the end of its input it stops.
+another's meanwhile; none at all is to retire. It writes one line: READY, or why it cannot start. At the end
+of its input it stops.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from lbkit.net.preflight import start_faults
 from lbkit.net.proxy import BACKLOG, Proxy, ProxyError
 
 READY = "ready"
+NOTICE = 1.0  # seconds that a reload leaves to kept connections
 _status = 1  # where the supervisor reads
 
 
@@ -75,13 +77,13 @@ class Worker:
         finally:
             following.cancel()
 
-    def stop(self) -> None:
-        """Accept nothing more, and finish what runs."""
+    def stop(self, notice: float = 0.0) -> None:
+        """Accept nothing more, and finish what runs; `notice` as in `Proxy.shut`."""
         self.stopping = True
         for server in self.servers.values():
             server.close()
         self.servers.clear()
-        self.proxy.shut(self.config.grace)
+        self.proxy.shut(self.config.grace, notice)
         # Nothing that we have open keeps a port that the supervisor gives up.
         while self.sockets:
             self.sockets.popitem()[1].close()
@@ -91,6 +93,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         while True:
             wanted = set(await self.changes.get())
+            if not wanted:
+                self.stop(NOTICE)
             for number in self.servers.keys() - wanted:
                 self.servers.pop(number).close()
             for number in wanted - self.servers.keys() - {self.first}:

@@ -309,7 +309,20 @@ def test_many_reloads_at_once_are_few_and_lose_nothing(path: Path) -> None:
                 except (OSError, AssertionError) as error:
                     seen.append(repr(error))
 
-        threads = [threading.Thread(target=load) for _ in range(2)]
+        def load_kept() -> None:
+            """On a kept connection, until an answer says that it is the last."""
+            while not stop.is_set():
+                try:
+                    with Client(server) as client:
+                        head = b""
+                        while b"\r\nConnection: close" not in head and not stop.is_set():
+                            client.send(GET)
+                            _, head, body = client.answer()
+                            seen.append(body)
+                except OSError as error:
+                    seen.append(repr(error))
+
+        threads = [threading.Thread(target=target) for target in (load, load_kept, load_kept)]
         for thread in threads:
             thread.start()
         wait_until(lambda: len(seen) > 50)
