@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -41,21 +42,22 @@ LOAD = 0.8
 File = Annotated[Path | None, typer.Argument(metavar="EXPERIMENT.toml", help="A .toml or .json file.")]
 
 
-def fail(why: object) -> NoReturn:
-    """One line and exit code 2: the command cannot do what was asked for."""
-    typer.secho(f"lbkit: {why}", fg="red", err=True)
-    raise typer.Exit(2)
+def fail(why: object, code: int = 2) -> NoReturn:
+    """A line for each thing that is wrong, and the exit code: the command cannot do what was asked for."""
+    for line in str(why).splitlines() or [""]:
+        typer.secho(f"lbkit: {line}", fg="red", err=True)
+    raise typer.Exit(code)
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def told(code: int = 2) -> Iterator[None]:
     """What the user can mend is told, not traced."""
     try:
         yield
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error, code)
     except (ValueError, ImportError, EngineError) as error:
-        fail(error)
+        fail(error, code)
 
 
 def _version(wanted: bool) -> None:
@@ -390,25 +392,39 @@ def backends(
 
 @app.command()
 def proxy(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to listen on, and for whom.")],
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the file is right.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.toml", help="What to listen on, and for which backends.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it would start.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=512, help="Processes that share the port; overrides the file."),
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
 ) -> None:
     """Run lbkit's reverse proxy, until Ctrl-C.
 
+    SIGHUP reads the file again: new workers take over, the old ones finish their answers.
+
     \b
     [bold]Examples[/]
+      lbkit proxy --example > proxy.toml
       lbkit proxy proxy.toml --check
       lbkit proxy proxy.toml --workers 2
     """
-    with told():
-        from lbkit.net.config import ConfigError
+    if example:
+        typer.echo(resources.files("lbkit.net").joinpath("example.toml").read_text("utf-8"), nl=False)
+        return
+    if config is None:
+        fail("which file? lbkit proxy CONFIG.toml; lbkit proxy --example prints one")
+    with told(1):
+        from lbkit.net.proxy import ProxyError
         from lbkit.net.serve import main
 
         try:
             main(config, workers, check)
-        except ConfigError as error:
-            fail(error)
+        except ProxyError as error:
+            fail(error, 1)
 
 
 if __name__ == "__main__":

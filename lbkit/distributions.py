@@ -17,6 +17,8 @@ from typing import Any, ClassVar, get_args
 import attrs
 from attrs import field, frozen
 
+from lbkit.core.text import CONTROL
+
 _NORMAL = NormalDist()
 
 
@@ -33,14 +35,35 @@ def number(low: float = -inf, high: float = inf, *, above: bool = False) -> Call
     return check
 
 
-def whole(low: int) -> Callable[..., None]:
-    """An attrs validator: a whole number of at least `low`."""
+def whole(low: int, high: float = inf) -> Callable[..., None]:
+    """An attrs validator: a whole number in [low, high]."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise ValueError(f"{attribute.name} is {value!r}: use a whole number of at least {low}")
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            upto = f" and at most {high:g}" if high < inf else ""
+            raise ValueError(f"{attribute.name} is {value!r}: use a whole number of at least {low}{upto}")
 
     return check
+
+
+def text(*, empty: bool = True) -> Callable[..., None]:
+    """An attrs validator: a text that keeps to one line of a log, and is not empty unless it may be."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str):
+            raise ValueError(f"{attribute.name} is {value!r}: use a text")
+        if CONTROL.search(value):
+            raise ValueError(f"{attribute.name} is {value!r}: use a text without control characters")
+        if not (value or empty):
+            raise ValueError(f"{attribute.name} is {value!r}: use a text that is not empty")
+
+    return check
+
+
+def flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """An attrs validator: True or False, and not "no", which would count as yes."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{attribute.name} is {value!r}: use true or false")
 
 
 def one_of(wanted: Any) -> Callable[..., None]:

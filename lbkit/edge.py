@@ -12,8 +12,9 @@ from attrs import field, frozen
 
 from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import RequestView, key_of
-from lbkit.core.limit import Decision, InFlight, Limiter
+from lbkit.core.limit import Decision, InFlight, Limiter, limiters
 from lbkit.core.limit.several import limiter_of
+from lbkit.core.options import option_faults
 from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
 from lbkit.core.shape import QUEUES, Item, PriorityQueue
 from lbkit.distributions import number, whole, word
@@ -23,7 +24,7 @@ TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of those who are not let in
 
 def valid_path(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     """A validator."""
-    if not value.startswith("/"):
+    if not (isinstance(value, str) and value.startswith("/")):
         raise ValueError(f"{attribute.name} is {value!r}: a path begins with /")
 
 
@@ -33,11 +34,22 @@ def valid_key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> Non
         key_of(value)
 
 
-def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+def _checked(name: str, spec: Mapping[str, Any]) -> Limiter[Any]:
+    """The limiter that a file asks for. Raises ValueError with a line for each wrong option."""
+    if not isinstance(spec, Mapping):
+        raise ValueError(f'{name} is {spec!r}: use a table such as {{kind = "token_bucket", rate = 10}}')
+    options = dict(spec)
+    cls = limiters().get(str(options.pop("kind", "")))
+    if faults := list(option_faults(cls, options) if cls else ()):
+        raise ValueError("\n".join(f"{name}: {fault}" for fault in faults))
     try:
-        limiter = limiter_of(value)
+        return limiter_of(spec)
     except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+    limiter = _checked(attribute.name, value)
     if isinstance(limiter, InFlight):
         raise ValueError(f"{attribute.name}: {limiter.name} is about how many at once: use admission.limit")
 
@@ -96,10 +108,7 @@ class Rules:
 def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any] | None) -> None:
     if value is None:
         return
-    try:
-        limiter = limiter_of(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
+    limiter = _checked(attribute.name, value)
     if not isinstance(limiter, InFlight):
         raise ValueError(f"{attribute.name}: {limiter.name} counts requests a second: use concurrency_limit")
     lowest = getattr(limiter, "min_limit", inf)  # an adaptive limit may come down to this and stay

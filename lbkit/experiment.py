@@ -22,7 +22,19 @@ from attrs import field, frozen
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
-from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, Trace, number, one_of, whole
+from lbkit.core.options import option_faults
+from lbkit.distributions import (
+    Arrivals,
+    Closed,
+    Exponential,
+    Poisson,
+    Service,
+    Trace,
+    number,
+    one_of,
+    text,
+    whole,
+)
 from lbkit.edge import Admission, RateLimit
 from lbkit.schema import add_union, strict_converter, structure
 
@@ -35,13 +47,13 @@ class ExperimentError(ValueError):
 class Server:
     """A server with a queue: `workers` requests are served at once, the rest wait in order."""
 
-    name: str
+    name: str = field(validator=text(empty=False))
     workers: int = field(default=1, validator=whole(1))
     speed: float = field(default=1.0, validator=number(0, above=True))  # 2 halves service times
     # Seconds of work a request, at speed 1.
     service: Service = field(factory=Exponential, validator=one_of(Service))
     weight: float = field(default=1.0, validator=number(0))
-    zone: str = ""
+    zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
     delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
     queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
@@ -84,6 +96,15 @@ class Traffic:
             raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
 
 
+def _fault(check: Callable[[], object]) -> list[str]:
+    """What a check raises as a ValueError, if it does."""
+    try:
+        check()
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 Stream = Callable[[str], random.Random]  # a random stream by its name
 
 
@@ -102,14 +123,20 @@ class Policy:
     options: Mapping[str, Any] = field(factory=dict)
     key: str = field(default="")  # empty: what suits the algorithm
     retries: int = field(default=1, validator=whole(0))
-    balancers: int = field(default=1, validator=whole(1))
+    balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = None
     panic: float = field(default=0.0, validator=number(0, 1))
 
     def __attrs_post_init__(self) -> None:
-        make_balancer(self.algorithm, **self.options)
+        faults: list[str] = []
+        if self.algorithm in algorithms():
+            faults += option_faults(algorithms()[self.algorithm], self.options)
+        if not faults:
+            faults += _fault(lambda: make_balancer(self.algorithm, **self.options))
         if self.key:
-            key_of(self.key)
+            faults += _fault(lambda: key_of(self.key))
+        if faults:
+            raise ValueError("\n".join(faults))
 
     @property
     def keyed_by(self) -> str:
@@ -224,7 +251,7 @@ class Experiment:
     policy: Policy = field(factory=Policy, converter=_policy)
     events: tuple[Event, ...] = field(default=(), converter=_events)  # kept in order of time
     seed: int = field(default=1, validator=whole(0))
-    name: str = ""
+    name: str = field(default="", validator=text())
     limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # how much of whom is let in
     admission: Admission | None = field(  # how much goes on to the servers; who waits, who is turned away
         default=None, validator=attrs.validators.optional(one_of(Admission))
@@ -237,8 +264,6 @@ class Experiment:
         for i, server in enumerate(self.servers):
             if not isinstance(server, Server):
                 raise ExperimentError(f"servers[{i}] is {server!r}: use a Server")
-            if not server.name or not isinstance(server.name, str):
-                raise ExperimentError(f"servers[{i}].name is {server.name!r}: use a text that is not empty")
             if server.name in names:
                 before = names[server.name]
                 raise ExperimentError(f"servers[{i}].name is {server.name!r}, as in servers[{before}]")

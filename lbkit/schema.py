@@ -1,14 +1,23 @@
-"""From plain data (TOML, JSON) to objects and back, strictly: every error names its field and the mend."""
+"""From plain data (TOML, JSON) to objects and back, strictly: every error names its field and the mend.
+
+All wrong fields are named at once: each field is converted and validated by itself, and what spans fields is
+checked when every field is right.
+"""
 
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 import cattrs
 from cattrs.errors import IterableValidationNote
+from cattrs.gen import make_dict_structure_fn, override
+
+from lbkit.core.text import CONTROL
 
 T = TypeVar("T")
 
@@ -19,6 +28,8 @@ def strict_converter() -> cattrs.Converter:
     plain = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
     for wanted, said in plain.items():
         converter.register_structure_hook(wanted, _strict(wanted, said))
+    converter.register_structure_hook_factory(_is_list, _list_hook)
+    converter.register_structure_hook_factory(attrs.has, _class_hook)
     return converter
 
 
@@ -54,10 +65,67 @@ def _strict(wanted: type, said: str) -> Any:
     def structure(value: Any, _: Any) -> Any:
         fits = isinstance(value, (int, float) if wanted is float else wanted)
         if not fits or (isinstance(value, bool) and wanted is not bool):
-            raise ValueError(f"is {value!r}: use {said}")
-        return wanted(value)
+            raise ValueError(f"is {shown(value)}: use {said}")
+        if wanted is str and CONTROL.search(value):
+            raise ValueError(f"is {shown(value)}: use a text without control characters")
+        try:
+            return wanted(value)
+        except OverflowError:
+            raise ValueError(f"is {shown(value)}: use a smaller number") from None
 
     return structure
+
+
+def _is_list(wanted: Any) -> bool:
+    arguments = get_args(wanted)
+    return get_origin(wanted) is tuple and len(arguments) == 2 and arguments[1] is ...
+
+
+def _list_hook(wanted: Any, converter: cattrs.Converter) -> Any:
+    """For tuple[X, ...]: of "abc", cattrs would make the letters, and of a table its names."""
+
+    items = converter.get_structure_hook(list[get_args(wanted)[0]])  # type: ignore[misc]
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"is {shown(value)}: use a list")
+        return items(value, list)
+
+    return structure
+
+
+def _class_hook(cls: Any, converter: cattrs.Converter) -> Any:
+    """For an attrs class. Its own `__init__` would stop at the first value that a validator refuses."""
+
+    def field_hook(attribute: attrs.Attribute[Any]) -> Any:
+        def structure(value: Any, wanted: Any) -> Any:
+            result = converter.structure(value, wanted)
+            if attribute.converter:
+                result = attribute.converter(result)  # type: ignore[operator]
+            if attribute.validator:
+                attribute.validator(None, attribute, result)
+            return result
+
+        return structure
+
+    attrs.resolve_types(cls)
+    hooks: Any = {a.name: override(struct_hook=field_hook(a)) for a in attrs.fields(cls)}
+    return make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **hooks)
+
+
+def shown(value: object) -> str:
+    """A value in a message, short."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
+
+
+def unknown(name: str, known: list[str]) -> str:
+    """What to say of a name that there is not."""
+    near = get_close_matches(name, known, n=1)
+    return f"unknown {name}; known are {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
@@ -71,18 +139,24 @@ def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
         for inner in others:
             yield from _wrong(inner, error.cl, path)
     elif isinstance(error, cattrs.ForbiddenExtraKeysError):
-        unknown = ", ".join(sorted(error.extra_fields))
-        yield f"{path}: unknown {unknown}; known are {', '.join(fields)}".removeprefix(": ")
+        for name in sorted(map(str, error.extra_fields)):
+            yield f"{path}: {unknown(CONTROL.sub('?', name), fields)}".removeprefix(": ")
     elif isinstance(error, KeyError):
         yield f"{path} is missing"
     elif isinstance(error, ValueError):
-        # Checks of a single value say "is ...", those of a whole class "<field> is ...".
-        text = str(error)
-        joint = " " if text.startswith("is ") else "." if re.split(r"\W", text)[0] in fields else ": "
-        yield f"{path}{joint}{text}".removeprefix(joint)
+        for text in str(error).splitlines():
+            # Checks of a single value say "is ..." or "<field> is ...", those of a whole class the latter.
+            own = re.match(r"(\w+)(?= |: )", text)
+            if own and not fields and re.split(r"\W", path)[-1] == own[0] and own[0] != "is":
+                text = text[own.end() :].removeprefix(":").lstrip()
+            joint = " " if text.startswith(_VERBS) else "." if re.split(r"\W", text)[0] in fields else ": "
+            yield f"{path}{joint}{text}".removeprefix(joint)
     elif not isinstance(error, TypeError | AttributeError):
         yield f"{path}: {error}"
     elif attrs.has(wanted):
         yield f"{path or wanted.__name__.lower()} must be a table of {', '.join(fields)}"
     else:
         yield f"{path} must be a {'table' if get_origin(wanted) is Mapping else 'list'}"
+
+
+_VERBS = ("is ", "are ", "must ", "has ")

@@ -26,6 +26,9 @@ from lbkit import (
     algorithms,
 )
 
+# Names keep to one line.
+LETTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))
+
 
 def positive(high: float = 1e3) -> st.SearchStrategy[float]:
     return st.floats(1e-3, high) | st.integers(1, int(high))
@@ -79,7 +82,7 @@ traffics = st.builds(
 
 @st.composite
 def experiments(draw: st.DrawFn) -> Experiment:
-    names = draw(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True))
+    names = draw(st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size=5, unique=True))
     servers = [
         draw(
             st.builds(
@@ -89,7 +92,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
                 speed=positive(),
                 service=services,
                 weight=at_least_0(),
-                zone=st.text(max_size=5),
+                zone=st.text(LETTERS, max_size=5),
                 delay=at_least_0(1),
                 queue=st.none() | st.integers(0, 1000),
                 error_rate=st.floats(0, 1),
@@ -110,5 +113,5 @@ def experiments(draw: st.DrawFn) -> Experiment:
         policy=draw(policies),
         events=draw(st.lists(events, max_size=5)),
         seed=draw(st.integers(0, 2**63)),
-        name=draw(st.text(max_size=20)),
+        name=draw(st.text(LETTERS, max_size=20)),
     )

@@ -302,11 +302,28 @@ def test_backends_as_a_program(tmp_path: Path) -> None:
 
 
 def test_proxy_mistakes(tmp_path: Path) -> None:
-    assert "nowhere.toml" in call("proxy", tmp_path / "nowhere.toml", code=2)
+    assert "nowhere.toml" in call("proxy", tmp_path / "nowhere.toml", code=1)
     (tmp_path / "p.toml").write_text("listen = [")
-    text = call("proxy", tmp_path / "p.toml", "--check", code=2)
+    text = call("proxy", tmp_path / "p.toml", "--check", code=1)
     assert text.startswith("lbkit: ")
     assert text.count("\n") == 1
+
+
+def test_a_line_for_each_mistake(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('workers = 0\nhide = "Server"\n[[backends]]\naddress = "a"')
+    lines = call("proxy", tmp_path / "p.toml", code=1).splitlines()
+    assert [line.partition(" is ")[0] for line in lines] == [
+        "lbkit: backends[0].address",
+        "lbkit: workers",
+        "lbkit: hide",
+    ]
+    assert "which file?" in call("proxy", code=2)
+
+
+def test_the_example_is_a_file_to_start_with(tmp_path: Path) -> None:
+    text = call("proxy", "--example")
+    (tmp_path / "p.toml").write_text(text.replace('# listen = "127.0.0.1:8080"', 'listen = "127.0.0.1:0"'))
+    assert "fine, 1 backend, round_robin" in call("proxy", tmp_path / "p.toml", "--check")
 
 
 def test_import(tmp_path: Path) -> None:

@@ -6,83 +6,104 @@ import random
 import re
 import socket
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import field, frozen
+from attrs.validators import optional
 
 from lbkit.core import Backend, Pool, Replicas
-from lbkit.distributions import number, whole, word
+from lbkit.distributions import flag, number, one_of, text, whole, word
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
+from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedStore
-from lbkit.schema import strict_converter, structure
+from lbkit.schema import strict_converter, structure, unknown
+
+MOST_WORKERS = 512  # a slip of the finger should not fork a million
+FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
 
 
 class ConfigError(ValueError):
-    """Says which field is wrong, and what would be right."""
+    """Says which field is wrong, and what would be right; a line for each."""
 
 
-def split_address(text: str) -> tuple[str, int]:
-    """Host and port of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"is {text!r}: use host:port, such as 127.0.0.1:8080")
-    return host, int(port)
-
-
-def _address(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    try:
-        split_address(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name} {error}") from None
-
-
-def _path(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    if not re.fullmatch(r"/[!-~]*", value):
+def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not (isinstance(value, str) and re.fullmatch(r"/[!-~]*", value)):
         raise ValueError(f"{attribute.name} is {value!r}: use a path, such as /load")
 
 
+def _several_texts(attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
+        raise ValueError(f"{attribute.name} is {value!r}: use a list of texts")
+
+
 def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
-    trusted_networks(value)
+    _several_texts(attribute, value)
+    faults = []
+    for network in value:
+        try:
+            trusted_networks([network])
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _fields(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    _several_texts(attribute, value)
+    faults = []
+    for name in value:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            faults.append(f"{attribute.name} has {name!r}: use the name of a header field, such as Server")
+        elif name.lower() in FRAMING:
+            faults.append(
+                f"{attribute.name} has {name!r}: without it clients cannot read answers; leave it out"
+            )
+    if faults:
+        raise ValueError("\n".join(faults))
 
 
 @frozen
 class BackendConfig:
     """A backend and where it listens."""
 
-    address: str = field(validator=_address)
-    name: str = ""  # the address, unless given
+    address: str = field(validator=a_backend_address)
+    name: str = field(default="", validator=text())  # the address, unless given
     weight: float = field(default=1.0, validator=number(0))
-    zone: str = ""
+    zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
-    resolve: bool = False  # one backend for each address that the name has at the start, as in nginx
+    # One backend for each address that the name has at the start, as in nginx.
+    resolve: bool = field(default=False, validator=flag)
 
     def backends(self) -> list[Backend]:
-        """Raises ConfigError for a name that nobody knows."""
+        """Raises ConfigError for a name that is not known."""
         host, port = split_address(self.address)
         name = self.name or self.address
         if not self.resolve:
             return [self._backend(name, host, port)]
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise ConfigError(f"backends: {host}: {error.strerror}") from None
-        addresses = sorted({str(address[0]) for *_, address in found})
-        return [self._backend(f"{name} {address}", address, port) for address in addresses]
+        return [self._backend(f"{name} {address}", address, port) for address in look_up(host, port)]
 
     def _backend(self, name: str, host: str, port: int) -> Backend:
         return Backend(name, weight=self.weight, host=host, port=port, zone=self.zone, priority=self.priority)
 
 
-# Converters, as functions so that mypy knows what they take.
+def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a name. Raises ConfigError."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(f"{host}: {error.strerror}; correct the name, or see that it is known") from None
+    return sorted({str(address[0]) for *_, address in found})
+
+
+# Converters, as functions so that mypy knows what they take. What is no list is left to the validators.
 def _backends(what: Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
     return tuple(what)
 
@@ -95,45 +116,77 @@ def _bandwidth(what: Iterable[Bandwidth]) -> tuple[Bandwidth, ...]:
     return tuple(what)
 
 
-def _texts(what: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(what, str):
-        raise ValueError(f"is {what!r}: use a list of texts")
-    return tuple(what)
+def _texts(what: Iterable[str]) -> Iterable[str]:
+    return tuple(what) if isinstance(what, Iterable) and not isinstance(what, str | bytes) else what
+
+
+def _all_are(cls: type) -> Any:
+    """A validator."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+        for i, one in enumerate(value):
+            if not isinstance(one, cls):
+                raise ValueError(f"{attribute.name}[{i}] is {one!r}: use a {cls.__name__}")
+
+    return check
 
 
 @frozen
 class ProxyConfig:
     """All of it. `workers`: processes that share the port (SO_REUSEPORT)."""
 
-    backends: tuple[BackendConfig, ...] = field(default=(), converter=_backends)
-    listen: str = field(default="127.0.0.1:8080", validator=_address)
-    workers: int = field(default=1, validator=whole(1))
+    backends: tuple[BackendConfig, ...] = field(
+        default=(), converter=_backends, validator=_all_are(BackendConfig)
+    )
+    listen: str = field(default="127.0.0.1:8080", validator=a_listen_address)
+    workers: int = field(default=1, validator=whole(1, MOST_WORKERS))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
     # Networks of proxies before this one, whose X-Forwarded-* are believed; those of others are dropped.
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
     # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
-    access_log: str = ""  # a file, or "-" for standard error
-    expose: bool = False  # tell the client in X-Lbkit-Attempts how many backends were tried
-    explain: bool = False  # tell the client in X-Lbkit-Why why it was this backend
+    access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
+    # Tell the client in X-Lbkit-Attempts how many backends were tried.
+    expose: bool = field(default=False, validator=flag)
+    explain: bool = field(default=False, validator=flag)  # tell it in X-Lbkit-Why why it was this backend
     probe: str = field(default="/load", validator=_path)  # where backends tell their load, if probed
-    rate_limits: tuple[RateLimit, ...] = field(default=(), converter=_rate_limits)
-    x_ratelimit: bool = False  # tell X-RateLimit-* besides RateLimit
-    redis: SharedStore | None = None  # where limits are counted together with other proxies
-    admission: Admission | None = None  # how much goes on to the backends; what waits, what is refused
-    bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth)  # how fast answers go out
-    hide: tuple[str, ...] = field(default=(), converter=_texts)  # fields of answers that clients do not see
-    hide_errors: bool = False  # a short page of our own instead of a backend's 5xx
-    policy: Policy = field(factory=Policy)
-    timeouts: Timeouts = field(factory=Timeouts)
-    limits: Limits = field(factory=Limits)
+    rate_limits: tuple[RateLimit, ...] = field(
+        default=(), converter=_rate_limits, validator=_all_are(RateLimit)
+    )
+    x_ratelimit: bool = field(default=False, validator=flag)  # tell X-RateLimit-* besides RateLimit
+    # Where limits are counted together with other proxies.
+    redis: SharedStore | None = field(default=None, validator=optional(one_of(SharedStore)))
+    # How much goes on to the backends; what waits, what is refused.
+    admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
+    # How fast answers go out.
+    bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=_all_are(Bandwidth))
+    # Fields of answers that clients do not see.
+    hide: tuple[str, ...] = field(default=(), converter=_texts, validator=_fields)
+    # A short page of our own instead of a backend's 5xx.
+    hide_errors: bool = field(default=False, validator=flag)
+    policy: Policy = field(factory=Policy, validator=one_of(Policy))
+    timeouts: Timeouts = field(factory=Timeouts, validator=one_of(Timeouts))
+    limits: Limits = field(factory=Limits, validator=one_of(Limits))
 
     def __attrs_post_init__(self) -> None:
+        if faults := list(self._faults()):
+            raise ConfigError("\n".join(faults))
+
+    def _faults(self) -> Iterator[str]:
+        """What is wrong between fields, each of which is right by itself."""
         names = [b.name or b.address for b in self.backends]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"backends: two are called {name!r}; names must differ")
-        self.shared_or_own_limits()
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            yield f"backends: two are called {name!r}; names must differ"
+        for i, backend in enumerate(self.backends):
+            if leads_back(*split_address(backend.address), *self.address):
+                at = f"backends[{i}].address is {backend.address!r}"
+                yield f"{at}, where the proxy itself listens: requests would go round in circles"
+        if self.redis and not self.rate_limits:
+            yield "redis is set, but there are no rate_limits to count: add some, or leave it out"
+        try:
+            self.shared_or_own_limits()
+        except ValueError as error:
+            yield str(error)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -151,8 +204,18 @@ class ProxyConfig:
         """Raises ConfigError if there is no backend, or for a name to `resolve` that is unknown."""
         if not self.backends:
             raise ConfigError("backends: there must be at least one")
-        backends = [backend for config in self.backends for backend in config.backends()]
-        return self.policy.pool(backends, random.Random)
+        backends, faults = [], []
+        for i, config in enumerate(self.backends):
+            try:
+                backends += config.backends()
+            except ConfigError as error:
+                faults.append(f"backends[{i}].address: {error}")
+        if faults:
+            raise ConfigError("\n".join(faults))
+        try:
+            return self.policy.pool(backends, random.Random)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ConfigError(f"policy: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = _converter.unstructure(self)
@@ -161,10 +224,32 @@ class ProxyConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProxyConfig:
         """Raises ConfigError with a line for every wrong field."""
-        config = structure(_converter, data, cls, ConfigError)
+        if isinstance(data, Mapping) and not data.get("backends", True):
+            data = {name: value for name, value in data.items() if name != "backends"}
+        try:
+            config = structure(_converter, data, cls, ConfigError)
+        except ConfigError as error:
+            raise ConfigError("\n".join(_all_faults(data, str(error).splitlines()))) from None
         if not config.backends:
-            raise ConfigError("backends is missing: there must be at least one")
+            raise ConfigError(NO_BACKENDS)
         return config
+
+    def but(self, **options: Any) -> ProxyConfig:
+        """A copy with other fields; `retries` and `keyed_by` are the policy's. Raises ConfigError."""
+        known = [f.name for f in attrs.fields(ProxyConfig)]
+        for name in options:
+            if name not in (*known, "retries", "keyed_by"):
+                raise ConfigError(unknown(name, [*known, "retries", "keyed_by"]))
+        try:
+            policy = options.pop("policy", self.policy)
+            for name, of_policy in (("retries", "retries"), ("keyed_by", "key")):
+                if name in options:
+                    policy = attrs.evolve(policy, **{of_policy: options.pop(name)})
+            return attrs.evolve(self, policy=policy, **options)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     @classmethod
     def load(cls, path: str | Path) -> ProxyConfig:
@@ -176,6 +261,24 @@ class ProxyConfig:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not TOML: {error}") from None
         return cls.from_dict(data)
+
+
+NO_BACKENDS = "backends is missing: there must be at least one"
+
+
+def _all_faults(data: Any, faults: list[str]) -> list[str]:
+    """With what is wrong between the fields that are right, which was not looked at because of the others."""
+    if isinstance(data, Mapping):
+        wrong = {re.split(r"[^\w]", fault.removeprefix("unknown "))[0] for fault in faults}
+        rest = {name: value for name, value in data.items() if name not in wrong}
+        if len(rest) < len(data):
+            try:
+                structure(_converter, rest, ProxyConfig, ConfigError)
+            except ConfigError as error:
+                faults += [line for line in str(error).splitlines() if line not in faults]
+        if "backends" not in data:
+            faults.append(NO_BACKENDS)
+    return faults
 
 
 _converter = strict_converter()

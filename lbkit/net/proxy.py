@@ -17,6 +17,8 @@ import attrs
 from lbkit.core import Pool, Replicas
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import key_of
+from lbkit.net import descriptors
+from lbkit.net.address import join_address
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.filters.access_log import AccessLogFilter
@@ -37,6 +39,7 @@ from lbkit.net.service import Service
 
 T = TypeVar("T")
 
+ACCEPTED = 0.01  # seconds after which a connection that was just accepted is among the open ones
 BACKLOG = 1024  # connections that the kernel holds until they are accepted
 
 # A field of the config, and the filter that does what it says; in the order in which requests pass them.
@@ -71,11 +74,7 @@ class Proxy:
 
         Raises ValueError for a wrong option, ConfigError for a backend's name that cannot be resolved."""
         config = config or ProxyConfig(listen="127.0.0.1:0")
-        for name, of_policy in (("retries", "retries"), ("keyed_by", "key")):
-            if name in options:
-                policy = attrs.evolve(config.policy, **{of_policy: options.pop(name)})
-                config = attrs.evolve(config, policy=policy)
-        config = attrs.evolve(config, **options)
+        config = config.but(**options)
         self.config = config
         self.pool = config.pool() if pool is None else pool
         self.host, self.port = config.address
@@ -106,12 +105,14 @@ class Proxy:
             refuse_twins=config.underscores == "refuse",
         )
         self.listener.on_close = self._client_closed
+        self.listener.on_full = self._full
         self._thread = LoopThread()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._empty: asyncio.Event | None = None
-        self._grace = 0.0
+        self._grace = self._notice = 0.0  # seconds
         self._reported: set[str] = set()
+        self._scarcity = ""  # why there are fewer clients than limits.connections
 
     def _join(
         self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Relay], object]
@@ -141,8 +142,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{join_address(self.host, self.port)}"
 
     # -- in a thread of its own ------------------------------------------------------------
 
@@ -192,6 +192,8 @@ class Proxy:
         self.listener.now = self.connections.now = self.service.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         self.listener.stopping = False
+        # What does not fit is refused in good order: without descriptors nothing can even be refused.
+        self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)
         factory = lambda: ServerConnection(self.listener)  # noqa: E731
         try:
             if sock:
@@ -207,8 +209,7 @@ class Proxy:
                 on_ready()
             await self._stop.wait()
             server.close()
-            for _ in range(3):
-                await asyncio.sleep(0)  # a connection just accepted is not among the open ones yet
+            await asyncio.sleep(ACCEPTED)
             await self._drain()
         finally:
             sweeper.cancel()
@@ -221,23 +222,33 @@ class Proxy:
             for made in self.filters.values():
                 await made.close()
 
-    def shut(self, grace: float) -> None:
-        """Begin to stop; in the proxy's thread."""
-        self._grace = grace
+    def shut(self, grace: float, notice: float = 0.0) -> None:
+        """Begin to stop; in the proxy's thread. `notice`: seconds in which kept connections may have one more
+        answer, which says that it is the last; closed at once, a request may be on its way on them."""
+        self._grace, self._notice = grace, notice
         self.listener.stopping = True
         if self._stop:
             self._stop.set()
 
     async def _drain(self) -> None:
         """Idle clients go at once, busy ones when they have their answers or the grace is over."""
+        await self._until_empty(self._notice)
         now = self.service.now()
         for client in list(self.listener.open):
             client.drain(now)
+        await self._until_empty(self._grace)
+
+    async def _until_empty(self, seconds: float) -> None:
         assert self._empty is not None
-        if self.listener.open and self._grace > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._grace):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.listener.open and seconds > 0:
+                    self._empty.clear()  # it may have been empty before the last one came
                     await self._empty.wait()
+
+    def _full(self) -> None:
+        why = self._scarcity or f"as many as limits.connections: {self.listener.capacity}"
+        self.say_once(f"full, further clients are answered 503: {why}")
 
     def _client_closed(self) -> None:
         if self.listener.stopping and not self.listener.open and self._empty:
@@ -257,17 +268,27 @@ class Proxy:
 
     def report(self, what: str) -> None:
         """A fault, such as one in a learner's algorithm: told once, with its traceback; the proxy goes on."""
-        if what not in self._reported:
-            self._reported.add(what)
-            print(f"lbkit proxy: {what}", file=sys.stderr)
+        error = sys.exception()
+        scarce = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+        if self.say_once(what) and not scarce:
             traceback.print_exc()
+
+    def say_once(self, what: str) -> bool:
+        """A line on standard error, the first time."""
+        if what in self._reported:
+            return False
+        self._reported.add(what)
+        print(f"lbkit proxy: {what}", file=sys.stderr, flush=True)
+        return True
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:
     """Why the proxy cannot listen, and what would help."""
-    where = f"cannot listen on {host}:{port}"
+    where = f"cannot listen on {join_address(host, port)}"
     if error.errno == errno.EADDRINUSE:
         return f"{where}: the port is taken; choose another, or 0 for any free one"
     if error.errno == errno.EACCES:
         return f"{where}: ports below 1024 need privileges; choose a higher one"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine has no such address; use one of its own, or 0.0.0.0 for all"
     return f"{where}: {error.strerror or error}"

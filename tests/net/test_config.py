@@ -1,9 +1,17 @@
+import socket
+import tomllib
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
-from lbkit.net import Proxy
-from lbkit.net.config import ConfigError, ProxyConfig, split_address
+from lbkit.net import Proxy, descriptors
+from lbkit.net.address import split_address
+from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
+from lbkit.net.preflight import log_fault, start_faults
+from lbkit.net.serve import checked
 
 GOOD = """
 listen = "127.0.0.1:0"
@@ -74,7 +82,7 @@ def test_missing_things(tmp_path: Path) -> None:
         ProxyConfig.load(tmp_path / "nowhere.toml")
     with pytest.raises(ConfigError, match="backends is missing"):
         load(tmp_path, "workers = 1")
-    with pytest.raises(ConfigError, match="backends: there must be at least one"):
+    with pytest.raises(ConfigError, match="backends is missing: there must be at least one"):
         load(tmp_path, "backends = []")
 
 
@@ -98,7 +106,283 @@ def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_that_nobody_knows() -> None:
     config = ProxyConfig.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
-    with pytest.raises(ConfigError, match=r"backends: no\.such\.name\.invalid: "):
+    with pytest.raises(ConfigError, match=r"backends\[0\]\.address: no\.such\.name\.invalid: .*; correct"):
         Proxy(config=config)
     with pytest.raises(ConfigError, match=r"backends\[0\]\.resolve is 1: use true or false"):
         ProxyConfig.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})
+
+
+# -- every field, and every kind of wrong value ------------------------------------------------
+
+
+EXAMPLE = resources.files("lbkit.net").joinpath("example.toml").read_text("utf-8")
+
+
+def uncommented(text: str) -> str:
+    """The example with all of its settings in force."""
+    lines = []
+    for line in text.splitlines():
+        setting = line.removeprefix("# ")
+        lines.append(
+            setting if line.startswith(("# [", "# ")) and ("= " in setting or "[" in setting) else line
+        )
+    return "\n".join(line for line in lines if not line.startswith("#") and not line.startswith("choices"))
+
+
+def test_the_example_has_every_field_with_its_default() -> None:
+    assert ProxyConfig.from_dict(tomllib.loads(EXAMPLE)) == ProxyConfig((BackendConfig("127.0.0.1:9001"),))
+    data = tomllib.loads(uncommented(EXAMPLE))
+    given = {"address", "body", "limiter", "limit", "rate", "priorities"}  # these have no default, or None
+
+    def compare(cls: type, table: dict[str, Any]) -> None:
+        assert {f.name for f in attrs.fields(cls)} - {"slow_start", "options"} <= table.keys(), cls
+        for f in attrs.fields(cls):
+            value = table.get(f.name)
+            if f.name in given or isinstance(value, dict) or (isinstance(value, list) and value):
+                continue
+            if (
+                f.default is not attrs.NOTHING
+                and not isinstance(f.default, attrs.Factory)
+                and f.name in table
+            ):
+                assert value == (list(f.default) if isinstance(f.default, tuple) else f.default), f.name
+
+    config = ProxyConfig.from_dict(data)
+    compare(ProxyConfig, data)
+    assert config.redis
+    assert config.admission
+    for one, table in (
+        (config.backends[0], data["backends"][0]),
+        (config.policy, data["policy"]),
+        (config.timeouts, data["timeouts"]),
+        (config.limits, data["limits"]),
+        (config.rate_limits[0], data["rate_limits"][0]),
+        (config.redis, data["redis"]),
+        (config.admission, data["admission"]),
+        (config.bandwidth[0], data["bandwidth"][0]),
+    ):
+        compare(type(one), table)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(
+            tmp_path,
+            """
+            workers = 0
+            listen = "8080"
+            hide = "Server"
+            trusted = ["10.0.0.0/99", "10.0.0.0/8", "here"]
+            wokers = 2
+            [[backends]]
+            address = "127.0.0.1:0"
+            weight = nan
+            [limits]
+            body = -5
+            head = true
+            [policy]
+            algorithm = "nothing"
+            key = "colour"
+            [redis]
+            """,
+        )
+    lines = str(caught.value).splitlines()
+    for start in (
+        "workers is 0: use a whole number of at least 1",
+        "listen is '8080': use host:port",
+        "hide is 'Server': use a list",
+        "trusted: '10.0.0.0/99'",
+        "trusted: 'here'",
+        "unknown wokers; known are backends",
+        "backends[0].address is '127.0.0.1:0': a backend has a port from 1",
+        "backends[0].weight is nan",
+        "limits.body is -5: use a whole number of at least 0",
+        "limits.head is True: use a whole number",
+        "policy: no algorithm 'nothing'",
+        "policy.key is 'colour'",
+        "redis is set, but there are no rate_limits",
+    ):
+        assert [line.startswith(start) for line in lines].count(True) == 1, (start, lines)
+    assert len(lines) == 13
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"hide": ["Server\r\nX: y"]},
+            "hide[0] is 'Server\\r\\nX: y': use a text without control characters",
+        ),
+        ({"hide": ["My Server"]}, "hide has 'My Server': use the name of a header field"),
+        ({"hide": ["Content-Length"]}, "hide has 'Content-Length': without it clients cannot read answers"),
+        ({"hide": {"Server": True}}, "hide is {'Server': True}: use a list"),
+        ({"grace": -1}, "grace is -1"),
+        ({"grace": float("inf")}, "grace is inf"),
+        ({"grace": 10**400}, "use a smaller number"),
+        ({"expose": "no"}, "expose is 'no': use true or false"),
+        ({"workers": True}, "workers is True"),
+        ({"workers": 100_000}, "workers is 100000: use a whole number of at least 1 and at most 512"),
+        ({"access_log": "a\nb"}, "access_log is 'a\\nb': use a text without control characters"),
+        ({"probe": ""}, "probe is ''"),
+        ({"listen": "here\n:80"}, "listen is"),
+        ({"listen": "http://a:80"}, "listen is 'http://a:80': use host:port"),
+        ({"listen": "::1:80"}, "that is [::1]:80"),
+        ({"backends": [{"address": "a:1", "name": "x\x1b[2J"}]}, "backends[0].name is"),
+        ({"backends": [{"address": "a..b:1"}]}, "backends[0].address is 'a..b:1'"),
+        ({"backends": [{"address": "1.2.3:1"}]}, "backends[0].address is '1.2.3:1'"),
+        ({"backends": "a:1"}, "backends is 'a:1': use a list"),
+        ({"backends": [{"address": "127.0.0.1:8080"}]}, "requests would go round in circles"),
+        ({"backends": [{"address": "localhost:8080"}]}, "requests would go round in circles"),
+        ({"listen": "0.0.0.0:99", "backends": [{"address": "[::1]:99"}]}, "round in circles"),
+        (
+            {"policy": {"algorithm": "random", "options": {"choices": 2}}},
+            "policy: unknown option choices; it has",
+        ),
+        ({"policy": {"algorithm": "power_of_choices", "options": {"choice": 2}}}, "did you mean choices?"),
+        (
+            {"policy": {"algorithm": "peak_ewma", "options": {"decay": float("nan")}}},
+            "decay is nan: use a number",
+        ),
+        ({"policy": {"algorithm": "maglev", "options": {"slots": 10**30}}}, "use at most 1000000"),
+        (
+            {"rate_limits": [{"limiter": {"kind": "gcra", "rate": True}}]},
+            "limiter: rate is True: use a number",
+        ),
+        ({"rate_limits": [{"limiter": {"kind": "gcra", "rate": 1, "brust": 1}}]}, "did you mean burst?"),
+        ({"redis": {}}, "redis is set, but there are no rate_limits"),
+    ],
+)
+def test_wrong_values_of_every_kind(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], **wrong})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_right_values_that_look_alike() -> None:
+    data = {"backends": [{"address": "bücher.example:80", "name": "Bücher"}, {"address": "my_service:8000"}]}
+    config = ProxyConfig.from_dict({**data, "hide": ["Server"], "listen": "[::]:80", "limits": {"body": 0}})
+    assert config.hide == ("Server",)
+    assert config.limits.body == 0
+    for fine in ("127.0.0.1:8081", "example.com:8080", "10.0.0.1:8080"):
+        ProxyConfig.from_dict({"backends": [{"address": fine}]})
+
+
+BAD = [
+    None,
+    True,
+    -5,
+    10**400,
+    1e308,
+    float("nan"),
+    float("-inf"),
+    "",
+    "x\r\ny",
+    [],
+    ["a"],
+    {},
+    {"a": 1},
+    2.5,
+]
+
+
+def test_no_value_does_more_than_be_refused() -> None:
+    """Each place of a whole file, with each bad value: it is taken, or it is a ConfigError in lines."""
+    data = tomllib.loads(uncommented(EXAMPLE))
+
+    def places(table: Any) -> Any:
+        for key in range(len(table)) if isinstance(table, list) else list(table):
+            yield table, key
+            if isinstance(table[key], dict | list):
+                yield from places(table[key])
+
+    said = []
+    for table, key in list(places(data)):
+        right = table[key]
+        for bad in BAD:
+            table[key] = bad
+            try:
+                ProxyConfig.from_dict(data)
+            except ConfigError as error:
+                said.append(str(error))
+        table[key] = right
+    assert all(0 < len(text) < 1000 for text in said)
+    for bad in BAD:
+        with pytest.raises(ConfigError):
+            ProxyConfig.from_dict(bad)  # type: ignore[arg-type]
+
+
+def test_options_of_a_proxy() -> None:
+    pool = ProxyConfig((BackendConfig("127.0.0.1:1"),)).pool()
+    assert Proxy(pool, retries=3, keyed_by="path").config.policy.retries == 3
+    for wrong, message in (
+        ({"explian": True}, "unknown explian; .*did you mean explain?"),
+        ({"hide": "Server"}, "hide is 'Server': use a list of texts"),
+        ({"limits": 5}, "limits is 5: use Limits"),
+        ({"retries": -1}, "retries is -1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Proxy(pool, **wrong)
+
+
+# -- what a start would find --------------------------------------------------------------------
+
+
+def test_faults_of_a_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = ProxyConfig.from_dict(
+            {
+                "listen": f"127.0.0.1:{port}",
+                "access_log": str(tmp_path / "no" / "log"),
+                "backends": [
+                    {"address": "no.such.name.invalid:80", "resolve": True},
+                    {"address": "nor.this.invalid:80", "resolve": True},
+                    {"address": "nor.that.invalid:80"},
+                ],
+            }
+        )
+        with pytest.raises(ConfigError) as caught:
+            checked("x.toml", config)
+        lines = str(caught.value).splitlines()
+        assert [line.partition(": ")[0] for line in lines] == [
+            "backends[0].address",
+            "backends[1].address",
+            f"access_log is {str(tmp_path / 'no' / 'log')!r}",
+            f"listen is '127.0.0.1:{port}'",
+        ]
+        assert "the port is taken" in lines[-1]
+    foreign = ProxyConfig.from_dict({"listen": "192.0.2.1:80", "backends": [{"address": "127.0.0.1:1"}]})
+    with pytest.raises(
+        ConfigError, match=r"192\.0\.2\.1:80: this machine has no such address; use one of its own"
+    ):
+        checked("x.toml", foreign)
+
+
+def test_a_log_is_neither_made_nor_changed(tmp_path: Path) -> None:
+    assert log_fault(str(tmp_path / "new.log")) == ""
+    assert not (tmp_path / "new.log").exists()
+    assert "it is a folder" in log_fault(str(tmp_path))
+    assert "there is no folder" in log_fault(str(tmp_path / "a" / "b"))
+    assert log_fault("-") == log_fault("") == ""
+
+
+def test_a_name_of_this_machine_leads_back() -> None:
+    """Only found by looking it up."""
+    name = socket.gethostname()
+    config = ProxyConfig.from_dict({"listen": "0.0.0.0:8080", "backends": [{"address": f"{name}:8080"}]})
+    try:
+        socket.getaddrinfo(name, 8080)
+    except OSError:
+        pytest.skip("platform: this machine does not know its own name")
+    assert any("round in circles" in fault for fault in start_faults(config))
+
+
+def test_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "raise_limit", lambda wanted: 264)
+    config = ProxyConfig.from_dict(
+        {"listen": "127.0.0.1:0", "backends": [{"address": "nor.that.invalid:80"}]}
+    )
+    name, few = checked("x.toml", config).splitlines()[1:]
+    assert name.startswith("note: backends[0].address: nor.that.invalid: ")
+    assert "264 file descriptors are enough for 100" in few

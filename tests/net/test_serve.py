@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,27 +24,35 @@ def says(word: bytes):
 
 
 class Server:
-    """A supervisor in a process of its own."""
+    """`lbkit proxy` in a process of its own. `shell`: what goes before it, such as a limit."""
 
     host = "127.0.0.1"
 
-    def __init__(self, path: Path, *ports: int, **options: object) -> None:
+    def __init__(
+        self, path: Path, *ports: int, arguments: str = "", shell: str = "", **options: object
+    ) -> None:
         self.path = path
-        self.options = options
+        self.options = {"listen": '"127.0.0.1:0"', "limits": "{ connections = 200 }", **options}
         self.configure(*ports)
-        code = "import sys; from lbkit.net.serve import main; main(sys.argv[1])"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(path)], stderr=subprocess.PIPE, text=True
+            ["sh", "-c", f'{shell} exec "$0" -m lbkit.cli proxy "$1" {arguments}', sys.executable, str(path)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         self.said: list[str] = []
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
-        self.port = int(re.search(r":(\d+),", self.wait_for("workers")).group(1))
+        try:
+            self.port = int(re.search(r":(\d+),", self.wait_for(" on http://")).group(1))
+        except BaseException:
+            self.__exit__()
+            raise
 
     def configure(self, *ports: int, **options: object) -> None:
         self.options |= options
-        lines = ['listen = "127.0.0.1:0"']
-        lines += [f"{key} = {value}" for key, value in self.options.items()]
+        lines = [f"{key} = {value}" for key, value in self.options.items()]
         for port in ports:
             lines += ["[[backends]]", f'address = "127.0.0.1:{port}"']
         self.path.write_text("\n".join(lines))
@@ -52,12 +61,12 @@ class Server:
         for line in self.process.stderr:
             self.said.append(line.rstrip())
 
-    def wait_for(self, text: str) -> str:
+    def wait_for(self, text: str, times: int = 1) -> str:
         end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
-            for line in list(self.said):
-                if text in line:
-                    return line
+            found = [line for line in list(self.said) if text in line]
+            if len(found) >= times:
+                return found[-1]
             assert self.process.poll() is None, self.said
             time.sleep(0.01)
         raise AssertionError(f"never said {text!r}: {self.said}")
@@ -68,14 +77,23 @@ class Server:
         )
         return [int(pid) for pid in found.stdout.split()]
 
+    def hang_up(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
     def __enter__(self) -> "Server":
         return self
 
     def __exit__(self, *exc: object) -> None:
+        pids = self.workers()
         self.process.terminate()
-        self.process.wait(TIMEOUT)
-        self.reader.join(TIMEOUT)
-        self.process.stderr.close()
+        try:
+            self.process.wait(TIMEOUT)
+        finally:
+            self.process.kill()
+            self.reader.join(TIMEOUT)
+            self.process.stderr.close()
+        assert not any(running(pid) for pid in pids), "workers are left"
+        assert not any("Traceback" in line for line in self.said), self.said
 
 
 def ask(server: Server) -> bytes:
@@ -200,26 +218,348 @@ def running(pid: int) -> bool:
         return False
 
 
-def test_a_taken_port_is_told(path: Path) -> None:
-    from lbkit.net import ProxyError
-    from lbkit.net.serve import main
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        path.write_text(f'listen = "127.0.0.1:{port}"\n[[backends]]\naddress = "127.0.0.1:1"')
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-        handlers = [signal.getsignal(number) for number in numbers]
-        try:
-            with pytest.raises(ProxyError, match=f"127.0.0.1:{port}: the port is taken"):
-                main(path)
-        finally:
-            for number, handler in zip(numbers, handlers, strict=True):
-                signal.signal(number, handler)
-
-
 def test_check_says_fine(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from lbkit.net.serve import main
 
-    path.write_text('[[backends]]\naddress = "127.0.0.1:1"')
+    path.write_text('listen = "127.0.0.1:0"\n[[backends]]\naddress = "127.0.0.1:1"')
     main(path, check=True)
-    assert "fine, 1 backends, round_robin" in capsys.readouterr().out
+    assert "fine, 1 backend, round_robin" in capsys.readouterr().out
+
+
+# -- workers that are down ----------------------------------------------------------------------
+
+
+def test_the_file_says_how_many_workers_unless_the_command_does(path: Path) -> None:
+    with Scripted(says(b"one")) as backend:
+        with Server(path, backend.port, workers=3) as server:
+            assert len(server.workers()) == 3
+            server.configure(backend.port, workers=1)
+            server.hang_up()
+            server.wait_for("reloaded: round_robin, 1 backends, 1 worker")
+            wait_until(lambda: len(server.workers()) == 1)
+            # Three sockets, one worker: none of them is left alone.
+            assert {ask(server) for _ in range(30)} == {b"one"}
+            server.configure(backend.port, workers=2)
+            server.hang_up()
+            server.wait_for("1 backends, 2 workers")
+            wait_until(lambda: len(server.workers()) == 2)
+            assert {ask(server) for _ in range(30)} == {b"one"}
+        with Server(path, backend.port, workers=3, arguments="--workers 1") as server:
+            assert len(server.workers()) == 1
+
+
+def test_workers_that_cannot_restart_take_nothing_down(path: Path, tmp_path: Path) -> None:
+    """No client hangs: not with one worker down, nor with all, nor when they are back."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    log = f'"{logs / "access.log"}"'
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, workers=2, access_log=log) as server:
+        first, second = server.workers()
+        logs.rename(tmp_path / "away")
+        os.kill(first, signal.SIGKILL)
+        server.wait_for(f"worker {first} ended (killed by SIGKILL); starting another in 0.2 s")
+        assert {ask(server) for _ in range(30)} == {b"one"}  # while the other tries to come back
+        line = server.wait_for("a worker did not start: access_log is")
+        assert "there is no folder" in line
+        assert line.endswith("starting another in 0.4 s")
+        assert {ask(server) for _ in range(30)} == {b"one"}
+        os.kill(second, signal.SIGKILL)
+        server.wait_for("no worker runs: requests are answered 503 until one does")
+        with Client(server) as client:
+            client.send(GET)
+            assert client.answer()[0] == 503
+            assert client.closed()
+        logs.mkdir()
+        wait_until(lambda: answered(server) == 200)
+        wait_until(lambda: len(server.workers()) == 2)
+        assert {ask(server) for _ in range(20)} == {b"one"}
+
+
+def answered(server: Server) -> int:
+    with Client(server) as client:
+        client.send(GET)
+        return client.answer()[0]
+
+
+# -- reload --------------------------------------------------------------------------------------
+
+
+class Held:
+    """A backend that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.arrived, self.go = threading.Semaphore(0), threading.Event()
+
+    def __call__(self, connection: Connection) -> None:
+        while connection.head():
+            self.arrived.release()
+            self.go.wait(TIMEOUT)
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+
+def test_many_reloads_at_once_are_few_and_lose_nothing(path: Path) -> None:
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, workers=2) as server:
+        seen: list[object] = []
+        stop = threading.Event()
+
+        def load() -> None:
+            while not stop.is_set():
+                try:
+                    seen.append(ask(server))
+                except (OSError, AssertionError) as error:
+                    seen.append(repr(error))
+
+        def load_kept() -> None:
+            """On a kept connection, until an answer says that it is the last."""
+            while not stop.is_set():
+                try:
+                    with Client(server) as client:
+                        head = b""
+                        while b"\r\nConnection: close" not in head and not stop.is_set():
+                            client.send(GET)
+                            _, head, body = client.answer()
+                            seen.append(body)
+                except OSError as error:
+                    seen.append(repr(error))
+
+        threads = [threading.Thread(target=target) for target in (load, load_kept, load_kept)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(seen) > 50)
+        for i in range(30):
+            server.hang_up()
+            mark = len(seen)
+            wait_until(lambda mark=mark: len(seen) > mark + 3)
+            assert len(server.workers()) <= 2 * 4, i
+        server.wait_for("reloaded")
+        wait_until(lambda: len(server.workers()) == 2)
+        stop.set()
+        for thread in threads:
+            thread.join(TIMEOUT)
+        assert set(seen) == {b"one"}
+        assert sum("reloaded" in line for line in server.said) < 15  # each takes as long as a start
+
+
+def test_old_workers_finish_their_answers_and_reloads_wait_for_them(path: Path) -> None:
+    held = Held()
+    with Scripted(held) as backend, Server(path, backend.port, grace=60) as server:
+        clients = []
+        for i in range(3):
+            client = Client(server)
+            client.send(GET)
+            clients.append(client)
+            assert held.arrived.acquire(timeout=TIMEOUT)
+            server.hang_up()
+            if i < 2:
+                server.wait_for("reloaded", i + 1)
+        server.wait_for("reload waits: workers of 2 reloads before it still finish their answers")
+        server.hang_up()  # makes no difference
+        held.go.set()
+        for client in clients:
+            with client:
+                assert client.answer()[2] == b"done"
+        server.wait_for("reloaded", 3)
+        wait_until(lambda: len(server.workers()) == 1)
+
+
+def test_a_grace_that_is_over_cuts_old_workers_off(path: Path) -> None:
+    held = Held()
+    with Scripted(held) as backend, Server(path, backend.port, grace=0.2) as server, Client(server) as client:
+        client.send(GET)
+        assert held.arrived.acquire(timeout=TIMEOUT)
+        server.hang_up()
+        server.wait_for("reloaded")
+        assert client.closed()
+        wait_until(lambda: len(server.workers()) == 1)
+        held.go.set()
+
+
+def test_listen_may_change(path: Path) -> None:
+    with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            server.configure(backend.port, listen=f'"127.0.0.1:{port}"')
+            server.hang_up()
+            server.wait_for(
+                f"not reloaded, going on as before: cannot listen on 127.0.0.1:{port}: the port is"
+            )
+            assert ask(server) == b"one"
+        old = server.port
+        server.hang_up()
+        server.wait_for(f"reloaded: round_robin on http://127.0.0.1:{port}, 1 backends")
+        server.port = port
+        assert ask(server) == b"one"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", old), timeout=TIMEOUT).close()
+
+
+def test_a_reload_that_cannot_start_says_all_its_faults(path: Path) -> None:
+    with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
+        server.configure(backend.port, access_log='"/no/such/log"', workers=2)
+        server.hang_up()
+        server.wait_for("not reloaded, going on as before: access_log is '/no/such/log': there is no folder")
+        server.configure(backend.port, access_log='""', workers=0, grace=-1)
+        server.hang_up()
+        server.wait_for("not reloaded, going on as before: workers is 0")
+        server.wait_for("not reloaded: grace is -1")
+        assert ask(server) == b"one"
+        wait_until(lambda: len(server.workers()) == 1)
+
+
+# -- ends ----------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_all(path: Path) -> None:
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, workers=2) as server:
+        pids = server.workers()
+        os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does
+        assert server.process.wait(TIMEOUT) == 0
+        assert not any(map(running, pids))
+    assert len(server.said) == 1, server.said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_signal_ends_at_once(path: Path, number: signal.Signals) -> None:
+    held = Held()
+    with Scripted(held) as backend, Server(path, backend.port, grace=600) as server, Client(server) as client:
+        client.send(GET)
+        assert held.arrived.acquire(timeout=TIMEOUT)
+        server.process.send_signal(number)
+        wait_until(lambda: refused(server.port))
+        server.process.send_signal(number)
+        assert server.process.wait(TIMEOUT) == 0
+        assert client.closed()
+        held.go.set()
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_a_supervisor_killed_while_workers_are_busy(path: Path) -> None:
+    held = Held()
+    with Scripted(held) as backend, Server(path, backend.port, grace=0.2) as server, Client(server) as client:
+        pids = server.workers()
+        client.send(GET)
+        assert held.arrived.acquire(timeout=TIMEOUT)
+        server.process.kill()
+        wait_until(lambda: not any(map(running, pids)))
+        held.go.set()
+
+
+def test_standard_files_may_be_closed(path: Path) -> None:
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, arguments="<&- >&-") as server:
+        assert ask(server) == b"one"
+
+
+# -- descriptors -----------------------------------------------------------------------------------
+
+
+def test_the_soft_limit_is_raised(path: Path) -> None:
+    shell = "ulimit -Sn 64;"
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, shell=shell) as server:
+        (pid,) = server.workers()
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max open files +464 ", limits), limits
+        assert len(server.said) == 1
+
+
+def test_more_clients_than_descriptors(path: Path) -> None:
+    """Each is served or answered 503, nothing spins, and all is well when they have left."""
+    with (
+        Scripted(says(b"one")) as backend,
+        Server(path, backend.port, shell="ulimit -n 150;", limits="{ connections = 1000 }") as server,
+    ):
+        server.wait_for("limits.connections is 1000, but 150 file descriptors are enough for 43")
+        (pid,) = server.workers()
+        os.kill(pid, signal.SIGSTOP)  # so that all of them are there at once
+        idle = [Client(server) for _ in range(300)]
+        os.kill(pid, signal.SIGCONT)
+        refusals = 0
+        try:
+            for client in idle[43:]:
+                client.sock.settimeout(TIMEOUT)
+                refusals += client.rest().startswith(b"HTTP/1.1 503 ")
+            assert refusals == 257
+            before = cpu(pid)
+            for client in idle[:43]:
+                client.send(GET)
+                assert client.answer()[2] == b"one"
+            assert cpu(pid) - before < 0.5
+        finally:
+            for client in idle:
+                client.sock.close()
+        wait_until(lambda: answered(server) == 200)
+        assert server.workers() == [pid]
+        assert sum("full, further clients are answered 503" in line for line in server.said) == 1
+
+
+def test_idle_connections_make_room(path: Path) -> None:
+    """To twenty backends, there would soon be more of them than descriptors."""
+
+    def slow(connection: Connection) -> None:
+        while connection.head():
+            time.sleep(0.02)  # so that all clients are served at the same time
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    options = {"limits": "{ connections = 1000 }", "policy": '{ algorithm = "random" }'}
+    with ExitStack() as stack:
+        ports = [stack.enter_context(Scripted(slow)).port for _ in range(20)]
+        server = stack.enter_context(Server(path, *ports, shell="ulimit -n 150;", **options))
+        clients = [stack.enter_context(Client(server)) for _ in range(43)]
+        for _ in range(15):
+            for client in clients:
+                client.send(GET)
+            assert {client.answer()[0] for client in clients} == {200}
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def command(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lbkit.cli", "proxy", str(path), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_mistakes_end_in_lines(path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        path.write_text(f'listen = "{address}"\naccess_log = "/no/such/log"\n[[backends]]\naddress = "a:1"')
+        for arguments in ((), ("--check",)):
+            done = command(path, *arguments)
+            assert done.returncode == 1
+            assert done.stderr.splitlines() == [
+                "lbkit: access_log is '/no/such/log': there is no folder '/no/such'; make it,"
+                " or use another file",
+                f"lbkit: listen is '{address}': cannot listen on {address}: the port is taken;"
+                " choose another, or 0 for any free one",
+            ]
+
+
+def test_a_check_beside_a_running_proxy(path: Path, tmp_path: Path) -> None:
+    with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
+        server.configure(backend.port, listen=f'"127.0.0.1:{server.port}"')
+        server.hang_up()
+        server.wait_for("reloaded")
+        done = command(path, "--check")
+        assert done.returncode == 0
+        assert f"note: a proxy runs from this file on 127.0.0.1:{server.port} already" in done.stdout
+        other = tmp_path / "other.toml"
+        other.write_text(path.read_text())
+        assert command(other, "--check").returncode == 1
+        assert ask(server) == b"one"
+        assert len(server.said) == 2

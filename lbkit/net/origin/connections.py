@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
+from math import inf
 
 from httptools import HttpResponseParser
 
@@ -34,12 +36,24 @@ class Connections:
         return None
 
     async def connect(self, backend: Backend) -> ClientConnection:
-        """A new connection. Raises OSError, and TimeoutError (which is one) after timeouts.connect."""
-        loop = asyncio.get_running_loop()
+        """A new connection. Raises OSError, and TimeoutError (which is one) after timeouts.connect.
+
+        Idle connections to many backends may hold all file descriptors that are left: then they make room."""
         async with asyncio.timeout(self.timeouts.connect):
-            _, connection = await loop.create_connection(
-                lambda: ClientConnection(self, backend), backend.host, backend.port
-            )
+            try:
+                return await self._connect(backend)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self.idle:
+                    raise
+            self.close_idle(inf)
+            await asyncio.sleep(0)  # transports close in the loop
+            return await self._connect(backend)
+
+    async def _connect(self, backend: Backend) -> ClientConnection:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(
+            lambda: ClientConnection(self, backend), backend.host, backend.port
+        )
         return connection
 
     def put_back(self, connection: ClientConnection) -> None:

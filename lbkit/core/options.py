@@ -1,0 +1,56 @@
+"""Options of algorithms and limiters, as files give them: checked against a signature before it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from inspect import Parameter, signature
+from math import isnan
+from typing import Any, get_args, get_type_hints
+
+HIGHEST = 1_000_000  # of whole numbers: points on a ring, slots of a table
+_SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
+
+
+@cache
+def _known(cls: type) -> dict[str, Any] | None:
+    """The options of a class and their types; None if it takes any."""
+    if getattr(cls, "__init__") is object.__init__:  # noqa: B009 - mypy thinks of subclasses
+        return {}
+    parameters = list(signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    try:
+        types = get_type_hints(cls.__init__)  # type: ignore[misc]
+    except NameError:  # a learner's, with names that are not there
+        types = {}
+    return {p.name: types.get(p.name, Any) for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}
+
+
+def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with these options, a line each; whether a number is too low only the class can say."""
+    known = _known(cls)
+    for name, value in options.items():
+        if known is not None and name not in known:
+            near = get_close_matches(name, known, n=1)
+            there = f"known are {', '.join(known)}" if known else "it has none"
+            yield f"unknown option {name}; {there}" + (f"; did you mean {near[0]}?" if near else "")
+            continue
+        wanted = known[name] if known else Any
+        plain = [t for t in (get_args(wanted) or (wanted,)) if t in _SAID]
+        others = [t for t in (get_args(wanted) or (wanted,)) if t not in _SAID and t is not type(None)]
+        if others or not plain or (value is None and type(None) in get_args(wanted)):
+            continue
+        if not any(_fits(value, t) for t in plain):
+            yield f"{name} is {value!r}: use {' or '.join(_SAID[t] for t in plain)}"
+        elif isinstance(value, int) and not isinstance(value, bool) and plain == [int] and value > HIGHEST:
+            yield f"{name} is {value!r}: use at most {HIGHEST}"
+
+
+def _fits(value: Any, wanted: type) -> bool:
+    if isinstance(value, bool):
+        return wanted is bool
+    if wanted is float:
+        return isinstance(value, int | float) and not isnan(value)
+    return isinstance(value, wanted)

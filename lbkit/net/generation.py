@@ -1,0 +1,228 @@
+"""The workers of one configuration: started together, kept running one by one, retired together.
+
+Each worker accepts on a listening socket of its own. The kernel goes on spreading connections over all of
+them, so the socket of a worker that is down is given to another at once, and without any worker a stand-in
+answers 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from lbkit.net.config import ProxyConfig
+from lbkit.net.proxy import ProxyError
+from lbkit.net.stand_in import StandIn
+from lbkit.net.worker import READY
+
+START_TIMEOUT = 20.0  # seconds a worker may take to start
+FIRST_DELAY, MAX_DELAY = 0.2, 10.0  # seconds before a restart: doubled while restarts fail
+STEADY = 10.0  # seconds after which a worker's death is the first one again
+PATIENCE = 1.0  # seconds that connections wait for a worker before they are answered 503
+LONGEST = 1 << 20  # bytes of a reason
+SLACK = 2.0  # seconds beyond the grace, for a worker to end by itself
+
+
+class WorkerProcess:
+    """A worker, as its supervisor sees it."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.duty: list[int] = []
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def tell(self, line: object) -> None:
+        """Write a line to its input."""
+        if self.process.stdin and not self.process.stdin.is_closing():
+            self.process.stdin.write(json.dumps(line).encode() + b"\n")
+
+    def accept_on(self, duty: list[int]) -> None:
+        if duty != self.duty:
+            self.duty = duty
+            self.tell(duty)
+
+    def send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def wait(self) -> str:
+        """Until it has ended; how it did."""
+        code = await self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class Generation:
+    """Workers that serve `config` on `sockets`, of which there are at least as many as workers."""
+
+    def __init__(
+        self, config: ProxyConfig, sockets: Sequence[socket.socket], count: int, say: Callable[[str], object]
+    ) -> None:
+        self.config = config
+        self.sockets = sockets
+        self.say = say
+        self.ready: list[WorkerProcess | None] = [None] * count
+        self.alive: set[WorkerProcess] = set()  # those that start, serve or end
+        self._keepers: list[asyncio.Task[None]] = []
+        self._at_once = asyncio.Semaphore(os.cpu_count() or 1)  # starting: more would only be slower
+        self._stand_in: StandIn | None = None
+        self._calling: asyncio.TimerHandle | None = None  # the stand-in
+        self._retired = False
+
+    # -- starting ---------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start all, or none. Raises ProxyError with the reason of the first that does not."""
+        starting = [asyncio.ensure_future(self._launch(slot)) for slot in range(len(self.ready))]
+        try:
+            self.ready = list(await asyncio.gather(*starting))
+        except BaseException:
+            for task in starting:
+                task.cancel()
+            self._retired = True
+            self.signal_all(signal.SIGKILL)
+            await self.ended()
+            raise
+        self._keepers = [asyncio.ensure_future(self._keep(slot)) for slot in range(len(self.ready))]
+
+    async def _launch(self, slot: int) -> WorkerProcess:
+        """A worker that serves. Raises ProxyError."""
+        numbers = [sock.fileno() for sock in self.sockets]
+        async with self._at_once:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "lbkit.net.worker", *map(str, numbers)),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    pass_fds=numbers,
+                    limit=LONGEST,
+                )
+            except OSError as error:
+                raise ProxyError(f"no process can be started: {error.strerror}") from None
+            worker = WorkerProcess(process)
+            self.alive.add(worker)
+            serves = False
+            try:
+                worker.tell(self.config.to_dict())
+                worker.accept_on(numbers[slot :: len(self.ready)])
+                assert process.stdout
+                async with asyncio.timeout(START_TIMEOUT):
+                    line = await process.stdout.readline()
+                said = json.loads(line) if line else f"it ended at once ({await worker.wait()})"
+                if said != READY:
+                    raise ProxyError(said)
+                serves = True
+            except TimeoutError:
+                raise ProxyError(f"it was not ready within {START_TIMEOUT:g} s") from None
+            finally:
+                if not serves:
+                    worker.send(signal.SIGKILL)
+                    self._reap(worker)
+            return worker
+
+    def _reap(self, worker: WorkerProcess) -> None:
+        """Forget it once it has ended."""
+        task = asyncio.ensure_future(worker.wait())
+        task.add_done_callback(lambda _: self.alive.discard(worker))
+
+    # -- running ----------------------------------------------------------------------------
+
+    async def _keep(self, slot: int) -> None:
+        """Have a worker in this place, whatever happens to it."""
+        loop = asyncio.get_running_loop()
+        delay = FIRST_DELAY
+        worker = self.ready[slot]
+        while True:
+            if worker:
+                began = loop.time()
+                how = await worker.wait()
+                self.alive.discard(worker)
+                self.ready[slot] = None
+                self._share_out()
+                if loop.time() - began > STEADY:
+                    delay = FIRST_DELAY
+                fault = f"worker {worker.pid} ended ({how})"
+            self.say(f"{fault}; starting another in {delay:g} s")
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, MAX_DELAY)
+            try:
+                worker = self.ready[slot] = await self._launch(slot)
+            except ProxyError as error:
+                worker = None
+                fault = f"a worker did not start: {error}"
+            self._share_out()
+
+    def _share_out(self) -> None:
+        """See that each socket is accepted from: by its own worker, or by another while that is down."""
+        ready = [worker for worker in self.ready if worker]
+        if not ready:
+            if not self._stand_in and not self._calling:
+                self._calling = asyncio.get_running_loop().call_later(PATIENCE, self._call_stand_in)
+            return
+        self._dismiss_stand_in()
+        duties: dict[WorkerProcess, list[int]] = {worker: [] for worker in ready}
+        for i, sock in enumerate(self.sockets):
+            own = self.ready[i % len(self.ready)]
+            duties[own or ready[i % len(ready)]].append(sock.fileno())
+        for worker, duty in duties.items():
+            worker.accept_on(duty)
+
+    def _call_stand_in(self) -> None:
+        self._calling = None
+        self._stand_in = StandIn()
+        self.say("no worker runs: requests are answered 503 until one does")
+        self._standing = asyncio.ensure_future(self._stand_in.start(self.sockets))
+
+    def _dismiss_stand_in(self) -> None:
+        if self._calling:
+            self._calling.cancel()
+            self._calling = None
+        if self._stand_in:
+            self._stand_in.stop()
+            self._stand_in = None
+
+    # -- ending -----------------------------------------------------------------------------
+
+    def retire(self, replaced: bool = False) -> None:
+        """Accept nothing more; those that serve finish what they have, up to the grace. `replaced`: others
+        serve already, so there is time to tell clients."""
+        if self._retired:
+            return
+        self._retired = True
+        self._dismiss_stand_in()
+        for keeper in self._keepers:
+            keeper.cancel()  # kills one that only starts
+        for worker in self.ready:
+            if worker:
+                if replaced:
+                    worker.accept_on([])
+                else:
+                    worker.send(signal.SIGTERM)
+                self._reap(worker)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        for worker in self.alive:
+            worker.send(number)
+
+    async def ended(self) -> None:
+        """Wait for all to end: a little longer than the grace, then they are killed."""
+        loop = asyncio.get_running_loop()
+        last = loop.time() + self.config.grace + SLACK
+        while self.alive:
+            waits = [asyncio.ensure_future(worker.process.wait()) for worker in self.alive]
+            _, late = await asyncio.wait(waits, timeout=max(0.0, last - loop.time()))
+            if late:
+                self.signal_all(signal.SIGKILL)
+            await asyncio.gather(*waits)
+            await asyncio.sleep(0)

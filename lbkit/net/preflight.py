@@ -1,0 +1,109 @@
+"""What a start would find out, found out before it: names, the log, the way back to ourselves, the port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+from lbkit.net import descriptors
+from lbkit.net.address import is_wildcard, leads_back, split_address
+from lbkit.net.config import ConfigError, ProxyConfig, look_up
+from lbkit.net.listening import try_listen
+from lbkit.net.proxy import ProxyError
+
+
+def start_faults(config: ProxyConfig) -> list[str]:
+    """What keeps a process from serving this, but for the port; a line each, by field."""
+    faults: list[str] = []
+    for i, backend in enumerate(config.backends):
+        host, port = split_address(backend.address)
+        if not backend.resolve and port != config.address[1]:
+            continue  # looked up when it is connected to
+        try:
+            addresses = look_up(host, port)
+        except ConfigError as error:
+            if backend.resolve:
+                faults.append(f"backends[{i}].address: {error}")
+            continue
+        if any(_is_us(address, port, config) for address in addresses):
+            where = f"backends[{i}].address is {backend.address!r}"
+            faults.append(f"{where}, where the proxy itself listens: requests would go round in circles")
+    if not faults:
+        try:
+            config.pool()
+        except ConfigError as error:
+            faults += str(error).splitlines()
+    if fault := log_fault(config.access_log):
+        faults.append(f"access_log is {config.access_log!r}: {fault}")
+    return faults
+
+
+def port_fault(config: ProxyConfig) -> str:
+    """Why it cannot listen; empty if it can."""
+    try:
+        try_listen(*config.address)
+    except ProxyError as error:
+        return f"listen is {config.listen!r}: {error}"
+    return ""
+
+
+def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
+    """What is no fault, but may surprise. `names`: look up those that need not be known at the start."""
+    said = []
+    for i, backend in enumerate(config.backends):
+        if names and not backend.resolve:
+            try:
+                look_up(*split_address(backend.address))
+            except ConfigError as error:
+                why = str(error).partition(";")[0]
+                said.append(f"backends[{i}].address: {why}; requests for it fail until the name is known")
+    if line := descriptors.capacity(config.limits.connections)[1]:
+        said.append(line)
+    if workers > 1 and config.rate_limits and not config.redis:
+        said.append(
+            f"each of {workers} workers counts rate limits by itself; with [redis] they count together"
+        )
+    if workers > 1 and config.admission:
+        said.append(
+            f"each of {workers} workers has an admission of its own: {workers} times as much goes on in all"
+        )
+    return said
+
+
+def log_fault(path: str) -> str:
+    """Why lines cannot be added to this file; nothing is written, and no file made."""
+    if path in ("", "-"):
+        return ""
+    file = Path(path)
+    try:
+        if stat.S_ISDIR(file.stat().st_mode):
+            return "it is a folder; use a file"
+        # A pipe that is not read would block.
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)))
+    except FileNotFoundError:
+        if not file.parent.is_dir():
+            return f"there is no folder {str(file.parent)!r}; make it, or use another file"
+        if not os.access(file.parent, os.W_OK | os.X_OK):
+            return f"no file can be made in {str(file.parent)!r}; use another, or change its permissions"
+    except OSError as error:
+        return f"{error.strerror}; use a file that can be written"
+    return ""
+
+
+def _is_us(address: str, port: int, config: ProxyConfig) -> bool:
+    listen, listen_port = config.address
+    if port != listen_port:
+        return False
+    return leads_back(address, port, listen, listen_port) or (is_wildcard(listen) and is_ours(address))
+
+
+def is_ours(address: str) -> bool:
+    """Whether this machine has the address: only then a socket can be bound to it."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address.partition("%")[0], 0))
+        except OSError:
+            return False
+    return True

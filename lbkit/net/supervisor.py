@@ -1,0 +1,191 @@
+"""The process behind `lbkit proxy` where ports can be shared: it owns the listening sockets and the workers.
+
+Workers borrow the sockets, one each, on one port (SO_REUSEPORT: the kernel spreads connections over them).
+So a reload starts new workers on the same sockets before the old ones stop, and no connection is refused or
+lost in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from lbkit.net.address import join_address
+from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.generation import Generation
+from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
+from lbkit.net.preflight import notes
+from lbkit.net.proxy import ProxyError
+
+MAX_RETIRING = 2  # generations that finish their answers; a reload waits until there are fewer
+
+
+def say(text: str) -> None:
+    """On standard error, each line by itself. What cannot be told must not end the proxy."""
+    with suppress(OSError, ValueError):
+        for line in text.splitlines():
+            print(f"lbkit proxy: {line}", file=sys.stderr, flush=True)
+
+
+class Supervisor:
+    """Keeps workers running; replaces all of them on reload. Signals during a reload make one more."""
+
+    def __init__(self, path: str | Path, config: ProxyConfig, workers: int | None) -> None:
+        self.path = path
+        self.config = config
+        self.workers = workers  # from the command line; None: as the file says
+        self.host, self.port = config.address
+        self.sockets: list[socket.socket] = []
+        self.generations: list[Generation] = []  # the one that serves is the last; or one that starts
+        self._reload_wanted = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+        self._retirements: set[asyncio.Task[None]] = set()
+        self._mark: socket.socket | None = None
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises ProxyError if it cannot start."""
+        with asyncio.Runner() as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._serving = loop.create_task(self._serve())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+        try:
+            await self._serving
+        except asyncio.CancelledError:
+            pass  # by `_stop`
+        finally:
+            await self._end()
+
+    def _stop(self) -> None:
+        """The first time in order, the second time at once."""
+        assert self._serving
+        if not self._serving.done() and not self._serving.cancelling():
+            self._serving.cancel()
+            return
+        for generation in self.generations:
+            generation.signal_all(signal.SIGKILL)
+
+    async def _serve(self) -> None:
+        config = self.config
+        if self.port:
+            try_listen(self.host, self.port)
+        self.sockets = self._listen(self.host, self.port, self._count(config), [])
+        generation = Generation(config, self.sockets, self._count(config), say)
+        self.generations.append(generation)
+        await generation.start()
+        self._mark = running_mark(self.path, config.listen)
+        say(f"{self._summary()} on http://{join_address(self.host, self.port)}, {self._staff()}")
+        self._tell_notes()
+        while True:
+            await self._reload_wanted.wait()
+            await self._reload()
+
+    def _count(self, config: ProxyConfig) -> int:
+        return self.workers or config.workers
+
+    def _summary(self) -> str:
+        return self.config.policy.algorithm
+
+    def _staff(self) -> str:
+        count = self._count(self.config)
+        return f"{count} worker{'s' if count > 1 else ''}"
+
+    def _tell_notes(self) -> None:
+        for note in notes(self.config, self._count(self.config), names=False):
+            say(note)
+
+    def _listen(self, host: str, port: int, count: int, there: list[socket.socket]) -> list[socket.socket]:
+        """`there` and as many more as it takes; none is ever given up, as connections may wait on it."""
+        fresh: list[socket.socket] = []
+        try:
+            while len(there) + len(fresh) < count:
+                fresh.append(listen(host, port))
+                port = fresh[-1].getsockname()[1]
+        except ProxyError:
+            for sock in fresh:
+                sock.close()
+            raise
+        self.host, self.port = host, port
+        return [*there, *fresh]
+
+    # -- reload -----------------------------------------------------------------------------
+
+    async def _reload(self) -> None:
+        """New workers, then the old ones retire. A file that is wrong changes nothing."""
+        retiring = self.generations[:-1]
+        if len(retiring) >= MAX_RETIRING:
+            say(f"reload waits: workers of {len(retiring)} reloads before it still finish their answers")
+            while len(self.generations) > MAX_RETIRING:
+                await asyncio.wait(self._retirements, return_when=asyncio.FIRST_COMPLETED)
+        self._reload_wanted.clear()  # signals from now on may be about a newer file
+        before = self.host, self.port
+        old = self.generations[-1]
+        sockets = self.sockets
+        try:
+            config = ProxyConfig.load(self.path)
+            host, port = config.address
+            count = self._count(config)
+            if host == self.host and port in (0, self.port):
+                sockets = self._listen(host, self.port, count, self.sockets)
+            else:
+                if port not in (0, self.port):
+                    try_listen(host, port)
+                sockets = self._listen(host, port, count, [])
+            generation = Generation(config, sockets, count, say)
+            self.generations.append(generation)
+            try:
+                await generation.start()
+            except ProxyError:
+                self.generations.remove(generation)
+                raise
+        except (ConfigError, ProxyError) as error:
+            self.host, self.port = before
+            for sock in sockets:
+                if sock not in self.sockets:
+                    stop_listening(sock)
+            say("not reloaded, going on as before: " + str(error).replace("\n", "\nnot reloaded: "))
+            return
+        self._retire(old)
+        for sock in self.sockets:
+            if sock not in sockets:
+                stop_listening(sock)
+        moved = (host, self.port) != before
+        self.config, self.sockets = config, sockets
+        if self._mark:
+            self._mark.close()
+        self._mark = running_mark(self.path, config.listen)
+        where = f" on http://{join_address(self.host, self.port)}" if moved else ""
+        say(f"reloaded: {self._summary()}{where}, {len(config.backends)} backends, {self._staff()}")
+        self._tell_notes()
+
+    def _retire(self, generation: Generation) -> None:
+        generation.retire(replaced=True)
+
+        async def ended() -> None:
+            await generation.ended()
+            self.generations.remove(generation)
+
+        task = asyncio.ensure_future(ended())
+        self._retirements.add(task)
+        task.add_done_callback(self._retirements.discard)
+
+    # -- end --------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        for generation in self.generations:
+            generation.retire()
+        for sock in self.sockets:
+            sock.close()
+        await asyncio.gather(*(generation.ended() for generation in self.generations))
+        if self._retirements:
+            await asyncio.wait(self._retirements)
+        if self._mark:
+            self._mark.close()

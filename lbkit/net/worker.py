@@ -1,0 +1,155 @@
+"""A process that serves: a worker of a supervisor, or all there is where ports cannot be shared.
+
+A worker gets numbers of listening sockets as arguments, and on standard input lines of JSON: its
+configuration, then, again and again, the sockets to accept on, since a socket whose worker is down is
+another's meanwhile; none at all is to retire. It writes one line: READY, or why it cannot start. At the end
+of its input it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.http1.server import ServerConnection
+from lbkit.net.loop import new_event_loop
+from lbkit.net.preflight import start_faults
+from lbkit.net.proxy import BACKLOG, Proxy, ProxyError
+
+READY = "ready"
+NOTICE = 1.0  # seconds that a reload leaves to kept connections
+_status = 1  # where the supervisor reads
+
+
+def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
+    """Serve in this process until SIGTERM or SIGINT (Windows: Ctrl-C). `on_ready` gets the URL.
+
+    Raises ConfigError and ProxyError."""
+    proxy = Proxy(config=config)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
+                loop.add_signal_handler(number, proxy.shut, config.grace)
+        await proxy.serve(None, lambda: on_ready(proxy.url))
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(KeyboardInterrupt):
+        runner.run(serve())
+
+
+class Worker:
+    """Accepts on those of the inherited sockets that it is told to."""
+
+    def __init__(self, config: ProxyConfig, sockets: Iterable[int], orders: Iterator[bytes]) -> None:
+        """`orders`: the lines of standard input after the first. Raises ConfigError."""
+        self.config = config
+        self.proxy = Proxy(config=config)
+        self.sockets = {number: socket.socket(fileno=number) for number in sockets}
+        self.orders = orders
+        self.duty: list[int] = json.loads(next(orders))
+        self.first = self.duty[0]  # the proxy's own, until the end
+        self.servers: dict[int, asyncio.Server] = {}
+        self.changes: asyncio.Queue[list[int]] = asyncio.Queue()
+        self.stopping = False
+
+    async def run(self, on_ready: Callable[[], object]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        self.changes.put_nowait(self.duty)
+        following = loop.create_task(self._follow())
+
+        def ready() -> None:
+            on_ready()
+            threading.Thread(target=self._read_input, args=(loop,), daemon=True).start()
+
+        try:
+            await self.proxy.serve(self.sockets[self.first].dup(), ready)
+        finally:
+            following.cancel()
+
+    def stop(self, notice: float = 0.0) -> None:
+        """Accept nothing more, and finish what runs; `notice` as in `Proxy.shut`."""
+        self.stopping = True
+        for server in self.servers.values():
+            server.close()
+        self.servers.clear()
+        self.proxy.shut(self.config.grace, notice)
+        # Nothing that we have open keeps a port that the supervisor gives up.
+        while self.sockets:
+            self.sockets.popitem()[1].close()
+
+    async def _follow(self) -> None:
+        """Open and close servers, as we are told."""
+        loop = asyncio.get_running_loop()
+        while True:
+            wanted = set(await self.changes.get())
+            if not wanted:
+                self.stop(NOTICE)
+            for number in self.servers.keys() - wanted:
+                self.servers.pop(number).close()
+            for number in wanted - self.servers.keys() - {self.first}:
+                if self.stopping or number not in self.sockets:
+                    continue
+                factory = lambda: ServerConnection(self.proxy.listener)  # noqa: E731
+                sock = self.sockets[number].dup()
+                self.servers[number] = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+
+    def _read_input(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
+        with suppress(RuntimeError):  # the loop has been closed
+            for line in self.orders:
+                loop.call_soon_threadsafe(self.changes.put_nowait, json.loads(line))
+            loop.call_soon_threadsafe(self.stop)
+
+
+def lines() -> Iterator[bytes]:
+    """Of standard input, as they come."""
+    before = b""
+    while data := os.read(0, 65536):
+        *whole, before = (before + data).split(b"\n")
+        yield from whole
+
+
+def main() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the supervisor tells us
+    global _status
+    # What a learner's algorithm prints must not be taken for our word, or fill the pipe.
+    _status = os.dup(1)
+    os.dup2(2, 1)
+    orders = lines()
+    try:
+        config = ProxyConfig.from_dict(json.loads(next(orders)))
+        if faults := start_faults(config):
+            raise ConfigError("\n".join(faults))
+        worker = Worker(config, map(int, sys.argv[1:]), orders)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(worker.run(lambda: say(READY)))
+    except (StopIteration, BrokenPipeError):
+        return  # the supervisor has gone
+    except (ConfigError, ProxyError, OSError) as error:
+        say(str(error))
+        sys.exit(1)
+    except Exception as error:  # of a learner's algorithm, or ours
+        traceback.print_exc()
+        say(f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def say(what: str) -> None:
+    """To the supervisor."""
+    os.write(_status, json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
