@@ -7,9 +7,9 @@ from collections import deque
 from lbkit.experiment import Server
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import COMPLETE
-from lbkit.sim.requests import Requests
+from lbkit.sim.requests import NAN, Requests
 
-OK, SERVER_ERROR, BAD_GATEWAY, UNAVAILABLE = 200, 500, 502, 503
+OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 # What else may come of a request that a server receives: it is served in its turn, or there is no connection.
 ACCEPTED, REFUSED = 0, -1
 
@@ -84,7 +84,7 @@ class SimServer:
         requests = self.requests
         lost = self.engine.cancel(COMPLETE, lambda row: requests.backend[row] == self.index)
         for row in lost:
-            requests.service[row] = self.engine.now - requests.start[row]
+            requests.start[row], requests.service[row] = NAN, 0.0
         lost += self.queue
         self.queue.clear()
         self.free = self.spec.workers

@@ -15,7 +15,7 @@ from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
 from lbkit.sim.requests import Requests
-from lbkit.sim.servers import BAD_GATEWAY, OK, REFUSED, UNAVAILABLE, SimServer
+from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SimServer
 from lbkit.sim.users import Users
 from lbkit.workload import Workload, stream, workload
 
@@ -281,7 +281,7 @@ class Simulation:
         match event.action:
             case Action.CRASH:
                 for row in server.crash():
-                    self.send_back(row, server, BAD_GATEWAY)
+                    self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
             case Action.RECOVER:
                 server.recover()
             case Action.SLOW:
