@@ -16,12 +16,12 @@ Handlers = Sequence[Callable[[int], object]]  # by kind: what is done with the r
 class Engine:
     """Events in order of their time. Events of the same moment happen in the order they were planned."""
 
-    __slots__ = ("_feed", "_feed_kind", "_heap", "_number", "now")
+    __slots__ = ("_feed", "_feed_kind", "_heap", "_numbers", "now")
 
     def __init__(self) -> None:
         self.now = 0.0  # seconds
         self._heap: list[tuple[float, int, int, int]] = []  # time, number, kind, row
-        self._number = count().__next__  # of events planned: breaks ties, first planned first
+        self._numbers = count()  # of events planned: breaks ties, first planned first
         self._feed: Iterator[tuple[int, float]] = iter(())
         self._feed_kind = 0
 
@@ -29,7 +29,7 @@ class Engine:
         """Plan an event for `time`. Raises ValueError for a time that has passed, or nan."""
         if not time >= self.now:
             raise ValueError(f"cannot plan for {time}: it is {self.now} already")
-        heappush(self._heap, (time, self._number(), kind, row))
+        heappush(self._heap, (time, next(self._numbers), kind, row))
 
     def cancel(self, kind: int, wanted: Callable[[int], bool]) -> list[int]:
         """Drop the planned events of `kind` whose row is `wanted`; return these rows in order of their time.

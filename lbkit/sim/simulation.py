@@ -145,8 +145,7 @@ class Simulation:
 
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
         """Pick a backend and send the request there; `tried` are not to be picked again."""
-        engine, requests = self.engine, self.requests
-        now = engine.now
+        requests, now = self.requests, self.engine.now
         try:
             backend = self.pool.pick(self.key_names[self.keys[row]], now, tried)
             server = self.server_of[backend]
@@ -164,7 +163,7 @@ class Simulation:
         if self.reporting:
             self.reports.picked(backend)
         if server.delay:
-            engine.plan(now + server.delay, kinds.RECEIVE, row)
+            self.engine.plan(now + server.delay, kinds.RECEIVE, row)
         elif outcome := server.receive(row):
             self.send_back(row, server, outcome)
 

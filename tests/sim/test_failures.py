@@ -28,6 +28,7 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.core.attempts import Again, Attempts, Failure, GiveUp
 from lbkit.sim import Simulation, kinds
 
 DELAY = 0.125  # seconds each way; sums of eighths are exact
@@ -104,6 +105,20 @@ def test_what_waits_in_the_queue_of_a_crashed_server_is_tried_elsewhere_too() ->
     assert list(result.start) == [1.0, 2.125, 2.125, 2.125]  # the second ran, two waited
     assert set(result.status) == {200}
     assert list(result.attempts) == [1, 2, 2, 2]
+
+
+def test_a_plan_with_a_delay_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both before the new connection and before another backend."""
+
+    class Patient(Attempts):
+        def after(self, failure: Failure, backend: Backend, kept: bool = False) -> Again | GiveUp:
+            step = super().after(failure, backend, kept)
+            return step._replace(delay=0.5) if isinstance(step, Again) else step
+
+    monkeypatch.setattr("lbkit.sim.simulation.Attempts", Patient)
+    found = row(one_request(Event(2.0, "crash", "s1")))
+    assert found["start"] == 2.0 + 4 * DELAY + 2 * 0.5
+    assert (found["backend"], found["status"], found["attempts"]) == ("s2", 200, 2)
 
 
 # -- of every run ----------------------------------------------------------------------------------
