@@ -113,7 +113,8 @@ class Policy:
     """How requests are spread: an algorithm by name, its options, what it takes as key.
 
     `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
-    `retries`: how often a request may go to another backend when the first could not be reached.
+    `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
+    without an answer.
     `balancers`: so many decide side by side, each by what it has seen itself. `slow_start`: newcomers get
     their weight bit by bit. `panic`: below this share of healthy backends, health is not believed any more.
     Raises ValueError for an algorithm, option or key that there is not.
@@ -183,7 +184,7 @@ class Policy:
 class Action(Enum):
     """What can happen to a server while traffic runs."""
 
-    CRASH = "crash"  # running requests are lost, new connections refused
+    CRASH = "crash"  # its connections close without an answer, new ones are refused
     RECOVER = "recover"
     SLOW = "slow"  # speed x value, for work that starts from now on
     ADD = "add"  # joins the pool; until then it is not in it

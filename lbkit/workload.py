@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, repeat, starmap
-from math import log
+from math import floor, log
 
 from lbkit.distributions import Arrivals, ConstantRate, OnOff, Poisson, Profile, Trace
 from lbkit.experiment import Experiment
@@ -108,7 +108,10 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
 
 def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
     """A function that draws so many from 0 .. n-1, the k-th in proportion to 1 / (k+1)^skew."""
-    upto = list(accumulate((k + 1) ** -skew for k in range(n))) if skew else None
+    if not skew:  # the same numbers as from `choices`, in less time
+        draw = rng.random
+        return lambda count: [floor(draw() * n) for _ in repeat(None, count)]
+    upto = list(accumulate((k + 1) ** -skew for k in range(n)))
     return lambda count: rng.choices(range(n), cum_weights=upto, k=count)
 
 

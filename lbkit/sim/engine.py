@@ -1,59 +1,71 @@
-"""A discrete-event engine: virtual time jumps from one event to the next."""
+"""A discrete-event engine: virtual time jumps from one event to the next.
+
+An event is data: a time, a number, a kind and a row. What happens at each kind is up to the caller of `run`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
-from itertools import chain, count, repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import chain, count
 from math import inf
-from typing import Any
+
+Handlers = Sequence[Callable[[int], object]]  # by kind: what is done with the row
 
 
 class Engine:
-    """Calls functions at virtual times. Events of the same moment happen in the order they were planned."""
+    """Events in order of their time. Events of the same moment happen in the order they were planned."""
 
-    __slots__ = ("_feed", "_heap", "_numbers", "now")
+    __slots__ = ("_feed", "_feed_kind", "_heap", "_numbers", "now")
 
     def __init__(self) -> None:
         self.now = 0.0  # seconds
-        self._heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
+        self._heap: list[tuple[float, int, int, int]] = []  # time, number, kind, row
         self._numbers = count()  # of events planned: breaks ties, first planned first
-        self._feed: Iterable[tuple[float, int, Callable[[int], object]]] = ()
+        self._feed: Iterator[tuple[int, float]] = iter(())
+        self._feed_kind = 0
 
-    def at(self, time: float, call: Callable[[Any], object], argument: Any = None) -> None:
-        """Plan `call(argument)` for `time`. Raises ValueError for a time that has passed, or nan."""
+    def plan(self, time: float, kind: int, row: int = 0) -> None:
+        """Plan an event for `time`. Raises ValueError for a time that has passed, or nan."""
         if not time >= self.now:
             raise ValueError(f"cannot plan for {time}: it is {self.now} already")
-        heappush(self._heap, (time, next(self._numbers), call, argument))
+        heappush(self._heap, (time, next(self._numbers), kind, row))
 
-    def cancel(self, call: Callable[[Any], object]) -> list[Any]:
-        """Drop what is planned of `call`; the arguments it would have had, in order of their time."""
-        dropped = sorted(event for event in self._heap if event[2] == call)
-        self._heap[:] = sorted(event for event in self._heap if event[2] != call)
-        return [argument for _, _, _, argument in dropped]
+    def cancel(self, kind: int, wanted: Callable[[int], bool]) -> list[int]:
+        """Drop the planned events of `kind` whose row is `wanted`; return these rows in order of their time.
 
-    def feed(self, times: Iterable[float], call: Callable[[int], object]) -> None:
-        """Call `call(i)` at the i-th of `times`, which never fall; after what is planned for that moment.
+        Looks at every planned event: for what is rare, such as a crash."""
+        dropped = sorted(event for event in self._heap if event[2] == kind and wanted(event[3]))
+        if dropped:
+            gone = {number for _, number, _, _ in dropped}
+            self._heap[:] = [event for event in self._heap if event[1] not in gone]
+            heapify(self._heap)
+        return [row for _, _, _, row in dropped]
 
-        For the many arrivals: kept out of the heap, which stays as small as the work in progress."""
-        self._feed = zip(times, count(), repeat(call), strict=False)
+    def feed(self, times: Iterable[float], kind: int) -> None:
+        """Have an event of `kind` with row i at the i-th of `times`, which never fall.
 
-    def run(self, until: float = inf) -> None:
-        """Run all events before and at `until`; the clock ends at `until`, or at the last event if inf."""
-        for time, i, call in self._feed:
+        It comes after all that is planned for that moment. For the many arrivals: they are kept out of the
+        heap, which stays as small as the work in progress."""
+        self._feed = enumerate(times)
+        self._feed_kind = kind
+
+    def run(self, handlers: Handlers, until: float = inf) -> None:
+        """Run all events before and at `until`; the clock ends at `until`, or at the last event if inf.
+
+        The clock moves first: a handler sees the time of its event."""
+        heap, handle_fed = self._heap, handlers[self._feed_kind]
+        for fed, time in self._feed:
             if time > until:
-                self._feed = chain([(time, i, call)], self._feed)  # not yet
+                self._feed = chain([(fed, time)], self._feed)  # not yet
                 break
-            self._run_planned(time)
+            while heap and heap[0][0] <= time:
+                self.now, _, kind, row = heappop(heap)
+                handlers[kind](row)
             self.now = time
-            call(i)
-        self._run_planned(until)
+            handle_fed(fed)
+        while heap and heap[0][0] <= until:
+            self.now, _, kind, row = heappop(heap)
+            handlers[kind](row)
         if until < inf:
             self.now = max(self.now, until)
-
-    def _run_planned(self, until: float) -> None:
-        heap = self._heap
-        while heap and heap[0][0] <= until:
-            # The clock moves first: what is called sees its own time.
-            self.now, _, call, argument = heappop(heap)
-            call(argument)

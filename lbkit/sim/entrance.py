@@ -1,23 +1,31 @@
-"""What stands before the balancer, in virtual time: rate limits, and the gate with its queue."""
+"""What stands before the balancer, in virtual time: rate limits, and the gate with its queue.
+
+It decides and plans, with the same core objects as the proxy; the simulation does what it decides.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lbkit.core.gate import Refused
 from lbkit.core.limit.several import tightest
 from lbkit.core.shape import Item
 from lbkit.edge import TOO_MANY, UNAVAILABLE, Admission, Rules
+from lbkit.experiment import Experiment
+from lbkit.sim.engine import Engine
+from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE
+from lbkit.sim.requests import Requests
 from lbkit.workload import client_name, path_name
 
-if TYPE_CHECKING:
-    from lbkit.sim.simulation import Simulation
+# What is decided about a request, besides the statuses with which it may be answered.
+PASS = 0  # it goes on
+HOLD = -1  # it waits: an event is planned for it
 
 
 @dataclass(slots=True)
 class SimRequest:
-    """A simulated request, as far as a rule may look at it; header fields it has none."""
+    """A simulated request, as a `core.key.RequestView`. It has no header fields."""
 
     client: str
     target: bytes
@@ -28,85 +36,89 @@ class SimRequest:
 
 
 class Entrance:
-    """Requests come through here on their way to the balancer, where an experiment limits them."""
+    """Decides which requests go on to the balancer, and when, in an experiment with limits or admission."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        experiment = simulation.experiment
-        self.rules = Rules(experiment.limits)
+    def __init__(self, experiment: Experiment, engine: Engine, requests: Requests) -> None:
+        self.engine = engine
+        self.requests = requests
+        self.rules = Rules(experiment.limits) if experiment.limits else None
         self.gate = experiment.admission.gate() if experiment.admission else None
         self.read = (experiment.admission or Admission()).read()
-        self.waiting: dict[int, Item] = {}  # row -> at the gate
-        self.entered: dict[int, float] = {}  # row -> when it went through
-        self.serving = False
-        self.wakes = -1.0  # the moment for which it is planned to look again
+        self.waiting: dict[int, Item] = {}  # row -> its place at the gate
+        self.admitted: dict[int, float] = {}  # row -> when the gate let it through
+        self.refused: deque[Refused] = deque()  # by the gate, and not yet returned by `next`
+        self.wakes = -1.0  # the moment for which the latest ADMIT is planned
 
-    def arrives(self, row: int) -> None:
-        """To the gate, now or later, or away."""
-        sim = self.simulation
-        about = self.rules.about(self.asked(row))
-        if not about:
-            self.enters(row)
-            return
-        now = sim.engine.now
-        said = tightest(self.rules.decide(about, now))
-        if not said.allowed:
-            sim.turn_away(row, TOO_MANY)
-        elif said.delay > 0:
-            sim.engine.at(now + said.delay, self.enters, row)
-        else:
-            self.enters(row)
-
-    def asked(self, row: int) -> SimRequest:
-        sim = self.simulation
-        return SimRequest(client_name(sim.client[row]), path_name(sim.path[row]).encode(), f"tcp {row}")
+    def limit(self, row: int) -> int:
+        """What the rate limits say: PASS, HOLD (until its ENTER) or the status of an answer."""
+        if self.rules is None or not (rules := self.rules.about(self._view(row))):
+            return PASS
+        now = self.engine.now
+        decision = tightest(self.rules.decide(rules, now))
+        if not decision.allowed:
+            return TOO_MANY
+        if decision.delay > 0:
+            self.engine.plan(now + decision.delay, ENTER, row)
+            return HOLD
+        return PASS
 
     # -- the gate ---------------------------------------------------------------------------
 
-    def enters(self, row: int) -> None:
-        """Through the gate to the balancer, or into its queue, or away."""
-        sim, gate = self.simulation, self.gate
-        if gate is None:
-            sim.dispatch(row)
-            return
-        now = sim.engine.now
-        self.waiting[row] = item = self.read(self.asked(row), row, now)
-        if refused := gate.enter(item, now):
-            self._refuse(refused)
-        self._serve()
-        if row in self.waiting:
-            sim.engine.at(now + gate.timeout, self._late, row)
+    def enter(self, row: int) -> int:
+        """What the gate says: PASS where there is none, else HOLD, and `next` has its decisions."""
+        if self.gate is None:
+            return PASS
+        now = self.engine.now
+        self.waiting[row] = item = self.read(self._view(row), row, now)
+        if refused := self.gate.enter(item, now):
+            self.refused.append(refused)
+        return HOLD
 
-    def leaves(self, row: int, ok: bool) -> None:
-        """It has its answer."""
-        now = self.simulation.engine.now
-        if self.gate and row in self.entered:
-            self.gate.done(now, now - self.entered.pop(row), ok)
-            self._serve()
+    def next(self) -> tuple[int, int] | None:
+        """The gate's next decision, to be asked for until there is none: a row, and PASS or a status."""
+        assert self.gate
+        now = self.engine.now
+        decision = self.refused.popleft() if self.refused else self.gate.next(now)
+        if decision is None:
+            wake = self.gate.wake_at(now)
+            if wake is not None and not now < self.wakes <= wake:
+                self.wakes = wake
+                self.engine.plan(wake, ADMIT)
+            return None
+        if isinstance(decision, Refused):
+            return self._refuse(decision)
+        row: int = decision.what
+        del self.waiting[row]
+        self.admitted[row] = now
+        return row, PASS
 
-    def _serve(self, _: None = None) -> None:
-        """Let through whom there is a place for."""
-        sim, gate = self.simulation, self.gate
-        if self.serving or gate is None:
-            return  # one that was let through is over already: the loop below goes on
-        self.serving, now = True, sim.engine.now
-        while found := gate.next(now):
-            if isinstance(found, Refused):
-                self._refuse(found)
-            else:
-                del self.waiting[found.what]
-                self.entered[found.what] = now
-                sim.dispatch(found.what)
-        self.serving = False
-        wake = gate.wake_at(now)
-        if wake is not None and not now < self.wakes <= wake:
-            self.wakes = wake
-            sim.engine.at(wake, self._serve)
-
-    def _late(self, row: int) -> None:
+    def time_limit(self, row: int) -> None:
+        """Plan the EXPIRE of a request that still waits at the gate."""
         if self.gate and row in self.waiting:
-            self._refuse(self.gate.late(self.waiting[row]))
+            self.engine.plan(self.engine.now + self.gate.timeout, EXPIRE, row)
 
-    def _refuse(self, refused: Refused) -> None:
-        del self.waiting[refused.item.what]
-        self.simulation.turn_away(refused.item.what, UNAVAILABLE)
+    def expire(self, row: int) -> int | None:
+        """The status for a request that has waited too long; None if it does not wait any more."""
+        if self.gate is None or row not in self.waiting:
+            return None
+        _, status = self._refuse(self.gate.late(self.waiting[row]))
+        return status
+
+    def leave(self, row: int, ok: bool) -> bool:
+        """A request has its answer. Returns whether it had passed the gate: ask `next` then."""
+        if self.gate is None or row not in self.admitted:
+            return False
+        now = self.engine.now
+        self.gate.done(now, now - self.admitted.pop(row), ok)
+        return True
+
+    def _refuse(self, refused: Refused) -> tuple[int, int]:
+        row: int = refused.item.what
+        del self.waiting[row]
+        return row, UNAVAILABLE
+
+    def _view(self, row: int) -> SimRequest:
+        requests = self.requests
+        return SimRequest(
+            client_name(requests.client[row]), path_name(requests.path[row]).encode(), f"tcp {row}"
+        )

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
 
-from lbkit.core import Backend
 from lbkit.experiment import Server
+from lbkit.sim.engine import Engine
+from lbkit.sim.kinds import COMPLETE
+from lbkit.sim.requests import NAN, Requests
 
-if TYPE_CHECKING:
-    from lbkit.sim.simulation import Simulation
-
-Job = tuple[int, Backend, float]  # a request: its row in the columns, who has it, since when
-
-OK, SERVER_ERROR, BAD_GATEWAY, UNAVAILABLE = 200, 500, 502, 503
+OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
+# What else may come of a request that a server receives: it is served in its turn, or there is no connection.
+ACCEPTED, REFUSED = 0, -1
 
 
 class SimServer:
-    """Serves up to `workers` requests at once, first come first served; the rest wait or are refused."""
+    """Serves up to `workers` requests at once, first come first served; the rest wait or are refused.
+
+    Plans the COMPLETE of each request that it serves. The network is not part of it."""
 
     __slots__ = (
         "delay",
@@ -30,70 +28,68 @@ class SimServer:
         "places",
         "quantile",
         "queue",
-        "sim",
+        "requests",
         "spec",
         "speed",
         "up",
     )
 
-    def __init__(self, sim: Simulation, spec: Server, index: int) -> None:
-        self.sim = sim
-        self.engine = sim.engine
+    def __init__(self, spec: Server, index: int, engine: Engine, requests: Requests) -> None:
+        self.engine = engine
+        self.requests = requests
         self.spec = spec
         self.index = index  # in the result's `backends`
-        self.delay = spec.delay
+        self.delay = spec.delay  # seconds to it, and back from it
         self.error_rate = spec.error_rate
         self.quantile = spec.service.quantile
         self.speed = spec.speed
         self.free = spec.workers
         self.places = float("inf") if spec.queue is None else spec.queue
-        self.queue: deque[Job] = deque()
+        self.queue: deque[int] = deque()  # rows that wait for a worker
         self.up = True
 
-    def receive(self, job: Job) -> None:
-        """A request arrives."""
+    def receive(self, row: int) -> int:
+        """What comes of a request that arrives: ACCEPTED, REFUSED, or the status of an answer at once."""
         if not self.up:
-            self._after_delay(self.sim.refused, job)
-        elif self.error_rate and self.sim.luck[job[0]] < self.error_rate:
-            self._answer(job, SERVER_ERROR)
-        elif self.free:
+            return REFUSED
+        if self.error_rate and self.requests.luck[row] < self.error_rate:
+            return SERVER_ERROR
+        if self.free:
             self.free -= 1
-            self._start(job)
+            self._start(row)
         elif len(self.queue) < self.places:
-            self.queue.append(job)
+            self.queue.append(row)
         else:
-            self._answer(job, UNAVAILABLE)
+            return UNAVAILABLE
+        return ACCEPTED
 
-    def _start(self, job: Job) -> None:
-        """A worker turns to the request."""
-        sim = self.sim
-        row = job[0]
-        sim.start[row] = now = self.engine.now
-        sim.service[row] = work = self.quantile(sim.demand[row]) / self.speed
-        self.engine.at(now + work, self._complete, job)
+    def _start(self, row: int) -> None:
+        """A worker begins with the request."""
+        requests, engine = self.requests, self.engine
+        requests.start[row] = now = engine.now
+        requests.service[row] = work = self.quantile(requests.demand[row]) / self.speed
+        engine.plan(now + work, COMPLETE, row)
 
-    def _complete(self, job: Job) -> None:
+    def complete(self) -> None:
+        """A worker has completed its request, and takes the next one."""
         if self.queue:
             self._start(self.queue.popleft())
         else:
             self.free += 1
-        if self.delay:
-            self._answer(job, OK)
-        else:
-            self.sim.answered(self.index, OK, job)
 
-    def crash(self) -> None:
-        """Running and waiting requests are lost, new ones refused, until it recovers."""
-        sim = self.sim
-        running = self.engine.cancel(self._complete)
-        for row, *_ in running:
-            sim.service[row] = self.engine.now - sim.start[row]
-        lost = [*running, *self.queue]
+    def crash(self) -> list[int]:
+        """Lose all requests and refuse new ones, until `recover`. Returns the rows of those that were lost.
+
+        First the running ones, in the order in which they would have ended, then the queue."""
+        requests = self.requests
+        lost = self.engine.cancel(COMPLETE, lambda row: requests.backend[row] == self.index)
+        for row in lost:
+            requests.start[row], requests.service[row] = NAN, 0.0
+        lost += self.queue
         self.queue.clear()
         self.free = self.spec.workers
         self.up = False
-        for job in lost:
-            self._answer(job, BAD_GATEWAY)
+        return lost
 
     def recover(self) -> None:
         self.up = True
@@ -101,12 +97,3 @@ class SimServer:
     def slow(self, factor: float) -> None:
         """Work that starts from now on runs at the usual speed x `factor`."""
         self.speed = self.spec.speed * factor
-
-    def _answer(self, job: Job, status: int) -> None:
-        if self.delay:
-            self._after_delay(partial(self.sim.answered, self.index, status), job)
-        else:
-            self.sim.answered(self.index, status, job)
-
-    def _after_delay(self, call: Callable[[Job], object], job: Job) -> None:
-        self.engine.at(self.engine.now + self.delay, call, job)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from lbkit.core import Backend, Intent, NoBackend
-from lbkit.core.key import about_client
-from lbkit.core.meter import LoadMeter
+from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
 from lbkit.distributions import Closed
-from lbkit.experiment import Action, Event, Experiment
+from lbkit.experiment import Action, Experiment
 from lbkit.result import Result
-from lbkit.sim.engine import Engine
-from lbkit.sim.entrance import Entrance
-from lbkit.sim.servers import BAD_GATEWAY, UNAVAILABLE, Job, SimServer
-from lbkit.workload import Clients, Workload, client_name, path_name, stream, workload
-
-NAN = float("nan")
-FLOWS = 50_000  # connections told apart: a client has about as many ports
+from lbkit.sim import kinds
+from lbkit.sim.engine import Engine, Handlers
+from lbkit.sim.entrance import HOLD, PASS, Entrance
+from lbkit.sim.reports import Reports
+from lbkit.sim.requests import Requests
+from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SimServer
+from lbkit.sim.users import Users
+from lbkit.workload import Workload, stream, workload
 
 
 class AlgorithmError(RuntimeError):
@@ -34,14 +32,19 @@ def simulate(experiment: Experiment) -> Result:
 
 
 class Simulation:
-    """Wires clients, pool and servers together; a request is known by its row in the columns."""
+    """The balancer and the network between it, its clients and its servers; a request is known by its row."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        policy = experiment.policy
-        self.retries = policy.retries
+        policy, traffic = experiment.policy, experiment.traffic
         self.engine = Engine()
-        self.servers = {s.name: SimServer(self, s, i) for i, s in enumerate(experiment.servers)}
+        crowd = traffic.arrivals if isinstance(traffic.arrivals, Closed) else None
+        self.requests = Requests(workload(experiment) if crowd is None else Workload.empty())
+        # -- servers, and the pool of their backends
+        self.servers = [
+            SimServer(spec, i, self.engine, self.requests) for i, spec in enumerate(experiment.servers)
+        ]
+        self.by_name = {server.spec.name: server for server in self.servers}
         self.backends = {
             s.name: Backend(s.name, weight=s.weight, zone=s.zone, priority=s.priority)
             for s in experiment.servers
@@ -50,197 +53,248 @@ class Simulation:
         self.pool = policy.pool(there, partial(stream, experiment.seed))
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
-        # What servers say of their load; nobody counts where nobody listens.
-        self.meters = [LoadMeter(s.workers) for s in experiment.servers] if self.pool.wants_reports else []
-        for event in experiment.events:
-            self.engine.at(event.at, self._happens, event)
-        self.tried: dict[int, tuple[Backend, ...]] = {}  # row -> backends that refused it
-        crowd = experiment.traffic.arrivals
-        self.closed = isinstance(crowd, Closed)
-        requests = Workload.empty() if isinstance(crowd, Closed) else workload(experiment)
-        self.arrival, self.client, self.path = requests.arrival, requests.client, requests.path
-        self.demand, self.luck = requests.demand, requests.luck
-        rows = len(requests)
-        self.start = array("d", [NAN]) * rows
-        self.end = array("d", [NAN]) * rows
-        self.service = array("d", [0.0]) * rows
-        self.backend = array("i", [-1]) * rows
-        self.status = array("i", [0]) * rows
-        self.attempts = array("i", [1]) * rows
-        # A request comes through the entrance, where there is one.
-        limited = experiment.limits or experiment.admission
-        self.entrance = Entrance(self) if limited else None
-        self.arrives: Callable[[int], object] = self.entrance.arrives if self.entrance else self.dispatch
-        if isinstance(crowd, Closed):
-            self._start_users(crowd)
-        else:
-            self.engine.feed(self.arrival, self.arrives)
-        traffic = experiment.traffic
-        self.keys: Sequence[int] = self.path
-        self.names = [path_name(i) for i in range(traffic.paths)]
-        if policy.keyed_by == "flow":  # each request has a connection of its own
-            self.keys, self.names = _Rows(), [f"tcp {i}" for i in range(FLOWS)]
-        elif about_client(policy.keyed_by):
-            self.keys, self.names = self.client, [client_name(i) for i in range(traffic.clients)]
+        self.reporting = self.pool.wants_reports  # whether an algorithm wants to know the servers' load
+        self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
+        # -- the balancer's decisions
+        self.attempt_policy = AttemptPolicy(policy.retries)
+        self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
+        self.limited = bool(experiment.limits or experiment.admission)  # else the entrance passes all
+        self.entrance = Entrance(experiment, self.engine, self.requests)
+        self.admitting = False
+        self.keys, self.key_names = self.requests.keys(policy.keyed_by, traffic)
+        # -- what is going to happen
+        self.handlers = self._handlers()
+        for i, event in enumerate(experiment.events):
+            self.engine.plan(event.at, kinds.CHANGE, i)
+        self.engine.feed(self.requests.arrival if crowd is None else (), kinds.ARRIVE)
+        self.users = Users(experiment, crowd, self.engine, self.requests) if crowd else None
+        self.followed = self.limited or self.users is not None  # whether anything follows an answer
 
     def run(self) -> Result:
-        self.engine.run()
-        columns: dict[str, array[Any]] = {
-            "arrival": self.arrival,
-            "start": self.start,
-            "end": self.end,
-            "backend": self.backend,
-            "client": self.client,
-            "path": self.path,
-            "status": self.status,
-            "attempts": self.attempts,
-            "service": self.service,
+        self.engine.run(self.handlers)
+        return Result(self.experiment, "sim", self.requests.columns())
+
+    def _handlers(self) -> Handlers:
+        """What happens to the row at each kind of event: the one place that says so."""
+        happens: dict[int, Callable[[int], object]] = {
+            kinds.ARRIVE: self.arrive if self.limited else self.dispatch,
+            kinds.ENTER: self.enter,
+            kinds.EXPIRE: self.expire,
+            kinds.ADMIT: self.admit,
+            kinds.RECEIVE: self.receive,
+            kinds.COMPLETE: self.complete,
+            kinds.ANSWER: self.answer,
+            kinds.REFUSE: self.refuse,
+            kinds.CLOSE: self.close,
+            kinds.RESEND: self.resend,
+            kinds.RETRY: self.retry,
+            kinds.ASK: self.ask,
+            kinds.PROBE: self.reports.probe,
+            kinds.CHANGE: self.change,
         }
-        return Result(self.experiment, "sim", columns)
+        return [happens[kind] for kind in range(len(happens))]
 
-    # -- closed loop: a crowd that waits for its answers ---------------------------------------
+    # -- the entrance -------------------------------------------------------------------------
 
-    def _start_users(self, crowd: Closed) -> None:
-        self.clients = Clients(self.experiment)
-        self.thinking = stream(self.experiment.seed, "think")
-        self.think_mean = crowd.think
-        for _ in range(crowd.users):
-            self.engine.at(self._think(), self._ask)
+    def ask(self, _: int) -> None:
+        """A user of a closed loop sends a request, unless the time is up."""
+        assert self.users
+        if (row := self.users.ask()) is not None:
+            self.handlers[kinds.ARRIVE](row)
 
-    def _think(self) -> float:
-        return self.thinking.expovariate(1 / self.think_mean) if self.think_mean else 0.0
+    def arrive(self, row: int) -> None:
+        """A request arrives where there are limits or admission."""
+        verdict = self.entrance.limit(row)
+        if verdict == PASS:
+            self.enter(row)
+        elif verdict != HOLD:
+            self.reject(row, verdict)
 
-    def _ask_again(self) -> None:
-        self.engine.at(self.engine.now + self._think(), self._ask)
-
-    def _ask(self, _: None) -> None:
-        """One user sends, unless the time is up."""
-        if self.engine.now >= self.experiment.traffic.duration:
+    def enter(self, row: int) -> None:
+        """A request comes to the gate, if there is one."""
+        if self.entrance.enter(row) == PASS:
+            self.dispatch(row)
             return
-        row = len(self.arrival)
-        self.arrival.append(self.engine.now)
-        client, path, demand, luck = self.clients.one()
-        self.client.append(client)
-        self.path.append(path)
-        self.demand.append(demand)
-        self.luck.append(luck)
-        self.start.append(NAN)
-        self.end.append(NAN)
-        self.service.append(0.0)
-        self.backend.append(-1)
-        self.status.append(0)
-        self.attempts.append(1)
-        self.arrives(row)
+        self.admit()
+        self.entrance.time_limit(row)
 
-    # -- the balancer's part ------------------------------------------------------------
+    def admit(self, _: int = 0) -> None:
+        """Carry out all that the gate decides now."""
+        if self.admitting:
+            return  # a request that was admitted has ended at once: the loop below goes on
+        self.admitting = True
+        while decision := self.entrance.next():
+            row, verdict = decision
+            if verdict == PASS:
+                self.dispatch(row)
+            else:
+                self.reject(row, verdict)
+        self.admitting = False
+
+    def expire(self, row: int) -> None:
+        """A request has waited at the gate for as long as it may."""
+        if (status := self.entrance.expire(row)) is not None:
+            self.reject(row, status)
+
+    def reject(self, row: int, status: int) -> None:
+        """Answer a request that never reaches the balancer."""
+        self.requests.attempts[row] = 0
+        self.reply(row, status)
+
+    # -- the balancer: one attempt after another -------------------------------------------------
 
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
-        """Choose a server for a request and send it there."""
-        engine = self.engine
-        now = engine.now
+        """Pick a backend and send the request there; `tried` are not to be picked again."""
+        requests, now = self.requests, self.engine.now
         try:
-            backend = self.pool.pick(self.names[self.keys[row]], now, tried)
+            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried)
             server = self.server_of[backend]
         except NoBackend:
             # All tried: the last failure is the reason. None there: that is.
-            self.attempts[row] = len(tried)
-            self._fails(row, BAD_GATEWAY if tried else UNAVAILABLE)
+            requests.attempts[row] = len(tried)
+            self.reply(row, self.failed[row].status if tried else UNAVAILABLE)
             return
         except Exception as error:
             name = self.pool.balancer.name
             raise AlgorithmError(f"algorithm {name!r} failed at {now:.3f} s: {error!r}") from error
-        if self.meters:
-            self.meters[server.index].started(now)
-            for target in self.pool.probe_targets(backend, now):
-                engine.at(now + 2 * self.server_of[target].delay, self._is_probed, target)
+        requests.lease[row] = backend
+        requests.since[row] = now
+        requests.backend[row] = server.index
+        if self.reporting:
+            self.reports.picked(backend)
         if server.delay:
-            engine.at(now + server.delay, server.receive, (row, backend, now))
+            self.engine.plan(now + server.delay, kinds.RECEIVE, row)
+        elif outcome := server.receive(row):
+            self.send_back(row, server, outcome)
+
+    def resend(self, row: int) -> None:
+        """Send the request once more to the backend that was picked for it."""
+        delay = self.servers[self.requests.backend[row]].delay
+        self.engine.plan(self.engine.now + delay, kinds.RECEIVE, row)
+
+    def retry(self, row: int) -> None:
+        """Try another backend."""
+        tried = self.failed[row].tried
+        self.requests.attempts[row] = len(tried) + 1
+        self.dispatch(row, tried)
+
+    def fail(self, row: int, failure: Failure, kept: bool = False) -> None:
+        """An attempt ended without an answer; `kept`: on a connection that had served requests before."""
+        attempts = self.failed.get(row)
+        if attempts is None:  # a simulated request is a GET without a body: safe to send again
+            attempts = self.failed[row] = Attempts(self.attempt_policy, safe=True)
+        step = attempts.after(failure, self.requests.lease[row], kept)
+        if isinstance(step, GiveUp):
+            self.release(row)
+            self.reply(row, step.status)
+            return
+        if step.backend is None:
+            self.release(row)
+            kind = kinds.RETRY
+        else:  # its lease goes on
+            kind = kinds.RESEND
+        if step.delay:
+            self.engine.plan(self.engine.now + step.delay, kind, row)
         else:
-            server.receive((row, backend, now))
+            self.handlers[kind](row)
 
-    def answered(self, index: int, status: int, job: Job) -> None:
-        """An answer of the server at `index` is back at the balancer."""
-        row, backend, start = job
-        self.end[row] = now = self.engine.now
-        self.backend[row] = index
-        self.status[row] = status
-        if self.meters:
-            self.meters[index].ended(now, now - start, status < 500)
-            self._tells(backend)
-        self.pool.release(backend, start, status < 500, now)
-        if self.entrance:
-            self.entrance.leaves(row, status < 500)
-        if self.closed:
-            self._ask_again()
+    # -- servers, and what comes back from them -----------------------------------------------------
 
-    def _is_probed(self, backend: Backend) -> None:
-        self._tells(backend, probed=True)
+    def receive(self, row: int) -> None:
+        """A request reaches its server."""
+        server = self.servers[self.requests.backend[row]]
+        if outcome := server.receive(row):
+            self.send_back(row, server, outcome)
 
-    def _tells(self, backend: Backend, probed: bool = False) -> None:
-        """A server's report reaches one of the balancers."""
-        now = self.engine.now
-        report = self.meters[self.server_of[backend].index].report(now)
-        self.pool.balancer_of(backend).on_report(backend, report, now, probed)
-
-    def refused(self, job: Job) -> None:
-        """Nobody listens there: nothing was sent, so another backend may be tried."""
-        row, backend, start = job
-        if self.meters:
-            self.meters[self.server_of[backend].index].ended(self.engine.now, 0.0, False)
-        self.pool.release(backend, start, False, self.engine.now)
-        tried = (*self.tried.get(row, ()), backend)
-        if len(tried) <= self.retries:
-            self.tried[row] = tried
-            self.attempts[row] = len(tried) + 1
-            self.dispatch(row, tried)
+    def send_back(self, row: int, server: SimServer, outcome: int) -> None:
+        """Send what the server made of the request back to the balancer: REFUSED, or a status."""
+        if outcome == REFUSED:  # also without a delay, the balancer learns of it after it has sent
+            self.engine.plan(self.engine.now + server.delay, kinds.REFUSE, row)
+            return
+        self.requests.status[row] = outcome
+        if server.delay:
+            self.engine.plan(self.engine.now + server.delay, kinds.ANSWER, row)
         else:
-            self._fails(row, BAD_GATEWAY)
+            self.answer(row)
 
-    def _fails(self, row: int, status: int) -> None:
-        """The balancer itself answers: there is no backend for this request."""
-        self.end[row] = self.engine.now
-        self.backend[row] = -1
-        self.status[row] = status
-        if self.entrance:
-            self.entrance.leaves(row, False)
-        if self.closed:
-            self._ask_again()
+    def complete(self, row: int) -> None:
+        """A worker has completed a request."""
+        requests = self.requests
+        server = self.servers[requests.backend[row]]
+        server.complete()
+        requests.status[row] = OK
+        if server.delay:
+            self.engine.plan(self.engine.now + server.delay, kinds.ANSWER, row)
+        else:
+            self.answer(row)
 
-    def turn_away(self, row: int, status: int) -> None:
-        """It does not come as far as the balancer."""
-        self.attempts[row] = 0
-        self._fails(row, status)
+    def refuse(self, row: int) -> None:
+        """There is no connection."""
+        self.fail(row, Failure.REFUSED)
 
-    # -- events --------------------------------------------------------------------------
+    def close(self, row: int) -> None:
+        """The connection has closed before the first byte of an answer."""
+        self.fail(row, Failure.CLOSED_UNANSWERED, kept=True)
 
-    def _happens(self, event: Event) -> None:
-        _HAPPENS[event.action](self, event)
+    def answer(self, row: int) -> None:
+        """An answer arrives at the balancer."""
+        requests = self.requests
+        requests.end[row] = now = self.engine.now
+        ok = requests.status[row] < 500
+        backend, since = requests.lease[row], requests.since[row]
+        if self.reporting:
+            self.reports.answered(backend, now - since, ok)
+        self.pool.release(backend, since, ok, now)
+        if self.followed:
+            self.ended(row, ok)
 
-    def joins(self, name: str) -> None:
-        self.pool.add(self.backends[name])
-        self._find_servers()
+    def release(self, row: int) -> None:
+        """An attempt has failed: free its backend."""
+        backend = self.requests.lease[row]
+        if self.reporting:
+            self.reports.failed(backend)
+        self.pool.release(backend, self.requests.since[row], False, self.engine.now)
+
+    def reply(self, row: int, status: int) -> None:
+        """The balancer itself answers."""
+        requests = self.requests
+        requests.end[row] = self.engine.now
+        requests.backend[row] = -1
+        requests.status[row] = status
+        if self.followed:
+            self.ended(row, False)
+
+    def ended(self, row: int, ok: bool) -> None:
+        """The client has its answer: what follows at the entrance and in a closed loop."""
+        if self.entrance.leave(row, ok):
+            self.admit()
+        if self.users:
+            self.users.think()
+
+    # -- events of the experiment ---------------------------------------------------------------------
+
+    def change(self, index: int) -> None:
+        """Event `index` of the experiment happens."""
+        event = self.experiment.events[index]
+        server, pool = self.by_name[event.server], self.pool
+        match event.action:
+            case Action.CRASH:
+                for row in server.crash():
+                    self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
+            case Action.RECOVER:
+                server.recover()
+            case Action.SLOW:
+                server.slow(event.value or 1.0)
+            case Action.ADD:
+                pool.add(self.backends[event.server])
+                self._find_servers()
+            case Action.REMOVE:
+                pool.remove(event.server)
+            case Action.SET_WEIGHT:
+                pool.set_weight(event.server, event.value or 0.0)
+            case Action.DRAIN:
+                pool.set_intent(event.server, Intent.DRAIN)
 
     def _find_servers(self) -> None:
-        """Which server is behind each balancer's backends."""
-        self.server_of |= {b: self.servers[b.name] for b in self.pool.all_backends()}
-
-
-class _Rows(Sequence[int]):
-    """For each request a number of its own, out of FLOWS."""
-
-    def __getitem__(self, row: int) -> int:  # type: ignore[override]
-        return row % FLOWS
-
-    def __len__(self) -> int:
-        return FLOWS
-
-
-_HAPPENS: dict[Action, Callable[[Simulation, Event], object]] = {
-    Action.CRASH: lambda sim, e: sim.servers[e.server].crash(),
-    Action.RECOVER: lambda sim, e: sim.servers[e.server].recover(),
-    Action.SLOW: lambda sim, e: sim.servers[e.server].slow(e.value or 1.0),
-    Action.ADD: lambda sim, e: sim.joins(e.server),
-    Action.REMOVE: lambda sim, e: sim.pool.remove(e.server),
-    Action.SET_WEIGHT: lambda sim, e: sim.pool.set_weight(e.server, e.value or 0.0),
-    Action.DRAIN: lambda sim, e: sim.pool.set_intent(e.server, Intent.DRAIN),
-}
+        """Find the server behind each balancer's backends."""
+        self.server_of |= {b: self.by_name[b.name] for b in self.pool.all_backends()}

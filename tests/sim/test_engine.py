@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -6,51 +9,94 @@ from hypothesis import strategies as st
 
 from lbkit.sim.engine import Engine
 
+A, B, C = range(3)  # any kinds
 times = st.lists(st.floats(0, 100), max_size=50)
+planned = st.lists(st.tuples(st.floats(0, 100), st.sampled_from([A, B])), max_size=50)
+Seen = list[tuple[float, int, int]]
 
 
-@given(times)
-def test_events_in_order_of_time_and_ties_in_order_of_planning(moments: list[float]) -> None:
-    engine, seen = Engine(), []
-    for i, time in enumerate(moments):
-        engine.at(time, seen.append, (time, i))
-    engine.run()
-    assert seen == sorted(seen)
-    assert len(seen) == len(moments)
+def recorder(engine: Engine) -> tuple[Seen, list[Callable[[int], object]]]:
+    """What happens, as (time, kind, row), and the handlers that write it down."""
+    seen: Seen = []
+
+    def handler(kind: int) -> Callable[[int], object]:
+        return lambda row: seen.append((engine.now, kind, row))
+
+    return seen, [handler(kind) for kind in (A, B, C)]
 
 
-@given(times)
-def test_the_clock_moves_before_the_call(moments: list[float]) -> None:
-    engine, seen = Engine(), []
-    for time in moments:
-        engine.at(time, lambda planned: seen.append((planned, engine.now)), time)
-    engine.run()
-    assert all(planned == now for planned, now in seen)
-    assert all(a[1] <= b[1] for a, b in pairwise(seen))
+@given(planned)
+def test_events_in_order_of_time_and_ties_in_order_of_planning(events: list[tuple[float, int]]) -> None:
+    """Each one with its own kind and row, and with the clock at its time."""
+    engine = Engine()
+    seen, handlers = recorder(engine)
+    for row, (time, kind) in enumerate(events):
+        engine.plan(time, kind, row)
+    engine.run(handlers)
+    in_order = sorted((time, row, kind) for row, (time, kind) in enumerate(events))
+    assert seen == [(time, kind, row) for time, row, kind in in_order]
 
 
 @given(times, st.floats(0, 100))
 def test_run_until_ends_exactly_there(moments: list[float], until: float) -> None:
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen, handlers = recorder(engine)
     for time in moments:
-        engine.at(time, seen.append, time)
-    engine.run(until)
+        engine.plan(time, A)
+    engine.run(handlers, until)
     assert engine.now == until
-    assert sorted(seen) == sorted(t for t in moments if t <= until)
-    engine.run()
+    assert [time for time, _, _ in seen] == sorted(t for t in moments if t <= until)
+    engine.run(handlers)
     assert len(seen) == len(moments)
 
 
+@given(planned, times, st.floats(0, 100))
+def test_what_is_fed_comes_after_what_is_planned_for_that_moment(
+    events: list[tuple[float, int]], fed: list[float], until: float
+) -> None:
+    """Also where the run was interrupted before."""
+    engine = Engine()
+    seen, handlers = recorder(engine)
+    engine.feed(sorted(fed), C)
+    for row, (time, kind) in enumerate(events):
+        engine.plan(time, kind, row)
+    engine.run(handlers, until)
+    engine.run(handlers)
+    assert all(a[0] <= b[0] for a, b in pairwise(seen))
+    assert all((a[1] == C) <= (b[1] == C) for a, b in pairwise(seen) if a[0] == b[0])
+    assert [(time, row) for time, kind, row in seen if kind == C] == [
+        (time, row) for row, time in enumerate(sorted(fed))
+    ]
+    assert len(seen) == len(events) + len(fed)
+
+
+@given(planned, st.sets(st.integers(0, 50)))
+def test_what_is_cancelled_does_not_happen_and_the_rest_does(
+    events: list[tuple[float, int]], rows: set[int]
+) -> None:
+    engine = Engine()
+    seen, handlers = recorder(engine)
+    for row, (time, kind) in enumerate(events):
+        engine.plan(time, kind, row)
+    cancelled = engine.cancel(A, rows.__contains__)
+    in_order = sorted((time, row, kind) for row, (time, kind) in enumerate(events))
+    assert cancelled == [row for _, row, kind in in_order if kind == A and row in rows]
+    engine.run(handlers)
+    assert seen == [(t, kind, row) for t, row, kind in in_order if not (kind == A and row in rows)]
+
+
 def test_an_event_may_plan_another_for_the_same_moment() -> None:
-    engine, seen = Engine(), []
-    engine.at(1.0, lambda _: engine.at(1.0, seen.append, "second"))
-    engine.run(1.0)
-    assert seen == ["second"]
+    engine = Engine()
+    seen, handlers = recorder(engine)
+    handlers[B] = lambda row: engine.plan(engine.now, A, row + 1)
+    engine.plan(1.0, B, 6)
+    engine.run(handlers, 1.0)
+    assert seen == [(1.0, A, 7)]
 
 
 def test_the_past_is_refused() -> None:
     engine = Engine()
-    engine.run(5.0)
+    engine.run(recorder(engine)[1], 5.0)
     for time in (4.9, float("nan")):
         with pytest.raises(ValueError, match="it is 5"):
-            engine.at(time, print)
+            engine.plan(time, A)

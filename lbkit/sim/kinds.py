@@ -1,0 +1,22 @@
+"""The kinds of events of a simulation.
+
+The row of an event is that of a request, where nothing else is said. Plain numbers rather than an Enum: each
+event looks its handler up by its kind.
+"""
+
+from typing import Final
+
+ARRIVE: Final = 0  # the request arrives at the balancer
+ENTER: Final = 1  # it comes to the gate, after a rate limit has held it
+EXPIRE: Final = 2  # it has waited at the gate for the longest time allowed
+ADMIT: Final = 3  # the gate's rate admits another request; no row
+RECEIVE: Final = 4  # its server receives it
+COMPLETE: Final = 5  # a worker completes it
+ANSWER: Final = 6  # its answer arrives at the balancer
+REFUSE: Final = 7  # the balancer learns that its server refused the connection
+CLOSE: Final = 8  # the balancer learns that its server closed the connection without an answer
+RESEND: Final = 9  # it is sent to the same backend again, on a new connection
+RETRY: Final = 10  # another backend is picked for it
+ASK: Final = 11  # a user of a closed loop sends the next request; no row
+PROBE: Final = 12  # the answer to a probe arrives at the balancer; row: the number of a backend
+CHANGE: Final = 13  # an event of the experiment happens; row: its index there

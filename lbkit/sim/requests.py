@@ -1,0 +1,82 @@
+"""The requests of a run in columns: a request is known by its row."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from lbkit.core import Backend
+from lbkit.core.key import about_client
+from lbkit.experiment import Traffic
+from lbkit.result import COLUMNS
+from lbkit.workload import Workload, client_name, path_name
+
+FLOWS = 50_000  # connections told apart: a client has about as many ports
+NAN = float("nan")
+NOT_PICKED = Backend("none")  # holds the place in `lease` until a backend is picked
+
+
+class Requests:
+    """What is known of each request: what it brings, and what becomes of it.
+
+    The columns of a Result mean what `lbkit.result.COLUMNS` says. While a request is under way, `backend`
+    is the index of the server that has it; `start` and `service` are about that server.
+    """
+
+    __slots__ = (*COLUMNS, "demand", "lease", "luck", "since")
+
+    def __init__(self, traffic: Workload) -> None:
+        rows = len(traffic)
+        self.arrival, self.client, self.path = traffic.arrival, traffic.client, traffic.path
+        self.demand = traffic.demand  # quantile of the service time
+        self.luck = traffic.luck  # below a server's error rate, the request fails there
+        self.start = array("d", [NAN]) * rows
+        self.end = array("d", [NAN]) * rows
+        self.service = array("d", [0.0]) * rows
+        self.attempts = array("i", [1]) * rows
+        # A list is read and written faster than an array, and needs no new object for a small whole number.
+        self.backend = [-1] * rows
+        self.status = [0] * rows
+        self.lease = [NOT_PICKED] * rows  # the balancer's own object for the backend that it picked
+        self.since = array("d", [NAN]) * rows  # when it did
+
+    def add(self, arrival: float, client: int, path: int, demand: float, luck: float) -> int:
+        """Another request; its row comes back."""
+        row = len(self.arrival)
+        self.arrival.append(arrival)
+        self.client.append(client)
+        self.path.append(path)
+        self.demand.append(demand)
+        self.luck.append(luck)
+        self.start.append(NAN)
+        self.end.append(NAN)
+        self.service.append(0.0)
+        self.backend.append(-1)
+        self.status.append(0)
+        self.attempts.append(1)
+        self.lease.append(NOT_PICKED)
+        self.since.append(NAN)
+        return row
+
+    def columns(self) -> dict[str, array[Any]]:
+        """The columns of a Result."""
+        return {name: array(code, getattr(self, name)) for name, code in COLUMNS.items()}
+
+    def keys(self, spec: str, traffic: Traffic) -> tuple[Sequence[int], list[str]]:
+        """The keys by which a Policy is `keyed_by` spec: a number for each row, and the keys by number."""
+        if spec == "flow":  # each request has a connection of its own
+            return _Flows(), [f"tcp {i}" for i in range(FLOWS)]
+        if about_client(spec):
+            return self.client, [client_name(i) for i in range(traffic.clients)]
+        return self.path, [path_name(i) for i in range(traffic.paths)]
+
+
+class _Flows(Sequence[int]):
+    """For each row a number of its own, as far as FLOWS go."""
+
+    def __getitem__(self, row: int) -> int:  # type: ignore[override]
+        return row % FLOWS
+
+    def __len__(self) -> int:
+        return FLOWS
