@@ -6,8 +6,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lbkit.core.backend import Backend, Intent
-from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.chance import same_dice
+from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.pool import Lease, Pool
 
 
@@ -41,7 +40,7 @@ class Replicas:
         self._pool_of[backend].release(backend, start, ok, now)
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
-        with same_dice(self.rng):
+        with restoring(self.rng):
             pool = self._any(exclude)
         return pool.explain(key, now, exclude)
 

@@ -25,7 +25,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
     balancer = pool.balancer
     if not isinstance(balancer, ConsistentHash):
         raise TypeError(f"{balancer.name} has no ring: use consistent_hash or bounded_hash")
-    points = balancer.where()
+    points = balancer.positions()
     # An arc ends at its owner's point, and begins at the point before.
     arcs = [
         (before[0] - (i == 0), here[0], here[1])
@@ -48,7 +48,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
         traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=said))
     placed = [(key, (hash64(key) >> 32) / 2**32) for key in keys]
     if placed:
-        owners = [next(balancer.onwards(key)).name for key, _ in placed]  # a pick would count as one
+        owners = [next(balancer.clockwise(key)).name for key, _ in placed]  # a pick would count as one
         number_of = {b.name: i for i, b in enumerate(pool.backends)}
         traces.append(
             _scatter(

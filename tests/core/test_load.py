@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbkit.core import Backend, Pool, algorithms, make_balancer
 from lbkit.core.balance import JoinIdleQueue, LeastConnections, LeastResponseTime, PeakEWMA
-from lbkit.core.balance.load import _LowestScore
+from lbkit.core.balance.least_connections import _LowestScore
 
 ALGORITHMS = [LeastConnections, LeastResponseTime]
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
