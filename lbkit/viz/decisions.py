@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from lbkit.core import Pool
 from lbkit.core.balance import ConsistentHash, Maglev
 from lbkit.core.balance.hashing import hash64
-from lbkit.viz.figures import HIDDEN, Trace, figure
+from lbkit.viz.drawing import HIDDEN, Trace, figure
 from lbkit.viz.style import INK, axis, look, title
 
 WIDE = 40  # slots in a row of the picture of a table

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from lbkit.core.limit import Decision, Limiter
 from lbkit.result import Result
-from lbkit.viz.figures import Trace, figure, labelled, line
+from lbkit.viz.drawing import Trace, figure, labelled, line
 from lbkit.viz.style import DOWN, GRID, INK, axis, look, title
 
 Played = Sequence[tuple[float, Decision]]  # of each request, its moment and what was said to it

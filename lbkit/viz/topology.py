@@ -9,7 +9,7 @@ import networkx as nx
 import plotly.graph_objects as go
 
 from lbkit.experiment import Experiment
-from lbkit.viz.figures import HIDDEN, Trace, figure
+from lbkit.viz.drawing import HIDDEN, Trace, figure
 from lbkit.viz.style import DOWN, GRID, INK, look, title
 
 CLIENTS, PROXY = "clients", "proxy"
