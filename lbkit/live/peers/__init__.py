@@ -5,8 +5,9 @@ from __future__ import annotations
 from lbkit.core import Backend
 from lbkit.experiment import Experiment
 from lbkit.live.peers.apache import Apache
-from lbkit.live.peers.base import Peer, PeerError
+from lbkit.live.peers.base import Peer
 from lbkit.live.peers.caddy import Caddy
+from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.haproxy import Haproxy
 from lbkit.live.peers.nginx import Nginx
 

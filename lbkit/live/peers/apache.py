@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from lbkit.live.peers.base import Member, Peer, PeerError, fetch
+from lbkit.live.peers.base import Member, Peer
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import fetch
 from lbkit.run import find_program
 
 MANAGER = "/lbkit-balancer"

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,10 @@ from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import cpu_seconds
 from lbkit.live.program import ATTEMPTS, Program, free_ports
-from lbkit.run import EngineError, find_program
-
-
-class PeerError(EngineError):
-    """A program did not start, or cannot do what the experiment asks for; says what, and what to do."""
+from lbkit.run import find_program
 
 
 @dataclass
@@ -287,35 +283,6 @@ class Peer:
         return self._program.processes() if self._program else []
 
 
-def cpu_seconds(process: Any) -> float:
-    """Processor time of a psutil.Process and of its children that have ended.
-
-    Linux counts it in nanoseconds, thread by thread; what everybody has comes in hundredths of a second."""
-    times = process.cpu_times()
-    ended = float(sum(times[2:4]))
-    try:
-        tasks = list(Path(f"/proc/{process.pid}/task").iterdir())
-        return ended + sum(int((t / "schedstat").read_text().split()[0]) for t in tasks) / 1e9
-    except OSError:
-        return ended + float(sum(times[:2]))
-
-
-# -- helpers ------------------------------------------------------------------------------------
-
-
 def weighted(algorithm: str) -> bool:
     """Whether the program may see weights: plain rotation, plain chance and modulo take no notice of them."""
     return algorithm not in ("round_robin", "random", "ip_hash", "modulo_hash")
-
-
-def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
-    """Raises PeerError with the answer, or OSError."""
-    request = urllib.request.Request(url, data, dict(headers or {}))
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            text: str = answer.read().decode(errors="replace")
-            return text
-    except urllib.error.HTTPError as error:
-        with error:
-            why = error.read().decode(errors="replace")[:500]
-            raise PeerError(f"{url} answered {error.code}: {why}") from None

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Peer, PeerError, fetch
+from lbkit.live.peers.base import Peer
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import fetch
 
 
 class Caddy(Peer):

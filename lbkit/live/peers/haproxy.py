@@ -8,7 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Member, Peer, PeerError
+from lbkit.live.peers.base import Member, Peer
+from lbkit.live.peers.errors import PeerError
 
 
 def bounded(avalanche: bool, factor: int) -> str:

@@ -13,7 +13,9 @@ from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
-from lbkit.live.peers.base import Member, Peer, PeerError, fetch
+from lbkit.live.peers.base import Member, Peer
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import fetch
 
 STATUS = "/lbkit-status"
 
