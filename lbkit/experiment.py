@@ -7,7 +7,6 @@ simulator, to real sockets, and so on. It goes to TOML or JSON and back.
 from __future__ import annotations
 
 import json
-import random
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -19,12 +18,25 @@ import attrs
 import tomli_w
 from attrs import field, frozen
 
-from lbkit.core import Backend, Pool, Replicas, SlowStart
-from lbkit.core.balance import Balancer, algorithms, make_balancer
-from lbkit.core.key import key_of
+from lbkit.core.balance import Balancer
 from lbkit.distributions import Arrivals, Closed, Exponential, Poisson, Service, Trace, number, one_of, whole
 from lbkit.edge import Admission, RateLimit
+from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, strict_converter, structure
+
+__all__ = [
+    "Action",
+    "Event",
+    "Experiment",
+    "ExperimentError",
+    "Policy",
+    "Server",
+    "Stream",
+    "Traffic",
+    "server_from_dict",
+    "server_to_dict",
+    "servers",
+]
 
 
 class ExperimentError(ValueError):
@@ -82,75 +94,6 @@ class Traffic:
                     raise ValueError(f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}")
         if self.warmup >= self.duration:
             raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
-
-
-Stream = Callable[[str], random.Random]  # a random stream by its name
-
-
-@frozen
-class Policy:
-    """How requests are spread: an algorithm by name, its options, what it takes as key.
-
-    `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
-    `retries`: how often a request may go to another backend when the first could not be reached.
-    `balancers`: so many decide side by side, each by what it has seen itself. `slow_start`: newcomers get
-    their weight bit by bit. `panic`: below this share of healthy backends, health is not believed any more.
-    Raises ValueError for an algorithm, option or key that there is not.
-    """
-
-    algorithm: str = "round_robin"
-    options: Mapping[str, Any] = field(factory=dict)
-    key: str = field(default="")  # empty: what suits the algorithm
-    retries: int = field(default=1, validator=whole(0))
-    balancers: int = field(default=1, validator=whole(1))
-    slow_start: SlowStart | None = None
-    panic: float = field(default=0.0, validator=number(0, 1))
-
-    def __attrs_post_init__(self) -> None:
-        make_balancer(self.algorithm, **self.options)
-        if self.key:
-            key_of(self.key)
-
-    @property
-    def keyed_by(self) -> str:
-        return self.key or make_balancer(self.algorithm, **self.options).keyed_by
-
-    def pool(self, backends: Iterable[Backend], stream: Stream) -> Pool | Replicas:
-        """What decides by this policy, for these backends; a Replicas holds twins of them."""
-        backends = list(backends)
-
-        def pool(number: int, members: list[Backend]) -> Pool:
-            balancer = self._balancer(number, stream)
-            return Pool(members, balancer, slow_start=self.slow_start, panic=self.panic)
-
-        if self.balancers == 1:
-            return pool(0, backends)
-        pools = [pool(i, [b.twin() for b in backends]) for i in range(self.balancers)]
-        return Replicas(pools, stream("balancers"))
-
-    def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
-        """Have a running pool go on by this policy's algorithm."""
-        if isinstance(pool, Replicas):
-            pool.switch(lambda number: self._balancer(number, stream))
-        else:
-            pool.switch(self._balancer(0, stream))
-
-    def _balancer(self, number: int, stream: Stream) -> Balancer:
-        options = dict(self.options)
-        if self.balancers > 1 and algorithms()[self.algorithm].numbered:
-            options |= {"index": number, "balancers": self.balancers}
-        return make_balancer(self.algorithm, stream(f"policy {number}" if number else "policy"), **options)
-
-    @classmethod
-    def of(cls, what: Policy | str | type[Balancer]) -> Policy:
-        """A policy from itself, from an algorithm's name or from its class."""
-        if isinstance(what, Policy):
-            return what
-        if isinstance(what, str):
-            return cls(what)
-        if isinstance(what, type) and issubclass(what, Balancer):
-            return cls(what.name)
-        raise ValueError(f"policy is {what!r}: use a Policy, an algorithm's name or its class")
 
 
 class Action(Enum):

@@ -18,6 +18,9 @@ from typing import Any
 
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
+from lbkit.stats import PERCENTILES, jain, mean_level, percentile
+
+__all__ = ["COLUMNS", "PERCENTILES", "TABLE", "Result", "good", "jain", "percentile", "rows", "table"]
 
 # Column -> array type code. The order is that of exports.
 COLUMNS = {
@@ -207,20 +210,8 @@ class Result:
         horizon = max(self.end, default=0.0)
         if not horizon:
             return 0.0, 0.0
-        arrivals, ends = sorted(self.arrival), sorted(self.end)
-        area = 0.0
-        before = 0.0
-        level = i = j = 0
-        while j < len(ends):
-            now = arrivals[i] if i < len(arrivals) and arrivals[i] <= ends[j] else ends[j]
-            area += level * (now - before)
-            before = now
-            if i < len(arrivals) and arrivals[i] <= ends[j]:
-                level, i = level + 1, i + 1
-            else:
-                level, j = level - 1, j + 1
         waits = [end - arrival for arrival, end in zip(self.arrival, self.end, strict=True)]
-        return area / horizon, sum(waits) / horizon  # lambda x W = (n / T) x (sum / n)
+        return mean_level(self.arrival, self.end), sum(waits) / horizon  # lambda x W = (n / T) x (sum / n)
 
     def summary(self) -> dict[str, Any]:
         """The figures of a comparison: seconds, requests a second, shares."""
@@ -271,27 +262,6 @@ class Result:
 def good(status: int) -> bool:
     """Whether who asked has what they asked for, or were told what is wrong with it."""
     return 0 < status < 500 and status != TOO_MANY
-
-
-PERCENTILES = (50, 90, 95, 99, 99.9)
-
-
-def percentile(ordered: Sequence[float], q: float) -> float:
-    """The q-th percentile of ascending values, linear between closest ranks; nan of none."""
-    if not 0 <= q <= 100:
-        raise ValueError(f"q is {q}: percentiles go from 0 to 100")
-    if not ordered:
-        return float("nan")
-    rank = (len(ordered) - 1) * q / 100
-    low = floor(rank)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
-
-
-def jain(loads: Sequence[float]) -> float:
-    """Jain's fairness index, (sum x)^2 / (n sum x^2); 1.0 where there is no load at all."""
-    squares = sum(x * x for x in loads)
-    return sum(loads) ** 2 / (len(loads) * squares) if squares else 1.0
 
 
 # Column of a comparison -> (key in summary(), factor, format).
