@@ -141,7 +141,7 @@ class Admission:
                 raise ValueError(f"priorities: {path!r} is {name!r}: use a path, and {', '.join(CLASSES)}")
 
     def gate(self, slack: float = 0.0) -> Gate:
-        """Return a Gate for this. `slack`: seconds that timers may be late; what they release then goes at once."""
+        """Return the Gate. `slack`: seconds that timers may be late; what they release then goes at once."""
         limiter = None if self.limit is None else limiter_of(self.limit)
         assert limiter is None or isinstance(limiter, InFlight)
         rate = self.rate or inf

@@ -1,7 +1,7 @@
-"""What is tried: servers, traffic, policy, events and a seed, as data.
+"""An experiment as data: servers, traffic, policy, events and a seed.
 
-An Experiment is frozen and says nothing about where it runs; `lbkit.run` takes it to the
-simulator, to real sockets, and so on. It goes to TOML or JSON and back.
+An Experiment is frozen and does not depend on where it runs: `lbkit.run` runs it in the simulator, on real
+sockets, and so on. It converts to TOML or JSON and back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class ExperimentError(ValueError):
-    """Says which field is wrong, and what would be right."""
+    """An experiment is not valid; names the wrong field and what would be right."""
 
 
 @frozen
@@ -54,30 +54,32 @@ class Server:
     service: Service = field(factory=Exponential, validator=one_of(Service))
     weight: float = field(default=1.0, validator=number(0))
     zone: str = ""
-    priority: int = field(default=0, validator=whole(0))  # 0 comes first
+    priority: int = field(default=0, validator=whole(0))  # 0 is first
     delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
     queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
-    error_rate: float = field(default=0.0, validator=number(0, 1))  # share answered 500 at once, unserved
+    error_rate: float = field(
+        default=0.0, validator=number(0, 1)
+    )  # share answered 500 at once, without service
 
     @property
     def capacity(self) -> float:
-        """Requests a second when never idle."""
+        """Requests a second when all workers are always busy."""
         return self.workers * self.speed / self.service.mean
 
 
 def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) -> tuple[Server, ...]:
-    """`count` servers s1, s2, ... alike but for `speed`, which may be one number or one for each.
+    """Return `count` equal servers s1, s2, ...; `speed` is one number, or one for each.
 
-    Raises ExperimentError when there are more or fewer speeds than servers."""
+    Raises ExperimentError if the number of speeds is not `count`."""
     speeds = [speed] * count if isinstance(speed, int | float) else list(speed)
     if len(speeds) != count:
-        raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers")
+        raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers: give one number, or {count}")
     return tuple(Server(name=f"s{i}", speed=s, **fields) for i, s in enumerate(speeds, 1))
 
 
 @frozen
 class Traffic:
-    """Who sends what, when. Popularity follows Zipf: the k-th is asked for in proportion to 1/k^skew."""
+    """The requests: arrivals, clients and paths. Popularity follows Zipf: the k-th has weight 1/k^skew."""
 
     arrivals: Arrivals = field(factory=Poisson, validator=one_of(Arrivals))
     duration: float = field(default=30.0, validator=number(0, above=True))  # seconds in which requests arrive
@@ -91,18 +93,22 @@ class Traffic:
         if isinstance(self.arrivals, Trace):
             for name, numbers in (("clients", self.arrivals.clients), ("paths", self.arrivals.paths)):
                 if numbers and max(numbers) >= getattr(self, name):
-                    raise ValueError(f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}")
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}, so use more"
+                    )
         if self.warmup >= self.duration:
-            raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
+            raise ValueError(
+                f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s, so use less"
+            )
 
 
 class Action(Enum):
-    """What can happen to a server while traffic runs."""
+    """What happens to a server in an event."""
 
     CRASH = "crash"  # running requests are lost, new connections refused
     RECOVER = "recover"
     SLOW = "slow"  # speed x value, for work that starts from now on
-    ADD = "add"  # joins the pool; until then it is not in it
+    ADD = "add"  # joins the pool, which it is not in before
     REMOVE = "remove"  # leaves the pool at once; running requests finish
     SET_WEIGHT = "set_weight"
     DRAIN = "drain"  # no new requests; running ones finish
@@ -115,7 +121,7 @@ def _action(what: Action | str) -> Action:
         raise ValueError(f"is {what!r}: use one of {', '.join(a.value for a in Action)}") from None
 
 
-# What `value` means, for the actions that take one: a check and its wording.
+# The actions that take a `value`: its check, and its meaning.
 _VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
     Action.SLOW: (lambda v: 0 < v < inf, "the factor on speed, above 0"),
     Action.SET_WEIGHT: (lambda v: 0 <= v < inf, "the new weight, 0 or more"),
@@ -160,7 +166,7 @@ def _policy(what: Policy | str | type[Balancer]) -> Policy:
 
 @frozen
 class Experiment:
-    """All that has to be known to run it again. `seed` fixes traffic and chance."""
+    """Everything needed to repeat a run. `seed` fixes the traffic and all random decisions."""
 
     servers: tuple[Server, ...] = field(converter=_servers)
     traffic: Traffic = field(factory=Traffic, validator=one_of(Traffic))
@@ -168,8 +174,8 @@ class Experiment:
     events: tuple[Event, ...] = field(default=(), converter=_events)  # kept in order of time
     seed: int = field(default=1, validator=whole(0))
     name: str = ""
-    limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # how much of whom is let in
-    admission: Admission | None = field(  # how much goes on to the servers; who waits, who is turned away
+    limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # rate limits
+    admission: Admission | None = field(  # requests at once and a second; the others wait or are rejected
         default=None, validator=attrs.validators.optional(one_of(Admission))
     )
 
@@ -200,7 +206,7 @@ class Experiment:
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
 
     def but(self, **changes: Any) -> Experiment:
-        """A copy with other fields; those of `traffic` may be given directly, as in `but(duration=5)`."""
+        """Return a copy with other fields; those of `traffic` also directly, as in `but(duration=5)`."""
         inner = {f.name for f in attrs.fields(Traffic)} & changes.keys()
         if inner:
             traffic = changes.get("traffic", self.traffic)
@@ -208,22 +214,22 @@ class Experiment:
         return attrs.evolve(self, **changes)
 
     def at_load(self, load: float) -> Experiment:
-        """A copy with Poisson arrivals at `load` (0.8 is 80 %) of what the first servers can serve."""
+        """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start."""
         return self.but(arrivals=Poisson(load * self.capacity))
 
     @property
     def joining(self) -> frozenset[str]:
-        """Servers that are not in the pool at first, because an event adds them."""
+        """The names of servers that are added by an event, and not in the pool before."""
         return frozenset(e.server for e in self.events if e.action is Action.ADD)
 
     @property
     def capacity(self) -> float:
-        """Requests a second that the servers there at first can serve together."""
+        """Requests a second that the servers in the pool at the start can serve together."""
         return sum(s.capacity for s in self.servers if s.name not in self.joining)
 
     @property
     def load(self) -> float | None:
-        """Offered work / capacity; 1 and more cannot last. None in a closed loop, where load adapts."""
+        """Offered work / capacity; at 1 and above queues only grow. None in a closed loop, which adapts."""
         arrivals = self.traffic.arrivals
         if isinstance(arrivals, Closed):
             return None
@@ -232,13 +238,13 @@ class Experiment:
     # -- files --------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; what has its default value is left out."""
+        """Return plain data, without the fields that have their default values."""
         plain: dict[str, Any] = _converter.unstructure(self)
         return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Experiment:
-        """Raises ExperimentError with every wrong field by its path, such as servers[0].workers."""
+        """Read plain data. Raises ExperimentError with every wrong field, such as servers[0].workers."""
         return structure(_converter, data, cls, ExperimentError)
 
     def to_toml(self) -> str:
@@ -265,7 +271,7 @@ class Experiment:
 
     @classmethod
     def load_file(cls, path: str | Path) -> Experiment:
-        """From a .toml or .json file."""
+        """Read a .toml or .json file. Raises ExperimentError, OSError."""
         text = Path(path).read_text(encoding="utf-8")
         return cls.from_json(text) if str(path).endswith(".json") else cls.from_toml(text)
 
@@ -284,11 +290,11 @@ for _union in (Service, Arrivals):
 
 
 def server_to_dict(server: Server) -> dict[str, Any]:
-    """Plain data, for a process of its own."""
+    """Return a server as plain data, to start it as a process."""
     plain: dict[str, Any] = _converter.unstructure(server)
     return plain
 
 
 def server_from_dict(data: Mapping[str, Any]) -> Server:
-    """Raises ExperimentError with every wrong field."""
+    """Return a server from plain data. Raises ExperimentError with every wrong field."""
     return structure(_converter, data, Server, ExperimentError)

@@ -1,4 +1,4 @@
-"""How requests are spread over backends, as data; and the pool that does it."""
+"""A load-balancing policy as data, and the pool that carries it out."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ Stream = Callable[[str], random.Random]  # a random stream by its name
 
 @frozen
 class Policy:
-    """How requests are spread: an algorithm by name, its options, what it takes as key.
+    """A load-balancing policy: an algorithm by name, its options, its key, and what applies to all
+    algorithms.
 
     `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
     `retries`: how often a request may go to another backend when the first could not be reached.
-    `balancers`: so many decide side by side, each by what it has seen itself. `slow_start`: newcomers get
-    their weight bit by bit. `panic`: below this share of healthy backends, health is not believed any more.
-    Raises ValueError for an algorithm, option or key that there is not.
+    `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
+    backend rises gradually. `panic`: below this share of healthy backends, health is ignored.
+    Raises ValueError for an unknown algorithm, option or key.
     """
 
     algorithm: str = "round_robin"
     options: Mapping[str, Any] = field(factory=dict)
-    key: str = field(default="")  # empty: what suits the algorithm
+    key: str = field(default="")  # empty: the algorithm's default
     retries: int = field(default=1, validator=whole(0))
     balancers: int = field(default=1, validator=whole(1))
     slow_start: SlowStart | None = None
@@ -42,10 +43,11 @@ class Policy:
 
     @property
     def keyed_by(self) -> str:
+        """The key in use: `key`, or the algorithm's default."""
         return self.key or make_balancer(self.algorithm, **self.options).keyed_by
 
     def pool(self, backends: Iterable[Backend], stream: Stream) -> Pool | Replicas:
-        """What decides by this policy, for these backends; a Replicas holds twins of them."""
+        """Return the pool that balances these backends by this policy; Replicas hold twins of them."""
         backends = list(backends)
 
         def pool(number: int, members: list[Backend]) -> Pool:
@@ -58,7 +60,7 @@ class Policy:
         return Replicas(pools, stream("balancers"))
 
     def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
-        """Have a running pool go on by this policy's algorithm."""
+        """Switch a running pool to this policy's algorithm."""
         if isinstance(pool, Replicas):
             pool.switch(lambda number: self._balancer(number, stream))
         else:
@@ -72,7 +74,7 @@ class Policy:
 
     @classmethod
     def of(cls, what: Policy | str | type[Balancer]) -> Policy:
-        """A policy from itself, from an algorithm's name or from its class."""
+        """Return a policy, given as itself, as an algorithm's name or as its class."""
         if isinstance(what, Policy):
             return what
         if isinstance(what, str):

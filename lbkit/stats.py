@@ -9,7 +9,7 @@ PERCENTILES = (50, 90, 95, 99, 99.9)  # those that figures and tables show
 
 
 def percentile(ordered: Sequence[float], q: float) -> float:
-    """The q-th percentile of ascending values, linear between closest ranks; nan of none."""
+    """Return the q-th percentile of ascending values, linear between closest ranks; nan without any."""
     if not 0 <= q <= 100:
         raise ValueError(f"q is {q}: percentiles go from 0 to 100")
     if not ordered:
@@ -21,7 +21,7 @@ def percentile(ordered: Sequence[float], q: float) -> float:
 
 
 def jain(loads: Sequence[float]) -> float:
-    """Jain's fairness index, (sum x)^2 / (n sum x^2); 1.0 where there is no load at all."""
+    """Return Jain's fairness index, (sum x)^2 / (n sum x^2); 1.0 without any load."""
     squares = sum(x * x for x in loads)
     return sum(loads) ** 2 / (len(loads) * squares) if squares else 1.0
 
@@ -29,7 +29,7 @@ def jain(loads: Sequence[float]) -> float:
 def mean_level(arrivals: Iterable[float], ends: Iterable[float]) -> float:
     """Return the time average of the requests in the system, from 0 to the last end; nan without any.
 
-    Counted from arrivals and ends as events, as Little's law wants it for L."""
+    Counted from arrivals and ends as events: the L of Little's law."""
     begin, end = sorted(arrivals), sorted(ends)
     area = 0.0
     before = 0.0

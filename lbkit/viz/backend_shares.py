@@ -1,4 +1,4 @@
-"""Shares of the requests by backend."""
+"""A figure of the shares of requests by backend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lbkit.viz.style import INK, axis
 
 
 def shares(results: Sequence[Result]) -> go.Figure:
-    """Share of the requests that each backend answered, and what would be fair by its capacity."""
+    """Return the share of requests that each backend answered, beside its share of the capacity."""
     traces: list[Trace] = [
         {
             "type": "bar",
@@ -29,7 +29,7 @@ def shares(results: Sequence[Result]) -> go.Figure:
     if traces:
         traces.append(fair_shares(results[0].experiment))
     return figure(
-        "Who answers how much",
+        "Share of requests by backend",
         traces,
         xaxis=axis("backend", type="category"),
         yaxis=axis("share of requests", tickformat=".0%", rangemode="tozero"),
@@ -37,6 +37,7 @@ def shares(results: Sequence[Result]) -> go.Figure:
 
 
 def fair_shares(experiment: Experiment) -> Trace:
+    """Return marks at each server's share of the capacity."""
     total = sum(s.capacity for s in experiment.servers)
     wide = 300 / len(experiment.servers)  # pixels, about the width of a group of bars
     return {

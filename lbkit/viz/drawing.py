@@ -1,4 +1,4 @@
-"""Parts of all figures: a figure in the common style, named lines, axes. Imports no widget."""
+"""The parts that figures share: the common style, labelled lines, axes. No widgets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lbkit.viz.style import INK, Look, axis, engine_look, layout, policy_look, t
 
 Trace = dict[str, Any]
 MS = 1e3  # milliseconds in a second
-MANY = 8  # lines from which on their names stand in a column, which scrolls
+MANY = 8  # with more lines than this, the legend is a column that scrolls
 
 
 def figure(name: str, traces: list[Trace], **more: Any) -> go.Figure:
-    """A figure in the common style; without any trace, a note that there is nothing to see.
+    """Return a figure in the common style; without traces, with a note that there is no data.
 
-    Validation is four fifths of the time that plotly takes for a figure. It is off while our own
-    data go in, which tests validate instead, and on for what a learner changes afterwards."""
+    Validation takes four fifths of plotly's time for a figure. It is off for our own data, which the tests
+    validate, and on for later changes by the user."""
     if not traces:
         more = {"annotations": [note("no good answers")], "xaxis": HIDDEN, "yaxis": HIDDEN}
     drawn = go.Figure(data=traces, layout=layout(name, **more), _validate=False)
@@ -33,12 +33,12 @@ HIDDEN = {"visible": False}
 
 
 def note(text: str) -> dict[str, Any]:
-    """A text in the middle."""
+    """Return an annotation in the middle of a figure."""
     middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}
     return {"text": text, "showarrow": False, "font": {"size": 14, "color": INK}, **middle}
 
 
-# In what results of one policy may differ; the first is the most telling.
+# Differences between results of one policy, the most important first.
 FACTS: tuple[Callable[[Result], str], ...] = (
     lambda r: r.engine,
     lambda r: ", ".join(f"{k}={v}" for k, v in r.experiment.policy.options.items()),
@@ -51,9 +51,10 @@ FACTS: tuple[Callable[[Result], str], ...] = (
 
 
 def labelled(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
-    """Each result with its name and look: the policy's, and where it is there twice, what differs.
+    """Return each result with its label and look: of its policy, with the differences if there are several.
 
-    Of one policy on many engines, dashes would be hard to tell apart: then engines have the colours."""
+    For one policy on more than two engines the dashes would be hard to distinguish: then each engine has a
+    colour."""
     engines = {r.engine for r in results}
     by_engine = len({r.policy for r in results}) == 1 and 2 < len(engines) == len(results)
     seen: Counter[str] = Counter()
@@ -69,11 +70,12 @@ def labelled(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
 
 
 def answered(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
-    """`labelled`, those that have a good answer."""
+    """Return `labelled` for the results with at least one good answer."""
     return [row for row in labelled(results) if row[2].latencies()]
 
 
 def line(name: str, style: Look, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> Trace:
+    """Return a line; `hover` is the template of its hover text."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -87,7 +89,7 @@ def line(name: str, style: Look, x: Sequence[Any], y: Sequence[Any], hover: str,
 
 
 def log_ms(traces: Sequence[Trace], coordinate: str) -> dict[str, Any]:
-    """A logarithmic axis of latencies in ms. Of ticks 10 and 20, plotly would write the second as 2."""
+    """Return a logarithmic axis of latencies in ms, with its own ticks: plotly would write 20 as 2."""
     values = [v for trace in traces for v in trace[coordinate] if v]
     ratio = max(values, default=1.0) / min(values, default=1.0)
     if ratio < 8:
@@ -98,5 +100,5 @@ def log_ms(traces: Sequence[Trace], coordinate: str) -> dict[str, Any]:
 
 
 def names_beside(traces: Sequence[Trace]) -> dict[str, Any]:
-    """Where many names would take the figure's height, they stand beside it."""
+    """Return the layout that puts a long legend beside the figure instead of below it."""
     return {"legend": {"orientation": "v", "x": 1.02, "y": 1}} if len(traces) > MANY else {}

@@ -1,4 +1,4 @@
-"""Latency: its distribution, its percentiles, and its growth with utilisation. In milliseconds."""
+"""Figures of latency: its distribution, percentiles, and growth with utilisation. In milliseconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lbkit.result import PERCENTILES, Result, percentile
 from lbkit.viz.drawing import MS, Trace, answered, figure, line, log_ms
 from lbkit.viz.style import INK, Look, axis, policy_look, title
 
-# Percentiles at which a cumulative line has its points: even, then closer and closer to 100.
+# Percentiles at the points of a cumulative line: evenly spaced, then ever closer to 100.
 GRID_OF_CDF = sorted(
     {float(q) for q in range(101)} | {100 - 10 ** (1 - i / 12) for i in range(48)} | {*PERCENTILES}
 )
@@ -20,7 +20,7 @@ Curves = Mapping[str, Iterable[tuple[float, float]]]  # name -> (utilisation, se
 
 
 def latency_cdf(results: Sequence[Result]) -> go.Figure:
-    """Share of the good answers that took no longer than so many ms; p99 and p99.9 are marked."""
+    """Return the cumulative distribution of latency of the good answers, with p99 and p99.9 marked."""
     rows = answered(results)
     traces = [cdf_line(*row) for row in rows] + [cdf_marks(*row) for row in rows]
     y = axis("answers within that time", tickformat=".0%", range=[0, 1.02])
@@ -51,7 +51,7 @@ def cdf_marks(name: str, style: Look, result: Result) -> Trace:
 
 
 def percentiles(results: Sequence[Result]) -> go.Figure:
-    """Median and tail, a line a policy, in ms."""
+    """Return the median and the tail in ms, a line for each policy."""
     x = [f"p{q:g}" for q in PERCENTILES]
     traces = [
         line(
@@ -69,9 +69,10 @@ def percentiles(results: Sequence[Result]) -> go.Figure:
 
 
 def response_time_curve(curves: Curves, theory: Curves | None = None) -> go.Figure:
-    """Mean response time in ms against utilisation, 0 to 1; `theory` as thin dashed lines.
+    """Return mean response time in ms against utilisation, 0 to 1; `theory` as thin dashed lines.
 
-    Both: name -> (utilisation, seconds) pairs. Theory has the colour of the curve of its name."""
+    Both: name -> (utilisation, seconds) pairs. A line of theory has the colour of the curve of the same
+    name."""
     measured = [
         line(title(name), policy_look(name), *in_ms(points), CURVE_HOVER, mode="lines+markers")
         for name, points in curves.items()
@@ -97,6 +98,6 @@ def thin(name: str, curves: Curves) -> dict[str, Any]:
 
 
 def in_ms(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Utilisations and ms, ascending; without points that are not finite, as at a load of 1."""
+    """Return utilisations and ms, ascending, without points that are not finite, as at a load of 1."""
     finite = sorted((rho, seconds * MS) for rho, seconds in points if isfinite(seconds))
     return [rho for rho, _ in finite], [ms for _, ms in finite]

@@ -1,4 +1,4 @@
-"""What happens over time: latency, answers and queues, with the events marked. Time in seconds."""
+"""Figures over time: latency, answers and queues, with events marked. Time in seconds."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from lbkit.result import Result, percentile
 from lbkit.viz.drawing import MS, answered, figure, line, log_ms, names_beside
 from lbkit.viz.style import GRID, HEAT, INK, axis, look, policy_look, title
 
-STEPS = 60  # points of a line over time, where nobody says how many
+STEPS = 60  # points of a line over time, unless a step is given
 COLUMNS = 120  # of a heat map
 
 
 def over_time(
     name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], **more: Any
 ) -> go.Figure:
-    """Anything second by second: `lines` maps a policy's name to seconds and values."""
+    """Return any values over time: `lines` maps a policy's name to seconds and values."""
     traces = [line(title(p), policy_look(p), *points, "%{x:.3~g} s: %{y}") for p, points in lines.items()]
     return figure(name, traces, xaxis=axis("time (s)"), **more)
 
 
 def latency_over_time(results: Sequence[Result], step: float | None = None) -> go.Figure:
-    """Mean latency in ms of the requests that arrived in each `step` seconds; of a single result p99, too."""
+    """Return mean latency in ms by time of arrival, in steps of `step` seconds; of one result also p99."""
     rows = answered(results)
     kinds = STATISTICS if len(rows) == 1 else {"mean": STATISTICS["mean"]}
     traces = []
@@ -52,7 +52,7 @@ STATISTICS: dict[str, tuple[Callable[[list[float]], float], dict[str, Any]]] = {
 
 
 def backend_load(result: Result, step: float | None = None) -> go.Figure:
-    """Requests a second that each backend answered, counted in whole steps of `step` seconds."""
+    """Return the answers a second of each backend, counted in whole steps of `step` seconds."""
     duration = result.experiment.traffic.duration
     step = min(step or duration / STEPS, duration)
     steps = int(duration / step + 1e-9)
@@ -74,20 +74,20 @@ def backend_load(result: Result, step: float | None = None) -> go.Figure:
     )
 
 
-def in_flight(result: Result, step: float | None = None, most: float | None = None) -> go.Figure:
-    """Requests in the system, a row a backend, looked at every `step` seconds.
+def in_flight(result: Result, step: float | None = None, scale_max: float | None = None) -> go.Figure:
+    """Return the requests in the system, a row for each backend, sampled every `step` seconds.
 
-    `most`: requests at the end of the colour scale, to compare several results."""
+    `scale_max`: requests at the end of the colour scale, to compare several results."""
     horizon = max(result.end, default=0.0)
     times, levels = result.in_flight(step or horizon / COLUMNS or 1.0)
-    most = most or max(max(level, default=0) for level in levels.values())
+    scale_max = scale_max or max(max(level, default=0) for level in levels.values())
     heat = {
         "type": "heatmap",
         "x": times,
         "y": list(levels),
         "z": list(levels.values()),
         "zmin": 0,
-        "zmax": most or 1,
+        "zmax": scale_max or 1,
         "colorscale": HEAT,
         "colorbar": {"title": {"text": "requests"}, "thickness": 10, "outlinewidth": 0},
         "hovertemplate": "%{y}: %{z} requests at %{x:.1f} s<extra></extra>",
@@ -100,7 +100,7 @@ def in_flight(result: Result, step: float | None = None, most: float | None = No
 
 
 def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[str, Any]:
-    """The axis of time in seconds, with the warm-up in grey and a line at each event."""
+    """Return the time axis in seconds, with the warm-up in grey and a line at each event."""
     end = horizon or experiment.traffic.duration
     happening: dict[tuple[float, str], list[str]] = {}
     for event in experiment.events:

@@ -245,7 +245,7 @@ def test_one_that_does_not_start_says_why(on: str, monkeypatch: pytest.MonkeyPat
     peer = PEERS[on](SMALL)
     with pytest.raises(PeerError, match=rf"(?is){on} did not start: .*(nonsense|unexpected|unknown|no mpm)"):
         peer.start([])
-    assert peer._room is None
+    assert peer._temporary is None
 
 
 # -- layer 4 ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The error of all programs."""
+"""The error that all peers raise."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from lbkit.run import EngineError
 
 
 class PeerError(EngineError):
-    """A program did not start, or cannot do what the experiment asks for; says what, and what to do."""
+    """A program did not start, or cannot do what the experiment needs; says what, and what to do."""

@@ -12,9 +12,9 @@ from lbkit.live.peers.errors import PeerError
 
 
 def cpu_seconds(process: Any) -> float:
-    """Processor time of a psutil.Process and of its children that have ended.
+    """Return the processor time in seconds of a psutil.Process and of its children that have ended.
 
-    Linux counts it in nanoseconds, thread by thread; what everybody has comes in hundredths of a second."""
+    In nanoseconds by thread on Linux; elsewhere in hundredths of a second."""
     times = process.cpu_times()
     ended = float(sum(times[2:4]))
     try:
@@ -25,7 +25,7 @@ def cpu_seconds(process: Any) -> float:
 
 
 def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
-    """Raises PeerError with the answer, or OSError."""
+    """Return the answer as a text. Raises PeerError with an error answer, OSError without any."""
     request = urllib.request.Request(url, data, dict(headers or {}))
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
