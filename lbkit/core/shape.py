@@ -83,12 +83,12 @@ class FairQueue:
         self._longest = 0  # length of the longest line of one key
 
     def push(self, item: Item) -> None:
-        mine = self._waiting.get(item.key)
-        if mine is None:
-            mine = self._waiting[item.key] = deque()
+        line = self._waiting.get(item.key)
+        if line is None:
+            line = self._waiting[item.key] = deque()
             # The only key: its turn begins.
             self._deficit[item.key] = self.quantum if len(self._waiting) == 1 else 0.0
-        mine.append(item)
+        line.append(item)
         self._changed(item.key, 1)
 
     def _turn(self) -> str:

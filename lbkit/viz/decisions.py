@@ -84,15 +84,15 @@ def table(pool: Pool) -> go.Figure:
     names = [b.name for b in pool.backends]
     traces: list[Trace] = []
     for number, name in enumerate(names):
-        mine = [i for i, owner in enumerate(slots) if owner == name]
+        owned = [i for i, owner in enumerate(slots) if owner == name]
         traces.append(
             _scatter(
                 name,
-                [i % WIDE for i in mine],
-                [i // WIDE for i in mine],
+                [i % WIDE for i in owned],
+                [i // WIDE for i in owned],
                 mode="markers",
                 marker={"color": look(number).colour, "symbol": "square", "size": 11},
-                text=mine,
+                text=owned,
                 hovertemplate=f"slot %{{text}}: {name}<extra></extra>",
             )
         )

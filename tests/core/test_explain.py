@@ -1,4 +1,4 @@
-"""What `explain` says is held to its word: by what it shows, one can tell who is going to be picked."""
+"""The pick can be predicted from what `explain` shows, for every algorithm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Group = Sequence[Backend]
 
 
 def within(balancer: Balancer, backends: Group, why: Why) -> tuple[Balancer, Group]:
-    """Who decides in the group that `why` names, and among whom."""
+    """Return the balancer and the backends of the group that `why` names."""
     rule = why.rule
     while isinstance(balancer, _Grouped):
         if isinstance(balancer, Subset):
@@ -32,7 +32,7 @@ def within(balancer: Balancer, backends: Group, why: Why) -> tuple[Balancer, Gro
 
 
 def predicted(pool: Pool, why: Why, key: str, exclude: Collection[Backend]) -> set[str]:
-    """Whom it says: several where scores are equal."""
+    """Return the names that `why` predicts: several if scores are equal."""
     balancer, everybody = within(pool.balancer, pool.eligible, why)
     others = [b for b in everybody if b not in exclude]
     goes_on = type(balancer).pick_except is not Balancer.pick_except

@@ -124,9 +124,7 @@ class Peer:
     def check_limits(self) -> None:
         """Raise PeerError if the program does not support the rate limits."""
         if self.experiment.limits:
-            raise PeerError(
-                f"{self.name} is told no rate limits here: use nginx, or lbkit's proxy for all kinds"
-            )
+            raise PeerError(f"{self.name} has no rate limits here: use nginx, or lbkit's proxy for all kinds")
 
     def notes(self) -> list[str]:
         """Return the differences between the program and the experiment."""
