@@ -1,7 +1,7 @@
 """Real systems' load balancing as policies, with the defaults that their manuals give.
 
-`presets.nginx()` is nginx without any directive, `presets.nginx("ip_hash")` nginx with that directive: the names
-are those of the system itself. A preset is a plain Policy: it runs wherever a policy runs.
+`presets.nginx()` is nginx without any directive, `presets.nginx("ip_hash")` nginx with that directive: the
+names are those of the system itself. A preset is a plain Policy: it runs wherever a policy runs.
 
 Health checks, stickiness, timeouts and connection limits are not part of a policy, so no preset has them.
 """
