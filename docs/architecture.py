@@ -11,7 +11,6 @@ import sys
 from html import escape
 from itertools import permutations
 from pathlib import Path
-from textwrap import wrap
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this tree, whatever is installed
 
@@ -20,7 +19,6 @@ import networkx as nx
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path(__file__).with_name("architecture.md")
-WIDTH = 34  # characters of a line in a box
 BLOCK = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
@@ -62,7 +60,7 @@ def label(modules: list[str]) -> str:
     names = [name.rpartition(".")[2] for name in modules]
     if len(names) > 1:
         return f"{'<br>'.join(f'<b>{name}</b>' for name in names)}<br>(a circle)"
-    return "<br>".join([f"<b>{names[0]}</b>", *wrap(purpose(modules[0]), WIDTH)])
+    return f"<b>{names[0]}</b><br>{purpose(modules[0])}"  # mermaid wraps it
 
 
 def purpose(module: str) -> str:
