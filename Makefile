@@ -11,10 +11,10 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks image bench lock clean
+.PHONY: help lab test check static notebooks image bench architecture lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(VENV)/lab.stamp ## Open JupyterLab on the notebooks
 	$(BIN)/lbkit lab
@@ -47,6 +47,9 @@ image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no
 bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
 	@for file in $(wildcard benchmarks/[a-z]*.py); do \
 	  echo "== $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
+
+architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md from the imports
+	$(BIN)/python docs/architecture.py
 
 lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

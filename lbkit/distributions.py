@@ -195,7 +195,7 @@ Service = Exponential | Constant | LogNormal | Pareto | Bimodal | Empirical
 
 @frozen
 class Poisson:
-    """Many independent clients: gaps are exponential. Open loop: nobody waits for answers."""
+    """Many independent clients: gaps are exponential. Open loop: clients do not wait for answers."""
 
     kind: ClassVar[str] = "poisson"
     rate: float = field(default=100.0, validator=number(0, above=True))

@@ -1,4 +1,4 @@
-"""What stands at the entrance, as data, and what it decides, in the simulator as in the proxy."""
+"""Rate limits and admission as data, and their decisions, for the simulator and the proxy."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
 from lbkit.core.shape import QUEUES, Item, PriorityQueue
 from lbkit.distributions import number, whole, word
 
-TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of those who are not let in
+TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of requests that are not admitted
 
 
 def valid_path(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    """A validator."""
+    """An attrs validator: a path."""
     if not (isinstance(value, str) and value.startswith("/")):
         raise ValueError(f"{attribute.name} is {value!r}: a path begins with /")
 
 
 def valid_key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    """A validator."""
+    """An attrs validator: a key as in a Policy, or "global"."""
     if value != GLOBAL:
         key_of(value)
 
@@ -51,17 +51,17 @@ def _checked(name: str, spec: Mapping[str, Any]) -> Limiter[Any]:
 def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     limiter = _checked(attribute.name, value)
     if isinstance(limiter, InFlight):
-        raise ValueError(f"{attribute.name}: {limiter.name} is about how many at once: use admission.limit")
+        raise ValueError(f"{attribute.name}: {limiter.name} limits requests at once: use admission.limit")
 
 
 @frozen
 class RateLimit:
-    """A rule: requests to `path` and what is below it are limited, for each `key` by itself.
+    """A rate limit on `path` and all below it, counted separately for each `key`.
 
-    `limiter`: its kind and options, as in {kind = "token_bucket", rate = 10, burst = 20}; with leaky_queue,
+    `limiter`: kind and options, as in {kind = "token_bucket", rate = 10, burst = 20}; with leaky_queue,
     or nginx_limit and its delay, requests are held instead of denied. `key`: as in a Policy, or "global";
-    clients with IPv6 addresses count by their /`prefix`, since each has billions of them. `name`: what the
-    client is told.
+    IPv6 addresses count by their /`prefix`, as each client has billions of them. `name`: the policy name in
+    the response header fields.
     """
 
     limiter: Mapping[str, Any] = field(validator=_limiter)
@@ -76,11 +76,11 @@ class RateLimit:
             raise ValueError(f"name is {value!r}: use letters, digits, - and _")
 
 
-About = Sequence[tuple[RateLimit, Limiter[Any], str]]  # rules about a request, and whose it is to each
+About = Sequence[tuple[RateLimit, Limiter[Any], str]]  # the rules that apply to a request, each with its key
 
 
 class Rules:
-    """Rate limits at work. A request goes if every rule that is about it lets it; else none is used up."""
+    """Rate limits with their state. A request needs every rule that applies; if one denies, none is used."""
 
     def __init__(self, rules: Sequence[RateLimit]) -> None:
         self.rules = [(rule, limiter_of(rule.limiter), client_key(rule.key, rule.prefix)) for rule in rules]
@@ -88,13 +88,14 @@ class Rules:
         self._by_path = any(rule.path != "/" for rule in rules)
 
     def about(self, request: RequestView) -> About:
+        """Return the rules that apply to a request, each with its key."""
         path = plain_path(request.target) if self._by_path else "/"
         return [
             (rule, limiter, key(request)) for rule, limiter, key in self.rules if is_below(path, rule.path)
         ]
 
     def decide(self, about: About, now: float) -> list[Decision]:
-        """What each rule says. Raises ValueError from a learner's own limiter only."""
+        """Return the decision of each rule. Only your own limiter can raise ValueError."""
         if len(about) == 1:
             ((_, limiter, key),) = about
             return [limiter.admit(key, now)]
@@ -111,9 +112,9 @@ def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[st
     limiter = _checked(attribute.name, value)
     if not isinstance(limiter, InFlight):
         raise ValueError(f"{attribute.name}: {limiter.name} counts requests a second: use concurrency_limit")
-    lowest = getattr(limiter, "min_limit", inf)  # an adaptive limit may come down to this and stay
+    lowest = getattr(limiter, "min_limit", inf)  # an adaptive limit may fall to this and stay
     if min(limiter.limit_of(""), lowest) < 1:
-        raise ValueError(f"{attribute.name}: below 1 nothing goes at all")
+        raise ValueError(f"{attribute.name}: below 1 nothing goes through: use 1 or more")
     for name in limiter.shares:
         if name not in CLASSES:
             raise ValueError(f"{attribute.name}: shares of {name!r}: use {', '.join(CLASSES)}")
@@ -121,15 +122,15 @@ def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[st
 
 @frozen
 class Admission:
-    """What goes on to the backends.
+    """Admission control in front of the backends.
 
-    `limit`: how many at once: {kind = "concurrency_limit", limit = 100}, or aimd or gradient, which find it
-    out; with `shares` in it, classes are shed before it is full. `rate`: how many a second, `burst` at once.
-    Both may be left out. Up to `max_queue` requests wait for their turn, at most `timeout` seconds; then, and
-    when the `queue` ("fifo", "fair" by `key`, "priority") is full, they are answered 503. `priorities`: paths
-    and their classes, of which there are high, normal and low; the longest path counts, and the default is
-    normal. They are of your making: what clients say of their own importance is not asked. Who has
-    waited for half the timeout has a share whatever the class.
+    `limit`: requests at once: {kind = "concurrency_limit", limit = 100}, or aimd or gradient, which adapt;
+    with `shares`, lower classes are shed before it is full. `rate`: requests a second, `burst` at once.
+    Both are optional. Up to `max_queue` requests wait, at most `timeout` seconds; after that, and
+    when the `queue` ("fifo", "fair" by `key`, "priority") is full, they are answered 503. `priorities`: the
+    class of each path: high, normal (the default) or low; the longest matching path counts. You set them:
+    a client cannot choose its own priority. Requests that have waited for half the timeout get a share of the
+    slots, whatever their class.
     """
 
     limit: Mapping[str, Any] | None = field(default=None, validator=_in_flight)
@@ -149,7 +150,7 @@ class Admission:
                 raise ValueError(f"priorities: {path!r} is {name!r}: use a path, and {', '.join(CLASSES)}")
 
     def gate(self, slack: float = 0.0) -> Gate:
-        """What decides by this. `slack`: seconds that timers may be late, whose requests then go at once."""
+        """Return the Gate. `slack`: seconds that timers may be late; what they release then goes at once."""
         limiter = None if self.limit is None else limiter_of(self.limit)
         assert limiter is None or isinstance(limiter, InFlight)
         rate = self.rate or inf
@@ -158,7 +159,7 @@ class Admission:
         return Gate(queue, limiter, rate, burst, self.max_queue, self.timeout)
 
     def read(self) -> Callable[[RequestView, Any, float], Item]:
-        """What makes a request, by whatever handle, somebody who may have to wait."""
+        """Return the function that makes an Item of a request and a handle of yours."""
         key = client_key(self.key, self.prefix)
         longest_first = sorted(self.priorities.items(), key=lambda entry: -len(entry[0]))
 

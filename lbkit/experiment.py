@@ -1,13 +1,12 @@
-"""What is tried: servers, traffic, policy, events and a seed, as data.
+"""An experiment as data: servers, traffic, policy, events and a seed.
 
-An Experiment is frozen and says nothing about where it runs; `lbkit.run` takes it to the
-simulator, to real sockets, and so on. It goes to TOML or JSON and back.
+An Experiment is frozen and does not depend on where it runs: `lbkit.run` runs it in the simulator, on real
+sockets, and so on. It converts to TOML or JSON and back.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -19,10 +18,7 @@ import attrs
 import tomli_w
 from attrs import field, frozen
 
-from lbkit.core import Backend, Pool, Replicas, SlowStart
-from lbkit.core.balance import Balancer, algorithms, make_balancer
-from lbkit.core.key import key_of
-from lbkit.core.options import option_faults
+from lbkit.core.balance import Balancer
 from lbkit.distributions import (
     Arrivals,
     Closed,
@@ -36,11 +32,26 @@ from lbkit.distributions import (
     whole,
 )
 from lbkit.edge import Admission, RateLimit
+from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, strict_converter, structure
+
+__all__ = [
+    "Action",
+    "Event",
+    "Experiment",
+    "ExperimentError",
+    "Policy",
+    "Server",
+    "Stream",
+    "Traffic",
+    "server_from_dict",
+    "server_to_dict",
+    "servers",
+]
 
 
 class ExperimentError(ValueError):
-    """Says which field is wrong, and what would be right."""
+    """An experiment is not valid; names the wrong field and what would be right."""
 
 
 @frozen
@@ -54,30 +65,32 @@ class Server:
     service: Service = field(factory=Exponential, validator=one_of(Service))
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
-    priority: int = field(default=0, validator=whole(0))  # 0 comes first
+    priority: int = field(default=0, validator=whole(0))  # 0 is first
     delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
     queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
-    error_rate: float = field(default=0.0, validator=number(0, 1))  # share answered 500 at once, unserved
+    error_rate: float = field(
+        default=0.0, validator=number(0, 1)
+    )  # share answered 500 at once, without service
 
     @property
     def capacity(self) -> float:
-        """Requests a second when never idle."""
+        """Requests a second when all workers are always busy."""
         return self.workers * self.speed / self.service.mean
 
 
 def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) -> tuple[Server, ...]:
-    """`count` servers s1, s2, ... alike but for `speed`, which may be one number or one for each.
+    """Return `count` equal servers s1, s2, ...; `speed` is one number, or one for each.
 
-    Raises ExperimentError when there are more or fewer speeds than servers."""
+    Raises ExperimentError if the number of speeds is not `count`."""
     speeds = [speed] * count if isinstance(speed, int | float) else list(speed)
     if len(speeds) != count:
-        raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers")
+        raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers: give one number, or {count}")
     return tuple(Server(name=f"s{i}", speed=s, **fields) for i, s in enumerate(speeds, 1))
 
 
 @frozen
 class Traffic:
-    """Who sends what, when. Popularity follows Zipf: the k-th is asked for in proportion to 1/k^skew."""
+    """The requests: arrivals, clients and paths. Popularity follows Zipf: the k-th has weight 1/k^skew."""
 
     arrivals: Arrivals = field(factory=Poisson, validator=one_of(Arrivals))
     duration: float = field(default=30.0, validator=number(0, above=True))  # seconds in which requests arrive
@@ -91,103 +104,22 @@ class Traffic:
         if isinstance(self.arrivals, Trace):
             for name, numbers in (("clients", self.arrivals.clients), ("paths", self.arrivals.paths)):
                 if numbers and max(numbers) >= getattr(self, name):
-                    raise ValueError(f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}")
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}, so use more"
+                    )
         if self.warmup >= self.duration:
-            raise ValueError(f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s")
-
-
-def _fault(check: Callable[[], object]) -> list[str]:
-    """What a check raises as a ValueError, if it does."""
-    try:
-        check()
-    except ValueError as error:
-        return [str(error)]
-    return []
-
-
-Stream = Callable[[str], random.Random]  # a random stream by its name
-
-
-@frozen
-class Policy:
-    """How requests are spread: an algorithm by name, its options, what it takes as key.
-
-    `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
-    `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
-    without an answer.
-    `balancers`: so many decide side by side, each by what it has seen itself. `slow_start`: newcomers get
-    their weight bit by bit. `panic`: below this share of healthy backends, health is not believed any more.
-    Raises ValueError for an algorithm, option or key that there is not.
-    """
-
-    algorithm: str = "round_robin"
-    options: Mapping[str, Any] = field(factory=dict)
-    key: str = field(default="")  # empty: what suits the algorithm
-    retries: int = field(default=1, validator=whole(0))
-    balancers: int = field(default=1, validator=whole(1, 1000))
-    slow_start: SlowStart | None = None
-    panic: float = field(default=0.0, validator=number(0, 1))
-
-    def __attrs_post_init__(self) -> None:
-        faults: list[str] = []
-        if self.algorithm in algorithms():
-            faults += option_faults(algorithms()[self.algorithm], self.options)
-        if not faults:
-            faults += _fault(lambda: make_balancer(self.algorithm, **self.options))
-        if self.key:
-            faults += _fault(lambda: key_of(self.key))
-        if faults:
-            raise ValueError("\n".join(faults))
-
-    @property
-    def keyed_by(self) -> str:
-        return self.key or make_balancer(self.algorithm, **self.options).keyed_by
-
-    def pool(self, backends: Iterable[Backend], stream: Stream) -> Pool | Replicas:
-        """What decides by this policy, for these backends; a Replicas holds twins of them."""
-        backends = list(backends)
-
-        def pool(number: int, members: list[Backend]) -> Pool:
-            balancer = self._balancer(number, stream)
-            return Pool(members, balancer, slow_start=self.slow_start, panic=self.panic)
-
-        if self.balancers == 1:
-            return pool(0, backends)
-        pools = [pool(i, [b.twin() for b in backends]) for i in range(self.balancers)]
-        return Replicas(pools, stream("balancers"))
-
-    def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
-        """Have a running pool go on by this policy's algorithm."""
-        if isinstance(pool, Replicas):
-            pool.switch(lambda number: self._balancer(number, stream))
-        else:
-            pool.switch(self._balancer(0, stream))
-
-    def _balancer(self, number: int, stream: Stream) -> Balancer:
-        options = dict(self.options)
-        if self.balancers > 1 and algorithms()[self.algorithm].numbered:
-            options |= {"index": number, "balancers": self.balancers}
-        return make_balancer(self.algorithm, stream(f"policy {number}" if number else "policy"), **options)
-
-    @classmethod
-    def of(cls, what: Policy | str | type[Balancer]) -> Policy:
-        """A policy from itself, from an algorithm's name or from its class."""
-        if isinstance(what, Policy):
-            return what
-        if isinstance(what, str):
-            return cls(what)
-        if isinstance(what, type) and issubclass(what, Balancer):
-            return cls(what.name)
-        raise ValueError(f"policy is {what!r}: use a Policy, an algorithm's name or its class")
+            raise ValueError(
+                f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s, so use less"
+            )
 
 
 class Action(Enum):
-    """What can happen to a server while traffic runs."""
+    """What happens to a server in an event."""
 
     CRASH = "crash"  # its connections close without an answer, new ones are refused
     RECOVER = "recover"
     SLOW = "slow"  # speed x value, for work that starts from now on
-    ADD = "add"  # joins the pool; until then it is not in it
+    ADD = "add"  # joins the pool, which it is not in before
     REMOVE = "remove"  # leaves the pool at once; running requests finish
     SET_WEIGHT = "set_weight"
     DRAIN = "drain"  # no new requests; running ones finish
@@ -200,7 +132,7 @@ def _action(what: Action | str) -> Action:
         raise ValueError(f"is {what!r}: use one of {', '.join(a.value for a in Action)}") from None
 
 
-# What `value` means, for the actions that take one: a check and its wording.
+# The actions that take a `value`: its check, and its meaning.
 _VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
     Action.SLOW: (lambda v: 0 < v < inf, "the factor on speed, above 0"),
     Action.SET_WEIGHT: (lambda v: 0 <= v < inf, "the new weight, 0 or more"),
@@ -245,7 +177,7 @@ def _policy(what: Policy | str | type[Balancer]) -> Policy:
 
 @frozen
 class Experiment:
-    """All that has to be known to run it again. `seed` fixes traffic and chance."""
+    """Everything needed to repeat a run. `seed` fixes the traffic and all random decisions."""
 
     servers: tuple[Server, ...] = field(converter=_servers)
     traffic: Traffic = field(factory=Traffic, validator=one_of(Traffic))
@@ -253,8 +185,8 @@ class Experiment:
     events: tuple[Event, ...] = field(default=(), converter=_events)  # kept in order of time
     seed: int = field(default=1, validator=whole(0))
     name: str = field(default="", validator=text())
-    limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # how much of whom is let in
-    admission: Admission | None = field(  # how much goes on to the servers; who waits, who is turned away
+    limits: tuple[RateLimit, ...] = field(default=(), converter=_limits)  # rate limits
+    admission: Admission | None = field(  # requests at once and a second; the others wait or are rejected
         default=None, validator=attrs.validators.optional(one_of(Admission))
     )
 
@@ -283,7 +215,7 @@ class Experiment:
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
 
     def but(self, **changes: Any) -> Experiment:
-        """A copy with other fields; those of `traffic` may be given directly, as in `but(duration=5)`."""
+        """Return a copy with other fields; those of `traffic` also directly, as in `but(duration=5)`."""
         inner = {f.name for f in attrs.fields(Traffic)} & changes.keys()
         if inner:
             traffic = changes.get("traffic", self.traffic)
@@ -291,22 +223,22 @@ class Experiment:
         return attrs.evolve(self, **changes)
 
     def at_load(self, load: float) -> Experiment:
-        """A copy with Poisson arrivals at `load` (0.8 is 80 %) of what the first servers can serve."""
+        """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start."""
         return self.but(arrivals=Poisson(load * self.capacity))
 
     @property
     def joining(self) -> frozenset[str]:
-        """Servers that are not in the pool at first, because an event adds them."""
+        """The names of servers that are added by an event, and not in the pool before."""
         return frozenset(e.server for e in self.events if e.action is Action.ADD)
 
     @property
     def capacity(self) -> float:
-        """Requests a second that the servers there at first can serve together."""
+        """Requests a second that the servers in the pool at the start can serve together."""
         return sum(s.capacity for s in self.servers if s.name not in self.joining)
 
     @property
     def load(self) -> float | None:
-        """Offered work / capacity; 1 and more cannot last. None in a closed loop, where load adapts."""
+        """Offered work / capacity; at 1 and above queues only grow. None in a closed loop, which adapts."""
         arrivals = self.traffic.arrivals
         if isinstance(arrivals, Closed):
             return None
@@ -315,13 +247,13 @@ class Experiment:
     # -- files --------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; what has its default value is left out."""
+        """Return plain data, without the fields that have their default values."""
         plain: dict[str, Any] = _converter.unstructure(self)
         return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Experiment:
-        """Raises ExperimentError with every wrong field by its path, such as servers[0].workers."""
+        """Read plain data. Raises ExperimentError with every wrong field, such as servers[0].workers."""
         return structure(_converter, data, cls, ExperimentError)
 
     def to_toml(self) -> str:
@@ -348,7 +280,7 @@ class Experiment:
 
     @classmethod
     def load_file(cls, path: str | Path) -> Experiment:
-        """From a .toml or .json file."""
+        """Read a .toml or .json file. Raises ExperimentError, OSError."""
         text = Path(path).read_text(encoding="utf-8")
         return cls.from_json(text) if str(path).endswith(".json") else cls.from_toml(text)
 
@@ -367,11 +299,11 @@ for _union in (Service, Arrivals):
 
 
 def server_to_dict(server: Server) -> dict[str, Any]:
-    """Plain data, for a process of its own."""
+    """Return a server as plain data, to start it as a process."""
     plain: dict[str, Any] = _converter.unstructure(server)
     return plain
 
 
 def server_from_dict(data: Mapping[str, Any]) -> Server:
-    """Raises ExperimentError with every wrong field."""
+    """Return a server from plain data. Raises ExperimentError with every wrong field."""
     return structure(_converter, data, Server, ExperimentError)

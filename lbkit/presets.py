@@ -1,9 +1,9 @@
 """Real systems' load balancing as policies, with the defaults that their manuals give.
 
-`presets.nginx()` is what nginx does when nobody says anything, `presets.nginx("ip_hash")` what it does when
-told so, by its own word. A preset is a plain Policy: it runs wherever a policy runs.
+`presets.nginx()` is nginx without any directive, `presets.nginx("ip_hash")` nginx with that directive: the
+names are those of the system itself. A preset is a plain Policy: it runs wherever a policy runs.
 
-What they all leave out: health checks, stickiness, timeouts and connection limits are no policy.
+Health checks, stickiness, timeouts and connection limits are not part of a policy, so no preset has them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lbkit.core import SlowStart
 from lbkit.experiment import Policy
 
 ALL_OTHERS = 100  # retries, where a system tries as many servers as there are
-FAIL_OPEN = 1e-6  # panic only when nobody is healthy
-EVERYBODY = 1_000_000  # choices or places: more than there are servers
+FAIL_OPEN = 1e-6  # panic only when no backend is healthy
+UNLIMITED = 1_000_000  # choices or places: more than there are servers
 
 
 def _choose(system: str, policies: Mapping[str, Policy], which: str) -> Policy:
@@ -62,7 +62,7 @@ def haproxy(balance: str = "random", slow_start: float = 0.0) -> Policy:
     - Retries: 3, but to the same server unless `option redispatch` is set, so none to another.
       https://docs.haproxy.org/2.6/configuration.html#retries
     - `first` needs a maxconn a server; there is no default, 10 is the one of our algorithm.
-    - Slow start: off; with `slowstart` of so many seconds, the weight rises in a line. A server's maxconn
+    - Slow start: off; with a `slowstart` in seconds, the weight rises linearly. A server's maxconn
       rises, too, which is not played. static-rr, map-based hashes and first take no notice.
       https://docs.haproxy.org/2.6/configuration.html#5.2-slowstart
     """
@@ -91,7 +91,7 @@ def haproxy(balance: str = "random", slow_start: float = 0.0) -> Policy:
 def apache(lbmethod: str = "byrequests") -> Policy:
     """Apache httpd's mod_proxy_balancer, by its `lbmethod`. Raises ValueError for none such.
 
-    - The default is byrequests, whose arithmetic is smooth weighted round robin by `loadfactor` (1 to 100).
+    - The default is byrequests, which is smooth weighted round robin by `loadfactor` (1 to 100).
       https://httpd.apache.org/docs/2.4/mod/mod_lbmethod_byrequests.html
     - Retries: `maxattempts` is one less than there are members.
       https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxypass
@@ -118,13 +118,13 @@ def envoy(
     - Bounded loads: off; above 100, hash_balance_factor is the most a host may have, in percent of the
       average. Only with `ring_hash` here: too much goes on clockwise. (Envoy: in an order by the hash.)
       https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/load_balancing_policies/common/v3/common.proto
-    - `subset` sends to the hosts whose metadata a route names: here, those in the zone `subset`. With none of
-      them there, to any (fallback_policy ANY_ENDPOINT; its default is to fail).
+    - `subset` sends to the hosts with the metadata of a route: here, those in the zone `subset`. Without
+      any of them, to all (fallback_policy ANY_ENDPOINT; its default is to fail).
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/subsets
     - Panic: under 50 % healthy. `priority` and `locality` have overprovisioning 1.4. A level of `priority`
       panics only when all levels together are not enough.
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold
-    - Slow start: off; with a window of so many seconds, aggression 1.0, at least 10 % of the weight.
+    - Slow start: off; with a window in seconds, aggression 1.0, at least 10 % of the weight.
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/slow_start
     - Retries: none without a retry policy.
       https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter
@@ -142,7 +142,7 @@ def envoy(
     names = {
         "round_robin": policy("earliest_deadline"),
         "least_request": policy("power_of_two"),
-        "least_request_full_scan": policy("power_of_choices", {"choices": EVERYBODY}),
+        "least_request_full_scan": policy("power_of_choices", {"choices": UNLIMITED}),
         "least_request_weighted": policy("weighted_least_connections", {"bias": 1.0}),
         "ring_hash": ring,
         "maglev": policy("maglev", {"slots": 65537}),
@@ -186,7 +186,7 @@ def caddy(lb_policy: str = "random", field: str = "X-Upstream") -> Policy:
     names = {
         "random": Policy("random", retries=0),
         "random_choose": Policy("power_of_choices", {"choices": 2}, retries=0),
-        "first": Policy("first_available", {"limit": EVERYBODY}, retries=0),
+        "first": Policy("first_available", {"limit": UNLIMITED}, retries=0),
         "round_robin": Policy("round_robin", retries=0),
         "weighted_round_robin": Policy("consecutive_round_robin", retries=0),
         "least_conn": Policy("least_connections", retries=0),

@@ -1,4 +1,4 @@
-"""What came out: one row a request, in columns, whichever engine made it.
+"""The result of a run: one row for each request, in columns, the same for all engines.
 
 Statistics leave out the warm-up. Times are in seconds from the start of the experiment.
 """
@@ -18,18 +18,21 @@ from typing import Any
 
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
+from lbkit.stats import PERCENTILES, jain, mean_level, percentile
+
+__all__ = ["COLUMNS", "PERCENTILES", "TABLE", "Result", "good", "jain", "percentile", "rows", "table"]
 
 # Column -> array type code. The order is that of exports.
 COLUMNS = {
-    "arrival": "d",  # when the client sent it, or meant to (open loop)
-    "start": "d",  # when a server began to work on it; nan if none did
-    "end": "d",  # when the client had the whole answer
+    "arrival": "d",  # when the client sent it, or was due to (open loop)
+    "start": "d",  # when a server began to serve it; nan if none did
+    "end": "d",  # when the client had the complete answer
     "backend": "i",  # index into `backends`; -1 if none answered
     "client": "i",
     "path": "i",
     "status": "i",  # HTTP status; 0: no answer at all
     "attempts": "i",  # backends tried
-    "service": "d",  # seconds of a worker's time
+    "service": "d",  # service time in seconds
 }
 
 
@@ -43,7 +46,7 @@ class Result:
         columns: dict[str, array[Any]],
         extra: dict[str, Any] | None = None,
     ) -> None:
-        """`columns`: all of COLUMNS, any order of rows. `extra`: what only this engine knows.
+        """`columns`: all of COLUMNS, rows in any order. `extra`: data of this engine only.
 
         Raises ValueError for a missing column or columns of unequal length."""
         lengths = {name: len(columns[name]) for name in COLUMNS if name in columns}
@@ -76,20 +79,20 @@ class Result:
 
     @cached_property
     def counted(self) -> list[bool]:
-        """A row each: did it arrive after the warm-up?"""
+        """For each row, whether it arrived after the warm-up."""
         warmup = self.experiment.traffic.warmup
         return [t >= warmup for t in self.arrival]
 
     @cached_property
     def ok(self) -> list[bool]:
-        """A row each: counted, and answered, neither with a server's error nor with "too many requests"."""
+        """For each row, whether it counts and has a good answer: no server error, no "too many requests"."""
         return [c and good(s) for c, s in zip(self.counted, self.status, strict=True)]
 
     def where(self, **wanted: Any) -> Result:
-        """The rows whose columns have these values, or for which these functions of a value are true.
+        """Return the rows with these values, or for which these functions of a value are true.
 
         As in `where(client=0)` or `where(backend="s1", status=lambda status: status > 400)`. Raises
-        ValueError for a column that there is not."""
+        ValueError for an unknown column."""
         if unknown := wanted.keys() - COLUMNS.keys():
             raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(COLUMNS)}")
         if isinstance(wanted.get("backend"), str):
@@ -100,7 +103,7 @@ class Result:
         return Result(self.experiment, self.engine, columns, self.extra)
 
     def latencies(self, backend: str | None = None) -> list[float]:
-        """Sorted latencies of the good answers, in seconds; of one backend if named."""
+        """Return the latencies of the good answers in seconds, sorted; of one backend if named."""
         if backend is None:
             return self._latencies
         index = self.backends.index(backend)
@@ -122,23 +125,23 @@ class Result:
         return sum(values) / good if good else float("nan")
 
     def percentile(self, q: float) -> float:
-        """Latency that `q` percent of the good answers do not exceed; linear between ranks, nan if none."""
+        """Return the latency in seconds that `q` % of the good answers do not exceed; nan without any."""
         return percentile(self._latencies, q)
 
     @property
     def throughput(self) -> float:
-        """Good answers a second, of the requests that arrived in the window."""
+        """Good answers a second to requests that arrived in the window."""
         return len(self._latencies) / self.window
 
     @cached_property
     def error_rate(self) -> float:
-        """Share of the counted requests that had no good answer."""
+        """Share of the counted requests without a good answer."""
         total = sum(self.counted)
         return 1 - sum(self.ok) / total if total else 0.0
 
     @cached_property
     def denied(self) -> float:
-        """Share of the counted requests that a rate limit turned away (status 429)."""
+        """Share of the counted requests that a rate limit denied (status 429)."""
         total = sum(self.counted)
         rows = zip(self.counted, self.status, strict=True)
         return sum(c and s == TOO_MANY for c, s in rows) / total if total else 0.0
@@ -148,25 +151,25 @@ class Result:
         """Counted requests by the backend that answered."""
         totals = [0] * (len(self.backends) + 1)
         for backend in compress(self.backend, self.counted):
-            totals[backend] += 1  # -1, nobody, falls into the last
+            totals[backend] += 1  # -1, no backend, is the last entry
         return dict(zip(self.backends, totals, strict=False))
 
     @property
     def shares(self) -> dict[str, float]:
-        """Counts as shares of 1."""
+        """`counts` as shares of 1."""
         total = sum(self.counts.values()) or 1
         return {name: count / total for name, count in self.counts.items()}
 
     def fairness(self, by_capacity: bool = False) -> float:
-        """Jain's index of the counts: 1 is all equal, 1/n is all on one. (DEC-TR-301, 1984.)
+        """Return Jain's index of the counts: 1 if all are equal, 1/n if one has all. (DEC-TR-301, 1984.)
 
-        `by_capacity` compares with what each server can bear."""
+        `by_capacity` divides each count by the server's capacity."""
         load = [self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.servers]
         return jain(load)
 
     @cached_property
     def utilisation(self) -> dict[str, float]:
-        """Share of each server's worker time spent working, within the window."""
+        """Busy share of each server's workers within the window."""
         busy = [0.0] * (len(self.backends) + 1)
         t0, t1 = self.experiment.traffic.warmup, self.experiment.traffic.duration
         for backend, start, work in zip(self.backend, self.start, self.service, strict=True):
@@ -176,7 +179,7 @@ class Result:
         return {n: b / (workers[n] * self.window) for n, b in zip(self.backends, busy, strict=False)}
 
     def in_flight(self, step: float) -> tuple[list[float], dict[str, list[int]]]:
-        """Requests in the system by backend, looked at every `step` seconds: times, counts."""
+        """Return times, every `step` seconds, and the requests in the system at each, by backend."""
         last = max(self.end, default=0.0)
         times = [i * step for i in range(floor(last / step) + 1)]
         changes = [[0] * (len(times) + 1) for _ in range(len(self.backends) + 1)]
@@ -190,7 +193,7 @@ class Result:
         return times, levels
 
     def over_time(self, step: float, of: Callable[[list[float]], float]) -> tuple[list[float], list[float]]:
-        """`of` the good latencies that arrived in each `step` seconds: start of each step, value."""
+        """Return the start of each step, and `of` the good latencies of requests that arrived in it."""
         steps = self.experiment.traffic.duration / step
         buckets: list[list[float]] = [[] for _ in range(max(1, ceil(steps - 1e-9)))]
         rows = zip(self.arrival, self.end, self.status, strict=True)
@@ -200,30 +203,18 @@ class Result:
         return [i * step for i in range(len(buckets))], [of(b) if b else float("nan") for b in buckets]
 
     def littles_law(self) -> tuple[float, float]:
-        """L and lambda x W over the whole run, warm-up too. Equal, whatever the policy: L = lambda W.
+        """Return L and lambda x W over the whole run with the warm-up. They are equal for any policy.
 
         L, the time average of requests in the system, is counted from arrivals and
-        ends as events; lambda x W is made of rate and mean latency. (Little, 1961.)"""
+        ends as events; lambda x W is the product of rate and mean latency. (Little, 1961.)"""
         horizon = max(self.end, default=0.0)
         if not horizon:
             return 0.0, 0.0
-        arrivals, ends = sorted(self.arrival), sorted(self.end)
-        area = 0.0
-        before = 0.0
-        level = i = j = 0
-        while j < len(ends):
-            now = arrivals[i] if i < len(arrivals) and arrivals[i] <= ends[j] else ends[j]
-            area += level * (now - before)
-            before = now
-            if i < len(arrivals) and arrivals[i] <= ends[j]:
-                level, i = level + 1, i + 1
-            else:
-                level, j = level - 1, j + 1
         waits = [end - arrival for arrival, end in zip(self.arrival, self.end, strict=True)]
-        return area / horizon, sum(waits) / horizon  # lambda x W = (n / T) x (sum / n)
+        return mean_level(self.arrival, self.end), sum(waits) / horizon  # lambda x W = (n / T) x (sum / n)
 
     def summary(self) -> dict[str, Any]:
-        """The figures of a comparison: seconds, requests a second, shares."""
+        """Return the numbers for a comparison: seconds, requests a second, shares."""
         return {
             "policy": self.policy,
             "engine": self.engine,
@@ -239,7 +230,7 @@ class Result:
     # -- export -------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Columns as lists, backends by name: what CSV, Parquet and data frames want."""
+        """Return the columns as lists, with names of backends, as CSV, Parquet and data frames take them."""
         plain = {name: list(self.columns[name]) for name in COLUMNS}
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
         return plain
@@ -252,7 +243,7 @@ class Result:
             writer.writerows(zip(*plain.values(), strict=True))
 
     def to_pandas(self) -> Any:
-        """A DataFrame, a row a request. Raises ImportError where there is no pandas."""
+        """Return a DataFrame with a row for each request. Raises ImportError without pandas."""
         import pandas as pd
 
         return pd.DataFrame(self.to_dict())
@@ -269,29 +260,8 @@ class Result:
 
 
 def good(status: int) -> bool:
-    """Whether who asked has what they asked for, or were told what is wrong with it."""
+    """Return whether a status is a good answer: also a client's error, but no 429 and no server error."""
     return 0 < status < 500 and status != TOO_MANY
-
-
-PERCENTILES = (50, 90, 95, 99, 99.9)
-
-
-def percentile(ordered: Sequence[float], q: float) -> float:
-    """The q-th percentile of ascending values, linear between closest ranks; nan of none."""
-    if not 0 <= q <= 100:
-        raise ValueError(f"q is {q}: percentiles go from 0 to 100")
-    if not ordered:
-        return float("nan")
-    rank = (len(ordered) - 1) * q / 100
-    low = floor(rank)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
-
-
-def jain(loads: Sequence[float]) -> float:
-    """Jain's fairness index, (sum x)^2 / (n sum x^2); 1.0 where there is no load at all."""
-    squares = sum(x * x for x in loads)
-    return sum(loads) ** 2 / (len(loads) * squares) if squares else 1.0
 
 
 # Column of a comparison -> (key in summary(), factor, format).
@@ -312,7 +282,7 @@ TABLE = {
 
 
 def rows(results: Sequence[Result]) -> list[list[str]]:
-    """A formatted row a result, in the columns of TABLE."""
+    """Return a row of texts for each result, in the columns of TABLE."""
     summaries = [r.summary() for r in results]
     return [
         [s[key] if factor is None else format(s[key] * factor, form) for key, factor, form in TABLE.values()]
@@ -321,11 +291,11 @@ def rows(results: Sequence[Result]) -> list[list[str]]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Results side by side, as an HTML table."""
+    """Return an HTML table with a row for each result."""
     from html import escape
 
     def line(tag: str, cells: Iterable[str]) -> str:
-        # Words to the left, numbers to the right, wherever the table is shown.
+        # Text to the left, numbers to the right, whatever the style of the page.
         sides = ("left" if factor is None else "right" for _, factor, _ in TABLE.values())
         return "".join(
             f'<{tag} style="text-align: {side}; padding: 2px 8px; white-space: nowrap">{escape(cell)}</{tag}>'

@@ -17,19 +17,19 @@ from lbkit.result import Result
 
 
 class EngineError(RuntimeError):
-    """An engine could not run; says why, and how to mend it."""
+    """An engine cannot run here; says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where experiments run; imported when first used, as not every machine has what it needs."""
+    """Runs experiments; imported when first used, as not every machine has the packages it needs."""
 
     function: str  # "module:function"
     modules: tuple[str, ...] = ()  # Python packages it needs
     install: str = ""  # how to get them
-    programs: tuple[str, ...] = ()  # one of these it needs, too
-    package: str = ""  # what has them, for apt-get and brew
-    check: str = ""  # "module:function" that says why not, when all that is there
+    programs: tuple[str, ...] = ()  # it also needs one of these
+    package: str = ""  # their package, for apt-get and brew
+    check: str = ""  # "module:function": the reason it cannot run, with all of these there
 
 
 _REAL = ("locust", "uvicorn")
@@ -52,9 +52,9 @@ ENGINES = {
 
 
 def why_not(name: str) -> str:
-    """What keeps this machine from running the engine, and how to get it; empty if nothing does.
+    """Return what the engine needs and this machine lacks, and how to get it; empty if it can run.
 
-    Raises ValueError for an engine that there is not."""
+    Raises ValueError for an unknown engine."""
     if name not in ENGINES:
         raise ValueError(f"no engine {name!r}: there are {', '.join(ENGINES)}")
     engine = ENGINES[name]
@@ -63,7 +63,7 @@ def why_not(name: str) -> str:
         return f"{name} needs {' and '.join(missing)}: {engine.install}"
     if engine.programs and find_program(engine.programs) is None:
         return f"{name} needs {engine.programs[0]}: apt-get install {engine.package}, or brew install it"
-    return str(_named(engine.check)()) if engine.check else ""
+    return str(_resolve(engine.check)()) if engine.check else ""
 
 
 def _installed(module: str) -> bool:
@@ -72,36 +72,36 @@ def _installed(module: str) -> bool:
 
 
 def find_program(names: Iterable[str]) -> str | None:
-    """The path of the first that is here. Debian keeps daemons where an ordinary PATH does not look."""
+    """Return the path of the first program found. Debian keeps daemons outside an ordinary PATH."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
 def require(name: str) -> None:
-    """Raises EngineError if this machine cannot run the engine, ValueError if there is none of the name."""
+    """Raise EngineError if this machine cannot run the engine, ValueError for an unknown engine."""
     if reason := why_not(name):
         raise EngineError(reason)
 
 
 def engine(name: str) -> Callable[..., Result]:
-    """The function behind an engine. Raises as `require`."""
+    """Return the function of an engine. Raises as `require`."""
     require(name)
-    run: Callable[..., Result] = _named(ENGINES[name].function)
+    run: Callable[..., Result] = _resolve(ENGINES[name].function)
     return run if name == "sim" else partial(run, on=name)
 
 
-def _named(what: str) -> Callable[..., Any]:
-    """The function behind "module:function"."""
+def _resolve(what: str) -> Callable[..., Any]:
+    """Return the function that "module:function" names."""
     module, _, function = what.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found
 
 
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
-    """Run it to the end and return what came out; `options` are the engine's own.
+    """Run an experiment to its end and return the result; `options` are the engine's own.
 
-    Raises ValueError for an unknown engine, EngineError where it lacks something. Nothing that
-    was started is left running, also after an interrupt."""
+    Raises ValueError for an unknown engine, EngineError if this machine lacks something for it. Nothing is
+    left running, also after an interrupt."""
     return engine(on)(experiment, **options)
 
 
@@ -112,7 +112,7 @@ def compare(
     progress: Callable[[Result], object] | None = None,
     **options: Any,
 ) -> list[Result]:
-    """The same experiment under each policy in turn; `progress` hears of each result."""
+    """Run the same experiment with each policy in turn; `progress` is called with each result."""
     results = []
     for policy in policies:
         results.append(run(experiment.but(policy=policy), on, **options))

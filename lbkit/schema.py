@@ -26,8 +26,8 @@ def strict_converter() -> cattrs.Converter:
     """Takes no field that there is not, turns no 2.7 into 2, and leaves defaults out."""
     converter = cattrs.Converter(forbid_extra_keys=True, omit_if_default=True)
     plain = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-    for wanted, said in plain.items():
-        converter.register_structure_hook(wanted, _strict(wanted, said))
+    for wanted, wording in plain.items():
+        converter.register_structure_hook(wanted, _strict(wanted, wording))
     converter.register_structure_hook_factory(_is_list, _list_hook)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
     return converter
@@ -42,7 +42,7 @@ def structure(converter: cattrs.Converter, data: Any, wanted: type[T], error: ty
 
 
 def add_union(converter: cattrs.Converter, union: Any) -> None:
-    """Teach `converter` a union of classes told apart by their `kind`."""
+    """Teach `converter` a union of classes, distinguished by their `kind`."""
     kinds = {cls.kind: cls for cls in get_args(union)}
 
     def structure(value: Any, _: Any) -> Any:
@@ -59,13 +59,13 @@ def add_union(converter: cattrs.Converter, union: Any) -> None:
     converter.register_unstructure_hook(union, unstructure)
 
 
-def _strict(wanted: type, said: str) -> Any:
+def _strict(wanted: type, wording: str) -> Any:
     """cattrs would turn 2.7 workers into 2; we would rather say so."""
 
     def structure(value: Any, _: Any) -> Any:
         fits = isinstance(value, (int, float) if wanted is float else wanted)
         if not fits or (isinstance(value, bool) and wanted is not bool):
-            raise ValueError(f"is {shown(value)}: use {said}")
+            raise ValueError(f"is {shown(value)}: use {wording}")
         if wanted is str and CONTROL.search(value):
             raise ValueError(f"is {shown(value)}: use a text without control characters")
         try:

@@ -22,11 +22,11 @@ _SERVER = {f.name for f in fields(Server)} - {"name"}
 
 
 class SweepError(RuntimeError):
-    """One of the experiments failed; says which."""
+    """One of the experiments failed; names it."""
 
 
 class Table(Sequence[Mapping[str, Any]]):
-    """What a sweep gives: a row an experiment, its values first, then what came out."""
+    """The result of a sweep: a row for each experiment, first its values, then the measures."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self.rows = [dict(row) for row in rows]
@@ -41,19 +41,19 @@ class Table(Sequence[Mapping[str, Any]]):
         return iter(self.rows)
 
     def column(self, name: str) -> list[Any]:
-        """Raises KeyError for one that there is not."""
+        """Return one column. Raises KeyError for an unknown one."""
         return [row[name] for row in self.rows]
 
     def where(self, **values: Any) -> Table:
-        """The rows that have these values."""
+        """Return the rows with these values."""
         return Table(row for row in self.rows if all(row[name] == value for name, value in values.items()))
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Columns, as pandas, pyarrow and polars take them."""
+        """Return the columns, as pandas, pyarrow and polars take them."""
         return {name: self.column(name) for name in self.rows[0]} if self.rows else {}
 
     def to_pandas(self) -> Any:
-        """A DataFrame. Raises ImportError without pandas."""
+        """Return a DataFrame. Raises ImportError without pandas."""
         import pandas as pd
 
         return pd.DataFrame(self.rows)
@@ -72,14 +72,14 @@ def _short(value: Any) -> str:
 
 
 def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
-    """A copy with other values: of `load`, of the experiment (policy, seed), its traffic (duration,
-    clients, arrivals) or, for all alike, its servers (workers, speed, service, as `servers.workers`).
+    """Return a copy of the experiment with other values.
 
-    Raises ValueError for a name that there is not."""
+    A name is `load`, a field of the experiment (policy, seed) or of its traffic (duration, clients,
+    arrivals), or a field of all its servers, as `servers.workers`. Raises ValueError for an unknown name."""
     last: dict[str, Any] = {}
     for name, value in values.items():
         if name == "load":
-            last[name] = value  # it depends on what the servers can do
+            last[name] = value  # last, as it depends on the capacity of the servers
         elif name.startswith("servers."):
             field = name.removeprefix("servers.")
             if field not in _SERVER:
@@ -96,7 +96,7 @@ def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
 
 
 def measures(result: Result) -> dict[str, Any]:
-    """One number each of what came out."""
+    """Return the measures of a result, each a number."""
     row = {"requests": len(result), "mean": result.mean}
     row |= {f"p{q:g}": result.percentile(q) for q in PERCENTILES}
     return row | {
@@ -107,7 +107,7 @@ def measures(result: Result) -> dict[str, Any]:
 
 
 def simulate_row(text: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """In a worker: run one experiment, as JSON; only numbers go back."""
+    """Run one experiment, given as JSON, in a worker process; return only numbers."""
     return dict(values) | measures(run(Experiment.from_json(text)))
 
 
@@ -117,14 +117,14 @@ def sweep(
     executor: Executor | None = None,
     progress: bool | Callable[[int, int], object] = True,
 ) -> Table:
-    """Simulate every combination of the values in `over` (see `vary`); rows in the order of the combinations.
+    """Simulate every combination of the values in `over` (see `vary`); return a row for each, in order.
 
     >>> sweep(experiment, over={"policy": ["random", "power_of_two"], "load": [0.5, 0.9], "seed": range(5)})
 
     `executor`: anything with `submit`, such as `distributed.Client(...).get_executor()`; all cores of this
     machine by default. `progress`: a bar, none, or a function that is called with (done, all) after each.
-    Raises ValueError for a wrong name or value, SweepError when one of the runs fails; what had not
-    begun is then given up."""
+    Raises ValueError for a wrong name or value, SweepError when a run fails; runs not yet begun are then
+    cancelled."""
     names = list(over)
     grid = [dict(zip(names, values, strict=True)) for values in product(*(list(over[n]) for n in names))]
     jobs = [(vary(experiment, values), {n: _label(v) for n, v in values.items()}) for values in grid]
@@ -135,23 +135,23 @@ def sweep(
                 f"algorithm {job.policy.algorithm!r} is defined in {where}, which workers do not have: "
                 "use compare, which runs in this process"
             )
-    with _told(progress, len(jobs)) as went:
+    with _progress(progress, len(jobs)) as on_done:
         if executor:
-            return _gather(executor, jobs, went)
+            return _gather(executor, jobs, on_done)
         # Imported here, as a browser's Python has no processes. Spawned, not forked: a kernel has threads.
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
 
         count = max(1, min(os.cpu_count() or 1, len(jobs)))
         with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-            return _gather(pool, jobs, went)
+            return _gather(pool, jobs, on_done)
 
 
 @contextmanager
-def _told(
+def _progress(
     progress: bool | Callable[[int, int], object], total: int
 ) -> Iterator[Callable[[int, int], object]]:
-    """What to call as runs end."""
+    """Yield the function to call when a run ends."""
     if callable(progress):
         yield progress
     elif not progress:
@@ -168,7 +168,7 @@ def _told(
 def _gather(
     executor: Executor,
     jobs: Sequence[tuple[Experiment, dict[str, Any]]],
-    progress: Callable[[int, int], object],
+    on_done: Callable[[int, int], object],
 ) -> Table:
     futures: dict[Future[dict[str, Any]], int] = {
         executor.submit(simulate_row, job.to_json(), values): i for i, (job, values) in enumerate(jobs)
@@ -181,7 +181,7 @@ def _gather(
                 rows[i] = future.result()
             except Exception as error:
                 raise SweepError(f"{jobs[i][1]}: {type(error).__name__}: {error}") from error
-            progress(done, len(jobs))
+            on_done(done, len(jobs))
     finally:
         for future in futures:
             future.cancel()
@@ -189,7 +189,7 @@ def _gather(
 
 
 def _label(value: Any) -> Any:
-    """What stands in the table for a value that is no plain one."""
+    """Return the value as the table shows it: a plain value, or a name or text for another."""
     if isinstance(value, type):
         return getattr(value, "name", value.__name__)
     if hasattr(value, "algorithm"):

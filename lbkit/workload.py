@@ -1,4 +1,4 @@
-"""The requests of an experiment: who asks for what, when, and how much work it is.
+"""The requests of an experiment: client, path, time and work of each.
 
 Each aspect has a random stream of its own, seeded from the experiment. So every policy
 and every engine sees the very same requests, and changing one aspect leaves the others alone.
@@ -107,7 +107,7 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
 
 
 def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
-    """A function that draws so many from 0 .. n-1, the k-th in proportion to 1 / (k+1)^skew."""
+    """Return a function that draws `count` numbers from 0 .. n-1, k in proportion to 1 / (k+1)^skew."""
     if not skew:  # the same numbers as from `choices`, in less time
         draw = rng.random
         return lambda count: [floor(draw() * n) for _ in repeat(None, count)]
@@ -116,7 +116,7 @@ def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
 
 
 def uniform(rng: random.Random) -> Callable[[int], Iterable[float]]:
-    """A function that draws so many from [0, 1)."""
+    """Return a function that draws `count` numbers from [0, 1)."""
     return lambda count: starmap(rng.random, repeat((), count))
 
 

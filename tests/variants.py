@@ -10,7 +10,7 @@ Variant = tuple[str, dict[str, Any]]
 
 NAMES = [name for name, cls in algorithms().items() if cls.__module__.startswith("lbkit.")]
 WITH_OPTIONS: list[Variant] = [
-    ("anomaly_mitigation", {"window": 0.5, "least": 1}),
+    ("anomaly_mitigation", {"window": 0.5, "min_failures": 1}),
     ("bounded_hash", {"factor": 1.05, "points": 3}),
     ("choice_of_two", {"warmup": 0.5, "stale": 1.0}),
     ("client_side_weighted", {"blackout": 0.0, "update": 0.5}),

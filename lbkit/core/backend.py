@@ -1,4 +1,4 @@
-"""One server as its balancer sees it."""
+"""A server, as its balancer sees it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Intent(Enum):
 
     READY = "ready"
     DRAIN = "drain"  # finish what is running, start nothing new
-    OUT = "out"  # in maintenance: as drain, and nobody waits for it
+    OUT = "out"  # in maintenance: as drain, and its running requests are not waited for
 
 
 class Backend:
-    """A server that may be picked.
+    """A server that requests can be sent to.
 
-    Two things decide whether it is: `healthy`, found out by probes, and `intent`, set by
-    the operator. Both, and `weight`, change through its `Pool` only, so that the
-    balancer hears of it; `in_flight` and `latency` are kept by the leases.
+    Two states decide whether it is eligible: `healthy`, from probes, and `intent`, set by
+    the operator. Change both, and `weight`, through its `Pool` only, which notifies the
+    balancer; leases keep `in_flight` and `latency` up to date.
     """
 
     __slots__ = (
@@ -50,33 +50,35 @@ class Backend:
         zone: str = "",
         priority: int = 0,
     ) -> None:
-        """Raises ValueError when `weight` is negative or no finite number."""
+        """Raises ValueError when `weight` is negative or not finite."""
         self.name = name
         self.host = host
         self.port = port
         self.zone = zone
-        self.priority = priority  # 0 comes first; the next only when that does not suffice
+        self.priority = (
+            priority  # 0 is first; a higher one is used only when the levels before it do not suffice
+        )
         self.weight = checked_weight(name, weight)
         self.healthy = True
         self.intent = Intent.READY
         self.in_flight = 0  # leases not yet released
-        self.latency = 0.0  # seconds, moving average of the successes; 0 is "not known yet"
-        self.picks = 0  # leases ever given
+        self.latency = 0.0  # seconds, moving average of successful requests; 0 is "not known yet"
+        self.picks = 0  # how often it was picked
         self.traffic = 0  # bytes of requests and answers
 
     def twin(self) -> Backend:
-        """The same server for another balancer, which keeps counts of its own."""
+        """Return the same server for another balancer, with counts of its own."""
         at = {"host": self.host, "port": self.port, "zone": self.zone, "priority": self.priority}
         return Backend(self.name, weight=self.weight, **at)  # type: ignore[arg-type]
 
     @property
     def address(self) -> str:
-        """host:port; the name where there is none, as in the simulator."""
+        """host:port; the name if there is no port, as in the simulator."""
         return f"{self.host}:{self.port}" if self.port else self.name
 
     @property
     def eligible(self) -> bool:
-        """Whether new work may go here. The one rule, asked by Pool and by nobody else."""
+        """Whether it may get new requests. The only rule of eligibility; only Pool uses it."""
         return self.healthy and self.intent is Intent.READY and self.weight > 0
 
     def __repr__(self) -> str:
@@ -85,7 +87,7 @@ class Backend:
 
 
 def checked_weight(name: str, weight: float) -> float:
-    """`weight` as a float; a negative or infinite one is a ValueError that names the backend."""
+    """Return `weight` as a float. Raises ValueError if it is negative or infinite."""
     weight = float(weight)
     if not 0 <= weight < float("inf"):
         raise ValueError(f"weight of backend {name!r} is {weight}: use a number from 0 (no traffic) upwards")
@@ -96,7 +98,7 @@ K = TypeVar("K")
 
 
 def whole_weights(weights: Mapping[K, float], limit: int = 100) -> dict[K, int]:
-    """Whole numbers up to `limit`, as close to the proportion of the weights as they get; 0 only for 0."""
+    """Return whole numbers up to `limit` in about the same proportions as the weights; 0 only for 0."""
     exact = [Fraction(weight).limit_denominator(100) for weight in weights.values()]
     together = lcm(*(f.denominator for f in exact))
     whole = [int(f * together) for f in exact]

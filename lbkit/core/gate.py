@@ -1,7 +1,7 @@
-"""How much goes on at once and how fast, who waits for that, and who is turned away.
+"""Admission: how many requests run at once and how many start a second; the others wait or are rejected.
 
-Pure: nothing waits in here. Whoever uses a Gate asks `next` who goes on whenever somebody has come or left,
-and at `wake_at`.
+Pure: nothing waits in here. The user of a Gate calls `next` for the next request to run whenever a request
+has come or ended, and at `wake_at`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ CLASSES = ("high", "normal", "low")  # of priority
 
 
 class Refusal(Enum):
-    """Why somebody is turned away."""
+    """The reason of a rejection."""
 
-    SHED = "shed"  # what its class may fill is full
-    FULL = "full"  # as many wait as may
-    LATE = "late"  # it has waited too long
+    SHED = "shed"  # the share of its priority class is full
+    FULL = "full"  # the queue is full
+    LATE = "late"  # it has waited for longer than the timeout
 
 
 class Refused(NamedTuple):
@@ -31,9 +31,11 @@ class Refused(NamedTuple):
 
 
 class Gate:
-    """`limiter`: how many at once, and what part of that each class of priority may fill; None: any number.
+    """Admission control: requests enter, wait in a queue if they must, and go on or are rejected.
 
-    `rate`: how many a second, `burst` at once. `max_queue` wait in `queue`, each for `timeout` seconds.
+    `limiter`: how many run at once, and the share of that for each priority class; None: any number.
+    `rate`: how many start a second, `burst` at once. Up to `max_queue` wait in `queue`, each for `timeout`
+    seconds.
     """
 
     def __init__(
@@ -51,15 +53,15 @@ class Gate:
         self.refused = dict.fromkeys(Refusal, 0)
 
     def state(self) -> Mapping[str, float]:
-        """What runs and waits, the limit as it is now, and how many were refused, by reason."""
+        """Return the requests running and waiting, the limit now, and the rejections by reason."""
         limiter = self.limiter
-        # Not "if limiter": one that knows nobody yet is empty.
+        # Not "if limiter": a limiter without keys is empty, which is false.
         running, limit = (0.0, inf) if limiter is None else (limiter.running(""), limiter.limit_of(""))
         counts = {why.value: count for why, count in self.refused.items()}
         return {"running": running, "limit": limit, "waiting": len(self.shaper), **counts}
 
     def enter(self, item: Item, now: float) -> Refused | None:
-        """Who has no place now: the newcomer, or somebody who waited, if the queue says so."""
+        """Queue a new request; return the rejected one, if any: this one, or one that waited."""
         if self._sheds(item):
             return self._refuse(item, Refusal.SHED)
         waits = len(self.shaper) or not self._free() or self.shaper.when(item.cost, now) > now
@@ -69,7 +71,7 @@ class Gate:
         return None if out is None else self._refuse(out, Refusal.FULL)
 
     def next(self, now: float) -> Item | Refused | None:
-        """Who goes on now, to be given back with `done`; or leaves, as its share has filled meanwhile."""
+        """Return the next request to run, which needs a `done` later; or one to reject: its share is full."""
         ready = self.shaper.ready_at(now)
         if ready is None or ready > now:
             return None
@@ -83,21 +85,21 @@ class Gate:
         return self.shaper.take(now)
 
     def wake_at(self, now: float) -> float | None:
-        """When to ask again though nobody has left: then the rate allows one more."""
+        """Return when the rate allows one more, so that `next` should be called again; None if never."""
         ready = self.shaper.ready_at(now)
         return ready if ready is not None and ready > now else None
 
     def done(self, now: float, latency: float, ok: bool | None) -> None:
-        """Somebody who went on is over, `latency` seconds later; `ok` None: that says nothing."""
+        """A request that ran has ended after `latency` seconds; with `ok` None nothing is learned from it."""
         if self.limiter is not None:
             self.limiter.done("", now, latency, ok)
 
     def leave(self, item: Item) -> None:
-        """It waits no longer. Raises KeyError or ValueError if it did not wait."""
+        """Take a request out of the queue. Raises KeyError or ValueError if it did not wait."""
         self.shaper.queue.discard(item)
 
     def late(self, item: Item) -> Refused:
-        """It has waited for `timeout`. Raises as `leave`."""
+        """Reject a request that has waited for `timeout`. Raises as `leave`."""
         self.leave(item)
         return self._refuse(item, Refusal.LATE)
 

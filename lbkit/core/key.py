@@ -1,4 +1,4 @@
-"""What of a request decides where it goes: the key that hashing algorithms get."""
+"""The key of a request: the part of it that hashing algorithms and limits go by."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from urllib.parse import parse_qsl
 
 
 class RequestView(Protocol):
-    """A request, as far as a key may look at it."""
+    """The parts of a request that a key can be taken from."""
 
     client: str  # the client's address
     target: bytes  # path and query
 
     @property
     def flow(self) -> str:
-        """Its connection: protocol, addresses and ports of both ends."""
+        """The connection: protocol, and address and port of both ends."""
 
     def field(self, name: bytes) -> bytes:
-        """A header field's value, b"" if there is none. `name` is lowercase."""
+        """Return the value of a header field, b"" without one. `name` is lowercase."""
 
 
 Key = Callable[[RequestView], str]
@@ -40,7 +40,7 @@ def _flow(request: RequestView) -> str:
     return request.flow
 
 
-# Who lacks the header, cookie or parameter is known by address: all in one place would be a hot spot.
+# Without the header, cookie or parameter the key is the address: one key for all of them would be a hot spot.
 
 
 def _header(name: str) -> Key:
@@ -72,9 +72,9 @@ NAMED: dict[str, Callable[[str], Key]] = {"header": _header, "cookie": _cookie, 
 
 
 def key_of(spec: str) -> Key:
-    """The key that `spec` names: client, path, uri, flow, header:NAME, cookie:NAME or query:NAME.
+    """Return the function that reads the key `spec`.
 
-    Raises ValueError."""
+    `spec`: client, path, uri, flow, header:NAME, cookie:NAME or query:NAME. Raises ValueError for another."""
     kind, _, name = spec.partition(":")
     if spec in PLAIN:
         return PLAIN[spec]
@@ -85,5 +85,5 @@ def key_of(spec: str) -> Key:
 
 
 def about_client(spec: str) -> bool:
-    """Whether the key tells clients apart rather than what they ask for; in a simulation it is that, then."""
+    """Return whether the key stands for a client, and not for what is requested."""
     return spec.partition(":")[0] in ("client", "header", "cookie")

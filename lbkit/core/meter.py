@@ -1,4 +1,4 @@
-"""What a server says of its load, and how it finds out."""
+"""Load reports of servers, and the meter that makes them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 
 class LoadReport(NamedTuple):
-    """A server's own view, which knows of all balancers' requests."""
+    """The load of a server as it reports it, over the requests of all balancers."""
 
-    in_flight: int  # requests that are there, running or waiting
+    in_flight: int  # requests running or waiting
     utilisation: float  # busy share of its workers, 0 to 1
     rate: float  # answers a second
-    latency: float  # seconds that one more request should take
+    latency: float  # expected seconds of one more request
     errors: float = 0.0  # failed answers a second
 
 
 class LoadMeter:
-    """Counts in a server what a LoadReport says. Averages forget half of it in `half_life` seconds."""
+    """Counts the load of a server for its reports. Averages decay by half in `half_life` seconds."""
 
     __slots__ = ("_errors", "_pace", "_rate", "_since", "_utilisation", "decay", "in_flight", "workers")
 
@@ -28,8 +28,8 @@ class LoadMeter:
         self._since = 0.0
         self._utilisation = self._rate = self._errors = self._pace = 0.0
 
-    def _pass(self, now: float) -> None:
-        """Let time pass: what was true since the last event goes into the averages."""
+    def _advance(self, now: float) -> None:
+        """Bring the averages up to `now`, with the state since the last event."""
         kept = exp(-self.decay * max(0.0, now - self._since))
         busy = min(1.0, self.in_flight / self.workers)
         self._utilisation = self._utilisation * kept + busy * (1 - kept)
@@ -38,21 +38,21 @@ class LoadMeter:
         self._since = max(now, self._since)
 
     def started(self, now: float) -> None:
-        self._pass(now)
+        self._advance(now)
         self.in_flight += 1
 
     def ended(self, now: float, latency: float, ok: bool) -> None:
-        self._pass(now)
+        self._advance(now)
         if ok:
-            # By how many are there: a latency of a busy moment says little of an idle one.
+            # Divided by the requests in flight: the latency under load says little about an idle server.
             pace = latency / self.in_flight
             self._pace += 0.1 * (pace - self._pace) if self._pace else pace
         self.in_flight -= 1
-        # An impulse of weight `decay` makes the average of a steady stream its rate.
+        # Impulses of weight `decay` make the average of a steady stream equal to its rate.
         self._rate += self.decay
         self._errors += 0.0 if ok else self.decay
 
     def report(self, now: float) -> LoadReport:
-        self._pass(now)
+        self._advance(now)
         latency = self._pace * (self.in_flight + 1)
         return LoadReport(self.in_flight, self._utilisation, self._rate, latency, self._errors)

@@ -1,7 +1,7 @@
-"""The pool: who may be picked, and what every pick came to.
+"""The pool: the eligible backends, and the lease of each pick.
 
 Each pick is a lease, and each lease is released exactly once, with its outcome. So
-in-flight counts cannot leak, and an algorithm that learns always hears how it went.
+in-flight counts cannot leak, and an algorithm that learns gets every outcome.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ NEW_SAMPLE = 0.05
 
 
 class NoBackend(Exception):
-    """Nothing is eligible: all are down, draining, out, of weight 0, or tried already."""
+    """No backend is eligible: all are down, draining, out, of weight 0, or tried already."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowStart:
-    """How a backend that comes (back) into rotation gets its weight: caches are cold, code is not compiled.
+    """A gradual rise of the weight of a backend that joins or recovers: caches are cold, code is not
+    compiled.
 
-    For `window` seconds it is worth max(floor, (age / window)^(1 / aggression)) of its weight. With
-    aggression 1 it rises in a line, above 1 faster at first. Plain rotation takes no notice of weights.
-    (Envoy: aggression 1, floor 0.1; HAProxy `slowstart`: a line from 1/16; ALB: a line, 30 to 900 s.) Not
-    modelled: HAProxy's maxconn, which rises too, and the weight that nginx takes from who fails.
+    For `window` seconds its weight is multiplied by max(floor, (age / window)^(1 / aggression)). With
+    aggression 1 it rises linearly, above 1 faster at first. Plain round robin ignores weights.
+    (Envoy: aggression 1, floor 0.1; HAProxy `slowstart`: linear from 1/16; ALB: linear, 30 to 900 s.) Not
+    modelled: HAProxy's maxconn, which rises too, and nginx's lower effective weight after a failure.
     """
 
     window: float
@@ -39,17 +40,17 @@ class SlowStart:
             if not least < value < float("inf"):
                 raise ValueError(f"{name} is {value}: use a number above {least}")
         if not 0 < self.floor <= 1:
-            raise ValueError(f"floor is {self.floor}: use a share above 0, to 1")
+            raise ValueError(f"floor is {self.floor}: use a share above 0, up to 1")
 
     def share(self, age: float) -> float:
-        """Of the weight, at so many seconds."""
+        """Return the factor on the weight, `age` seconds after the start."""
         if age >= self.window:
             return 1.0
         share: float = (max(age, 0.0) / self.window) ** (1 / self.aggression)
         return max(self.floor, share)
 
 
-STEPS = 20  # of a slow start: each may rebuild a ring
+STEPS = 20  # weight changes in a slow start: each may rebuild a ring
 
 
 class Lease:
@@ -60,7 +61,7 @@ class Lease:
     def __init__(self, pool: Pool, backend: Backend, start: float) -> None:
         self.backend = backend
         self.start = start
-        self.why: Why | None = None  # why this one, if `acquire` was asked to say
+        self.why: Why | None = None  # the explanation, if `acquire` was asked for one
         self._pool: Pool | None = pool
 
     @property
@@ -68,7 +69,7 @@ class Lease:
         return self._pool is None
 
     def release(self, ok: bool | None, now: float) -> None:
-        """Give the backend back, as `Pool.release`. Safe to call again, so every way out may call it."""
+        """Release the backend, as `Pool.release`. Only the first call counts: every way out may call it."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.release(self.backend, self.start, ok, now)
@@ -77,8 +78,8 @@ class Lease:
 class Pool:
     """Backends and the balancer that chooses among them.
 
-    The balancer sees only eligible backends, always in the pool's order and as the same tuple
-    until something changes; then `rebuild` tells it.
+    The balancer gets only eligible backends, always in the pool's order and as the same tuple
+    until something changes; then its `rebuild` is called.
     """
 
     def __init__(
@@ -89,17 +90,16 @@ class Pool:
         slow_start: SlowStart | None = None,
         panic: float = 0.0,
     ) -> None:
-        """`panic`: when a smaller share than this is healthy, health is not believed any more, as the few
-        would be crushed next (Envoy: 0.5; 0 is never). The balancer says whose: see `Balancer.panics`.
-        Raises ValueError when two backends share a name."""
+        """`panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
+        would be overloaded next (Envoy: 0.5; 0 is never). `Balancer.panics` chooses the backends.
+        Raises ValueError if two backends have the same name."""
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
         self.slow_start = slow_start
         self.panic = panic
-        self._ramps: dict[
-            Backend, float | None
-        ] = {}  # since when they start slowly; None: from the next pick
-        self._full: dict[Backend, float] = {}  # their whole weight
+        # In slow start -> its beginning, in seconds; None: it begins at the next pick.
+        self._slow_since: dict[Backend, float | None] = {}
+        self._full_weight: dict[Backend, float] = {}  # of those in slow start
         self._next_step = 0.0
         self._by_name: dict[str, Backend] = {}
         for backend in backends:
@@ -107,7 +107,7 @@ class Pool:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
         self.balancer = balancer
-        self.wants_reports = balancer.wants_reports  # kept here, where each request may look
+        self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
         self._notify()
 
@@ -116,19 +116,19 @@ class Pool:
     def acquire(
         self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
     ) -> Lease:
-        """`pick`, with a lease that sees to it that the backend is given back once, and may say `why`."""
+        """Pick a backend and return its lease, which is released once; `explain` adds the reason, `why`."""
         why = self.explain(key, now, exclude) if explain else None  # before the pick changes what it looks at
         lease = Lease(self, self.pick(key, now, exclude), now)
         lease.why = why
         return lease
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
-        """Why `pick` at `now` will choose whom it will choose; None when nobody is there.
+        """Return why `pick` at `now` will choose the backend that it will choose; None without eligible ones.
 
-        Like a pick, it is a moment at which a slow start goes on; else nothing changes."""
+        Weights in slow start are brought up to `now`, as in a pick; nothing else changes."""
         if all(b in exclude for b in self.eligible):
             return None
-        self._ramp(now)
+        self._advance_slow_start(now)
         if exclude:
             return self.balancer.explain_except(self.eligible, exclude, key, now)
         return self.balancer.explain(self.eligible, key, now)
@@ -136,14 +136,14 @@ class Pool:
     def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend.
 
-        `exclude` holds the backends that a retry has tried already. The caller owes exactly
-        one `release`: where there is more than one way out, `acquire`.
+        `exclude` holds the backends that a retry has tried already. The caller must call `release`
+        exactly once; where there is more than one way out, use `acquire`.
         """
         eligible = self.eligible
         if not eligible:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
-        if self._ramps:
-            self._ramp(now)
+        if self._slow_since:
+            self._advance_slow_start(now)
         if exclude:
             if all(b in exclude for b in eligible):
                 raise NoBackend(f"all {len(eligible)} eligible backends have been tried")
@@ -160,9 +160,9 @@ class Pool:
         return backend
 
     def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
-        """What was taken at `start` is over.
+        """End the use of a backend that was picked at `start`.
 
-        `ok` is the outcome; None when nobody knows it (the client left first): the slot
+        `ok` is the outcome; None if it is not known (the client left first): the slot
         is freed and nothing is learned. Only successes count as latency samples:
         otherwise a server that fails fast would look like the best one.
         """
@@ -176,15 +176,15 @@ class Pool:
     # -- for engines ------------------------------------------------------------------
 
     def balancer_of(self, backend: Backend) -> Balancer:
-        """The balancer that picked this backend; Replicas have several."""
+        """Return the balancer that picked this backend; Replicas have several."""
         return self.balancer
 
     def probe_targets(self, backend: Backend, now: float) -> Sequence[Backend]:
-        """The backends that the balancer wants to probe for their load, after it picked `backend`."""
+        """Return the backends to probe for a load report, after `backend` was picked."""
         return self.balancer.probe_targets(self.eligible, now)
 
     def all_backends(self) -> Iterable[Backend]:
-        """All backends, by every balancer's own object."""
+        """Return all backends; with Replicas, the twins of every balancer."""
         return self._by_name.values()
 
     # -- membership and state ---------------------------------------------------------
@@ -194,7 +194,7 @@ class Pool:
         return tuple(self._by_name.values())
 
     def __getitem__(self, name: str) -> Backend:
-        """Raises KeyError with the names there are."""
+        """Return a backend by name. Raises KeyError, which lists the names."""
         try:
             return self._by_name[name]
         except KeyError:
@@ -207,14 +207,14 @@ class Pool:
         return len(self._by_name)
 
     def add(self, backend: Backend) -> None:
-        """Raises ValueError when the name is taken."""
+        """Add a backend. Raises ValueError if the name is taken."""
         if backend.name in self._by_name:
             raise ValueError(f"backend {backend.name!r} is in the pool already")
         self._by_name[backend.name] = backend
         self._changed()
 
     def remove(self, name: str) -> Backend:
-        """Take a backend out for good. Its leases may still be released."""
+        """Remove a backend from the pool and return it. Its leases can still be released."""
         backend = self[name]
         del self._by_name[name]
         self._changed()
@@ -223,8 +223,8 @@ class Pool:
     def set_weight(self, name: str, weight: float) -> None:
         backend = self[name]
         backend.weight = checked_weight(name, weight)
-        if backend in self._full:
-            self._full[backend] = backend.weight
+        if backend in self._full_weight:
+            self._full_weight[backend] = backend.weight
             self._next_step = float("-inf")
         self._changed()
 
@@ -241,23 +241,23 @@ class Pool:
             self._changed()
 
     def switch(self, balancer: Balancer) -> None:
-        """Go on with another algorithm; leases already given are released to the new one."""
+        """Go on with another algorithm; leases from before are released to the new one."""
         self.balancer = balancer
         self.wants_reports = balancer.wants_reports
-        self._changed()  # it may panic at another time
+        self._changed()  # it may panic at another threshold
 
     def _changed(self) -> None:
         before = self.eligible
         self.eligible = self._find_eligible()
         if self.slow_start:
-            self._begin_slowly(set(before))
+            self._update_slow_start(set(before))
         self._notify()
 
     def _find_eligible(self) -> tuple[Backend, ...]:
-        everybody = self._by_name.values()
-        wanted = [b for b in everybody if b.intent is Intent.READY and b.weight > 0]
-        believed_well = set(self.balancer.panics(wanted, self.panic)) if self.panic else ()
-        return tuple(b for b in everybody if b.eligible or b in believed_well)
+        backends = self._by_name.values()
+        wanted = [b for b in backends if b.intent is Intent.READY and b.weight > 0]
+        panicking = set(self.balancer.panics(wanted, self.panic)) if self.panic else ()
+        return tuple(b for b in backends if b.eligible or b in panicking)
 
     def _notify(self) -> None:
         self.balancer.members(self.backends)
@@ -265,29 +265,29 @@ class Pool:
 
     # -- slow start ---------------------------------------------------------------------
 
-    def _begin_slowly(self, before: set[Backend]) -> None:
-        """Who has just become eligible begins, who no longer is has done with it."""
+    def _update_slow_start(self, before: set[Backend]) -> None:
+        """Begin the slow start of backends that became eligible; end it for those that no longer are."""
         assert self.slow_start
-        for backend in self._ramps.keys() - set(self.eligible):
-            del self._ramps[backend]
-            backend.weight = self._full.pop(backend)
+        for backend in self._slow_since.keys() - set(self.eligible):
+            del self._slow_since[backend]
+            backend.weight = self._full_weight.pop(backend)
         for backend in self.eligible:
-            if backend not in before and backend not in self._ramps:
-                self._ramps[backend] = None
-                self._full[backend] = backend.weight
+            if backend not in before and backend not in self._slow_since:
+                self._slow_since[backend] = None
+                self._full_weight[backend] = backend.weight
                 backend.weight *= self.slow_start.share(0.0)
                 self._next_step = float("-inf")
 
-    def _ramp(self, now: float) -> None:
-        """Time has passed: give those that start slowly what they are worth by now."""
-        if not self._ramps or now < self._next_step:
+    def _advance_slow_start(self, now: float) -> None:
+        """Bring the weights in slow start up to `now`."""
+        if not self._slow_since or now < self._next_step:
             return
         assert self.slow_start
-        for backend, since in list(self._ramps.items()):
+        for backend, since in list(self._slow_since.items()):
             if since is None:
-                self._ramps[backend] = since = now
-            backend.weight = self._full[backend] * self.slow_start.share(now - since)
+                self._slow_since[backend] = since = now
+            backend.weight = self._full_weight[backend] * self.slow_start.share(now - since)
             if now - since >= self.slow_start.window:
-                del self._ramps[backend], self._full[backend]
+                del self._slow_since[backend], self._full_weight[backend]
         self._next_step = now + self.slow_start.window / STEPS
         self._notify()

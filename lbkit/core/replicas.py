@@ -1,4 +1,4 @@
-"""Several balancers side by side, each with its own view of the same servers."""
+"""Several balancers side by side, each with its own counts for the same servers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lbkit.core.backend import Backend, Intent
-from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.chance import same_dice
+from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.pool import Lease, Pool
 
 
 class Replicas:
-    """Some pools of the same backends; each request comes to one of them by chance.
+    """Several pools of the same servers; each request goes to a random one of them.
 
-    As behind DNS, or several workers on one port: each counts its own requests only, so each knows a part.
-    It stands in for a Pool; every pool has `twins` of the backends, which carry the same names.
+    As behind DNS, or with several workers on one port: each counts only its own requests, a part of all.
+    It has the methods of a Pool; every pool has a twin of each backend, with the same name.
     """
 
     def __init__(self, pools: Iterable[Pool], rng: random.Random) -> None:
@@ -23,26 +22,26 @@ class Replicas:
         self.rng = rng
         self._pool_of = {b: pool for pool in self.pools for b in pool.backends}
 
-    def _any(self, tried: Collection[Backend] = ()) -> Pool:
-        """A retry stays where the request came in."""
+    def _pool_for(self, tried: Collection[Backend] = ()) -> Pool:
+        """Return a random pool; for a retry, the pool of the first attempt."""
         for backend in tried:
             return self._pool_of[backend]
         return self.pools[int(self.rng.random() * len(self.pools))]
 
     def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
-        return self._any(exclude).pick(key, now, exclude)
+        return self._pool_for(exclude).pick(key, now, exclude)
 
     def acquire(
         self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
     ) -> Lease:
-        return self._any(exclude).acquire(key, now, exclude, explain)
+        return self._pool_for(exclude).acquire(key, now, exclude, explain)
 
     def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
         self._pool_of[backend].release(backend, start, ok, now)
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
-        with same_dice(self.rng):
-            pool = self._any(exclude)
+        with restoring(self.rng):
+            pool = self._pool_for(exclude)
         return pool.explain(key, now, exclude)
 
     @property
@@ -51,7 +50,7 @@ class Replicas:
 
     @property
     def balancer(self) -> Balancer:
-        """Of the first; all are alike."""
+        """The first pool's; all have the same algorithm."""
         return self.pools[0].balancer
 
     def balancer_of(self, backend: Backend) -> Balancer:
@@ -65,7 +64,7 @@ class Replicas:
 
     @property
     def backends(self) -> tuple[Backend, ...]:
-        """Of the first pool."""
+        """The first pool's."""
         return self.pools[0].backends
 
     @property
@@ -73,7 +72,7 @@ class Replicas:
         return self.pools[0].eligible
 
     def add(self, backend: Backend) -> None:
-        """Raises ValueError when the name is taken."""
+        """Add a twin to every pool. Raises ValueError if the name is taken."""
         for pool in self.pools:
             twin = backend.twin()
             pool.add(twin)
@@ -96,6 +95,6 @@ class Replicas:
             pool.set_intent(name, intent)
 
     def switch(self, make: Callable[[int], Balancer]) -> None:
-        """`make` is called with the number of each pool."""
+        """Go on with another algorithm; `make` is called with the number of each pool."""
         for i, pool in enumerate(self.pools):
             pool.switch(make(i))

@@ -1,4 +1,4 @@
-"""Which requests a rule is about, and whose they are."""
+"""The scope of a rule: the paths that it applies to, and the key that it counts by."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from urllib.parse import unquote
 
 from lbkit.core.key import RequestView, key_of
 
-GLOBAL = "global"  # the key of a rule that tells nobody apart
-LONGEST_KEY = 64  # characters kept as they are
+GLOBAL = "global"  # the key of a rule that counts all requests together
+LONGEST_KEY = 64  # characters; a longer key is replaced by its digest
 
 
 def plain_path(target: bytes) -> str:
-    """The path that a backend will most likely understand: /x/..//%61pi is /api, no way round its limit."""
+    """Return the path as a backend most likely reads it: /x/..//%61pi is /api, and cannot evade its limit."""
     path = unquote(target.partition(b"?")[0].decode("latin-1"))
     return "/" + normpath("/" + path).lstrip("/")
 
 
 def is_below(path: str, top: str) -> bool:
-    """/api and /api/x are below /api; /apis is not."""
+    """Return whether `path` is `top` or below it: /api and /api/x are below /api, /apis is not."""
     return f"{path}/".startswith(f"{top.rstrip('/')}/")
 
 
 def client_key(key: str, prefix: int) -> Callable[[RequestView], str]:
-    """Tells whose a request is: by a key as in a Policy, or "global".
+    """Return the function that reads a request's key: one as in a Policy, or "global" for all together.
 
     Clients with IPv6 addresses count by their /`prefix`, since each has billions of them."""
     if key == GLOBAL:
@@ -38,14 +38,14 @@ def client_key(key: str, prefix: int) -> Callable[[RequestView], str]:
 
 
 def short(key: str) -> str:
-    """A long key by its digest: tables keep keys, and a client may make up a million of 30 KiB each."""
+    """Return a long key as its digest: tables keep keys, and a client can invent a million of 30 KiB each."""
     if len(key) <= LONGEST_KEY:
         return key
     return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def by_prefix(address: str, prefix: int) -> str:
-    """The network of an IPv6 address; an IPv4 address, or what is none, as it is."""
+    """Return the network of an IPv6 address; any other text unchanged."""
     if ":" not in address:
         return address
     try:

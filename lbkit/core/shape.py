@@ -1,6 +1,7 @@
-"""Traffic shaping: queues that hold what comes too fast and let it out at a rate, in an order of their own.
+"""Traffic shaping: queues that hold requests above a rate, and release them at the rate in an order of their
+own.
 
-Pure: nothing waits in here. Whoever uses a Shaper asks when the next one may go (`ready_at`), and takes it
+Pure: nothing waits in here. The user of a Shaper asks when the next request may go (`ready_at`), and takes it
 then.
 """
 
@@ -14,13 +15,13 @@ from lbkit.core.limit.base import TINY, fits, positive
 
 
 class Item(NamedTuple):
-    """What waits."""
+    """A request that waits, under any handle (`what`)."""
 
     what: Any
-    key: str  # whose it is: a client
+    key: str  # the client, or another key
     cost: float
     priority: str
-    since: float  # when it came
+    since: float  # when it entered, in seconds
 
 
 class Queue(Protocol):
@@ -28,20 +29,20 @@ class Queue(Protocol):
 
     def push(self, item: Item) -> None: ...
     def peek(self, now: float) -> Item | None:
-        """Who would leave next; changes nothing that others would notice."""
+        """Return the next item to leave; changes nothing visible."""
 
     def pop(self, now: float) -> Item: ...
     def evict(self, newcomer: Item | None = None) -> Item | None:
-        """Take out who has to leave so that the newcomer has a place; None if it is to have none."""
+        """Remove and return the item that makes room for `newcomer`; None if the newcomer gets no place."""
 
     def discard(self, item: Item) -> None:
-        """It leaves before its turn. Raises KeyError or ValueError if it is not there."""
+        """Remove an item before its turn. Raises KeyError or ValueError if it is not in the queue."""
 
     def __len__(self) -> int: ...
 
 
 class Fifo:
-    """First come, first served: one who sends much makes all others wait."""
+    """First come, first served: one client that sends much makes all others wait."""
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
@@ -59,17 +60,17 @@ class Fifo:
         return None if newcomer else self._items.pop()
 
     def discard(self, item: Item) -> None:
-        self._items.remove(item)  # who has waited too long stands in front: that is found at once
+        self._items.remove(item)  # a late item is near the front, so it is found at once
 
     def __len__(self) -> int:
         return len(self._items)
 
 
 class FairQueue:
-    """Deficit round robin: each key in turn may send a `quantum` of cost; what it does not use it keeps.
+    """Deficit round robin: each key in turn may send a `quantum` of cost; it keeps what it does not use.
 
-    However much somebody sends, two who always have something waiting get the same, to within a quantum and
-    one request. O(1) while no cost is above the quantum. (Shreedhar and Varghese, SIGCOMM 1995.)
+    However much each sends, two keys that always have requests waiting get the same service, to within a
+    quantum and one request. O(1) while no cost is above the quantum. (Shreedhar and Varghese, SIGCOMM 1995.)
     """
 
     def __init__(self, quantum: float = 1.0) -> None:
@@ -79,15 +80,15 @@ class FairQueue:
         self._deficit: dict[str, float] = {}
         self._length = 0
         self._by_length: defaultdict[int, dict[str, None]] = defaultdict(dict)  # keys, as an ordered set
-        self._longest = 0  # how long the longest line is
+        self._longest = 0  # length of the longest line of one key
 
     def push(self, item: Item) -> None:
-        mine = self._waiting.get(item.key)
-        if mine is None:
-            mine = self._waiting[item.key] = deque()
-            # The only one there is: its turn begins.
+        line = self._waiting.get(item.key)
+        if line is None:
+            line = self._waiting[item.key] = deque()
+            # The only key: its turn begins.
             self._deficit[item.key] = self.quantum if len(self._waiting) == 1 else 0.0
-        mine.append(item)
+        line.append(item)
         self._changed(item.key, 1)
 
     def _turn(self) -> str:
@@ -107,14 +108,14 @@ class FairQueue:
 
     def pop(self, now: float) -> Item:
         item = self.peek(now)
-        assert item, "nobody waits"
+        assert item, "none waits"
         self._deficit[item.key] -= item.cost
         self._waiting[item.key].popleft()
         self._changed(item.key, -1)
         return item
 
     def evict(self, newcomer: Item | None = None) -> Item | None:
-        """The last of the longest line: one who sends much cannot fill the places of all others."""
+        """Evict the last item of the longest line: a key that sends much cannot take the places of others."""
         if newcomer and self._longest <= len(self._waiting.get(newcomer.key, ())) + 1:
             return None
         longest = next(iter(self._by_length[self._longest]))
@@ -123,7 +124,7 @@ class FairQueue:
         return item
 
     def _changed(self, key: str, by: int) -> None:
-        """A line is one longer or shorter. So the longest line is known without a look at all of them."""
+        """Note that a line is one longer or shorter: keeps the longest line known without a scan."""
         length = len(self._waiting[key])
         self._length += by
         self._by_length[length - by].pop(key, None)
@@ -138,7 +139,7 @@ class FairQueue:
             self._longest -= 1
 
     def _leave(self, key: str) -> None:
-        """Who has nothing waiting keeps no credit."""
+        """Remove a key with nothing waiting; it keeps no credit."""
         first = self._turn() == key
         del self._waiting[key], self._deficit[key]
         if first and self._waiting:
@@ -153,12 +154,13 @@ class FairQueue:
 
 
 class PriorityQueue:
-    """The highest class first; but of `every` places one is for who has waited for `patience` seconds.
+    """The highest class first; one slot in `every` goes to the request waiting longest beyond `patience`
+    seconds.
 
-    So nobody starves: after their patience, low classes have a share of one in `every` between them, by age.
-    And nobody pays more for it: the highest class keeps all other places, however many wait below. `classes`:
-    names from high to low; an unknown one counts as the lowest. Within a class by `inner`, first come first
-    served unless told otherwise.
+    So no class starves: beyond their patience, lower classes share one slot in `every`, the oldest request
+    first. The highest class keeps all other slots, however many wait below. `classes`: names from high to
+    low; an unknown name counts as the lowest. Within a class the order is that of `inner`, by default first
+    come first served.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class PriorityQueue:
         if not classes:
             raise ValueError("classes: there must be at least one")
         self.classes, self.patience, self.every = tuple(classes), patience, every
-        self._by_class = 0  # places given by class since the last that went to somebody late
+        self._by_class = 0  # slots given by class since the last that went to a late request
         self._queues: dict[str, Queue] = {name: inner() for name in self.classes}
 
     def push(self, item: Item) -> None:
@@ -199,14 +201,14 @@ class PriorityQueue:
 
     def pop(self, now: float) -> Item:
         entry = self._next(now)
-        assert entry, "nobody waits"
+        assert entry, "none waits"
         _, queue = entry
         highest = next(one for one in self._queues.values() if len(one))
         self._by_class = self._by_class + 1 if queue is highest else 0
         return queue.pop(now)
 
     def evict(self, newcomer: Item | None = None) -> Item | None:
-        """Of the lowest class that waits, if the newcomer's is higher; within a class as `inner` does."""
+        """Evict from the lowest class that waits, if the newcomer's is higher; within a class as `inner`."""
         lowest = next(name for name in reversed(self.classes) if len(self._queues[name]))
         rank, own = self.classes.index(lowest), self._rank(newcomer) if newcomer else -1
         if rank < own:
@@ -224,9 +226,10 @@ QUEUES: Mapping[str, Callable[[], Queue]] = {"fifo": Fifo, "fair": FairQueue, "p
 
 
 class Shaper:
-    """Lets out `rate` of cost a second, `burst` at once; holds up to `max_queue` items.
+    """A queue that releases `rate` of cost a second, `burst` at once, and holds up to `max_queue` items.
 
-    A rate of inf is no pace: what waits may go at once. When it is full, the queue says who has to leave.
+    With a rate of inf there is no pace: waiting items may go at once. When it is full, the queue decides
+    which item is evicted.
     """
 
     def __init__(
@@ -244,14 +247,14 @@ class Shaper:
         self._tokens, self._since = burst, float("-inf")
 
     def offer(self, what: Any, now: float, key: str = "", cost: float = 1.0, priority: str = "") -> Any:
-        """What has no place: None if all have one, else one that waited, or `what` itself.
+        """Queue `what`; return what is evicted for it: `what` itself, one that waited, or None.
 
         Raises ValueError for a cost above the burst."""
         out = self.put(Item(what, key, cost, priority, now))
         return None if out is None else out.what
 
     def put(self, item: Item) -> Item | None:
-        """As `offer`, for who keeps the item, to take it out of the queue again with `discard`."""
+        """As `offer`, with an Item, which `queue.discard` can remove again."""
         fits(item.cost, self.burst, "burst")
         out = None
         if len(self.queue) >= self.max_queue:
@@ -269,17 +272,17 @@ class Shaper:
         return min(self.burst, self._tokens + (now - self._since) * self.rate)
 
     def when(self, cost: float, now: float) -> float:
-        """When so much may go, if nobody else is there: now or later."""
+        """Return when `cost` may go if nothing else waits: now or later."""
         lacking = cost - self._tokens_at(now)
         return now if lacking <= TINY else now + lacking / self.rate
 
     def ready_at(self, now: float) -> float | None:
-        """When the next one may go: now or later; None if nobody waits."""
+        """Return when the next item may go: now or later; None if none waits."""
         head = self.queue.peek(now)
         return None if head is None else self.when(head.cost, now)
 
     def take(self, now: float) -> Item | None:
-        """The next one, if it may go now."""
+        """Remove and return the next item, if it may go now."""
         ready = self.ready_at(now)
         if ready is None or ready > now:
             return None

@@ -1,4 +1,4 @@
-"""Configurations and logs of real systems, as experiments; what was not understood is listed."""
+"""Configurations and logs of real systems as experiments; lines that were not understood are listed."""
 
 from lbkit.importer.config import Imported, ImportFault, read_config
 from lbkit.importer.log import Log, read_log

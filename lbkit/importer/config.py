@@ -13,21 +13,21 @@ from lbkit.experiment import Experiment, Policy, Server
 
 
 class ImportFault(ValueError):
-    """The file could not be read as what it is said to be; says where and why."""
+    """A file could not be imported; says where and why."""
 
 
 @dataclass
 class Imported:
-    """An experiment, and what in the file it does not show."""
+    """An experiment, and the lines of the file that are not in it."""
 
     experiment: Experiment
-    addresses: dict[str, str]  # server -> where it is there
+    addresses: dict[str, str]  # server -> its address in the file
     not_understood: list[str] = field(default_factory=list)  # "line 12: keepalive 32"
 
 
 @dataclass
-class _Found:
-    """What a file says of one group of servers."""
+class _Group:
+    """A group of servers in a file."""
 
     name: str
     servers: list[Server] = field(default_factory=list)
@@ -44,10 +44,10 @@ class _Found:
 
 
 def read_config(path: str | Path, group: str | None = None) -> Imported:
-    """nginx.conf or haproxy.cfg, told apart by what is in it.
+    """Read nginx.conf or haproxy.cfg, which it distinguishes by content.
 
-    `group`: which upstream or backend, if there are several; the first with servers otherwise.
-    Service times are not in such a file: the servers have the usual ones. Raises ImportFault, OSError."""
+    `group`: the upstream or backend to take; by default the first with servers. Service times are not in such
+    a file: the servers have the default ones. Raises ImportFault, OSError."""
     path = Path(path)
     text = path.read_text(encoding="utf-8", errors="replace")
     rest: list[str] = []
@@ -55,7 +55,7 @@ def read_config(path: str | Path, group: str | None = None) -> Imported:
     groups = list((_haproxy if haproxy else _nginx)(path, text, rest))
     usable = [g for g in groups if g.servers]
     if not usable:
-        raise ImportFault(f"{path}: no upstream or backend with servers in it")
+        raise ImportFault(f"{path}: no upstream or backend with servers in it: give a file with one")
     names = ", ".join(g.name for g in usable)
     if group is None:
         chosen = usable[0]
@@ -75,12 +75,12 @@ def read_config(path: str | Path, group: str | None = None) -> Imported:
 
 # -- nginx ---------------------------------------------------------------------------------------
 
-# Contexts that are gone through; what stands in them and is no server is listed.
-_THROUGH = {"http", "stream", "server", "location"}
-_HARMLESS = {"listen", "server_name", "proxy_pass", "include", "default_type", "proxy_http_version", "events"}
+# Contexts to descend into; directives in them other than servers are listed.
+_CONTEXTS = {"http", "stream", "server", "location"}
+_IGNORED = {"listen", "server_name", "proxy_pass", "include", "default_type", "proxy_http_version", "events"}
 
 
-def _nginx(path: Path, text: str, rest: list[str]) -> Iterator[_Found]:
+def _nginx(path: Path, text: str, rest: list[str]) -> Iterator[_Group]:
     try:
         import crossplane
     except ImportError:
@@ -90,16 +90,16 @@ def _nginx(path: Path, text: str, rest: list[str]) -> Iterator[_Found]:
         first = payload["errors"][0]
         raise ImportFault(f"{first['file']}: {first['error']}")
 
-    def walk(directives: list[dict[str, Any]]) -> Iterator[_Found]:
+    def walk(directives: list[dict[str, Any]]) -> Iterator[_Group]:
         for d in directives:
             name, args = d["directive"], d["args"]
             if name == "upstream":
                 yield _upstream(args[0], d["block"], rest)
-            elif name in _THROUGH:
+            elif name in _CONTEXTS:
                 yield from walk(d.get("block", []))
             elif name == "proxy_next_upstream_tries" and args[0].isdigit():
                 tries.append(max(int(args[0]) - 1, 0))
-            elif name not in _HARMLESS:
+            elif name not in _IGNORED:
                 rest.append(f"line {d['line']}: {' '.join([name, *args])}")
 
     tries: list[int] = []
@@ -109,11 +109,11 @@ def _nginx(path: Path, text: str, rest: list[str]) -> Iterator[_Found]:
     yield from found
 
 
-def _upstream(name: str, block: list[dict[str, Any]], rest: list[str]) -> _Found:
-    found = _Found(name)
+def _upstream(name: str, block: list[dict[str, Any]], rest: list[str]) -> _Group:
+    found = _Group(name)
     for d in block:
         directive, args = d["directive"], d["args"]
-        said = f"line {d['line']}: {' '.join([directive, *args])}"
+        source = f"line {d['line']}: {' '.join([directive, *args])}"
         match directive, args:
             case "server", [address, *options]:
                 weight = 1.0
@@ -135,27 +135,27 @@ def _upstream(name: str, block: list[dict[str, Any]], rest: list[str]) -> _Found
                 found.key = _nginx_key(key)
                 if not found.key:
                     found.key = "client" if "addr" in key else "uri"
-                    rest.append(f"{said}: taken as a hash of the {found.key}")
+                    rest.append(f"{source}: taken as a hash of the {found.key}")
             case "random", []:
                 found.algorithm = "random"
             case "random", ["two", *how]:
                 found.algorithm = "power_of_two"
                 if how and how[0].startswith("least_time"):
-                    rest.append(f"{said}: taken as random two least_conn")
+                    rest.append(f"{source}: taken as random two least_conn")
             case "least_time", _:
                 found.algorithm = "least_response_time"
             case _:
-                rest.append(said)
+                rest.append(source)
     return found
 
 
 # -- HAProxy -------------------------------------------------------------------------------------
 
 
-def _haproxy(path: Path, text: str, rest: list[str]) -> Iterator[_Found]:
-    found: list[_Found] = []
-    section, group = "", _Found("")
-    defaults = _Found("defaults")
+def _haproxy(path: Path, text: str, rest: list[str]) -> Iterator[_Group]:
+    found: list[_Group] = []
+    section, group = "", _Group("")
+    defaults = _Group("defaults")
     for number, line in enumerate(text.splitlines(), 1):
         try:
             words = shlex.split(line, comments=True)
@@ -166,24 +166,24 @@ def _haproxy(path: Path, text: str, rest: list[str]) -> Iterator[_Found]:
         if words[0] in ("global", "defaults", "frontend", "backend", "listen"):
             section = words[0]
             if section in ("backend", "listen"):
-                group = _Found(words[1] if len(words) > 1 else section)
+                group = _Group(words[1] if len(words) > 1 else section)
                 group.algorithm, group.key = defaults.algorithm, defaults.key
                 group.retries = defaults.retries
                 found.append(group)
             continue
-        said = f"line {number}: {' '.join(words)}"
+        source = f"line {number}: {' '.join(words)}"
         if section not in ("backend", "listen", "defaults"):
             if words[0] not in ("bind", "default_backend", "mode"):
-                rest.append(said)
+                rest.append(source)
         elif (read := _HAPROXY.get(words[0])) is None:
-            rest.append(said)
+            rest.append(source)
         else:
-            read(defaults if section == "defaults" else group, words[1:], said, rest)
+            read(defaults if section == "defaults" else group, words[1:], source, rest)
     yield from found
 
 
 def _nginx_key(variable: str) -> str:
-    """The key by a variable's name; empty for one that is none."""
+    """Return the key that an nginx variable stands for; empty for another variable."""
     plain = {"$remote_addr": "client", "$binary_remote_addr": "client", "$uri": "path", "$request_uri": "uri"}
     for prefix, kind in {"$http_": "header", "$cookie_": "cookie", "$arg_": "query"}.items():
         name = variable.removeprefix(prefix)
@@ -192,7 +192,7 @@ def _nginx_key(variable: str) -> str:
     return plain.get(variable, "")
 
 
-def _balance(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
+def _balance(group: _Group, words: list[str], source: str, rest: list[str]) -> None:
     algorithm, _, argument = words[0].partition("(")
     known = {
         "roundrobin": ("", ""),
@@ -204,21 +204,21 @@ def _balance(group: _Found, words: list[str], said: str, rest: list[str]) -> Non
         "random": ("random" if argument.startswith("1") else "power_of_two", ""),
     }
     if algorithm not in known:
-        rest.append(said)
+        rest.append(source)
         return
     group.algorithm, group.key = known[algorithm]
     if words[1:]:
-        rest.append(f"{said}: {' '.join(words[1:])} is not taken over")
+        rest.append(f"{source}: {' '.join(words[1:])} is not taken over")
 
 
-def _hash_type(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
+def _hash_type(group: _Group, words: list[str], source: str, rest: list[str]) -> None:
     if words[0] == "consistent" and group.algorithm == "haproxy_map":
         group.algorithm = "consistent_hash"
     if words[1:] or words[0] not in ("consistent", "map-based"):
-        rest.append(said)
+        rest.append(source)
 
 
-def _server(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
+def _server(group: _Group, words: list[str], source: str, rest: list[str]) -> None:
     name, address, *options = words
     weight = 1.0
     while options:
@@ -229,15 +229,15 @@ def _server(group: _Found, words: list[str], said: str, rest: list[str]) -> None
             weight = 0.0
         else:
             value = [options.pop(0)] if option in _WITH_VALUE and options else []
-            rest.append(f"{said.partition(':')[0]}: server {name} {' '.join([option, *value])}")
+            rest.append(f"{source.partition(':')[0]}: server {name} {' '.join([option, *value])}")
     group.add(name, address, weight)
 
 
-def _retries(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
+def _retries(group: _Group, words: list[str], source: str, rest: list[str]) -> None:
     group.retries = int(words[0])
 
 
-def _nothing(group: _Found, words: list[str], said: str, rest: list[str]) -> None:
+def _ignore(group: _Group, words: list[str], source: str, rest: list[str]) -> None:
     pass
 
 
@@ -253,11 +253,11 @@ _WITH_VALUE = {
     "observe",
     "check-sni",
 }
-_HAPROXY: dict[str, Callable[[_Found, list[str], str, list[str]], None]] = {
+_HAPROXY: dict[str, Callable[[_Group, list[str], str, list[str]], None]] = {
     "balance": _balance,
     "hash-type": _hash_type,
     "server": _server,
     "retries": _retries,
-    "mode": _nothing,
-    "bind": _nothing,
+    "mode": _ignore,
+    "bind": _ignore,
 }

@@ -1,4 +1,4 @@
-"""Access logs as Traffic: who came when, for what, and how much work it was."""
+"""Access logs as Traffic: clients, times, paths and service times."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lbkit.distributions import Empirical, Trace
 from lbkit.experiment import Experiment, Traffic
 from lbkit.importer.config import ImportFault
 
-# client, time, path, seconds of service if the log has them
+# client, time, path, service time in seconds if the log has it
 Entry = tuple[str, float, str, float | None]
 
 _REQUEST = r'"(?:[A-Z]+ )?(?P<path>[^" ]*)[^"]*"'
-# nginx and Apache: combined, with $request_time (or %D) behind it if they write it.
+# nginx and Apache: combined, with $request_time (or %D) at the end if they log it.
 COMBINED = re.compile(
     rf'(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]+)\] {_REQUEST} (?P<status>\d+) \S+(?: "[^"]*" "[^"]*")?'
     r"(?:.*?\s(?P<service>\d+\.\d+))?\s*$"
@@ -30,7 +30,7 @@ HAPROXY = re.compile(
     r"(?P<client>[0-9a-fA-F.:]+):\d+ \[(?P<time>[^\]]+)\] \S+ \S+ "
     rf"-?\d+/-?\d+/-?\d+/(?P<tr>-?\d+)/\+?-?\d+ (?P<status>-?\d+) .*?{_REQUEST}\s*$"
 )
-# JSON: the names that nginx's usual log_format json, Caddy and others give.
+# JSON: the names in nginx's usual log_format json, in Caddy and others.
 CLIENT = ("remote_addr", "client_ip", "remote_ip", "client", "ip", "remote_host")
 TIME = ("time_iso8601", "msec", "ts", "timestamp", "time", "time_local", "@timestamp")
 PATH = ("request_uri", "uri", "path", "url", "request")
@@ -39,12 +39,12 @@ SERVICE = ("upstream_response_time", "request_time", "duration", "response_time"
 
 @dataclass
 class Log:
-    """Requests of a log, in order of time."""
+    """The requests of a log, in order of time."""
 
     times: list[float] = field(default_factory=list)  # seconds from the first
     clients: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    service: list[float | None] = field(default_factory=list)  # seconds; None where it does not say
+    service: list[float | None] = field(default_factory=list)  # seconds; None if not in the log
     not_understood: list[str] = field(default_factory=list)  # "line 3: ..."
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class Log:
         return self.times[-1] + 1.0 if self.times else 0.0
 
     def traffic(self) -> Traffic:
-        """These requests at these moments; clients and paths become numbers."""
+        """Return these requests at these times; clients and paths become numbers."""
         clients, paths = _numbered(self.clients), _numbered(self.paths)
         return Traffic(
             Trace(self.times, clients, paths, self._demands()),
@@ -65,12 +65,12 @@ class Log:
         )
 
     def served(self) -> Empirical | None:
-        """The service times that it has, as a distribution; None if it has none."""
+        """Return the logged service times as a distribution; None without any."""
         known = [s for s in self.service if s is not None and s > 0]
         return Empirical(known) if known else None
 
     def _demands(self) -> list[float]:
-        """The quantile of each request's service time; nothing unless all are known."""
+        """Return the quantile of each request's service time; empty unless all are known."""
         if not self.service or any(s is None or s <= 0 for s in self.service):
             return []
         ranks = sorted(range(len(self.service)), key=lambda i: self.service[i] or 0.0)
@@ -80,16 +80,16 @@ class Log:
         return demands
 
     def played_on(self, experiment: Experiment) -> Experiment:
-        """The experiment with these requests, and their service times where the log has them."""
+        """Return the experiment with these requests, and their service times if the log has them."""
         served = self.served()
         servers = [evolve(s, service=served) for s in experiment.servers] if served else experiment.servers
         return experiment.but(traffic=self.traffic(), servers=servers)
 
 
 def read_log(path: str | Path) -> Log:
-    """An access log: combined (nginx, Apache), JSON lines (nginx, Caddy) or HAProxy's.
+    """Read an access log: combined (nginx, Apache), JSON lines (nginx, Caddy) or HAProxy's.
 
-    Lines that are none of these are listed. Raises ImportFault when no line is, OSError."""
+    Lines in other formats are listed. Raises ImportFault if all are, OSError."""
     with Path(path).open(encoding="utf-8", errors="replace") as lines:
         entries: list[Entry] = []
         rest: list[str] = []
@@ -115,7 +115,7 @@ def read_log(path: str | Path) -> Log:
 
 
 def _entry(line: str) -> Entry:
-    """Raises ValueError."""
+    """Return the entry of one line. Raises ValueError for an unknown format."""
     line = line.strip()
     if line.startswith("{"):
         return _json(json.loads(line))
@@ -155,7 +155,7 @@ _FORMATS = ("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S")
 
 
 def _time(value: Any) -> float:
-    """Seconds since 1970. Raises ValueError."""
+    """Return seconds since 1970. Raises ValueError for an unknown format."""
     if isinstance(value, int | float):
         return float(value)
     if re.fullmatch(r"\d+(\.\d+)?", value):
@@ -169,13 +169,13 @@ def _time(value: Any) -> float:
 
 
 def _numbered(names: list[str]) -> list[int]:
-    """0 for whoever came first, and so on."""
+    """Return a number for each name: 0 for the first, and so on."""
     known: dict[str, int] = {}
     return [known.setdefault(name, len(known)) for name in names]
 
 
 def _spread(times: list[float]) -> None:
-    """Logs often have whole seconds only: those of one second are spread evenly over it."""
+    """Spread times in whole seconds, which many logs have, evenly over their second; in place."""
     if any(t != int(t) for t in times):
         return
     start = 0
@@ -186,7 +186,7 @@ def _spread(times: list[float]) -> None:
 
 
 def _ends(times: list[float]) -> Iterator[int]:
-    """Where each run of equal times ends."""
+    """Yield the end of each run of equal times."""
     for i in range(1, len(times) + 1):
         if i == len(times) or times[i] != times[i - 1]:
             yield i

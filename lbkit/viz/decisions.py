@@ -1,4 +1,4 @@
-"""Pictures of how an algorithm decides: its ring, its table, the scores that it compares pick by pick."""
+"""Figures of the decisions of an algorithm: its ring, its table, the scores that it compares at each pick."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import plotly.graph_objects as go
 from lbkit.core import Pool
 from lbkit.core.balance import ConsistentHash, Maglev
 from lbkit.core.balance.hashing import hash64
-from lbkit.viz.figures import HIDDEN, Trace, figure
+from lbkit.viz.drawing import HIDDEN, Trace, figure
 from lbkit.viz.style import INK, axis, look, title
 
 WIDE = 40  # slots in a row of the picture of a table
 
 
 def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
-    """The ring of a pool balanced by consistent hashing: whose each arc is, and where `keys` fall on it.
+    """Return the hash ring of a pool: the owner of each arc, and the positions of `keys`.
 
-    A key belongs to the point that comes next clockwise. Raises TypeError for another algorithm."""
+    A key belongs to the next point clockwise. Raises TypeError for another algorithm."""
     balancer = pool.balancer
     if not isinstance(balancer, ConsistentHash):
         raise TypeError(f"{balancer.name} has no ring: use consistent_hash or bounded_hash")
-    points = balancer.where()
-    # An arc ends at its owner's point, and begins at the point before.
+    points = balancer.positions()
+    # An arc ends at its owner's point and begins at the point before.
     arcs = [
         (before[0] - (i == 0), here[0], here[1])
         for i, (before, here) in enumerate(zip([points[-1], *points], points, strict=False))
@@ -37,18 +37,18 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
         y: list[float | None] = []
         for start, end, name in arcs:
             if name == backend.name:
-                # As many corners as the arc needs to look round.
+                # Enough corners for the arc to look round.
                 corners = max(2, int((end - start) * 720))
                 turns = [start + (end - start) * i / (corners - 1) for i in range(corners)]
                 x += [*(sin(2 * pi * turn) for turn in turns), None]
                 y += [*(cos(2 * pi * turn) for turn in turns), None]
         owned = sum(end - start for start, end, name in arcs if name == backend.name)
-        said = f"{backend.name}: {owned:.1%} of the ring<extra></extra>"
+        hover = f"{backend.name}: {owned:.1%} of the ring<extra></extra>"
         line = {"color": look(number).colour, "width": 14}
-        traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=said))
+        traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=hover))
     placed = [(key, (hash64(key) >> 32) / 2**32) for key in keys]
     if placed:
-        owners = [next(balancer.onwards(key)).name for key, _ in placed]  # a pick would count as one
+        owners = [next(balancer.clockwise(key)).name for key, _ in placed]  # a pick would change the counts
         number_of = {b.name: i for i, b in enumerate(pool.backends)}
         traces.append(
             _scatter(
@@ -76,7 +76,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
 
 
 def table(pool: Pool) -> go.Figure:
-    """Maglev's table, row by row: whose each slot is. Raises TypeError for another algorithm."""
+    """Return Maglev's table, slots coloured by backend. Raises TypeError for another algorithm."""
     balancer = pool.balancer
     if not isinstance(balancer, Maglev):
         raise TypeError(f"{balancer.name} has no table: use maglev")
@@ -84,15 +84,15 @@ def table(pool: Pool) -> go.Figure:
     names = [b.name for b in pool.backends]
     traces: list[Trace] = []
     for number, name in enumerate(names):
-        mine = [i for i, owner in enumerate(slots) if owner == name]
+        owned = [i for i, owner in enumerate(slots) if owner == name]
         traces.append(
             _scatter(
                 name,
-                [i % WIDE for i in mine],
-                [i // WIDE for i in mine],
+                [i % WIDE for i in owned],
+                [i // WIDE for i in owned],
                 mode="markers",
                 marker={"color": look(number).colour, "symbol": "square", "size": 11},
-                text=mine,
+                text=owned,
                 hovertemplate=f"slot %{{text}}: {name}<extra></extra>",
             )
         )
@@ -107,9 +107,10 @@ def table(pool: Pool) -> go.Figure:
 
 
 def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figure:
-    """What is compared at each pick, and who wins: marked. Takes one lease a key from `pool`.
+    """Return the scores compared at each pick, with the winner marked. Takes a lease for each key from
+    `pool`.
 
-    `hold`: how many are in flight at a time; None: none is given back."""
+    `hold`: leases in flight at a time, the oldest is released first; None: none is released."""
     leases = []
     rows = []
     for i, key in enumerate(keys):
@@ -124,7 +125,7 @@ def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figur
     if not any(value is not None for row in values for value in row):
         raise TypeError(f"{pool.balancer.name} compares no scores")
     picks = list(range(1, len(rows) + 1))
-    said = rows[0][1]
+    first = rows[0][1]
     heat = {
         "type": "heatmap",
         "z": values,
@@ -147,9 +148,9 @@ def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figur
         hovertext=[f"{name}: {why}" for name, why in rows],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    better = f", {said.best} wins" if said.best else ""
+    better = f", {first.best} wins" if first.best else ""
     return figure(
-        f"{title(pool.balancer.name)}: {said.rule}{better}",
+        f"{title(pool.balancer.name)}: {first.rule}{better}",
         [heat, chosen],
         xaxis=axis("pick", dtick=1 if len(picks) <= 30 else None),
         yaxis=axis("", autorange="reversed"),
@@ -159,7 +160,7 @@ def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figur
 
 
 def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
-    """Who got the first, second... request. `turns`: an algorithm's name -> backends' names, in order."""
+    """Return the backend of each request, in order. `turns`: name of an algorithm -> names of backends."""
     rows = {name: list(order) for name, order in turns.items()}
     backends = sorted({b for order in rows.values() for b in order})
     traces = [
@@ -174,7 +175,7 @@ def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
         for number, backend in enumerate(backends)
     ]
     return figure(
-        "whose turn it is",
+        "Backend of each request",
         traces,
         xaxis=axis("request"),
         yaxis=axis("", autorange="reversed", type="category"),
@@ -183,7 +184,7 @@ def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
 
 
 def runs(order: Iterable[str]) -> int:
-    """The longest row of turns that one backend gets without a break."""
+    """Return the length of the longest run of turns of one backend."""
     return max((len(list(group)) for _, group in groupby(order)), default=0)
 
 

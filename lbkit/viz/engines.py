@@ -1,4 +1,4 @@
-"""Choosing where an experiment runs; what this machine cannot do is grey and says why."""
+"""The choice of an engine; engines that this machine cannot run are grey, with the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lbkit.run import ENGINES, why_not
 
 
 class EngineSelector(widgets.VBox):  # type: ignore[misc]
-    """A button an engine. `value` is the one that is chosen; `reasons` says why others cannot be.
+    """A button for each engine. `value` is the chosen engine, `reasons` why the others cannot run.
 
     >>> where = EngineSelector()
     >>> run(experiment, on=where.value)  # doctest: +SKIP
@@ -27,8 +27,8 @@ class EngineSelector(widgets.VBox):  # type: ignore[misc]
         never: dict[str, str] | None = None,
         ask: Callable[[str], str] = why_not,
     ) -> None:
-        """`value`: chosen at first, or the first that can be. `never`: engine -> why not here, whatever
-        the machine has. Raises ValueError for an engine that there is not."""
+        """`value`: the first choice, if it can run; else the first that can. `never`: engine -> a reason why
+        it is not offered here, whatever the machine has. Raises ValueError for an unknown engine."""
         self.reasons = {name: (never or {}).get(name) or ask(name) for name in engines}
         possible = [name for name, reason in self.reasons.items() if not reason]
         self.buttons = {
@@ -65,7 +65,7 @@ class EngineSelector(widgets.VBox):  # type: ignore[misc]
             button.value = name == chosen
 
     def lock(self, locked: bool) -> None:
-        """While something runs, the choice stays."""
+        """Lock the choice while an experiment runs, or unlock it."""
         for name, button in self.buttons.items():
             button.disabled = locked or bool(self.reasons[name])
 

@@ -12,7 +12,7 @@ from lbkit.core.limit import Decision, Limiter, make_limiter, play
 from lbkit.viz import limits
 from lbkit.viz.widget import FigureView, on_main
 
-SECONDS = 4.0  # that are shown
+SECONDS = 4.0  # length of the time axis
 WINDOW = 1.0
 
 
@@ -21,19 +21,19 @@ def steady(count: int) -> list[float]:
 
 
 def burst(count: int) -> list[float]:
-    """Half of them at once, the others evenly."""
+    """Half of the requests at once, the others evenly spaced."""
     half = count // 2
     return sorted([1.2 + 0.01 * i for i in range(half)] + steady(max(1, count - half)))
 
 
 def boundary(count: int) -> list[float]:
-    """Just before and just after a full second: what a fixed window does not see."""
+    """Requests just before and just after a full second: a fixed window admits both halves."""
     half = count // 2
     return [2.0 - 0.01 * (half - i) for i in range(half)] + [2.0 + 0.01 * i for i in range(count - half)]
 
 
 def chance(count: int) -> list[float]:
-    """As independent people come: Poisson."""
+    """Poisson arrivals, as from many independent clients."""
     rng = random.Random(7)
     return sorted(rng.random() * SECONDS for _ in range(count))
 
@@ -47,7 +47,7 @@ PATTERNS: dict[str, Callable[[int], list[float]]] = {
 
 
 def limiters(rate: float, burst: float) -> dict[str, Limiter[Any]]:
-    """One of each kind that lets `rate` a second through in the long run, and about `burst` at once."""
+    """Return a limiter of each kind with `rate` a second in the long run, and about `burst` at once."""
     options: dict[str, dict[str, Any]] = {
         "token_bucket": {"rate": rate, "burst": burst},
         "gcra": {"rate": rate, "burst": burst},
@@ -62,7 +62,7 @@ def limiters(rate: float, burst: float) -> dict[str, Limiter[Any]]:
 
 
 class LimiterPanel(widgets.VBox):  # type: ignore[misc]
-    """Move rate, burst and traffic; `played` has what is on the screen, by kind of limiter."""
+    """Sliders for rate, burst and traffic; `played` has the decisions on the screen, by kind of limiter."""
 
     def __init__(self, rate: int = 5, burst: int = 5, requests: int = 40, pattern: str = "chance") -> None:
         self.controls = {
@@ -73,9 +73,9 @@ class LimiterPanel(widgets.VBox):  # type: ignore[misc]
         }
         self.played: dict[str, Sequence[tuple[float, Decision]]] = {}
         self.view = FigureView()
-        self.words = widgets.HTML()
+        self.summary = widgets.HTML()
         row = widgets.Box(list(self.controls.values()), layout={"flex_flow": "row wrap"})
-        super().__init__([row, self.view, self.words])
+        super().__init__([row, self.view, self.summary])
         self.add_class("lbkit-limiter-panel")
         self.draw()
         changed = on_main(self.draw)
@@ -83,13 +83,13 @@ class LimiterPanel(widgets.VBox):  # type: ignore[misc]
             control.observe(changed, "value")
 
     def draw(self, *_: Any) -> None:
-        said = {name: control.value for name, control in self.controls.items()}
-        arrivals = PATTERNS[said["pattern"]](said["requests"])
-        made = limiters(said["rate"], said["burst"])
+        values = {name: control.value for name, control in self.controls.items()}
+        arrivals = PATTERNS[values["pattern"]](values["requests"])
+        made = limiters(values["rate"], values["burst"])
         self.played = {kind: play(limiter, arrivals) for kind, limiter in made.items()}
         self.view.show(limits.marks(self.played))
-        admitted = {kind: sum(d.allowed for _, d in answers) for kind, answers in self.played.items()}
+        admitted = {kind: sum(d.allowed for _, d in decisions) for kind, decisions in self.played.items()}
         most, fewest = max(admitted, key=admitted.__getitem__), min(admitted, key=admitted.__getitem__)
-        self.words.value = (
+        self.summary.value = (
             f"Of {len(arrivals)} requests, {most} admits {admitted[most]} and {fewest} {admitted[fewest]}."
         )

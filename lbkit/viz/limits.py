@@ -1,4 +1,4 @@
-"""Pictures of rate limits: who is admitted, held and denied, what is left, and what reaches the servers."""
+"""Figures of rate limits: requests admitted, held and denied, what remains, and what reaches the servers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 
 from lbkit.core.limit import Decision, Limiter
 from lbkit.result import Result
-from lbkit.viz.figures import Trace, figure, labelled, line
+from lbkit.viz.drawing import Trace, figure, labelled, line
 from lbkit.viz.style import DOWN, GRID, INK, axis, look, title
 
-Played = Sequence[tuple[float, Decision]]  # of each request, its moment and what was said to it
+Played = Sequence[tuple[float, Decision]]  # the time of each request, and the decision on it
 
 ADMITTED, HELD, DENIED = "admitted", "held, then admitted", "denied"
 LOOKS = {
@@ -24,20 +24,19 @@ ROW = 36  # pixels
 
 
 def marks(played: Mapping[str, Played]) -> go.Figure:
-    """Each limiter's answers to requests on one axis of time. What is held has a line from when it came to
-    when it goes."""
+    """Return each limiter's decisions on one time axis. A held request has a line from arrival to start."""
     names = list(played)
     points: dict[str, tuple[list[float], list[str], list[str]]] = {what: ([], [], []) for what in LOOKS}
     waits: tuple[list[float | None], list[str | None]] = ([], [])
-    for name, answers in played.items():
-        for now, said in answers:
-            what = DENIED if not said.allowed else HELD if said.delay > 0 else ADMITTED
+    for name, decisions in played.items():
+        for now, decision in decisions:
+            what = DENIED if not decision.allowed else HELD if decision.delay > 0 else ADMITTED
             xs, ys, texts = points[what]
-            xs.append(now + said.delay)
+            xs.append(now + decision.delay)
             ys.append(title(name))
-            texts.append(_told(now, said))
+            texts.append(_hover(now, decision))
             if what == HELD:
-                waits[0].extend((now, now + said.delay, None))
+                waits[0].extend((now, now + decision.delay, None))
                 waits[1].extend((title(name), title(name), None))
     traces: list[Trace] = [
         {
@@ -69,15 +68,15 @@ def marks(played: Mapping[str, Played]) -> go.Figure:
     return figure("", traces, xaxis=axis("time (s)"), yaxis=rows, height=height, margin=margin)
 
 
-def _told(now: float, said: Decision) -> str:
-    if not said.allowed:
-        return f"at {now:.3f} s: denied, again in {said.retry_after:.3f} s"
-    held = f", held for {said.delay:.3f} s" if said.delay > 0 else ""
-    return f"at {now:.3f} s: admitted{held}, {said.remaining:.2f} left"
+def _hover(now: float, decision: Decision) -> str:
+    if not decision.allowed:
+        return f"at {now:.3f} s: denied, retry in {decision.retry_after:.3f} s"
+    held = f", held for {decision.delay:.3f} s" if decision.delay > 0 else ""
+    return f"at {now:.3f} s: admitted{held}, {decision.remaining:.2f} left"
 
 
 def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key: str = "") -> go.Figure:
-    """How much each would still admit, over time, while these requests come. The limiters are used up."""
+    """Return what each limiter would still admit over time, with requests at `arrivals`, which it counts."""
     end = max(arrivals, default=1.0) * 1.1
     moments = sorted({*arrivals, *(i * end / 400 for i in range(401))})
     coming = {t: arrivals.count(t) for t in set(arrivals)}
@@ -90,8 +89,7 @@ def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key
             ys.append(limiter.would(key, now, 0).remaining)
             for _ in range(coming.get(now, 0)):
                 xs.append(now)
-                said = limiter.admit(key, now)
-                ys.append(said.remaining)
+                ys.append(limiter.admit(key, now).remaining)
         traces.append(line(title(name), look(number), xs, ys, "%{x:.3f} s: %{y:.2f} left"))
     ticks: Trace = {
         "type": "scatter",
@@ -106,7 +104,7 @@ def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key
 
 
 def flow(results: Sequence[Result], step: float = 0.1) -> go.Figure:
-    """Requests a second that are sent, and that begin to be served, in steps of so many seconds."""
+    """Return the requests a second that are sent, and that begin to be served, in steps of `step` seconds."""
     traces = []
     for number, (name, own, result) in enumerate(labelled(results)):
         if not number:
@@ -120,7 +118,7 @@ def flow(results: Sequence[Result], step: float = 0.1) -> go.Figure:
 
 
 def per_second(moments: Iterable[float], step: float) -> tuple[list[float], list[float]]:
-    """Start of each step, and how many moments a second lie in it; nan counts as none."""
+    """Return the start of each step, and the moments in it a second; nan is ignored."""
     known = [t for t in moments if t == t]
     counts = [0] * max(1, ceil(max(known, default=0.0) / step + 1e-9))
     for t in known:

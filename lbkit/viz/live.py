@@ -1,4 +1,4 @@
-"""Steering a live experiment: its algorithm and servers changed while requests come in."""
+"""The control panel of a live experiment: change its algorithm and servers while requests come in."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lbkit.viz.style import title
 from lbkit.viz.topology import topology
 from lbkit.viz.widget import FigureView, on_main
 
-PERIOD = 0.5  # seconds between two looks
+PERIOD = 0.5  # seconds between two updates
 WINDOW = 30.0  # seconds shown
 
 
 class LivePanel(widgets.VBox):  # type: ignore[misc]
-    """Start and stop `experiment`, switch its algorithm, kill and revive its servers, watch.
+    """A panel that starts and stops `experiment`, switches its algorithm, and kills and revives servers.
 
-    `open_session(experiment, engine)` gives the session: lbkit.live.LiveSession. Stop, the end of the
-    experiment and a failure leave nothing running; so does closing the notebook's kernel.
+    `open_session(experiment, engine)` makes the session: lbkit.live.LiveSession. After a stop, the end of the
+    experiment, a failure or the end of the notebook's kernel nothing is left running.
     """
 
     def __init__(self, open_session: Callable[[Experiment, str], Any], experiment: Experiment) -> None:
@@ -34,7 +34,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
         self.session: Any = None
         self._task: asyncio.Task[None] | None = None
         self.engine = EngineSelector(
-            value="live", never={"sim": "sim has no clock to watch: it is done at once, in the Playground"}
+            value="live", never={"sim": "sim runs in virtual time: use the Playground"}
         )
         self.start_button = widgets.Button(description="start", icon="play", button_style="success")
         self.stop_button = widgets.Button(description="stop", icon="stop", disabled=True)
@@ -126,7 +126,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
             self._do(asyncio.to_thread(self.session.recover if up else self.session.crash, name))
 
     def _do(self, work: Coroutine[Any, Any, object]) -> None:
-        """Off the loop, and its error on the panel."""
+        """Run `work` in a task, and show its error on the panel."""
 
         async def done() -> None:
             try:
@@ -134,7 +134,9 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
             except Exception as error:
                 self._say(f"{type(error).__name__}: {error}")
 
-        self._last = asyncio.get_running_loop().create_task(done())  # a reference, or it may vanish
+        self._last = asyncio.get_running_loop().create_task(
+            done()
+        )  # keep a reference, or the task may be collected
 
     # -- on the screen ------------------------------------------------------------------------
 
@@ -150,7 +152,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
         self.message.value = escape(text)
 
     def _look(self) -> None:
-        """Draw what the last WINDOW seconds were like."""
+        """Draw the last WINDOW seconds."""
         session = self.session
         self.picture.show(topology(self.experiment, session.state() if session else None))
         if not session:

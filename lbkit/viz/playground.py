@@ -18,10 +18,10 @@ from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
 from lbkit.viz.style import title
 from lbkit.viz.widget import FigureView, on_main
 
-AT_ONCE = 500  # requests a policy in the first look, drawn while the slider moves
-SETTLED = 10_000  # in the one drawn when it rests
-QUIET = 0.3  # seconds without a change: it rests
-MOST = 4  # policies side by side
+QUICK = 500  # requests a policy while a slider moves
+SETTLED = 10_000  # requests a policy when it rests
+QUIET = 0.3  # seconds without a change until it rests
+MAX_POLICIES = 4  # side by side
 
 USUAL = ("round_robin", "power_of_two", "least_connections")
 
@@ -29,7 +29,7 @@ Run = Callable[[Experiment], Result]
 
 
 def controls(settings: Settings) -> dict[str, Any]:
-    """A slider for each of the settings, by its name."""
+    """Return a slider for each of the settings, by its name."""
     percent = {"readout_format": ".0%", "step": 0.01}
     number: dict[str, Any] = {
         "servers": widgets.IntSlider(settings.servers, 2, 20),
@@ -43,12 +43,12 @@ def controls(settings: Settings) -> dict[str, Any]:
         "seed": widgets.IntSlider(settings.seed, 1, 50),
     }
     tips = {
-        "servers": "how many",
+        "servers": "number of servers",
         "unequal": "how much slower the slowest server is than the fastest",
-        "load": "share of what all servers can bear together",
-        "variability": "how much requests differ in the work they make; medium: exponentially",
+        "load": "share of the capacity of all servers",
+        "variability": "how much service times differ; medium: exponential",
         "failures": "servers that crash after a third of the time and are back after two thirds",
-        "clients": "how many different ones; hashing algorithms care",
+        "clients": "number of clients; matters to hashing algorithms",
         "seed": "other traffic of the same kind",
     }
     for name, control in number.items():
@@ -60,10 +60,10 @@ def controls(settings: Settings) -> dict[str, Any]:
 
 
 class Choice(widgets.Box):  # type: ignore[misc]
-    """Up to MOST of the algorithms, in the order chosen; one more lets the oldest go."""
+    """A choice of up to MAX_POLICIES algorithms; one more drops the oldest."""
 
     def __init__(self, chosen: Iterable[str]) -> None:
-        self.chosen = list(chosen)[:MOST]
+        self.chosen = list(chosen)[:MAX_POLICIES]
         self.buttons = {
             name: widgets.ToggleButton(
                 description=title(name),
@@ -75,34 +75,34 @@ class Choice(widgets.Box):  # type: ignore[misc]
         }
         super().__init__(list(self.buttons.values()), layout={"flex_flow": "row wrap", "width": "100%"})
 
-    def observe_choice(self, heard: Callable[[], object]) -> None:
-        """`heard` is called when another set of algorithms is chosen."""
+    def observe_choice(self, on_change: Callable[[], object]) -> None:
+        """Call `on_change` whenever another set of algorithms is chosen."""
 
         def pressed(name: str, on: bool) -> None:
             if on == (name in self.chosen):
-                return  # our own doing, below
+                return  # set below, not by the user
             if on:
                 self.chosen.append(name)
-                gone = self.chosen.pop(0) if len(self.chosen) > MOST else None
+                dropped = self.chosen.pop(0) if len(self.chosen) > MAX_POLICIES else None
             elif len(self.chosen) > 1:
                 self.chosen.remove(name)
-                gone = None
+                dropped = None
             else:
                 self.buttons[name].value = True  # the last one stays
                 return
-            if gone:
-                self.buttons[gone].value = False
-            heard()
+            if dropped:
+                self.buttons[dropped].value = False
+            on_change()
 
         for name, button in self.buttons.items():
             button.observe(on_main(lambda change, name=name: pressed(name, change["new"])), "value")
 
 
 class Playground(widgets.VBox):  # type: ignore[misc]
-    """Compare algorithms in simulation: `Playground(run)`.
+    """A panel that compares algorithms in simulation: `Playground(run)`.
 
-    `policies`: names or classes of algorithms to begin with. `settings`: values of Settings to begin
-    with, such as `load=0.9`. What is on the screen is also in `experiment` and `results`.
+    `policies`: names or classes of the first algorithms. `settings`: first values of Settings, such as
+    `load=0.9`. `experiment` and `results` have the data on the screen.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         policies: Iterable[str | type[Balancer]] = USUAL,
         **settings: Any,
     ) -> None:
-        """Raises ValueError for an algorithm, TypeError for a setting, that there is not."""
+        """Raises ValueError for an unknown algorithm, TypeError for an unknown setting."""
         self._run = run
         self._change = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -137,10 +137,10 @@ class Playground(widgets.VBox):  # type: ignore[misc]
 
     @property
     def settings(self) -> Settings:
-        """What the sliders say; the browser gives 0.7999999999999999 back for 0.8."""
-        said: dict[str, Any] = {f.name: self.controls[f.name].value for f in fields(Settings)}
-        rounded = {name: round(value, 2) for name, value in said.items() if isinstance(value, float)}
-        return Settings(**{**said, **rounded})
+        """The values of the sliders, rounded: the browser returns 0.7999999999999999 for 0.8."""
+        values: dict[str, Any] = {f.name: self.controls[f.name].value for f in fields(Settings)}
+        rounded = {name: round(value, 2) for name, value in values.items() if isinstance(value, float)}
+        return Settings(**{**values, **rounded})
 
     @property
     def experiment(self) -> Experiment:
@@ -171,10 +171,10 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             self._task = loop.create_task(self._redraw())
 
     async def _redraw(self) -> None:
-        """A first look at once, whatever came meanwhile left out; a long one when the slider rests."""
+        """Draw a short run at once, skipping changes in between; a long one when the slider rests."""
         while self._change.is_set():
             self._change.clear()
-            self.draw(AT_ONCE)
+            self.draw(QUICK)
             try:
                 await asyncio.wait_for(self._change.wait(), QUIET)
             except TimeoutError:
@@ -189,7 +189,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             except Exception as error:
                 self._complain(error)
                 return
-            await asyncio.sleep(0.001)  # the slider's chance to move
+            await asyncio.sleep(0.001)  # let a slider event through
             if self._change.is_set():
                 return
         self._show(results)
@@ -206,7 +206,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         self.toml.value = self.experiment.to_toml()
 
     def _complain(self, error: Exception) -> None:
-        """In one line: a learner's own algorithm may raise anything."""
+        """Show an error in one line: your own algorithm may raise anything."""
         self.verdict.value = (
             f'<b style="color: #b5463c">{escape(type(error).__name__)}: {escape(str(error))}</b>'
         )

@@ -1,4 +1,4 @@
-"""From a few sliders to an experiment, and from its results to a sentence."""
+"""The scenario of the playground: sliders to an experiment, results to a sentence."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lbkit.experiment import Action, Event, Experiment, Server, Traffic
 from lbkit.result import Result
 from lbkit.viz.style import title
 
-MEAN = 0.02  # seconds that a request takes on the fastest server
+MEAN = 0.02  # mean service time on the fastest server, in seconds
 
-# Word of the slider -> service times of the same mean, each wilder than the one before.
+# Label on the slider -> service times of the same mean, in order of variability.
 VARIABILITY: dict[str, Service] = {
     "none": Constant(MEAN),
     "little": LogNormal(MEAN, 0.5),
@@ -24,11 +24,11 @@ VARIABILITY: dict[str, Service] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the sliders say."""
+    """The values of the sliders."""
 
     servers: int = 4
     unequal: float = 0.5  # 0: all alike; 0.9: the slowest has a tenth of the fastest's speed
-    load: float = 0.8  # of what all servers can bear together
+    load: float = 0.8  # share of the capacity of all servers
     variability: str = "medium"
     failures: int = 0  # servers that crash after a third of the time, and are back after two thirds
     clients: int = 100
@@ -36,7 +36,7 @@ class Settings:
 
 
 def scenario(settings: Settings, requests: int) -> Experiment:
-    """An experiment with about so many requests. The weights are what the servers can bear."""
+    """Return an experiment with about `requests` requests. Weights are in proportion to capacity."""
     n = settings.servers
     speeds = [round(1 - settings.unequal * i / max(1, n - 1), 3) for i in range(n)]
     work = VARIABILITY[settings.variability]
@@ -57,12 +57,12 @@ def scenario(settings: Settings, requests: int) -> Experiment:
 
 # -- in words ---------------------------------------------------------------------------
 
-CLOSE = 1.1  # ratio of two p99 below which nobody should choose by it
-FULL = 0.97  # utilisation from which on a server cannot keep up
+CLOSE = 1.1  # ratio of two p99 below which the difference does not matter
+FULL = 0.97  # utilisation above which a server cannot keep up
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """Who wins and why, in one or two sentences made of the results' own numbers."""
+    """Return the winner and the reason in one or two sentences, with the numbers of the results."""
     results = [r for r in results if r.latencies()]
     if not results:
         return "Not one request was answered."
@@ -96,7 +96,7 @@ def _why(best: Result, worst: Result) -> str:
         fair = capacity[server] / sum(capacity.values())
         return (
             f"{other} gives {server} {worst.shares[server]:.0%} of the requests, "
-            f"though it can bear {fair:.0%} of them: busy {busy:.0%} of the time, its queue grows."
+            f"though its capacity is {fair:.0%} of the total: busy {busy:.0%} of the time, its queue grows."
         )
     return (
         f"Queues make the difference: at worst {longest_queue(worst)} requests were at one server, "
@@ -105,7 +105,7 @@ def _why(best: Result, worst: Result) -> str:
 
 
 def longest_queue(result: Result) -> int:
-    """The most requests that were ever at one server, seen 500 times over the run."""
+    """Return the highest number of requests at one server, sampled 500 times over the run."""
     _, levels = result.in_flight(result.experiment.traffic.duration / 500)
     return max(max(level, default=0) for level in levels.values())
 

@@ -1,7 +1,7 @@
-"""How figures look: one look for each policy and backend, the same in every figure.
+"""The style of figures: one look for each policy and backend, the same in every figure.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers too, without their yellow,
-which nobody sees on white. Where they run out the dash changes, so a look is a colour and a dash.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish, without their yellow,
+which is invisible on white. After the last colour the dash changes, so a look is a colour and a dash.
 Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
 """
 
@@ -19,7 +19,7 @@ GRID = "rgba(128,136,146,0.22)"
 DOWN = "#B5463C"
 HEAT = ((0.0, "rgba(86,180,233,0.08)"), (0.35, "#56B4E9"), (0.7, "#0072B2"), (1.0, "#D55E00"))
 
-# The first six are often side by side. Others, a learner's own among them, take a dash.
+# The first six are often side by side. Other policies, your own included, get a dash.
 POLICIES = (
     "random",
     "round_robin",
@@ -37,7 +37,7 @@ ENGINES = ("sim", "live", "nginx", "haproxy", "apache", "caddy", "docker")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a policy or backend is drawn."""
+    """The colour, dash and pattern of a policy or backend."""
 
     colour: str
     dash: str = "solid"
@@ -53,15 +53,15 @@ class Look:
 
 
 def look(number: int) -> Look:
-    """The number-th of all looks; after 28 they come again."""
+    """Return look number `number`; after 28 they repeat."""
     turn = number // len(COLOURS) % len(DASHES)
     return Look(COLOURS[number % len(COLOURS)], DASHES[turn], PATTERNS[turn])
 
 
 def policy_look(name: str, before: int = 0) -> Look:
-    """A policy's look, which depends on its name only: the same in every figure and session.
+    """Return a policy's look, which depends on its name only: the same in every figure and session.
 
-    `before`: how often the figure has this policy already; each time has the colour with another dash."""
+    `before`: how often the figure shows this policy already; each time gets the same colour, another dash."""
     if name in POLICIES:
         number = POLICIES.index(name)
     else:
@@ -70,17 +70,17 @@ def policy_look(name: str, before: int = 0) -> Look:
 
 
 def engine_look(name: str) -> Look:
-    """An engine's look, in figures that compare engines."""
+    """Return an engine's look, for figures that compare engines."""
     return look(ENGINES.index(name) if name in ENGINES else len(ENGINES))
 
 
 def title(name: str) -> str:
-    """`power_of_two` as a person writes it: power of two."""
+    """Return a name as readers write it: `power_of_two` is "power of two"."""
     return name.replace("_", " ")
 
 
 def axis(name: str = "", **more: Any) -> dict[str, Any]:
-    """An axis with its title, which says the unit."""
+    """Return an axis with its title, which includes the unit."""
     return {
         "title": {"text": name, "standoff": 6},
         "gridcolor": GRID,
@@ -93,7 +93,7 @@ def axis(name: str = "", **more: Any) -> dict[str, Any]:
 
 
 def layout(name: str = "", height: int = 340, **more: Any) -> dict[str, Any]:
-    """What all figures share."""
+    """Return the layout of all figures."""
     return {
         "title": {"text": name, "font": {"size": 15}, "x": 0, "xref": "container", "pad": {"l": 8}},
         "template": {},  # plotly's own is 7 kB a figure

@@ -1,4 +1,4 @@
-"""Who talks to whom: the graph of an experiment, drawn as it is set up or as it runs."""
+"""The topology of an experiment: clients, proxy and servers as a graph, as set up or as it runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import networkx as nx
 import plotly.graph_objects as go
 
 from lbkit.experiment import Experiment
-from lbkit.viz.figures import HIDDEN, Trace, figure
+from lbkit.viz.drawing import HIDDEN, Trace, figure
 from lbkit.viz.style import DOWN, GRID, INK, look, title
 
 CLIENTS, PROXY = "clients", "proxy"
-COLUMN = {"clients": 0.0, "proxy": 1.0, "server": 2.0}  # kind of node -> where it stands
-State = Sequence[Mapping[str, Any]]  # what LiveSession.state() gives
+COLUMN = {"clients": 0.0, "proxy": 1.0, "server": 2.0}  # kind of node -> x
+State = Sequence[Mapping[str, Any]]  # as from LiveSession.state()
 
 
 def graph(experiment: Experiment) -> nx.DiGraph:
-    """Nodes have a `kind`; servers also `capacity` (requests/s), `weight` and `zone`."""
+    """Return the graph. Nodes have a `kind`; servers also `capacity` (requests/s), `weight` and `zone`."""
     drawn = nx.DiGraph()
     drawn.add_node(CLIENTS, kind="clients", clients=experiment.traffic.clients)
     drawn.add_node(PROXY, kind="proxy", policy=experiment.policy.algorithm)
@@ -31,10 +31,10 @@ def graph(experiment: Experiment) -> nx.DiGraph:
 
 
 def topology(experiment: Experiment, state: State | None = None) -> go.Figure:
-    """The graph with clients on the left and servers on the right.
+    """Return the graph with clients on the left and servers on the right.
 
-    With the `state` of a live session, lines are as thick as there are requests on them, and what is
-    down or takes no new requests is red or hollow. Without, they are as thick as the weights."""
+    With the `state` of a live session, the width of a line is the requests in flight; a server that is down
+    is red, one that takes no new requests is hollow. Without it, the width is the weight."""
     net = graph(experiment)
     places = positions(net)
     now = {row["name"]: row for row in state or ()}
@@ -49,9 +49,9 @@ def topology(experiment: Experiment, state: State | None = None) -> go.Figure:
         ),
     ]
     servers = [n for n, kind in net.nodes(data="kind") if kind == "server"]
-    most = max(net.nodes[n]["capacity"] for n in servers)
+    largest = max(net.nodes[n]["capacity"] for n in servers)
     marks = [mark(i, now.get(n)) for i, n in enumerate(servers)]
-    sizes = [12 + 16 * (net.nodes[n]["capacity"] / most) ** 0.5 for n in servers]
+    sizes = [12 + 16 * (net.nodes[n]["capacity"] / largest) ** 0.5 for n in servers]
     texts = [label(n, net.nodes[n], now.get(n)) for n in servers]
     traces.append(
         nodes(
@@ -62,7 +62,7 @@ def topology(experiment: Experiment, state: State | None = None) -> go.Figure:
         )
     )
     return figure(
-        "Who talks to whom",
+        "Clients, proxy and servers",
         traces,
         height=max(340, 60 + 34 * len(servers)),
         showlegend=False,
@@ -72,7 +72,7 @@ def topology(experiment: Experiment, state: State | None = None) -> go.Figure:
 
 
 def positions(net: nx.DiGraph) -> dict[str, tuple[float, float]]:
-    """A column for each kind of node, from top to bottom in the order of the graph."""
+    """Return the position of each node: a column for each kind, top to bottom in the order of the graph."""
     columns: dict[str, list[str]] = {}
     for node, kind in net.nodes(data="kind"):
         columns.setdefault(kind, []).append(node)
@@ -88,17 +88,17 @@ def broken(row: Mapping[str, Any] | None) -> bool:
 
 
 def thickness(net: nx.DiGraph, to: str, now: Mapping[str, Mapping[str, Any]]) -> float:
-    """Of the line to a node, in pixels."""
+    """Return the width in pixels of the line to a node."""
     if to == PROXY:
         return 3.0
     if not now:
         heaviest = max(weight or 0.0 for _, weight in net.nodes(data="weight")) or 1.0
         return 0.5 + 3.5 * float(net.nodes[to]["weight"]) / heaviest
-    return min(0.5 + (now[to]["in_flight"] or 0), 12.0) if to in now else 0.5  # None: nobody tells
+    return min(0.5 + (now[to]["in_flight"] or 0), 12.0) if to in now else 0.5  # None: not known
 
 
 def mark(number: int, row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Colour and symbol of a server."""
+    """Return the colour and symbol of a server."""
     if broken(row):
         return {"color": DOWN, "symbol": "x"}
     resting = row is not None and (row["intent"] != "ready" or not row["weight"])

@@ -1,4 +1,4 @@
-"""Figures that are redrawn in place, and callbacks that reach the notebook's own event loop."""
+"""Figures that are redrawn in place, and callbacks that run in the notebook's event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import traitlets
 
 
 class Script(anywidget.AnyWidget):
-    """Plotly's script on its way to the page: 5 MB, so all figures share one."""
+    """Plotly's script, sent to the page once: it has 5 MB, so all figures share it."""
 
     _esm = "export default {}"
     source = traitlets.Unicode().tag(sync=True)
@@ -29,7 +29,7 @@ def script() -> Script:
 
 
 class FigureView(anywidget.AnyWidget):
-    """A plotly figure in a notebook; `show` draws another in its place.
+    """A plotly figure in a notebook; `show` replaces it by another.
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many
     messages; here an update is one message, 10 to 20 ms from Python to the screen."""
@@ -51,11 +51,10 @@ class FigureView(anywidget.AnyWidget):
 
 
 def on_main(function: Callable[..., object]) -> Callable[..., None]:
-    """A callback for widgets that calls `function` in the loop that is running now.
+    """Return a callback for widgets that calls `function` in the loop that is running now.
 
-    JupyterLab runs widget callbacks on threads with loops of their own, so what they start
-    could not share servers, queues or tasks with a cell. Where no loop runs, as in a plain script, it is
-    called at once.
+    JupyterLab runs widget callbacks on threads with loops of their own, where they could not share servers,
+    queues or tasks with a cell. Without a running loop, as in a plain script, `function` is called directly.
     """
     try:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What `explain` says is held to its word: by what it shows, one can tell who is going to be picked."""
+"""The pick can be predicted from what `explain` shows, for every algorithm."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from variants import VARIANTS, Variant, label
 
 from lbkit.core import Backend, Balancer, Pool, SlowStart, Why, make_balancer
 from lbkit.core.balance import FastRoundRobin, FirstAvailable, Subset
-from lbkit.core.balance.grouped import _Grouped, called
-from lbkit.core.balance.nginx import _Rehash
+from lbkit.core.balance.grouped import _Grouped, group_label
+from lbkit.core.balance.programs.nginx import _Rehash
 from lbkit.core.meter import LoadReport
 
 Group = Sequence[Backend]
 
 
 def within(balancer: Balancer, backends: Group, why: Why) -> tuple[Balancer, Group]:
-    """Who decides in the group that `why` names, and among whom."""
+    """Return the balancer and the backends of the group that `why` names."""
     rule = why.rule
     while isinstance(balancer, _Grouped):
         if isinstance(balancer, Subset):
             group = "all of the subset are out" not in rule
         else:
-            group = next(g for g in balancer._groups if rule.startswith(f"group {called(g)}, "))
+            group = next(g for g in balancer._groups if rule.startswith(f"group {group_label(g)}, "))
             rule = rule.partition("; in it ")[2]
         balancer, backends = balancer._inner[group], balancer._groups[group]
     return balancer, backends
 
 
 def predicted(pool: Pool, why: Why, key: str, exclude: Collection[Backend]) -> set[str]:
-    """Whom it says: several where scores are equal."""
+    """Return the names that `why` predicts: several if scores are equal."""
     balancer, everybody = within(pool.balancer, pool.eligible, why)
     others = [b for b in everybody if b not in exclude]
     goes_on = type(balancer).pick_except is not Balancer.pick_except
@@ -52,13 +52,13 @@ def predicted(pool: Pool, why: Why, key: str, exclude: Collection[Backend]) -> s
         return {next(b.name for b in onwards if b not in exclude)}
     if isinstance(balancer, FirstAvailable):
         return {next((name for name, room in why.scores.items() if room > 0), others[-1].name)}
-    if hasattr(balancer, "onwards"):
-        clockwise = [b.name for b in balancer.onwards(key) if b not in exclude]
+    if hasattr(balancer, "clockwise"):
+        clockwise = [b.name for b in balancer.clockwise(key) if b not in exclude]
         if not exclude:
             assert why.near[1][1] == clockwise[0]
         return {next((name for name in clockwise if why.scores.get(name, 1) > 0), clockwise[0])}
     assert why.place is not None, f"says nothing: {why}"
-    sums = list(accumulate(why.scores.values()))  # thrown where these lie side by side
+    sums = list(accumulate(why.scores.values()))  # the draw falls on one of these
     return {next(name for name, upto in zip(why.scores, sums, strict=True) if why.place * sums[-1] < upto)}
 
 

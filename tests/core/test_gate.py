@@ -1,4 +1,4 @@
-"""The gate by itself: nobody is lost, nobody goes too early, and who is refused is told why."""
+"""The gate alone: no request is lost or early, and each rejection has its reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def item(what: object, now: float = 0.0, key: str = "", priority: str = "normal"
 
 
 def through(gate: Gate, now: float) -> list[object]:
-    """Who goes on at this moment; nobody is to be turned away."""
+    """Return the requests that go on at this moment; none may be rejected."""
     found = []
     while entry := gate.next(now):
         assert isinstance(entry, Item)

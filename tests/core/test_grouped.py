@@ -122,7 +122,7 @@ def test_cross_zone() -> None:
     servers=st.integers(1, 40), balancers=st.integers(1, 20), size=st.integers(1, 10), seed=st.integers(0, 9)
 )
 def test_an_aperture_leaves_nobody_out(servers: int, balancers: int, size: int, seed: int) -> None:
-    """Each has as many as it asked for, and where apertures are wide enough, every server has somebody."""
+    """Each balancer has `size` servers, and if subsets are large enough, every server has a balancer."""
     names = [f"s{i:02}" for i in range(servers)]
     covered: Counter[str] = Counter()
     for index in range(balancers):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lbkit.core import Backend, Balancer, Pool, make_balancer
 from lbkit.core.balance import BoundedHash, ConsistentHash, IPHash, Maglev, MultiProbe
-from lbkit.core.balance.hashing import GOLDEN, hash64, jump, place64
+from lbkit.core.balance.hashing import GOLDEN, hash64, place64
+from lbkit.core.balance.jump_hash import jump
 
 KEYS = [f"10.{i >> 8}.{i & 255}.7" for i in range(5000)]
 

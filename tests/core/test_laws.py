@@ -65,7 +65,7 @@ def test_without_bias_load_does_not_matter(weights: list[float], seed: int) -> N
 def test_a_turn_is_worth_what_envoy_says(
     bias: float, active: tuple[int, int], weights: tuple[int, int]
 ) -> None:
-    """weight / (active + 1)^bias: with so many in flight all the time, picks are in that proportion."""
+    """weight / (active + 1)^bias: with constant counts in flight, picks are in that proportion."""
     pool = weighted("weighted_least_connections", list(weights), bias=bias)
     for backend, n in zip(pool.backends, active, strict=True):
         backend.in_flight = n

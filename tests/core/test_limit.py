@@ -156,7 +156,7 @@ def test_after_the_reset_it_is_as_new(kind: str, gaps: list[float]) -> None:
 @every_limiter
 @given(gaps=gaps.filter(lambda g: len(g) > 1), back=st.floats(0.1, 1e6), at=st.integers(1, 59))
 def test_a_clock_that_jumps_back_is_harmless(kind: str, gaps: list[float], back: float, at: int) -> None:
-    """Time goes on from where it was: nobody gets more for it, and nobody waits longer."""
+    """Time goes on from where it was: no key is admitted more, and none waits longer."""
     back = round(back * 8) / 8
     steady, jumping = made(kind), made(kind)
     moments = times(gaps)

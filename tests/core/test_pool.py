@@ -10,7 +10,7 @@ from lbkit.core.pool import NEW_SAMPLE, SlowStart
 
 
 class _First(Balancer):
-    """Takes the first and writes down what it is told."""
+    """Picks the first backend and records its calls."""
 
     def __init__(self) -> None:
         self.seen: list[Sequence[Backend]] = []
@@ -286,7 +286,7 @@ def test_why_knows_what_a_newcomer_weighs_by_now(algorithm: str) -> None:
 
 
 def test_panic() -> None:
-    """Under half healthy: everybody gets traffic again, but for those that the operator took out."""
+    """Under half healthy: all get traffic again, but for those that the operator took out."""
     pool = Pool([Backend(n) for n in "abcdef"], make_balancer("round_robin"), panic=0.5)
     pool.set_intent("f", Intent.DRAIN)
     for name in "ab":

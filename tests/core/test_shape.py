@@ -95,7 +95,7 @@ def test_one_who_sends_much_waits_for_himself() -> None:
 
 
 def test_one_who_sends_much_does_not_take_all_places() -> None:
-    """Of a full fair queue the last of the longest line has to leave; of a plain one nobody."""
+    """A full fair queue evicts the last of the longest line; a plain one rejects the newcomer."""
     for queue, out in ((FairQueue(), ["g9", "g8", "g7", "g6"]), (Fifo(), ["m0", "m1", "m2", "m3"])):
         shaper = Shaper(rate=1, queue=queue, max_queue=10)
         assert [shaper.offer(f"g{i}", 0.0, key="greedy") for i in range(10)] == [None] * 10
@@ -171,7 +171,7 @@ def test_classes_and_patience() -> None:
 
 
 def test_however_many_wait_below_the_highest_keeps_its_places() -> None:
-    """All of them before somebody's patience is over, three of four afterwards; the others go by age."""
+    """All slots until a request runs out of patience, three of four afterwards; the others go by age."""
     queue = PriorityQueue(patience=5.0, every=4)
     shaper = Shaper(rate=1, queue=queue)
     for i in range(40):

@@ -75,7 +75,7 @@ def test_nothing_in_it(tmp_path: Path) -> None:
 
 
 def test_the_requests_are_played_as_they_came(tmp_path: Path) -> None:
-    """Who, when, what and how long: each request of the log is one of the workload's."""
+    """Client, time, path and service time: each request of the log is one of the workload."""
     log = read(tmp_path, COMBINED)
     experiment = log.played_on(Experiment(servers(2)))
     requests = workload(experiment)

@@ -35,7 +35,7 @@ WEIGHTS = ((5, 1, 1), (3, 2, 1), (7, 3, 3, 2), EQUAL)
 
 
 class Stage:
-    """Backends that say who has a request, and hold the answer until they are told."""
+    """Backends that report each request, and hold the answer until it is released."""
 
     def __init__(self, count: int) -> None:
         self.began: queue.Queue[tuple[str, str]] = queue.Queue()  # backend, request
@@ -96,7 +96,7 @@ class Play:
     number: int = 0
 
     def begin(self, client: str, path: str) -> tuple[str, str]:
-        """Who gets it: of the program, and of ours."""
+        """Return the backend that the program picked, and the one that we did."""
         self.number += 1
         name = str(self.number)
         gate = self.stage.gates[name] = threading.Event()
@@ -125,7 +125,7 @@ class Play:
             connection.close()
 
     def _settle(self) -> None:
-        """Until the program has counted the end, where it tells what it counts."""
+        """Wait until the program has counted the end, if it reports its counts."""
         end = time.monotonic() + TIMEOUT
         while True:
             counted = {n: row["in_flight"] for n, row in self.peer.stats().get("servers", {}).items()}
@@ -213,7 +213,7 @@ def test_the_same_choices(case: tuple[str, Policy, tuple[float, ...]]) -> None:
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
 def test_the_fewest_bytes(weights: tuple[float, ...]) -> None:
     """httpd counts whole requests, and of answers the first line and the body; both in units of a hundred
-    bytes for each of weight. Our backends are told the same, so that rounding decides nothing."""
+    bytes for each of weight. Our backends get the same, so that rounding decides nothing."""
     rng = random.Random(3)
     bytes_of: defaultdict[Backend, list[int]] = defaultdict(lambda: [0, 0])
     with play("apache", Policy("by_traffic"), weights) as scene:

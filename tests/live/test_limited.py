@@ -82,7 +82,7 @@ def test_what_they_cannot_do() -> None:
     with pytest.raises(PeerError, match="on layer 7 only"):
         render(SHOP.but(limits=[NGINX]), "nginx", layer=4)
     for name in PEERS.keys() - {"nginx"}:
-        with pytest.raises(PeerError, match=f"{name} is told no rate limits here"):
+        with pytest.raises(PeerError, match=f"{name} has no rate limits here"):
             render(SHOP.but(limits=[NGINX]), name)
     for name in PEERS:
         with pytest.raises(PeerError, match=f"{name} has no admission here"):

@@ -170,7 +170,7 @@ def test_the_same_experiment(on: str) -> None:
 
 @every_program
 def test_keys_are_believed(on: str) -> None:
-    """The load comes from one address; who it plays is in X-Forwarded-For."""
+    """The load comes from one address; the client that it plays is in X-Forwarded-For."""
     for policy, column in (("ip_hash", "client"), ("consistent_hash", "path")):
         if policy not in PEERS[on].algorithms:
             continue
@@ -220,7 +220,7 @@ def test_events_reach_it(on: str) -> None:
 
 @every_program
 def test_nothing_is_left(on: str) -> None:
-    """Not even when the one who started it is killed."""
+    """Not even when the process that started it is killed."""
     code = f"""
 import json, sys, time
 from lbkit import Experiment, servers
@@ -245,7 +245,7 @@ def test_one_that_does_not_start_says_why(on: str, monkeypatch: pytest.MonkeyPat
     peer = PEERS[on](SMALL)
     with pytest.raises(PeerError, match=rf"(?is){on} did not start: .*(nonsense|unexpected|unknown|no mpm)"):
         peer.start([])
-    assert peer._room is None
+    assert peer._temporary is None
 
 
 # -- layer 4 ----------------------------------------------------------------------------------------

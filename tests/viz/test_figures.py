@@ -125,7 +125,7 @@ def test_shares_stand_beside_what_is_fair() -> None:
 
 
 def test_heat_map_has_a_row_a_backend_and_a_common_scale_if_wanted() -> None:
-    heat = figures.in_flight(RESULTS[0], step=1, most=7).data[0]
+    heat = figures.in_flight(RESULTS[0], step=1, scale_max=7).data[0]
     assert list(heat.y) == ["s1", "s2", "s3"]
     assert heat.zmax == 7
     assert max(map(max, heat.z)) == max(max(level) for level in RESULTS[0].in_flight(1)[1].values())

@@ -71,10 +71,10 @@ def test_the_panel(pattern: str) -> None:
 
 def test_its_sliders_redraw_it() -> None:
     panel = LimiterPanel(rate=5, burst=5, pattern="a burst")
-    before, number = panel.words.value, panel.view.number
+    before, number = panel.summary.value, panel.view.number
     panel.controls["burst"].value = 20
     assert panel.view.number == number + 1
-    assert panel.words.value != before
+    assert panel.summary.value != before
     panel.controls["pattern"].value = "around a boundary"
     fixed, log = (sum(said.allowed for _, said in panel.played[k]) for k in ("fixed_window", "sliding_log"))
     assert (fixed, log) == (10, 5)

@@ -12,7 +12,7 @@ need_module("anywidget")
 
 from lbkit import Balancer, run
 from lbkit.viz import Playground
-from lbkit.viz.playground import MOST
+from lbkit.viz.playground import MAX_POLICIES
 
 
 def test_begins_with_a_figure_of_each_algorithm() -> None:
@@ -64,7 +64,7 @@ def test_one_more_algorithm_lets_the_oldest_go() -> None:
     assert playground.choice.chosen == ["round_robin", "power_of_two", "least_connections", "ip_hash"]
     assert not playground.choice.buttons["random"].value
     assert [r.policy for r in playground.results] == playground.choice.chosen
-    assert len(playground.choice.chosen) == MOST
+    assert len(playground.choice.chosen) == MAX_POLICIES
 
 
 def test_the_last_algorithm_stays() -> None:

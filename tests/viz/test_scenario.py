@@ -46,7 +46,7 @@ POLICIES = ["round_robin", "least_connections"]
 def test_verdict_names_the_winner_and_why() -> None:
     said = verdict(compare(scenario(Settings(unequal=0.7), 5000), POLICIES))
     assert said.startswith("Least connections wins: 99 % of its answers take at most ")
-    assert "Round robin gives s4 25% of the requests, though it can bear 12% of them" in said
+    assert "Round robin gives s4 25% of the requests, though its capacity is 12% of the total" in said
 
 
 def test_verdict_of_losses() -> None:

@@ -1,38 +1,61 @@
-"""The balancing algorithms, a family a module. Importing this registers them all."""
+"""The balancing algorithms, one family a module. Importing this package registers them all.
+
+family                              module
+round robin, weighted round robin   round_robin
+first available                     first_available
+random, weighted random             weighted_random
+least connections                   least_connections
+least response time, peak EWMA      response_time
+power of two choices                power_of_two
+join the idle queue                 join_idle_queue
+load reports and probes (Prequal)   load_reports
+modulo hashing, IP hash             modulo_hash
+consistent hashing, bounded loads   consistent_hash
+Maglev hashing                      maglev
+rendezvous hashing (HRW)            rendezvous
+jump consistent hash                jump_hash
+zone aware routing, cross-zone      zone_aware
+priority levels, failover           priority_levels
+subsetting, deterministic aperture  subsetting
+nginx's, HAProxy's and httpd's own  programs.nginx, programs.haproxy, programs.httpd
+
+`base` has the base class and the registry, `grouped` the base class of algorithms that choose a group of
+backends first, `hashing` the hash functions.
+"""
 
 from lbkit.core.balance.base import Balancer, Why, algorithms, make_balancer
-from lbkit.core.balance.chance import AnomalyMitigation, PowerOfChoices, PowerOfTwo, Random, WeightedRandom
-from lbkit.core.balance.grouped import CrossZone, LocalityWeighted, PriorityLevels, Subset, ZoneAware
-from lbkit.core.balance.haproxy import HaproxyLeastConnections, HaproxyMap, HaproxyRandom, HaproxyRing
-from lbkit.core.balance.hashing import (
-    IPHash,
-    JumpHash,
-    Maglev,
-    ModuloHash,
-    MultiProbe,
-    Rendezvous,
+from lbkit.core.balance.consistent_hash import BoundedHash, ConsistentHash, MultiProbe
+from lbkit.core.balance.first_available import FirstAvailable
+from lbkit.core.balance.join_idle_queue import JoinIdleQueue
+from lbkit.core.balance.jump_hash import JumpHash
+from lbkit.core.balance.least_connections import LeastConnections, WeightedLeastConnections
+from lbkit.core.balance.load_reports import ChoiceOfTwo, ClientSideWeighted, Prequal
+from lbkit.core.balance.maglev import Maglev
+from lbkit.core.balance.modulo_hash import IPHash, ModuloHash
+from lbkit.core.balance.power_of_two import PowerOfChoices, PowerOfTwo
+from lbkit.core.balance.priority_levels import PriorityLevels
+from lbkit.core.balance.programs.haproxy import (
+    FastRoundRobin,
+    HaproxyLeastConnections,
+    HaproxyMap,
+    HaproxyRandom,
+    HaproxyRing,
 )
-from lbkit.core.balance.httpd import ByBusyness, ByTraffic
-from lbkit.core.balance.informed import ChoiceOfTwo, ClientSideWeighted, Prequal
-from lbkit.core.balance.load import (
-    JoinIdleQueue,
-    LeastConnections,
-    LeastResponseTime,
-    PeakEWMA,
-    WeightedLeastConnections,
-)
-from lbkit.core.balance.nginx import NginxHash, NginxIPHash, NginxLeastConnections, NginxRing
-from lbkit.core.balance.ring import BoundedHash, ConsistentHash
-from lbkit.core.balance.rotation import (
+from lbkit.core.balance.programs.httpd import ByBusyness, ByTraffic
+from lbkit.core.balance.programs.nginx import NginxHash, NginxIPHash, NginxLeastConnections, NginxRing
+from lbkit.core.balance.rendezvous import Rendezvous
+from lbkit.core.balance.response_time import LeastResponseTime, PeakEWMA
+from lbkit.core.balance.round_robin import (
     ConsecutiveRoundRobin,
     EarliestDeadline,
-    FastRoundRobin,
-    FirstAvailable,
     InterleavedRoundRobin,
     RoundRobin,
     StaticRoundRobin,
     WeightedRoundRobin,
 )
+from lbkit.core.balance.subsetting import Subset
+from lbkit.core.balance.weighted_random import AnomalyMitigation, Random, WeightedRandom
+from lbkit.core.balance.zone_aware import CrossZone, LocalityWeighted, ZoneAware
 
 __all__ = [
     "AnomalyMitigation",

@@ -1,10 +1,11 @@
-"""What every algorithm is, and the register that finds them by name."""
+"""The base class of all algorithms, and the registry that finds them by name."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -17,13 +18,13 @@ _registry: dict[str, type[Balancer]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What a pick looked at, for somebody who asks why it was this backend."""
+    """The explanation of a pick: the rule, and the values that it compared."""
 
     rule: str
-    scores: Mapping[str, float] = field(default_factory=dict)  # what was compared, by backend
+    scores: Mapping[str, float] = field(default_factory=dict)  # the values compared, by backend
     best: str = ""  # which of the scores wins: "lowest" or "highest"
-    place: float | None = None  # the key's: a slot of a table, or from 0 to 1 on a ring
-    places: int = 0  # slots of the table; 0 is a ring
+    place: float | None = None  # of the key: a slot of a table, or a position from 0 to 1 on a ring
+    places: int = 0  # slots of the table; 0 means a ring
     near: tuple[tuple[float, str], ...] = ()  # points of the ring around it: one before, some after
 
     def __str__(self) -> str:
@@ -47,16 +48,16 @@ class Balancer:
 
     Defining it registers it, here as "busiest" (or under its `name`), for every engine.
 
-    `backends` is never empty, holds eligible ones only, and is the same tuple until something
-    changes; `rebuild` comes first and at every change. `now` is in seconds. `rng` is
-    the only source of chance: same seed, same decisions. No I/O and no clock in here.
+    `backends` is never empty, holds eligible backends only, and is the same tuple until something
+    changes; `rebuild` is called before the first pick and after every change. `now` is in seconds. `rng` is
+    the only source of randomness: the same seed gives the same decisions. No I/O and no clock here.
     """
 
     name: ClassVar[str] = ""
-    keyed: ClassVar[bool] = False  # whether the key decides, so that equal keys meet at one backend
-    keyed_by: ClassVar[str] = "client"  # what `key` is unless the policy says: see core/key.py
+    keyed: ClassVar[bool] = False  # whether the key decides, so that equal keys go to one backend
+    keyed_by: ClassVar[str] = "client"  # the default of a policy's `key`: see core/key.py
     wants_reports: ClassVar[bool] = False  # whether backends report their load to it
-    # Whether it takes `index` and `balancers`, where several decide side by side (core/replicas.py).
+    # Whether it takes the options `index` and `balancers`, for several side by side (core/replicas.py).
     numbered: ClassVar[bool] = False
     rng: random.Random
 
@@ -84,66 +85,76 @@ class Balancer:
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
-        """Choose again, for a retry. At least one of `backends` is not in `exclude`.
+        """Choose one of `backends` that is not in `exclude`, for a retry; there is at least one.
 
-        Right for any algorithm whose `pick` takes the backends as they come; one that
-        looks them up in a structure of its own overrides it.
+        The default suits an algorithm whose `pick` reads `backends` each time; one that
+        looks them up in its own data structure overrides it.
         """
         return self.pick(tuple(b for b in backends if b not in exclude), key, now)
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        """Membership, weight or eligibility changed. May be called with no backends."""
+        """Called when membership, a weight or eligibility changed; `backends` may be empty."""
 
     def members(self, backends: Sequence[Backend]) -> None:
-        """All of the pool, eligible or not; comes before each `rebuild`."""
+        """Called before each `rebuild` with all backends of the pool, eligible or not."""
 
     def panics(self, backends: Sequence[Backend], threshold: float) -> Collection[Backend]:
-        """Those whose health is not believed any more: all, when under `threshold` of them are healthy.
+        """Return the backends to treat as healthy: all, when a smaller share than `threshold` is healthy.
 
-        `backends` are all that the operator wants to work, healthy or not."""
+        `backends` are those that the operator wants in service, healthy or not."""
         healthy = sum(b.healthy for b in backends)
         return backends if healthy < threshold * len(backends) else ()
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
-        """A lease came back, `in_flight` and `latency` of the backend are up to date.
+        """Called when a request ends; `in_flight` and `latency` of the backend are up to date.
 
-        `ok` is None when the outcome is not known, as when the client left."""
+        `latency` is in seconds. `ok` is None when the outcome is not known, as when the client left."""
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        """Why `pick` is going to choose whom it will choose; changes nothing."""
+        """Return why `pick` will choose the backend that it will choose; changes nothing."""
         return Why((type(self).__doc__ or self.name).strip().partition("\n")[0])
 
     def explain_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Why:
-        """The same of `pick_except`: who was tried, and how one of the others is chosen."""
+        """Return the same for `pick_except`: the backends tried so far, and how another is chosen."""
         others = tuple(b for b in backends if b not in exclude)
-        goes_on = type(self).pick_except is not Balancer.pick_except  # in a structure of its own
-        why = self.explain(backends if goes_on else others, key, now)
+        own_order = type(self).pick_except is not Balancer.pick_except  # from its own data structure
+        why = self.explain(backends if own_order else others, key, now)
         names = {b.name for b in others}
         return replace(
             why,
             rule=f"a retry, not {', '.join(b.name for b in exclude)}: {why.rule}"
-            + (", or the next not tried" if goes_on and not why.best else ""),
+            + (", or the next not tried" if own_order and not why.best else ""),
             scores={name: score for name, score in why.scores.items() if name in names},
             near=tuple((where, name) for where, name in why.near if name in names),
         )
 
     def probe_targets(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
-        """The backends to probe for a report, after a pick. Called only if it `wants_reports`."""
+        """Return the backends to probe for a load report, after a pick. Called only if `wants_reports`."""
         return ()
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
-        """A backend reports its load, with an answer or when `probed`. Called only if it `wants_reports`."""
+        """Called with a backend's load report: from an answer, or from a probe. Only if `wants_reports`."""
+
+
+@contextmanager
+def restoring(rng: random.Random) -> Iterator[None]:
+    """Restore the state of `rng` afterwards, so that the next pick draws the same numbers."""
+    state = rng.getstate()
+    try:
+        yield
+    finally:
+        rng.setstate(state)
 
 
 def algorithms() -> dict[str, type[Balancer]]:
-    """Every algorithm by name, a learner's own among them."""
+    """Return every algorithm by name, your own included."""
     return dict(sorted(_registry.items()))
 
 
 def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any) -> Balancer:
-    """The algorithm called `name`. Raises ValueError for a name or option that there is not."""
+    """Return a new balancer of the algorithm `name`. Raises ValueError for an unknown name or option."""
     try:
         cls = _registry[name]
     except KeyError:

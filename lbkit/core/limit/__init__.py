@@ -1,4 +1,11 @@
-"""Rate limiters, a family a module. Importing this registers them all."""
+"""Rate limiters, one family a module. Importing this package registers them all.
+
+family                                            module
+token bucket, leaky bucket, GCRA, nginx limit_req  bucket
+fixed window, sliding log, sliding window counter  window
+concurrency limits: fixed, AIMD, gradient          concurrency
+several limits on one key, hierarchical limits     several
+"""
 
 from lbkit.core.limit.base import Decision, Limiter, limiters, make_limiter, play
 from lbkit.core.limit.bucket import GCRA, LeakyBucket, LeakyQueue, NginxLimit, TokenBucket

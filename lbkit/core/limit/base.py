@@ -1,4 +1,7 @@
-"""What every rate limiter is: a rule that says what a request does to a state, if it is admitted at all."""
+"""The base class of all limiters, and the registry that finds them by name.
+
+A limiter is a rule: the state of a key after a request, if the request is admitted at all.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +14,41 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 _registry: dict[str, type[Limiter[Any]]] = {}
 
 S = TypeVar("S")  # a key's state; never changed in place
-new_tuple = tuple.__new__  # a Decision without the detour through its keywords: half of what one costs
+new_tuple = tuple.__new__  # makes a Decision without keywords, in half the time
 MAX_KEYS = 1_000_000
-# Sums of floats may fall short by their last digits: whoever comes exactly when told is admitted.
+# Sums of floats may fall short by their last digits: a request exactly at its retry time is admitted.
 TINY = 1e-9
-LOOKS = 4  # keys looked at for one that may be forgotten
+LOOKS = 4  # keys examined for one that may be forgotten
 
 
 class Decision(NamedTuple):
-    """What a limiter says of one request. Times are in seconds from now."""
+    """A limiter's decision on one request. Times are in seconds from now."""
 
     allowed: bool
-    limit: float  # how much is admitted at once
-    remaining: float  # how much would still be
+    limit: float  # the cost that is admitted at once
+    remaining: float  # the cost that would still be admitted now
     retry_after: float = 0.0  # until the same request would be admitted; 0 if it is
-    reset_after: float = 0.0  # until nothing is left of what was used
-    delay: float = 0.0  # admitted, but only after so long
+    reset_after: float = 0.0  # until all of `limit` is available again
+    delay: float = 0.0  # wait before an admitted request goes on
 
 
 class Limiter(Generic[S]):
-    """Admits so much of each key. A subclass says in `step` what a request does to a key's state.
+    """Limits the cost admitted for each key. A subclass defines `step`: the state of a key after a request.
 
     `now` is in seconds, of any origin; if the clock jumps back, time goes on from where it was. A denial
-    changes nothing. At most `max_keys` keys have a state: a new one takes the place of one whose state is
-    over, and if there is none, all newcomers share one state. So nobody is forgiven because many others came.
+    changes nothing. At most `max_keys` keys have a state: a new key takes the place of one with a state that
+    is over; without one, all new keys share one state. A flood of new keys never resets an existing limit.
     """
 
     name: ClassVar[str] = ""
-    limit: float = inf  # the highest cost that can ever be admitted
-    limit_name: ClassVar[str] = "limit"  # what a user calls it
+    limit: float = inf  # the highest cost that can be admitted
+    limit_name: ClassVar[str] = "limit"  # its name among the options
     max_keys: int = MAX_KEYS
     _states: dict[Hashable, S]
-    _order: list[Hashable]  # keys with a state, for the hand that looks for one to forget
+    _order: list[Hashable]  # keys with a state, as the hand of the clock goes over them
     _hand: int
     _latest: float
-    _shift: float  # what a clock that jumped back is behind
+    _shift: float  # seconds by which a clock that jumped back is behind
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Limiter[S]:
         # Here, so that a subclass may have an __init__ that calls no super().
@@ -64,28 +67,28 @@ class Limiter(Generic[S]):
     # -- the rule -------------------------------------------------------------------------
 
     def step(self, state: S | None, now: float, cost: float) -> S | None:
-        """The key's state after a request that is admitted, or None: it is denied.
+        """Return the key's state after the request if it is admitted, None if it is denied.
 
-        `state` is None for a key that has none. Changes nothing."""
+        `state` is None for a key without one. Changes nothing."""
         raise NotImplementedError
 
     def granted(self, after: S, now: float, cost: float) -> Decision:
-        """What to say of a request that led to this state."""
+        """Return the decision on a request that led to this state."""
         return Decision(True, self.limit, 0.0)
 
     def denied(self, before: S | None, now: float, cost: float) -> Decision:
-        """What to say of one that this state did not admit."""
+        """Return the decision on a request that this state did not admit."""
         return Decision(False, self.limit, 0.0)
 
     def over(self, state: S, now: float) -> bool:
-        """Whether this state is as good as none."""
+        """Return whether this state is the same as none, so that the key may be forgotten."""
         return False
 
-    # -- for everybody -----------------------------------------------------------------------
-    # `allows` and `admit` begin alike: a function for both would cost a fifth of what a decision takes.
+    # -- decisions ---------------------------------------------------------------------------
+    # `allows` and `admit` begin alike: a shared function would take a fifth of the time of a decision.
 
     def allows(self, key: str, now: float, cost: float = 1) -> bool:
-        """Whether a request of `key` may go: `admit` without the details, in half the time.
+        """Admit or deny a request of `key`: `admit` without the details, in half the time.
 
         Raises ValueError for a cost that can never be admitted."""
         now += self._shift
@@ -98,13 +101,13 @@ class Limiter(Generic[S]):
         after = self.step(before, now, cost)
         if after is None or cost < 0:
             if not 0 <= cost <= self.limit:
-                fits(cost, self.limit, self.limit_name)  # says what is wrong
+                fits(cost, self.limit, self.limit_name)  # raises with the reason
             return False
         self._states[key] = after
         return True
 
     def admit(self, key: str, now: float, cost: float = 1) -> Decision:
-        """Whether a request of `key` may go, how much is left, and when to come again.
+        """Admit or deny a request of `key`; return the decision, with what remains and when to retry.
 
         Raises ValueError for a cost that can never be admitted."""
         now += self._shift
@@ -124,11 +127,11 @@ class Limiter(Generic[S]):
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
     def would(self, key: str, now: float, cost: float = 1) -> Decision:
-        """What `admit` would say; changes nothing."""
+        """Return what `admit` would; changes nothing."""
         now = max(now + self._shift, self._latest)
         before = self._states.get(key)
         if before is None and len(self._order) >= self.max_keys:
-            # Whether somebody's place is free is only known when it is taken: look at the strangers' state.
+            # Only `admit` looks for a place to take: until then new keys have the shared state.
             before = self._states.get(STRANGERS)
         after = self.step(before, now, cost)
         if after is None or cost < 0:
@@ -136,12 +139,12 @@ class Limiter(Generic[S]):
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
     def _jumped_back(self, now: float) -> float:
-        """From here on this clock is behind by so much more."""
+        """Note that the clock is behind by that much from now on; return the time to go on with."""
         self._shift += self._latest - now
         return self._latest
 
     def _newcomer(self, key: Hashable, now: float, cost: float) -> tuple[S | None, S | None]:
-        """The states before and after a request of a key that has none."""
+        """Return the states before and after a request of a key without one."""
         states, order = self._states, self._order
         place = len(order) if len(order) < self.max_keys else self._vacate(now)
         if place is None:
@@ -159,7 +162,7 @@ class Limiter(Generic[S]):
         return before, after
 
     def _vacate(self, now: float) -> int | None:
-        """The place of somebody whose state is over, and is forgotten; None if a few looks find nobody."""
+        """Forget a key with a state that is over and return its place; None if LOOKS keys have none such."""
         for _ in range(LOOKS):
             self._hand = (self._hand + 1) % len(self._order)
             key = self._order[self._hand]
@@ -171,21 +174,21 @@ class Limiter(Generic[S]):
         return None
 
     def __len__(self) -> int:
-        """Keys that have a state."""
+        """The number of keys with a state."""
         return len(self._states)
 
 
-STRANGERS = ("strangers",)  # no text, so no key is it
+STRANGERS = ("strangers",)  # the shared state of new keys; not a text, so not a real key
 VACANT = ("vacant",)
 
 
 def limiters() -> dict[str, type[Limiter[Any]]]:
-    """Every limiter by name, a learner's own among them."""
+    """Return every limiter by name, your own included."""
     return dict(sorted(_registry.items()))
 
 
 def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
-    """The limiter called `name`. Raises ValueError for a name or option that there is not."""
+    """Return a new limiter of the kind `name`. Raises ValueError for an unknown name or option."""
     try:
         cls = _registry[name]
     except KeyError:
@@ -199,14 +202,14 @@ def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
 
 
 def positive(**values: float) -> None:
-    """Raises ValueError that names the first one that is not above 0, or infinite."""
+    """Raise ValueError for the first value that is not above 0 and finite, with its name."""
     for name, value in values.items():
         if not 0 < value < inf:
             raise ValueError(f"{name} is {value}: use a number above 0")
 
 
 def fits(cost: float, limit: float, what: str) -> None:
-    """Raises ValueError for a cost that is negative, or above what can ever be admitted at once."""
+    """Raise ValueError for a negative cost, or one above the limit, which could never be admitted."""
     if not 0 <= cost <= limit:
         if cost > limit:
             raise ValueError(f"cost is {cost:g}: the {what} is {limit:g}, so it could never be admitted")
@@ -214,5 +217,5 @@ def fits(cost: float, limit: float, what: str) -> None:
 
 
 def play(limiter: Limiter[Any], arrivals: Iterable[float], key: str = "") -> list[tuple[float, Decision]]:
-    """What it says to a request at each of these moments, one after the other."""
+    """Return the decision on a request at each of these moments, one after the other."""
     return [(now, limiter.admit(key, now)) for now in arrivals]

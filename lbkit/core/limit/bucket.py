@@ -1,4 +1,4 @@
-"""Buckets: a rate in the long run, and a burst at once."""
+"""Buckets: a rate in the long run, and a burst at once. Token bucket, leaky bucket, GCRA, limit_req."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from lbkit.core.limit.base import TINY, Decision, Limiter, new_tuple, positive
 
 
 class TokenBucket(Limiter[tuple[float, float]]):
-    """Holds up to `burst` tokens, gets `rate` a second, and a request takes one for each unit of its cost.
+    """A bucket of up to `burst` tokens; `rate` arrive a second, a request takes one for each unit of cost.
 
-    On every interval of t seconds at most burst + rate x t is admitted. A state is (tokens, when).
+    In every interval of t seconds at most burst + rate x t is admitted. A state is (tokens, when).
     (Traefik, Envoy, AWS; Tanenbaum, Computer Networks.)
     """
 
@@ -46,9 +46,10 @@ class TokenBucket(Limiter[tuple[float, float]]):
 
 
 class LeakyBucket(Limiter[tuple[float, float]]):
-    """As a meter: every request pours its cost in, `rate` a second leaks out, and it must not run over.
+    """The leaky bucket as a meter: a request adds its cost, `rate` a second leaks out.
 
-    The token bucket seen from the other side: what is in there is what is missing there. A state is
+    A request that would overflow it is rejected. The token bucket seen from the other side: its level is the
+    number of tokens missing there. A state is
     (level, when). (Turner, IEEE Communications Magazine 24(10), 1986.)
     """
 
@@ -85,10 +86,9 @@ class LeakyBucket(Limiter[tuple[float, float]]):
 
 
 class LeakyQueue(Limiter[float]):
-    """As a queue: requests leave one after the other at `rate` a second, and up to `capacity` wait for it.
+    """The leaky bucket as a queue: requests leave evenly spaced at `rate` a second, up to `capacity` wait.
 
-    What is admitted is delayed, and comes out evenly spaced. A state is the moment at which the queue is
-    empty again.
+    An admitted request is delayed until its turn. A state is the moment at which the queue is empty again.
     """
 
     limit_name = "capacity"
@@ -97,7 +97,7 @@ class LeakyQueue(Limiter[float]):
         positive(rate=rate, capacity=capacity)
         self.rate = float(rate)
         self.capacity = self.limit = float(capacity)
-        self.window = self.capacity / self.rate  # seconds that a full queue takes
+        self.window = self.capacity / self.rate  # seconds to empty a full queue
 
     def step(self, state: float | None, now: float, cost: float) -> float | None:
         empty = (now if state is None or state < now else state) + cost / self.rate
@@ -120,10 +120,10 @@ class LeakyQueue(Limiter[float]):
 
 
 class GCRA(Limiter[float]):
-    """The token bucket as one number a key: the moment at which the next request would be on time.
+    """The token bucket as one number a key: the theoretical arrival time of the next request.
 
-    Requests of a steady rate come every T = 1/rate. Whoever comes early borrows from the future, up to
-    (burst - 1) x T of it. Decides exactly as the token bucket. (ATM Forum, Traffic Management 4.0, 1996:
+    At the rate, requests arrive every T = 1/rate. A request may arrive early by up to (burst - 1) x T.
+    Decides exactly as the token bucket. (ATM Forum, Traffic Management 4.0, 1996:
     generic cell rate algorithm, virtual scheduling.)
     """
 
@@ -158,9 +158,9 @@ class GCRA(Limiter[float]):
 class NginxLimit(Limiter[tuple[int, int]]):
     """nginx's limit_req: a leaky bucket that counts in thousandths of a request and in milliseconds.
 
-    `burst` requests more than the rate are admitted; the first `delay` of those at once, the others only when
-    the rate allows. `delay` as large as `burst` is `nodelay`. With burst=k and nodelay exactly k + 1 are
-    admitted at once. A state is (excess, milliseconds). (ngx_http_limit_req_module.c.)
+    Up to `burst` requests above the rate are admitted: the first `delay` of them at once, the others delayed
+    to the rate. A `delay` of `burst` is `nodelay`. With burst=k and nodelay exactly k + 1 are admitted at
+    once. A state is (excess, milliseconds). (ngx_http_limit_req_module.c.)
     """
 
     limit_name = "burst and one"
@@ -175,9 +175,9 @@ class NginxLimit(Limiter[tuple[int, int]]):
         self.rate, self.burst = float(rate), int(burst)
         self.limit = self.burst + 1.0
         self.delay = self.burst if delay is None else int(delay)
-        self._rate, self._most = int(rate * 1000), self.burst * 1000
+        self._rate, self._max_excess = int(rate * 1000), self.burst * 1000
         if not self._rate:
-            raise ValueError(f"rate is {rate}: nginx counts in thousandths a second")
+            raise ValueError(f"rate is {rate}: use at least 0.001, as nginx counts in thousandths a second")
 
     def step(self, state: tuple[int, int] | None, now: float, cost: float) -> tuple[int, int] | None:
         clock, excess = int(now * 1000), int(cost * 1000)
@@ -187,19 +187,19 @@ class NginxLimit(Limiter[tuple[int, int]]):
             excess += state[0] - self._rate * (clock - state[1]) // 1000
         if excess < 0:
             excess = 0
-        return (excess, clock) if excess <= self._most else None
+        return (excess, clock) if excess <= self._max_excess else None
 
     def granted(self, after: tuple[int, int], now: float, cost: float) -> Decision:
         excess, rate = after[0], self._rate
         wait = max(0, excess - self.delay * 1000) / rate
-        left = (self._most - excess) / 1000
+        left = (self._max_excess - excess) / 1000
         return new_tuple(Decision, (True, self.limit, left, 0.0, (excess + 1000) / rate, wait))
 
     def denied(self, before: tuple[int, int] | None, now: float, cost: float) -> Decision:
         excess, since = before or (-1000, 0)
         excess -= self._rate * (int(now * 1000) - since) // 1000 if before else 0
-        retry = (excess + int(cost * 1000) - self._most) / self._rate
-        left = max(0.0, (self._most - excess) / 1000)
+        retry = (excess + int(cost * 1000) - self._max_excess) / self._rate
+        left = max(0.0, (self._max_excess - excess) / 1000)
         return new_tuple(Decision, (False, self.limit, left, retry, max(0, excess + 1000) / self._rate, 0.0))
 
     def over(self, state: tuple[int, int], now: float) -> bool:

@@ -1,4 +1,4 @@
-"""How many at once, instead of how many a second: what is admitted has to be given back with `done`."""
+"""Concurrency limits: requests at once instead of requests a second. Each one admitted needs a `done`."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ S = TypeVar("S")
 
 
 class InFlight(Limiter[S]):
-    """Knows how much of a key runs.
+    """A limit on the cost in flight of a key.
 
-    `shares`: what part of the limit a class of priority may fill, by name. A request of class "low" is turned
-    away when the limit is full to the share of "low", so that what is left is for the others.
+    `shares`: the part of the limit that a priority class may fill, by name. A request of class "low" is
+    rejected when the limit is full up to the share of "low"; the rest is kept for the other classes.
     """
 
     shares: Mapping[str, float] = {}
 
     def running(self, key: str) -> float:
+        """Return the cost in flight of a key."""
         raise NotImplementedError
 
     def limit_of(self, key: str) -> float:
-        """What the limit of a key is now."""
+        """Return the limit of a key now."""
         raise NotImplementedError
 
     def done(
         self, key: str, now: float, latency: float = 0.0, ok: bool | None = True, cost: float = 1
     ) -> None:
-        """What was admitted is over, after `latency` seconds; nothing is learned when `ok` is None."""
+        """An admitted request has ended after `latency` seconds; `ok` None: nothing is learned from it."""
         raise NotImplementedError
 
     def sheds(self, key: str, priority: str, cost: float = 1) -> bool:
-        """Whether what this class may fill is full, while others might still be admitted."""
+        """Return whether the share of this priority class is full, though others may still be admitted."""
         share = self.shares.get(priority, 1.0)
         return share < 1 and self.running(key) + cost > share * self.limit_of(key)
 
@@ -41,12 +42,12 @@ class InFlight(Limiter[S]):
 def _checked(shares: Mapping[str, float] | None) -> Mapping[str, float]:
     for name, share in (shares or {}).items():
         if not 0 < share <= 1:
-            raise ValueError(f"shares[{name!r}] is {share}: use a part of the limit, above 0 to 1")
+            raise ValueError(f"shares[{name!r}] is {share}: use a part of the limit, above 0 and up to 1")
     return dict(shares or {})
 
 
 class ConcurrencyLimit(InFlight[float]):
-    """At most `limit` of a key at once. A state is how much runs.
+    """At most `limit` of a key in flight. A state is the cost in flight.
 
     (HAProxy maxconn; Envoy circuit breakers' priorities.)
     """
@@ -70,7 +71,7 @@ class ConcurrencyLimit(InFlight[float]):
         return Decision(True, self.limit, self.limit - after)
 
     def denied(self, before: float | None, now: float, cost: float) -> Decision:
-        # Nobody knows when a request ends: no time to come again.
+        # The end of a request is not known in advance, so there is no time to retry.
         return Decision(False, self.limit, max(0.0, self.limit - (before or 0.0)))
 
     def done(
@@ -85,10 +86,10 @@ class ConcurrencyLimit(InFlight[float]):
 
 
 class _Adaptive(InFlight[tuple[float, ...]]):
-    """A limit that is found out, key by key, from how requests go.
+    """A concurrency limit that adapts, key by key, to latency and failures.
 
-    It changes once a round trip at max_limit: what was under way already says nothing new. A state is
-    (running, limit, when it may change again, usual latency).
+    It changes once a round trip at most: requests already in flight say nothing about the new limit. A state
+    is (running, limit, when it may change again, usual latency).
     """
 
     limit_name = "highest limit"
@@ -102,7 +103,7 @@ class _Adaptive(InFlight[tuple[float, ...]]):
     def learn(
         self, running: float, limit: float, usual: float, latency: float, ok: bool
     ) -> tuple[float, float]:
-        """The limit and the usual latency after an outcome; `running` still counts it."""
+        """Return the limit and the usual latency after an outcome; `running` still counts the request."""
         raise NotImplementedError
 
     def step(self, state: tuple[float, ...] | None, now: float, cost: float) -> tuple[float, ...] | None:
@@ -119,7 +120,7 @@ class _Adaptive(InFlight[tuple[float, ...]]):
         return Decision(False, whole, max(0.0, whole - running))
 
     def _whole(self, limit: float) -> float:
-        """A limit of 10.9 lets 10 run."""
+        """Return the whole number of requests that may run: 10 with a limit of 10.9."""
         return max(self.min_limit, float(int(limit)))
 
     def running(self, key: str) -> float:
@@ -146,9 +147,9 @@ class _Adaptive(InFlight[tuple[float, ...]]):
 
 
 class AIMD(_Adaptive):
-    """Additive increase, multiplicative decrease: a little more while all goes well, else much less.
+    """Additive increase, multiplicative decrease: slowly up while requests succeed, quickly down else.
 
-    A round trip without trouble, while at least half of the limit is used, adds 1; a failure, or an answer
+    A round trip without failures, with at least half of the limit in use, adds 1; a failure, or an answer
     slower than `timeout`, multiplies the limit by `decrease`. (Chiu and Jain, 1989; TCP; Netflix
     concurrency-limits, AIMDLimit: 0.9.)
     """
@@ -181,10 +182,10 @@ class AIMD(_Adaptive):
 
 
 class Gradient(_Adaptive):
-    """Compares latency with what it is in the long run: while it does not rise there is room.
+    """Compares latency with its long-run average: while it does not rise, the limit grows.
 
-    limit = limit x min(1, max(1/2, tolerance x long run / now)) + sqrt(limit), smoothed. The square root is a
-    queue that may stand, and what it dares. Needs no timeout to be set. (Netflix concurrency-limits,
+    limit = limit x min(1, max(1/2, tolerance x long run / now)) + sqrt(limit), smoothed. The square root
+    allows a short queue, and lets the limit grow. Needs no timeout. (Netflix concurrency-limits,
     Gradient2Limit: tolerance 1.5, smoothing 0.2, long window 600.)
     """
 
@@ -219,9 +220,9 @@ class Gradient(_Adaptive):
             return limit * 0.9, usual
         usual = usual + 2 / (self.long_window + 1) * (latency - usual) if usual else latency
         if usual > 2 * latency:
-            usual *= 0.95  # it was slow for long, and is no more: forget that sooner
+            usual *= 0.95  # latency has fallen for good: forget the slow time sooner
         if 2 * running < limit:
-            return limit, usual  # not enough going on to learn from
+            return limit, usual  # too little load to learn from
         gradient = max(0.5, min(1.0, self.tolerance * usual / latency)) if latency > 0 else 1.0
         wanted = limit * gradient + limit**0.5
         return limit + self.smoothing * (wanted - limit), usual

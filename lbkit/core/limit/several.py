@@ -1,4 +1,4 @@
-"""Limits together: several on one key, and levels of keys."""
+"""Limits combined: several on one key, and a hierarchy of keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Spec = Limiter[Any] | Mapping[str, Any]  # a limiter, or {"kind": its name, its 
 
 
 def limiter_of(spec: Spec) -> Limiter[Any]:
-    """Raises ValueError for a kind or option that there is not."""
+    """Return the limiter that `spec` describes. Raises ValueError for an unknown kind or option."""
     if isinstance(spec, Limiter):
         return spec
     options = dict(spec)
@@ -23,9 +23,9 @@ def limiter_of(spec: Spec) -> Limiter[Any]:
 
 
 class Several(Limiter[tuple[Any, ...]]):
-    """All of some limits on the same key: 10 a second and 1,000 an hour. If one denies, none is used up.
+    """Several limits on the same key, as 10 a second and 1,000 an hour. If one denies, none is used up.
 
-    The decision is that of the tightest. A state is those of all.
+    The decision is that of the tightest limit. A state is the tuple of all states.
     """
 
     limit_name = "lowest limit"
@@ -57,9 +57,10 @@ class Several(Limiter[tuple[Any, ...]]):
 
 
 class Hierarchy:
-    """Limits of levels: the whole, each tenant, each client of a tenant. All must admit, or none is used up.
+    """A hierarchy of limits: for all, for each tenant, for each client of a tenant. If one denies, none is
+    used up.
 
-    A key is a path, "tenant/client"; the first level limits everybody together, the next by the first word
+    A key is a path, "tenant/client"; the first level limits all keys together, the next by the first word
     of the key, and so on.
     """
 
@@ -69,7 +70,7 @@ class Hierarchy:
             raise ValueError("levels: there must be at least one")
 
     def keys(self, key: str) -> list[str]:
-        """The key at each level. Raises ValueError for one of another depth."""
+        """Return the key at each level. Raises ValueError if its depth is wrong."""
         words = key.split("/") if len(self.levels) > 1 else []
         if len(words) != len(self.levels) - 1:
             wanted = "/".join(f"level{i}" for i in range(1, len(self.levels)))
@@ -77,7 +78,7 @@ class Hierarchy:
         return ["/".join(words[:depth]) for depth in range(len(self.levels))]
 
     def admit(self, key: str, now: float, cost: float = 1) -> Decision:
-        """Whether all levels admit it."""
+        """Admit the request if all levels do; return the decision of the tightest."""
         pairs = list(zip(self.levels, self.keys(key), strict=True))
         would = tightest([level.would(name, now, cost) for level, name in pairs])
         if would.allowed:
@@ -87,7 +88,7 @@ class Hierarchy:
 
 
 def tightest(decisions: list[Decision]) -> Decision:
-    """The denial that lasts longest; if there is none, the one with the least left, and the longest delay."""
+    """Return the denial with the longest retry; without one, the least remaining with the longest delay."""
     denials = [d for d in decisions if not d.allowed]
     if denials:
         return max(denials, key=lambda d: d.retry_after)

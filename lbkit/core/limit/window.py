@@ -1,4 +1,4 @@
-"""Windows: so many in so many seconds."""
+"""Windows: at most `limit` requests in `window` seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lbkit.core.limit.base import TINY, Decision, Limiter, new_tuple, positive
 
 
 def end_of(now: float, window: float) -> float:
-    """When the calendar window ends in which `now` lies: always later than now."""
+    """Return the end of the calendar window that contains `now`; always later than now."""
     end = (now // window + 1) * window
     return end if end > now else end + window
 
@@ -17,8 +17,8 @@ def end_of(now: float, window: float) -> float:
 class FixedWindow(Limiter[tuple[float, float]]):
     """Counts within calendar windows of `window` seconds; at each boundary it starts at 0.
 
-    The cheapest there is, and up to twice the limit passes around a boundary: all of the old window at its
-    end, all of the new at its beginning. A state is (end of the window, count).
+    The cheapest limiter, but up to twice the limit passes around a boundary: all of the old window at its
+    end, all of the new one at its beginning. A state is (end of the window, count).
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
@@ -43,16 +43,16 @@ class FixedWindow(Limiter[tuple[float, float]]):
         return state[0] <= now
 
 
-# Moments, and the sum of all costs up to each; first and last of what counts, as in a slice.
+# Times, and the sum of all costs up to each; first and last entry that counts, as in a slice.
 Log = tuple["array[float]", "array[float]", int, int]
 
 
 class SlidingLog(Limiter[Log]):
-    """Remembers when each request came: exactly `limit` in any `window` seconds, and memory for as many.
+    """A log of the times of all requests: exactly `limit` in any `window` seconds, at the price of memory.
 
-    What was used is a difference of two sums, and whose leaving makes room is found by bisection. A state is
-    a part of a log that only grows, so that states may share it: what one writes behind its end another does
-    not look at. Whoever goes on from an older state writes over what followed it.
+    The cost used is a difference of two sums, and the entry that must expire to make room is found by
+    bisection. A state is a part of a log that only grows, so several states can share it: none reads beyond
+    its own end. Going on from an older state overwrites the entries after it.
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
@@ -67,8 +67,8 @@ class SlidingLog(Limiter[Log]):
         if used - (sums[first - 1] if first else 0.0) + cost > self.limit + TINY:
             return None
         if last and not cost:
-            return moments, sums, first, last  # nothing to remember, and no log that grows of it
-        if first > 64 and 2 * first > last:  # more of it is over than not: a new log
+            return moments, sums, first, last  # nothing to remember: the log does not grow
+        if first > 64 and 2 * first > last:  # more than half has expired: a new log
             gone = sums[first - 1]
             moments, sums = moments[first:last], array("d", [s - gone for s in sums[first:last]])
             used, first, last = used - gone, 0, last - first
@@ -89,7 +89,7 @@ class SlidingLog(Limiter[Log]):
         first = bisect_right(moments, now - self.window, first, last)
         gone = sums[first - 1] if first else 0.0
         left = self.limit - (sums[last - 1] - gone)
-        # The first after whose leaving there is room enough.
+        # The first entry that makes room enough when it expires.
         leaver = moments[bisect_left(sums, gone + cost - left - TINY, first, last)]
         wait, reset = leaver + self.window - now, moments[last - 1] + self.window - now
         return new_tuple(Decision, (False, self.limit, left, wait, reset, 0.0))
@@ -100,10 +100,10 @@ class SlidingLog(Limiter[Log]):
 
 
 class SlidingCounter(Limiter[tuple[float, float, float]]):
-    """Two fixed windows, the older of which counts for as much of it as still lies within the last `window`.
+    """Two fixed windows; the older one counts with the part of it that lies within the last `window` seconds.
 
-    As if the requests of the older one had come evenly: 42 in it, 18 so far in this one, and a quarter of
-    this one over make 42 x 3/4 + 18 = 49.5. A state is (end of the window, count before, count).
+    As if its requests had arrived evenly: 42 in the older window and 18 in this one, a quarter of which is
+    over, make 42 x 3/4 + 18 = 49.5. A state is (end of the window, count before, count).
     (Cloudflare, "How we built rate limiting capable of scaling to millions of domains", 2017: 0.003 % wrong
     of 400 million decisions.)
     """
@@ -124,7 +124,7 @@ class SlidingCounter(Limiter[tuple[float, float, float]]):
         return None
 
     def _turned(self, state: tuple[float, float, float] | None, now: float) -> tuple[float, float, float]:
-        """A new window has begun."""
+        """Return the state in the window of `now`, when a new one has begun."""
         end = end_of(now, self.window)
         if state is None or state[0] <= end - 1.5 * self.window:  # more than one later
             return end, 0.0, 0.0

@@ -1,12 +1,13 @@
-"""The chapter's real programs, configured from an experiment and run as its front."""
+"""Real load balancers (nginx, HAProxy, Apache, Caddy), configured from an experiment and run as its front."""
 
 from __future__ import annotations
 
 from lbkit.core import Backend
 from lbkit.experiment import Experiment
 from lbkit.live.peers.apache import Apache
-from lbkit.live.peers.base import Peer, PeerError
+from lbkit.live.peers.base import Peer
 from lbkit.live.peers.caddy import Caddy
+from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.haproxy import Haproxy
 from lbkit.live.peers.nginx import Nginx
 
@@ -15,8 +16,8 @@ PEERS: dict[str, type[Peer]] = {cls.name: cls for cls in (Nginx, Haproxy, Apache
 __all__ = ["PEERS", "Peer", "PeerError", "notes", "render"]
 
 
-def _placed(experiment: Experiment, program: str, layer: int = 7) -> Peer:
-    """As if its servers listened on ports from 9001 on, and the program on 8080."""
+def _example(experiment: Experiment, program: str, layer: int = 7) -> Peer:
+    """Return a peer with example addresses: servers on ports from 9001, the program on 8080."""
     if program not in PEERS:
         raise ValueError(f"no program {program!r}: there are {', '.join(PEERS)}")
     peer = PEERS[program](experiment, layer)
@@ -30,13 +31,13 @@ def _placed(experiment: Experiment, program: str, layer: int = 7) -> Peer:
 
 
 def render(experiment: Experiment, program: str, layer: int = 7) -> str:
-    """The configuration that makes `program` do what the experiment says; to read, not to run.
+    """Return the configuration with which `program` runs the experiment; to read, not to run.
 
-    `layer`: 7, or 4 where nginx (stream) and HAProxy (mode tcp) pass on connections unread. Raises PeerError
-    for what it cannot do, ValueError for a program that there is not."""
-    return _placed(experiment, program, layer).config()
+    `layer`: 7, or 4, on which nginx (stream) and HAProxy (mode tcp) forward connections unread. Raises
+    PeerError for what the program cannot do, ValueError for an unknown program."""
+    return _example(experiment, program, layer).config()
 
 
 def notes(experiment: Experiment, program: str) -> list[str]:
-    """Where `program` is not quite what the experiment says. Raises as `render`."""
-    return _placed(experiment, program).notes()
+    """Return the differences between `program` and the experiment. Raises as `render`."""
+    return _example(experiment, program).notes()

@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from lbkit.live.peers.base import Member, Peer, PeerError, fetch
+from lbkit.live.peers.base import Member, Peer
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import fetch
 from lbkit.run import find_program
 
 MANAGER = "/lbkit-balancer"
@@ -50,7 +52,7 @@ class Apache(Peer):
         "by_busyness": "bybusyness",
         "by_traffic": "bytraffic",
     }
-    instead: ClassVar = {
+    alternatives: ClassVar = {
         "ip_hash": "it keeps clients on servers by cookie only, not by address",
         "consistent_hash": "it keeps clients on servers by cookie only, not by a hash",
         "random": "it has byrequests, bytraffic, bybusyness and heartbeat",
@@ -58,8 +60,8 @@ class Apache(Peer):
         "least_response_time": "it has byrequests, bytraffic, bybusyness and heartbeat",
     }
     differences = (
-        "how many servers a request tried is not told",
-        "a failed server would be left alone for 60 s; retry=0 has it asked again each time,"
+        "the number of servers that a request tried is not reported",
+        "a failed server would be skipped for 60 s; retry=0 makes it try it again each time,"
         " as the experiment says",
     )
     max_weight = 100
@@ -89,7 +91,7 @@ MaxSpareThreads 400
 KeepAlive On
 MaxKeepAliveRequests 0
 
-# The load plays many clients from one address and names them in this header; it is handed on as it comes.
+# The load plays many clients from one address and names them in this header, which is forwarded unchanged.
 ProxyAddHeaders Off
 
 <Proxy "balancer://servers">
@@ -107,7 +109,7 @@ ProxyPass "/" "balancer://servers/"
     def _member(self, member: Member, weight: int) -> str:
         flags = "".join(f"+{flag}" for flag, on in self.STATES[member.state].items() if on)
         if not weight:
-            flags = "+D"  # a weight of 0 is not known here
+            flags = "+D"  # Apache has no weight of 0
         status = f" status={flags}" if flags else ""
         return (
             f"  # {member.name}\n"
@@ -118,7 +120,7 @@ ProxyPass "/" "balancer://servers/"
     def _modules(self) -> str:
         folder = next((f for f in MODULE_FOLDERS if os.path.isdir(f)), None)
         if folder is None:
-            raise PeerError(f"apache: no modules in {', '.join(MODULE_FOLDERS)}")
+            raise PeerError(f"apache: no modules in {', '.join(MODULE_FOLDERS)}: install apache2 or httpd")
         program = find_program(self.programs)
         built_in = (
             subprocess.run([program, "-l"], capture_output=True, text=True, timeout=10, check=False).stdout
@@ -139,14 +141,14 @@ ProxyPass "/" "balancer://servers/"
         return [program, "-DFOREGROUND", "-f", str(path)]
 
     def apply(self, member: Member) -> None:
-        """By the balancer-manager: at once, and nothing is started anew."""
+        """Apply a change by the balancer-manager: at once, without a restart."""
         nonce = self._manager().findtext(".//{*}nonce") or ""
         for name, weight in self.weights().items():
             other = self.members[name]
             flags = dict(self.STATES[other.state]) if weight else {"D": 1, "N": 0}
             form = {"b": "servers", "w": f"http://{other.address}", "nonce": nonce, "w_lf": max(weight, 1)}
             form |= {f"w_status_{flag}": on for flag, on in flags.items()}
-            self._ask(urlencode(form).encode())
+            self._call_manager(urlencode(form).encode())
 
     def stats(self) -> dict[str, Any]:
         names = {f"http://{m.address}": m.name for m in self.members.values()}
@@ -161,10 +163,10 @@ ProxyPass "/" "balancer://servers/"
         }
 
     def _manager(self) -> ElementTree.Element:
-        """What the balancer-manager knows. Our own server wrote it: no stranger's XML."""
-        return ElementTree.fromstring(self._ask(b"", "?xml=1"))
+        """Return the state in the balancer-manager. The XML is from our own server, so it is trusted."""
+        return ElementTree.fromstring(self._call_manager(b"", "?xml=1"))
 
-    def _ask(self, data: bytes, query: str = "") -> str:
+    def _call_manager(self, data: bytes, query: str = "") -> str:
         url = self.url + MANAGER
-        # It looks at Referer, so that no page elsewhere can press its buttons.
+        # It checks Referer against cross-site requests.
         return fetch(url + query, data or None, {"Referer": url})

@@ -1,4 +1,4 @@
-"""A real program as the front of an experiment: what all of them have in common."""
+"""The base class of real programs as the front of an experiment."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,42 +15,40 @@ from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import cpu_seconds
 from lbkit.live.program import ATTEMPTS, Program, free_ports
-from lbkit.run import EngineError, find_program
-
-
-class PeerError(EngineError):
-    """A program did not start, or cannot do what the experiment asks for; says what, and what to do."""
+from lbkit.run import find_program
 
 
 @dataclass
 class Member:
-    """A server as the program has it."""
+    """A server in the program's configuration."""
 
     name: str
     address: str  # host:port
     weight: float
-    state: str = "ready"  # "ready", "drain" (nothing new) or "out" (not yet in, or out for good)
+    state: str = "ready"  # "ready", "drain" (no new requests) or "out" (not added yet, or removed)
 
 
 class Peer:
-    """Renders a configuration from an Experiment, runs the program with it, and passes events on."""
+    """A program: its configuration from an Experiment, its process, and the events of a run."""
 
     name: ClassVar[str]
-    programs: ClassVar[tuple[str, ...]]  # what it may be called
-    reload_signal: ClassVar[signal.Signals | None] = None  # reads its configuration again, losing nothing
-    # lbkit's algorithm -> how this program has it, {key} being what is hashed; or a function that makes that
-    # of the algorithm with its options. One that is missing cannot be had.
+    programs: ClassVar[tuple[str, ...]]  # possible names of its executable
+    reload_signal: ClassVar[signal.Signals | None] = None  # reloads the configuration without losing requests
+    # lbkit's algorithm -> the program's configuration for it, with {key} for the key that is hashed; or a
+    # function of the algorithm with its options that returns it. Others are not supported.
     algorithms: ClassVar[Mapping[str, str | Callable[[Any], str]]]
-    KEYS: ClassVar[Mapping[str, str]] = {}  # what a key is called there
-    instead: ClassVar[Mapping[str, str]] = {}  # algorithm -> why not, and what to do
-    # What an experiment says that this program does not do, or does otherwise.
+    KEYS: ClassVar[Mapping[str, str]] = {}  # kind of key -> the program's name for it
+    alternatives: ClassVar[Mapping[str, str]] = {}  # unsupported algorithm -> why, and what to use
+    # Parts of an experiment that this program does not do, or does in another way.
     differences: ClassVar[tuple[str, ...]] = ()
-    mends: ClassVar[Mapping[str, str]] = {}  # what it says when something is missing -> what to do
+    start_hints: ClassVar[Mapping[str, str]] = {}  # its message when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
-    draws_by_weight: ClassVar[bool] = False  # where it compares a few drawn ones
-    many_balancers: ClassVar[bool] = False  # whether its processes may decide each by itself
-    layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it passes on whole connections, unread
+    draws_by_weight: ClassVar[bool] = False  # in power of two choices
+    many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
+    layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it forwards connections unread
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         """Raises PeerError for what the program cannot do."""
@@ -64,34 +60,34 @@ class Peer:
         self.check(self.policy)
         self.check_limits()
         if experiment.admission:
-            raise PeerError(f"{self.name} has no admission here: lbkit's proxy has")
+            raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")
         self.members: dict[str, Member] = {}
         self.port = 0
         self.admin_port = 0
         self.folder = Path()
-        self._room: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._program: Program | None = None
 
-    # -- what each program has of its own ------------------------------------------------------
+    # -- for each program to define --------------------------------------------------------------
 
     def config(self) -> str:
-        """Its configuration, commented, for `members` as they are."""
+        """Return the configuration, with comments, for the present `members`."""
         raise NotImplementedError
 
     def command(self, program: str, path: Path) -> list[str]:
-        """How to run it in the foreground."""
+        """Return the command that runs the program in the foreground."""
         raise NotImplementedError
 
     def apply(self, member: Member) -> None:
-        """Make a change of a member's weight or state known to the running program. Raises PeerError."""
+        """Apply a changed weight or state of a member to the running program. Raises PeerError."""
         self.reload()
 
     def stats(self) -> dict[str, Any]:
-        """What the program counts by itself; `servers` by name where it does so for each."""
+        """Return the program's own statistics; `servers` by name if it has them for each."""
         return {}
 
     def balance(self) -> str:
-        """The lines that choose the algorithm. Raises PeerError for a key that it does not see."""
+        """Return the lines that choose the algorithm. Raises PeerError for a key that it does not support."""
         key = self.policy.keyed_by
         line = self.algorithms[self.policy.algorithm]
         text = line if isinstance(line, str) else line(self._balancer())
@@ -106,38 +102,36 @@ class Peer:
 
     @staticmethod
     def field_name(name: str) -> str:
-        """A header's, cookie's or parameter's name, as it is written there."""
+        """Return the name of a header, cookie or parameter as the configuration writes it."""
         return name
 
     def _balancer(self) -> Balancer:
         return make_balancer(self.policy.algorithm, **self.policy.options)
 
-    # -- what it is asked for ----------------------------------------------------------------------
+    # -- checks against the experiment -------------------------------------------------------------
 
     @classmethod
     def check(cls, policy: Policy) -> None:
-        """Raises PeerError when the program has no such algorithm."""
+        """Raise PeerError if the program does not support the policy."""
         name = policy.algorithm
         if name not in cls.algorithms:
-            why = cls.instead.get(name, f"{cls.name} has no such algorithm")
+            why = cls.alternatives.get(name, f"{cls.name} has no such algorithm")
             have = ", ".join(cls.algorithms)
             raise PeerError(f"{cls.name} cannot do {name!r}: {why}. It can do {have}")
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
 
     def check_limits(self) -> None:
-        """Raises PeerError for a rate limit that the program is not told."""
+        """Raise PeerError if the program does not support the rate limits."""
         if self.experiment.limits:
-            raise PeerError(
-                f"{self.name} is told no rate limits here: nginx is, lbkit's proxy takes all kinds"
-            )
+            raise PeerError(f"{self.name} has no rate limits here: use nginx, or lbkit's proxy for all kinds")
 
     def notes(self) -> list[str]:
-        """Where it is not quite what the experiment says."""
+        """Return the differences between the program and the experiment."""
         notes = list(self.differences)
         if self.layer == 4:
             notes.insert(
-                0, "layer 4: a connection is balanced, not a request, and nobody reads X-Forwarded-For"
+                0, "layer 4: connections are balanced, not requests, and X-Forwarded-For is not read"
             )
         if self.policy.slow_start or self.policy.panic:
             notes.append(f"{self.name} does no slow start and no panic here")
@@ -145,19 +139,20 @@ class Peer:
             weights = set(self.weights().values())
             if len(weights) > 1 and not getattr(self._balancer(), "weighted", False):
                 notes.append(
-                    f"{self.name} also draws by weight; lbkit draws all alike, and weighs their load"
+                    f"{self.name} also draws by weight; lbkit draws uniformly, and divides load by weight"
                 )
         if scaled := self.scaled_weights():
             notes.append(f"weights are whole numbers here: {scaled}")
         return notes
 
     def weights(self) -> dict[str, int]:
-        """Whole numbers in proportion; all 1 where the algorithm takes no notice of weights."""
+        """Return whole weights in proportion; all 1 if the algorithm ignores weights."""
         if not weighted(self.policy.algorithm):
             return dict.fromkeys(self.members, 1)
         return whole_weights({m.name: m.weight for m in self.members.values()}, self.max_weight)
 
     def scaled_weights(self) -> str:
+        """Return the whole weights as a text if they differ from the experiment's; else an empty one."""
         whole = self.weights()
         same = all(whole[m.name] == m.weight for m in self.members.values())
         if same or not weighted(self.policy.algorithm):
@@ -172,7 +167,7 @@ class Peer:
         return f"http://127.0.0.1:{self.port}"
 
     def place(self, backends: Iterable[Backend]) -> None:
-        """The servers, and where they are."""
+        """Take the servers and their addresses as members."""
         joining = self.experiment.joining
         self.members = {
             b.name: Member(b.name, f"{b.host}:{b.port}", b.weight, "out" if b.name in joining else "ready")
@@ -180,13 +175,13 @@ class Peer:
         }
 
     def start(self, backends: Iterable[Backend]) -> None:
-        """Raises PeerError, with what the program said."""
+        """Start the program. Raises PeerError with its last messages."""
         self.place(backends)
         program = find_program(self.programs)
         if program is None:
             raise PeerError(f"{self.programs[0]} is not installed")
-        self._room = tempfile.TemporaryDirectory(prefix=f"lbkit-{self.name}-")
-        self.folder = Path(self._room.name)
+        self._temporary = tempfile.TemporaryDirectory(prefix=f"lbkit-{self.name}-")
+        self.folder = Path(self._temporary.name)
         for attempt in range(ATTEMPTS):
             self.port, self.admin_port = free_ports(2)
             self._program = self._launch(program)
@@ -196,7 +191,7 @@ class Peer:
             self._end()
             if "in use" not in words or attempt == ATTEMPTS - 1:
                 self.stop()
-                hint = next((mend for sign, mend in self.mends.items() if sign in words), "")
+                hint = next((hint for sign, hint in self.start_hints.items() if sign in words), "")
                 raise PeerError(f"{self.name} did not start: {hint or words}")
 
     def _launch(self, program: str) -> Program:
@@ -207,9 +202,9 @@ class Peer:
 
     def stop(self) -> None:
         self._end()
-        room, self._room = self._room, None
-        if room:
-            room.cleanup()
+        temporary, self._temporary = self._temporary, None
+        if temporary:
+            temporary.cleanup()
 
     def _end(self) -> None:
         program, self._program = self._program, None
@@ -217,15 +212,15 @@ class Peer:
             program.end()
 
     def reload(self) -> None:
-        """Write the configuration anew and have it read; running requests finish under the old one."""
+        """Write the configuration and reload it; running requests finish under the old one."""
         (self.folder / "config").write_text(self.config(), encoding="utf-8")
         processes = self._processes()
         if not processes or self.reload_signal is None:
-            raise PeerError(f"{self.name} does not run")
+            raise PeerError(f"{self.name} does not run: start it first")
         processes[0].send_signal(self.reload_signal)
 
     def switch(self, policy: Policy) -> None:
-        """Raises PeerError for an algorithm that it has not."""
+        """Go on with another policy. Raises PeerError if the program does not support it."""
         self.check(policy)
         self.policy = policy
         self.reload()
@@ -273,49 +268,20 @@ class Peer:
         }
 
     def version(self) -> str:
-        """As the program gives it."""
+        """Return the version as the program prints it."""
         program = find_program(self.programs)
-        said = subprocess.run(
+        printed = subprocess.run(
             [str(program), *self.version_arguments], capture_output=True, text=True, timeout=10, check=False
         )
-        return (said.stdout + said.stderr).strip().splitlines()[0]
+        return (printed.stdout + printed.stderr).strip().splitlines()[0]
 
     version_arguments: ClassVar[tuple[str, ...]] = ("-v",)
 
     def _processes(self) -> list[Any]:
-        """The program's master, then its workers; psutil.Process objects."""
+        """Return the program's master and its workers, as psutil.Process objects."""
         return self._program.processes() if self._program else []
 
 
-def cpu_seconds(process: Any) -> float:
-    """Processor time of a psutil.Process and of its children that have ended.
-
-    Linux counts it in nanoseconds, thread by thread; what everybody has comes in hundredths of a second."""
-    times = process.cpu_times()
-    ended = float(sum(times[2:4]))
-    try:
-        tasks = list(Path(f"/proc/{process.pid}/task").iterdir())
-        return ended + sum(int((t / "schedstat").read_text().split()[0]) for t in tasks) / 1e9
-    except OSError:
-        return ended + float(sum(times[:2]))
-
-
-# -- helpers ------------------------------------------------------------------------------------
-
-
 def weighted(algorithm: str) -> bool:
-    """Whether the program may see weights: plain rotation, plain chance and modulo take no notice of them."""
+    """Return whether an algorithm uses weights: plain round robin, random and modulo do not."""
     return algorithm not in ("round_robin", "random", "ip_hash", "modulo_hash")
-
-
-def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
-    """Raises PeerError with the answer, or OSError."""
-    request = urllib.request.Request(url, data, dict(headers or {}))
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            text: str = answer.read().decode(errors="replace")
-            return text
-    except urllib.error.HTTPError as error:
-        with error:
-            why = error.read().decode(errors="replace")[:500]
-            raise PeerError(f"{url} answered {error.code}: {why}") from None

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Peer, PeerError, fetch
+from lbkit.live.peers.base import Peer
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import fetch
 
 
 class Caddy(Peer):
@@ -18,7 +20,7 @@ class Caddy(Peer):
     algorithms: ClassVar = {
         "round_robin": "round_robin",
         "least_connections": "least_conn",
-        "ip_hash": "header X-Forwarded-For",  # ip_hash sees the load's one address
+        "ip_hash": "header X-Forwarded-For",  # its own ip_hash sees only the load's address
         "consistent_hash": "{key}",
         "rendezvous": "{key}",
         "random": "random",
@@ -26,15 +28,15 @@ class Caddy(Peer):
         "power_of_choices": lambda b: f"random_choose {b.choices}",
         "first_available": lambda b: f"first\n    unhealthy_request_count {b.limit}",
     }
-    instead: ClassVar = {
+    alternatives: ClassVar = {
         "weighted_round_robin": "it knows no weights before 2.8",
         "least_response_time": "it has no algorithm that looks at response times",
     }
     differences = (
-        "how many servers a request tried is not told",
-        "a second try chooses among all servers again, and may meet the dead one once more",
+        "the number of servers that a request tried is not reported",
+        "a retry chooses among all servers again, and may hit the dead one once more",
         "every hash is rendezvous hashing, so that ip_hash moves few clients when servers change",
-        "there are no weights, and a drained server simply leaves the list: what runs on it finishes",
+        "there are no weights, and a drained server leaves the list: its running requests finish",
     )
     KEYS: ClassVar = {
         "client": "header X-Forwarded-For",
@@ -49,7 +51,9 @@ class Caddy(Peer):
         if self.policy.keyed_by.startswith("cookie:") and "{key}" in str(
             self.algorithms[self.policy.algorithm]
         ):
-            notes.append("it sets the cookie itself: who brings none, or another's, meets a server by chance")
+            notes.append(
+                "it sets the cookie itself: a client without one, or with another's, gets a random server"
+            )
         return notes
 
     def config(self) -> str:
@@ -86,7 +90,7 @@ http://:{self.port} {{
         return [program, "run", "--adapter", "caddyfile", "--config", str(path)]
 
     def reload(self) -> None:
-        """By the admin API: running requests finish under the old configuration."""
+        """Reload by the admin API: running requests finish under the old configuration."""
         fetch(
             f"http://127.0.0.1:{self.admin_port}/load",
             self.config().encode(),
@@ -94,10 +98,10 @@ http://:{self.port} {{
         )
 
     def set_weight(self, name: str, weight: float) -> None:
-        raise PeerError("caddy knows no weights before 2.8")
+        raise PeerError("caddy knows no weights before 2.8: use another engine")
 
     def stats(self) -> dict[str, Any]:
-        """Requests that run now; how many there were, Caddy does not count by server."""
+        """Return the requests in flight; Caddy has no totals by server."""
         upstreams = json.loads(fetch(f"http://127.0.0.1:{self.admin_port}/reverse_proxy/upstreams"))
         names = {m.address: m.name for m in self.members.values()}
         return {

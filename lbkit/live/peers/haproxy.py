@@ -8,11 +8,12 @@ import socket
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Member, Peer, PeerError
+from lbkit.live.peers.base import Member, Peer
+from lbkit.live.peers.errors import PeerError
 
 
 def bounded(avalanche: bool, factor: int) -> str:
-    """A ring; its keys are stirred unless the hash is named alone."""
+    """Return the lines of consistent hashing; naming the hash function alone turns avalanche off."""
     ring = "balance {key}\n  hash-type consistent" + ("" if avalanche else " sdbm")
     return f"{ring}\n  hash-balance-factor {factor}" if factor else ring
 
@@ -43,8 +44,8 @@ class Haproxy(Peer):
         "haproxy_random": lambda b: f"balance random({b.draws})",
         "power_of_choices": lambda b: f"balance random({b.choices})",
     }
-    instead: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
-    differences = ("how many servers a request tried is not told",)
+    alternatives: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
+    differences = ("the number of servers that a request tried is not reported",)
     KEYS: ClassVar = {
         "client": "source",
         "path": "uri",
@@ -55,7 +56,7 @@ class Haproxy(Peer):
     }
     max_weight = 256
     draws_by_weight = True
-    # These go by its ring, which has 16 points a unit of weight; ten times the weight gives the 160 of ours.
+    # These use its ring, with 16 points a unit of weight; ten times the weight gives the 160 points of ours.
     ON_RING: ClassVar = {
         "random",
         "weighted_random",
@@ -111,7 +112,7 @@ backend servers
 """
 
     def _server(self, member: Member, weight: int) -> str:
-        # No "check": health checks are another experiment.
+        # No "check": health checks are not part of the experiment.
         line = f"  server {member.name} {member.address} weight {weight}"
         if self.policy.algorithm == "first_available":
             line += f" maxconn {max(1, round(self._balancer().limit * member.weight))}"  # type: ignore[attr-defined]
@@ -121,27 +122,27 @@ backend servers
         return [program, "-W", "-db", "-f", str(path)]  # master and worker, in the foreground
 
     def apply(self, member: Member) -> None:
-        """By the runtime socket: at once, and nothing is started anew."""
-        self._tell(f"set server servers/{member.name} state {self.STATES[member.state]}")
+        """Apply a change by the runtime socket: at once, without a restart."""
+        self._runtime(f"set server servers/{member.name} state {self.STATES[member.state]}")
         for name, weight in self.weights().items():
-            self._tell(f"set server servers/{name} weight {weight}")
+            self._runtime(f"set server servers/{name} weight {weight}")
 
-    def _tell(self, command: str) -> str:
-        """Raises PeerError with what HAProxy has against it, OSError when it does not listen."""
+    def _runtime(self, command: str) -> str:
+        """Return the answer of the runtime socket. Raises PeerError with HAProxy's objection, OSError."""
         with socket.socket(socket.AF_UNIX) as admin:
             admin.settimeout(5)
             admin.connect(str(self.folder / "admin.sock"))
             admin.sendall(command.encode() + b"\n")
-            said = b""
+            answer = b""
             while piece := admin.recv(65536):
-                said += piece
-        text = said.decode().strip()
+                answer += piece
+        text = answer.decode().strip()
         if text and not text.startswith("#"):
             raise PeerError(f"haproxy: {command!r}: {text}")
         return text
 
     def stats(self) -> dict[str, Any]:
-        lines = self._tell("show stat").lstrip("# ").splitlines()
+        lines = self._runtime("show stat").lstrip("# ").splitlines()
         servers = {
             row["svname"]: {"in_flight": int(row["scur"] or 0), "picks": int(row["stot"] or 0)}
             for row in csv.DictReader(lines)

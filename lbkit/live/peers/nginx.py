@@ -13,12 +13,14 @@ from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
-from lbkit.live.peers.base import Member, Peer, PeerError, fetch
+from lbkit.live.peers.base import Member, Peer
+from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.process import fetch
 
 STATUS = "/lbkit-status"
 
 
-# Where distributions put it, unless it is built in.
+# Paths of the stream module in distributions, unless it is built in.
 STREAM_MODULES = (
     "/usr/lib/nginx/modules/ngx_stream_module.so",
     "/usr/lib64/nginx/modules/ngx_stream_module.so",
@@ -27,7 +29,7 @@ STREAM_MODULES = (
 
 
 def random_two(choices: int, replacement: bool) -> str:
-    """What nginx has of them."""
+    """Return nginx's line for power of `choices` choices."""
     if choices == 1:
         return "random;"
     if choices != 2 or replacement:
@@ -36,6 +38,7 @@ def random_two(choices: int, replacement: bool) -> str:
 
 
 def stream_module() -> str:
+    """Return the line that loads the stream module, if it is a file."""
     found = next((path for path in STREAM_MODULES if os.path.exists(path)), None)
     return f"load_module {found};\n" if found else ""
 
@@ -51,7 +54,7 @@ class Nginx(Peer):
         "weighted_round_robin": "",  # nginx's default is the smooth kind, with weights
         "least_connections": "least_conn;",
         "nginx_least_connections": "least_conn;",
-        "ip_hash": "hash $remote_addr;",  # ip_hash itself looks at three octets of four
+        "ip_hash": "hash $remote_addr;",  # its own ip_hash uses three octets of four
         "nginx_ip_hash": "ip_hash;",
         "modulo_hash": "hash {key};",
         "nginx_hash": "hash {key};",
@@ -62,15 +65,14 @@ class Nginx(Peer):
         "power_of_two": "random two least_conn;",
         "power_of_choices": lambda b: random_two(b.choices, b.replacement),
     }
-    instead: ClassVar = {
+    alternatives: ClassVar = {
         "least_response_time": "least_time is in nginx Plus, and in open source from 1.31.0 only",
     }
     differences = (
         "open source nginx has no active health checks; max_fails=0 also turns off the passive ones,"
-        " so that a dead server is asked again each time, as the experiment says",
-        "a request whose connection broke is sent once more, if its method is idempotent:"
-        " fewer are lost in a crash",
-        "drain, remove and weights need a reload: the old workers finish what they have",
+        " so that a dead server is tried again each time, as the experiment says",
+        "after a broken connection an idempotent request is sent once more: fewer are lost in a crash",
+        "drain, remove and weights need a reload: the old workers finish their requests",
     )
     KEYS: ClassVar = {
         "client": "$remote_addr",
@@ -82,9 +84,9 @@ class Nginx(Peer):
         "query": "$arg_{name}",
     }
     draws_by_weight = True
-    many_balancers = True  # each worker counts for itself
+    many_balancers = True  # each worker has its own counts
     layers = (7, 4)
-    mends: ClassVar = {
+    start_hints: ClassVar = {
         'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream"
     }
 
@@ -92,13 +94,13 @@ class Nginx(Peer):
         return self._stream() if self.layer == 4 else self._http()
 
     def _stream(self) -> str:
-        """Layer 4: nginx opens nothing of what it passes on."""
+        """Return the configuration for layer 4: nginx forwards connections unread."""
         if self.policy.algorithm == "nginx_ip_hash":
-            raise PeerError("nginx has no ip_hash on layer 4: ip_hash (hash $remote_addr) is nearest")
+            raise PeerError("nginx has no ip_hash on layer 4: use ip_hash (hash $remote_addr)")
         algorithm = self.balance()
         weights = self.weights()
         return f"""\
-# {self.policy.algorithm} in nginx, on layer 4: whole connections, whatever is in them.
+# {self.policy.algorithm} in nginx, on layer 4: connections, whatever they carry.
 {stream_module()}daemon off;
 worker_processes {self.policy.balancers};
 {self._user()}pid {self.folder}/nginx.pid;
@@ -154,7 +156,7 @@ http {{
     keepalive 256;  # idle connections kept for later
   }}
 
-  # How many servers were tried: their addresses are listed with commas.
+  # The number of servers tried: $upstream_addr lists them with commas.
   map $upstream_addr $tries {{
     default 1;
 {tries}
@@ -188,13 +190,13 @@ http {{
             self._limit(limit, 0)
 
     def _limits(self) -> tuple[str, str]:
-        """Lines for all of http, and for where requests are passed on."""
+        """Return the lines for the http block, and those for the location."""
         found = [self._limit(limit, i) for i, limit in enumerate(self.experiment.limits)]
         status = ["      limit_req_status 429;\n"] if found else []
         return "".join(zone for zone, _ in found), "".join([*(use for _, use in found), *status])
 
     def _limit(self, limit: RateLimit, number: int) -> tuple[str, str]:
-        """A zone and its use. Requests with an empty key are not counted: so a path has limits of its own."""
+        """Return a zone and its use. Requests with an empty key are not counted: so a limit has its path."""
         limiter = limiter_of(limit.limiter)
         if not isinstance(limiter, NginxLimit):
             raise PeerError(f"nginx has no {limiter.name}: its limit_req is nginx_limit")
@@ -225,7 +227,7 @@ http {{
         return name.lower().replace("-", "_")
 
     def _user(self) -> str:
-        # As root, nginx would give its workers to a user who cannot read our folder.
+        # As root, nginx would run its workers as a user that cannot read our folder.
         return f"user {getpass.getuser()};\n" if os.name == "posix" and os.geteuid() == 0 else ""
 
     @staticmethod
@@ -241,7 +243,7 @@ http {{
         return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr"]
 
     def stats(self) -> dict[str, Any]:
-        """Of all servers together: that is what stub_status has; on layer 4 there is none."""
+        """Return the counts of stub_status, over all servers; on layer 4 there are none."""
         if self.layer == 4:
             return {}
         text = fetch(self.url + STATUS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbkit.core import Backend, Pool, algorithms, make_balancer
 from lbkit.core.balance import JoinIdleQueue, LeastConnections, LeastResponseTime, PeakEWMA
-from lbkit.core.balance.load import _LowestScore
+from lbkit.core.balance.least_connections import _LowestScore
 
 ALGORITHMS = [LeastConnections, LeastResponseTime]
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -30,7 +30,7 @@ SCORES = {LeastConnections: connections, LeastResponseTime: response_time}
 
 
 class Scan:
-    """What the heap has to agree with: look at everybody, ties go to whoever has waited longest."""
+    """The reference for the heap: a full scan; ties go to the backend that has waited longest."""
 
     def __init__(self, balancer: _LowestScore, backends: Iterable[Backend]) -> None:
         self.score = partial(SCORES[type(balancer)], balancer)
@@ -155,7 +155,7 @@ def test_a_pick_is_not_a_scan() -> None:
 
 
 class Counted(Backend):
-    """Counts how often somebody looks at what it has to do."""
+    """Counts reads of its requests in flight."""
 
     looks = 0
 

@@ -1,9 +1,4 @@
-"""nginx's own versions, to the pick.
-
-The ideas are those of the other modules; here, in haproxy.py and in httpd.py are the details by which the
-programs differ: which hash, which ties, what a weight does. Given the same servers and requests, each makes
-the very choices of its program: the tests compare it with the program itself.
-"""
+"""nginx: ip_hash, hash, hash consistent and least_conn."""
 
 from __future__ import annotations
 
@@ -14,25 +9,25 @@ from zlib import crc32
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.hashing import address_bytes
-from lbkit.core.balance.ring import _HashRing
-from lbkit.core.balance.rotation import WeightedRoundRobin
+from lbkit.core.balance.programs.ring import _HashRing
+from lbkit.core.balance.round_robin import WeightedRoundRobin
 
-TRIES = 20  # how often nginx hashes again for a server that may take it, before it takes turns
+TRIES = 20  # hashes that nginx tries for an untried server, before it falls back to round robin
 
 
 class _Rehash(Balancer):
-    """A number for the key picks by weight; if that one was tried already, another number."""
+    """Hash of the key modulo the sum of weights; for a backend that was tried already, the next hash."""
 
     keyed = True
     keyed_by = "client"
 
     def numbers(self, key: str) -> Iterator[int]:
-        """One after the other, without end."""
+        """Yield the hashes of the key, without end."""
         raise NotImplementedError
 
     def __init__(self) -> None:
         self._slots: list[Backend] = []
-        self._turns = WeightedRoundRobin()  # when hashing has failed too often
+        self._turns = WeightedRoundRobin()  # the fallback after TRIES hashes
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         weights = whole_weights({b: b.weight for b in backends}, 1000)
@@ -59,8 +54,8 @@ class _Rehash(Balancer):
 class NginxIPHash(_Rehash):
     """nginx `ip_hash`: the first three octets of an IPv4 address (all of an IPv6 one), modulo the weights.
 
-    A whole /24 shares a server, which keeps a client whose address changes within it, and makes few
-    neighbourhoods uneven. (ngx_http_upstream_ip_hash_module.c: x 113 + octet, modulo 6271.)
+    A whole /24 shares a server: a client whose address changes within it keeps its server, but a few large
+    networks make the shares uneven. (ngx_http_upstream_ip_hash_module.c: x 113 + octet, modulo 6271.)
     """
 
     name = "nginx_ip_hash"
@@ -76,7 +71,7 @@ class NginxIPHash(_Rehash):
 
 
 class NginxHash(_Rehash):
-    """nginx `hash key`: fifteen bits of CRC-32, modulo the weights, as Cache::Memcached has it.
+    """nginx `hash key`: fifteen bits of CRC-32, modulo the weights, as in Cache::Memcached.
 
     (ngx_http_upstream_hash_module.c.)
     """
@@ -87,8 +82,8 @@ class NginxHash(_Rehash):
         number = 0
         tries = 0
         while True:
-            again = str(tries) if tries else ""
-            number += crc32((again + key).encode()) >> 16 & 0x7FFF
+            prefix = str(tries) if tries else ""
+            number += crc32((prefix + key).encode()) >> 16 & 0x7FFF
             yield number
             tries += 1
 
@@ -101,7 +96,7 @@ class NginxRing(_HashRing):
 
     max_weight = 1000
 
-    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
+    def points_of(self, backend: Backend, weight: int) -> Iterator[int]:
         host, _, port = backend.address.rpartition(":")
         base = crc32(f"{host}\0{port}".encode()) if host else crc32(f"{port}\0".encode())
         point = 0
@@ -114,7 +109,7 @@ class NginxRing(_HashRing):
 
 
 class NginxLeastConnections(WeightedRoundRobin):
-    """nginx `least_conn`: the fewest for the weight, and smooth weighted round robin among equals. O(n).
+    """nginx `least_conn`: the fewest in flight for the weight; among equals the smooth turns. O(n).
 
     (ngx_http_upstream_least_conn_module.c.)
     """

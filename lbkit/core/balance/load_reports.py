@@ -1,7 +1,7 @@
-"""Algorithms that hear what servers say of themselves, not only what one balancer can count.
+"""Algorithms that use the servers' own load reports, not only what one balancer can count.
 
-A balancer knows its own requests. Where there are several balancers, each knows a part, and the server alone
-knows the whole: it says so in its answers (`LoadReport`), or when it is asked.
+A balancer knows its own requests. With several balancers each knows a part, and only the server knows its
+whole load: it reports it (`LoadReport`) with its answers, or in answer to a probe.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from statistics import fmean
 from typing import NamedTuple
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.chance import _FewLooks, same_dice
+from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.balance.power_of_two import _SampledChoice
 from lbkit.core.meter import LoadReport
 
-RECENT = 128  # probes whose loads say what is usual
+RECENT = 128  # latest probes, from which the hot quantile is taken
 
 
 class _Probe(NamedTuple):
@@ -30,28 +30,28 @@ class _Probe(NamedTuple):
 
 
 class Prequal(Balancer):
-    """Keeps a small pool of fresh probes; of the cold ones the fastest, else the least loaded.
+    """The fastest backend among recent probes that are not hot; if all are hot, the least loaded.
 
-    A probe is hot when its server has more in flight than the `hot` quantile of the latest probes. A probe
-    is used a few times at most, its count raised by each use; after `age` seconds it is too old; and at each
-    pick the worst or the oldest leaves. So nobody runs after news that everybody has. With under two probes
-    chance decides. (Wydrowski et al., "Load is not what you should balance", NSDI 2024: 3 probes a request,
-    pool of 16, 1 s, one removed a request, Q_RIF 0.84.)
+    A probe is hot when its server has more in flight than the `hot` quantile of the latest probes. A probe is
+    used a few times at most, and each use adds one to its in-flight count; it expires after `age` seconds;
+    and each pick drops the worst or the oldest. So balancers do not herd to the same good news. With fewer
+    than two probes the choice is random. (Wydrowski et al., "Load is not what you should balance", NSDI 2024:
+    3 probes a request, pool of 16, 1 s, one removed a request, Q_RIF 0.84.)
     """
 
     wants_reports = True
 
     def __init__(self, probes: int = 3, size: int = 16, age: float = 1.0, hot: float = 0.84) -> None:
         if probes < 1:
-            raise ValueError(f"probes is {probes}: ask 1 server at least")
+            raise ValueError(f"probes is {probes}: use at least 1 a request")
         if size < 2:
-            raise ValueError(f"size is {size}: two probes are needed to compare")
+            raise ValueError(f"size is {size}: use at least 2, to have two probes to compare")
         if not 0 <= hot <= 1:
             raise ValueError(f"hot is {hot}: use a quantile from 0 to 1")
         self.probes, self.size, self.age, self.hot = probes, size, age, hot
         self._pool: deque[_Probe] = deque()  # oldest first
-        self._recent: deque[int] = deque()  # in flight, as the last probes found it
-        self._loads: list[int] = []  # the same in order of size
+        self._recent: deque[int] = deque()  # in flight, in the latest probes
+        self._loads: list[int] = []  # the same, sorted
         self._members: frozenset[Backend] = frozenset()
         self._worst_next = False
 
@@ -60,13 +60,13 @@ class Prequal(Balancer):
         self._pool = deque(p for p in self._pool if p.backend in self._members)
 
     @property
-    def _most_uses(self) -> float:
-        """So that a pool of this size, with so many coming and one leaving a pick, does not run dry."""
+    def _max_uses(self) -> float:
+        """Return how often to use a probe, so that the pool does not run dry."""
         left = (1 - self.size / max(len(self._members), self.size + 1)) * self.probes - 1
         return max(1.0, 2 / left) if left > 0 else 4.0
 
-    def _lexicographic(self, probes: Sequence[_Probe]) -> _Probe:
-        """The hot-cold rule."""
+    def _hot_cold(self, probes: Sequence[_Probe]) -> _Probe:
+        """Return the best probe by the hot-cold rule."""
         hot = self._loads[min(len(self._loads) - 1, int(self.hot * len(self._loads)))]
         if cold := [p for p in probes if p.in_flight <= hot]:
             return min(cold, key=lambda p: p.latency)
@@ -79,10 +79,10 @@ class Prequal(Balancer):
         usable = self._usable(backends, now)
         if len(usable) < 2:
             return backends[int(self.rng.random() * len(backends))]
-        best = self._lexicographic(usable)
+        best = self._hot_cold(usable)
         probes.remove(best)
-        if best.uses + 1 < self._most_uses:
-            # Counts what it is about to get; goes back where it was in time.
+        if best.uses + 1 < self._max_uses:
+            # Count the request that it is about to get; keep the pool in order of time.
             probes.append(best._replace(in_flight=best.in_flight + 1, uses=best.uses + 1))
             self._pool = deque(sorted(probes, key=lambda p: p.when))
         if len(self._pool) > 2:
@@ -90,12 +90,12 @@ class Prequal(Balancer):
         return best.backend
 
     def _usable(self, backends: Sequence[Backend], now: float) -> list[_Probe]:
-        """Fresh ones; in a retry `backends` are fewer than the members."""
+        """Return the fresh probes of `backends`, which are fewer than the members in a retry."""
         fresh = [p for p in self._pool if p.when >= now - self.age]
         return fresh if len(backends) == len(self._members) else [p for p in fresh if p.backend in backends]
 
     def _remove_one(self) -> None:
-        """The oldest and the worst in turn: else the bad news would stay, as nobody uses them up."""
+        """Drop the worst and the oldest in turn: bad probes are never picked, so they would stay."""
         self._worst_next = not self._worst_next
         if self._worst_next:
             self._pool.remove(max(self._pool, key=lambda p: (p.in_flight, p.latency)))
@@ -106,7 +106,7 @@ class Prequal(Balancer):
         return self.rng.sample(backends, min(self.probes, len(backends)))
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
-        # Not what comes with answers: those who get much would be heard of most, and get more.
+        # Reports with answers are ignored: backends with many requests would report most, and get more.
         if probed and backend in self._members:
             self._pool.append(_Probe(backend, load.in_flight, load.latency, now, 0))
             if len(self._pool) > self.size:
@@ -119,68 +119,68 @@ class Prequal(Balancer):
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         usable = self._usable(backends, now)
         if len(usable) < 2:
-            with same_dice(self.rng):
+            with restoring(self.rng):
                 place = int(self.rng.random() * len(backends))
-            return Why("too few fresh probes: chance decides", place=place, places=len(backends))
-        best = self._lexicographic(usable)
+            return Why("too few fresh probes: drawn at random", place=place, places=len(backends))
+        best = self._hot_cold(usable)
         return Why(
             f"hot-cold: {best.backend.name}, {best.in_flight} in flight, {best.latency:.3g} s; in flight",
             {p.backend.name: float(p.in_flight) for p in usable},
         )
 
 
-class ChoiceOfTwo(_FewLooks):
-    """The better of two by utilisation, own count and failures together; newcomers are on probation.
+class ChoiceOfTwo(_SampledChoice):
+    """The better of two random backends by utilisation, in flight and failures; new ones on probation.
 
-    What a server says of its utilisation counts less the older it is (nothing after `stale` seconds). A
-    server that has not answered yet gets one request at a time, and for `warmup` seconds it looks worse
-    than it is. (Netflix, "Rethinking Netflix's Edge Load Balancing", 2018: 30 s, 90 s.)
+    A reported utilisation counts less the older it is (nothing after `stale` seconds). A server that has not
+    answered yet gets one request at a time, and for `warmup` seconds after its first answer its score is
+    raised. (Netflix, "Rethinking Netflix's Edge Load Balancing", 2018: 30 s, 90 s.)
     """
 
     wants_reports = True
 
     def __init__(self, stale: float = 30.0, warmup: float = 90.0, full: int = 100) -> None:
         if full < 1:
-            raise ValueError(f"full is {full}: how many in flight count as busy, at least 1")
+            raise ValueError(f"full is {full}: use at least 1 request in flight that counts as busy")
         self.stale, self.warmup, self.full = stale, warmup, full
-        self._said: dict[Backend, tuple[float, float]] = {}  # utilisation, when
-        self._failing: dict[Backend, float] = {}  # share of failures, moving average
-        self._since: dict[Backend, float | None] = {}  # its first answer; None before
+        self._reported: dict[Backend, tuple[float, float]] = {}  # utilisation, time of the report
+        self._failure_rate: dict[Backend, float] = {}  # moving average
+        self._first_answer: dict[Backend, float | None] = {}  # time of the first answer; None before
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        self._since = {b: self._since.get(b) for b in backends}
-        self._said = {b: said for b, said in self._said.items() if b in self._since}
-        self._failing = {b: self._failing.get(b, 0.0) for b in backends}
+        self._first_answer = {b: self._first_answer.get(b) for b in backends}
+        self._reported = {b: report for b, report in self._reported.items() if b in self._first_answer}
+        self._failure_rate = {b: self._failure_rate.get(b, 0.0) for b in backends}
 
     def score(self, backend: Backend, now: float) -> float:
-        since = self._since.get(backend)
+        since = self._first_answer.get(backend)
         if since is None:
-            return 1e9 + backend.in_flight if backend.in_flight else -1.0  # one look, then wait
-        said, when = self._said.get(backend, (0.0, now))
-        said *= max(0.0, 1 - (now - when) / self.stale)
-        young = max(0.0, 1 - (now - since) / self.warmup)
-        mine = backend.in_flight / backend.weight / self.full
-        return said + mine + self._failing.get(backend, 0.0) + 0.1 * young
+            return 1e9 + backend.in_flight if backend.in_flight else -1.0  # one request, then wait
+        utilisation, when = self._reported.get(backend, (0.0, now))
+        utilisation *= max(0.0, 1 - (now - when) / self.stale)
+        probation = max(0.0, 1 - (now - since) / self.warmup)
+        own = backend.in_flight / backend.weight / self.full
+        return utilisation + own + self._failure_rate.get(backend, 0.0) + 0.1 * probation
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
-        if backend in self._since:
-            self._said[backend] = load.utilisation, now
+        if backend in self._first_answer:
+            self._reported[backend] = load.utilisation, now
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
-        if backend not in self._since or ok is None:
+        if backend not in self._first_answer or ok is None:
             return
-        if self._since[backend] is None:
-            self._since[backend] = now
-        failing = self._failing[backend]
-        self._failing[backend] = failing + 0.1 * ((not ok) - failing)
+        if self._first_answer[backend] is None:
+            self._first_answer[backend] = now
+        rate = self._failure_rate[backend]
+        self._failure_rate[backend] = rate + 0.1 * ((not ok) - rate)
 
 
 class ClientSideWeighted(Balancer):
-    """Weights from what servers report: answers a second / (utilisation + penalty x their share of errors).
+    """Weighted round robin by reported load: answers a second / (utilisation + penalty x share of errors).
 
-    Who does much with little effort gets more. A new report counts after `blackout` seconds, a silent
-    server's for `expires` seconds; who has no weight gets the mean of the others. Weights change every
-    `update` seconds, turns are dealt out by earliest deadline. (gRFC A58; Envoy
+    A server that does more work at less utilisation gets more. Reports count from `blackout` seconds after
+    the first, and until `expires` seconds after the last; a backend without a weight gets the mean of the
+    others. Weights change every `update` seconds; turns go by earliest deadline first. (gRFC A58; Envoy
     client_side_weighted_round_robin: 10 s, 180 s, 1 s, penalty 1.)
     """
 
@@ -211,31 +211,31 @@ class ClientSideWeighted(Balancer):
             self._due.append((due, self._turn, backend))
         heapify(self._due)
 
-    def _weighed(self, now: float) -> dict[Backend, float]:
+    def _weights_at(self, now: float) -> dict[Backend, float]:
         fresh = {
             b: weight
             for b, (weight, first, last) in self._reports.items()
             if now - first >= self.blackout and now - last < self.expires
         }
-        # Two that are known make a comparison.
+        # Weights are relative: at least two are needed.
         mean = fmean(fresh.values()) if len(fresh) >= 2 else 0.0
         return {b: fresh.get(b, mean) / mean if mean else 1.0 for b in self._weights}
 
-    def _queue(self, weights: dict[Backend, float]) -> list[tuple[float, int, Backend]]:
-        """When each is due by these weights: who has become heavy does not wait for a light one's turn."""
+    def _deadlines(self, weights: dict[Backend, float]) -> list[tuple[float, int, Backend]]:
+        """Return the deadlines by these weights: a backend that became heavier is due earlier."""
         return [(min(due, self._now + 1 / weights[b]), turn, b) for due, turn, b in self._due]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         if now >= self._next_update:
-            self._weights = self._weighed(now)
-            self._due = self._queue(self._weights)
+            self._weights = self._weights_at(now)
+            self._due = self._deadlines(self._weights)
             heapify(self._due)
             self._next_update = now + self.update
         while True:
             self._now, _, backend = self._due[0]
             self._turn += 1
             heapreplace(self._due, (self._now + 1 / self._weights[backend], self._turn, backend))
-            if len(backends) == len(self._due) or backend in backends:  # fewer: a retry
+            if len(backends) == len(self._due) or backend in backends:  # fewer in a retry
                 return backend
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
@@ -248,5 +248,7 @@ class ClientSideWeighted(Balancer):
         self._reports[backend] = weight, first, now
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        weights = self._weighed(now) if now >= self._next_update else self._weights
-        return Why("when each is due", {b.name: due for due, _, b in self._queue(weights)}, "lowest")
+        weights = self._weights_at(now) if now >= self._next_update else self._weights
+        return Why(
+            "deadline of the next turn", {b.name: due for due, _, b in self._deadlines(weights)}, "lowest"
+        )

@@ -1,4 +1,4 @@
-"""Apache httpd's own versions, to the pick; its byrequests is the smooth weighted round robin."""
+"""Apache httpd: bybusyness and bytraffic; its byrequests is smooth weighted round robin."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.rotation import WeightedRoundRobin
+from lbkit.core.balance.round_robin import WeightedRoundRobin
 
 
 class ByBusyness(WeightedRoundRobin):
-    """Apache `bybusyness`: the fewest in flight, whatever the weight; among equals who saved up most. O(n).
+    """Apache `bybusyness`: the fewest in flight, whatever the weight. O(n).
 
-    Everybody saves up at each pick, as in smooth weighted round robin, so weights settle ties only.
+    Among equals the highest current weight wins, as in smooth weighted round robin: weights only settle ties.
     (mod_lbmethod_bybusyness.c.)
     """
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        saved = self._saved
+        current = self._current
         for backend in backends:
-            saved[backend] = saved.get(backend, 0.0) + backend.weight
-        best = min(backends, key=lambda b: (b.in_flight, -saved[b]))
-        saved[best] -= sum(b.weight for b in backends)
+            current[backend] = current.get(backend, 0.0) + backend.weight
+        best = min(backends, key=lambda b: (b.in_flight, -current[b]))
+        current[best] -= sum(b.weight for b in backends)
         return best
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
@@ -29,11 +29,10 @@ class ByBusyness(WeightedRoundRobin):
 
 
 class ByTraffic(Balancer):
-    """Whoever has moved the fewest bytes for its weight, in requests and answers.
+    """Apache `bytraffic`: the fewest bytes for its weight, in requests and answers. O(n).
 
-    Evens out what goes over the network when answers differ in size; does not see how many run. Where
-    nobody counts bytes, as in the simulator, every request counts as one. (Apache httpd,
-    `lbmethod=bytraffic`. O(n) there, too.)
+    It evens out network traffic when answers differ in size, and ignores requests in flight. Where bytes are
+    not counted, as in the simulator, every request counts as one byte. (mod_lbmethod_bytraffic.c.)
     """
 
     @staticmethod

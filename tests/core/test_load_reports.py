@@ -52,7 +52,7 @@ def test_old_probes_are_not_believed() -> None:
 
 
 def test_a_probe_is_used_up() -> None:
-    """One good report must not draw everybody: its count goes up with each use, and then it is gone."""
+    """One good report must not draw all requests: each use adds to its count, and then it is dropped."""
     pool = pool_of("prequal")
     for name in "abc":
         told(pool, name, 0.0, in_flight=0, latency=0.1 if name == "a" else 0.2)

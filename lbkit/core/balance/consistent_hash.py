@@ -1,25 +1,24 @@
-"""Same key, same backend, by a ring: who comes or goes moves its own keys only."""
+"""Consistent hashing on a ring: a backend that joins or leaves moves only its own keys."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from hashlib import shake_128
 from math import ceil
 from struct import unpack
-from typing import ClassVar
 
-from lbkit.core.backend import Backend, whole_weights
+from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.hashing import hash64
+from lbkit.core.balance.hashing import GOLDEN, hash64, mix64, place64
 
 
 class ConsistentHash(Balancer):
-    """A ring: each backend stands at many points, a key goes to the next point clockwise.
+    """A hash ring: each backend has many points on it, a key belongs to the next point clockwise.
 
-    When a backend leaves, only its own keys move, 1/N of them. `points` per unit
-    of weight even out the shares: their spread is about 1/sqrt(points). 160 as in nginx
-    and ketama. (Karger et al., STOC 1997; Lamping and Veach, arXiv 1406.2294.)
+    When a backend leaves, only its own keys move, 1/N of all. More `points` per unit of weight make the
+    shares more even: their relative spread is about 1/sqrt(points). The default of 160 is that of nginx and
+    ketama. (Karger et al., STOC 1997; Lamping and Veach, arXiv 1406.2294.)
     """
 
     keyed = True
@@ -27,13 +26,13 @@ class ConsistentHash(Balancer):
 
     def __init__(self, points: int = 160) -> None:
         if points < 1:
-            raise ValueError(f"points is {points}: a backend needs at least 1 point on the ring")
+            raise ValueError(f"points is {points}: use at least 1")
         self.points = points
-        self._ring: list[float] = []  # points, in order; see ring_points()
+        self._ring: list[float] = []  # points in order, as ring_points() makes them
         self._owners: list[Backend] = []
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        # By name, so that every proxy settles it alike should two ever stand at one point.
+        # By name, so that every proxy gives a point that two backends share to the same one.
         self._owners = sorted(backends, key=lambda b: b.name)
         ring: list[float] = []
         for owner, backend in enumerate(self._owners):
@@ -45,21 +44,21 @@ class ConsistentHash(Balancer):
         return self._owners[int(point * 2**52) & 0xFFFFF]
 
     def _first(self, key: str) -> int:
-        """Index of the first point clockwise of the key's place."""
+        """Return the index of the first point clockwise of the key's position."""
         return bisect_right(self._ring, 1 + (hash64(key) >> 32) * 2**-32) % len(self._ring)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self._owner(self._ring[self._first(key)])
 
-    def onwards(self, key: str) -> Iterator[Backend]:
-        """From the key's place once around: where it would go if those before were not there."""
+    def clockwise(self, key: str) -> Iterator[Backend]:
+        """Yield the owners of all points, clockwise from the key: the order in which they stand in."""
         first, ring = self._first(key), self._ring
         return (self._owner(ring[i % len(ring)]) for i in range(first, first + len(ring)))
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
-        return next(b for b in self.onwards(key) if b not in exclude)
+        return next(b for b in self.clockwise(key) if b not in exclude)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         first, ring = self._first(key), len(self._ring)
@@ -70,16 +69,16 @@ class ConsistentHash(Balancer):
             near=tuple((point - 1, self._owner(point).name) for point in near),
         )
 
-    def where(self) -> list[tuple[float, str]]:
-        """All points of the ring, from 0 to 1, with whose they are: for a picture."""
+    def positions(self) -> list[tuple[float, str]]:
+        """Return all points of the ring, from 0 to 1, each with the name of its backend."""
         return [(point - 1, self._owner(point).name) for point in self._ring]
 
 
 def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
-    """Places on a ring, from 1 to 2: of a float's 52 bits, 32 say where, and 20 which backend (`owner`).
+    """Return `number` points from 1 to 2: of a float's 52 bits, 32 are the position and 20 the `owner`.
 
     So a ring is one list of floats, which Python sorts and searches faster than anything else. One long
-    digest serves all points, and bits are put in place in all of them at once: the work is by the backend.
+    digest makes all points of a backend, in a few operations on one large integer.
     """
     each = int.from_bytes((1).to_bytes(8, "big") * number, "big")  # a 1 in every 64 bits
     bits = int.from_bytes(shake_128(name.encode()).digest(8 * number), "big")
@@ -88,21 +87,22 @@ def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
 
 
 class BoundedHash(ConsistentHash):
-    """The ring, but nobody gets more than `factor` times the average: what is too much goes on clockwise.
+    """Consistent hashing with bounded loads: a backend has at most `factor` times the average in flight.
 
-    A popular key no longer sinks its server, at the price of a few keys that sometimes meet another. The
-    factor is above 1; 1.25 is usual. (Mirrokni, Thorup and Zadimoghaddam, SODA 2018; HAProxy
-    `hash-balance-factor`, Envoy `hash_balance_factor`.)
+    A request for a full backend goes on clockwise to the next with room. So a popular key does not overload
+    its server, but some requests of other keys go to another one. The factor is above 1; 1.25 is usual.
+    (Mirrokni, Thorup and Zadimoghaddam, SODA 2018; HAProxy `hash-balance-factor`, Envoy
+    `hash_balance_factor`.)
     """
 
     def __init__(self, factor: float = 1.25, points: int = 160) -> None:
         super().__init__(points)
         if not factor > 1:
-            raise ValueError(f"factor is {factor}: at 1 or below there is no room for the next request")
+            raise ValueError(f"factor is {factor}: use a number above 1, such as 1.25")
         self.factor = factor
         self._members: frozenset[Backend] = frozenset()
-        self._weight = 0.0  # of all of them
-        self._in_flight = 0  # on all of them, so that a pick does not count
+        self._weight = 0.0  # sum over all members
+        self._in_flight = 0  # sum over all members, kept up to date: a pick must not add it up
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         super().rebuild(backends)
@@ -126,65 +126,61 @@ class BoundedHash(ConsistentHash):
         share = self.factor * self._in_flight / self._weight
         passed = set(exclude)
         nearest = None
-        for backend in self.onwards(key):
+        for backend in self.clockwise(key):
             if backend in passed:
                 continue
             if backend.in_flight < ceil(share * backend.weight):
                 return backend
             passed.add(backend)
             nearest = nearest or backend
-        assert nearest, "the pool sees to it that not all are excluded"
-        return nearest  # all that are left are full: where the key belongs
+        assert nearest, "the pool never excludes all of them"
+        return nearest  # all that are left are full: the first clockwise
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend in self._members:
             self._in_flight -= 1
 
 
-class _HashRing(Balancer):
-    """A ring of points that a program places in its own way."""
+class MultiProbe(Balancer):
+    """A ring with one point a backend; each key has `probes` positions, and the nearest point wins.
+
+    Shares are as even as with hundreds of points each, on a ring as short as the pool. Weights are ignored.
+    With 21 probes the busiest backend has 1.05 times the average. (Appleton and O'Reilly, arXiv 1505.00062.)
+    """
 
     keyed = True
     keyed_by = "path"
-    max_weight: ClassVar[int] = 256  # the highest weight
 
-    def __init__(self) -> None:
-        self._points: list[int] = []
+    def __init__(self, probes: int = 21) -> None:
+        if probes < 1:
+            raise ValueError(f"probes is {probes}: use at least 1")
+        self.probes = probes
+        self._hashes: list[int] = []
         self._owners: list[Backend] = []
 
-    def stand(self, backend: Backend, weight: int) -> Iterator[int]:
-        """Its points, 32 bits each."""
-        raise NotImplementedError
-
-    def hash(self, key: str) -> int:
-        raise NotImplementedError
-
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        ring: dict[int, Backend] = {}
-        for backend, weight in whole_weights({b: b.weight for b in backends}, self.max_weight).items():
-            for point in self.stand(backend, weight):
-                ring.setdefault(point, backend)
-        self._points = sorted(ring)
-        self._owners = [ring[point] for point in self._points]
-
-    def first(self, key: str) -> int:
-        """Index of the point that the key belongs to."""
-        return bisect_left(self._points, self.hash(key)) % len(self._points)
+        ring = sorted(((place64(b.name), b) for b in backends), key=lambda entry: entry[0])
+        self._hashes = [point for point, _ in ring]
+        self._owners = [backend for _, backend in ring]
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        return self._owners[self.first(key)]
-
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        return next(b for b in self.onwards(key) if b not in exclude)
-
-    def onwards(self, key: str) -> Iterator[Backend]:
-        first, ring = self.first(key), len(self._points)
-        return (self._owners[(first + k) % ring] for k in range(ring))
+        return min(self._probe(hash64(key), *self._ring(backends)), key=lambda look: look[0])[1]
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        first, ring = self.first(key), len(self._points)
-        near = [(first + k) % ring for k in range(-1, min(3, ring))]
-        points = tuple((self._points[i] / 2**32, self._owners[i].name) for i in near)
-        return Why(f"the ring near the hash of {key!r}", place=self.hash(key) / 2**32, near=points)
+        gaps: dict[str, float] = {}
+        for distance, owner in self._probe(hash64(key), *self._ring(backends)):
+            gaps[owner.name] = min(distance / 2**64, gaps.get(owner.name, 1.0))
+        return Why(f"distance to the next point from {self.probes} positions of {key!r}", gaps, "lowest")
+
+    def _ring(self, backends: Sequence[Backend]) -> tuple[list[int], list[Backend]]:
+        if len(backends) == len(self._owners):
+            return self._hashes, self._owners
+        left = [i for i, owner in enumerate(self._owners) if owner in backends]  # a retry, among fewer
+        return [self._hashes[i] for i in left], [self._owners[i] for i in left]
+
+    def _probe(self, key: int, hashes: list[int], owners: list[Backend]) -> Iterator[tuple[int, Backend]]:
+        """Yield for each position of the key the distance to the next point, and that point's owner."""
+        for probe in range(self.probes):
+            place = mix64(key + probe * GOLDEN)
+            i = bisect_right(hashes, place) % len(hashes)
+            yield (hashes[i] - place) % 2**64, owners[i]

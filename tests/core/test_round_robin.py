@@ -138,7 +138,7 @@ def test_deadlines_take_any_weights(weights: list[float]) -> None:
 
 
 def as_haproxy_makes_it(turns: list[int]) -> list[int]:
-    """lb_map.c, with a look at everybody for every slot."""
+    """lb_map.c, with a scan of all servers for every slot."""
     total = sum(turns)
     saved = [0] * len(turns)
     table = []

@@ -1,0 +1,144 @@
+"""Least connections: the backend with the fewest requests in flight for its weight."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from heapq import heapify, heappop, heappush
+
+from lbkit.core.backend import Backend
+from lbkit.core.balance.base import Balancer, Why
+
+# Backends of one score, longest waiting first. A plain dict skips its gaps to find the first entry.
+_Level = OrderedDict[Backend, None]
+
+
+class _LowestScore(Balancer):
+    """The backend with the lowest score, found without a scan: backends stand on levels by score.
+
+    A score changes only when a request of its backend begins or ends, and the backend then changes level;
+    a heap holds the scores, lowest first. So a pick is O(log n), and O(1) while the levels that it needs
+    exist. Among equal scores, the backend that has waited longest comes first.
+    """
+
+    def __init__(self) -> None:
+        self._levels: dict[float, _Level] = {}  # score -> level, possibly empty
+        self._scores: list[float] = []  # the keys of `_levels`, as a heap
+        self._spare: list[_Level] = []  # empty levels, used again: new ones are expensive
+        self._level_of: dict[Backend, _Level] = {}  # all backends, longest waiting first
+
+    def score(self, backend: Backend, in_flight: int) -> float:
+        """Return the score of a backend with `in_flight` requests, by weight and latency; the lowest wins."""
+        raise NotImplementedError
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        # In the old order: a change elsewhere must not cost a backend its place.
+        members = set(backends)
+        known = [b for b in self._level_of if b in members]
+        self._levels, self._scores, self._level_of = {}, [], {}
+        for backend in dict.fromkeys((*known, *backends)):
+            self._level_of[backend] = OrderedDict.fromkeys((backend,))
+            self._move(backend, backend.in_flight)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        levels, scores = self._levels, self._scores
+        while not (level := levels[scores[0]]):
+            self._spare.append(levels.pop(heappop(scores)))
+        backend = next(iter(level))
+        self._move(backend, backend.in_flight + 1)
+        return backend
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        # Retries are rare: a scan is fine.
+        waiting = (b for b in self._level_of if b not in exclude)
+        best = min(waiting, key=lambda b: self.score(b, b.in_flight))
+        self._move(best, best.in_flight + 1)
+        return best
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        if backend in self._level_of:  # still eligible
+            self._move(backend, backend.in_flight)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
+        return Why("score, longest waiting first", scores, "lowest")
+
+    def _move(self, backend: Backend, in_flight: int) -> None:
+        """Move `backend` to the level of its new score, behind its equals."""
+        del self._level_of.pop(backend)[backend]
+        score = self.score(backend, in_flight)
+        level = self._levels.get(score)
+        if level is None:
+            self._levels[score] = level = self._spare.pop() if self._spare else OrderedDict()
+            heappush(self._scores, score)
+            if len(self._scores) > 4 * len(self._level_of) + 16:
+                self._drop_empty_levels(but=score)
+        level[backend] = None
+        self._level_of[backend] = level
+
+    def _drop_empty_levels(self, but: float) -> None:
+        self._levels = {score: level for score, level in self._levels.items() if level or score == but}
+        self._scores = sorted(self._levels)
+
+
+class LeastConnections(_LowestScore):
+    """The backend with the fewest requests in flight for its weight.
+
+    It sees queues build up, so it copes with requests of unequal length. It does not see why
+    a server answers quickly: one that fails fast looks idle.
+    """
+
+    def score(self, backend: Backend, in_flight: int) -> float:
+        return in_flight / backend.weight
+
+
+class WeightedLeastConnections(Balancer):
+    """Weighted round robin in which requests in flight lower the weight: weight / (in flight + 1)^bias.
+
+    With `bias` 0 it is weighted round robin; the higher, the closer to least connections. Turns go by
+    earliest deadline first, and in flight is counted before the pick. O(log n). (Envoy, least_request with
+    weights, `active_request_bias`.)
+    """
+
+    def __init__(self, bias: float = 1.0) -> None:
+        if not 0 <= bias < float("inf"):
+            raise ValueError(f"bias is {bias}: use 0 (load is ignored) or more")
+        self.bias = bias
+        self._due: list[tuple[float, int, Backend]] = []
+        self._turn = 0  # settles ties
+        self._now = 0.0  # the latest deadline met
+        self._weights: dict[Backend, float] = {}
+
+    def _next_entry(self, since: float, backend: Backend, in_flight: int) -> tuple[float, int, Backend]:
+        self._turn += 1
+        return since + (in_flight + 1) ** self.bias / backend.weight, self._turn, backend
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        # A new weight needs a new deadline: the old one of a light backend may lie a thousand turns ahead.
+        known = {entry[2]: entry for entry in self._due if self._weights[entry[2]] == entry[2].weight}
+        self._due = [known.get(b) or self._next_entry(self._now, b, b.in_flight) for b in backends]
+        self._weights = {b: b.weight for b in backends}
+        heapify(self._due)
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return self.pick_except(backends, (), key, now)
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        passed = []
+        while True:
+            entry = heappop(self._due)
+            if entry[2] not in exclude:
+                break
+            passed.append(entry)  # keeps its turn
+        for entry_passed in passed:
+            heappush(self._due, entry_passed)
+        self._now, _, backend = entry
+        heappush(self._due, self._next_entry(self._now, backend, backend.in_flight))
+        return backend
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("deadline of the next turn", {b.name: due for due, _, b in self._due}, "lowest")

@@ -1,0 +1,60 @@
+"""Priority levels: a reserve that takes what the first level cannot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from lbkit.core.backend import Backend
+from lbkit.core.balance.grouped import Group, _Grouped
+
+
+class PriorityLevels(_Grouped):
+    """Level 0 gets all traffic while enough of it is healthy; what it cannot take goes to level 1, and so on.
+
+    A level can take all traffic while `overprovisioning` times its healthy share is 1 or more: with 1.4, up
+    to 28 % may be down before traffic moves. If all levels together cannot, each gets a share in proportion
+    to its health; only then may a level panic and use its unhealthy servers, too. If all levels panic, each
+    gets a share in proportion to its size. (Envoy, priority levels, panic threshold; overprovisioning factor
+    1.4.)
+    """
+
+    def __init__(
+        self,
+        inner: str = "round_robin",
+        options: Mapping[str, Any] | None = None,
+        overprovisioning: float = 1.4,
+    ) -> None:
+        if not overprovisioning >= 1:
+            raise ValueError(f"overprovisioning is {overprovisioning}: use 1 or more")
+        super().__init__(inner, options)
+        self.overprovisioning = overprovisioning
+
+    def group(self, backend: Backend) -> int:
+        return backend.priority
+
+    def shares(self) -> Mapping[Group, float]:
+        left = 1.0
+        shares: dict[Group, float] = {}
+        for level, healthy in health_of_levels(self._all).items():
+            shares[level] = min(left, self.overprovisioning * healthy)
+            left -= shares[level]
+        if all(any(not b.healthy for b in self._groups.get(level, ())) for level in shares):
+            return Counter(b.priority for b in self._all)  # all panic
+        return shares  # drawn in proportion, should they add up to less than 1
+
+    def panics(self, backends: Sequence[Backend], threshold: float) -> Collection[Backend]:
+        health = health_of_levels(backends)
+        if sum(min(1.0, self.overprovisioning * healthy) for healthy in health.values()) >= 1:
+            return ()
+        return [b for b in backends if health[b.priority] < threshold]
+
+
+def health_of_levels(backends: Sequence[Backend]) -> dict[int, float]:
+    """Return the healthy share of the backends by level of priority, the first level first."""
+    levels: dict[int, list[bool]] = {}
+    for backend in sorted(backends, key=lambda b: b.priority):
+        levels.setdefault(backend.priority, []).append(backend.healthy)
+    return {level: fmean(healthy) for level, healthy in levels.items()}

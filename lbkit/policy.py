@@ -1,0 +1,101 @@
+"""A load-balancing policy as data, and the pool that carries it out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from lbkit.core import Backend, Pool, Replicas, SlowStart
+from lbkit.core.balance import Balancer, algorithms, make_balancer
+from lbkit.core.key import key_of
+from lbkit.core.options import option_faults
+from lbkit.distributions import number, whole
+
+Stream = Callable[[str], random.Random]  # a random stream by its name
+
+
+def _fault(check: Callable[[], object]) -> list[str]:
+    """What a check raises as a ValueError, if it does."""
+    try:
+        check()
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+@frozen
+class Policy:
+    """A load-balancing policy: an algorithm by name, its options, its key, and what applies to all
+    algorithms.
+
+    `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
+    `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
+    without an answer.
+    `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
+    backend rises gradually. `panic`: below this share of healthy backends, health is ignored.
+    Raises ValueError for an unknown algorithm, option or key.
+    """
+
+    algorithm: str = "round_robin"
+    options: Mapping[str, Any] = field(factory=dict)
+    key: str = field(default="")  # empty: the algorithm's default
+    retries: int = field(default=1, validator=whole(0))
+    balancers: int = field(default=1, validator=whole(1, 1000))
+    slow_start: SlowStart | None = None
+    panic: float = field(default=0.0, validator=number(0, 1))
+
+    def __attrs_post_init__(self) -> None:
+        faults: list[str] = []
+        if self.algorithm in algorithms():
+            faults += option_faults(algorithms()[self.algorithm], self.options)
+        if not faults:
+            faults += _fault(lambda: make_balancer(self.algorithm, **self.options))
+        if self.key:
+            faults += _fault(lambda: key_of(self.key))
+        if faults:
+            raise ValueError("\n".join(faults))
+
+    @property
+    def keyed_by(self) -> str:
+        """The key in use: `key`, or the algorithm's default."""
+        return self.key or make_balancer(self.algorithm, **self.options).keyed_by
+
+    def pool(self, backends: Iterable[Backend], stream: Stream) -> Pool | Replicas:
+        """Return the pool that balances these backends by this policy; Replicas hold twins of them."""
+        backends = list(backends)
+
+        def pool(number: int, members: list[Backend]) -> Pool:
+            balancer = self._balancer(number, stream)
+            return Pool(members, balancer, slow_start=self.slow_start, panic=self.panic)
+
+        if self.balancers == 1:
+            return pool(0, backends)
+        pools = [pool(i, [b.twin() for b in backends]) for i in range(self.balancers)]
+        return Replicas(pools, stream("balancers"))
+
+    def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
+        """Switch a running pool to this policy's algorithm."""
+        if isinstance(pool, Replicas):
+            pool.switch(lambda number: self._balancer(number, stream))
+        else:
+            pool.switch(self._balancer(0, stream))
+
+    def _balancer(self, number: int, stream: Stream) -> Balancer:
+        options = dict(self.options)
+        if self.balancers > 1 and algorithms()[self.algorithm].numbered:
+            options |= {"index": number, "balancers": self.balancers}
+        return make_balancer(self.algorithm, stream(f"policy {number}" if number else "policy"), **options)
+
+    @classmethod
+    def of(cls, what: Policy | str | type[Balancer]) -> Policy:
+        """Return a policy, given as itself, as an algorithm's name or as its class."""
+        if isinstance(what, Policy):
+            return what
+        if isinstance(what, str):
+            return cls(what)
+        if isinstance(what, type) and issubclass(what, Balancer):
+            return cls(what.name)
+        raise ValueError(f"policy is {what!r}: use a Policy, an algorithm's name or its class")
