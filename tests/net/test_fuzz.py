@@ -26,6 +26,7 @@ from lbkit.net import Proxy
 
 # isort: split
 from lbkit.net.http1.body import Chunked
+from lbkit.net.http1.client import connection_fields
 from lbkit.net.http1.head import HeadReader, read_request, read_response
 from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Reject
 
@@ -131,7 +132,7 @@ def mutated(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 def heads(streams: list[bytes]) -> st.SearchStrategy[bytes]:
     """Up to the first empty line, as a connection hands them to the reader."""
-    return mutated(streams).map(lambda data: data.partition(END)[0] + END)
+    return mutated(streams).map(lambda data: data + END).map(lambda data: data[: data.find(END) + len(END)])
 
 
 @st.composite
@@ -189,7 +190,8 @@ def test_what_is_accepted_is_one_request_for_h11(head: bytes, trusted: bool) -> 
     if isinstance(request, Reject):
         assert 400 <= request.status < 600
         return
-    forwarded = request.data + b"\r\n"
+    head_sent = request.data + connection_fields(request)
+    forwarded = head_sent + b"\r\n"
     assert forwarded.count(END) == 1
     assert forwarded.endswith(END)
 
@@ -200,7 +202,7 @@ def test_what_is_accepted_is_one_request_for_h11(head: bytes, trusted: bool) -> 
     assert (event.method, event.target, event.http_version) == (request.method, request.target, b"1.1")
     assert other.trailing_data[0] == b""
 
-    fields = named(request.data)
+    fields = named(head_sent)
     names = [name for name, _ in fields]
     assert [tuple(pair) for pair in event.headers] == fields
     assert names.count(b"host") == 1
@@ -308,7 +310,7 @@ def unchunk(parts: list[bytes]) -> tuple[bytes, bool, bytes] | None:
             return None
         content += piece
         if chunked.done:
-            rest += chunked.rest
+            rest += part[chunked.end :]
     return content, chunked.done, rest
 
 
@@ -452,7 +454,10 @@ def connection(
             if part:
                 wire.feed(part)
             await loop.settle()
-        outcome = seen, re.sub(rb"\r\nDate: [^\r\n]*", b"", client.got), client.end
+        got = re.sub(rb"\r\nDate: [^\r\n]*", b"", client.got)
+        # Which of a head's faults is named depends on how much of it is there.
+        got = re.sub(rb"Content-Length: \d+(\r\nConnection: close\r\n\r\n4\d\d [\w ]+):[^\n]*", rb"\1", got)
+        outcome = seen, got, client.end
         proxy.shut(0.0)
         await serving
         await loop.settle()

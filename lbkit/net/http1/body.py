@@ -8,8 +8,8 @@ from lbkit.net.messages import Reject
 
 LAST_CHUNK = b"0\r\n\r\n"
 # The size in hex, and extensions, which nothing here knows.
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_SIZE_BEGINS = re.compile(rb"[0-9A-Fa-f]{1,15}(?:[ \t;].*|\r)?\Z", re.DOTALL)
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_SIZE_BEGINS = re.compile(rb"[0-9A-Fa-f]{1,15}(?:;.*|\r)?\Z", re.DOTALL)
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
 MAX_LINE = 4096  # bytes of a size line with its extensions
@@ -64,7 +64,7 @@ class Chunked:
                 if end:
                     line, self._line = self._line, bytearray()
                     self._take_line(line)
-                elif len(self._line) <= 16 and not (self._in_trailers or _SIZE_BEGINS.match(self._line)):
+                elif not (self._in_trailers or _SIZE_BEGINS.match(self._line[:16])):
                     raise Reject(400, "a chunk has no size")
         self.end = at
         return content[0] if len(content) == 1 else b"".join(content)

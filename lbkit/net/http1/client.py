@@ -13,6 +13,12 @@ from lbkit.net.http1.head import HeadReader, read_response
 from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHead
 
 
+def connection_fields(request: RequestHead) -> bytes:
+    """The fields for this one connection: how the body is framed, and an upgrade."""
+    fields = b"Connection: upgrade\r\nUpgrade: websocket\r\n" if request.upgrade else b""
+    return fields + b"Transfer-Encoding: chunked\r\n" if request.length == CHUNKED else fields
+
+
 class Keeper(Protocol):
     """Where a connection rests between requests."""
 
@@ -90,11 +96,9 @@ class ClientConnection(asyncio.Protocol):
             data = head.data + b"\r\n"
         else:
             self._framing = head.length == CHUNKED
-            fields = b"Connection: upgrade\r\nUpgrade: websocket\r\n" if head.upgrade else b""
             if self._framing:
-                fields += b"Transfer-Encoding: chunked\r\n"
                 body = chunk(body) + LAST_CHUNK if end else chunk(body)
-            data = b"".join((head.data, fields, b"\r\n", body))
+            data = b"".join((head.data, connection_fields(head), b"\r\n", body))
         self.backend.traffic += len(data)
         self.transport.write(data)
 
