@@ -16,22 +16,6 @@ from lbkit.core.backend import Backend
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
 
-class Failure(Enum):
-    """How an attempt failed before anything of its answer reached the client."""
-
-    REFUSED = "refused"  # no connection: nothing was sent
-    CONNECT_TIMEOUT = "connect timeout"  # no connection in time: nothing was sent
-    CLOSED_UNANSWERED = "closed unanswered"  # the connection ended before the first byte of an answer
-    RESET = "reset"  # the connection ended within the answer's head
-    TIMEOUT = "timeout"  # no answer in time: the backend may still be working on the request
-    MALFORMED = "malformed"  # what came back is not an answer
-
-    @property
-    def status(self) -> int:
-        """What the client is told when no other attempt follows."""
-        return 504 if self in (Failure.TIMEOUT, Failure.CONNECT_TIMEOUT) else 502
-
-
 class Repeat(Enum):
     """Whether a request may be sent again after a failure."""
 
@@ -40,16 +24,27 @@ class Repeat(Enum):
     NEVER = "never"
 
 
-# After a timeout the same work elsewhere would only add to the load; a malformed answer is the backend's
-# own, and another request would get it again.
-REPEAT: dict[Failure, Repeat] = {
-    Failure.REFUSED: Repeat.ALWAYS,
-    Failure.CONNECT_TIMEOUT: Repeat.ALWAYS,
-    Failure.CLOSED_UNANSWERED: Repeat.IF_SAFE,
-    Failure.RESET: Repeat.IF_SAFE,
-    Failure.TIMEOUT: Repeat.NEVER,
-    Failure.MALFORMED: Repeat.NEVER,
-}
+class Failure(Enum):
+    """How an attempt failed before anything of its answer reached the client.
+
+    `status`: what the client is told when no other attempt follows. After a timeout the same work elsewhere
+    would only add to the load; a malformed answer is the backend's own, and would come again.
+    """
+
+    status: int
+    repeat: Repeat
+
+    REFUSED = "refused", 502, Repeat.ALWAYS  # no connection: nothing was sent
+    CONNECT_TIMEOUT = "connect timeout", 504, Repeat.ALWAYS  # no connection in time: nothing was sent
+    CLOSED_UNANSWERED = "closed unanswered", 502, Repeat.IF_SAFE  # ended before the first byte of an answer
+    RESET = "reset", 502, Repeat.IF_SAFE  # the connection ended within the answer's head
+    TIMEOUT = "timeout", 504, Repeat.NEVER  # no answer in time: the backend may still be working on it
+    MALFORMED = "malformed", 502, Repeat.NEVER  # what came back is not an answer
+
+    def __init__(self, label: str, status: int, repeat: Repeat) -> None:
+        self.label = label
+        self.status = status
+        self.repeat = repeat
 
 
 class Again(NamedTuple):
@@ -63,6 +58,9 @@ class GiveUp(NamedTuple):
     """Answer the client with `status`."""
 
     status: int
+
+
+_ELSEWHERE = Again(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +94,12 @@ class Attempts:
         more on a new connection, without this counting as a retry.
         """
         self.status = failure.status
-        repeat = REPEAT[failure]
+        repeat = failure.repeat
         allowed = repeat is Repeat.ALWAYS or (repeat is Repeat.IF_SAFE and self.safe)
         if allowed and kept and failure is Failure.CLOSED_UNANSWERED and self._renewed is not backend:
             self._renewed = backend
             return Again(backend)
         self.tried += (backend,)
         if allowed and len(self.tried) <= self._policy.retries:
-            return Again(None)
+            return _ELSEWHERE
         return GiveUp(failure.status)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core import Backend
-from lbkit.core.attempts import REPEAT, Again, AttemptPolicy, Attempts, Failure, GiveUp, Repeat
+from lbkit.core.attempts import Again, AttemptPolicy, Attempts, Failure, GiveUp, Repeat
 
 A, B, C = (Backend(name) for name in "abc")
 
@@ -14,7 +14,7 @@ def plan(retries: int = 1, safe: bool = True) -> Attempts:
     return Attempts(AttemptPolicy(retries), safe)
 
 
-@pytest.mark.parametrize("failure", [f for f in Failure if REPEAT[f] is Repeat.ALWAYS])
+@pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.ALWAYS])
 @pytest.mark.parametrize("safe", [True, False])
 def test_what_was_never_sent_goes_to_another_backend(failure: Failure, safe: bool) -> None:
     attempts = plan(safe=safe)
@@ -23,14 +23,14 @@ def test_what_was_never_sent_goes_to_another_backend(failure: Failure, safe: boo
     assert attempts.after(failure, B) == GiveUp(failure.status)
 
 
-@pytest.mark.parametrize("failure", [f for f in Failure if REPEAT[f] is Repeat.IF_SAFE])
+@pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.IF_SAFE])
 def test_what_may_have_been_done_is_repeated_only_if_that_is_harmless(failure: Failure) -> None:
     assert plan().after(failure, A) == Again(None)
     assert plan(safe=False).after(failure, A) == GiveUp(502)
     assert plan(safe=False).after(failure, A, kept=True) == GiveUp(502)
 
 
-@pytest.mark.parametrize("failure", [f for f in Failure if REPEAT[f] is Repeat.NEVER])
+@pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.NEVER])
 def test_what_would_only_happen_again_is_not_repeated(failure: Failure) -> None:
     assert plan(retries=9).after(failure, A) == GiveUp(failure.status)
 
