@@ -40,16 +40,18 @@ class Exchange(Forwarding):
             self._next_hook += 1
             try:
                 verdict = hook(self, now)
-            except Exception:  # a learner's code may raise anything
+                if not isinstance(verdict, Answer | Hold | None):
+                    raise TypeError(f"on_request returned {verdict!r}: return None, an Answer or HOLD")
+            except Exception:  # a learner's code may do anything
                 self.failed(hook.__self__)  # type: ignore[attr-defined]
                 return
             if isinstance(verdict, Hold):
-                self.deadline = float("inf")  # the filter's clock counts now
+                self.suspend()
                 return
             if verdict is not None:
                 self.answer_with(verdict)
                 return
-        self.touch()
+        self.resume()
         self._start(now)
 
     def failed(self, filter: Named) -> None:
@@ -60,6 +62,7 @@ class Exchange(Forwarding):
     # -- the answer ----------------------------------------------------------------------------
 
     def interim(self, head: ResponseHead) -> None:
+        self._body_began = True  # it may be told to go on
         self.client.interim(head)
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
@@ -78,8 +81,6 @@ class Exchange(Forwarding):
         if end:
             self._origin_done(head.status < 500, now)
             self.sink.respond(head, data, True)
-            if self.sink is self.client:
-                self._end(None, now)
         else:
             self.deadline = min(now + service.timeouts.read, self.began + service.timeouts.total)
             self.sink.respond(head, data, False)
@@ -88,17 +89,14 @@ class Exchange(Forwarding):
         """More of the backend's answer."""
         if end:
             self._connection = None
-            now = self.service.now()
-            self._origin_done(self.status < 500, now)
+            self._origin_done(self.status < 500, self.service.now())
             self.sink.send(data, True)
-            if self.sink is self.client:
-                self._end(None, now)
         else:
             self.touch()
             self.sink.send(data, False)
 
     def delivered(self) -> None:
-        """A wrapped sink has passed on the end of the answer."""
+        """The client's side has the whole answer."""
         self._end(None, self.service.now())
 
     def _replaced(self, head: ResponseHead) -> bool:
@@ -106,7 +104,9 @@ class Exchange(Forwarding):
         for hook in self.service.on_response:
             try:
                 answer = hook(self, head)
-            except Exception:  # a learner's code may raise anything
+                if not isinstance(answer, Answer | None):
+                    raise TypeError(f"on_response returned {answer!r}: return None or an Answer")
+            except Exception:  # a learner's code may do anything
                 if head.own:
                     self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
                     continue
@@ -130,11 +130,8 @@ class Exchange(Forwarding):
         if self.service.on_response:
             self._replaced(head)
         self._started = True
-        now = self.service.now()
-        self._origin_done(ok, now)
+        self._origin_done(ok, self.service.now())
         self.sink.respond(head, b"" if self.request.method == b"HEAD" else body, True)
-        if self.sink is self.client:
-            self._end(None, now)
 
     def refuse(self, status: int, why: str) -> None:
         """The rest of the request cannot be read. That says nothing about the backend."""
@@ -160,7 +157,7 @@ class Exchange(Forwarding):
             return
         if self._started or not self.client.writable:
             self._cut_off()
-        elif not self._complete:
+        elif self._client_owes_body:
             self.refuse(408, "the body stopped coming")
         else:
             if self._connection:

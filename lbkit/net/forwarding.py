@@ -20,6 +20,8 @@ class Forwarding:
     """Holds a lease while a backend works for it. Its subclass, Exchange, decides what the client gets."""
 
     __slots__ = (
+        "_body_began",
+        "_body_wanted",
         "_complete",
         "_connection",
         "_done",
@@ -28,6 +30,7 @@ class Forwarding:
         "_origin_over",
         "_plan",
         "_started",
+        "_suspended",
         "_task",
         "attempts",
         "began",
@@ -54,6 +57,8 @@ class Forwarding:
         self.attempts = 0
         self.lease: Lease | None = None
         self._complete = request.length == 0  # the request has been received to its end
+        self._body_began = False  # the client sends it, or has been told to
+        self._body_wanted = True  # more of it can be taken
         # Its body, while it may have to be sent (again).
         self._held: list[bytes] | None = None if self._complete else []
         self._plan: Attempts | None = None  # made at the first failure
@@ -63,6 +68,7 @@ class Forwarding:
         self._origin_over = False  # nothing more comes from a backend
         self._done = False
         self._next_hook = 0  # of the filters
+        self._suspended = False  # a filter makes it wait
 
     def answer_with(self, answer: Answer, ok: bool | None = False) -> None:
         """There will be no answer from a backend; `ok`: the outcome for the one that has the request."""
@@ -107,7 +113,7 @@ class Forwarding:
         if self._held is not None:
             if self.request.method not in IDEMPOTENT:
                 self._held = None  # it will not be sent again
-            self.client.read_body(True)
+            self._read_body(True)
 
     def _connect(self, backend: Backend) -> None:
         self._task = asyncio.get_running_loop().create_task(self._connected(backend))
@@ -182,6 +188,7 @@ class Forwarding:
     def body(self, data: bytes, end: bool) -> None:
         """A piece of the request's body."""
         self._complete = end
+        self._body_began = True
         if self._origin_over:
             return
         self.touch()
@@ -191,7 +198,7 @@ class Forwarding:
             held = self._held_size()
             if connection is None:
                 if held > MAX_HELD:
-                    self.client.read_body(False)
+                    self._read_body(False)
             elif held > MAX_HELD:
                 self._held = None  # too much to be sent again
         if connection:
@@ -207,7 +214,18 @@ class Forwarding:
         """The backend takes more of the body, or not now."""
         self.touch()
         if not self._origin_over:
-            self.client.read_body(ready)
+            self._read_body(ready)
+
+    def _read_body(self, wanted: bool) -> None:
+        self._body_wanted = wanted
+        self.client.read_body(wanted)
+
+    @property
+    def _client_owes_body(self) -> bool:
+        """Whether the next step is the client's: not while it is held back, or waits to be told to go on."""
+        if self._complete or not self._body_wanted:
+            return False
+        return self._body_began or not self.request.field(b"expect")
 
     # -- back-pressure, time, and the end --------------------------------------------------------
 
@@ -218,8 +236,18 @@ class Forwarding:
 
     def touch(self) -> None:
         """Something moved: the wait for progress starts again, but for the total."""
-        timeouts = self.service.timeouts
-        self.deadline = min(self.service.now() + timeouts.read, self.began + timeouts.total)
+        if not self._suspended:
+            timeouts = self.service.timeouts
+            self.deadline = min(self.service.now() + timeouts.read, self.began + timeouts.total)
+
+    def suspend(self) -> None:
+        """A filter makes it wait: only the total counts."""
+        self._suspended = True
+        self.deadline = self.began + self.service.timeouts.total
+
+    def resume(self) -> None:
+        self._suspended = False
+        self.touch()
 
     def _origin_done(self, ok: bool | None, now: float) -> None:
         """Nothing more comes from a backend. `ok`: the outcome for the backend."""

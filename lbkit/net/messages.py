@@ -150,6 +150,9 @@ class Incoming(Protocol):
     def refuse(self, status: int, why: str) -> None:
         """The rest of the request cannot be read."""
 
+    def delivered(self) -> None:
+        """The client's side has the whole answer."""
+
     def client_ready(self, ready: bool) -> None:
         """The client takes more of the answer, or not now."""
 
@@ -215,11 +218,14 @@ class ExchangeView(Protocol):
     def touch(self) -> None:
         """There was progress: the `read` timeout starts again."""
 
+    def suspend(self) -> None:
+        """The filter makes it wait, so no progress is expected: only the `total` timeout counts."""
+
+    def resume(self) -> None:
+        """Progress is expected again."""
+
     def read_origin(self, wanted: bool) -> None:
         """Whether more of the backend's answer can be taken: back-pressure."""
-
-    def delivered(self) -> None:
-        """A wrapped sink has passed on the end of the answer."""
 
 
 class Hold:

@@ -94,6 +94,7 @@ class Proxy:
         )
         for index, made in enumerate(self.filters.values()):
             made.index = index
+            made.fault = self.report
         self.service.filters = len(self.filters)
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
@@ -123,7 +124,8 @@ class Proxy:
             self.listener.closed(relay)
             on_end(relay)
 
-        relay = Relay(client, origin, self._now, self.config.timeouts.tunnel, ended)
+        timeouts = self.config.timeouts
+        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended)
         if not relay.over:
             self.listener.open.add(relay)
 
@@ -263,7 +265,10 @@ class Proxy:
             await asyncio.sleep(tick)
             now = self.service.now()
             for client in list(self.listener.open):
-                client.expire(now)
+                try:
+                    client.expire(now)
+                except Exception:  # one of them must not stop the clock of all
+                    self.report("a connection could not be ended")
             self.connections.close_idle(now - timeouts.idle)
 
     def report(self, what: str) -> None:

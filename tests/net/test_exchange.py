@@ -51,6 +51,8 @@ class FakeConnection:
 class FakeClient:
     """Checks that it gets one whole answer or an abort, and nothing after that."""
 
+    exchange: Exchange
+
     def __init__(self) -> None:
         self.writable = True
         self.heads: list[ResponseHead] = []
@@ -60,12 +62,17 @@ class FakeClient:
         assert not self.over
         assert not self.heads
         self.heads.append(head)
-        self.over = "answered" if end else ""
+        self._sent(end)
 
     def send(self, data: bytes, end: bool) -> None:
         assert not self.over
         assert self.heads
-        self.over = "answered" if end else ""
+        self._sent(end)
+
+    def _sent(self, end: bool) -> None:
+        if end:
+            self.over = "answered"
+            self.exchange.delivered()
 
     def interim(self, head: ResponseHead) -> None:
         assert not self.over
@@ -142,7 +149,7 @@ class World:
             setattr(service, name, methods)
         self.client = FakeClient()
         request = RequestHead(method, b"/", b"", Peer("127.0.0.1"), "127.0.0.1", length=length)
-        self.exchange = Exchange(service, request, self.client, 0.0)
+        self.exchange = self.client.exchange = Exchange(service, request, self.client, 0.0)
         self.complete = length == 0
 
     # -- as what connects, and what hears of loads

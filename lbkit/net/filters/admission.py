@@ -14,6 +14,8 @@ from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold
 
 TICK = 0.001  # seconds: the loop's clock knows nothing shorter (uvloop)
 
+AGAIN = 0.05  # seconds after which a limiter that has failed is asked again
+
 WORDS = {
     Refusal.SHED: "busy, and this is of {priority} priority",
     Refusal.FULL: "busy, and as many wait as may",
@@ -62,7 +64,8 @@ class AdmissionFilter(Filter):
         finally:
             self._arriving = before
         if visit.outcome is HOLD:
-            visit.timer = asyncio.get_running_loop().call_later(self.settings.timeout, self._late, visit)
+            timeout = self.settings.timeout
+            visit.timer = asyncio.get_running_loop().call_later(timeout, self._late, exchange, visit)
         return visit.outcome
 
     def on_origin_done(self, exchange: ExchangeView, ok: bool | None, now: float) -> None:
@@ -78,7 +81,11 @@ class AdmissionFilter(Filter):
             self.gate.leave(item)
         elif visit.entered is not None:
             latency, visit.entered = now - visit.entered, None
-            self.gate.done(now, latency, ok)
+            try:
+                self.gate.done(now, latency, ok)
+            finally:
+                self._serve(now)
+            return
         else:
             return
         self._serve(now)
@@ -123,10 +130,16 @@ class AdmissionFilter(Filter):
         else:
             exchange.answer_with(answer)
 
-    def _late(self, visit: _Visit) -> None:
+    def _late(self, exchange: ExchangeView, visit: _Visit) -> None:
         visit.timer = None
         if visit.item:
-            self._refuse(self.gate.late(visit.item))
+            try:
+                refused = self.gate.late(visit.item)
+            except Exception:  # a learner's queue or limiter may do anything
+                visit.item = None
+                exchange.failed(self)
+            else:
+                self._refuse(refused)
 
     def _wake_in(self, seconds: float) -> None:
         if self._timer:
@@ -134,4 +147,8 @@ class AdmissionFilter(Filter):
         self._timer = asyncio.get_running_loop().call_later(max(TICK, seconds), self._wake)
 
     def _wake(self) -> None:
-        self._serve(asyncio.get_running_loop().time())
+        try:
+            self._serve(asyncio.get_running_loop().time())
+        except Exception:  # a learner's limiter may do anything
+            self.fault(f"{self.name} failed")
+            self._wake_in(AGAIN)

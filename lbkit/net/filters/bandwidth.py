@@ -169,6 +169,7 @@ class Pace(WrappedSink):
     def _join(self) -> None:
         if self.waiting and self.exchange.client.writable and not self.in_line:
             self.in_line = True
+            self.exchange.suspend()  # until its turn
             self.line.join(self)
 
     def pass_on(self, size: int) -> bool:
@@ -176,17 +177,17 @@ class Pace(WrappedSink):
         exchange = self.exchange
         part = bytes(self.waiting[:size])
         del self.waiting[:size]
-        exchange.touch()
+        exchange.resume()
         if not self.waiting:
             self.in_line = False
             self.next.send(part, self.done)
-            if self.done:
-                exchange.delivered()
-            else:
+            if not self.done:
                 exchange.read_origin(exchange.client.writable)
             return False
         self.next.send(part, False)
         self.in_line = exchange.client.writable
+        if self.in_line:
+            exchange.suspend()
         return self.in_line
 
     def cancel(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lbkit.net.messages import Answer, ExchangeView, Hold, ResponseHead, Sink
@@ -19,6 +19,8 @@ class Filter:
 
     name = "a filter"  # for messages
     index = 0  # its place in `exchange.state`
+    # Reports what raised outside of hooks, within the exception's handler. The proxy sets it.
+    fault: Callable[[str], object] = staticmethod(print)
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
         """Before a backend is picked: None to go on, an Answer, or HOLD."""
@@ -48,13 +50,9 @@ class WrappedSink:
 
     def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
         self.next.respond(head, data, end)
-        if end:
-            self.exchange.delivered()
 
     def send(self, data: bytes, end: bool) -> None:
         self.next.send(data, end)
-        if end:
-            self.exchange.delivered()
 
     def ready(self, ready: bool) -> None:
         if self.next is self.exchange.client:

@@ -164,7 +164,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
             options = _connection_options(connection)
             head = _without_options(head, options, 400)
             websocket = protocol == b"websocket" and b"upgrade" in options
-            upgrade = websocket and method == b"GET" and http11
+            upgrade = websocket and method == b"GET" and http11 and not length
     via = b"Via: 1.1 lbkit\r\n" if http11 else b"Via: 1.0 lbkit\r\n"
     if b"via" in forwarded:
         via = b"Via: %b, %b" % (forwarded.pop(b"via"), via[5:])

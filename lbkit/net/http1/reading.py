@@ -82,12 +82,12 @@ class RequestReading(asyncio.Protocol):
         if self.closed or self._lingers:
             return
         current = self._current
-        if current is None:
+        if current is None and self.writable:
             if self._partial is None:
                 self._read_head(data, 0)
             else:
                 self._read_partial(data)
-        elif self._complete:
+        elif current is None or self._complete:
             self._unread = self._unread[self._at :] + data if self._unread else data
             self._at = 0
             self._pause_or_resume()
@@ -216,7 +216,11 @@ class RequestReading(asyncio.Protocol):
 
     def _pause_or_resume(self) -> None:
         """Read while there is a place for it: the back-pressure towards the client."""
-        wanted = not self._unread if self._complete else self._wanted
+        if self._complete:
+            # While a request is served, to see its client leave; between two, if its answers are taken.
+            wanted = not self._unread and (self._current is not None or self.writable)
+        else:
+            wanted = self._wanted
         if wanted != self._reading and not self.transport.is_closing():
             self._reading = wanted
             if wanted:
@@ -226,7 +230,7 @@ class RequestReading(asyncio.Protocol):
 
     def _next(self) -> None:
         """Go on with what came behind the last request."""
-        if self._current is None and not self.closed and not self._lingers:
+        if self._current is None and self.writable and not self.closed and not self._lingers:
             data, self._unread = self._unread, b""
             self._read_head(data, self._at)
             self._pause_or_resume()

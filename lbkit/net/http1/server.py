@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 
 from lbkit.net.answers import own_answer
 from lbkit.net.http1.body import LAST_CHUNK, chunk
@@ -62,6 +63,13 @@ class ServerConnection(RequestReading):
         self.writable = writable
         if self._current:
             self._current.client_ready(writable)
+            return
+        # Between requests: no new one is begun while the answers to the last are not taken.
+        self._deadline = self.listener.now() + self.listener.timeouts.read
+        if writable and self._lingers:
+            self._deadline = self.listener.now() + LINGER
+        elif writable and not self.closed:
+            self._go_on()
 
     # -- answering ----------------------------------------------------------------------------
 
@@ -123,21 +131,28 @@ class ServerConnection(RequestReading):
 
     def _answered(self) -> None:
         """The current request has its whole answer."""
-        self._current = None
+        current, self._current = self._current, None
         self._framing = False
         self._wanted = True
+        if current:
+            current.delivered()
         if not self._keep_alive:
             if self._complete:
                 self.close()
             else:
                 self._close_lingering()
             return
-        listener = self.listener
-        self._deadline = listener.now() + listener.timeouts.idle
-        if self._unread:
+        timeouts = self.listener.timeouts
+        self._deadline = self.listener.now() + (timeouts.idle if self.writable else timeouts.read)
+        if self._unread or not self._reading:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """To the next request, if it is there already and the client takes answers."""
+        if self._unread and self.writable:
             # Not by recursion: a thousand requests may wait in there.
             asyncio.get_running_loop().call_soon(self._next)
-        elif not self._reading:
+        else:
             self._pause_or_resume()
 
     # -- endings --------------------------------------------------------------------------
@@ -158,6 +173,8 @@ class ServerConnection(RequestReading):
                 current.expired(now)
         elif self._deadline >= now:
             return
+        elif self._lingers and not self.transport.get_write_buffer_size():
+            self.transport.close()  # the rest is the kernel's to send
         elif self._lingers or self.closed or not self.writable:
             self.abort()
         elif self._partial:
@@ -185,7 +202,8 @@ class ServerConnection(RequestReading):
             return
         self._lingers = True
         self._partial, self._unread = None, b""
-        self._deadline = self.listener.now() + LINGER
+        timeouts, unsent = self.listener.timeouts, self.transport.get_write_buffer_size()
+        self._deadline = self.listener.now() + (timeouts.read if unsent else LINGER)
         self.transport.write_eof()
         if not self._reading:
             self._reading = True
@@ -195,5 +213,8 @@ class ServerConnection(RequestReading):
         """End with RST: what has been sent of an answer must not look whole."""
         self.closed = True
         if not self.transport.is_closing():
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with suppress(OSError):  # it is reset already
+                self.transport.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, _RESET
+                )
         self.transport.abort()

@@ -19,23 +19,32 @@ class Relay:
         origin: asyncio.Transport,
         now: Callable[[], float],
         idle: float,
+        linger: float,
         on_end: Callable[[Relay], object],
     ) -> None:
         self.now = now
         self.idle = idle
+        self.linger = linger
+        self._ending = False
         self.deadline = now() + idle
         self._on_end: Callable[[Relay], object] | None = on_end
         self.sides = (Side(self, client, origin), Side(self, origin, client))
         for side in self.sides:
             side.here.set_protocol(side)
-            if side.here.is_closing():
-                self.end()  # it was lost just before
-                return
+        if any(side.here.is_closing() for side in self.sides):
+            self.abort()  # one was lost just before
+            return
         for side in self.sides:
-            side.here.resume_reading()
+            # What was written before the switch may be more than the other side takes.
+            _, high = side.there.get_write_buffer_limits()
+            if side.there.get_write_buffer_size() > high:
+                side.here.pause_reading()
+            else:
+                side.here.resume_reading()
 
     def touch(self) -> None:
-        self.deadline = self.now() + self.idle
+        if not self._ending:
+            self.deadline = self.now() + self.idle
 
     def expire(self, now: float) -> None:
         if self.deadline < now:
@@ -50,10 +59,18 @@ class Relay:
         self._ended()
 
     def end(self) -> None:
-        """Send what is written, then close both."""
+        """Send what is written, then close both; abort if that is not taken within `linger` seconds."""
+        if self._ending:
+            return
+        self._ending = True
+        self.deadline = self.now() + self.linger
         for side in self.sides:
             side.here.close()
-        self._ended()
+
+    def side_lost(self) -> None:
+        self.end()
+        if all(side.lost for side in self.sides):
+            self._ended()
 
     @property
     def over(self) -> bool:
@@ -68,28 +85,31 @@ class Relay:
 class Side(asyncio.Protocol):
     """One of the two connections: reads `here` and writes to `there`."""
 
-    __slots__ = ("ended", "here", "relay", "there")
+    __slots__ = ("ended", "here", "lost", "relay", "there")
 
     def __init__(self, relay: Relay, here: asyncio.Transport, there: asyncio.Transport) -> None:
         self.relay = relay
         self.here = here
         self.there = there
         self.ended = False  # it has nothing more to say
+        self.lost = False
 
     def data_received(self, data: bytes) -> None:
         self.relay.touch()
-        self.there.write(data)
+        if not self.there.is_closing():
+            self.there.write(data)
 
     def eof_received(self) -> bool:
         self.ended = True
         if all(side.ended for side in self.relay.sides):
             self.relay.end()
-        else:
+        elif not self.there.is_closing():
             self.there.write_eof()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.relay.end()
+        self.lost = True
+        self.relay.side_lost()
 
     def pause_writing(self) -> None:
         """This side does not take what the other one sends."""
