@@ -53,7 +53,7 @@ class Forwarding:
         self.state: list[Any] = [None] * service.filters if service.filters else []
         self.status = 0
         self.began = now
-        self.deadline = now + service.timeouts.read
+        self.deadline = now + service.first_wait
         self.attempts = 0
         self.lease: Lease | None = None
         self._complete = request.length == 0  # the request has been received to its end
@@ -86,7 +86,7 @@ class Forwarding:
             key = service.key(self.request)
             self.lease = lease = service.pool.acquire(key, now, plan.tried if plan else (), service.explain)
         except NoBackend:
-            # All tried: the last failure is the reason. None there: that is.
+            # All have been tried: answer with the last failure. There is none to try: 503.
             self.answer_with(Answer(plan.status if plan else 503))
             return
         except Exception:  # a learner's algorithm may raise anything

@@ -41,7 +41,6 @@ class RequestHead:
         "client",
         "data",
         "http11",
-        "keep_alive",
         "length",
         "method",
         "peer",
@@ -68,7 +67,6 @@ class RequestHead:
         self.http11 = http11  # the client knows chunks and interim answers
         self.length = length  # of the body: bytes, or CHUNKED; 0 if there is none
         self.upgrade = upgrade  # asks for a WebSocket
-        self.keep_alive = True  # the client's connection may serve another request
 
     @property
     def flow(self) -> str:
@@ -109,13 +107,13 @@ class Sink(Protocol):
     """Takes an answer. What wraps a sink to change or to delay a body is a sink, too."""
 
     def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        """The head and the first piece of the body, if it is there; `end`: that is all."""
+        """The head, with the first piece of the body if there is one; `end`: nothing follows."""
 
     def send(self, data: bytes, end: bool) -> None:
         """Another piece of the body."""
 
     def ready(self, ready: bool) -> None:
-        """The client takes more, or not now. Wrappers are told; they pass it on to the exchange."""
+        """Whether the client can take more. Only wrappers are told; they pass it on to the exchange."""
 
 
 class Client(Sink, Protocol):
@@ -142,7 +140,7 @@ class Incoming(Protocol):
     deadline: float  # when `expired` is due
 
     def begin(self, now: float) -> None:
-        """Serve it. Comes first, but for a body that came along with its head."""
+        """Serve it. Called first, unless some of the body arrived together with the head."""
 
     def body(self, data: bytes, end: bool) -> None:
         """A piece of the request's body; `end`: the last one."""
@@ -173,7 +171,7 @@ class Receiver(Protocol):
         """A 101 answer: the connection is the receiver's now. `data` came behind the head."""
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        """The head and the first piece of the body, if it is there; `end`: that is all."""
+        """The head, with the first piece of the body if there is one; `end`: nothing follows."""
 
     def data(self, data: bytes, end: bool) -> None:
         """Another piece of the body."""

@@ -226,7 +226,7 @@ class Proxy:
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
         """Begin to stop; in the proxy's thread. `notice`: seconds in which kept connections may have one more
-        answer, which says that it is the last; closed at once, a request may be on its way on them."""
+        answer, which says that it is the last: closing them at once could lose a request on its way."""
         self._grace, self._notice = grace, notice
         self.listener.stopping = True
         if self._stop:

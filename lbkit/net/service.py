@@ -50,8 +50,8 @@ class Joiner(Protocol):
 
 
 class Service:
-    """What all exchanges of a proxy share. Hooks are bound once: an empty tuple is what a feature costs
-    that is not configured."""
+    """What all exchanges of a proxy share. Hooks are bound once, so a feature that is not configured costs
+    no more than an empty tuple."""
 
     on_request: tuple[OnRequest, ...] = ()
     on_response: tuple[OnResponse, ...] = ()
@@ -79,6 +79,7 @@ class Service:
         self.join = join
         self.attempts = attempts
         self.timeouts = timeouts
+        self.first_wait = min(timeouts.read, timeouts.total)  # seconds
         self.fault = fault
         self.explain = explain
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs

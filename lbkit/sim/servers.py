@@ -10,7 +10,7 @@ from lbkit.sim.kinds import COMPLETE
 from lbkit.sim.requests import NAN, Requests
 
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
-# What else may come of a request that a server receives: it is served in its turn, or there is no connection.
+# Other outcomes for a request sent to a server: it is served in its turn, or the connection is refused.
 ACCEPTED, REFUSED = 0, -1
 
 

@@ -150,7 +150,7 @@ class Simulation:
             backend = self.pool.pick(self.key_names[self.keys[row]], now, tried)
             server = self.server_of[backend]
         except NoBackend:
-            # All tried: the last failure is the reason. None there: that is.
+            # All have been tried: answer with the last failure. There is none to try: 503.
             requests.attempts[row] = len(tried)
             self.reply(row, self.failed[row].status if tried else UNAVAILABLE)
             return

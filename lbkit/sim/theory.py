@@ -1,4 +1,4 @@
-"""Closed forms to check simulations against. Times are in units of whatever the rates are per.
+"""Closed forms to check simulations against. Times are in the unit of `service`, the mean service time.
 
 `rho` is load: offered work over capacity, and must be below 1, or queues grow for ever.
 """

@@ -1,1 +1,1 @@
-"""What can be done to an exchange from the side: a feature a module, each a `Filter` (see `base`)."""
+"""The proxy's optional features: one a module, each a `Filter` (see `base`) that sees every exchange."""

@@ -14,7 +14,7 @@ _UNSAFE = re.compile(r"[^ !#-\[\]-~]")  # what could end a line or a quoted text
 
 
 class AccessLogFilter(Filter):
-    r"""Writes the combined log format, with the backend and the seconds it took behind it:
+    r"""Writes the combined log format, followed by the backend and how many seconds the exchange took:
 
     `client - - [time] "request line" status bytes "referer" "user agent" backend seconds`
 
@@ -34,7 +34,7 @@ class AccessLogFilter(Filter):
         )
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
-        exchange.sink = exchange.state[self.index] = _CountingSink(exchange)
+        exchange.state[self.index] = _CountingSink(exchange)
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
         request = exchange.request

@@ -12,7 +12,7 @@ from lbkit.edge import UNAVAILABLE, Admission
 from lbkit.net.filters.base import Filter
 from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold
 
-TICK = 0.001  # seconds: the loop's clock knows nothing shorter (uvloop)
+TICK = 0.001  # seconds: the finest step of uvloop's timers
 
 AGAIN = 0.05  # seconds after which a limiter that has failed is asked again
 

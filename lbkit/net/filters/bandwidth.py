@@ -26,9 +26,9 @@ class Bandwidth:
     """A rule: answers to requests at `path` and below go out at `rate` bytes a second, after `burst` at once.
 
     `key`: who shares a rate: "request" is each answer by itself (nginx's limit_rate, with burst as
-    limit_rate_after), "global" all together, or a key as in a Policy, such as "client". Of two rules for a
-    request the first in order counts. What goes through an opened tunnel (WebSocket) is no body. A burst is
-    at least a tenth of a second's bytes.
+    limit_rate_after), "global" all together, or a key as in a Policy, such as "client". The first rule that
+    matches a request applies. What goes through a tunnel (WebSocket) is not slowed down. A burst is at least
+    a tenth of a second's bytes.
     """
 
     rate: float = field(validator=number(1))
@@ -58,7 +58,7 @@ class BandwidthFilter(Filter):
         for rate in self.rates:
             if is_below(path, rate.rule.path):
                 pace = Pace(exchange, rate.line(exchange.request))
-                exchange.sink = exchange.state[self.index] = pace
+                exchange.state[self.index] = pace
                 return
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
@@ -74,7 +74,7 @@ class Rate:
         self.slice = max(1, int(rule.rate / SLICES))
         self.bucket = self._bucket()
         self.key = None if rule.key == EACH else client_key(rule.key, rule.prefix)
-        self.lines: WeakValueDictionary[str, Line] = WeakValueDictionary()  # each as long as somebody has it
+        self.lines: WeakValueDictionary[str, Line] = WeakValueDictionary()  # a line lives while in use
 
     def _bucket(self) -> TokenBucket:
         # With place for two slices nothing of the rate is lost when a timer is late.

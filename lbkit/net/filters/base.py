@@ -13,8 +13,8 @@ HOOKS = ("on_request", "on_response", "on_origin_done", "on_end")
 class Filter:
     """A feature that looks at exchanges, and may change or answer them. It overrides the hooks it needs.
 
-    Bodies are changed by wrapping: `on_response` puts a `WrappedSink` in `exchange.sink`. What a filter keeps
-    of one exchange is in `exchange.state[self.index]`. A hook that raises ends its exchange with a 500.
+    Bodies are changed by wrapping: `on_response` makes a `WrappedSink`. What a filter keeps of one exchange
+    is in `exchange.state[self.index]`. A hook that raises ends its exchange with a 500.
     """
 
     name = "a filter"  # for messages
@@ -42,11 +42,22 @@ class Filter:
 
 
 class WrappedSink:
-    """A sink before another one: passes on everything, but for what a subclass changes."""
+    """Takes a body on its way to the client: passes on everything, but for what a subclass changes.
+
+    It goes behind those that are there already: filters see answers in reverse, so the first filter is the
+    nearest to the client, as it is for requests.
+    """
 
     def __init__(self, exchange: ExchangeView) -> None:
         self.exchange = exchange
-        self.next: Sink = exchange.sink
+        self.next: Sink = exchange.client
+        last = exchange.sink
+        if isinstance(last, WrappedSink):
+            while isinstance(last.next, WrappedSink):
+                last = last.next
+            last.next = self
+        else:
+            exchange.sink = self
 
     def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
         self.next.respond(head, data, end)

@@ -27,4 +27,4 @@ class HideErrorsFilter(Filter):
     name = "hide_errors"
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> Answer | None:
-        return Answer(head.status) if head.status >= 500 and not head.own else None
+        return Answer(head.status) if head.status >= 500 else None

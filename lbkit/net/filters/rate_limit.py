@@ -53,7 +53,7 @@ class RateLimits(Rules):
             self.shared = SharedLimits(store)
 
     def judge(self, request: RequestHead, now: float) -> Verdict:
-        """Whether it may go, when, and what to tell. Raises ValueError from a learner's own limiter only."""
+        """Whether and when it may go on, and what to tell the client. Only a learner's own limiter raises."""
         about = self.about(request)
         return self._verdict(about, self.decide(about, now))
 
@@ -91,7 +91,7 @@ class RateLimits(Rules):
 
     def _fields(self, rules: Sequence[RateLimit], decisions: Sequence[Decision]) -> bytes:
         """RateLimit and RateLimit-Policy, a member a rule. (IETF httpapi, ratelimit-headers, draft 10.)"""
-        # Of a learner's own limiter that does not tell how much it admits there is nothing to say.
+        # A learner's own limiter may not tell how much it admits; then there is nothing to report of it.
         pairs = [(r, d) for r, d in zip(rules, decisions, strict=True) if isfinite(d.limit)]
         if not pairs:
             return b""
@@ -112,7 +112,7 @@ def shared_name(rule: RateLimit) -> str:
 
 
 def _until(decision: Decision) -> int:
-    """Whole seconds until all is as new."""
+    """Whole seconds until the full quota is available again."""
     return ceil(max(decision.retry_after, decision.reset_after))
 
 

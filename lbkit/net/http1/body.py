@@ -15,9 +15,12 @@ _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n
 MAX_LINE = 4096  # bytes of a size line with its extensions
 
 
-def chunk(data: bytes) -> bytes:
-    """`data` as a chunk; nothing for no data, as an empty chunk would be the last."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+def chunk(data: bytes, end: bool) -> bytes:
+    """`data` as a chunk, and the last chunk behind it if it is the `end`.
+
+    Nothing for no data: an empty chunk would be the last."""
+    coded = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return coded + LAST_CHUNK if end else coded
 
 
 class Chunked:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
-from lbkit.net.http1.body import LAST_CHUNK, Chunked, chunk
+from lbkit.net.http1.body import Chunked, chunk
 from lbkit.net.http1.grammar import BARE_LF, HEAD_END
 from lbkit.net.http1.head import HeadReader, read_response
 from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHead
@@ -37,8 +37,8 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_chunked",
         "_chunks",
-        "_framing",
         "_head_only",
         "_keep",
         "_keeper",
@@ -66,13 +66,13 @@ class ClientConnection(asyncio.Protocol):
         self.rested_since = 0.0
         # The request.
         self._sending = False  # some of its body is to come
-        self._framing = False  # in chunks
+        self._chunked = False  # in chunks
         self._head_only = False
         self._upgrade = False
         # The answer.
         self._silent = True  # not a byte of it yet
         self._partial: bytearray | None = None  # a head that has begun
-        self._searched = 0  # up to here there is no end of it
+        self._searched = 0  # its end is not before this index
         self._body = False  # the head is over
         self._remaining = 0  # bytes of body to come, or UNTIL_CLOSE
         self._chunks: Chunked | None = None
@@ -95,17 +95,17 @@ class ClientConnection(asyncio.Protocol):
         if head.length == 0 and not head.upgrade:
             data = head.data + b"\r\n"
         else:
-            self._framing = head.length == CHUNKED
-            if self._framing:
-                body = chunk(body) + LAST_CHUNK if end else chunk(body)
+            self._chunked = head.length == CHUNKED
+            if self._chunked:
+                body = chunk(body, end)
             data = b"".join((head.data, connection_fields(head), b"\r\n", body))
         self.backend.traffic += len(data)
         self.transport.write(data)
 
     def send_body(self, data: bytes, end: bool) -> None:
         self._sending = not end
-        if self._framing:
-            data = chunk(data) + LAST_CHUNK if end else chunk(data)
+        if self._chunked:
+            data = chunk(data, end)
         self.backend.traffic += len(data)
         self.transport.write(data)
 
@@ -255,6 +255,6 @@ class ClientConnection(asyncio.Protocol):
             receiver.lost(Failure.CLOSED_UNANSWERED if self._silent else Failure.RESET, self.kept)
 
     def close(self) -> None:
-        """Of no use to anybody else: in the middle of an answer, or not to be kept."""
+        """End it: it is in the middle of an answer, or may not be kept for another request."""
         self.receiver = None
         self.transport.abort()

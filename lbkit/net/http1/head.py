@@ -39,7 +39,7 @@ class HeadReader:
     It must be given a head to its end at once, so nothing of one connection is left for the next."""
 
     def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser], status: int) -> None:
-        """`status`: what to answer when a head is no HTTP."""
+        """`status`: the status to answer if a head is not HTTP."""
         self._make = parser
         self._status = status
         self._parser = parser(self)

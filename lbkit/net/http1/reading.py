@@ -60,7 +60,7 @@ class RequestReading(asyncio.Protocol):
         self._deadline = inf  # of the wait for a head, and of endings; else the exchange's counts
         self._head_began = False
         self._partial: bytearray | None = None  # a head that has begun
-        self._searched = 0  # up to here there is no end of it
+        self._searched = 0  # its end is not before this index
         self._skipped = 0  # bytes of empty lines before it
         self._unread = b""  # what came behind the current request, from `_at` on
         self._at = 0
@@ -111,7 +111,7 @@ class RequestReading(asyncio.Protocol):
         self._read_head(bytes(partial), 0)
 
     def _head_begins(self, data: bytes, at: int, end: int) -> None:
-        """The rest of it is waited for, until a deadline that is set once."""
+        """A head that is not there in full: wait for the rest, until a deadline that is set once."""
         listener = self.listener
         limit = listener.limits.head
         if self._skipped > limit:
@@ -163,7 +163,7 @@ class RequestReading(asyncio.Protocol):
         self.before_first_request = self._head_began = False
         self._skipped = 0
         self._http11 = request.http11
-        request.keep_alive = self._keep_alive = keep_alive
+        self._keep_alive = keep_alive
         self._current = current = listener.handle(request, self, now)  # type: ignore[arg-type] # a ServerConnection is one
         if end < len(data):
             if length:

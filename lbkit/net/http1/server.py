@@ -8,7 +8,7 @@ import struct
 from contextlib import suppress
 
 from lbkit.net.answers import own_answer
-from lbkit.net.http1.body import LAST_CHUNK, chunk
+from lbkit.net.http1.body import chunk
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.reading import RequestReading
 from lbkit.net.messages import Answer, Reject, ResponseHead
@@ -22,11 +22,11 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
 class ServerConnection(RequestReading):
     """Writes the answers to the requests that are read, and ends in all the ways a connection can."""
 
-    __slots__ = ("_framing",)
+    __slots__ = ("_chunked",)
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
-        self._framing = False  # the current answer goes out in chunks
+        self._chunked = False  # the current answer goes out in chunks
 
     # -- asyncio's side -------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ class ServerConnection(RequestReading):
             self.close()
 
     def eof_received(self) -> bool:
-        return False  # a client that shuts its side has left: so nginx sees it, too
+        return False  # a client that has ended its side counts as gone, as in nginx
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -82,8 +82,8 @@ class ServerConnection(RequestReading):
         elif self.listener.stopping:
             self._keep_alive = False
             fields += b"Connection: close\r\n"
-        if self._framing:
-            data = chunk(data) + LAST_CHUNK if end else chunk(data)
+        if self._chunked:
+            data = chunk(data, end)
         self.transport.write(b"".join((fields, b"\r\n", data)))
         if end:
             self._answered()
@@ -95,7 +95,7 @@ class ServerConnection(RequestReading):
             self._keep_alive = False  # the rest of a request would be taken for the next one
         if head.length < 0:
             if self._http11:
-                self._framing = True
+                self._chunked = True
                 fields = b"Transfer-Encoding: chunked\r\n"
             else:
                 # HTTP/1.0 knows no chunks: there, such a body ends where the connection does.
@@ -107,15 +107,15 @@ class ServerConnection(RequestReading):
     def send(self, data: bytes, end: bool) -> None:
         if self.closed:
             return
-        if self._framing:
-            data = chunk(data) + LAST_CHUNK if end else chunk(data)
+        if self._chunked:
+            data = chunk(data, end)
         if data:
             self.transport.write(data)
         if end:
             self._answered()
 
     def ready(self, ready: bool) -> None:
-        """Nothing is behind a connection that could be told."""
+        """Does nothing: a connection is the last sink, so there is nobody to pass it on to."""
 
     def interim(self, head: ResponseHead) -> None:
         if self._http11 and not self.closed:
@@ -132,7 +132,7 @@ class ServerConnection(RequestReading):
     def _answered(self) -> None:
         """The current request has its whole answer."""
         current, self._current = self._current, None
-        self._framing = False
+        self._chunked = False
         self._wanted = True
         if current:
             current.delivered()
