@@ -141,6 +141,9 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return 0, 64 * 1024
+
 
 class _Listening:
     def getsockname(self) -> tuple[str, int]:
