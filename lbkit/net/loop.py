@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import threading
 import time
 import traceback
@@ -13,15 +14,30 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# What `accept` of a healthy server may meet: no descriptor or memory is left (asyncio tries again in a
+# second), or the supervisor has just given the port up (EINVAL).
+ACCEPT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL}
+
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """uvloop's where there is one, asyncio's own elsewhere (Windows)."""
+    loop: asyncio.AbstractEventLoop
     try:
         import uvloop
     except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(_on_exception)
+    else:
+        loop = uvloop.new_event_loop()
     return loop
+
+
+def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """As usual, except that asyncio's `accept` logs a traceback for what is no fault of ours."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in ACCEPT_ERRORS and "accept" in context["message"]:
+        return
+    loop.default_exception_handler(context)
 
 
 class LoopThread:
