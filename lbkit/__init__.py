@@ -1,6 +1,7 @@
 """lbkit: learn load balancing by doing it."""
 
 from lbkit import presets
+from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Trace
 from lbkit.core import (
     Backend,
     Balancer,
@@ -14,20 +15,7 @@ from lbkit.core import (
     algorithms,
     make_balancer,
 )
-from lbkit.distributions import (
-    Bimodal,
-    Closed,
-    Constant,
-    ConstantRate,
-    Empirical,
-    Exponential,
-    LogNormal,
-    OnOff,
-    Pareto,
-    Poisson,
-    Profile,
-    Trace,
-)
+from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
 from lbkit.result import Result

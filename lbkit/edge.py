@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from lbkit.checks import number, whole, word
 from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import RequestView, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter, limiters
@@ -17,7 +18,6 @@ from lbkit.core.limit.several import limiter_of
 from lbkit.core.options import option_faults
 from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
 from lbkit.core.shape import QUEUES, Item, PriorityQueue
-from lbkit.distributions import number, whole, word
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of requests that are not admitted
 

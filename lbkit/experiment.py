@@ -18,19 +18,10 @@ import attrs
 import tomli_w
 from attrs import field, frozen
 
+from lbkit.arrivals import Arrivals, Closed, Poisson, Trace
+from lbkit.checks import number, one_of, text, whole
 from lbkit.core.balance import Balancer
-from lbkit.distributions import (
-    Arrivals,
-    Closed,
-    Exponential,
-    Poisson,
-    Service,
-    Trace,
-    number,
-    one_of,
-    text,
-    whole,
-)
+from lbkit.distributions import Exponential, Service
 from lbkit.edge import Admission, RateLimit
 from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, strict_converter, structure

@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from lbkit.checks import number, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
 from lbkit.core.options import option_faults
-from lbkit.distributions import number, whole
 
 Stream = Callable[[str], random.Random]  # a random stream by its name
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, repeat, starmap
 from math import floor, log
 
-from lbkit.distributions import Arrivals, ConstantRate, OnOff, Poisson, Profile, Trace
+from lbkit.arrivals import Arrivals, ConstantRate, OnOff, Poisson, Profile, Trace
 from lbkit.experiment import Experiment
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from strategies import arrivals, services
 
 from lbkit import Bimodal, Closed, Constant, Exponential, LogNormal, OnOff, Pareto, Poisson, Trace
-from lbkit.distributions import Arrivals, Service
+from lbkit.arrivals import Arrivals
+from lbkit.distributions import Service
 
 draws = st.floats(0, 1, exclude_max=True)
 

@@ -22,7 +22,7 @@ from lbkit import (
     Traffic,
     servers,
 )
-from lbkit.distributions import Arrivals
+from lbkit.arrivals import Arrivals
 from lbkit.workload import Clients, arrival_times, client_name, path_name, stream, workload, zipf
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from attrs import evolve
 
-from lbkit.distributions import Empirical, Trace
+from lbkit.arrivals import Trace
+from lbkit.distributions import Empirical
 from lbkit.experiment import Experiment, Traffic
 from lbkit.importer.config import ImportFault
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lbkit.distributions import Closed
+from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment, Policy
 from lbkit.run import EngineError
 

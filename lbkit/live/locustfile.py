@@ -28,7 +28,7 @@ from geventhttpclient import HTTPClient
 from locust import User, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner
 
-from lbkit.distributions import Closed
+from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
 from lbkit.result import good
 from lbkit.workload import Clients, client_name, path_name, stream, workload

@@ -14,8 +14,8 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import optional
 
+from lbkit.checks import flag, number, one_of, text, whole, word
 from lbkit.core import Backend, Pool, Replicas
-from lbkit.distributions import flag, number, one_of, text, whole, word
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 from attrs.validators import optional
 
-from lbkit.distributions import number, whole
+from lbkit.checks import number, whole
 
 
 @frozen

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
-from lbkit.distributions import Closed
 from lbkit.experiment import Action, Experiment
 from lbkit.result import Result
 from lbkit.sim import kinds

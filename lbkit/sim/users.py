@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbkit.distributions import Closed
+from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import ASK

@@ -9,9 +9,9 @@ from weakref import WeakValueDictionary
 
 from attrs import field, frozen
 
+from lbkit.checks import number, whole
 from lbkit.core.limit import TokenBucket
 from lbkit.core.scope import client_key, is_below, plain_path
-from lbkit.distributions import number, whole
 from lbkit.edge import valid_key, valid_path
 from lbkit.net.filters.base import Filter, WrappedSink
 from lbkit.net.messages import ExchangeView, RequestHead, ResponseHead

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 from attrs import field, frozen
 
+from lbkit.checks import number, whole, word
 from lbkit.core.limit import Decision, Limiter, Several
 from lbkit.core.limit.base import fits
 from lbkit.core.limit.several import tightest
-from lbkit.distributions import number, whole, word
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
