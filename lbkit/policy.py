@@ -63,17 +63,21 @@ class Policy:
         """The key in use: `key`, or the algorithm's default."""
         return self.key or make_balancer(self.algorithm, **self.options).keyed_by
 
-    def pool(self, backends: Iterable[Backend], stream: Stream) -> Pool | Replicas:
-        """Return the pool that balances these backends by this policy; Replicas hold twins of them."""
+    def pool(self, backends: Iterable[Backend], stream: Stream, start: float = 0.0) -> Pool | Replicas:
+        """Return the pool that balances these backends by this policy; Replicas hold twins of them.
+
+        `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
+        their own; one of several processes for the same backends gets a place from its caller."""
         backends = list(backends)
 
-        def pool(number: int, members: list[Backend]) -> Pool:
+        def pool(number: int, members: list[Backend], start: float) -> Pool:
             balancer = self._balancer(number, stream)
-            return Pool(members, balancer, slow_start=self.slow_start, panic=self.panic)
+            return Pool(members, balancer, slow_start=self.slow_start, panic=self.panic, start=start)
 
         if self.balancers == 1:
-            return pool(0, backends)
-        pools = [pool(i, [b.twin() for b in backends]) for i in range(self.balancers)]
+            return pool(0, backends, start)
+        starts = stream("starts")
+        pools = [pool(i, [b.twin() for b in backends], starts.random()) for i in range(self.balancers)]
         return Replicas(pools, stream("balancers"))
 
     def switch(self, pool: Pool | Replicas, stream: Stream) -> None:

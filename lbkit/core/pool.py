@@ -89,14 +89,21 @@ class Pool:
         *,
         slow_start: SlowStart | None = None,
         panic: float = 0.0,
+        start: float = 0.0,
     ) -> None:
-        """`panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
+        """`start`: where rotations start, from 0 (the first turn) to below 1: one of several pools for the
+        same servers should start at a place of its own (`Balancer.start_at`).
+        `panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
         would be overloaded next (Envoy: 0.5; 0 is never). `Balancer.panics` chooses the backends.
         Raises ValueError if two backends have the same name."""
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
+        if not 0 <= start < 1:
+            raise ValueError(f"start is {start}: use a number from 0 (the first turn) to below 1")
         self.slow_start = slow_start
         self.panic = panic
+        self.start = start
+        self._started = False  # whether the balancer knows where to start
         # In slow start -> its beginning, in seconds; None: it begins at the next pick.
         self._slow_since: dict[Backend, float | None] = {}
         self._full_weight: dict[Backend, float] = {}  # of those in slow start
@@ -244,6 +251,7 @@ class Pool:
         """Go on with another algorithm; leases from before are released to the new one."""
         self.balancer = balancer
         self.wants_reports = balancer.wants_reports
+        self._started = False
         self._changed()  # it may panic at another threshold
 
     def _changed(self) -> None:
@@ -262,6 +270,10 @@ class Pool:
     def _notify(self) -> None:
         self.balancer.members(self.backends)
         self.balancer.rebuild(self.eligible)
+        if not self._started and self.eligible:
+            self._started = True
+            if self.start:
+                self.balancer.start_at(self.eligible, self.start)
 
     # -- slow start ---------------------------------------------------------------------
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
+from variants import NAMES
 
 from lbkit import Policy
-from lbkit.core import Backend, Intent, NoBackend, Replicas
+from lbkit.core import Backend, Intent, NoBackend, Pool, Replicas, algorithms, make_balancer
 from lbkit.workload import stream
 
 
@@ -83,3 +86,54 @@ def test_to_ask_why_changes_nothing() -> None:
         assert why.scores == {
             b.name: (b.in_flight - (b is backend)) / 2 for b in asked._pool_of[backend].backends
         }
+
+
+# -- where rotations start -------------------------------------------------------------------------
+
+# Their programs start every worker at the first server.
+EXACT = ("by_busyness", "fast_round_robin", "haproxy_least_connections", "nginx_least_connections")
+STARTS_FIRST = ("first_available", "by_traffic", "static_round_robin", "join_idle_queue", *EXACT)
+SPREADING = [n for n in NAMES if not algorithms()[n].keyed and n not in STARTS_FIRST]
+
+
+def servers_met(policy: Policy, weight: Callable[[int], float] = lambda i: 1.0) -> Counter[str]:
+    """Return the picks of eight balancers that each send three requests to ten servers."""
+    backends = [Backend(f"b{i}", weight=weight(i)) for i in range(10)]
+    pool = policy.pool(backends, lambda name: stream(3, name))
+    assert isinstance(pool, Replicas)
+    return Counter(one.pick("k", 0.0).name for one in pool.pools for _ in range(3))
+
+
+@pytest.mark.parametrize("algorithm", SPREADING)
+def test_eight_balancers_do_not_all_start_with_the_same_servers(algorithm: str) -> None:
+    met = servers_met(Policy(algorithm, balancers=8))
+    assert len(met) >= 7, met
+    assert max(met.values()) <= 6, met
+
+
+@pytest.mark.parametrize("algorithm", ["weighted_round_robin", "earliest_deadline"])
+def test_eight_balancers_do_not_all_start_with_the_heaviest_server(algorithm: str) -> None:
+    met = servers_met(Policy(algorithm, balancers=8), lambda i: 1.5 if i == 4 else 1.0)
+    assert met["b4"] <= 6, met
+
+
+@pytest.mark.parametrize("algorithm", EXACT)
+def test_exact_versions_start_where_their_program_does(algorithm: str) -> None:
+    assert set(servers_met(Policy(algorithm, balancers=8)).values()) == {8}
+
+
+def test_one_balancer_starts_with_the_first_server() -> None:
+    for algorithm in ("round_robin", "weighted_round_robin", "least_connections"):
+        pool = Policy(algorithm).pool([Backend("a"), Backend("b")], random.Random)
+        assert pool.pick("k", 0.0).name == "a"
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "least_connections", "earliest_deadline", "zone_aware"])
+def test_a_pool_starts_where_it_is_told(algorithm: str) -> None:
+    """Also after a switch."""
+    pool = Pool([Backend(name) for name in "abcd"], make_balancer(algorithm), start=0.5)
+    assert pool.pick("k", 0.0).name == "c"
+    pool.switch(make_balancer("round_robin"))
+    assert [pool.pick("k", 0.0).name for _ in range(4)] == ["c", "d", "a", "b"]
+    with pytest.raises(ValueError, match="start is 1: use a number from 0"):
+        Pool([], make_balancer(algorithm), start=1)

@@ -95,6 +95,14 @@ class Balancer:
     def rebuild(self, backends: Sequence[Backend]) -> None:
         """Called when membership, a weight or eligibility changed; `backends` may be empty."""
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        """Start the rotation at `place`, from 0 (the first turn) to below 1. Called once, after a `rebuild`.
+
+        Balancers side by side get different places: else each sends its first requests to the same few
+        backends. An algorithm without a rotation ignores it, and so does the exact version of a program
+        that starts every worker at the first backend. (Envoy starts each worker's rotation at random.)
+        """
+
     def members(self, backends: Sequence[Backend]) -> None:
         """Called before each `rebuild` with all backends of the pool, eligible or not."""
 
@@ -136,6 +144,14 @@ class Balancer:
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         """Called with a backend's load report: from an answer, or from a probe. Only if `wants_reports`."""
+
+
+class _Rotation(Balancer):
+    """The base of algorithms that take turns: to start at a later turn is to take the turns before it."""
+
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        for _ in range(int(place * len(backends))):
+            self.pick(backends, "", 0.0)
 
 
 @contextmanager

@@ -66,6 +66,10 @@ class _Grouped(Balancer):
         self._names = list(shares or groups)
         self._cumulative = list(accumulate(shares.values() if shares else [1.0] * len(groups)))
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        for name, group in self._groups.items():
+            self._inner[name].start_at(group, place)
+
     def available(self, group: Group) -> float:
         """Return the share of a group's backends that may be picked."""
         size = sum(self.group(b) == group for b in self._all)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.base import Balancer, Why, _Rotation
 
 # Backends of one score, longest waiting first. A plain dict skips its gaps to find the first entry.
 _Level = OrderedDict[Backend, None]
@@ -39,6 +39,10 @@ class _LowestScore(Balancer):
         for backend in dict.fromkeys((*known, *backends)):
             self._level_of[backend] = OrderedDict.fromkeys((backend,))
             self._move(backend, backend.in_flight)
+
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        for backend in list(self._level_of)[: int(place * len(backends))]:
+            self._move(backend, backend.in_flight)  # behind its equals
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         levels, scores = self._levels, self._scores
@@ -94,7 +98,7 @@ class LeastConnections(_LowestScore):
         return in_flight / backend.weight
 
 
-class WeightedLeastConnections(Balancer):
+class WeightedLeastConnections(_Rotation):
     """Weighted round robin in which requests in flight lower the weight: weight / (in flight + 1)^bias.
 
     With `bias` 0 it is weighted round robin; the higher, the closer to least connections. Turns go by

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.balance.base import Balancer, Why, _Rotation, restoring
 from lbkit.core.balance.power_of_two import _SampledChoice
 from lbkit.core.meter import LoadReport
 
@@ -175,7 +175,7 @@ class ChoiceOfTwo(_SampledChoice):
         self._failure_rate[backend] = rate + 0.1 * ((not ok) - rate)
 
 
-class ClientSideWeighted(Balancer):
+class ClientSideWeighted(_Rotation):
     """Weighted round robin by reported load: answers a second / (utilisation + penalty x share of errors).
 
     A server that does more work at less utilisation gets more. Reports count from `blackout` seconds after

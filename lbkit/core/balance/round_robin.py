@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
 from lbkit.core.backend import Backend, whole_weights
-from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.base import Balancer, Why, _Rotation
 
 
-class RoundRobin(Balancer):
+class RoundRobin(_Rotation):
     """Each backend in turn: equal counts, whatever the capacity of the servers."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class RoundRobin(Balancer):
         return Why("whose turn it is", place=(self._turn + 1) % n, places=n)
 
 
-class WeightedRoundRobin(Balancer):
+class WeightedRoundRobin(_Rotation):
     """Turns in proportion to weight, spread out smoothly: weights 5, 1, 1 give a a b a c a a.
 
     At each pick every backend's current weight grows by its weight; the highest is picked, and the sum of
@@ -85,6 +85,9 @@ class _Cycle(Balancer):
             self._cycle = cycle
             self._next = int(done * len(cycle))
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        self._next = int(place * len(self._cycle))
+
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self.pick_except(backends, (), key, now)
 
@@ -133,6 +136,9 @@ class StaticRoundRobin(_Cycle):
     compares all backends for every slot; here O(log n) a slot.)
     """
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        """Do nothing: every process of HAProxy starts at the first slot."""
+
     def cycle(self, turns: Mapping[Backend, int]) -> list[Backend]:
         backends, total = list(turns), sum(turns.values())
         # Only the slots matter in which a backend has saved one more whole turn.
@@ -160,7 +166,7 @@ class StaticRoundRobin(_Cycle):
         return table
 
 
-class EarliestDeadline(Balancer):
+class EarliestDeadline(_Rotation):
     """The backend with the earliest deadline; its next deadline is 1/weight later.
 
     Smooth weighted round robin in O(log n) a pick instead of O(n), also for fractional weights. (Earliest

@@ -176,6 +176,9 @@ class HaproxyLeastConnections(_LowestScore):
     (lb_fwlc.c. It also counts requests in the server's queue.)
     """
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        """Do nothing: every process of HAProxy starts with the first server."""
+
     def score(self, backend: Backend, in_flight: int) -> float:
         return (in_flight + 1) / backend.weight if in_flight else 0.0
 

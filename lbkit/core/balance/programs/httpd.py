@@ -16,6 +16,9 @@ class ByBusyness(WeightedRoundRobin):
     (mod_lbmethod_bybusyness.c.)
     """
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        """Do nothing: httpd starts with the first member."""
+
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         current = self._current
         for backend in backends:

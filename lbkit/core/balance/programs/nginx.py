@@ -114,6 +114,9 @@ class NginxLeastConnections(WeightedRoundRobin):
     (ngx_http_upstream_least_conn_module.c.)
     """
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        """Do nothing: every worker of nginx starts with the first server."""
+
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         least = min(b.in_flight / b.weight for b in backends)
         return super().pick([b for b in backends if b.in_flight / b.weight == least], key, now)
