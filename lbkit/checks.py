@@ -11,6 +11,10 @@ import attrs
 from lbkit.core.text import CONTROL
 
 
+class ExperimentError(ValueError):
+    """An experiment is not valid; names the wrong field and what would be right."""
+
+
 def number(low: float = -inf, high: float = inf, *, above: bool = False) -> Callable[..., None]:
     """An attrs validator: a finite number in [low, high], or (low, high] when `above`."""
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,14 @@ import tomli_w
 from attrs import field, frozen
 
 from lbkit.arrivals import Arrivals, Closed, Poisson, Trace
-from lbkit.checks import number, one_of, text, whole
+from lbkit.checks import ExperimentError, number, one_of, text, whole
 from lbkit.core.balance import Balancer
-from lbkit.distributions import Exponential, Service
+from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
+from lbkit.events import Action, Event, as_action
 from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, strict_converter, structure
+from lbkit.server import Server, servers
 
 __all__ = [
     "Action",
@@ -39,44 +40,6 @@ __all__ = [
     "server_to_dict",
     "servers",
 ]
-
-
-class ExperimentError(ValueError):
-    """An experiment is not valid; names the wrong field and what would be right."""
-
-
-@frozen
-class Server:
-    """A server with a queue: `workers` requests are served at once, the rest wait in order."""
-
-    name: str = field(validator=text(empty=False))
-    workers: int = field(default=1, validator=whole(1))
-    speed: float = field(default=1.0, validator=number(0, above=True))  # 2 halves service times
-    # Seconds of work a request, at speed 1.
-    service: Service = field(factory=Exponential, validator=one_of(Service))
-    weight: float = field(default=1.0, validator=number(0))
-    zone: str = field(default="", validator=text())
-    priority: int = field(default=0, validator=whole(0))  # 0 is first
-    delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
-    queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
-    error_rate: float = field(
-        default=0.0, validator=number(0, 1)
-    )  # share answered 500 at once, without service
-
-    @property
-    def capacity(self) -> float:
-        """Requests a second when all workers are always busy."""
-        return self.workers * self.speed / self.service.mean
-
-
-def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) -> tuple[Server, ...]:
-    """Return `count` equal servers s1, s2, ...; `speed` is one number, or one for each.
-
-    Raises ExperimentError if the number of speeds is not `count`."""
-    speeds = [speed] * count if isinstance(speed, int | float) else list(speed)
-    if len(speeds) != count:
-        raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers: give one number, or {count}")
-    return tuple(Server(name=f"s{i}", speed=s, **fields) for i, s in enumerate(speeds, 1))
 
 
 @frozen
@@ -102,51 +65,6 @@ class Traffic:
             raise ValueError(
                 f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s, so use less"
             )
-
-
-class Action(Enum):
-    """What happens to a server in an event."""
-
-    CRASH = "crash"  # its connections close without an answer, new ones are refused
-    RECOVER = "recover"
-    SLOW = "slow"  # speed x value, for work that starts from now on
-    ADD = "add"  # joins the pool, which it is not in before
-    REMOVE = "remove"  # leaves the pool at once; running requests finish
-    SET_WEIGHT = "set_weight"
-    DRAIN = "drain"  # no new requests; running ones finish
-
-
-def _action(what: Action | str) -> Action:
-    try:
-        return Action(what)
-    except ValueError:
-        raise ValueError(f"is {what!r}: use one of {', '.join(a.value for a in Action)}") from None
-
-
-# The actions that take a `value`: its check, and its meaning.
-_VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
-    Action.SLOW: (lambda v: 0 < v < inf, "the factor on speed, above 0"),
-    Action.SET_WEIGHT: (lambda v: 0 <= v < inf, "the new weight, 0 or more"),
-}
-
-
-@frozen
-class Event:
-    """At second `at`, `action` happens to `server`."""
-
-    at: float = field(validator=number(0))
-    action: Action = field(converter=_action)
-    server: str = ""
-    value: float | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.action not in _VALUE:
-            if self.value is not None:
-                raise ValueError(f"value is {self.value!r}: {self.action.value!r} takes none")
-            return
-        fits, meaning = _VALUE[self.action]
-        if not isinstance(self.value, int | float) or isinstance(self.value, bool) or not fits(self.value):
-            raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
 
 
 # Converters, as functions so that mypy knows what they take.
@@ -278,13 +196,8 @@ class Experiment:
 
 # -- plain data to objects and back -----------------------------------------------------
 
-
-def _structure_action(value: Any, _: Any) -> Action:
-    return _action(value)
-
-
 _converter = strict_converter()
-_converter.register_structure_hook(Action, _structure_action)
+_converter.register_structure_hook(Action, lambda value, _: as_action(value))
 for _union in (Service, Arrivals):
     add_union(_converter, _union)
 
