@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -217,3 +218,9 @@ def ask(proxy: Proxy, data: bytes = GET) -> tuple[int, bytes, bytes]:
     with Client(proxy) as client:
         client.send(data)
         return client.answer(head_only=data.startswith(b"HEAD"))
+
+
+def field(head: bytes, name: str) -> list[str]:
+    """Return the values of the fields of this name."""
+    found = re.findall(rf"(?mi)^{name}: *(.*?)\r$", head.decode())
+    return [str(value) for value in found]

@@ -57,7 +57,9 @@ class Backend:
         if scope["type"] == "lifespan":
             return
         body = await _read(receive)
-        handler = self.pages.get(scope["path"], Backend.work)
+        forwarded = any(name in (b"via", b"x-forwarded-for") for name, _ in scope["headers"])
+        # Clients of a proxy get nothing but work: the other pages are for its probes and for the operator.
+        handler = Backend.work if forwarded else self.pages.get(scope["path"], Backend.work)
         status, headers, answer = await handler(self, scope, body)
         length = (b"content-length", b"%d" % len(answer))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})

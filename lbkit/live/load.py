@@ -6,9 +6,7 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment, Policy
+from lbkit.live.program import Program
 from lbkit.run import EngineError
 
 GRACE = 10.0  # seconds after the duration in which answers still count
@@ -42,7 +41,7 @@ class Load:
         self.facts: dict[str, Any] = {}  # what Locust says at the end
         self.error: LoadError | None = None
         self.done = threading.Event()
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._locust: Program | None = None
         self._reader: threading.Thread | None = None
         self._connection: socket.socket | None = None
         self._stopping = False
@@ -51,7 +50,6 @@ class Load:
         """Start Locust; returns when moment 0 is agreed. Raises LoadError."""
         arrivals = self.experiment.traffic.arrivals
         users = arrivals.users if isinstance(arrivals, Closed) else 1
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(LOAD_TIMEOUT)
             # Not what may be a learner's own: Locust's process does not know the class.
@@ -65,13 +63,7 @@ class Load:
             command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]
             command += ["--headless", "--host", self.url, "-u", str(users), "-r", str(users)]
             command += ["--run-time", f"{bound:.0f}s", "--exit-code-on-error", "0", "--only-summary"]
-            self._popen = subprocess.Popen(
-                command,
-                env=os.environ | {"LBKIT_PLAY": json.dumps(settings)},
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=subprocess.STDOUT,
-            )
+            self._locust = Program(command, env=os.environ | {"LBKIT_PLAY": json.dumps(settings)})
             try:
                 self._connection = self._accept(listener)
                 lines = self._connection.makefile("rw", encoding="utf-8", newline="\n")
@@ -90,14 +82,14 @@ class Load:
 
     def _accept(self, listener: socket.socket) -> socket.socket:
         """Locust's connection, or why there is none."""
-        assert self._popen
+        assert self._locust
         end = time.monotonic() + LOAD_TIMEOUT
         listener.settimeout(0.1)
         while time.monotonic() < end:
             try:
                 return listener.accept()[0]
             except TimeoutError:
-                if self._popen.poll() is not None:
+                if not self._locust.running:
                     raise LoadError(f"Locust ended before it began: {self._last_words()}") from None
         raise LoadError(f"Locust did not start within {LOAD_TIMEOUT:g} s: {self._last_words()}")
 
@@ -122,30 +114,26 @@ class Load:
                 lines.close()
 
     def _last_words(self) -> str:
-        self._output.seek(0)
-        return self._output.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+        return self._locust.last_words() if self._locust else "it was stopped"
 
     def wait(self) -> None:
         """Until all requests have ended. Raises LoadError when Locust broke off."""
         bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
         while not self.done.wait(0.2):  # in steps, so that an interrupt gets through
             if time.monotonic() > self.t0 + bound:
+                words = self._last_words()
                 self.stop()
-                raise LoadError(f"Locust did not end: {self._last_words()}")
+                raise LoadError(f"Locust did not end: {words}")
         if self.error:
             raise self.error
 
     def stop(self) -> None:
         """End it, whether it is done or not. Safe to repeat."""
         self._stopping = True
-        popen, self._popen = self._popen, None
-        if popen is None:
+        locust, self._locust = self._locust, None
+        if locust is None:
             return
-        if self.done.is_set():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                popen.wait(5)
-        popen.kill()
-        popen.wait()
+        locust.end()
         if self._connection:
             with contextlib.suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)
@@ -153,4 +141,3 @@ class Load:
         if self._reader:
             self._reader.join(5)
         self.done.set()
-        self._output.close()

@@ -1,4 +1,4 @@
-"""Answers of the proxy's own."""
+"""Answers that the proxy itself gives."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from http import HTTPStatus
 
 from lbkit.net.messages import Answer, ResponseHead
 
+RETRY_AFTER = 1  # seconds, where nothing better is known
 _KNOWN = frozenset(HTTPStatus)
 
 
 def own_answer(answer: Answer) -> tuple[ResponseHead, bytes]:
-    """Head and body of a short text."""
+    """Return the head and body of a short text. A 503 tells clients when to try again."""
     status = answer.status
     phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
     body = f"{status} {phrase}{': ' + answer.why if answer.why else ''}\n".encode()
+    fields = answer.fields
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and b"retry-after:" not in fields.lower():
+        fields += b"Retry-After: %d\r\n" % RETRY_AFTER
     data = (
         b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b"
-    ) % (status, phrase.encode(), http_date(), len(body), answer.fields)
+    ) % (status, phrase.encode(), http_date(), len(body), fields)
     return ResponseHead(status, data, len(body), own=True), body
 
 

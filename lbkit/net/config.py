@@ -146,10 +146,11 @@ class ProxyConfig:
     # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
-    # Tell the client in X-Lbkit-Attempts how many backends were tried.
+    # Clients see how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
+    # and the page at `probe`; without it they get 404 there from a proxy that probes.
     expose: bool = field(default=False, validator=flag)
     explain: bool = field(default=False, validator=flag)  # tell it in X-Lbkit-Why why it was this backend
-    probe: str = field(default="/load", validator=_path)  # where backends tell their load, if probed
+    probe: str = field(default="/load", validator=_path)  # where backends report their load
     rate_limits: tuple[RateLimit, ...] = field(
         default=(), converter=_rate_limits, validator=_all_are(RateLimit)
     )

@@ -27,7 +27,10 @@ class Exchange(Forwarding):
 
     def begin(self, now: float) -> None:
         """Through the filters to a backend."""
-        if self.service.on_request:
+        service = self.service
+        if service.pool.wants_reports and self.request.target.partition(b"?")[0] == service.private != b"/":
+            self.answer_with(Answer(404))
+        elif service.on_request:
             self.proceed(now)
         else:
             self._start(now)

@@ -81,13 +81,16 @@ class RequestHead:
 class ResponseHead:
     """An answer's head, on its way to the client. Filters may change `data`."""
 
-    __slots__ = ("data", "length", "own", "status")
+    __slots__ = ("data", "internal", "length", "own", "status")
 
-    def __init__(self, status: int, data: bytes, length: int, own: bool = False) -> None:
+    def __init__(
+        self, status: int, data: bytes, length: int, own: bool = False, internal: bytes = b""
+    ) -> None:
         self.status = status
         self.data = data  # the status line and the fields
         self.length = length  # of the body that follows: bytes, CHUNKED or UNTIL_CLOSE
         self.own = own  # the proxy's answer, not a backend's
+        self.internal = internal  # fields that clients do not see, such as the backend's load
 
     def field(self, name: bytes) -> bytes:
         """The first field of this name, or b""."""

@@ -1,32 +1,40 @@
-"""The other end of a client's connection, and what is believed of what it says about others."""
+"""A client's connection as the proxy sees it: its address, and which forwarding fields are trusted."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
 
+# A node of X-Forwarded-For or Forwarded: an address, bracketed if it is IPv6 with a port. (RFC 7239, 6.)
+_NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?\Z")
+# A parameter of Forwarded. Quoted texts are matched whole, so nothing inside them passes for a parameter.
+_PARAMETER = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^;,\s"]*)""")
+
 
 class Peer:
-    """One connection's other end. X-Forwarded-For counts from `trusted` ones only: anybody can write it."""
+    """The client's end of a connection. Forwarding fields of untrusted peers are ignored."""
 
     __slots__ = ("_last_fields", "_networks", "address", "last_host", "transport", "trusted")
 
     def __init__(
         self, address: str, networks: tuple[Network, ...] = (), transport: asyncio.BaseTransport | None = None
     ) -> None:
-        self.address = address
+        # A socket that accepts IPv4 and IPv6 reports ::ffff:10.0.0.1.
+        self.address = plain_address(address) or address if ":" in address else address
         self.transport = transport
-        self.trusted = is_trusted(address, networks)
+        self.trusted = is_trusted(self.address, networks)
         self._networks = networks
         self.last_host: bytes | None = None
         self._last_fields = b""
 
     @property
     def flow(self) -> str:
-        """Protocol, addresses and ports: what tells one connection from all others."""
+        """The protocol, addresses and ports that identify the connection."""
         if self.transport is None:
             return self.address
         theirs, ours = map(self.transport.get_extra_info, ("peername", "sockname"))
@@ -34,28 +42,34 @@ class Peer:
 
     @property
     def local_address(self) -> bytes:
-        """host:port of our end of the connection, as in a Host field."""
+        """host:port of the proxy's end of the connection, as in a Host field."""
         name = self.transport.get_extra_info("sockname") if self.transport else None
         if not name:
             return b""
         host = f"[{name[0]}]" if ":" in name[0] else name[0]
         return f"{host}:{name[1]}".encode()
 
-    def client(self, forwarded_for: bytes) -> str:
-        """The nearest address in X-Forwarded-For that is not a trusted proxy's.
+    def client(self, forwarded_for: bytes, forwarded: bytes = b"") -> str:
+        """Return the nearest address that is not a trusted proxy's, by X-Forwarded-For, else by Forwarded.
 
-        Read from the right: whatever is left of the first stranger, the stranger may have made up."""
-        nearest = self.address
-        for text in reversed(forwarded_for.decode("latin-1").split(",")):
-            if not is_trusted(nearest, self._networks):
+        They are read from the right, as an untrusted client can make up everything to the left of itself. An
+        entry that is no address ends the search, so the result is always an address."""
+        nodes = forwarded_for.split(b",") if forwarded_for else _forwarded_nodes(forwarded)
+        nearest, trusted = self.address, self.trusted
+        for node in reversed(nodes):
+            text = node.decode("latin-1").strip()
+            if not text:
+                continue  # lists may have empty entries (RFC 9110, 5.6.1)
+            address = plain_address(text) if trusted else ""
+            if not address:
                 break
-            nearest = text.strip() or nearest
+            nearest, trusted = address, is_trusted(address, self._networks)
         return nearest
 
     def fields(self, host: bytes, forwarded: Mapping[bytes, bytes]) -> bytes:
-        """X-Forwarded-* and Forwarded (RFC 7239): what a trusted peer has `forwarded`, then our own entry."""
+        """X-Forwarded-* and Forwarded (RFC 7239): what a trusted peer has `forwarded`, then this entry."""
         if not forwarded and host == self.last_host:
-            return self._last_fields  # a client mostly asks for one host
+            return self._last_fields  # most clients ask for one host only
         address = self.address.encode()
         node = b'"[%b]"' % address if b":" in address else address
         chain = address
@@ -74,19 +88,45 @@ class Peer:
         return fields
 
 
+@lru_cache(maxsize=4096)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address in a node, an IPv4-mapped one as IPv4; None if there is none."""
+    found = _NODE.match(text)
+    try:
+        address = ip_address(found[1] or found[2] if found else text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def plain_address(text: str) -> str:
+    """Return the address of a node, without port and brackets: one spelling for each address; else "".
+
+    Nodes are 203.0.113.7, 203.0.113.7:5678, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:443."""
+    address = _address(text)
+    return "" if address is None else str(address)
+
+
+def _forwarded_nodes(forwarded: bytes) -> list[bytes]:
+    """Return the `for` of each element of Forwarded. (RFC 7239, 4.)"""
+    return [value.strip(b'"') for name, value in _PARAMETER.findall(forwarded) if name.lower() == b"for"]
+
+
 def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
     if not networks:
         return False
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    return any(ip.version == network.version and ip in network for network in networks)
+    ip = _address(address)
+    return ip is not None and any(ip.version == network.version and ip in network for network in networks)
 
 
 def trusted_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Raises ValueError for what is no address and no network."""
+    """Return addresses and networks, IPv4-mapped ones as IPv4. Raises ValueError for anything else."""
     try:
-        return tuple(ip_network(text) for text in texts)
+        return tuple(_unmapped(ip_network(text)) for text in texts)
     except ValueError as error:
         raise ValueError(f"trusted: {error}; use addresses or networks such as 10.0.0.0/8") from None
+
+
+def _unmapped(network: Network) -> Network:
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return ip_network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network

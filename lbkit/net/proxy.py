@@ -25,7 +25,7 @@ from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
-from lbkit.net.filters.explain import AttemptsFilter, ExplainFilter
+from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
 from lbkit.net.http1.listener import Listener
@@ -45,7 +45,7 @@ BACKLOG = 1024  # connections that the kernel holds until they are accepted
 # A field of the config, and the filter that does what it says; in the order in which requests pass them.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
-    "expose": lambda config: AttemptsFilter(),
+    "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
@@ -91,6 +91,7 @@ class Proxy:
             timeouts=config.timeouts,
             fault=self.report,
             explain=config.explain,
+            private=b"" if config.expose else config.probe.partition("?")[0].encode("latin-1"),
         )
         for index, made in enumerate(self.filters.values()):
             made.index = index

@@ -37,7 +37,7 @@ class Connector(Protocol):
 
 
 class Reporting(Protocol):
-    """What hears of backends' load, for algorithms that want reports."""
+    """Receives backends' load reports, for algorithms that want them."""
 
     def picked(self, backend: Backend, now: float) -> None: ...
     def answered(self, backend: Backend, head: ResponseHead, now: float) -> None: ...
@@ -70,8 +70,11 @@ class Service:
         timeouts: Timeouts,
         fault: Callable[[str], object],
         explain: bool = False,
+        private: bytes = b"",
     ) -> None:
-        """`fault` is told, within the exception's handler, what a learner's code failed at."""
+        """`fault` is called within the exception's handler, with the part of a learner's code that failed.
+
+        `private`: the path at which backends are probed; while they are, clients get 404 there."""
         self.pool = pool
         self.key = key
         self.connections = connections
@@ -82,4 +85,5 @@ class Service:
         self.first_wait = min(timeouts.read, timeouts.total)  # seconds
         self.fault = fault
         self.explain = explain
+        self.private = private
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs

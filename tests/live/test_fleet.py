@@ -46,6 +46,14 @@ def test_answers_and_says_who(fleet: LocalFleet) -> None:
     assert get(fleet, "failing")[0] == 500
 
 
+def test_pages_of_its_own_are_not_for_clients_of_a_proxy(fleet: LocalFleet) -> None:
+    """A forwarded request gets work, whatever its path: no load report, and no way to change settings."""
+    assert get(fleet, "fast", "/load")[1]["Endpoint-Load-Metrics"]
+    for path in ("/load", "/control", "/health", "/health/detail"):
+        for field in ({"Via": "1.1 lbkit"}, {"X-Forwarded-For": "203.0.113.7"}):
+            assert get(fleet, "fast", path, **field)[2] == b"x" * 128
+
+
 def test_does_the_work_that_the_request_brings() -> None:
     with LocalFleet([Server("one", speed=2, service=Exponential(1.0))]) as fleet:
         fast, slow = (

@@ -110,8 +110,8 @@ def test_load_that_breaks_off_is_an_error() -> None:
     session = LiveSession(EXPERIMENT.but(duration=30)).start()
     try:
         assert session._load
-        assert session._load._popen
-        session._load._popen.kill()
+        assert session._load._locust
+        session._load._locust.processes()[0].kill()
         with pytest.raises(LoadError, match="Locust broke off"):
             session.wait()
     finally:

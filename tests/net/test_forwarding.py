@@ -1,7 +1,6 @@
 """What the backend gets, and what the client gets back."""
 
 import http.client
-import re
 import socket
 import threading
 import time
@@ -16,6 +15,7 @@ from scripted import (
     answers,
     ask,
     echo,
+    field,
     pool_of,
     proxied,
     unchunked,
@@ -30,11 +30,6 @@ def seen(proxy: Proxy, request: bytes) -> bytes:
     status, _, body = ask(proxy, request)
     assert status == 200, body
     return body
-
-
-def field(head: bytes, name: str) -> list[str]:
-    found = re.findall(rf"(?mi)^{name}: *(.*?)\r$", head.decode())
-    return [str(value) for value in found]
 
 
 def test_a_request_and_its_answer() -> None:
@@ -551,6 +546,29 @@ def test_backends_come_and_go() -> None:
         assert ask(proxy)[2] == b"new"
         proxy.call(proxy.pool.remove, "new")
         assert ask(proxy)[0] == 503
+
+
+def test_internal_fields_reach_a_client_only_if_they_are_exposed() -> None:
+    internal = {
+        "Endpoint-Load-Metrics": "TEXT cpu_utilization=0.5",
+        "X-Lbkit-Start": "1.000000",
+        "x-lbkit-service": "0.020000",
+    }
+    fields = "".join(f"{name}: {value}\r\n" for name, value in internal.items()).encode()
+    answer = b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\nX-Public: yes\r\n\r\nok"
+    for expose in (False, True):
+        with proxied(answers(answer), expose=expose) as proxy:
+            status, head, body = ask(proxy, GET)
+        assert (status, body, field(head, "X-Public")) == (200, b"ok", ["yes"])
+        for name, value in internal.items():
+            assert field(head, name) == ([value] if expose else [])
+
+
+def test_every_503_says_when_to_try_again() -> None:
+    with proxied(echo) as proxy:
+        proxy.call(proxy.pool.remove, "b1")
+        status, head, _ = ask(proxy)
+        assert (status, field(head, "Retry-After")) == (503, ["1"])
 
 
 def test_what_is_hidden_does_not_reach_the_client() -> None:

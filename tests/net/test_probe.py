@@ -116,6 +116,21 @@ def test_an_algorithm_that_fails_while_asking(capfd: pytest.CaptureFixture[str])
     assert "failed in probe_targets()" in capfd.readouterr().err
 
 
+def test_clients_do_not_get_at_load_reports() -> None:
+    """Neither in the fields of an answer nor at the page that is probed, while it is probed."""
+    get_load = b"GET /load%b HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"
+    for expose, status in ((False, 404), (True, 204)):
+        with proxied(telling(0.25), expose=expose) as proxy:
+            assert ask(proxy, get_load % b"")[0] == 204  # a page like any other
+            proxy.call(proxy.pool.switch, Asker())
+            for query in (b"", b"?x"):
+                if expose and query:
+                    continue  # the script knows one target
+                answered, head, _ = ask(proxy, get_load % query)
+                assert answered == status
+                assert (b"cpu_utilization" in head) is expose
+
+
 def test_the_path_is_a_path() -> None:
     with pytest.raises(ConfigError, match="probe is 'load': use a path, such as /load"):
         ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], "probe": "load"})

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted import GET, Client, Connection, answers, ask, echo, proxied
+from scripted import GET, Client, Connection, answers, ask, echo, field, proxied
 
 from lbkit.net import Limits, Proxy, Timeouts
 
@@ -173,7 +173,9 @@ def test_too_many_connections() -> None:
             client.send(GET)
             assert client.answer()[0] == 200
         with Client(proxy) as three:
-            assert three.answer()[0] == 503
+            status, head, body = three.answer()
+            assert (status, body) == (503, b"503 Service Unavailable: too many connections\n")
+            assert field(head, "Retry-After") == ["1"]
             assert three.closed()
         one.send(GET)
         assert one.answer()[0] == 200

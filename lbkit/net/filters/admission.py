@@ -123,7 +123,7 @@ class AdmissionFilter(Filter):
         visit: _Visit = exchange.state[self.index]
         visit.item = None
         words = WORDS[refused.why].format(priority=refused.item.priority, timeout=self.settings.timeout)
-        again = b"Retry-After: %d\r\n" % ceil(self.settings.timeout)
+        again = b"Retry-After: %d\r\n" % max(1, ceil(self.settings.timeout))
         answer = Answer(UNAVAILABLE, words, again)
         if exchange is self._arriving:
             visit.outcome = answer

@@ -1,4 +1,4 @@
-"""What the client is told of how its request was served."""
+"""Fields that tell the client how its request was served."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class ExplainFilter(Filter):
         head.data += b"X-Lbkit-Why: %b\r\n" % re.sub(r"[^ -~]", "?", said)[:1000].encode()
 
 
-class AttemptsFilter(Filter):
-    """X-Lbkit-Attempts: how many backends were tried."""
+class ExposeFilter(Filter):
+    """X-Lbkit-Attempts: how many backends were tried; and the internal fields of the backend's answer."""
 
     name = "expose"
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
-        head.data += b"X-Lbkit-Attempts: %d\r\n" % exchange.attempts
+        head.data += b"%bX-Lbkit-Attempts: %d\r\n" % (head.internal, exchange.attempts)

@@ -153,9 +153,9 @@ class RateLimitFilter(Filter):
     def _judged(self, exchange: ExchangeView, verdict: Verdict) -> Answer | Hold | None:
         if verdict is PASSED:
             return None
-        visit = exchange.state[self.index] = _Visit(fields=verdict.fields)
         if not verdict.allowed:
-            return Answer(verdict.status, verdict.why)
+            return Answer(verdict.status, verdict.why, verdict.fields)
+        visit = exchange.state[self.index] = _Visit(fields=verdict.fields)
         if verdict.delay > 0:
             loop = asyncio.get_running_loop()
             visit.timer = loop.call_later(verdict.delay, lambda: exchange.proceed(loop.time()))

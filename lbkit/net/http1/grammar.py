@@ -28,6 +28,8 @@ IDENTITY = EXTENDED | frozenset(
     b" x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-original-forwarded-for"
     b" x-original-url x-real-ip x-rewrite-url".split()
 )
+# Backends report with these to the proxy and to the engines of an experiment. Clients do not see them.
+INTERNAL = frozenset(b"endpoint-load-metrics x-lbkit-service x-lbkit-start".split())
 # Where the message goes and where it ends. A Connection field that names one of these is an attack: the
 # proxy would read another message than the backend. (RFC 9110, 7.6.1: end-to-end fields are no options.)
 ROUTING = frozenset(b"content-length host transfer-encoding".split())
@@ -61,7 +63,7 @@ def field_finder(names: Iterable[bytes], twins: bool) -> re.Pattern[bytes]:
 
 
 REQUEST_FIELDS = field_finder(HOP_BY_HOP | IDENTITY | ROUTING | {b"expect", b"via"}, twins=True)
-RESPONSE_FIELDS = field_finder(HOP_BY_HOP | {b"content-length", b"date"}, twins=False)
+RESPONSE_FIELDS = field_finder(HOP_BY_HOP | INTERNAL | {b"content-length", b"date"}, twins=False)
 ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 
 METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # known at a glance; others by TOKEN

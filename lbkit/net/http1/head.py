@@ -17,6 +17,7 @@ from lbkit.net.http1.grammar import (
     END_TO_END,
     EXTENDED,
     IDENTITY,
+    INTERNAL,
     METHODS,
     ONE_FIELD,
     PLAIN_OPTIONS,
@@ -168,7 +169,9 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
     via = b"Via: 1.1 lbkit\r\n" if http11 else b"Via: 1.0 lbkit\r\n"
     if b"via" in forwarded:
         via = b"Via: %b, %b" % (forwarded.pop(b"via"), via[5:])
-    client = peer.client(forwarded.get(b"x-forwarded-for", b"")) if forwarded else peer.address
+    client = peer.address
+    if forwarded:
+        client = peer.client(forwarded.get(b"x-forwarded-for", b""), forwarded.get(b"forwarded", b""))
     if host != peer.last_host and not valid_host(host):
         raise Reject(400, "this Host is no host and port")
     data = b"".join((head[:-2], via, peer.fields(host, forwarded)))
@@ -240,7 +243,7 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
     length: int | None = None
     chunked = dated = False
     drop: list[bytes] = []
-    connection = b""
+    connection = internal = b""
     for line, name, value in RESPONSE_FIELDS.findall(head):
         name = name.lower()
         if name == b"content-length":
@@ -253,7 +256,9 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
             dated = True
         else:
             drop.append(line)
-            if name == b"connection":
+            if name in INTERNAL:
+                internal += line + b"\r\n"
+            elif name == b"connection":
                 connection = connection + b"," + value if connection else value
             elif name == b"transfer-encoding":
                 if value.strip().lower() != b"chunked" or chunked or http10:
@@ -273,4 +278,4 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
         length = CHUNKED if chunked else UNTIL_CLOSE
     if head_only or bodiless or status == 304:
         length = 0
-    return ResponseHead(status, data, length)
+    return ResponseHead(status, data, length, internal=internal)

@@ -40,7 +40,7 @@ class ServerConnection(RequestReading):
         self._deadline = listener.now() + listener.timeouts.head
         if full:
             listener.on_full()
-            self._write_error(Reject(503, ""))
+            self._write_error(Reject(503, "too many connections"))
             self.close()
 
     def eof_received(self) -> bool:

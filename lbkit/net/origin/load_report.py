@@ -11,7 +11,7 @@ import re
 from lbkit.core.meter import LoadReport
 
 FIELD = b"endpoint-load-metrics"
-_REPORT = re.compile(rb"\r\n" + FIELD + rb":[ \t]*TEXT[ \t]+([^\r\n]{1,1000})", re.IGNORECASE)
+_REPORT = re.compile(rb"^" + FIELD + rb":[ \t]*TEXT[ \t]+([^\r\n]{1,1000})", re.IGNORECASE | re.MULTILINE)
 
 # What it is called there -> the field of a LoadReport.
 NAMES = {
@@ -23,9 +23,9 @@ NAMES = {
 }
 
 
-def read_report(head: bytes) -> LoadReport | None:
-    """The report in an answer's head; None when there is none, or nonsense."""
-    found = _REPORT.search(head)
+def read_report(fields: bytes) -> LoadReport | None:
+    """Return the report among an answer's internal fields; None if there is none, or it is malformed."""
+    found = _REPORT.search(fields) if fields else None
     if not found:
         return None
     values = dict.fromkeys(LoadReport._fields, 0.0)

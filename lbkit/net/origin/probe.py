@@ -69,7 +69,7 @@ class Probe:
     # -- as a receiver -----------------------------------------------------------------------
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        self.report = read_report(head.data)
+        self.report = read_report(head.internal)
         self.data(data, end)
 
     def data(self, data: bytes, end: bool) -> None:
@@ -129,7 +129,7 @@ class Reports:
 
     def answered(self, backend: Backend, head: ResponseHead, now: float) -> None:
         """A report may have come with an answer."""
-        if report := read_report(head.data):
+        if report := read_report(head.internal):
             self._pass_on(backend, report, now)
 
     def _pass_on(self, backend: Backend, report: LoadReport, now: float, probed: bool = False) -> None:
