@@ -28,7 +28,7 @@ from throttled.asyncio import Throttled, rate_limiter, store
 from lbkit.core.limit import FixedWindow, make_limiter
 from lbkit.live.redis_server import RedisServer
 from lbkit.net.shared_store import Question, SharedLimits, SharedStore
-from lbkit.run import find_program
+from lbkit.needs import find_program
 
 RATE = 500  # a second; requests come twice as fast, so half of them are denied
 KINDS: dict[str, dict[str, Any]] = {

@@ -26,7 +26,7 @@ from statistics import median
 import psutil
 
 from lbkit.live.program import free_ports
-from lbkit.run import find_program
+from lbkit.needs import find_program
 
 IDLE = 1000  # connections for the memory of an idle one
 

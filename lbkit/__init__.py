@@ -18,8 +18,9 @@ from lbkit.core import (
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
+from lbkit.needs import why_not
 from lbkit.result import Result
-from lbkit.run import EngineError, compare, run, why_not
+from lbkit.run import EngineError, compare, run
 from lbkit.sweep import SweepError, sweep
 
 __version__ = "0.1.0"

@@ -13,14 +13,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from attrs import evolve
 
-from lbkit import Experiment, Policy, Result, __version__, algorithms, servers
+from lbkit import Experiment, Policy, Result, __version__, algorithms, servers, why_not
 from lbkit.run import ENGINES, EngineError, engine
 
 if TYPE_CHECKING:
@@ -123,8 +122,8 @@ def lab(
       lbkit lab
       lbkit lab --no-browser --port 9000
     """
-    if find_spec("jupyterlab") is None:
-        fail("JupyterLab is not installed: pip install 'lbkit[lab]'")
+    if reason := why_not("lab"):
+        fail(reason)
     notebooks = find_notebooks()
     if notebooks is None:
         typer.echo("The notebooks come with lbkit's sources, which are not here: opening this folder.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
@@ -17,7 +16,7 @@ import cattrs
 from cattrs.errors import IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
-from lbkit.core.text import CONTROL
+from lbkit.core.text import CONTROL, unknown
 
 T = TypeVar("T")
 
@@ -120,12 +119,6 @@ def shown(value: object) -> str:
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
-
-
-def unknown(name: str, known: list[str]) -> str:
-    """What to say of a name that there is not."""
-    near = get_close_matches(name, known, n=1)
-    return f"unknown {name}; known are {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:

@@ -128,7 +128,7 @@ WRONG = [
     (SERVICE + "mean = 3", "servers[0].service is {'mean': 3}: needs a kind"),
     (A + "service = 0.02", "servers[0].service is 0.02: needs a kind"),
     (ARRIVALS + 'kind = "rain"', "traffic.arrivals is {'kind': 'rain'}: needs a kind, one of poisson"),
-    (POLICY + 'algorithm = "rund_robin"', "policy: no algorithm 'rund_robin': did you mean 'round_robin'?"),
+    (POLICY + 'algorithm = "rund_robin"', "policy: no algorithm 'rund_robin': did you mean round_robin?"),
     (POLICY + "options = { points = 3 }", "unknown option points"),
     (POLICY + "options = { rng = 3 }", "policy: unknown option rng; it has none"),
     (POLICY + 'key = "cookie"', "policy.key is 'cookie': use one of client, path"),

@@ -1,7 +1,14 @@
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from needs import PROGRAMS, need
+
+from lbkit import needs, why_not
+from lbkit.needs import FEATURES, PACKAGES, Program
+from lbkit.run import ENGINES
 
 HERE = Path(__file__).parent
 
@@ -46,6 +53,68 @@ def test_a_skip_is_a_failure_where_all_is_required(
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROGRAMS, "no-such-daemon", "apt-get install it")
+    monkeypatch.setitem(PROGRAMS, "no-such-daemon", Program(("no-such-daemon",), "it", "it"))
     with pytest.raises(pytest.skip.Exception, match="no-such-daemon is not installed: apt-get install it"):
         need("no-such-daemon")
+
+
+# -- lbkit.needs -----------------------------------------------------------------------------------
+
+
+def extras() -> dict[str, list[str]]:
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    return {
+        extra: [re.split(r"[^\w-]", requirement)[0] for requirement in requirements]
+        for extra, requirements in project["optional-dependencies"].items()
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_extra_that_a_hint_names_installs_the_package(package: str) -> None:
+    assert package in extras()[PACKAGES[package]]
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_misses_each_thing_that_it_needs(feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = FEATURES[feature]
+    monkeypatch.setattr(needs, "find_program", lambda names: None)
+    for package in needed.packages:
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    reason = why_not(feature)
+    assert all(name in reason for name in (*needed.packages, *needed.programs))
+    assert bool(reason) == bool(needed.packages or needed.programs)
+    assert "\n" not in reason
+
+
+def test_redis_needs_the_program_and_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "find_program", lambda names: f"/usr/bin/{names[0]}")
+    monkeypatch.setitem(sys.modules, "redis", None)
+    assert re.fullmatch(
+        r"redis needs the Python package redis \(\S+ -m pip install -e '\S*\[redis\]'\)", why_not("redis")
+    )
+
+
+def test_every_engine_says_what_it_needs() -> None:
+    assert ENGINES.keys() <= FEATURES.keys()
+    with pytest.raises(ValueError, match=r"unknown feature nginks; .*; did you mean nginx\?"):
+        why_not("nginks")
+
+
+def test_a_hint_names_what_works_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From a clone, the clone, wherever the current folder is; else the name on PyPI, which is not `lbkit`."""
+    monkeypatch.chdir(needs.CLONE)
+    monkeypatch.setattr(sys, "executable", str(needs.CLONE / ".venv/bin/python"))
+    assert needs.install_command("redis", "dask") == ".venv/bin/python -m pip install -e '.[redis,dask]'"
+    monkeypatch.chdir(tmp_path)
+    python = needs.CLONE / ".venv/bin/python"
+    assert needs.install_command("redis") == f"{python} -m pip install -e '{needs.CLONE}[redis]'"
+    monkeypatch.setattr(needs, "CLONE", tmp_path)  # where no pyproject.toml is
+    assert needs.install_command("redis") == f"{python} -m pip install 'lbkit-lab[redis]'"
+    assert tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["name"] == "lbkit-lab"
+
+
+def test_a_folder_is_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "only_a_folder").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not needs.has_package("only_a_folder")
+    assert needs.has_package("pytest")

@@ -1,16 +1,35 @@
-"""Options of algorithms and limiters, as files give them: checked against a signature before it is called."""
+"""Keyword arguments and options, checked against a signature before it is called."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from functools import cache
+from functools import cache, wraps
 from inspect import Parameter, signature
 from math import isnan
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from lbkit.core.text import unknown
+
+T = TypeVar("T")
 
 HIGHEST = 1_000_000  # of whole numbers: points on a ring, slots of a table
 _SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
+
+
+def named_fields(cls: type[T]) -> type[T]:
+    """Class decorator: a keyword that is no field raises a TypeError that names the fields and the likely one."""
+    init = cls.__init__  # type: ignore[misc]
+    known = list(signature(init).parameters)[1:]
+
+    @wraps(init)
+    def __init__(self: T, *args: Any, **fields: Any) -> None:
+        for name in fields:
+            if name not in known:
+                raise TypeError(f"{cls.__name__}: {unknown(name, known, 'field')}")
+        init(self, *args, **fields)
+
+    cls.__init__ = __init__  # type: ignore[misc]
+    return cls
 
 
 @cache
@@ -33,9 +52,7 @@ def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
     known = _known(cls)
     for name, value in options.items():
         if known is not None and name not in known:
-            near = get_close_matches(name, known, n=1)
-            there = f"known are {', '.join(known)}" if known else "it has none"
-            yield f"unknown option {name}; {there}" + (f"; did you mean {near[0]}?" if near else "")
+            yield unknown(name, known, "option")
             continue
         wanted = known[name] if known else Any
         plain = [t for t in (get_args(wanted) or (wanted,)) if t in _SAID]

@@ -1,8 +1,27 @@
-"""Texts that come from outside."""
+"""Texts that come from outside, and what is said of names that do not exist."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 # What could end a line of a log or of a header, or steer a terminal; and halves of characters.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...?" for a name that resembles a known one, else an empty text."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def unknown(name: str, known: Iterable[str], what: str = "") -> str:
+    """Return the message for an unknown name; `what` says what it names, such as "option"."""
+    known = list(known)
+    parts = [
+        f"unknown {what} {name}" if what else f"unknown {name}",
+        f"known are {', '.join(known)}" if known else "there are none",
+        did_you_mean(name, known),
+    ]
+    return "; ".join(part for part in parts if part)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.experiment import Experiment, Policy, Server
+from lbkit.needs import why_not
 
 
 class ImportFault(ValueError):
@@ -84,7 +85,7 @@ def _nginx(path: Path, text: str, rest: list[str]) -> Iterator[_Group]:
     try:
         import crossplane
     except ImportError:
-        raise ImportFault("reading nginx.conf needs crossplane: pip install 'lbkit[import]'") from None
+        raise ImportFault(why_not("import")) from None
     payload = crossplane.parse(str(path), single=False, comments=False)
     if payload["errors"]:
         first = payload["errors"][0]

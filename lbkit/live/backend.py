@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
+from lbkit.core.text import unknown
 from lbkit.experiment import Server, server_from_dict
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.workload import stream
@@ -198,7 +199,7 @@ def check_settings(changes: Any) -> None:
         raise ValueError(f"settings must be a table of {', '.join(SETTINGS)}")
     for name, value in changes.items():
         if name not in SETTINGS:
-            raise ValueError(f"unknown setting {name!r}; known are {', '.join(SETTINGS)}")
+            raise ValueError(unknown(name, SETTINGS, "setting"))
         fits, said = SETTINGS[name]
         if not fits(value):
             raise ValueError(f"{name} is {value!r}: use {said}")

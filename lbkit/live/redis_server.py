@@ -8,7 +8,8 @@ import tempfile
 from typing import Self
 
 from lbkit.live.program import ATTEMPTS, Program, free_ports
-from lbkit.run import EngineError, find_program
+from lbkit.needs import PROGRAMS, find_program
+from lbkit.run import EngineError
 
 
 class RedisServer:
@@ -29,9 +30,10 @@ class RedisServer:
 
     def start(self) -> Self:
         """On the port it had before, if it had one."""
-        program = find_program(("redis-server",))
+        redis_server = PROGRAMS["redis-server"]
+        program = find_program(redis_server.names)
         if program is None:
-            raise EngineError("redis-server is not installed: apt-get install redis-server (macOS: brew)")
+            raise EngineError(f"redis-server is not installed: {redis_server.hint}")
         keep = ("--appendonly", "yes", "--appendfsync", "always") if self.lasting else ()
         for _ in range(ATTEMPTS):
             port = self.port or free_ports(1)[0]

@@ -22,9 +22,11 @@ from lbkit.net.address import a_backend_address, a_listen_address, leads_back, s
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
+from lbkit.needs import why_not
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedStore
-from lbkit.schema import strict_converter, structure, unknown
+from lbkit.core.text import unknown
+from lbkit.schema import strict_converter, structure
 
 MOST_WORKERS = 512  # a slip of the finger should not fork a million
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
@@ -199,7 +201,7 @@ class ProxyConfig:
         try:
             return RateLimits(self.rate_limits, self.x_ratelimit, self.redis if self.rate_limits else None)
         except ModuleNotFoundError:
-            raise ValueError("redis: needs redis-py: pip install 'lbkit[redis]'") from None
+            raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
     def pool(self) -> Pool | Replicas:
         """Raises ConfigError if there is no backend, or for a name to `resolve` that is unknown."""

@@ -8,7 +8,8 @@ from html import escape
 import ipywidgets as widgets
 import traitlets
 
-from lbkit.run import ENGINES, why_not
+from lbkit.needs import why_not
+from lbkit.run import ENGINES
 
 
 class EngineSelector(widgets.VBox):  # type: ignore[misc]

@@ -423,8 +423,8 @@ def test_failures_make_the_limit_fall() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("tokenbucket", {}, "no limiter 'tokenbucket': did you mean 'token_bucket'"),
-        ("gcra", {"speed": 3}, "limiter 'gcra' does not take these options"),
+        ("tokenbucket", {}, "no limiter 'tokenbucket': did you mean token_bucket"),
+        ("gcra", {"rates": 3}, "limiter 'gcra' does not take these options: .*did you mean rate?"),
         ("gcra", {"rate": 0}, "rate is 0: use a number above 0"),
         ("fixed_window", {"limit": 3, "window": -1}, "window is -1"),
         ("nginx_limit", {"rate": 1, "burst": -1}, "burst is -1"),

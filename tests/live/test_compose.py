@@ -14,10 +14,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from needs import need_docker, need_module
+from needs import need_docker, need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 
 from lbkit import Experiment
 from lbkit.live.program import free_ports

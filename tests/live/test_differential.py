@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("locust")
+need_feature("live")
 
 from lbkit import Backend, Experiment, Policy, Pool, Server, make_balancer
 from lbkit.core.balance import HaproxyRing

@@ -11,10 +11,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
-from needs import need_docker, need_module, skip_platform
+from needs import need_docker, need_feature, need_module, skip_platform
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 need_module("docker")
 
 from lbkit import Constant, Experiment, Exponential, Server, Traffic, run, servers, why_not

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from needs import need_module
+from needs import need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 
 from lbkit import Constant, Exponential, Server
 from lbkit.live import FleetError, LocalFleet
@@ -82,7 +81,7 @@ def test_remembers_who_called(fleet: LocalFleet) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sped": 2}, "unknown setting 'sped'; known are speed, error_rate"),
+        ({"sped": 2}, "unknown setting sped; known are speed, error_rate"),
         ({"speed": 0}, "speed is 0: use a number above 0"),
         ({"error_rate": 2}, "error_rate is 2: use a number from 0 to 1"),
         ({"size": 1.5}, "size is 1.5: use bytes"),

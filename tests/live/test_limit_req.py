@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("locust")
+need_feature("live")
 
 from lbkit import Backend, Experiment, servers
 from lbkit.core.limit import NginxLimit

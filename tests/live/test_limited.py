@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("locust")
-need_module("uvicorn")
+need_feature("live")
 
 from lbkit import Admission, Constant, ConstantRate, Experiment, OnOff, RateLimit, Traffic, run, servers
 from lbkit.live import PEERS, PeerError, render

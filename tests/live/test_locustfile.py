@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from needs import need_module
+from needs import need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 
 from lbkit import Closed, Constant, Experiment, Poisson, Traffic, servers
 from lbkit.live import LocalFleet

@@ -14,10 +14,9 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 import psutil
 
 from lbkit import (
@@ -143,8 +142,9 @@ def test_whole_weights_keep_the_proportion(weights: list[float], most: int) -> N
 
 
 def test_a_missing_program_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["lbkit.run"], "find_program", lambda names: None)
-    assert why_not("nginx") == "nginx needs nginx: apt-get install nginx, or brew install it"
+    monkeypatch.setattr("lbkit.needs.find_program", lambda names: None)
+    hint = "apt-get install nginx (macOS: brew install nginx)"
+    assert why_not("nginx") == f"nginx needs the program nginx ({hint})"
 
 
 # -- running ------------------------------------------------------------------------------------

@@ -5,10 +5,9 @@ import time
 from statistics import median
 
 import pytest
-from needs import need_module
+from needs import need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 
 from lbkit import Balancer, Closed, Constant, Event, Experiment, Policy, Server, Traffic, run, servers
 from lbkit.live import LiveSession, LoadError

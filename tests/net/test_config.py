@@ -60,7 +60,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"least_connections"', '"lest_connections"', "did you mean 'least_connections'"),
+        ('"least_connections"', '"lest_connections"', "did you mean least_connections"),
         ("weight = 3", "weight = -3", r"backends\[0\].weight is -3"),
         ("weight = 3", "wieght = 3", r"backends\[0\]: unknown wieght; known are address, name, weight"),
         ('"127.0.0.1:9001"', '"localhost"', r"backends\[0\].address is 'localhost': use host:port"),

@@ -45,5 +45,5 @@ def test_what_a_panel_cannot_do_is_grey_too() -> None:
 
 def test_with_nothing_to_choose() -> None:
     assert EngineSelector(("caddy",), ask=reasons).value == ""
-    with pytest.raises(ValueError, match="no engine 'iis'"):
+    with pytest.raises(ValueError, match="unknown feature iis"):
         EngineSelector(("iis",))

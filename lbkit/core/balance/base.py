@@ -7,11 +7,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from lbkit.core.backend import Backend
 from lbkit.core.meter import LoadReport
+from lbkit.core.options import option_faults
+from lbkit.core.text import did_you_mean
 
 _registry: dict[str, type[Balancer]] = {}
 
@@ -174,13 +175,13 @@ def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any
     try:
         cls = _registry[name]
     except KeyError:
-        near = get_close_matches(name, _registry, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(_registry))}"
+        hint = did_you_mean(name, _registry) or f"there are {', '.join(sorted(_registry))}"
         raise ValueError(f"no algorithm {name!r}: {hint}") from None
     try:
         balancer = cls(**options)
     except TypeError as error:
-        raise ValueError(f"algorithm {name!r} does not take these options: {error}") from None
+        faults = "; ".join(option_faults(cls, options)) or error
+        raise ValueError(f"algorithm {name!r} does not take these options: {faults}") from None
     if rng is not None:
         balancer.rng = rng
     return balancer

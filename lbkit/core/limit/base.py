@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable
-from difflib import get_close_matches
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from lbkit.core.options import option_faults
+from lbkit.core.text import did_you_mean
 
 _registry: dict[str, type[Limiter[Any]]] = {}
 
@@ -192,13 +194,13 @@ def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
     try:
         cls = _registry[name]
     except KeyError:
-        near = get_close_matches(name, _registry, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(_registry))}"
+        hint = did_you_mean(name, _registry) or f"there are {', '.join(sorted(_registry))}"
         raise ValueError(f"no limiter {name!r}: {hint}") from None
     try:
         return cls(**options)
     except TypeError as error:
-        raise ValueError(f"limiter {name!r} does not take these options: {error}") from None
+        faults = "; ".join(option_faults(cls, options)) or error
+        raise ValueError(f"limiter {name!r} does not take these options: {faults}") from None
 
 
 def positive(**values: float) -> None:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from lbkit.live.peers.base import Member, Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
-from lbkit.run import find_program
+from lbkit.needs import find_program
 
 MANAGER = "/lbkit-balancer"
 MODULES = (

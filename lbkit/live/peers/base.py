@@ -18,7 +18,7 @@ from lbkit.live.front import config_lines
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import cpu_seconds
 from lbkit.live.program import ATTEMPTS, Program, free_ports
-from lbkit.run import find_program
+from lbkit.needs import find_program
 
 
 @dataclass

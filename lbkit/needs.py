@@ -1,0 +1,145 @@
+"""What each feature needs besides the base install, whether this machine has it, and the command that gets it.
+
+This is the only place that decides: engines, commands, widgets, notebooks and tests all ask `why_not`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lbkit.core.text import unknown
+
+DISTRIBUTION = "lbkit-lab"  # the name on PyPI, where `lbkit` is an unrelated project
+CLONE = Path(__file__).parents[1]  # where the sources are, if lbkit runs from them
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that is not Python's; any one of `names` will do."""
+
+    names: tuple[str, ...]
+    apt: str
+    brew: str
+
+    @property
+    def hint(self) -> str:
+        return f"apt-get install {self.apt} (macOS: brew install {self.brew})"
+
+
+PROGRAMS = {
+    "nginx": Program(("nginx",), "nginx", "nginx"),
+    "haproxy": Program(("haproxy",), "haproxy", "haproxy"),
+    "apache2": Program(("apache2", "httpd"), "apache2", "httpd"),
+    "caddy": Program(("caddy",), "caddy", "caddy"),
+    "redis-server": Program(("redis-server",), "redis-server", "redis"),
+}
+
+# Python package, as it is imported -> the extra of this distribution that installs it.
+PACKAGES = {
+    "anywidget": "lab",
+    "ipywidgets": "lab",
+    "jupyterlab": "lab",
+    "networkx": "lab",
+    "plotly": "lab",
+    "locust": "load",
+    "psutil": "load",
+    "uvicorn": "load",
+    "docker": "docker",
+    "redis": "redis",
+    "crossplane": "import",
+    "distributed": "dask",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Everything that a feature needs: all of these packages, all of these programs, and a last check."""
+
+    what: str
+    packages: tuple[str, ...] = ()  # keys of PACKAGES
+    programs: tuple[str, ...] = ()  # keys of PROGRAMS
+    check: str = ""  # "module:function": with all of these present, the reason it still cannot work, or ""
+
+
+_FIGURES = ("anywidget", "ipywidgets", "networkx", "plotly")
+_LIVE = ("locust", "psutil", "uvicorn")
+
+FEATURES = {
+    "sim": Feature("the simulator"),
+    "live": Feature("lbkit's proxy in front of real processes", _LIVE),
+    "docker": Feature(
+        "lbkit's proxy in front of containers", (*_LIVE, "docker"), check="lbkit.live.docker:why_not"
+    ),
+    "nginx": Feature("experiments on nginx", _LIVE, ("nginx",)),
+    "haproxy": Feature("experiments on HAProxy", _LIVE, ("haproxy",)),
+    "apache": Feature("experiments on Apache httpd", _LIVE, ("apache2",)),
+    "caddy": Feature("experiments on Caddy", _LIVE, ("caddy",)),
+    "figures": Feature("figures and widgets", _FIGURES),
+    "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
+    "import": Feature("reading nginx.conf", ("crossplane",)),
+    "dask": Feature("sweeps on a cluster", ("distributed",)),
+    "shared_limits": Feature("rate limits that proxies share in a Redis", ("redis",)),
+    "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
+}
+
+
+def why_not(feature: str) -> str:
+    """Return what a feature needs and this machine lacks, and how to get it; empty if nothing is missing.
+
+    Raises ValueError for an unknown feature."""
+    if feature not in FEATURES:
+        raise ValueError(unknown(feature, FEATURES, "feature"))
+    needed = FEATURES[feature]
+    missing = []
+    if packages := [name for name in needed.packages if not has_package(name)]:
+        extras = dict.fromkeys(PACKAGES[name] for name in packages)
+        several = "s" if len(packages) > 1 else ""
+        missing.append(f"the Python package{several} {' and '.join(packages)} ({install_command(*extras)})")
+    for name in needed.programs:
+        if find_program(PROGRAMS[name].names) is None:
+            missing.append(f"the program {name} ({PROGRAMS[name].hint})")
+    if missing:
+        return f"{feature} needs {' and '.join(missing)}"
+    return str(resolve(needed.check)()) if needed.check else ""
+
+
+def install_command(*extras: str) -> str:
+    """Return the command that installs these extras into this Python: from the clone, if there is one."""
+    wanted = f"[{','.join(extras)}]"
+    if not (CLONE / "pyproject.toml").is_file():
+        return f"{_short(sys.executable)} -m pip install {shlex.quote(DISTRIBUTION + wanted)}"
+    return f"{_short(sys.executable)} -m pip install -e {shlex.quote(_short(CLONE) + wanted)}"
+
+
+def _short(path: str | Path) -> str:
+    """Return the path relative to the current folder if it is inside it."""
+    full, here = Path(path).absolute(), Path.cwd()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
+
+
+def has_package(name: str) -> bool:
+    """Return whether a package can be imported, without importing it."""
+    spec = find_spec(name)
+    return spec is not None and spec.origin is not None  # a folder of that name is no package
+
+
+def find_program(names: Iterable[str]) -> str | None:
+    """Return the path of the first program found. Debian keeps daemons outside an ordinary PATH."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+
+def resolve(what: str) -> Callable[..., Any]:
+    """Return the function that "module:function" names, importing the module only now."""
+    module, _, function = what.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
