@@ -27,8 +27,8 @@ from throttled.asyncio import Throttled, rate_limiter, store
 
 from lbkit.core.limit import FixedWindow, make_limiter
 from lbkit.live.redis_server import RedisServer
-from lbkit.net.shared_store import Question, SharedLimits, SharedStore
 from lbkit.needs import find_program
+from lbkit.net.shared_store import Question, SharedLimits, SharedStore
 
 RATE = 500  # a second; requests come twice as fast, so half of them are denied
 KINDS: dict[str, dict[str, Any]] = {

@@ -12,8 +12,10 @@ import attrs
 from attrs import field, frozen
 
 from lbkit.checks import number, whole
+from lbkit.core.options import named_fields
 
 
+@named_fields
 @frozen
 class Poisson:
     """Many independent clients: gaps are exponential. Open loop: clients do not wait for answers."""
@@ -22,6 +24,7 @@ class Poisson:
     rate: float = field(default=100.0, validator=number(0, above=True))
 
 
+@named_fields
 @frozen
 class ConstantRate:
     """A metronome, open loop."""
@@ -30,6 +33,7 @@ class ConstantRate:
     rate: float = field(default=100.0, validator=number(0, above=True))
 
 
+@named_fields
 @frozen
 class OnOff:
     """Bursts, open loop: Poisson at `peak` for about `on` seconds, silence for about `off`.
@@ -58,6 +62,7 @@ def _profile(instance: Any, attribute: attrs.Attribute[Any], value: tuple[tuple[
         raise ValueError("points must have rates of 0 or more, and not all of them 0")
 
 
+@named_fields
 @frozen
 class Profile:
     """Poisson at a rate that changes, open loop: straight lines between `points`, (second, rate) each.
@@ -104,6 +109,7 @@ def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, 
         raise ValueError(f"{attribute.name} must be seconds from the start, 0 or later, never going back")
 
 
+@named_fields
 @frozen
 class Trace:
     """Exactly these moments, in seconds from the start: yesterday's log, played again.
@@ -132,6 +138,7 @@ class Trace:
         return len(self.times) / self.times[-1] if self.times and self.times[-1] else 0.0
 
 
+@named_fields
 @frozen
 class Closed:
     """A fixed crowd, closed loop: each of `users` sends, waits for the answer, thinks, sends again.

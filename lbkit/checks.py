@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import attrs
 
 from lbkit.core.text import CONTROL
 
+T = TypeVar("T")
+
 
 class ExperimentError(ValueError):
     """An experiment is not valid; names the wrong field and what would be right."""
+
+
+def several(what: T | Iterable[T]) -> tuple[T, ...]:
+    """Return a list as a tuple, and a single value as a tuple of one: a text, too, and not its letters."""
+    if isinstance(what, str) or not isinstance(what, Iterable):
+        return (what,)
+    return tuple(what)
 
 
 def number(low: float = -inf, high: float = inf, *, above: bool = False) -> Callable[..., None]:

@@ -16,10 +16,12 @@ import attrs
 from attrs import field, frozen
 
 from lbkit.checks import number
+from lbkit.core.options import named_fields
 
 _NORMAL = NormalDist()
 
 
+@named_fields
 @frozen
 class Exponential:
     """Memoryless: many short, some long; standard deviation = mean."""
@@ -31,6 +33,7 @@ class Exponential:
         return -self.mean * log1p(-u)
 
 
+@named_fields
 @frozen
 class Constant:
     """Always the same."""
@@ -42,6 +45,7 @@ class Constant:
         return self.mean
 
 
+@named_fields
 @frozen
 class LogNormal:
     """The usual shape of real response times. `cv` is standard deviation / mean."""
@@ -57,6 +61,7 @@ class LogNormal:
         return self.mean * exp(sqrt(variance) * _NORMAL.inv_cdf(u) - variance / 2)
 
 
+@named_fields
 @frozen
 class Pareto:
     """A heavy tail: below `alpha` 2 the variance is infinite."""
@@ -70,6 +75,7 @@ class Pareto:
         return float(shortest * (1 - u) ** (-1 / self.alpha))
 
 
+@named_fields
 @frozen
 class Bimodal:
     """Mostly `fast`, a share `slow_share` of `slow`: cache hits and misses, pages and reports."""
@@ -95,6 +101,7 @@ def _sorted(what: Iterable[float]) -> tuple[float, ...]:
     return tuple(sorted(what))
 
 
+@named_fields
 @frozen
 class Empirical:
     """As measured: one of these times, each as likely as the others."""

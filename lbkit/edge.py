@@ -15,7 +15,7 @@ from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import RequestView, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter, limiters
 from lbkit.core.limit.several import limiter_of
-from lbkit.core.options import option_faults
+from lbkit.core.options import named_fields, option_faults
 from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
 from lbkit.core.shape import QUEUES, Item, PriorityQueue
 
@@ -54,6 +54,7 @@ def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str,
         raise ValueError(f"{attribute.name}: {limiter.name} limits requests at once: use admission.limit")
 
 
+@named_fields
 @frozen
 class RateLimit:
     """A rate limit on `path` and all below it, counted separately for each `key`.
@@ -120,6 +121,7 @@ def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[st
             raise ValueError(f"{attribute.name}: shares of {name!r}: use {', '.join(CLASSES)}")
 
 
+@named_fields
 @frozen
 class Admission:
     """Admission control in front of the backends.

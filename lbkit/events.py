@@ -9,6 +9,8 @@ from math import inf
 from attrs import field, frozen
 
 from lbkit.checks import number
+from lbkit.core.options import named_fields
+from lbkit.core.text import did_you_mean
 
 __all__ = ["Action", "Event", "as_action"]
 
@@ -30,7 +32,9 @@ def as_action(what: Action | str) -> Action:
     try:
         return Action(what)
     except ValueError:
-        raise ValueError(f"is {what!r}: use one of {', '.join(a.value for a in Action)}") from None
+        names = [action.value for action in Action]
+        near = f"; {hint}" if (hint := did_you_mean(str(what), names)) else ""
+        raise ValueError(f"action is {what!r}: use one of {', '.join(names)}{near}") from None
 
 
 # The actions that take a `value`: its check, and its meaning.
@@ -40,6 +44,7 @@ _VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
 }
 
 
+@named_fields
 @frozen
 class Event:
     """At second `at`, `action` happens to `server`."""

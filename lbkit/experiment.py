@@ -7,7 +7,6 @@ sockets, and so on. It converts to TOML or JSON and back.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
@@ -18,13 +17,15 @@ import tomli_w
 from attrs import field, frozen
 
 from lbkit.arrivals import Arrivals, Closed, Poisson, Trace
-from lbkit.checks import ExperimentError, number, one_of, text, whole
+from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer
+from lbkit.core.options import named_fields
+from lbkit.core.text import unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
 from lbkit.events import Action, Event, as_action
 from lbkit.policy import Policy, Stream
-from lbkit.schema import add_union, strict_converter, structure
+from lbkit.schema import add_union, format_of, parse, parse_file, strict_converter, structure
 from lbkit.server import Server, servers
 
 __all__ = [
@@ -42,6 +43,10 @@ __all__ = [
 ]
 
 
+MAX_LOAD = 10  # of `at_load`: a run at 1000 % of capacity shows nothing that one at 200 % does not
+
+
+@named_fields
 @frozen
 class Traffic:
     """The requests: arrivals, clients and paths. Popularity follows Zipf: the k-th has weight 1/k^skew."""
@@ -68,22 +73,23 @@ class Traffic:
 
 
 # Converters, as functions so that mypy knows what they take.
-def _servers(what: Iterable[Server]) -> tuple[Server, ...]:
-    return tuple(what)
+def _servers(what: Server | Iterable[Server]) -> tuple[Server, ...]:
+    return several(what)
 
 
-def _events(what: Iterable[Event]) -> tuple[Event, ...]:
-    return tuple(what)
+def _events(what: Event | Iterable[Event]) -> tuple[Event, ...]:
+    return several(what)
 
 
-def _limits(what: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
-    return tuple(what)
+def _limits(what: RateLimit | Iterable[RateLimit]) -> tuple[RateLimit, ...]:
+    return several(what)
 
 
 def _policy(what: Policy | str | type[Balancer]) -> Policy:
     return Policy.of(what)
 
 
+@named_fields
 @frozen
 class Experiment:
     """Everything needed to repeat a run. `seed` fixes the traffic and all random decisions."""
@@ -124,15 +130,28 @@ class Experiment:
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
 
     def but(self, **changes: Any) -> Experiment:
-        """Return a copy with other fields; those of `traffic` also directly, as in `but(duration=5)`."""
-        inner = {f.name for f in attrs.fields(Traffic)} & changes.keys()
+        """Return a copy with other fields; those of `traffic` also directly, as in `but(duration=5)`.
+
+        Raises TypeError for an unknown field."""
+        of_traffic = [f.name for f in attrs.fields(Traffic)]
+        known = [f.name for f in attrs.fields(Experiment)] + of_traffic
+        for name in changes:
+            if name not in known:
+                raise TypeError(unknown(name, known, "field"))
+        inner = changes.keys() & of_traffic
         if inner:
             traffic = changes.get("traffic", self.traffic)
             changes["traffic"] = attrs.evolve(traffic, **{name: changes.pop(name) for name in inner})
         return attrs.evolve(self, **changes)
 
     def at_load(self, load: float) -> Experiment:
-        """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start."""
+        """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start.
+
+        Raises ExperimentError for a load above MAX_LOAD, which is more likely a percentage."""
+        if load > MAX_LOAD:
+            raise ExperimentError(
+                f"load is {load:g}: a share of the capacity, where 1 is 100 %; is {load / 100:g} meant?"
+            )
         return self.but(arrivals=Poisson(load * self.capacity))
 
     @property
@@ -170,28 +189,24 @@ class Experiment:
 
     @classmethod
     def from_toml(cls, text: str) -> Experiment:
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ExperimentError(f"not TOML: {error}") from None
-        return cls.from_dict(data)
+        return cls.from_dict(parse(text, "TOML", ExperimentError))
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Experiment:
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ExperimentError(f"not JSON: {error}") from None
-        return cls.from_dict(data)
+        return cls.from_dict(parse(text, "JSON", ExperimentError))
 
     @classmethod
     def load_file(cls, path: str | Path) -> Experiment:
         """Read a .toml or .json file. Raises ExperimentError, OSError."""
-        text = Path(path).read_text(encoding="utf-8")
-        return cls.from_json(text) if str(path).endswith(".json") else cls.from_toml(text)
+        return cls.from_dict(parse_file(path, ExperimentError))
+
+    def save_file(self, path: str | Path) -> None:
+        """Write a .toml or .json file, as its name says. Raises ExperimentError for another name, OSError."""
+        text = self.to_json() if format_of(path, ExperimentError) == "JSON" else self.to_toml()
+        Path(path).write_text(text, encoding="utf-8")
 
 
 # -- plain data to objects and back -----------------------------------------------------

@@ -1,4 +1,4 @@
-"""What each feature needs besides the base install, whether this machine has it, and the command that gets it.
+"""What each feature needs besides the base install, whether it is here, and the command that gets it.
 
 This is the only place that decides: engines, commands, widgets, notebooks and tests all ask `why_not`.
 """

@@ -12,7 +12,7 @@ from lbkit.checks import number, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
-from lbkit.core.options import option_faults
+from lbkit.core.options import named_fields, option_faults
 
 Stream = Callable[[str], random.Random]  # a random stream by its name
 
@@ -26,6 +26,7 @@ def _fault(check: Callable[[], object]) -> list[str]:
     return []
 
 
+@named_fields
 @frozen
 class Policy:
     """A load-balancing policy: an algorithm by name, its options, its key, and what applies to all

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from lbkit.checks import several
 from lbkit.core.balance import Balancer
 from lbkit.core.text import unknown
 from lbkit.experiment import Experiment, Policy
@@ -49,14 +50,16 @@ def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
 
 def compare(
     experiment: Experiment,
-    policies: Iterable[Policy | str | type[Balancer]],
+    policies: Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer]],
     on: str = "sim",
     progress: Callable[[Result], object] | None = None,
     **options: Any,
 ) -> list[Result]:
-    """Run the same experiment with each policy in turn; `progress` is called with each result."""
+    """Run the same experiment with each policy in turn; `progress` is called with each result.
+
+    A policy is a Policy, the name of an algorithm or its class; one by itself is run alone."""
     results = []
-    for policy in policies:
+    for policy in several(policies):
         results.append(run(experiment.but(policy=policy), on, **options))
         if progress:
             progress(results[-1])

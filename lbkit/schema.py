@@ -6,9 +6,12 @@ checked when every field is right.
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
@@ -38,6 +41,56 @@ def structure(converter: cattrs.Converter, data: Any, wanted: type[T], error: ty
         return converter.structure(data, wanted)
     except Exception as caught:
         raise error("\n".join(_wrong(caught, wanted))) from None
+
+
+# Format -> its parser, and the error that the parser raises.
+_PARSERS: dict[str, tuple[Callable[[str], Any], type[ValueError]]] = {
+    "TOML": (tomllib.loads, tomllib.TOMLDecodeError),
+    "JSON": (json.loads, json.JSONDecodeError),
+}
+
+
+def parse(text: str, language: str, error: type[Exception], file: str = "") -> Any:
+    """Return the data in a text. Raises `error` with the file, line and column of the first mistake."""
+    loads, wrong = _PARSERS[language]
+    try:
+        return loads(text)
+    except wrong as caught:
+        place = ", ".join(part for part in (file, _where(caught, text)) if part)
+        raise error(f"{place}: not {language}: {_what(caught)}") from None
+
+
+def _where(caught: ValueError, text: str) -> str:
+    """Return line and column of a parser's error; the end of the text for "(at end of document)"."""
+    named = re.search(r"line (\d+),? column (\d+)", str(caught))
+    lines = text.split("\n")
+    line, column = named.groups() if named else (len(lines), len(lines[-1]) + 1)
+    return f"line {line}, column {column}"
+
+
+def _what(caught: ValueError) -> str:
+    """Return a parser's error without the place."""
+    return re.sub(r" \(at [^()]*\)$|: line \d+ column \d+ \(char \d+\)$", "", str(caught))
+
+
+def format_of(path: str | Path, error: type[Exception]) -> str:
+    """Return "TOML" or "JSON", as the name of a file says. Raises `error` for another name."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".toml", ".json"):
+        raise error(f"{path}: use a name that ends in .toml or .json")
+    return suffix[1:].upper()
+
+
+def parse_file(path: str | Path, error: type[Exception], language: str = "") -> Any:
+    """Return the data in a file, in the `language` that its name says by default.
+
+    Raises `error` with the place of a mistake, and OSError for a file that cannot be read."""
+    language = language or format_of(path, error)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as caught:
+        raise error(f"{path}, byte {caught.start + 1}: not {language}: no UTF-8 text") from None
+    return parse(text, language, error, str(path))
 
 
 def add_union(converter: cattrs.Converter, union: Any) -> None:

@@ -9,11 +9,13 @@ import attrs
 from attrs import field, frozen
 
 from lbkit.checks import ExperimentError, number, one_of, text, whole
+from lbkit.core.options import named_fields
 from lbkit.distributions import Exponential, Service
 
 __all__ = ["Server", "servers"]
 
 
+@named_fields
 @frozen
 class Server:
     """A server with a queue: `workers` requests are served at once, the rest wait in order."""

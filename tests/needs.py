@@ -38,7 +38,7 @@ def need(program: str) -> str:
 
 
 def need_feature(*features: str) -> None:
-    """Skip without everything that these features of lbkit need. At the top of a test module, skip all of it."""
+    """Skip without what these features of lbkit need. At the top of a module, all of it is skipped."""
     for feature in features:
         if reason := needs.why_not(feature):
             pytest.skip(reason, allow_module_level=True)

@@ -248,7 +248,7 @@ def test_mistakes_are_told_in_a_line(arguments: list[str], message: str) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("servers = [", "not TOML: "),
+        ("servers = [", "{path}, line 1, column 12: not TOML: "),
         ('[[servers]]\nname = "a"\nworkers = 2.5', "servers[0].workers is 2.5: use a whole number"),
         ('[[servers]]\nname = "a"\n[policy]\nalgorithm = "randon"', "policy: no algorithm 'randon': did you"),
     ],
@@ -257,7 +257,7 @@ def test_mistakes_in_a_file(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "e.toml"
     path.write_text(text)
     for command in ("compare", "backends"):
-        assert call(command, path, code=2).startswith(f"lbkit: {message}")
+        assert call(command, path, code=2).startswith(f"lbkit: {message}".replace("{path}", str(path)))
 
 
 def test_a_file_and_a_number_of_servers(small: Path) -> None:

@@ -130,7 +130,7 @@ WRONG = [
     (ARRIVALS + 'kind = "rain"', "traffic.arrivals is {'kind': 'rain'}: needs a kind, one of poisson"),
     (POLICY + 'algorithm = "rund_robin"', "policy: no algorithm 'rund_robin': did you mean round_robin?"),
     (POLICY + "options = { points = 3 }", "unknown option points"),
-    (POLICY + "options = { rng = 3 }", "policy: unknown option rng; it has none"),
+    (POLICY + "options = { rng = 3 }", "policy: unknown option rng; there are none"),
     (POLICY + 'key = "cookie"', "policy.key is 'cookie': use one of client, path"),
     (EVENT + 'at = 1\naction = "explode"', "events[0].action is 'explode': use one of crash, recover"),
     (EVENT + 'at = 1\naction = ["slow"]', "events[0].action is ['slow']: use one of crash"),
@@ -185,7 +185,7 @@ WRONG = [
         "events[0].server is 'b': use one",
     ),
     # no TOML
-    ("servers = [", "not TOML: "),
+    ("servers = [", "line 1, column 12: not TOML: "),
 ]
 
 

@@ -101,7 +101,7 @@ def test_every_engine_says_what_it_needs() -> None:
 
 
 def test_a_hint_names_what_works_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """From a clone, the clone, wherever the current folder is; else the name on PyPI, which is not `lbkit`."""
+    """The clone that lbkit runs from; without one, the name on PyPI, which is not `lbkit`."""
     monkeypatch.chdir(needs.CLONE)
     monkeypatch.setattr(sys, "executable", str(needs.CLONE / ".venv/bin/python"))
     assert needs.install_command("redis", "dask") == ".venv/bin/python -m pip install -e '.[redis,dask]'"

@@ -17,18 +17,19 @@ _SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def named_fields(cls: type[T]) -> type[T]:
-    """Class decorator: a keyword that is no field raises a TypeError that names the fields and the likely one."""
-    init = cls.__init__  # type: ignore[misc]
-    known = list(signature(init).parameters)[1:]
+    """Class decorator: an unknown keyword raises a TypeError with the fields and the likely one."""
+    its: Any = cls
+    made = its.__init__
+    known = list(signature(made).parameters)[1:]
 
-    @wraps(init)
-    def __init__(self: T, *args: Any, **fields: Any) -> None:
+    @wraps(made)
+    def init(self: T, *args: Any, **fields: Any) -> None:
         for name in fields:
             if name not in known:
                 raise TypeError(f"{cls.__name__}: {unknown(name, known, 'field')}")
-        init(self, *args, **fields)
+        made(self, *args, **fields)
 
-    cls.__init__ = __init__  # type: ignore[misc]
+    its.__init__ = init
     return cls
 
 

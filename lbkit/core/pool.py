@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lbkit.core.backend import Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.options import named_fields
 
 # Weight of the newest sample in a backend's average latency; nginx's least_time uses the same.
 NEW_SAMPLE = 0.05
@@ -20,6 +21,7 @@ class NoBackend(Exception):
     """No backend is eligible: all are down, draining, out, of weight 0, or tried already."""
 
 
+@named_fields
 @dataclass(frozen=True, slots=True)
 class SlowStart:
     """A gradual rise of the weight of a backend that joins or recovers: caches are cold, code is not

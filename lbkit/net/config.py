@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import socket
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,18 @@ from attrs.validators import optional
 
 from lbkit.checks import flag, number, one_of, text, whole, word
 from lbkit.core import Backend, Pool, Replicas
+from lbkit.core.options import named_fields
+from lbkit.core.text import unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
+from lbkit.needs import why_not
 from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
-from lbkit.needs import why_not
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedStore
-from lbkit.core.text import unknown
-from lbkit.schema import strict_converter, structure
+from lbkit.schema import parse_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a slip of the finger should not fork a million
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
@@ -72,6 +72,7 @@ def _fields(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ..
         raise ValueError("\n".join(faults))
 
 
+@named_fields
 @frozen
 class BackendConfig:
     """A backend and where it listens."""
@@ -133,6 +134,7 @@ def _all_are(cls: type) -> Any:
     return check
 
 
+@named_fields
 @frozen
 class ProxyConfig:
     """All of it. `workers`: processes that share the port (SO_REUSEPORT)."""
@@ -258,11 +260,9 @@ class ProxyConfig:
     def load(cls, path: str | Path) -> ProxyConfig:
         """Raises ConfigError, for a file that is not there, too."""
         try:
-            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            data = parse_file(path, ConfigError, "TOML")
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from None
         return cls.from_dict(data)
 
 

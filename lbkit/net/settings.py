@@ -6,8 +6,10 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import number, whole
+from lbkit.core.options import named_fields
 
 
+@named_fields
 @frozen
 class Timeouts:
     """Seconds. Each bounds one kind of wait, and starts when that wait starts."""
@@ -20,6 +22,7 @@ class Timeouts:
     total: float = field(default=3600.0, validator=number(0, above=True))  # an exchange, however it trickles
 
 
+@named_fields
 @frozen
 class Limits:
     """The memory that a client can make the proxy use."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lbkit.core.options import named_fields
 from lbkit.distributions import Constant, Exponential, LogNormal, Service
 from lbkit.experiment import Action, Event, Experiment, Server, Traffic
 from lbkit.result import Result
@@ -22,6 +23,7 @@ VARIABILITY: dict[str, Service] = {
 }
 
 
+@named_fields
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The values of the sliders."""

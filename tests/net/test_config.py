@@ -68,7 +68,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("workers = 2", "workers = 0", "workers is 0: use a whole number of at least 1"),
         ("10.0.0.0/8", "10.0.0.0/99", "trusted: '10.0.0.0/99'"),
         ("[::1]:9002", "127.0.0.1:9001\"\nname = \"a", "backends: two are called 'a'"),
-        ("[policy]", "[policy", "is not TOML"),
+        ("[policy]", "[policy", "line 14, column 8: not TOML"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -236,7 +236,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         ({"listen": "0.0.0.0:99", "backends": [{"address": "[::1]:99"}]}, "round in circles"),
         (
             {"policy": {"algorithm": "random", "options": {"choices": 2}}},
-            "policy: unknown option choices; it has",
+            "policy: unknown option choices; there are none",
         ),
         ({"policy": {"algorithm": "power_of_choices", "options": {"choice": 2}}}, "did you mean choices?"),
         (

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from lbkit.checks import number, whole
 from lbkit.core.limit import TokenBucket
+from lbkit.core.options import named_fields
 from lbkit.core.scope import client_key, is_below, plain_path
 from lbkit.edge import valid_key, valid_path
 from lbkit.net.filters.base import Filter, WrappedSink
@@ -21,6 +22,7 @@ SLICES = 20  # a second: smooth enough to the eye, and few enough for the proces
 PAUSE = 0.005  # seconds: less is not worth a timer
 
 
+@named_fields
 @frozen
 class Bandwidth:
     """A rule: answers to requests at `path` and below go out at `rate` bytes a second, after `burst` at once.

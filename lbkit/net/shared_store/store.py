@@ -21,6 +21,7 @@ from lbkit.checks import number, whole, word
 from lbkit.core.limit import Decision, Limiter, Several
 from lbkit.core.limit.base import fits
 from lbkit.core.limit.several import tightest
+from lbkit.core.options import named_fields
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -46,6 +47,7 @@ def _url(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
         raise ValueError(f"{attribute.name} is no address: use redis://host:port/number or unix:///path")
 
 
+@named_fields
 @frozen
 class SharedStore:
     """Which Redis, and what to do without it.
