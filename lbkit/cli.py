@@ -167,10 +167,10 @@ def results_table(results: Sequence[Result], title: str, width: int) -> Table:
     from rich import box
     from rich.table import Table
 
-    from lbkit.result import TABLE, rows
+    from lbkit.table import TABLE, rows
 
     narrow = width < 110
-    less = {"engine", "requests", "p95 ms", "fairness"} if narrow else set()
+    less = {"engine", "requests", "wait ms", "slowdown", "p95 ms", "fairness"} if narrow else set()
     shown = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -234,6 +234,7 @@ def compare(
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
     import lbkit
+    from lbkit.table import cautions
 
     results: list[Result] = []
     with told():
@@ -265,6 +266,8 @@ def compare(
     if not console.is_terminal:
         console = Console(width=160)  # in a pipe nobody's window is too narrow
     console.print(results_table(results, title, console.width))
+    for text in cautions(results):
+        typer.echo(f"Warning: {text}")
     for what, path in (("Report", html), ("Experiment", save)):
         if path:
             typer.echo(f"{what}: {path}")

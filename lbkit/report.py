@@ -7,10 +7,13 @@ from html import escape
 from importlib.util import find_spec
 from typing import Any
 
-from lbkit.result import Result, table
+from lbkit.result import Result
+from lbkit.table import table
 
 LEGEND = {
-    "req/s": "good answers a second",
+    "req/s": "good answers that ended in the time measured, a second",
+    "wait ms": "mean time until a server began to serve a request",
+    "slowdown": "mean of latency over service time: 1 without any waiting",
     "errors %": "requests without a good answer",
     "p99 ms": "99 % of the good answers took no longer than this",
     "fairness": "Jain's index of requests per server: 1 when all got the same",

@@ -1,6 +1,8 @@
 """The result of a run: one row for each request, in columns, the same for all engines.
 
-Statistics leave out the warm-up. Times are in seconds from the start of the experiment.
+Statistics cover the window, from the end of the warm-up to the end of the duration. Those of latency, errors
+and shares are about the requests that arrived in it; throughput, utilisation and queue lengths are about what
+happened in it. Times are in seconds from the start of the experiment.
 """
 
 from __future__ import annotations
@@ -8,19 +10,21 @@ from __future__ import annotations
 import csv
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import compress
-from math import ceil, floor
+from math import ceil, floor, nan
 from operator import eq, sub
 from pathlib import Path
 from typing import Any
 
+from lbkit import diagnostics
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
-from lbkit.stats import PERCENTILES, jain, mean_level, percentile
+from lbkit.stats import PERCENTILES, jain, mean, mean_level, percentile
+from lbkit.table import table
 
-__all__ = ["COLUMNS", "PERCENTILES", "TABLE", "Result", "good", "jain", "percentile", "rows", "table"]
+__all__ = ["COLUMNS", "DERIVED", "PERCENTILES", "Result", "good", "jain", "percentile"]
 
 # Column -> array type code. The order is that of exports.
 COLUMNS = {
@@ -33,6 +37,12 @@ COLUMNS = {
     "status": "i",  # HTTP status; 0: no answer at all
     "attempts": "i",  # backends tried
     "service": "d",  # service time in seconds
+}
+# Columns that follow from those, for all rows; nan where no server began to serve the request.
+DERIVED = {
+    "latency": "seconds from arrival to the complete answer",
+    "waiting": "seconds from arrival until a server begins to serve it",
+    "slowdown": "latency over service time: 1 without any waiting",
 }
 
 
@@ -70,6 +80,26 @@ class Result:
     def policy(self) -> str:
         return self.experiment.policy.algorithm
 
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Reasons to doubt the statistics, a line each: overload, few answers, no steady state."""
+        return diagnostics.warnings(self.experiment, list(compress(self.latency, self.ok)))
+
+    # -- columns that follow from others ---------------------------------------------------
+
+    @cached_property
+    def latency(self) -> array[float]:
+        return array("d", map(sub, self.end, self.arrival))
+
+    @cached_property
+    def waiting(self) -> array[float]:
+        return array("d", map(sub, self.start, self.arrival))
+
+    @cached_property
+    def slowdown(self) -> array[float]:
+        pairs = zip(self.latency, self.service, strict=True)
+        return array("d", (latency / work if work > 0 else nan for latency, work in pairs))
+
     # -- the rows that count -----------------------------------------------------------
 
     @property
@@ -93,45 +123,51 @@ class Result:
 
         As in `where(client=0)` or `where(backend="s1", status=lambda status: status > 400)`. Raises
         ValueError for an unknown column."""
-        if unknown := wanted.keys() - COLUMNS.keys():
-            raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(COLUMNS)}")
+        columns = [*COLUMNS, *DERIVED]
+        if unknown := wanted.keys() - set(columns):
+            raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(columns)}")
         if isinstance(wanted.get("backend"), str):
             wanted["backend"] = self.backends.index(wanted["backend"])
-        tests = [(self.columns[name], v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
+        tests = [(getattr(self, name), v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
         rows = [i for i in range(len(self)) if all(test(column[i]) for column, test in tests)]
-        columns = {name: array(code, (self.columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
-        return Result(self.experiment, self.engine, columns, self.extra)
+        found = {name: array(code, (self.columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
+        return Result(self.experiment, self.engine, found, self.extra)
 
     def latencies(self, backend: str | None = None) -> list[float]:
         """Return the latencies of the good answers in seconds, sorted; of one backend if named."""
         if backend is None:
             return self._latencies
         index = self.backends.index(backend)
-        rows = zip(self.ok, self.backend, self.arrival, self.end, strict=True)
-        return sorted(end - arrival for ok, b, arrival, end in rows if ok and b == index)
+        rows = zip(self.ok, self.backend, self.latency, strict=True)
+        return sorted(latency for ok, b, latency in rows if ok and b == index)
 
     @cached_property
     def _latencies(self) -> list[float]:
-        rows = compress(zip(self.arrival, self.end, strict=True), self.ok)
-        return sorted(end - arrival for arrival, end in rows)
+        return sorted(compress(self.latency, self.ok))
 
     # -- numbers ------------------------------------------------------------------------
 
     @property
     def mean(self) -> float:
         """Mean latency of the good answers; nan if there are none."""
-        values = compress(map(sub, self.end, self.arrival), self.ok)
-        good = sum(self.ok)
-        return sum(values) / good if good else float("nan")
+        return mean(compress(self.latency, self.ok))
+
+    def mean_of(self, column: str) -> float:
+        """Return the mean of a column, such as "waiting" or "slowdown", over the good answers.
+
+        Rows without a value are left out; nan if there is none."""
+        return mean(compress(getattr(self, column), self.ok))
 
     def percentile(self, q: float) -> float:
         """Return the latency in seconds that `q` % of the good answers do not exceed; nan without any."""
         return percentile(self._latencies, q)
 
-    @property
+    @cached_property
     def throughput(self) -> float:
-        """Good answers a second to requests that arrived in the window."""
-        return len(self._latencies) / self.window
+        """Good answers a second that ended in the window, whenever their requests arrived."""
+        start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
+        ended = zip(self.end, self.status, strict=True)
+        return sum(start <= end <= stop and good(status) for end, status in ended) / self.window
 
     @cached_property
     def error_rate(self) -> float:
@@ -203,15 +239,14 @@ class Result:
         return [i * step for i in range(len(buckets))], [of(b) if b else float("nan") for b in buckets]
 
     def littles_law(self) -> tuple[float, float]:
-        """Return L and lambda x W over the whole run with the warm-up. They are equal for any policy.
+        """Return L and lambda x W, which are equal in a steady state, for any policy. (Little, 1961.)
 
-        L, the time average of requests in the system, is counted from arrivals and
-        ends as events; lambda x W is the product of rate and mean latency. (Little, 1961.)"""
-        horizon = max(self.end, default=0.0)
-        if not horizon:
-            return 0.0, 0.0
-        waits = [end - arrival for arrival, end in zip(self.arrival, self.end, strict=True)]
-        return mean_level(self.arrival, self.end), sum(waits) / horizon  # lambda x W = (n / T) x (sum / n)
+        L is the time average over the window of the requests in the system, lambda the rate of arrivals in
+        the window, and W the mean latency of these. The sides differ by the requests that cross an edge of
+        the window: little in a long run, and much where queues grow."""
+        traffic = self.experiment.traffic
+        level = mean_level(self.arrival, self.end, traffic.warmup, traffic.duration)
+        return level, sum(compress(self.latency, self.counted)) / self.window  # (n / T) x (sum / n)
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers for a comparison: seconds, requests a second, shares."""
@@ -222,6 +257,8 @@ class Result:
             "throughput": self.throughput,
             "error_rate": self.error_rate,
             "mean": self.mean,
+            "waiting": self.mean_of("waiting"),
+            "slowdown": self.mean_of("slowdown"),
             **{f"p{q:g}": self.percentile(q) for q in PERCENTILES},
             "fairness": self.fairness(),
             "busiest": max(self.utilisation.values()),
@@ -230,8 +267,8 @@ class Result:
     # -- export -------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Return the columns as lists, with names of backends, as CSV, Parquet and data frames take them."""
-        plain = {name: list(self.columns[name]) for name in COLUMNS}
+        """Return all columns as lists, with names of backends, as CSV, Parquet and data frames take them."""
+        plain = {name: list(getattr(self, name)) for name in (*COLUMNS, *DERIVED)}
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
         return plain
 
@@ -249,10 +286,11 @@ class Result:
         return pd.DataFrame(self.to_dict())
 
     def __repr__(self) -> str:
+        doubts = "".join(f"\n  warning: {text}" for text in self.warnings)
         return (
             f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, "
             f"mean {self.mean * 1e3:.3g} ms, p99 {self.percentile(99) * 1e3:.3g} ms, "
-            f"{self.error_rate:.2%} errors>"
+            f"{self.error_rate:.2%} errors>{doubts}"
         )
 
     def _repr_html_(self) -> str:
@@ -262,45 +300,3 @@ class Result:
 def good(status: int) -> bool:
     """Return whether a status is a good answer: also a client's error, but no 429 and no server error."""
     return 0 < status < 500 and status != TOO_MANY
-
-
-# Column of a comparison -> (key in summary(), factor, format).
-TABLE = {
-    "policy": ("policy", None, ""),
-    "engine": ("engine", None, ""),
-    "requests": ("requests", 1, ",d"),
-    "req/s": ("throughput", 1, ",.0f"),
-    "errors %": ("error_rate", 100, ".2f"),
-    "mean ms": ("mean", 1e3, ".1f"),
-    "p50 ms": ("p50", 1e3, ".1f"),
-    "p95 ms": ("p95", 1e3, ".1f"),
-    "p99 ms": ("p99", 1e3, ".1f"),
-    "p99.9 ms": ("p99.9", 1e3, ".1f"),
-    "fairness": ("fairness", 1, ".3f"),
-    "busiest %": ("busiest", 100, ".0f"),
-}
-
-
-def rows(results: Sequence[Result]) -> list[list[str]]:
-    """Return a row of texts for each result, in the columns of TABLE."""
-    summaries = [r.summary() for r in results]
-    return [
-        [s[key] if factor is None else format(s[key] * factor, form) for key, factor, form in TABLE.values()]
-        for s in summaries
-    ]
-
-
-def table(results: Sequence[Result]) -> str:
-    """Return an HTML table with a row for each result."""
-    from html import escape
-
-    def line(tag: str, cells: Iterable[str]) -> str:
-        # Text to the left, numbers to the right, whatever the style of the page.
-        sides = ("left" if factor is None else "right" for _, factor, _ in TABLE.values())
-        return "".join(
-            f'<{tag} style="text-align: {side}; padding: 2px 8px; white-space: nowrap">{escape(cell)}</{tag}>'
-            for side, cell in zip(sides, cells, strict=True)
-        )
-
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows(results))
-    return f"<table><thead><tr>{line('th', TABLE)}</tr></thead><tbody>{body}</tbody></table>"

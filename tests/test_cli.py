@@ -170,7 +170,8 @@ def test_compare(small: Path) -> None:
     rows = [line.split() for line in text.splitlines() if "  sim  " in line]
     assert [row[0] for row in rows] == ["round_robin", "least_connections"]
     assert rows[0][2] == rows[1][2]  # the very same requests
-    assert {"p50", "p99.9", "fairness"} <= set(text.split())
+    assert {"p50", "p99.9", "wait", "slowdown", "fairness"} <= set(text.split())
+    assert "Warning: p99 and p99.9 rest on fewer than 10 slower answers: 203 good answers" in text
 
 
 def test_compare_without_any_argument_teaches_something() -> None:

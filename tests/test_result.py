@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit import Experiment, Policy, Result, Server, Traffic
-from lbkit.result import COLUMNS, TABLE, jain, percentile, rows, table
+from lbkit import Closed, Constant, Experiment, Exponential, Policy, Result, Server, Traffic, run, servers
+from lbkit.result import COLUMNS, DERIVED, jain, percentile
+from lbkit.sim import theory
+from lbkit.table import TABLE, rows, table
 
 NOBODY = -1
 
@@ -120,7 +122,34 @@ def test_the_warmup_is_left_out() -> None:
     r = result(answers(5, 5, 1, 2), duration=4, warmup=2)
     assert r.counted == [False, False, True, True]
     assert r.latencies() == [1, 2]
-    assert (r.window, r.throughput, sum(r.counts.values())) == (2, 1, 2)
+    assert (r.window, sum(r.counts.values())) == (2, 2)
+    assert r.throughput == 0.5  # ends at 5, 6, 3 and 5: one within the window from 2 to 4
+
+
+def test_throughput_counts_what_ended_in_the_window() -> None:
+    ends = [
+        {"arrival": 0, "end": 1},  # before
+        {"arrival": 1, "end": 3},  # arrived before, ended in it
+        {"arrival": 4, "end": 5},
+        {"arrival": 5, "end": 6, "status": 500},  # no good answer
+        {"arrival": 9, "end": 11},  # after
+    ]
+    assert result(ends, warmup=2).throughput == 2 / 8
+
+
+def test_throughput_never_exceeds_capacity() -> None:
+    """One server of 50/s at load 5: it reported 250/s, as requests were counted by arrival."""
+    one = Experiment(servers(1, service=Exponential(0.02)), Traffic(duration=30, warmup=5)).at_load(5)
+    assert run(one).throughput == pytest.approx(50, rel=0.1)
+
+
+def test_throughput_of_a_closed_loop() -> None:
+    """Two users, a second of thinking and 4 s of work in turn: 0.25 answers a second."""
+    few = Traffic(Closed(2, think=1.0), duration=400, warmup=40)
+    assert run(Experiment(servers(1, service=Constant(4)), few)).throughput == pytest.approx(0.25, abs=0.005)
+    # A run of a few answers: one user, answers of 10 s, a window of 10 s. One of two arrivals ends in it.
+    ends = [{"arrival": 1, "end": 4}, {"arrival": 4.5, "end": 9}, {"arrival": 9.5, "end": 12}]
+    assert result(ends).throughput == 0.2
 
 
 # -- who got what --------------------------------------------------------------------------
@@ -208,16 +237,43 @@ def test_as_many_steps_as_the_duration_has(duration: float, step: float, steps: 
     assert len(starts) == len(values) == steps
 
 
-@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=1, max_size=30))
-def test_littles_law(requests: list[tuple[float, float]]) -> None:
-    in_system, rate_times_wait = result([{"arrival": a, "end": a + d} for a, d in requests]).littles_law()
-    assert in_system == pytest.approx(rate_times_wait, rel=1e-9, abs=1e-9)
-
-
-def test_littles_law_known() -> None:
-    r = result([{"arrival": 0, "end": 2}, {"arrival": 1, "end": 4}])
-    assert r.littles_law() == (pytest.approx(5 / 4), pytest.approx(5 / 4))
+def test_littles_law_is_no_identity() -> None:
+    """L is what is in the system within the window, W how long those stay that arrive in it."""
+    r = result([{"arrival": 0, "end": 2}, {"arrival": 1, "end": 4}], duration=10)
+    assert r.littles_law() == (pytest.approx(0.5), pytest.approx(0.5))
+    late = result([{"arrival": 1, "end": 4}, {"arrival": 9, "end": 15}], duration=10, warmup=2)
+    assert late.littles_law() == (pytest.approx((2 + 1) / 8), pytest.approx(6 / 8))
     assert result([{"arrival": 0, "end": 0, "status": 503, "backend": NOBODY}]).littles_law() == (0, 0)
+
+
+def test_littles_law_of_a_run() -> None:
+    """It holds in a steady state, and not where queues grow."""
+    steady = Experiment(servers(3), Traffic(duration=400, warmup=50), policy="random").at_load(0.7)
+    level, rate_times_wait = run(steady).littles_law()
+    assert level == pytest.approx(rate_times_wait, rel=0.02)
+    assert level != rate_times_wait
+    level, rate_times_wait = run(steady.at_load(1.5)).littles_law()
+    assert rate_times_wait > 1.2 * level
+
+
+def test_waiting_and_slowdown() -> None:
+    r = result(
+        [
+            {"arrival": 0, "start": 1, "end": 3, "service": 2},
+            {"arrival": 1, "start": 1, "end": 2, "service": 1},
+            {"arrival": 2, "end": 2, "start": math.nan, "service": 0, "status": 503, "backend": NOBODY},
+        ]
+    )
+    assert same(list(r.waiting), [1, 0, math.nan])
+    assert same(list(r.slowdown), [1.5, 1, math.nan])
+    assert list(r.latency) == [3, 1, 0]
+    assert (r.mean_of("waiting"), r.mean_of("slowdown")) == (0.5, 1.25)
+    assert len(r.where(waiting=lambda seconds: seconds > 0.5)) == 1
+
+
+def test_waiting_is_that_of_theory() -> None:
+    one = Experiment(servers(1, service=Exponential(1.0)), Traffic(duration=60_000, warmup=1000)).at_load(0.7)
+    assert run(one).mean_of("waiting") == pytest.approx(theory.mmc_wait(1, 0.7), rel=0.05)
 
 
 # -- tables and files ------------------------------------------------------------------------
@@ -249,6 +305,8 @@ def test_summary_and_rows() -> None:
         "req/s": "0",
         "errors %": "0.00",
         "mean ms": "20.0",
+        "wait ms": "0.0",
+        "slowdown": "1.00",
         "p50 ms": "20.0",
         "p95 ms": "29.0",
         "p99 ms": "29.8",
@@ -256,7 +314,9 @@ def test_summary_and_rows() -> None:
         "fairness": "0.500",
         "busiest %": "1",
     }
-    assert repr(r) == "<Result round_robin on hand: 3 requests, mean 20 ms, p99 29.8 ms, 0.00% errors>"
+    first, *warnings = repr(r).splitlines()
+    assert first == "<Result round_robin on hand: 3 requests, mean 20 ms, p99 29.8 ms, 0.00% errors>"
+    assert warnings == [f"  warning: {text}" for text in r.warnings] != []
 
 
 def test_the_table_is_html() -> None:
@@ -282,7 +342,7 @@ def test_csv_and_back(tmp_path: Path) -> None:
     r.to_csv(tmp_path / "r.csv")
     with open(tmp_path / "r.csv", newline="") as file:
         read = list(csv.DictReader(file))
-    assert list(read[0]) == list(COLUMNS)
+    assert list(read[0]) == [*COLUMNS, *DERIVED]
     assert [row["backend"] for row in read] == ["a", "b", ""]
     for name in ("arrival", "start", "end", "service"):
         assert same([float(row[name]) for row in read], list(r.columns[name]))  # to the last bit
@@ -294,7 +354,7 @@ def test_parquet_and_back(tmp_path: Path) -> None:
     import pandas as pd
 
     frame = result(MIXED).to_pandas()
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == [*COLUMNS, *DERIVED]
     assert frame["backend"].isna().tolist() == [False, False, True]
     frame.to_parquet(tmp_path / "r.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "r.parquet"), frame)
@@ -304,8 +364,8 @@ def test_columns_are_attributes() -> None:
     r = result(MIXED)
     assert r.client is r.columns["client"]
     assert r.policy == Policy().algorithm
-    with pytest.raises(AttributeError, match="a Result has no 'latency'"):
-        _ = r.latency
+    with pytest.raises(AttributeError, match="a Result has no 'colour'"):
+        _ = r.colour
 
 
 def test_wrong_columns() -> None:

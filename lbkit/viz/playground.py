@@ -12,7 +12,8 @@ import ipywidgets as widgets
 
 from lbkit.core import Balancer, algorithms
 from lbkit.experiment import Experiment, Policy
-from lbkit.result import Result, table
+from lbkit.result import Result
+from lbkit.table import table
 from lbkit.viz import figures
 from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
 from lbkit.viz.style import title
