@@ -156,7 +156,8 @@ class Result:
         """Return the mean of a column, such as "waiting" or "slowdown", over the good answers.
 
         Rows without a value are left out; nan if there is none."""
-        return mean(compress(getattr(self, column), self.ok))
+        values: array[float] = getattr(self, column)
+        return mean(compress(values, self.ok))
 
     def percentile(self, q: float) -> float:
         """Return the latency in seconds that `q` % of the good answers do not exceed; nan without any."""
