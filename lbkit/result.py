@@ -156,8 +156,7 @@ class Result:
         """Return the mean of a column, such as "waiting" or "slowdown", over the good answers.
 
         Rows without a value are left out; nan if there is none."""
-        values: array[float] = getattr(self, column)
-        return mean(compress(values, self.ok))
+        return mean(compress(getattr(self, column), self.ok))
 
     def percentile(self, q: float) -> float:
         """Return the latency in seconds that `q` % of the good answers do not exceed; nan without any."""
@@ -167,8 +166,8 @@ class Result:
     def throughput(self) -> float:
         """Good answers a second that ended in the window, whenever their requests arrived."""
         start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
-        ended = zip(self.end, self.status, strict=True)
-        return sum(start <= end <= stop and good(status) for end, status in ended) / self.window
+        ends = compress(self.end, map(good, self.status))
+        return sum(1 for end in ends if start <= end <= stop) / self.window
 
     @cached_property
     def error_rate(self) -> float:
