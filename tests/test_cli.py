@@ -15,17 +15,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import lbkit
-from lbkit import Event, Experiment, Policy, Traffic, algorithms, servers
-from lbkit.cli import (
-    LOAD,
-    USUAL,
-    app,
-    find_notebooks,
-    lab_command,
-    results_table,
-    the_experiment,
-    the_policies,
-)
+from lbkit import Event, Experiment, Policy, Traffic, algorithms, needs, servers
+from lbkit.cli import COMMANDS, app
+from lbkit.cli.compare import USUAL, results_table
+from lbkit.cli.lab import find_notebooks, lab_command
+from lbkit.cli.trial import LOAD, experiment_of, policies_of
 
 ROOT = Path(lbkit.__file__).parents[1]
 
@@ -58,11 +52,11 @@ def small(tmp_path: Path) -> Path:
 
 def test_help_names_every_command() -> None:
     text = call("--help")
-    for command in ("lab", "compare", "algorithms", "backends", "proxy"):
+    for command in COMMANDS:
         assert f" {command} " in text
 
 
-@pytest.mark.parametrize("command", ["lab", "compare", "algorithms", "backends", "proxy"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_has_examples(command: str) -> None:
     text = call(command, "--help")
     _, _, examples = text.partition("Examples")
@@ -94,6 +88,17 @@ def test_algorithms() -> None:
             continue  # another test's own
         assert cls.__doc__
         assert cls.__doc__.split()[0] in text
+
+
+def test_the_doctor_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "find_program", lambda names: None)
+    monkeypatch.setitem(sys.modules, "crossplane", None)
+    rows = {line.split()[1]: line for line in call("doctor").splitlines()}
+    assert list(rows) == list(needs.FEATURES)
+    assert rows["sim"] == "yes  sim            the simulator"
+    assert rows["nginx"].startswith("no   nginx ")
+    assert rows["nginx"].endswith("(apt-get install nginx (macOS: brew install nginx))")
+    assert "-m pip install -e" in rows["import"]
 
 
 # -- lab -------------------------------------------------------------------------------
@@ -141,24 +146,24 @@ def test_lab_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- compare ---------------------------------------------------------------------------
 
 
-def test_the_experiment_without_a_file() -> None:
-    experiment = the_experiment(None)
+def test_experiment_of_without_a_file() -> None:
+    experiment = experiment_of(None)
     assert len(experiment.servers) == 4
     assert experiment.load == pytest.approx(LOAD)
-    alike = the_experiment(None, number=3, load=0.5, duration=7, seed=9)
+    alike = experiment_of(None, number=3, load=0.5, duration=7, seed=9)
     assert alike == Experiment(servers(3), seed=9).but(duration=7).at_load(0.5)
 
 
 def test_options_change_what_the_file_says(small: Path) -> None:
-    assert the_experiment(small) == Experiment.load_file(small)
-    other = the_experiment(small, load=0.3, duration=4, seed=5)
+    assert experiment_of(small) == Experiment.load_file(small)
+    other = experiment_of(small, load=0.3, duration=4, seed=5)
     assert (other.load, other.traffic.duration, other.seed) == (pytest.approx(0.3), 4, 5)
 
 
 def test_policies_keep_what_the_file_says_of_them() -> None:
     own = Policy("consistent_hash", {"points": 10}, key="client", retries=3)
     experiment = Experiment(servers(2), policy=own)
-    assert the_policies(experiment, ["random", "consistent_hash"]) == [
+    assert policies_of(experiment, ["random", "consistent_hash"]) == [
         Policy("random", key="client", retries=3),
         own,
     ]
@@ -205,7 +210,7 @@ def test_what_was_tried_can_be_saved_and_tried_again(tmp_path: Path, suffix: str
     first = call(
         "compare", "--servers", 2, "--seed", 7, "--duration", 2, "--save-experiment", saved, *options
     )
-    assert Experiment.load_file(saved) == the_experiment(None, number=2, duration=2, seed=7)
+    assert Experiment.load_file(saved) == experiment_of(None, number=2, duration=2, seed=7)
     again = call("compare", saved, *options)
     assert f"Experiment: {saved}" in first
     assert again == first.replace(f"Experiment: {saved}\n", "")
@@ -233,6 +238,8 @@ def test_report(small: Path, tmp_path: Path) -> None:
         (["--on", "paper"], "unknown engine paper; known are sim"),
         (["--servers", "0"], "servers: there must be at least one"),
         (["--load", "0"], "rate is 0.0: use a number above 0"),
+        (["--load", "80"], "load is 80: a share of the capacity, where 1 is 100 %; is 0.8 meant?"),
+        (["--save-experiment", "e.yaml"], "e.yaml: use a name that ends in .toml or .json"),
         (["--duration", "-1"], "duration is -1.0: use a number above 0"),
         (["--seed", "-1"], "seed is -1: use a whole number of at least 0"),
         (["--html", "no/such/folder/r.html"], "no/such/folder: no such folder to write the report into"),
