@@ -41,13 +41,10 @@ def sdk() -> Any:
 def _client() -> Any:
     """Raises EngineError without an engine."""
     docker = sdk()
-    client = None
     try:
         client = docker.from_env(timeout=60)
         client.ping()
     except docker.errors.DockerException:
-        if client:
-            client.close()
         raise EngineError(
             "docker needs a Docker engine that runs: start Docker Desktop, or dockerd as root"
         ) from None
