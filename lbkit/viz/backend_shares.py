@@ -4,48 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from lbkit.experiment import Experiment
 from lbkit.result import Result
-from lbkit.viz.drawing import Trace, figure, labelled
-from lbkit.viz.style import INK, axis
+from lbkit.viz.drawing import Figure, Trace, figure, labelled
+from lbkit.viz.style import INK, Look, axis
+
+NEAR = 0.01  # a share this near to the share of the capacity is as good as equal
 
 
-def shares(results: Sequence[Result]) -> go.Figure:
+def shares(results: Sequence[Result]) -> Figure:
     """Return the share of requests that each backend answered, beside its share of the capacity."""
+    rows = [row for row in labelled(results) if any(row[2].counts.values())]
     traces: list[Trace] = [
         {
             "type": "bar",
             "name": name,
             "x": list(result.shares),
-            "y": list(result.shares.values()),
+            "y": [round(share, 5) for share in result.shares.values()],
             "marker": style.marker,
             "hovertemplate": f"{name}<br>%{{x}}: %{{y:.2%}}<extra></extra>",
         }
-        for name, style, result in labelled(results)
-        if any(result.counts.values())
+        for name, style, result in rows
     ]
     if traces:
-        traces.append(fair_shares(results[0].experiment))
+        traces.append(capacity_marks(results[0].experiment))
     return figure(
-        "Share of requests by backend",
+        furthest(rows),
         traces,
         xaxis=axis("backend", type="category"),
         yaxis=axis("share of requests", tickformat=".0%", rangemode="tozero"),
     )
 
 
-def fair_shares(experiment: Experiment) -> Trace:
-    """Return marks at each server's share of the capacity."""
+def furthest(rows: Sequence[tuple[str, Look, Result]]) -> str:
+    """Return the finding: the share that is furthest from the server's share of the capacity."""
+    found = [
+        (share - capacity, server, share, capacity, name)
+        for name, _, result in rows
+        for (server, share), capacity in zip(
+            result.shares.items(), capacity_shares(result.experiment), strict=True
+        )
+    ]
+    if not found:
+        return ""
+    off, server, share, capacity, name = max(found, key=lambda row: abs(row[0]))
+    if abs(off) < NEAR:
+        return "Every server gets its share of the capacity"
+    return f"{server} has {capacity:.0%} of the capacity and gets {share:.0%} of the requests ({name})"
+
+
+def capacity_shares(experiment: Experiment) -> list[float]:
+    """Return each server's share of the capacity of all."""
     total = sum(s.capacity for s in experiment.servers)
+    return [s.capacity / total for s in experiment.servers]
+
+
+def capacity_marks(experiment: Experiment) -> Trace:
+    """Return a mark at each server's share of the capacity."""
     wide = 300 / len(experiment.servers)  # pixels, about the width of a group of bars
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "fair by capacity",
+        "name": "share of capacity",
         "x": [s.name for s in experiment.servers],
-        "y": [s.capacity / total for s in experiment.servers],
+        "y": [round(share, 5) for share in capacity_shares(experiment)],
         "marker": {"symbol": "line-ew", "size": min(wide, 60), "line": {"color": INK, "width": 2}},
-        "hovertemplate": "fair by capacity<br>%{x}: %{y:.2%}<extra></extra>",
+        "hovertemplate": "share of capacity<br>%{x}: %{y:.2%}<extra></extra>",
     }

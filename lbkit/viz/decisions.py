@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from math import cos, pi, sin
 from typing import Any
 
-import plotly.graph_objects as go
-
 from lbkit.core import Pool
 from lbkit.core.balance import ConsistentHash, Maglev
 from lbkit.core.balance.hashing import hash64
-from lbkit.viz.drawing import HIDDEN, Trace, figure
-from lbkit.viz.style import INK, axis, look, title
+from lbkit.viz.drawing import HIDDEN, Figure, Trace, figure
+from lbkit.viz.style import INK, LEGEND, SERVERS, SYMBOLS, axis, server_look, title
 
 WIDE = 40  # slots in a row of the picture of a table
 
 
-def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
+def ring(pool: Pool, keys: Iterable[str] = ()) -> Figure:
     """Return the hash ring of a pool: the owner of each arc, and the positions of `keys`.
 
     A key belongs to the next point clockwise. Raises TypeError for another algorithm."""
@@ -32,7 +30,10 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
         for i, (before, here) in enumerate(zip([points[-1], *points], points, strict=False))
     ]
     traces: list[Trace] = []
+    owned: dict[str, float] = {}
     for number, backend in enumerate(pool.backends):
+        again = number // len(SERVERS)
+        radius = 1 + 0.1 * again  # the same colour again is further out, and thinner
         x: list[float | None] = []
         y: list[float | None] = []
         for start, end, name in arcs:
@@ -40,11 +41,11 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
                 # Enough corners for the arc to look round.
                 corners = max(2, int((end - start) * 720))
                 turns = [start + (end - start) * i / (corners - 1) for i in range(corners)]
-                x += [*(sin(2 * pi * turn) for turn in turns), None]
-                y += [*(cos(2 * pi * turn) for turn in turns), None]
-        owned = sum(end - start for start, end, name in arcs if name == backend.name)
-        hover = f"{backend.name}: {owned:.1%} of the ring<extra></extra>"
-        line = {"color": look(number).colour, "width": 14}
+                x += [*(_at(radius * sin(2 * pi * turn)) for turn in turns), None]
+                y += [*(_at(radius * cos(2 * pi * turn)) for turn in turns), None]
+        owned[backend.name] = sum(end - start for start, end, name in arcs if name == backend.name)
+        hover = f"{backend.name}: {owned[backend.name]:.1%} of the ring<extra></extra>"
+        line = {"color": server_look(number).colour, "width": 14 - 3 * again}
         traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=hover))
     placed = [(key, (hash64(key) >> 32) / 2**32) for key in keys]
     if placed:
@@ -53,10 +54,10 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
         traces.append(
             _scatter(
                 "keys",
-                [0.86 * sin(2 * pi * at) for _, at in placed],
-                [0.86 * cos(2 * pi * at) for _, at in placed],
+                [_at(0.86 * sin(2 * pi * at)) for _, at in placed],
+                [_at(0.86 * cos(2 * pi * at)) for _, at in placed],
                 mode="markers+text",
-                marker={"color": [look(number_of[o]).colour for o in owners], "size": 9},
+                marker={"color": [server_look(number_of[o]).colour for o in owners], "size": 9},
                 text=[key for key, _ in placed] if len(placed) <= 12 else None,
                 textfont={"color": INK, "size": 10},
                 textposition=["middle left" if at < 0.5 else "middle right" for _, at in placed],
@@ -65,17 +66,19 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> go.Figure:
                 showlegend=False,
             )
         )
-    square = {**HIDDEN, "range": [-1.1, 1.1]}
+    edge = 1.1 + 0.1 * ((len(pool.backends) - 1) // len(SERVERS))
+    square = {**HIDDEN, "range": [-edge, edge]}
     return figure(
-        f"{title(balancer.name)}: {len(points)} points",
+        f"{title(balancer.name)}, {len(points)} points: {_most_and_least(owned)} of the ring",
         traces,
         xaxis=square,
         yaxis={**square, "scaleanchor": "x"},
         height=420,
+        legend=LEGEND | {"itemsizing": "trace"},
     )
 
 
-def table(pool: Pool) -> go.Figure:
+def table(pool: Pool) -> Figure:
     """Return Maglev's table, slots coloured by backend. Raises TypeError for another algorithm."""
     balancer = pool.balancer
     if not isinstance(balancer, Maglev):
@@ -83,6 +86,7 @@ def table(pool: Pool) -> go.Figure:
     slots = balancer.table()
     names = [b.name for b in pool.backends]
     traces: list[Trace] = []
+    owned_share = {name: slots.count(name) / len(slots) for name in names}
     for number, name in enumerate(names):
         owned = [i for i, owner in enumerate(slots) if owner == name]
         traces.append(
@@ -91,14 +95,14 @@ def table(pool: Pool) -> go.Figure:
                 [i % WIDE for i in owned],
                 [i // WIDE for i in owned],
                 mode="markers",
-                marker={"color": look(number).colour, "symbol": "square", "size": 11},
+                marker=_square(number, 11),
                 text=owned,
                 hovertemplate=f"slot %{{text}}: {name}<extra></extra>",
             )
         )
     rows = -(-len(slots) // WIDE)
     return figure(
-        f"{title(balancer.name)}: {len(slots)} slots",
+        f"{title(balancer.name)}, {len(slots)} slots: {_most_and_least(owned_share)} of them",
         traces,
         xaxis=HIDDEN,
         yaxis={**HIDDEN, "autorange": "reversed"},
@@ -106,7 +110,7 @@ def table(pool: Pool) -> go.Figure:
     )
 
 
-def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figure:
+def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> Figure:
     """Return the scores compared at each pick, with the winner marked. Takes a lease for each key from
     `pool`.
 
@@ -133,7 +137,7 @@ def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figur
         "y": names,
         "xgap": 3,
         "ygap": 3,
-        "colorscale": [[0, "rgba(86,180,233,0.10)"], [1, "rgba(86,180,233,0.75)"]],
+        "colorscale": [[0, "rgba(128,136,146,0.05)"], [1, "rgba(128,136,146,0.5)"]],
         "showscale": False,
         "texttemplate": "%{z:.3~g}",
         "textfont": {"color": INK},
@@ -144,7 +148,7 @@ def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figur
         picks,
         [name for name, _ in rows],
         mode="markers",
-        marker={"symbol": "square-open", "size": 26, "color": look(5).colour, "line": {"width": 3}},
+        marker={"symbol": "square-open", "size": 26, "color": INK, "line": {"width": 3}},
         hovertext=[f"{name}: {why}" for name, why in rows],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -159,7 +163,7 @@ def scores(pool: Pool, keys: Sequence[str], hold: int | None = None) -> go.Figur
     )
 
 
-def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
+def orders(turns: dict[str, Iterable[str]]) -> Figure:
     """Return the backend of each request, in order. `turns`: name of an algorithm -> names of backends."""
     rows = {name: list(order) for name, order in turns.items()}
     backends = sorted({b for order in rows.values() for b in order})
@@ -169,13 +173,15 @@ def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
             [i + 1 for order in rows.values() for i, b in enumerate(order) if b == backend],
             [title(name) for name, order in rows.items() for b in order if b == backend],
             mode="markers",
-            marker={"symbol": "square", "size": 13, "color": look(number).colour},
+            marker=_square(number, 13),
             hovertemplate=f"%{{x}}: {backend}<extra></extra>",
         )
         for number, backend in enumerate(backends)
     ]
+    longest = {title(name): runs(order) for name, order in rows.items()}
+    found = ", ".join(f"{length} ({name})" for name, length in longest.items())
     return figure(
-        "Backend of each request",
+        f"The longest run of requests to one backend: {found}",
         traces,
         xaxis=axis("request"),
         yaxis=axis("", autorange="reversed", type="category"),
@@ -186,6 +192,22 @@ def orders(turns: dict[str, Iterable[str]]) -> go.Figure:
 def runs(order: Iterable[str]) -> int:
     """Return the length of the longest run of turns of one backend."""
     return max((len(list(group)) for _, group in groupby(order)), default=0)
+
+
+def _square(number: int, size: int) -> dict[str, Any]:
+    """Return the marker of server `number`: a square, and other symbols where the colour comes again."""
+    symbol = (SYMBOLS[1], SYMBOLS[0], *SYMBOLS[2:])[number // len(SERVERS) % len(SYMBOLS)]
+    return {"symbol": symbol, "size": size, "color": server_look(number).colour}
+
+
+def _most_and_least(owned: Mapping[str, float]) -> str:
+    """Return the two ends of the shares in words: "b has 41 %, c 22 %"."""
+    most, least = max(owned, key=owned.__getitem__), min(owned, key=owned.__getitem__)
+    return f"{most} has {owned[most]:.1%}" + (f", {least} {owned[least]:.1%}" if least != most else "")
+
+
+def _at(coordinate: float) -> float:
+    return round(coordinate, 4)
 
 
 def _scatter(name: str, x: Sequence[Any], y: Sequence[Any], **more: Any) -> Trace:

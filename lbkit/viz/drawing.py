@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from lbkit.result import Result
-from lbkit.viz.style import INK, Look, axis, engine_look, layout, policy_look, title
+from lbkit.viz.style import INK, Look, axis, duration, layout, policy_look, title
 
 Trace = dict[str, Any]
-MS = 1e3  # milliseconds in a second
 MANY = 8  # with more lines than this, the legend is a column that scrolls
+CONFIG = {"displayModeBar": False}  # the toolbar would cover the title; dragging zooms, a double click resets
 
 
-def figure(name: str, traces: list[Trace], **more: Any) -> go.Figure:
+class Figure(go.Figure):  # type: ignore[misc]
+    """A plotly figure that notebooks show without the toolbar."""
+
+    def _ipython_display_(self) -> None:
+        if pio.renderers.render_on_display and pio.renderers.default:
+            pio.show(self, config=CONFIG)
+        else:
+            super()._ipython_display_()
+
+
+def figure(name: str, traces: list[Trace], **more: Any) -> Figure:
     """Return a figure in the common style; without traces, with a note that there is no data.
 
     Validation takes four fifths of plotly's time for a figure. It is off for our own data, which the tests
     validate, and on for later changes by the user."""
     if not traces:
         more = {"annotations": [note("no good answers")], "xaxis": HIDDEN, "yaxis": HIDDEN}
-    drawn = go.Figure(data=traces, layout=layout(name, **more), _validate=False)
+    drawn = Figure(data=traces, layout=layout(name, **more), _validate=False)
     for part in (drawn, drawn.layout, *drawn.data):
         part._validate = True
     return drawn
@@ -40,7 +52,7 @@ def note(text: str) -> dict[str, Any]:
 
 # Differences between results of one policy, the most important first.
 FACTS: tuple[Callable[[Result], str], ...] = (
-    lambda r: r.engine,
+    lambda r: f"on {r.engine}",
     lambda r: ", ".join(f"{k}={v}" for k, v in r.experiment.policy.options.items()),
     lambda r: r.experiment.policy.keyed_by,
     lambda r: f"{n} balancers" if (n := r.experiment.policy.balancers) > 1 else "1 balancer",
@@ -51,21 +63,19 @@ FACTS: tuple[Callable[[Result], str], ...] = (
 
 
 def labelled(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
-    """Return each result with its label and look: of its policy, with the differences if there are several.
+    """Return each result with its label and look.
 
-    For one policy on more than two engines the dashes would be hard to distinguish: then each engine has a
-    colour."""
-    engines = {r.engine for r in results}
-    by_engine = len({r.policy for r in results}) == 1 and 2 < len(engines) == len(results)
-    seen: Counter[str] = Counter()
+    The colour is the policy's and the symbol the engine's. Results of one policy differ in their dashes, and
+    their labels name what differs."""
+    seen: Counter[Look] = Counter()
     rows = []
     for result in results:
         twins = [r for r in results if r.policy == result.policy]
         differing = [fact(result) for fact in FACTS if len({fact(r) for r in twins}) > 1]
         name = ", ".join([title(result.policy), *filter(None, differing)])
-        own = engine_look(result.engine) if by_engine else policy_look(result.policy, seen[result.policy])
-        rows.append((name, own, result))
-        seen[result.policy] += 1
+        own = policy_look(result.policy)
+        rows.append((name, replace(own, number=own.number + seen[own]).on(result.engine), result))
+        seen[own] += 1
     return rows
 
 
@@ -88,15 +98,15 @@ def line(name: str, style: Look, x: Sequence[Any], y: Sequence[Any], hover: str,
     }
 
 
-def log_ms(traces: Sequence[Trace], coordinate: str) -> dict[str, Any]:
-    """Return a logarithmic axis of latencies in ms, with its own ticks: plotly would write 20 as 2."""
+def latency_axis(traces: Sequence[Trace], coordinate: str, name: str = "latency") -> dict[str, Any]:
+    """Return a logarithmic axis of seconds with ticks in the units that people say: 20 ms, 10 s."""
     values = [v for trace in traces for v in trace[coordinate] if v]
     ratio = max(values, default=1.0) / min(values, default=1.0)
-    if ratio < 8:
-        return axis("latency (ms)", type="log")  # two or three of our ticks would be too few
-    steps = (1, 2, 5) if ratio < 2000 else (1,)
-    ticks = [step * 10.0**power for power in range(-3, 7) for step in steps]
-    return axis("latency (ms)", type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
+    steps = (
+        (1, 1.5, 2, 3, 5, 7) if ratio < 8 else (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 5000 else (1,)
+    )
+    ticks = [step * 10.0**power for power in range(-6, 5) for step in steps]
+    return axis(name, type="log", tickvals=ticks, ticktext=[duration(t) for t in ticks])
 
 
 def names_beside(traces: Sequence[Trace]) -> dict[str, Any]:

@@ -1,103 +1,175 @@
-"""Figures of latency: its distribution, percentiles, and growth with utilisation. In milliseconds."""
+"""Figures of latency: its distribution, percentiles, and growth with utilisation. In seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Any
 
-import plotly.graph_objects as go
-
 from lbkit.result import PERCENTILES, Result, percentile
-from lbkit.viz.drawing import MS, Trace, answered, figure, line, log_ms
-from lbkit.viz.style import INK, Look, axis, policy_look, title
+from lbkit.viz.drawing import Figure, Trace, answered, figure, latency_axis, line
+from lbkit.viz.style import INK, Look, axis, duration, policy_look, title
 
-# Percentiles at the points of a cumulative line: evenly spaced, then ever closer to 100.
-GRID_OF_CDF = sorted(
-    {float(q) for q in range(101)} | {100 - 10 ** (1 - i / 12) for i in range(48)} | {*PERCENTILES}
-)
+DECADE = 16  # points of a distribution between two marks; the quickest 13 % are left out
+MARKED = (50.0, 90.0, 99.0, 99.9, 99.99)
+SLOWEST = 0.01  # the share that figures point at: 1 in 100
 Curves = Mapping[str, Iterable[tuple[float, float]]]  # name -> (utilisation, seconds), ...
 
 
-def latency_cdf(results: Sequence[Result]) -> go.Figure:
-    """Return the cumulative distribution of latency of the good answers, with p99 and p99.9 marked."""
+def latency_cdf(results: Sequence[Result]) -> Figure:
+    """Return the distribution of latency of the good answers: how many wait longer than a time.
+
+    The vertical axis spreads 90 %, 99 % and 99.9 % evenly, as it shows the slower share (1 - F) on a
+    logarithmic scale: each mark is ten times as rare as the one before, as in an HdrHistogram.
+    A line ends at the slowest of its answers."""
     rows = answered(results)
-    traces = [cdf_line(*row) for row in rows] + [cdf_marks(*row) for row in rows]
-    y = axis("answers within that time", tickformat=".0%", range=[0, 1.02])
-    return figure("How long requests take", traces, xaxis=log_ms(traces, "x"), yaxis=y)
+    traces = [distribution(*row) for row in rows]
+    if not traces:
+        return figure("", traces)
+    rarest = min(4, max(2, *(floor(log10(len(r.latencies()))) for _, _, r in rows)))
+    ticks = {1.0: "0 %", 0.5: "50 %"} | {
+        10.0**-n: f"{100 - 10.0 ** (2 - n):g} %" for n in range(1, rarest + 1)
+    }
+    y = axis(
+        "answers within that time",
+        type="log",
+        range=[0, -rarest - 0.1],  # rare ones on top
+        tickvals=list(ticks),
+        ticktext=list(ticks.values()),
+    )
+    x = latency_axis(traces, "x")
+    return figure(slowest(rows), traces, xaxis=x, yaxis=y, shapes=[AT_SLOWEST], annotations=[SAYS_SLOWEST])
 
 
-def cdf_line(name: str, style: Look, result: Result) -> Trace:
+AT_SLOWEST = {
+    "type": "line",
+    "xref": "paper",
+    "x0": 0,
+    "x1": 1,
+    "y0": SLOWEST,
+    "y1": SLOWEST,
+    "line": {"color": INK, "width": 1, "dash": "dot"},
+    "layer": "below",
+}
+SAYS_SLOWEST = {
+    "text": "1 in 100 waits longer than this",
+    "xref": "paper",
+    "x": 0,
+    "xanchor": "left",
+    "y": log10(SLOWEST),  # annotations on a logarithmic axis take the exponent
+    "yanchor": "bottom",
+    "showarrow": False,
+    "font": {"size": 11, "color": INK},
+}
+
+
+def slowest(rows: Sequence[tuple[str, Look, Result]]) -> str:
+    """Return the finding of a comparison of latencies: what the slowest of 100 wait, best and worst."""
+    found = sorted((result.percentile(99), name) for name, _, result in rows)
+    texts = [f"{duration(p99)} ({name})" for p99, name in (found[0], found[-1])]
+    return f"1 in 100 waits longer than {' or '.join(texts[: len(found)])}"
+
+
+def distribution(name: str, style: Look, result: Result) -> Trace:
+    """Return the line of a result, with marks at the percentiles that the axis names."""
     ordered = result.latencies()
-    x = [percentile(ordered, q) * MS for q in GRID_OF_CDF]
-    y = [q / 100 for q in GRID_OF_CDF]
-    return line(name, style, x, y, "%{y:.4p} within %{x:.4g} ms", legendgroup=name)
-
-
-def cdf_marks(name: str, style: Look, result: Result) -> Trace:
-    marked = (99, 99.9)
+    last = log10(len(ordered))
+    steps = [i / DECADE for i in range(int(last * DECADE) + 1)]
+    marked = [q for q in MARKED if (100 - q) / 100 >= 0.999 / len(ordered)]
+    shares = sorted({10**-s for s in steps[1:]} | {1 - q / 100 for q in marked} | {10**-last}, reverse=True)
+    where = {round(1 - q / 100, 6) for q in marked}
+    x = [percentile(ordered, 100 - 100 * share) for share in shares]
     return line(
         name,
         style,
-        [result.percentile(q) * MS for q in marked],
-        [q / 100 for q in marked],
-        "%{text}: %{x:.4g} ms",
-        text=[f"p{q}" for q in marked],
-        mode="markers",
-        marker={"color": style.colour, "size": 7, "symbol": ["circle", "diamond"]},
-        legendgroup=name,
-        showlegend=False,
+        rounded(x),
+        rounded(shares),
+        "%{text}",
+        text=[f"{1 - share:.4%} within {duration(t)}" for share, t in zip(shares, x, strict=True)],
+        mode="lines+markers",
+        marker={
+            "color": style.colour,
+            "symbol": style.symbol,
+            "size": [8 if round(share, 6) in where else 0 for share in shares],
+            "opacity": 1,
+            "line": {"width": 0},
+        },
     )
 
 
-def percentiles(results: Sequence[Result]) -> go.Figure:
-    """Return the median and the tail in ms, a line for each policy."""
+def rounded(values: Iterable[float]) -> list[float]:
+    """Return values with five digits, as no screen shows more: saved notebooks stay small."""
+    return [float(f"{v:.5g}") for v in values]
+
+
+def percentiles(results: Sequence[Result]) -> Figure:
+    """Return the median and the tail, a line for each policy."""
+    rows = answered(results)
     x = [f"p{q:g}" for q in PERCENTILES]
-    traces = [
-        line(
-            name,
-            style,
-            x,
-            [result.percentile(q) * MS for q in PERCENTILES],
-            "%{x}: %{y:.4g} ms",
-            mode="lines+markers",
+    traces = []
+    for name, style, result in rows:
+        y = [result.percentile(q) for q in PERCENTILES]
+        marks = {"symbol": style.symbol, "size": 8}
+        traces.append(
+            line(
+                name,
+                style,
+                x,
+                rounded(y),
+                "%{x}: %{text}",
+                text=list(map(duration, y)),
+                mode="lines+markers",
+                marker=marks,
+            )
         )
-        for name, style, result in answered(results)
-    ]
     named = axis("share of answers that are faster (%)", type="category")
-    return figure("Median and tail", traces, xaxis=named, yaxis=log_ms(traces, "y"))
+    return figure(slowest(rows) if rows else "", traces, xaxis=named, yaxis=latency_axis(traces, "y"))
 
 
-def response_time_curve(curves: Curves, theory: Curves | None = None) -> go.Figure:
-    """Return mean response time in ms against utilisation, 0 to 1; `theory` as thin dashed lines.
+def response_time_curve(curves: Curves, theory: Curves | None = None) -> Figure:
+    """Return mean response time against utilisation, 0 to 1; `theory` as thin dashed lines.
 
     Both: name -> (utilisation, seconds) pairs. A line of theory has the colour of the curve of the same
     name."""
     measured = [
-        line(title(name), policy_look(name), *in_ms(points), CURVE_HOVER, mode="lines+markers")
-        for name, points in curves.items()
+        curve(title(name), policy_look(name), points, "lines+markers") for name, points in curves.items()
     ]
     closed_forms = [
-        line(f"{title(name)}, theory", Look(INK), *in_ms(points), CURVE_HOVER, line=thin(name, curves))
+        curve(f"{title(name)}, theory", Look(INK), points) | {"line": thin(name, curves)}
         for name, points in (theory or {}).items()
     ]
     traces = [trace for trace in measured + closed_forms if trace["x"]]
     return figure(
-        "Response time and utilisation",
+        steepest([trace for trace in measured if trace["x"]]),
         traces,
         xaxis=axis("utilisation", tickformat=".0%", range=[0, 1]),
-        yaxis=axis("mean response time (ms)", rangemode="tozero"),
+        yaxis=axis("mean response time (s)", rangemode="tozero"),
     )
 
 
-CURVE_HOVER = "%{x:.0%} busy: %{y:.4g} ms"
+def curve(name: str, style: Look, points: Iterable[tuple[float, float]], mode: str = "lines") -> Trace:
+    """Return a curve, ascending, without points that are not finite, as at a load of 1."""
+    finite = sorted((rho, seconds) for rho, seconds in points if isfinite(seconds))
+    return line(
+        name,
+        style,
+        [rho for rho, _ in finite],
+        rounded(seconds for _, seconds in finite),
+        "%{x:.0%} busy: %{text}",
+        text=[duration(seconds) for _, seconds in finite],
+        mode=mode,
+    )
+
+
+def steepest(curves: Sequence[Trace]) -> str:
+    """Return the finding of response time curves: by how much the mean grows towards the highest load."""
+    grown = [(c["y"][-1] / c["y"][0], c["name"], c["x"]) for c in curves if len(c["x"]) > 1 and c["y"][0]]
+    if not grown:
+        return "Response time and utilisation"
+    texts = [f"{ratio:.3g} times ({name})" for ratio, name, _ in (min(grown), max(grown))]
+    _, _, x = max(grown)
+    return f"From {x[0]:.0%} to {x[-1]:.0%} busy, the mean grows {' or '.join(texts[: len(grown)])}"
 
 
 def thin(name: str, curves: Curves) -> dict[str, Any]:
     return {"color": policy_look(name).colour if name in curves else INK, "dash": "dash", "width": 1}
-
-
-def in_ms(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Return utilisations and ms, ascending, without points that are not finite, as at a load of 1."""
-    finite = sorted((rho, seconds * MS) for rho, seconds in points if isfinite(seconds))
-    return [rho for rho, _ in finite], [ms for _, ms in finite]

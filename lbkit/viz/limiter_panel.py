@@ -88,8 +88,4 @@ class LimiterPanel(widgets.VBox):  # type: ignore[misc]
         made = limiters(values["rate"], values["burst"])
         self.played = {kind: play(limiter, arrivals) for kind, limiter in made.items()}
         self.view.show(limits.marks(self.played))
-        admitted = {kind: sum(d.allowed for _, d in decisions) for kind, decisions in self.played.items()}
-        most, fewest = max(admitted, key=admitted.__getitem__), min(admitted, key=admitted.__getitem__)
-        self.summary.value = (
-            f"Of {len(arrivals)} requests, {most} admits {admitted[most]} and {fewest} {admitted[fewest]}."
-        )
+        self.summary.value = f"{limits.extremes(self.played)}."

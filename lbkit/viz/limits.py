@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
-import plotly.graph_objects as go
-
 from lbkit.core.limit import Decision, Limiter
 from lbkit.result import Result
-from lbkit.viz.drawing import Trace, figure, labelled, line
-from lbkit.viz.style import DOWN, GRID, INK, axis, look, title
+from lbkit.viz.drawing import Figure, Trace, figure, labelled, line
+from lbkit.viz.latency import rounded
+from lbkit.viz.style import FAILED, FAINT, INK, axis, shade, title
 
 Played = Sequence[tuple[float, Decision]]  # the time of each request, and the decision on it
 
 ADMITTED, HELD, DENIED = "admitted", "held, then admitted", "denied"
 LOOKS = {
-    ADMITTED: {"symbol": "line-ns", "size": 15, "line": {"color": "#009E73", "width": 2}},
-    HELD: {"symbol": "line-ns", "size": 15, "line": {"color": "#E69F00", "width": 2}},
-    DENIED: {"symbol": "x-thin", "size": 8, "line": {"color": DOWN, "width": 1.5}},
+    ADMITTED: {"symbol": "line-ns", "size": 15, "line": {"color": INK, "width": 2}},
+    HELD: {"symbol": "circle-open", "size": 8, "color": INK, "line": {"color": INK, "width": 1.5}},
+    DENIED: {"symbol": "x-thin", "size": 8, "line": {"color": FAILED, "width": 1.5}},
 }
 ROW = 36  # pixels
 
 
-def marks(played: Mapping[str, Played]) -> go.Figure:
+def marks(played: Mapping[str, Played]) -> Figure:
     """Return each limiter's decisions on one time axis. A held request has a line from arrival to start."""
     names = list(played)
     points: dict[str, tuple[list[float], list[str], list[str]]] = {what: ([], [], []) for what in LOOKS}
@@ -44,7 +43,7 @@ def marks(played: Mapping[str, Played]) -> go.Figure:
             "mode": "lines",
             "x": waits[0],
             "y": waits[1],
-            "line": {"color": "rgba(230,159,0,0.45)", "width": 1},
+            "line": {"color": FAINT, "width": 1},
             "hoverinfo": "skip",
             "showlegend": False,
         }
@@ -63,9 +62,18 @@ def marks(played: Mapping[str, Played]) -> go.Figure:
         for what, (xs, ys, texts) in points.items()
     ]
     rows = axis(categoryorder="array", categoryarray=[title(name) for name in reversed(names)])
-    height = 110 + ROW * len(names)
-    margin = {"l": 110, "r": 16, "t": 16, "b": 84}
-    return figure("", traces, xaxis=axis("time (s)"), yaxis=rows, height=height, margin=margin)
+    height = 130 + ROW * len(names)
+    return figure(extremes(played), traces, xaxis=axis("time (s)"), yaxis=rows, height=height)
+
+
+def extremes(played: Mapping[str, Played]) -> str:
+    """Return the finding: the limiters that admit most and fewest of the requests."""
+    admitted = {name: sum(d.allowed for _, d in decisions) for name, decisions in played.items()}
+    if not admitted:
+        return ""
+    most, fewest = max(admitted, key=admitted.__getitem__), min(admitted, key=admitted.__getitem__)
+    found = f"Of {len(played[most])} requests, {title(most)} admits {admitted[most]}"
+    return found if most == fewest else f"{found} and {title(fewest)} {admitted[fewest]}"
 
 
 def _hover(now: float, decision: Decision) -> str:
@@ -75,7 +83,7 @@ def _hover(now: float, decision: Decision) -> str:
     return f"at {now:.3f} s: admitted{held}, {decision.remaining:.2f} left"
 
 
-def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key: str = "") -> go.Figure:
+def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key: str = "") -> Figure:
     """Return what each limiter would still admit over time, with requests at `arrivals`, which it counts."""
     end = max(arrivals, default=1.0) * 1.1
     moments = sorted({*arrivals, *(i * end / 400 for i in range(401))})
@@ -90,7 +98,7 @@ def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key
             for _ in range(coming.get(now, 0)):
                 xs.append(now)
                 ys.append(limiter.admit(key, now).remaining)
-        traces.append(line(title(name), look(number), xs, ys, "%{x:.3f} s: %{y:.2f} left"))
+        traces.append(line(title(name), shade(number), rounded(xs), rounded(ys), "%{x:.3f} s: %{y:.2f} left"))
     ticks: Trace = {
         "type": "scatter",
         "mode": "markers",
@@ -100,21 +108,31 @@ def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key
         "marker": {"symbol": "line-ns", "size": 10, "line": {"color": INK, "width": 1}},
         "hovertemplate": "a request at %{x:.3f} s<extra></extra>",
     }
-    return figure("", [*traces, ticks], xaxis=axis("time (s)"), yaxis=axis("left", rangemode="tozero"))
+    spent = [f"{trace['name']} goes down to {min(trace['y']):.3g}" for trace in traces]
+    return figure(
+        f"Of what may still be admitted, {', '.join(spent)}",
+        [*traces, ticks],
+        xaxis=axis("time (s)"),
+        yaxis=axis("requests left", rangemode="tozero"),
+    )
 
 
-def flow(results: Sequence[Result], step: float = 0.1) -> go.Figure:
+def flow(results: Sequence[Result], step: float = 0.1) -> Figure:
     """Return the requests a second that are sent, and that begin to be served, in steps of `step` seconds."""
     traces = []
     for number, (name, own, result) in enumerate(labelled(results)):
         if not number:
             sent = per_second(result.arrival, step)
             grey = line("sent", own, *sent, "%{x:.1f} s: %{y:.0f} requests/s")
-            traces.append({**grey, "line": {"color": GRID, "width": 1}, "fill": "tozeroy"})
+            traces.append({**grey, "line": {"color": FAINT, "width": 1}, "fill": "tozeroy"})
         traces.append(
             line(f"{name}: served", own, *per_second(result.start, step), "%{x:.1f} s: %{y:.0f} requests/s")
         )
-    return figure("", traces, xaxis=axis("time (s)"), yaxis=axis("requests/s", rangemode="tozero"))
+    peaks = [max(trace["y"]) for trace in traces] or [0.0, 0.0]
+    found = f"Up to {peaks[0]:.0f} requests/s are sent, up to {max(peaks[1:]):.0f} begin to be served"
+    return figure(
+        found if traces else "", traces, xaxis=axis("time (s)"), yaxis=axis("requests/s", rangemode="tozero")
+    )
 
 
 def per_second(moments: Iterable[float], step: float) -> tuple[list[float], list[float]]:

@@ -1,4 +1,4 @@
-"""Figures over time: latency, answers and queues, with events marked. Time in seconds."""
+"""Figures over time: latency, answers and queues, with events marked. Times in seconds."""
 
 from __future__ import annotations
 
@@ -6,42 +6,51 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-import plotly.graph_objects as go
-
 from lbkit.experiment import Experiment
-from lbkit.result import Result, percentile
-from lbkit.viz.drawing import MS, answered, figure, line, log_ms, names_beside
-from lbkit.viz.style import GRID, HEAT, INK, axis, look, policy_look, title
+from lbkit.result import Result, good, percentile
+from lbkit.viz.drawing import Figure, answered, figure, latency_axis, line
+from lbkit.viz.lanes import Lane, lanes
+from lbkit.viz.latency import rounded
+from lbkit.viz.style import GRID, HEAT, INK, axis, duration, policy_look, title
 
 STEPS = 60  # points of a line over time, unless a step is given
 COLUMNS = 120  # of a heat map
 
 
-def over_time(
-    name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], **more: Any
-) -> go.Figure:
+def over_time(name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], **more: Any) -> Figure:
     """Return any values over time: `lines` maps a policy's name to seconds and values."""
     traces = [line(title(p), policy_look(p), *points, "%{x:.3~g} s: %{y}") for p, points in lines.items()]
     return figure(name, traces, xaxis=axis("time (s)"), **more)
 
 
-def latency_over_time(results: Sequence[Result], step: float | None = None) -> go.Figure:
-    """Return mean latency in ms by time of arrival, in steps of `step` seconds; of one result also p99."""
+def latency_over_time(results: Sequence[Result], step: float | None = None) -> Figure:
+    """Return mean latency by time of arrival, in steps of `step` seconds; of one result also p99."""
     rows = answered(results)
     kinds = STATISTICS if len(rows) == 1 else {"mean": STATISTICS["mean"]}
     traces = []
+    highest: list[tuple[float, float, str]] = []
     for name, style, result in rows:
         width = step or result.experiment.traffic.duration / STEPS
         for kind, (of, change) in kinds.items():
             times, values = result.over_time(width, of)
-            x = [t + width / 2 for t in times]
-            y = [v * MS if isfinite(v) else None for v in values]  # JSON has no nan
+            x = rounded(t + width / 2 for t in times)
+            y = [float(f"{v:.5g}") if isfinite(v) else None for v in values]  # JSON has no nan
+            text = [duration(v) for v in values]
             shown = f"{name}, {kind}" if len(kinds) > 1 else name
-            hover = f"{kind} %{{y:.4g}} ms at %{{x:.1f}} s"
-            traces.append(line(shown, style, x, y, hover, line=style.line | change))
+            hover = f"{kind} %{{text}} at %{{x:.1f}} s"
+            traces.append(line(shown, style, x, y, hover, text=text, line=style.line | change))
+            if kind == "mean":
+                highest += [(v, t, name) for v, t in zip(y, x, strict=True) if v is not None]
     more = time_layout(rows[0][2].experiment) if rows else {}
-    name = "Latency over time" if len(kinds) > 1 else "Mean latency over time"
-    return figure(name, traces, yaxis=log_ms(traces, "y"), **more)
+    return figure(peak(highest), traces, yaxis=latency_axis(traces, "y"), **more)
+
+
+def peak(highest: Sequence[tuple[float, float, str]]) -> str:
+    """Return the finding of latency over time: the highest mean, and when; from (seconds, time, name)."""
+    if not highest:
+        return ""
+    value, at, name = max(highest)
+    return f"The mean latency is highest at {at:.3g} s: {duration(value)} ({name})"
 
 
 # Name -> (of unsorted latencies, how its line differs).
@@ -51,51 +60,74 @@ STATISTICS: dict[str, tuple[Callable[[list[float]], float], dict[str, Any]]] = {
 }
 
 
-def backend_load(result: Result, step: float | None = None) -> go.Figure:
-    """Return the answers a second of each backend, counted in whole steps of `step` seconds."""
-    duration = result.experiment.traffic.duration
-    step = min(step or duration / STEPS, duration)
-    steps = int(duration / step + 1e-9)
-    counts = [[0] * steps for _ in result.backends]
-    for backend, end in zip(result.backend, result.end, strict=True):
-        if backend >= 0 and (slot := int(end / step)) < steps:
-            counts[backend][slot] += 1
-    times = [(i + 0.5) * step for i in range(steps)]
-    traces = [
-        line(name, look(i), times, [c / step for c in counts[i]], "%{y:.4g} requests/s at %{x:.1f} s")
-        for i, name in enumerate(result.backends)
-    ]
-    return figure(
-        f"Answers by backend, {title(result.policy)}",
-        traces if any(map(any, counts)) else [],
-        yaxis=axis("answers (requests/s)", rangemode="tozero"),
+def backend_load(result: Result, step: float | None = None) -> Figure:
+    """Return the answers and errors a second of each backend, counted in whole steps of `step` seconds.
+
+    A row for each backend, all on one scale; errors that no backend gave have a row of their own."""
+    length = result.experiment.traffic.duration
+    step = min(step or length / STEPS, length)
+    shown = lanes_of(result, step, int(length / step + 1e-9))
+    return lanes(
+        busiest(shown, title(result.policy)),
+        shown if any(any(lane.answers) for lane in shown) else [],
+        rounded((i + 0.5) * step for i in range(len(shown[0].answers))),
         **time_layout(result.experiment),
-        **names_beside(traces),
     )
 
 
-def in_flight(result: Result, step: float | None = None, scale_max: float | None = None) -> go.Figure:
+def lanes_of(result: Result, step: float, steps: int, start: float = 0.0) -> list[Lane]:
+    """Return the answers and errors a second of each backend in `steps` steps from `start` on."""
+    rows = [Lane(name, [0.0] * steps, [0.0] * steps) for name in (*result.backends, NO_SERVER)]
+    for backend, end, status in zip(result.backend, result.end, result.status, strict=True):
+        if 0 <= (slot := int((end - start) // step)) < steps:
+            lane = rows[backend]  # -1, no backend, is the last
+            (lane.answers if good(status) else lane.errors)[slot] += 1 / step
+    if not any(rows[-1].errors):
+        rows.pop()
+    return rows
+
+
+NO_SERVER = "no server"
+
+
+def busiest(shown: Sequence[Lane], policy: str) -> str:
+    """Return the finding of a figure of lanes: the backend with most answers, and whether errors occur."""
+    answers = {lane.name: sum(lane.answers) for lane in shown if lane.name != NO_SERVER}
+    total = sum(answers.values())
+    if not total:
+        return ""
+    name = max(answers, key=answers.__getitem__)
+    errors = sum(sum(lane.errors) for lane in shown)
+    failed = f"; {errors / (errors + total):.2g} of all answers are errors" if errors else ""
+    return f"{name} gives {answers[name] / total:.0%} of the answers ({policy}){failed}"
+
+
+def in_flight(result: Result, step: float | None = None, scale_max: float | None = None) -> Figure:
     """Return the requests in the system, a row for each backend, sampled every `step` seconds.
 
     `scale_max`: requests at the end of the colour scale, to compare several results."""
     horizon = max(result.end, default=0.0)
     times, levels = result.in_flight(step or horizon / COLUMNS or 1.0)
-    scale_max = scale_max or max(max(level, default=0) for level in levels.values())
+    highest = max(max(level, default=0) for level in levels.values())
     heat = {
         "type": "heatmap",
-        "x": times,
+        "x": rounded(times),
         "y": list(levels),
         "z": list(levels.values()),
         "zmin": 0,
-        "zmax": scale_max or 1,
+        "zmax": scale_max or highest or 1,
         "colorscale": HEAT,
         "colorbar": {"title": {"text": "requests"}, "thickness": 10, "outlinewidth": 0},
         "hovertemplate": "%{y}: %{z} requests at %{x:.1f} s<extra></extra>",
     }
     rows = axis("backend", type="category", autorange="reversed", showgrid=False)
     more = time_layout(result.experiment, horizon)
+    name = next((name for name, level in levels.items() if highest in level), "")
     return figure(
-        f"Requests in the system, {title(result.policy)}", [heat] if len(result) else [], yaxis=rows, **more
+        f"Up to {highest} requests are at one server, {name} ({title(result.policy)})",
+        [heat] if len(result) else [],
+        yaxis=rows,
+        **more,
     )
 
 

@@ -9,7 +9,7 @@ from lbkit.core.options import named_fields
 from lbkit.distributions import Constant, Exponential, LogNormal, Service
 from lbkit.experiment import Action, Event, Experiment, Server, Traffic
 from lbkit.result import Result
-from lbkit.viz.style import title
+from lbkit.viz.style import duration, title
 
 MEAN = 0.02  # mean service time on the fastest server, in seconds
 
@@ -113,5 +113,4 @@ def longest_queue(result: Result) -> int:
 
 
 def _p99(result: Result) -> str:
-    p99 = result.percentile(99)
-    return f"{p99:.3g} s" if p99 >= 1 else f"{p99 * 1e3:.3g} ms"
+    return duration(result.percentile(99))

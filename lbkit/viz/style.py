@@ -1,47 +1,77 @@
-"""The style of figures: one look for each policy and backend, the same in every figure.
+"""The style of figures: what a colour, a dash and a symbol mean, the same in every figure.
 
-The colours are those of Okabe and Ito, which colour-blind readers can distinguish, without their yellow,
-which is invisible on white. After the last colour the dash changes, so a look is a colour and a dash.
-Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
+A policy has a colour and a dash that depend on its name only. Algorithms of your own share a colour that no
+algorithm of the kit has. Servers have muted colours that no policy has, engines have symbols, and red means
+failure. tests/viz/test_style.py checks the distances between colours, for normal and for deuteranopic
+vision. Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import Any
 from zlib import crc32
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9A7FD1")
-DASHES = ("solid", "dot", "dash", "dashdot")
-PATTERNS = ("", ".", "/", "x")  # bars have no dashes
+BLUE, AMBER, GREEN, PURPLE = "#2350BE", "#D7A10C", "#22D582", "#B324C1"
+CYAN, OLIVE, ORCHID, CORNFLOWER = "#02C5FF", "#63A402", "#C575CC", "#5588FB"
+COLOURS = (BLUE, AMBER, GREEN, PURPLE, CYAN, OLIVE, ORCHID, CORNFLOWER)
+OWN = "#702EFA"  # algorithms of your own
+SERVERS = ("#4C5645", "#9A9A85", "#737286", "#B8BDD2")
+FAILED = "#C62828"
 INK = "#7B828C"
 GRID = "rgba(128,136,146,0.22)"
-DOWN = "#B5463C"
-HEAT = ((0.0, "rgba(86,180,233,0.08)"), (0.35, "#56B4E9"), (0.7, "#0072B2"), (1.0, "#D55E00"))
+FAINT = "rgba(128,136,146,0.7)"
+HEAT = ((0.0, "rgba(160,90,44,0.05)"), (0.5, "rgba(160,90,44,0.5)"), (1.0, "rgba(160,90,44,1)"))
 
-# The first six are often side by side. Other policies, your own included, get a dash.
-POLICIES = (
-    "random",
-    "round_robin",
-    "power_of_two",
-    "weighted_round_robin",
-    "least_response_time",
-    "least_connections",
-    "consistent_hash",
-    "ip_hash",
-)
-
-
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PATTERNS = ("", "/", ".", "x", "-", "+")  # bars have no dashes
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "star")
 ENGINES = ("sim", "live", "nginx", "haproxy", "apache", "caddy", "docker")
+
+# One row for each dash, one column for each colour. Algorithms that are often compared, such as those of a
+# family, are in different columns.
+POLICIES: tuple[tuple[str, ...], ...] = (
+    # blue, amber, green, purple, cyan, olive, orchid, cornflower
+    (
+        *("round_robin", "least_connections", "power_of_two", "random"),
+        *("weighted_round_robin", "least_response_time", "consistent_hash", "ip_hash"),
+    ),
+    (
+        *("peak_ewma", "maglev", "earliest_deadline", "consecutive_round_robin"),
+        *("bounded_hash", "static_round_robin", "weighted_least_connections", "prequal"),
+    ),
+    (
+        *("modulo_hash", "fast_round_robin", "jump_hash", "rendezvous"),
+        *("power_of_choices", "multi_probe", "interleaved_round_robin", "weighted_random"),
+    ),
+    (
+        *("nginx_least_connections", "join_idle_queue", "haproxy_least_connections", "by_busyness"),
+        *("haproxy_random", "zone_aware", "by_traffic", "first_available"),
+    ),
+    (
+        *("priority_levels", "nginx_ring", "anomaly_mitigation", "haproxy_ring"),
+        *("cross_zone", "choice_of_two", "locality_weighted", "subset"),
+    ),
+    ("nginx_hash", "haproxy_map", "client_side_weighted", "nginx_ip_hash"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The colour, dash and pattern of a policy or backend."""
+    """The colour, dash, pattern and symbol of a policy or a server."""
 
     colour: str
-    dash: str = "solid"
-    pattern: str = ""
+    number: int = 0  # of its dash and pattern
+    symbol: str = SYMBOLS[0]
+
+    @property
+    def dash(self) -> str:
+        return DASHES[self.number % len(DASHES)]
+
+    @property
+    def pattern(self) -> str:
+        return PATTERNS[self.number % len(PATTERNS)]
 
     @property
     def line(self) -> dict[str, Any]:
@@ -51,32 +81,49 @@ class Look:
     def marker(self) -> dict[str, Any]:
         return {"color": self.colour, "pattern": {"shape": self.pattern, "fgopacity": 0.5, "size": 6}}
 
-
-def look(number: int) -> Look:
-    """Return look number `number`; after 28 they repeat."""
-    turn = number // len(COLOURS) % len(DASHES)
-    return Look(COLOURS[number % len(COLOURS)], DASHES[turn], PATTERNS[turn])
-
-
-def policy_look(name: str, before: int = 0) -> Look:
-    """Return a policy's look, which depends on its name only: the same in every figure and session.
-
-    `before`: how often the figure shows this policy already; each time gets the same colour, another dash."""
-    if name in POLICIES:
-        number = POLICIES.index(name)
-    else:
-        number = 2 * len(COLOURS) + crc32(name.encode()) % (2 * len(COLOURS))
-    return look(number + before * len(COLOURS))
+    def on(self, engine: str) -> Look:
+        """Return this look with the symbol of an engine."""
+        number = ENGINES.index(engine) if engine in ENGINES else len(ENGINES) - 1
+        return replace(self, symbol=SYMBOLS[number])
 
 
-def engine_look(name: str) -> Look:
-    """Return an engine's look, for figures that compare engines."""
-    return look(ENGINES.index(name) if name in ENGINES else len(ENGINES))
+LOOKS = {name: Look(COLOURS[c], row) for row, names in enumerate(POLICIES) for c, name in enumerate(names)}
+
+
+def policy_look(name: str) -> Look:
+    """Return a policy's look, which depends on its name only: the same in every figure and session."""
+    return LOOKS.get(name) or Look(OWN, crc32(name.encode()) % len(DASHES))
+
+
+def server_look(number: int) -> Look:
+    """Return the look of server `number` of an experiment: after four colours, the dash and symbol change."""
+    turn, colour = divmod(number, len(SERVERS))
+    return Look(SERVERS[colour], turn, SYMBOLS[turn % len(SYMBOLS)])
+
+
+def shade(number: int) -> Look:
+    """Return the look of line `number` in figures of neither policies nor servers: a grey, and a dash."""
+    return Look(INK, number)
 
 
 def title(name: str) -> str:
     """Return a name as readers write it: `power_of_two` is "power of two"."""
     return name.replace("_", " ")
+
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that people say: "850 µs", "12.5 ms", "10 s"."""
+    if seconds != seconds:
+        return "none"
+    size, unit = next((u for u in UNITS if seconds >= u[0] * 0.9995), UNITS[-1])
+    value = seconds / size
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+WIDE = 62  # characters in a line of a title: about 400 pixels
 
 
 def axis(name: str = "", **more: Any) -> dict[str, Any]:
@@ -92,17 +139,37 @@ def axis(name: str = "", **more: Any) -> dict[str, Any]:
     }
 
 
+LEGEND = {
+    "orientation": "h",
+    "yref": "container",
+    "y": 0,
+    "yanchor": "bottom",
+    "x": 0,
+    "itemsizing": "constant",
+}
+
+
 def layout(name: str = "", height: int = 340, **more: Any) -> dict[str, Any]:
-    """Return the layout of all figures."""
+    """Return the layout of all figures; a long title is wrapped, and the margin above has room for it."""
+    lines = wrap(name, WIDE)
     return {
-        "title": {"text": name, "font": {"size": 15}, "x": 0, "xref": "container", "pad": {"l": 8}},
+        "title": {
+            "text": "<br>".join(lines),
+            "font": {"size": 14},
+            "x": 0,
+            "xref": "container",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"l": 8, "t": 8 + 9 * (len(lines) - 1)},  # plotly centres the lines around its place
+        },
         "template": {},  # plotly's own is 7 kB a figure
         "height": height,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": INK, "size": 12, "family": "system-ui, sans-serif"},
-        "margin": {"l": 56, "r": 16, "t": 40 if name else 16, "b": 72},
-        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 56, "r": 16, "t": 20 + 18 * len(lines), "b": 72},
+        "legend": LEGEND,
         "hoverlabel": {"font": {"size": 12}},
         "bargap": 0.25,
         **more,

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import networkx as nx
-import plotly.graph_objects as go
 
 from lbkit.experiment import Experiment
-from lbkit.viz.drawing import HIDDEN, Trace, figure
-from lbkit.viz.style import DOWN, GRID, INK, look, title
+from lbkit.viz.drawing import HIDDEN, Figure, Trace, figure
+from lbkit.viz.style import FAILED, FAINT, INK, policy_look, server_look, title
 
 CLIENTS, PROXY = "clients", "proxy"
 COLUMN = {"clients": 0.0, "proxy": 1.0, "server": 2.0}  # kind of node -> x
@@ -30,45 +29,54 @@ def graph(experiment: Experiment) -> nx.DiGraph:
     return drawn
 
 
-def topology(experiment: Experiment, state: State | None = None) -> go.Figure:
-    """Return the graph with clients on the left and servers on the right.
+def topology(experiment: Experiment, state: State | None = None, policy: str | None = None) -> Figure:
+    """Return the graph with clients on the left and servers on the right; the proxy has its policy's colour.
 
     With the `state` of a live session, the width of a line is the requests in flight; a server that is down
-    is red, one that takes no new requests is hollow. Without it, the width is the weight."""
+    is red, one that takes no new requests is hollow. Without it, the width is the weight. `policy`: the
+    policy in force, if it is no longer the experiment's."""
     net = graph(experiment)
     places = positions(net)
     now = {row["name"]: row for row in state or ()}
-    policy = title(experiment.policy.algorithm)
-    traces = [
-        *(edge(places[a], places[b], thickness(net, b, now), broken(now.get(b))) for a, b in net.edges),
-        nodes(
-            [places[CLIENTS], places[PROXY]],
-            [f"{experiment.traffic.clients} clients", f"proxy<br>{policy}"],
-            "top center",
-            {"color": INK, "size": [20, 26], "symbol": ["circle", "square"]},
-        ),
-    ]
+    policy = policy or experiment.policy.algorithm
     servers = [n for n, kind in net.nodes(data="kind") if kind == "server"]
     largest = max(net.nodes[n]["capacity"] for n in servers)
     marks = [mark(i, now.get(n)) for i, n in enumerate(servers)]
     sizes = [12 + 16 * (net.nodes[n]["capacity"] / largest) ** 0.5 for n in servers]
     texts = [label(n, net.nodes[n], now.get(n)) for n in servers]
-    traces.append(
+    traces = [
+        *(edge(places[a], places[b], thickness(net, b, now), broken(now.get(b))) for a, b in net.edges),
+        nodes(
+            [places[CLIENTS], places[PROXY]],
+            [f"{experiment.traffic.clients} clients", f"proxy<br>{title(policy)}"],
+            "top center",
+            {"color": [INK, policy_look(policy).colour], "size": [20, 26], "symbol": ["circle", "square"]},
+        ),
         nodes(
             [places[n] for n in servers],
             texts,
             "middle right",
             {"size": sizes, **{key: [m[key] for m in marks] for key in marks[0]}},
-        )
-    )
+        ),
+    ]
+    longest = max(len(line) for text in texts for line in text.replace("<b>", "").split("<br>"))
     return figure(
-        "Clients, proxy and servers",
+        found(experiment, policy, now),
         traces,
-        height=max(340, 60 + 34 * len(servers)),
+        height=max(340, 60 + 40 * len(servers)),
         showlegend=False,
-        xaxis=HIDDEN | {"range": [-0.35, 3.6]},
-        yaxis=HIDDEN | {"range": [-0.1, 1.15]},
+        xaxis=HIDDEN | {"range": [-0.1, 2.1]},
+        yaxis=HIDDEN | {"range": [-0.05, 1.2]},
+        margin={"l": 48, "r": 24 + 7 * longest, "t": 44, "b": 8},  # room for the labels of both sides
     )
+
+
+def found(experiment: Experiment, policy: str, now: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what the picture shows in a sentence."""
+    servers = len(experiment.servers)
+    down = [name for name, row in now.items() if broken(row)]
+    running = f"{title(policy)} over {servers} server{'s' if servers > 1 else ''}"
+    return f"{running}, {', '.join(down)} down" if down else running
 
 
 def positions(net: nx.DiGraph) -> dict[str, tuple[float, float]]:
@@ -100,9 +108,9 @@ def thickness(net: nx.DiGraph, to: str, now: Mapping[str, Mapping[str, Any]]) ->
 def mark(number: int, row: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the colour and symbol of a server."""
     if broken(row):
-        return {"color": DOWN, "symbol": "x"}
+        return {"color": FAILED, "symbol": "x"}
     resting = row is not None and (row["intent"] != "ready" or not row["weight"])
-    return {"color": look(number).colour, "symbol": "circle-open" if resting else "circle"}
+    return {"color": server_look(number).colour, "symbol": "circle-open" if resting else "circle"}
 
 
 def label(name: str, facts: Mapping[str, Any], row: Mapping[str, Any] | None) -> str:
@@ -117,11 +125,11 @@ def label(name: str, facts: Mapping[str, Any], row: Mapping[str, Any] | None) ->
         parts += [] if row["intent"] == "ready" else [str(row["intent"])]
     if facts["zone"]:
         parts.append(str(facts["zone"]))
-    return ", ".join(parts)
+    return f"{parts[0]}<br>{', '.join(parts[1:])}"  # two short lines fit where one long does not
 
 
 def edge(a: tuple[float, float], b: tuple[float, float], wide: float, dead: bool) -> Trace:
-    colour = DOWN if dead else GRID.replace("0.22", "0.7")
+    colour = FAILED if dead else FAINT
     return {
         "type": "scatter",
         "mode": "lines",
@@ -140,6 +148,7 @@ def nodes(at: list[tuple[float, float]], texts: list[str], side: str, marker: di
         "y": [y for _, y in at],
         "text": texts,
         "textposition": side,
+        "cliponaxis": False,
         "marker": {"opacity": 1, **marker},
         "hoverinfo": "skip",
     }

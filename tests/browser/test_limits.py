@@ -37,4 +37,4 @@ def test_a_slider_and_another_pattern_redraw_the_marks(page: Any) -> None:
     until(lambda: drawn(figure) > before, "a redraw")
     page.locator(f"{PANEL} select").select_option("around a boundary")
     until(lambda: page.locator(PANEL).inner_text() != words, "other words")
-    until(lambda: "fixed_window admits 10" in page.locator(PANEL).inner_text(), "what a window lets through")
+    until(lambda: "fixed window admits 10" in page.locator(PANEL).inner_text(), "what a window lets through")

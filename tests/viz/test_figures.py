@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from lbkit import Closed, Constant, Event, Experiment, Policy, Result, Traffic, compare, run, servers
 from lbkit.sim import theory
 from lbkit.viz import figures
+from lbkit.viz.style import FAILED, LOOKS, duration
 
 EXPERIMENT = Experiment(
     servers(3, speed=[1, 1, 0.5]),
@@ -51,7 +52,7 @@ def test_is_valid_and_its_axes_say_their_units(name: str) -> None:
     again = go.Figure(figure.to_dict())  # with plotly's validation
     assert plain(again) == plain(figure)
     assert figure.layout.xaxis.title.text
-    assert figure.layout.yaxis.title.text
+    assert any(figure.layout[name].title.text for name in figure.layout if name.startswith("yaxis"))
     with pytest.raises(ValueError, match="xaxes"):  # what a learner changes is validated
         figure.update_layout(xaxes={"title": "typo"})
 
@@ -71,13 +72,51 @@ def test_of_no_results_says_so(draw: Callable[[list[Result]], go.Figure]) -> Non
     assert draw([]).layout.annotations[0].text == "no good answers"
 
 
-def test_cdf_is_the_results_percentiles() -> None:
-    line, marks = figures.latency_cdf(RESULTS[:1]).data
+def test_a_distribution_is_the_results_percentiles() -> None:
+    (line,) = figures.latency_cdf(RESULTS[:1]).data
     assert list(line.x) == sorted(line.x)
-    assert line.y[0] == 0
-    assert line.y[-1] == 1
-    assert line.x[list(line.y).index(0.5)] == RESULTS[0].percentile(50) * 1000
-    assert list(marks.x) == [RESULTS[0].percentile(q) * 1000 for q in (99, 99.9)]
+    assert list(line.y) == sorted(line.y, reverse=True)
+    assert line.y[0] > 0.85
+    assert line.y[-1] == pytest.approx(1 / len(RESULTS[0].latencies()), rel=1e-3)
+    slowest = RESULTS[0].percentile(100 - 100 * line.y[-1])
+    assert line.x[-1] == pytest.approx(slowest, rel=1e-3)
+    marked = {y: x for x, y, size in zip(line.x, line.y, line.marker.size, strict=True) if size}
+    assert list(marked) == [0.5, 0.1, 0.01, *([0.001] if len(RESULTS[0].latencies()) >= 1000 else [])]
+    for share, seconds in marked.items():
+        assert seconds == pytest.approx(RESULTS[0].percentile(100 - 100 * share), rel=1e-4)
+
+
+def test_a_distribution_spreads_the_slowest_evenly() -> None:
+    layout = figures.latency_cdf(RESULTS).layout
+    assert layout.yaxis.type == "log"
+    ticks = dict(zip(layout.yaxis.ticktext, layout.yaxis.tickvals, strict=True))
+    assert ticks["90 %"] == pytest.approx(0.1)
+    assert ticks["99 %"] == pytest.approx(0.01)
+    assert layout.yaxis.range[0] > layout.yaxis.range[1]  # rare ones on top
+    (mark,) = layout.shapes
+    assert mark.y0 == mark.y1 == 0.01
+    assert "1 in 100 waits longer than this" in layout.annotations[0].text
+
+
+def test_seconds_are_seconds() -> None:
+    slow = run(Experiment(servers(1, service=Constant(2.0)), Traffic(duration=60)).at_load(0.9))
+    axis = figures.latency_cdf([slow]).layout.xaxis
+    ticks = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    assert ticks["10 s"] == 10
+    assert ticks["500 ms" if "500 ms" in ticks else "1 s"] in (0.5, 1)
+    assert not any("000" in text for text in ticks if text.endswith("ms"))
+
+
+def test_titles_say_the_finding() -> None:
+    worst = max(RESULTS, key=lambda r: r.percentile(99))
+    assert duration(worst.percentile(99)) in figures.latency_cdf(RESULTS).layout.title.text.replace(
+        "<br>", " "
+    )
+    assert figures.shares(RESULTS).layout.title.text.startswith(("s1", "s2", "s3"))
+    equal = run(Experiment(servers(2), Traffic(duration=50)).at_load(0.3).but(policy="round_robin"))
+    assert figures.shares([equal]).layout.title.text == "Every server gets its share of the capacity"
+    said = figures.latency_over_time(RESULTS).layout.title.text
+    assert said.startswith("The mean latency is highest at ")
 
 
 def test_a_policy_looks_the_same_in_every_figure() -> None:
@@ -105,11 +144,26 @@ def test_results_of_one_policy_are_told_apart_by_what_differs() -> None:
     ]
 
 
-def test_load_adds_up_to_all_that_was_answered() -> None:
+def test_load_adds_up_to_all_answers_and_errors() -> None:
     figure = figures.backend_load(RESULTS[0], step=1)
-    answered = sum(b >= 0 and end < 20 for b, end in zip(RESULTS[0].backend, RESULTS[0].end, strict=True))
-    assert sum(sum(trace.y) for trace in figure.data) == pytest.approx(answered)
-    assert not any(figure.data[1].y[6:])  # s2 crashed at 5 s and stays down
+    assert sum(sum(trace.y) for trace in figure.data) == pytest.approx(sum(e < 20 for e in RESULTS[0].end))
+    rows = [axis.ticktext[0] for axis in (figure.layout.yaxis, figure.layout.yaxis2, figure.layout.yaxis3)]
+    assert rows == ["s1", "s2", "s3"]
+    second = next(t for t in figure.data if t.yaxis == "y2" and t.name == "answers")
+    assert any(second.y)
+    assert not any(second.y[6:])  # s2 crashed at 5 s and stays down
+
+
+def test_errors_are_red_and_those_that_no_server_gave_have_a_row() -> None:
+    crashing = EXPERIMENT.but(policy=Policy("round_robin", retries=0))
+    result = run(crashing)
+    figure = figures.backend_load(result, step=1)
+    failed = [t for t in figure.data if t.name == "errors"]
+    assert sum(sum(t.y) for t in failed) == pytest.approx(
+        result.where(status=lambda s: s >= 500 or not s).__len__()
+    )
+    assert {t.fillcolor for t in failed} == {FAILED}
+    assert figure.layout.yaxis4.ticktext[0] == "no server"
 
 
 def test_events_are_written_where_they_happen() -> None:
@@ -120,8 +174,8 @@ def test_events_are_written_where_they_happen() -> None:
 
 
 def test_shares_stand_beside_what_is_fair() -> None:
-    fair = by_name(figures.shares(RESULTS))["fair by capacity"]
-    assert list(fair.y) == pytest.approx([0.4, 0.4, 0.2])
+    capacity = by_name(figures.shares(RESULTS))["share of capacity"]
+    assert list(capacity.y) == pytest.approx([0.4, 0.4, 0.2])
 
 
 def test_heat_map_has_a_row_a_backend_and_a_common_scale_if_wanted() -> None:
@@ -137,7 +191,7 @@ def test_response_time_leaves_out_what_is_infinite() -> None:
     figure = figures.response_time_curve({"random": curve}, theory={"random": curve, "else": curve})
     names = by_name(figure)
     assert list(names["random"].x) == [0.2, 0.5, 0.8]
-    assert list(names["random"].y) == pytest.approx([1250, 2000, 5000])
+    assert list(names["random"].y) == pytest.approx([1.25, 2, 5])
     assert (
         names["random, theory"].line.color == names["random"].line.color != names["else, theory"].line.color
     )
@@ -150,17 +204,27 @@ def test_a_closed_loop_and_many_servers() -> None:
         )
     )
     figure = figures.backend_load(many)
-    assert figure.layout.legend.orientation == "v"
-    assert len({(t.line.color, t.line.dash) for t in figure.data}) == 12
+    assert len({t.yaxis for t in figure.data}) == 12
 
 
-def test_one_policy_on_many_engines_has_the_colours_of_engines() -> None:
+def test_one_policy_on_many_engines_has_one_colour_and_a_symbol_and_dash_for_each_engine() -> None:
     base = run(Experiment(servers(2), Traffic(duration=2)))
-    many = [Result(base.experiment, engine, base.columns) for engine in ("sim", "live", "nginx", "caddy")]
-    assert len({look.colour for _, look, _ in figures.labelled(many)}) == 4
-    two = figures.labelled(many[:2])
-    assert two[0][1].colour == two[1][1].colour  # of two, the policy's, with another dash
-    assert two[0][1].dash != two[1][1].dash
+    engines = ("sim", "live", "nginx", "haproxy", "apache", "caddy")
+    many = [Result(base.experiment, engine, base.columns) for engine in engines]
+    rows = figures.labelled(many)
+    assert len({look.colour for _, look, _ in rows}) == 1
+    assert len({look.symbol for _, look, _ in rows}) == 6
+    assert len({look.dash for _, look, _ in rows}) == 6
+    assert [name for name, _, _ in rows][1] == "round robin, on live"
+    drawn = figures.latency_cdf(many).data
+    assert len({trace.marker.symbol for trace in drawn}) == len({trace.line.dash for trace in drawn}) == 6
+
+
+def test_what_is_compared_differs_in_colour_or_dash_for_every_pair_of_algorithms() -> None:
+    base = run(Experiment(servers(2), Traffic(duration=2)))
+    every = [Result(base.experiment.but(policy=name), "sim", base.columns) for name in LOOKS]
+    looks = [(look.colour, look.dash) for _, look, _ in figures.labelled(every)]
+    assert len(set(looks)) == len(looks)
 
 
 def test_anything_over_time() -> None:
