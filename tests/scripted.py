@@ -71,11 +71,11 @@ Script = Callable[[Connection], None]
 
 
 class Scripted:
-    """Listens on a port of the kernel's choice and runs `script` on every connection."""
+    """Listens, on a port of the kernel's choice unless given, and runs `script` on every connection."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, host: str = "127.0.0.1", port: int = 0) -> None:
         self.script = script
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((host, port))
         self.port: int = self.listener.getsockname()[1]
         self.connections = 0
         self.closed = threading.Event()

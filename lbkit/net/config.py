@@ -82,23 +82,37 @@ class BackendConfig:
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
-    # One backend for each address that the name has at the start, as in nginx.
+    # One backend for each address that the name has; see `lookup_interval` of the proxy.
     resolve: bool = field(default=False, validator=flag)
 
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        return split_address(self.address)
+
     def backends(self) -> list[Backend]:
-        """Raises ConfigError for a name that is not known."""
-        host, port = split_address(self.address)
-        name = self.name or self.address
-        if not self.resolve:
-            return [self._backend(name, host, port)]
-        return [self._backend(f"{name} {address}", address, port) for address in look_up(host, port)]
+        """Return the backend, or one for each address of its name. Raises ConfigError for an unknown name."""
+        if self.resolve:
+            return self.at(look_up(*self.host_and_port))
+        return [self._backend(self.name or self.address, *self.host_and_port)]
+
+    def at(self, addresses: Iterable[str]) -> list[Backend]:
+        """Return a backend for each of these addresses of its name."""
+        port = self.host_and_port[1]
+        return [self._backend(self._name_at(address), address, port) for address in addresses]
+
+    def has(self, backend: Backend) -> bool:
+        """Return whether the backend is one of `at`."""
+        return self.resolve and backend.name == self._name_at(backend.host)
+
+    def _name_at(self, address: str) -> str:
+        return f"{self.name or self.address} {address}"
 
     def _backend(self, name: str, host: str, port: int) -> Backend:
         return Backend(name, weight=self.weight, host=host, port=port, zone=self.zone, priority=self.priority)
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a name. Raises ConfigError."""
+    """Return the addresses of a name, sorted. Raises ConfigError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -143,7 +157,12 @@ class ProxyConfig:
         default=(), converter=_backends, validator=_all_are(BackendConfig)
     )
     listen: str = field(default="127.0.0.1:8080", validator=a_listen_address)
+    # Seconds after which the names of backends with `resolve` are looked up again.
+    lookup_interval: float = field(default=30.0, validator=number(0, above=True))
     workers: int = field(default=1, validator=whole(1, MOST_WORKERS))
+    # Of all random choices of the workers, and of the places at which their rotations start. None: another
+    # one at each start.
+    seed: int | None = field(default=None, validator=optional(whole(0)))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
     # Networks of proxies before this one, whose X-Forwarded-* are believed; those of others are dropped.
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
@@ -205,8 +224,10 @@ class ProxyConfig:
         except ModuleNotFoundError:
             raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
-    def pool(self) -> Pool | Replicas:
-        """Raises ConfigError if there is no backend, or for a name to `resolve` that is unknown."""
+    def pool(self, seed: int = 0, start: float = 0.0) -> Pool | Replicas:
+        """Return the pool of these backends. `seed`, `start`: of a worker (see Policy.pool for `start`).
+
+        Raises ConfigError if there is no backend, or for a name to `resolve` that is unknown."""
         if not self.backends:
             raise ConfigError("backends: there must be at least one")
         backends, faults = [], []
@@ -218,7 +239,7 @@ class ProxyConfig:
         if faults:
             raise ConfigError("\n".join(faults))
         try:
-            return self.policy.pool(backends, random.Random)
+            return self.policy.pool(backends, lambda name: random.Random(f"{seed}/{name}"), start)
         except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError(f"policy: {error}") from None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -67,11 +68,19 @@ class Generation:
     """Workers that serve `config` on `sockets`, of which there are at least as many as workers."""
 
     def __init__(
-        self, config: ProxyConfig, sockets: Sequence[socket.socket], count: int, say: Callable[[str], object]
+        self,
+        config: ProxyConfig,
+        sockets: Sequence[socket.socket],
+        count: int,
+        say: Callable[[str], object],
+        rng: random.Random,
     ) -> None:
+        """`rng`: of the seeds of workers, and of the places at which their rotations start."""
         self.config = config
         self.sockets = sockets
         self.say = say
+        self.rng = rng
+        self._start = rng.random()  # of the first worker's rotation; the others follow at equal distances
         self.ready: list[WorkerProcess | None] = [None] * count
         self.alive: set[WorkerProcess] = set()  # those that start, serve or end
         self._keepers: list[asyncio.Task[None]] = []
@@ -115,6 +124,8 @@ class Generation:
             serves = False
             try:
                 worker.tell(self.config.to_dict())
+                start = (self._start + slot / len(self.ready)) % 1
+                worker.tell({"seed": self.rng.getrandbits(32), "start": start})
                 worker.accept_on(numbers[slot :: len(self.ready)])
                 assert process.stdout
                 async with asyncio.timeout(START_TIMEOUT):

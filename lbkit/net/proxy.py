@@ -33,6 +33,7 @@ from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.loop import LoopThread
 from lbkit.net.origin.connections import Connections
+from lbkit.net.origin.names import Names
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
 from lbkit.net.service import Service
@@ -81,6 +82,7 @@ class Proxy:
         self.filters = {field: build(config) for field, build in FILTERS.items() if getattr(config, field)}
         self.connections = Connections(config.timeouts, config.limits)
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.report)
+        self.names = Names(self.pool, config.backends, config.lookup_interval, self.say)
         self.service = Service(
             pool=self.pool,
             key=key_of(config.policy.keyed_by),
@@ -206,7 +208,7 @@ class Proxy:
         except OSError as error:
             raise ProxyError(listen_error(error, self.host, self.port)) from None
         self.port = server.sockets[0].getsockname()[1]
-        sweeper = loop.create_task(self._sweep())
+        tasks = [loop.create_task(self._sweep()), loop.create_task(self.names.run())]
         try:
             if on_ready:
                 on_ready()
@@ -215,7 +217,8 @@ class Proxy:
             await asyncio.sleep(ACCEPTED)
             await self._drain()
         finally:
-            sweeper.cancel()
+            for task in tasks:
+                task.cancel()
             self.reports.stop()
             server.close()
             for client in list(self.listener.open):
@@ -284,8 +287,13 @@ class Proxy:
         if what in self._reported:
             return False
         self._reported.add(what)
-        print(f"lbkit proxy: {what}", file=sys.stderr, flush=True)
+        self.say(what)
         return True
+
+    @staticmethod
+    def say(what: str) -> None:
+        """Print a line on standard error."""
+        print(f"lbkit proxy: {what}", file=sys.stderr, flush=True)
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:

@@ -8,6 +8,7 @@ lost in between.
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import socket
 import sys
@@ -38,6 +39,7 @@ class Supervisor:
         self.path = path
         self.config = config
         self.workers = workers  # from the command line; None: as the file says
+        self.rng = random.Random(config.seed)  # one for all reloads: each starts at another place
         self.host, self.port = config.address
         self.sockets: list[socket.socket] = []
         self.generations: list[Generation] = []  # the one that serves is the last; or one that starts
@@ -78,7 +80,7 @@ class Supervisor:
         if self.port:
             try_listen(self.host, self.port)
         self.sockets = self._listen(self.host, self.port, self._count(config), [])
-        generation = Generation(config, self.sockets, self._count(config), say)
+        generation = Generation(config, self.sockets, self._count(config), say, self.rng)
         self.generations.append(generation)
         await generation.start()
         self._mark = running_mark(self.path, config.listen)
@@ -139,7 +141,7 @@ class Supervisor:
                 if port not in (0, self.port):
                     try_listen(host, port)
                 sockets = self._listen(host, port, count, [])
-            generation = Generation(config, sockets, count, say)
+            generation = Generation(config, sockets, count, say, self.rng)
             self.generations.append(generation)
             try:
                 await generation.start()

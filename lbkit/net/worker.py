@@ -1,9 +1,9 @@
 """A process that serves: a worker of a supervisor, or all there is where ports cannot be shared.
 
 A worker gets numbers of listening sockets as arguments, and on standard input lines of JSON: its
-configuration, then, again and again, the sockets to accept on, since a socket whose worker is down is
-another's meanwhile; none at all is to retire. It writes one line: READY, or why it cannot start. At the end
-of its input it stops.
+configuration; its seed, and where its rotation starts; then, whenever they change, the sockets to accept on.
+It takes over the socket of a worker that is down, and retires when it has none. It writes one line: READY, or
+why it cannot start. At the end of its input it stops.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -34,7 +35,8 @@ def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
     """Serve in this process until SIGTERM or SIGINT (Windows: Ctrl-C). `on_ready` gets the URL.
 
     Raises ConfigError and ProxyError."""
-    proxy = Proxy(config=config)
+    rng = random.Random(config.seed)
+    proxy = Proxy(config.pool(rng.getrandbits(32), rng.random()), config)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
@@ -53,7 +55,7 @@ class Worker:
     def __init__(self, config: ProxyConfig, sockets: Iterable[int], orders: Iterator[bytes]) -> None:
         """`orders`: the lines of standard input after the first. Raises ConfigError."""
         self.config = config
-        self.proxy = Proxy(config=config)
+        self.proxy = Proxy(config.pool(**json.loads(next(orders))), config)
         self.sockets = {number: socket.socket(fileno=number) for number in sockets}
         self.orders = orders
         self.duty: list[int] = json.loads(next(orders))

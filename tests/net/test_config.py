@@ -1,5 +1,6 @@
 import socket
 import tomllib
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,31 @@ def test_a_name_that_nobody_knows() -> None:
         Proxy(config=config)
     with pytest.raises(ConfigError, match=r"backends\[0\]\.resolve is 1: use true or false"):
         ProxyConfig.from_dict({"backends": [{"address": "web:80", "resolve": 1}]})
+
+
+def test_workers_start_at_different_places() -> None:
+    """Eight workers that each get three requests for ten backends: three of them would get everything."""
+    backends = [{"address": f"127.0.0.1:{port}"} for port in range(1, 11)]
+    config = ProxyConfig.from_dict({"backends": backends})
+    picks = Counter(
+        pool.acquire("", 0.0).backend.name
+        for pool in (config.pool(seed=worker, start=worker / 8) for worker in range(8))
+        for _ in range(3)
+    )
+    assert len(picks) == 10
+    assert max(picks.values()) <= 3
+
+
+def test_workers_draw_different_numbers_and_the_same_ones_again() -> None:
+    backends = [{"address": f"127.0.0.1:{port}"} for port in range(1, 11)]
+    config = ProxyConfig.from_dict({"backends": backends, "policy": {"algorithm": "random"}})
+
+    def drawn(seed: int) -> list[str]:
+        pool = config.pool(seed=seed)
+        return [pool.acquire("", 0.0).backend.name for _ in range(20)]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
 
 
 # -- every field, and every kind of wrong value ------------------------------------------------

@@ -96,6 +96,21 @@ class Server:
         assert not any("Traceback" in line for line in self.said), self.said
 
 
+def test_reloads_and_workers_start_at_different_backends(tmp_path: Path) -> None:
+    """The first request after each reload would always go to the first backend."""
+    with ExitStack() as stack:
+        backends = [stack.enter_context(Scripted(says(b"%d" % i))) for i in range(8)]
+        ports = [backend.port for backend in backends]
+        first = []
+        with Server(tmp_path / "proxy.toml", *ports, seed=5) as server:
+            for reloads in range(4):
+                if reloads:
+                    server.hang_up()
+                    server.wait_for("reloaded", reloads)
+                first.append(ask(server))
+        assert len(set(first)) > 1, first
+
+
 def ask(server: Server) -> bytes:
     with Client(server) as client:
         client.send(GET)
