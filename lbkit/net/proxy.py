@@ -32,8 +32,8 @@ from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.loop import LoopThread
+from lbkit.net.names import Names
 from lbkit.net.origin.connections import Connections
-from lbkit.net.origin.names import Names
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
 from lbkit.net.service import Service

@@ -12,7 +12,7 @@ from scripted import GET, TIMEOUT, Client, Scripted, answers, ask
 from lbkit.core import Intent
 from lbkit.net import Proxy
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
-from lbkit.net.origin.names import Names
+from lbkit.net.names import Names
 from lbkit.policy import Policy
 
 WEB = BackendConfig("web:80", resolve=True, weight=2)
@@ -28,7 +28,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
             raise ConfigError(f"{host}: not known")
         return list(found)
 
-    for module in ("lbkit.net.config", "lbkit.net.origin.names"):
+    for module in ("lbkit.net.config", "lbkit.net.names"):
         monkeypatch.setattr(f"{module}.look_up", look_up)
     return found
 
@@ -97,5 +97,5 @@ def test_a_running_proxy_follows_the_name(
 
 
 def test_the_interval_is_above_0() -> None:
-    with pytest.raises(ConfigError, match="lookup_interval is 0: use a number above 0"):
+    with pytest.raises(ConfigError, match="lookup_interval is 0.0: use a number above 0"):
         ProxyConfig.from_dict({"backends": [{"address": "a:1"}], "lookup_interval": 0})
