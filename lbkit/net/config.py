@@ -160,9 +160,8 @@ class ProxyConfig:
     # Seconds after which the names of backends with `resolve` are looked up again.
     lookup_interval: float = field(default=30.0, validator=number(0, above=True))
     workers: int = field(default=1, validator=whole(1, MOST_WORKERS))
-    # Of all random choices of the workers, and of the places at which their rotations start. None: another
-    # one at each start.
-    seed: int | None = field(default=None, validator=optional(whole(0)))
+    # Of the workers' random choices and of the places where their rotations start; 0: new ones at each start.
+    seed: int = field(default=0, validator=whole(0))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
     # Networks of proxies before this one, whose X-Forwarded-* are believed; those of others are dropped.
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)

@@ -39,7 +39,7 @@ class Supervisor:
         self.path = path
         self.config = config
         self.workers = workers  # from the command line; None: as the file says
-        self.rng = random.Random(config.seed)  # one for all reloads: each starts at another place
+        self.rng = random.Random(config.seed or None)  # one for all reloads: each starts at another place
         self.host, self.port = config.address
         self.sockets: list[socket.socket] = []
         self.generations: list[Generation] = []  # the one that serves is the last; or one that starts

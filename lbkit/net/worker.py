@@ -35,7 +35,7 @@ def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
     """Serve in this process until SIGTERM or SIGINT (Windows: Ctrl-C). `on_ready` gets the URL.
 
     Raises ConfigError and ProxyError."""
-    rng = random.Random(config.seed)
+    rng = random.Random(config.seed or None)
     proxy = Proxy(config.pool(rng.getrandbits(32), rng.random()), config)
 
     async def serve() -> None:
