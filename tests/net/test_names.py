@@ -97,5 +97,5 @@ def test_a_running_proxy_follows_the_name(
 
 
 def test_the_interval_is_above_0() -> None:
-    with pytest.raises(ConfigError, match="lookup_interval is .*: use a number above 0"):
+    with pytest.raises(ConfigError, match=r"lookup_interval is .*: use a number above 0"):
         ProxyConfig.from_dict({"backends": [{"address": "a:1"}], "lookup_interval": 0})
