@@ -1,8 +1,12 @@
-"""Arrival processes: when requests are sent. Rates are in requests a second, times in seconds."""
+"""Arrival processes: when requests are sent. Rates are in requests a second, times in seconds.
+
+Those of an open loop have a `mean_rate(duration)`, the rate to be expected on average in the first `duration`
+seconds, and those that are drawn a `peak`, the highest rate.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
 from math import inf
@@ -14,23 +18,40 @@ from attrs import field, frozen
 from lbkit.checks import number, whole
 from lbkit.core.options import named_fields
 
+LONGEST = 1e7  # seconds, some four months: nothing in an experiment takes longer
+_RATE = number(1e-9, 1e9)
+
 
 @named_fields
 @frozen
 class Poisson:
-    """Many independent clients: gaps are exponential. Open loop: clients do not wait for answers."""
+    """Many independent clients, so that gaps are exponential. Open loop: clients do not wait for answers."""
 
     kind: ClassVar[str] = "poisson"
-    rate: float = field(default=100.0, validator=number(0, above=True))
+    rate: float = field(default=100.0, validator=_RATE)
+
+    @property
+    def peak(self) -> float:
+        return self.rate
+
+    def mean_rate(self, duration: float) -> float:
+        return self.rate
 
 
 @named_fields
 @frozen
 class ConstantRate:
-    """A metronome, open loop."""
+    """One request after every 1 / `rate` seconds, open loop."""
 
     kind: ClassVar[str] = "constant"
-    rate: float = field(default=100.0, validator=number(0, above=True))
+    rate: float = field(default=100.0, validator=_RATE)
+
+    @property
+    def peak(self) -> float:
+        return self.rate
+
+    def mean_rate(self, duration: float) -> float:
+        return self.rate
 
 
 @named_fields
@@ -38,16 +59,26 @@ class ConstantRate:
 class OnOff:
     """Bursts, open loop: Poisson at `peak` for about `on` seconds, silence for about `off`.
 
-    Both lengths are exponential (an interrupted Poisson process)."""
+    Both lengths are exponential (an interrupted Poisson process). It is stationary: it begins in a burst with
+    the probability that any other moment has of being in one."""
 
     kind: ClassVar[str] = "on_off"
-    peak: float = field(default=200.0, validator=number(0, above=True))
-    on: float = field(default=1.0, validator=number(0, above=True))
-    off: float = field(default=1.0, validator=number(0))
+    peak: float = field(default=200.0, validator=_RATE)
+    on: float = field(default=1.0, validator=number(1e-3, LONGEST))
+    off: float = field(default=1.0, validator=number(0, LONGEST))
+
+    @property
+    def share(self) -> float:
+        """The share of the time that is in bursts."""
+        return self.on / (self.on + self.off)
 
     @property
     def rate(self) -> float:
-        return self.peak * self.on / (self.on + self.off)
+        """The rate on average."""
+        return self.peak * self.share
+
+    def mean_rate(self, duration: float) -> float:
+        return self.rate
 
 
 def _points(what: Iterable[Iterable[float]]) -> tuple[tuple[float, float], ...]:
@@ -56,10 +87,13 @@ def _points(what: Iterable[Iterable[float]]) -> tuple[tuple[float, float], ...]:
 
 def _profile(instance: Any, attribute: attrs.Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:
     times = [t for t, _ in value]
-    if len(value) < 2 or times[0] != 0 or any(a > b for a, b in pairwise(times)) or times[-1] <= 0:
-        raise ValueError("points must be two or more (second, rate), from second 0 on, never going back")
-    if any(not 0 <= rate < inf for _, rate in value) or not any(rate for _, rate in value):
-        raise ValueError("points must have rates of 0 or more, and not all of them 0")
+    rising = all(a <= b for a, b in pairwise(times)) and times[-1] > 0 if len(value) > 1 else False
+    if not rising or times[0] != 0 or not times[-1] <= LONGEST:  # nan is in no order
+        raise ValueError(
+            f"points must be two or more (second, rate), from second 0 on, never going back, to {LONGEST:g}"
+        )
+    if not all(0 <= rate <= 1e9 for _, rate in value) or not any(rate for _, rate in value):
+        raise ValueError("points must have rates from 0 to 1e+09, and not all of them 0")
 
 
 @named_fields
@@ -77,18 +111,18 @@ class Profile:
     points: tuple[tuple[float, float], ...] = field(converter=_points, validator=_profile)
 
     @property
-    def rate(self) -> float:
-        """On average, from the first point to the last."""
-        area = sum((b - a) * (x + y) / 2 for (a, x), (b, y) in pairwise(self.points))
-        return area / self.points[-1][0]
-
-    @property
     def peak(self) -> float:
         return max(rate for _, rate in self.points)
 
-    def at(self, time: float) -> float:
-        """The rate at this moment."""
-        i = bisect_right(self.points, time, key=lambda point: point[0])
+    def mean_rate(self, duration: float) -> float:
+        inside = [point for point in self.points if point[0] < duration]
+        line = [*inside, (duration, self.at(duration, before=True))]
+        return sum((b - a) * (x + y) / 2 for (a, x), (b, y) in pairwise(line)) / duration
+
+    def at(self, time: float, before: bool = False) -> float:
+        """Return the rate at this moment; just `before` it, where a step is at it."""
+        find = bisect_left if before else bisect_right
+        i = find(self.points, time, key=lambda point: point[0])
         if i == len(self.points):
             return self.points[-1][1]
         (a, x), (b, y) = self.points[i - 1 : i + 1]
@@ -112,10 +146,10 @@ def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, 
 @named_fields
 @frozen
 class Trace:
-    """Exactly these moments, in seconds from the start: yesterday's log, played again.
+    """Arrivals at exactly these times, in seconds from the start, as a log has them.
 
     What else is known of the requests may be given, one value each: `clients` and `paths` by number,
-    `demands` as the quantile of the service time, in [0, 1). What is not is drawn as ever."""
+    `demands` as the quantile of the service time, in [0, 1). The rest is drawn, as for other arrivals."""
 
     kind: ClassVar[str] = "trace"
     times: tuple[float, ...] = field(converter=_moments, validator=_rising)
@@ -133,22 +167,21 @@ class Trace:
         if any(not 0 <= u < 1 for u in self.demands):
             raise ValueError("demands are quantiles: from 0 to below 1")
 
-    @property
-    def rate(self) -> float:
-        return len(self.times) / self.times[-1] if self.times and self.times[-1] else 0.0
+    def mean_rate(self, duration: float) -> float:
+        return bisect_left(self.times, duration) / duration
 
 
 @named_fields
 @frozen
 class Closed:
-    """A fixed crowd, closed loop: each of `users` sends, waits for the answer, thinks, sends again.
+    """A fixed number of users, closed loop: each sends, waits for the answer, thinks, and sends again.
 
-    Slow servers are asked less: such a crowd cannot overload them. Thinking
-    takes `think` seconds on average, exponential."""
+    Slow servers get fewer requests, so such users cannot overload them. Thinking takes `think` seconds on
+    average, exponential."""
 
     kind: ClassVar[str] = "closed"
-    users: int = field(default=10, validator=whole(1))
-    think: float = field(default=1.0, validator=number(0))
+    users: int = field(default=10, validator=whole(1, 1_000_000))
+    think: float = field(default=1.0, validator=number(0, LONGEST))
 
 
 Arrivals = Poisson | ConstantRate | OnOff | Profile | Trace | Closed

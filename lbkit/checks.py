@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import inf
+from sys import float_info
 from typing import Any, TypeVar, get_args
 
 import attrs
@@ -24,14 +25,17 @@ def several(what: T | Iterable[T]) -> tuple[T, ...]:
     return tuple(what)
 
 
-def number(low: float = -inf, high: float = inf, *, above: bool = False) -> Callable[..., None]:
+FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
+
+
+def number(low: float = -FINITE, high: float = FINITE, *, above: bool = False) -> Callable[..., None]:
     """An attrs validator: a finite number in [low, high], or (low, high] when `above`."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
         if not fits or not low <= value <= high or (above and value == low):
-            bound = f"above {low:g}" if above else f"at least {low:g}" if low > -inf else "finite"
-            upto = f" and at most {high:g}" if high < inf else ""
+            bound = f"above {low:g}" if above else f"at least {low:g}" if low > -FINITE else "finite"
+            upto = f" and at most {high:g}" if high < FINITE else ""
             raise ValueError(f"{attribute.name} is {value!r}: use a number {bound}{upto}")
 
     return check

@@ -8,7 +8,7 @@ every server, and two algorithms are compared on the very same work.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import exp, inf, log1p, sqrt
+from math import exp, log1p, sqrt
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from lbkit.checks import number
 from lbkit.core.options import named_fields
 
 _NORMAL = NormalDist()
+_SECONDS = number(1e-9, 1e7)
 
 
 @named_fields
@@ -27,7 +28,7 @@ class Exponential:
     """Memoryless: many short, some long; standard deviation = mean."""
 
     kind: ClassVar[str] = "exponential"
-    mean: float = field(default=0.02, validator=number(0, above=True))
+    mean: float = field(default=0.02, validator=_SECONDS)
 
     def quantile(self, u: float) -> float:
         return -self.mean * log1p(-u)
@@ -39,7 +40,7 @@ class Constant:
     """Always the same."""
 
     kind: ClassVar[str] = "constant"
-    mean: float = field(default=0.02, validator=number(0, above=True))
+    mean: float = field(default=0.02, validator=_SECONDS)
 
     def quantile(self, u: float) -> float:
         return self.mean
@@ -51,8 +52,8 @@ class LogNormal:
     """The usual shape of real response times. `cv` is standard deviation / mean."""
 
     kind: ClassVar[str] = "lognormal"
-    mean: float = field(default=0.02, validator=number(0, above=True))
-    cv: float = field(default=1.0, validator=number(0, above=True))
+    mean: float = field(default=0.02, validator=_SECONDS)
+    cv: float = field(default=1.0, validator=number(1e-6, 1e3))
 
     def quantile(self, u: float) -> float:
         if u <= 0.0:
@@ -67,8 +68,8 @@ class Pareto:
     """A heavy tail: below `alpha` 2 the variance is infinite."""
 
     kind: ClassVar[str] = "pareto"
-    mean: float = field(default=0.02, validator=number(0, above=True))
-    alpha: float = field(default=2.1, validator=number(1, above=True))
+    mean: float = field(default=0.02, validator=_SECONDS)
+    alpha: float = field(default=2.1, validator=number(1, 1e6, above=True))
 
     def quantile(self, u: float) -> float:
         shortest = self.mean * (self.alpha - 1) / self.alpha
@@ -81,8 +82,8 @@ class Bimodal:
     """Mostly `fast`, a share `slow_share` of `slow`: cache hits and misses, pages and reports."""
 
     kind: ClassVar[str] = "bimodal"
-    fast: float = field(default=0.01, validator=number(0, above=True))
-    slow: float = field(default=0.2, validator=number(0, above=True))
+    fast: float = field(default=0.01, validator=_SECONDS)
+    slow: float = field(default=0.2, validator=_SECONDS)
     slow_share: float = field(default=0.05, validator=number(0, 1))
 
     def __attrs_post_init__(self) -> None:
@@ -111,8 +112,8 @@ class Empirical:
 
     @times.validator
     def _check(self, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
-        if not value or not value[0] > 0 or not value[-1] < inf:
-            raise ValueError("times must be seconds above 0, one at least")
+        if not value or not all(0 < seconds <= 1e7 for seconds in value):
+            raise ValueError("times must be seconds above 0 and at most 1e+07, one at least")
 
     @property
     def mean(self) -> float:

@@ -16,7 +16,7 @@ import attrs
 import tomli_w
 from attrs import field, frozen
 
-from lbkit.arrivals import Arrivals, Closed, Poisson, Trace
+from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer
 from lbkit.core.options import named_fields
@@ -46,17 +46,21 @@ __all__ = [
 MAX_LOAD = 10  # of `at_load`: a run at 1000 % of capacity shows nothing that one at 200 % does not
 
 
+MOST_REQUESTS = 100_000_000  # in one run: more would not fit into memory
+
+
 @named_fields
 @frozen
 class Traffic:
     """The requests: arrivals, clients and paths. Popularity follows Zipf: the k-th has weight 1/k^skew."""
 
     arrivals: Arrivals = field(factory=Poisson, validator=one_of(Arrivals))
-    duration: float = field(default=30.0, validator=number(0, above=True))  # seconds in which requests arrive
+    # Seconds in which requests arrive.
+    duration: float = field(default=30.0, validator=number(0, LONGEST, above=True))
     warmup: float = field(default=0.0, validator=number(0))  # first seconds, left out of the statistics
-    clients: int = field(default=100, validator=whole(1))
+    clients: int = field(default=100, validator=whole(1, 1_000_000))
     client_skew: float = field(default=0.0, validator=number(0))
-    paths: int = field(default=1000, validator=whole(1))
+    paths: int = field(default=1000, validator=whole(1, 1_000_000))
     path_skew: float = field(default=0.0, validator=number(0))
 
     def __attrs_post_init__(self) -> None:
@@ -66,6 +70,11 @@ class Traffic:
                     raise ValueError(
                         f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}, so use more"
                     )
+        elif not isinstance(self.arrivals, Closed) and self.arrivals.peak * self.duration > MOST_REQUESTS:
+            raise ValueError(
+                f"duration is {self.duration:g} s: with up to {self.arrivals.peak:g} requests a second that "
+                f"is more than {MOST_REQUESTS:,d} requests, so use less"
+            )
         if self.warmup >= self.duration:
             raise ValueError(
                 f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s, so use less"
@@ -170,7 +179,8 @@ class Experiment:
         arrivals = self.traffic.arrivals
         if isinstance(arrivals, Closed):
             return None
-        return arrivals.rate / self.capacity if self.capacity else inf  # inf: all servers join later
+        rate = arrivals.mean_rate(self.traffic.duration)
+        return rate / self.capacity if self.capacity else inf  # inf: all servers join later
 
     # -- files --------------------------------------------------------------------------
 

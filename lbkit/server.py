@@ -21,14 +21,14 @@ class Server:
     """A server with a queue: `workers` requests are served at once, the rest wait in order."""
 
     name: str = field(validator=text(empty=False))
-    workers: int = field(default=1, validator=whole(1))
-    speed: float = field(default=1.0, validator=number(0, above=True))  # 2 halves service times
+    workers: int = field(default=1, validator=whole(1, 1_000_000))
+    speed: float = field(default=1.0, validator=number(1e-6, 1e6))  # 2 halves service times
     # Seconds of work a request, at speed 1.
     service: Service = field(factory=Exponential, validator=one_of(Service))
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 is first
-    delay: float = field(default=0.0, validator=number(0))  # seconds on the network, each way
+    delay: float = field(default=0.0, validator=number(0, 1e7))  # seconds on the network, each way
     queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
     error_rate: float = field(
         default=0.0, validator=number(0, 1)

@@ -18,12 +18,12 @@ from lbkit.experiment import Experiment
 
 
 def stream(seed: int, name: str) -> random.Random:
-    """The random stream called `name`; independent of every other name's."""
+    """Return the random stream called `name`, which is independent of every other name's."""
     return random.Random(f"{seed}/{name}")
 
 
 class Clients:
-    """Draws, without end, what requests carry besides their arrival time; each method draws `count` of it."""
+    """What requests carry besides their arrival time; each method draws `count` of it, without end."""
 
     def __init__(self, experiment: Experiment) -> None:
         traffic, seed = experiment.traffic, experiment.seed
@@ -33,7 +33,7 @@ class Clients:
         self.luck = uniform(stream(seed, "luck"))  # below a server's error_rate, it fails
 
     def one(self) -> tuple[int, int, float, float]:
-        """Client, path, demand and luck of the next request."""
+        """Return client, path, demand and luck of the next request."""
         (client,), (path,), (demand,), (luck,) = self.client(1), self.path(1), self.demand(1), self.luck(1)
         return client, path, demand, luck
 
@@ -57,7 +57,7 @@ class Workload:
 
 
 def workload(experiment: Experiment) -> Workload:
-    """All requests of an open-loop experiment. Raises TypeError for a closed loop."""
+    """Return all requests of an open-loop experiment. Raises TypeError for a closed loop."""
     traffic = experiment.traffic
     rng = stream(experiment.seed, "arrivals")
     times = array("d", arrival_times(traffic.arrivals, traffic.duration, rng))
@@ -74,7 +74,7 @@ def workload(experiment: Experiment) -> Workload:
 
 
 def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> Iterator[float]:
-    """Seconds from the start, rising, below `duration`."""
+    """Yield the times of arrival in seconds from the start, rising, below `duration`."""
     match arrivals:
         case Poisson(rate):
             now = 0.0
@@ -85,7 +85,8 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
             # Multiplied, not added up: a million additions drift.
             yield from (i / rate for i in range(int(duration * rate) + 1) if i / rate < duration)
         case OnOff(peak, on, off):
-            start = 0.0
+            # Stationary: what is left of a burst, or of a silence, is exponential like the whole.
+            start = 0.0 if rng.random() < arrivals.share else rng.expovariate(1 / off)
             while start < duration:
                 end = min(start + rng.expovariate(1 / on), duration)
                 now = start + rng.expovariate(peak)
@@ -94,7 +95,7 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
                     now += rng.expovariate(peak)
                 start = end + (rng.expovariate(1 / off) if off else 0.0)
         case Profile():
-            # Thinning: as many as at the peak, each kept with the share that its moment's rate has of it.
+            # Thinning: arrivals at the peak rate, each kept with probability rate / peak at its moment.
             # (Lewis and Shedler, Naval Research Logistics Quarterly 26, 1979.)
             now, peak = 0.0, arrivals.peak
             while (now := now + rng.expovariate(peak)) < duration:
@@ -121,10 +122,15 @@ def uniform(rng: random.Random) -> Callable[[int], Iterable[float]]:
 
 
 def client_name(client: int) -> str:
-    """The address of client number `client`: 10.x.y.z, what a balancer hashes."""
-    return f"10.{client >> 16 & 255}.{client >> 8 & 255}.{client & 255}"
+    """Return the address of client number `client`, 10.x.y.z, which a balancer hashes.
+
+    Neighbours in number are in different networks, as the clients of a site are: hashes of a network, such as
+    nginx's ip_hash, spread them. Multiplied by the golden ratio, all of 2^24 numbers have addresses of their
+    own. (Knuth, The Art of Computer Programming 3, 6.4.)"""
+    spread = (client + 1) * 0x9E3779B1
+    return f"10.{spread >> 16 & 255}.{spread >> 8 & 255}.{spread & 255}"
 
 
 def path_name(path: int) -> str:
-    """The URL path of object number `path`."""
+    """Return the URL path of object number `path`."""
     return f"/item/{path}"

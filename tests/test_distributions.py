@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -75,22 +76,20 @@ def test_lognormal_has_the_deviation_it_says() -> None:
 
 @given(arrivals)
 def test_a_rate_is_known_but_in_a_closed_loop(process: Arrivals) -> None:
-    assert isinstance(process, Closed) or process.rate >= 0
+    assert isinstance(process, Closed) or process.mean_rate(10.0) >= 0
 
 
 def test_rates() -> None:
     assert OnOff(peak=200, on=1, off=3).rate == 50
     assert OnOff(peak=200, on=1, off=0).rate == 200
-    assert Trace([1, 2, 4]).rate == 0.75
-    assert (Trace([]).rate, Trace([0, 0]).rate) == (0, 0)
     assert Trace([1, 2, 4]).times == (1, 2, 4)
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "1", True, None], ids=repr)
 def test_a_mean_is_a_positive_number(value: object) -> None:
-    with pytest.raises(ValueError, match=r"mean is .*: use a number above 0"):
+    with pytest.raises(ValueError, match=r"mean is .*: use a number at least 1e-09"):
         Exponential(value)
-    with pytest.raises(ValueError, match=r"rate is .*: use a number above 0"):
+    with pytest.raises(ValueError, match=r"rate is .*: use a number at least 1e-09"):
         Poisson(value)
 
 
@@ -104,3 +103,27 @@ def test_kinds_tell_them_apart() -> None:
     for union in (Service, Arrivals):
         kinds = [cls.kind for cls in union.__args__]
         assert len(set(kinds)) == len(kinds)
+
+
+EXTREME = [0, 1e-320, 1e-9, 1e9, 1e300, 1.7e308, 10**400, -1, math.nan, math.inf]
+FIELDS = [
+    *((Exponential, "mean"), (Constant, "mean"), (LogNormal, "mean"), (LogNormal, "cv"), (Pareto, "mean")),
+    *((Pareto, "alpha"), (Bimodal, "fast"), (Bimodal, "slow"), (Bimodal, "slow_share")),
+]
+
+
+@pytest.mark.parametrize("value", EXTREME, ids=lambda v: f"{v:.0e}" if isinstance(v, float) else str(v)[:6])
+@pytest.mark.parametrize(("kind", "name"), FIELDS)
+def test_a_service_time_is_refused_by_name_or_finite(kind: type, name: str, value: float) -> None:
+    try:
+        service = kind(**{name: value})
+    except ValueError as error:
+        refused = str(error)
+    else:
+        refused = ""
+    if refused:
+        assert re.match(rf"{name} is .*: use|slow is .*: use at least what fast is", refused)
+        return
+    for u in (0.0, 0.5, 1 - 2**-53):
+        assert 0 <= service.quantile(u) < 1e300
+    assert 0 < service.mean <= 1e7

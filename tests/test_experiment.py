@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,8 +19,10 @@ from lbkit import (
     Event,
     Experiment,
     ExperimentError,
+    OnOff,
     Poisson,
     Policy,
+    Profile,
     Server,
     Trace,
     Traffic,
@@ -151,22 +155,28 @@ WRONG = [
     (ARRIVALS + f'kind = "poisson"\nrate = {10**400}', "0: use a smaller number"),
     # the right range
     (A + "workers = 0", "servers[0].workers is 0: use a whole number of at least 1"),
-    (A + "speed = 0", "servers[0].speed is 0.0: use a number above 0"),
+    (A + "speed = 0", "servers[0].speed is 0.0: use a number at least 1e-06"),
     (A + "weight = -1", "servers[0].weight is -1.0: use a number at least 0"),
     (A + "weight = nan", "servers[0].weight is nan: use a number at least 0"),
     (A + "weight = inf", "servers[0].weight is inf: use a number at least 0"),
     (A + "queue = -1", "servers[0].queue is -1: use a whole number of at least 0"),
     (A + "error_rate = 2", "servers[0].error_rate is 2.0: use a number at least 0 and at most 1"),
-    (SERVICE + 'kind = "constant"\nmean = 0', "servers[0].service.mean is 0.0: use a number above 0"),
+    (
+        SERVICE + 'kind = "constant"\nmean = 0',
+        "servers[0].service.mean is 0.0: use a number at least 1e-09 and at most 1e+07",
+    ),
     (SERVICE + 'kind = "pareto"\nalpha = 1', "servers[0].service.alpha is 1.0: use a number above 1"),
     (
         SERVICE + 'kind = "bimodal"\nfast = 2',
         "servers[0].service.slow is 0.2: use at least what fast is, 2.0",
     ),
-    (TRAFFIC + "duration = 0", "traffic.duration is 0.0: use a number above 0"),
+    (TRAFFIC + "duration = 0", "traffic.duration is 0.0: use a number above 0 and at most 1e+07"),
     (TRAFFIC + "warmup = 30", "traffic.warmup is 30 s: nothing is left of 30 s"),
     (TRAFFIC + "clients = 0", "traffic.clients is 0: use a whole number of at least 1"),
-    (ARRIVALS + 'kind = "poisson"\nrate = 0', "traffic.arrivals.rate is 0.0: use a number above 0"),
+    (
+        ARRIVALS + 'kind = "poisson"\nrate = 0',
+        "traffic.arrivals.rate is 0.0: use a number at least 1e-09 and at most 1e+09",
+    ),
     (ARRIVALS + 'kind = "trace"\ntimes = [2, 1]', "traffic.arrivals.times must be seconds from the start"),
     (POLICY + "retries = -1", "policy.retries is -1: use a whole number of at least 0"),
     (POLICY + 'algorithm = "consistent_hash"\noptions = { points = 0 }', "policy: points is 0"),
@@ -221,7 +231,7 @@ def test_all_wrong_fields_are_told_at_once() -> None:
     assert str(caught.value).splitlines() == [
         "servers[0].workers is 2.5: use a whole number",
         "servers[0].speed is 'x': use a number",
-        "traffic.duration is 0.0: use a number above 0",
+        "traffic.duration is 0.0: use a number above 0 and at most 1e+07",
     ]
 
 
@@ -297,7 +307,7 @@ def test_load() -> None:
     assert experiment.at_load(0.8).load == pytest.approx(0.8)
     assert experiment.at_load(0.8).traffic.arrivals.rate == pytest.approx(160)
     assert experiment.but(arrivals=Closed()).load is None
-    assert experiment.but(arrivals=Trace([0.5, 1, 2])).load == pytest.approx(3 / 2 / 200)
+    assert experiment.but(arrivals=Trace([0.5, 1, 2])).load == pytest.approx(3 / 30 / 200)
     with pytest.raises(ValueError, match="rate is 0"):
         experiment.at_load(0)
 
@@ -322,3 +332,33 @@ def test_json_is_plain() -> None:
         "policy": {"algorithm": "random"},
         "events": [{"at": 1, "action": "drain", "server": "s1"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"duration": 1e300}, "duration is 1e+300: use a number above 0 and at most 1e+07"),
+        ({"duration": 1e7}, "duration is 1e+07 s: with up to 100 requests a second that is more than"),
+        ({"duration": 10**400}, "use a number above 0 and at most 1e+07"),
+        ({"clients": 10**9}, "clients is 1000000000: use a whole number of at least 1 and at most 1e+06"),
+        ({"paths": 10**9}, "paths is 1000000000: use a whole number of at least 1 and at most 1e+06"),
+        ({"arrivals": Profile([(0, 1), (60, 1e9)])}, "with up to 1e+09 requests a second that is more than"),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_refused(change: dict[str, Any], message: str) -> None:
+    """It was a MemoryError, late."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Experiment(servers(2)).but(**change)
+
+
+def test_a_process_out_of_bounds_is_refused_by_name() -> None:
+    for name, make in {
+        "rate": lambda: ConstantRate(1e300),
+        "peak": lambda: OnOff(peak=1e300),
+        "on": lambda: OnOff(on=1e-300),  # a run of nothing but beginnings of bursts
+        "off": lambda: OnOff(off=1e300),
+        "users": lambda: Closed(10**9),
+        "think": lambda: Closed(think=1e300),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name} is .*: use a (whole )?number .*at most"):
+            make()

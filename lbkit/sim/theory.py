@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from math import factorial, log, sqrt
+from math import log, sqrt
 
 
 def _stable(rho: float) -> None:
@@ -31,9 +31,11 @@ def erlang_c(workers: int, rho: float) -> float:
     _stable(rho)
     if workers < 1:
         raise ValueError(f"workers is {workers}: at least 1 must work")
-    offered = workers * rho
-    busy = offered**workers / factorial(workers) / (1 - rho)
-    return busy / (sum(offered**k / factorial(k) for k in range(workers)) + busy)
+    # From the loss formula (Erlang B) of one worker after the other: no powers or factorials that overflow.
+    offered, loss = workers * rho, 1.0
+    for k in range(1, workers + 1):
+        loss = offered * loss / (k + offered * loss)
+    return loss / (1 - rho * (1 - loss))
 
 
 def mmc_wait(workers: int, rho: float, service: float = 1.0) -> float:

@@ -1,3 +1,6 @@
+import math
+from statistics import NormalDist
+
 import pytest
 
 from lbkit.sim import theory
@@ -24,6 +27,17 @@ def test_erlang_c_table() -> None:
         for workers, wait in by_workers.items():
             assert theory.mmc_wait(workers, rho) == pytest.approx(wait, abs=5e-5)
     assert theory.erlang_c(4, 0.9) == pytest.approx(0.7878, abs=5e-5)
+
+
+@pytest.mark.parametrize("workers", [145, 146, 1000, 100_000])
+def test_erlang_c_of_many_workers(workers: int) -> None:
+    """It overflowed from 146 on. Near full load with many workers, Halfin and Whitt's limit holds."""
+    beta = 1.0
+    rho = 1 - beta / math.sqrt(workers)
+    normal = NormalDist()
+    limit = 1 / (1 + beta * normal.cdf(beta) / normal.pdf(beta))
+    assert theory.erlang_c(workers, rho) == pytest.approx(limit, rel=0.5 / math.sqrt(workers) + 0.01)
+    assert theory.erlang_c(workers, 0.0) == 0
 
 
 def test_md1_waits_half_of_mm1() -> None:
