@@ -235,5 +235,5 @@ def test_measured_times_come_back_as_they_were() -> None:
     measured = Empirical([0.3, 0.1, 0.2])
     assert measured.mean == pytest.approx(0.2)
     assert [measured.quantile(u) for u in (0, 0.34, 0.99)] == [0.1, 0.2, 0.3]
-    with pytest.raises(ValueError, match="above 0 and at most 1e.07, one at least"):
+    with pytest.raises(ValueError, match=r"above 0 and at most 1e\+07, one at least"):
         Empirical([])
