@@ -33,7 +33,7 @@ def as_action(what: Action | str) -> Action:
         return Action(what)
     except ValueError:
         names = [action.value for action in Action]
-        near = f"; {hint}" if (hint := did_you_mean(str(what), names)) else ""
+        near = did_you_mean(str(what), names)
         raise ValueError(f"action is {what!r}: use one of {', '.join(names)}{near}") from None
 
 

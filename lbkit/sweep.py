@@ -11,14 +11,17 @@ from typing import Any
 
 from attrs import evolve, fields
 
+from lbkit.checks import several
 from lbkit.core import algorithms
-from lbkit.experiment import Experiment, Server
+from lbkit.core.text import did_you_mean
+from lbkit.experiment import Experiment, Server, Traffic
 from lbkit.result import Result
 from lbkit.run import run
 
 PERCENTILES = (50, 90, 99, 99.9)
 
 _SERVER = {f.name for f in fields(Server)} - {"name"}
+_NAMES = ["load", *(f.name for cls in (Experiment, Traffic) for f in fields(cls))]
 
 
 class SweepError(RuntimeError):
@@ -83,14 +86,17 @@ def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
         elif name.startswith("servers."):
             field = name.removeprefix("servers.")
             if field not in _SERVER:
-                raise ValueError(f"no {name!r} to vary: a server has {', '.join(sorted(_SERVER))}")
+                near = did_you_mean(field, _SERVER)
+                raise ValueError(f"no {name!r} to vary: a server has {', '.join(sorted(_SERVER))}" + near)
             experiment = experiment.but(servers=[evolve(s, **{field: value}) for s in experiment.servers])
         else:
             try:
                 experiment = experiment.but(**{name: value})
             except TypeError:
+                near = did_you_mean(name, _NAMES)
                 raise ValueError(
                     f"no {name!r} to vary: use load, policy, seed, a field of Traffic, or servers.FIELD"
+                    + near
                 ) from None
     return experiment.at_load(last["load"]) if last else experiment
 
@@ -126,7 +132,7 @@ def sweep(
     Raises ValueError for a wrong name or value, SweepError when a run fails; runs not yet begun are then
     cancelled."""
     names = list(over)
-    grid = [dict(zip(names, values, strict=True)) for values in product(*(list(over[n]) for n in names))]
+    grid = [dict(zip(names, values, strict=True)) for values in product(*(several(over[n]) for n in names))]
     jobs = [(vary(experiment, values), {n: _label(v) for n, v in values.items()}) for values in grid]
     for job, _ in jobs:
         where = algorithms()[job.policy.algorithm].__module__
@@ -138,12 +144,9 @@ def sweep(
     with _progress(progress, len(jobs)) as on_done:
         if executor:
             return _gather(executor, jobs, on_done)
-        # Imported here, as a browser's Python has no processes. Spawned, not forked: a kernel has threads.
-        from concurrent.futures import ProcessPoolExecutor
-        from multiprocessing import get_context
+        from lbkit.processes import Processes  # imported here, as a browser's Python has no processes
 
-        count = max(1, min(os.cpu_count() or 1, len(jobs)))
-        with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+        with Processes(max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
             return _gather(pool, jobs, on_done)
 
 

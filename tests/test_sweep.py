@@ -68,6 +68,15 @@ def test_what_can_be_varied() -> None:
         vary(SMALL, {"servers.colour": 1})
     with pytest.raises(ValueError, match="no 'colour' to vary: use load, policy"):
         vary(SMALL, {"colour": 1})
+    with pytest.raises(ValueError, match=r"no 'durations' to vary: .*; did you mean duration\?"):
+        vary(SMALL, {"durations": 1})
+    with pytest.raises(ValueError, match=r"no 'servers.worker' to vary: .*; did you mean workers\?"):
+        vary(SMALL, {"servers.worker": 1})
+
+
+def test_one_value_is_a_list_of_one() -> None:
+    table = sweep(SMALL, over={"policy": "random", "load": 0.5}, progress=False)
+    assert [(row["policy"], row["load"]) for row in table] == [("random", 0.5)]
 
 
 class AtHome(Balancer):

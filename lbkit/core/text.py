@@ -10,18 +10,14 @@ from difflib import get_close_matches
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean ...?" for a name that resembles a known one, else an empty text."""
+def did_you_mean(name: str, known: Iterable[str], joint: str = "; ") -> str:
+    """Return "; did you mean ...?" for a name that resembles a known one, else an empty text."""
     near = get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
+    return f"{joint}did you mean {near[0]}?" if near else ""
 
 
 def unknown(name: str, known: Iterable[str], what: str = "") -> str:
     """Return the message for an unknown name; `what` says what it names, such as "option"."""
     known = list(known)
-    parts = [
-        f"unknown {what} {name}" if what else f"unknown {name}",
-        f"known are {', '.join(known)}" if known else "there are none",
-        did_you_mean(name, known),
-    ]
-    return "; ".join(part for part in parts if part)
+    there = f"known are {', '.join(known)}" if known else "there are none"
+    return f"unknown {what}{' ' if what else ''}{name}; {there}{did_you_mean(name, known)}"

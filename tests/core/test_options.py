@@ -38,4 +38,4 @@ def test_nothing_is_suggested_for_a_name_like_no_other() -> None:
 @given(st.sets(st.text("abcdefgh_", min_size=3, max_size=12), min_size=1))
 def test_a_name_with_one_letter_more_is_recognised(names: set[str]) -> None:
     for name in names:
-        assert did_you_mean(name + "s", [name]) == f"did you mean {name}?"
+        assert did_you_mean(name + "s", [name]) == f"; did you mean {name}?"

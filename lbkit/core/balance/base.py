@@ -175,7 +175,7 @@ def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any
     try:
         cls = _registry[name]
     except KeyError:
-        hint = did_you_mean(name, _registry) or f"there are {', '.join(sorted(_registry))}"
+        hint = did_you_mean(name, _registry, joint="") or f"there are {', '.join(sorted(_registry))}"
         raise ValueError(f"no algorithm {name!r}: {hint}") from None
     try:
         balancer = cls(**options)

@@ -194,7 +194,7 @@ def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
     try:
         cls = _registry[name]
     except KeyError:
-        hint = did_you_mean(name, _registry) or f"there are {', '.join(sorted(_registry))}"
+        hint = did_you_mean(name, _registry, joint="") or f"there are {', '.join(sorted(_registry))}"
         raise ValueError(f"no limiter {name!r}: {hint}") from None
     try:
         return cls(**options)
