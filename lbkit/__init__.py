@@ -3,6 +3,7 @@
 from lbkit import presets
 from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Trace
 from lbkit.core import (
+    AlgorithmError,
     Backend,
     Balancer,
     Intent,
@@ -13,6 +14,7 @@ from lbkit.core import (
     SlowStart,
     Why,
     algorithms,
+    forget,
     make_balancer,
 )
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
@@ -28,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "Admission",
+    "AlgorithmError",
     "Backend",
     "Balancer",
     "Bimodal",
@@ -61,6 +64,7 @@ __all__ = [
     "Why",
     "algorithms",
     "compare",
+    "forget",
     "make_balancer",
     "presets",
     "run",

@@ -13,6 +13,7 @@ from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, option_faults
+from lbkit.watchdog import guard
 
 Stream = Callable[[str], random.Random]  # a random stream by its name
 
@@ -69,6 +70,7 @@ class Policy:
 
         `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
         their own; one of several processes for the same backends gets a place from its caller."""
+        guard()
         backends = list(backends)
 
         def pool(number: int, members: list[Backend], start: float) -> Pool:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from lbkit.checks import several
-from lbkit.core.balance import Balancer
+from lbkit.core import AlgorithmError, Balancer
 from lbkit.core.text import unknown
 from lbkit.experiment import Experiment, Policy
 from lbkit.needs import resolve, why_not
@@ -43,9 +43,12 @@ def engine(name: str) -> Callable[..., Result]:
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
     """Run an experiment to its end and return the result; `options` are the engine's own.
 
-    Raises ValueError for an unknown engine, EngineError if this machine lacks something for it. Nothing is
-    left running, also after an interrupt."""
-    return engine(on)(experiment, **options)
+    Raises ValueError for an unknown engine, EngineError if this machine lacks something for it, AlgorithmError
+    if an algorithm of your own fails in the simulator. Nothing is left running, also after an interrupt."""
+    try:
+        return engine(on)(experiment, **options)
+    except AlgorithmError as error:
+        raise error.with_traceback(None) from None  # the way through lbkit says nothing about the algorithm
 
 
 def compare(

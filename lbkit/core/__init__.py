@@ -5,11 +5,13 @@ Time comes in as `now` (seconds, any origin, never going back) and chance as a
 """
 
 from lbkit.core.backend import Backend, Intent
-from lbkit.core.balance import Balancer, Why, algorithms, make_balancer
+from lbkit.core.balance import Balancer, Why, algorithms, forget, make_balancer
+from lbkit.core.contract import AlgorithmError
 from lbkit.core.pool import Lease, NoBackend, Pool, SlowStart
 from lbkit.core.replicas import Replicas
 
 __all__ = [
+    "AlgorithmError",
     "Backend",
     "Balancer",
     "Intent",
@@ -20,5 +22,6 @@ __all__ = [
     "SlowStart",
     "Why",
     "algorithms",
+    "forget",
     "make_balancer",
 ]

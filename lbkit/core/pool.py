@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lbkit.core.backend import Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.contract import FAILURES, AlgorithmError, method_failed, wrong_pick
+from lbkit.core.meter import LoadReport
 from lbkit.core.options import named_fields
 
 # Weight of the newest sample in a backend's average latency; nginx's least_time uses the same.
@@ -53,6 +56,17 @@ class SlowStart:
 
 
 STEPS = 20  # weight changes in a slow start: each may rebuild a ring
+
+
+class _Interrupted(Balancer):
+    """Takes the place of an algorithm that had to be interrupted: a pick raises the same error, at once."""
+
+    def __init__(self, error: AlgorithmError) -> None:
+        self.error = error
+        self.name = error.algorithm  # type: ignore[misc] # of this one object
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        raise self.error.again()
 
 
 class Lease:
@@ -139,11 +153,11 @@ class Pool:
             return None
         self._advance_slow_start(now)
         if exclude:
-            return self.balancer.explain_except(self.eligible, exclude, key, now)
-        return self.balancer.explain(self.eligible, key, now)
+            return self._ask("explain_except", self.eligible, exclude, key, now)
+        return self._ask("explain", self.eligible, key, now)
 
     def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
-        """Pick a backend for `key` and count it in flight. Raises NoBackend.
+        """Pick a backend for `key` and count it in flight. Raises NoBackend, AlgorithmError.
 
         `exclude` holds the backends that a retry has tried already. The caller must call `release`
         exactly once; where there is more than one way out, use `acquire`.
@@ -153,18 +167,23 @@ class Pool:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
         if self._slow_since:
             self._advance_slow_start(now)
-        if exclude:
-            if all(b in exclude for b in eligible):
-                raise NoBackend(f"all {len(eligible)} eligible backends have been tried")
-            backend = self.balancer.pick_except(eligible, exclude, key, now)
-        else:
-            backend = self.balancer.pick(eligible, key, now)
+        if exclude and all(b in exclude for b in eligible):
+            raise NoBackend(f"all {len(eligible)} eligible backends have been tried")
         try:
-            backend.in_flight += 1
-        except AttributeError:
-            raise TypeError(
-                f"{self.balancer.name!r} picked {backend!r}: pick has to return one of the backends"
-            ) from None
+            if exclude:
+                backend = self.balancer.pick_except(eligible, exclude, key, now)
+            else:
+                backend = self.balancer.pick(eligible, key, now)
+        except FAILURES as error:
+            raise self._failed(self._picking(exclude), error) from None
+        try:
+            offered = backend in self._offered and not (exclude and backend in exclude)
+        except TypeError:  # a list, say, cannot be looked up
+            offered = False
+        if not offered:
+            tried = any(backend is b for b in exclude)
+            raise wrong_pick(self.balancer, self._picking(exclude), backend, tried)
+        backend.in_flight += 1
         backend.picks += 1
         return backend
 
@@ -180,17 +199,21 @@ class Pool:
         if ok:
             known = backend.latency
             backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
-        self.balancer.done(backend, latency, ok, now)
+        try:
+            self.balancer.done(backend, latency, ok, now)
+        except FAILURES as error:
+            raise self._failed("done", error) from None
 
     # -- for engines ------------------------------------------------------------------
 
-    def balancer_of(self, backend: Backend) -> Balancer:
-        """Return the balancer that picked this backend; Replicas have several."""
-        return self.balancer
-
     def probe_targets(self, backend: Backend, now: float) -> Sequence[Backend]:
         """Return the backends to probe for a load report, after `backend` was picked."""
-        return self.balancer.probe_targets(self.eligible, now)
+        targets: Sequence[Backend] = self._ask("probe_targets", self.eligible, now)
+        return targets
+
+    def report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
+        """Give a backend's load report to the balancer; `probed`: it was asked for."""
+        self._ask("on_report", backend, load, now, probed)
 
     def all_backends(self) -> Iterable[Backend]:
         """Return all backends; with Replicas, the twins of every balancer."""
@@ -250,7 +273,17 @@ class Pool:
             self._changed()
 
     def switch(self, balancer: Balancer) -> None:
-        """Go on with another algorithm; leases from before are released to the new one."""
+        """Go on with another algorithm; leases from before are released to the new one.
+
+        Raises AlgorithmError if it fails at once; then the one before goes on."""
+        before = self.balancer
+        try:
+            self._use(balancer)
+        except AlgorithmError:
+            self._use(before)
+            raise
+
+    def _use(self, balancer: Balancer) -> None:
         self.balancer = balancer
         self.wants_reports = balancer.wants_reports
         self._started = False
@@ -266,16 +299,36 @@ class Pool:
     def _find_eligible(self) -> tuple[Backend, ...]:
         backends = self._by_name.values()
         wanted = [b for b in backends if b.intent is Intent.READY and b.weight > 0]
-        panicking = set(self.balancer.panics(wanted, self.panic)) if self.panic else ()
+        panicking = set(self._ask("panics", wanted, self.panic)) if self.panic else ()
         return tuple(b for b in backends if b.eligible or b in panicking)
 
     def _notify(self) -> None:
-        self.balancer.members(self.backends)
-        self.balancer.rebuild(self.eligible)
+        self._offered = frozenset(self.eligible)
+        self._ask("members", self.backends)
+        self._ask("rebuild", self.eligible)
         if not self._started and self.eligible:
             self._started = True
             if self.start:
-                self.balancer.start_at(self.eligible, self.start)
+                self._ask("start_at", self.eligible, self.start)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the balancer. `pick` and `done` are called directly, to save time."""
+        try:
+            return getattr(self.balancer, method)(*arguments)
+        except FAILURES as error:
+            raise self._failed(method, error) from None
+
+    def _picking(self, exclude: Collection[Backend]) -> str:
+        """Return the name of the algorithm's own method that a pick calls."""
+        own = type(self.balancer).pick_except is not Balancer.pick_except
+        return "pick_except" if exclude and own else "pick"
+
+    def _failed(self, method: str, error: BaseException) -> AlgorithmError:
+        """Return the error to raise for a method that failed. What had to be interrupted is not called again."""
+        failure = method_failed(self.balancer, method, error)
+        if failure.endless:
+            self.balancer = _Interrupted(failure)
+        return failure
 
     # -- slow start ---------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.meter import LoadReport
 from lbkit.core.pool import Lease, Pool
 
 
@@ -53,11 +54,11 @@ class Replicas:
         """The first pool's; all have the same algorithm."""
         return self.pools[0].balancer
 
-    def balancer_of(self, backend: Backend) -> Balancer:
-        return self._pool_of[backend].balancer
-
     def probe_targets(self, backend: Backend, now: float) -> Sequence[Backend]:
         return self._pool_of[backend].probe_targets(backend, now)
+
+    def report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
+        self._pool_of[backend].report(backend, load, now, probed)
 
     def all_backends(self) -> Iterator[Backend]:
         return (b for pool in self.pools for b in pool.backends)

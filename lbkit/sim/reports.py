@@ -55,4 +55,4 @@ class Reports:
         """Give a server's report to the balancer that this backend belongs to."""
         now = self.engine.now
         report = self.meters[self.server_of[backend].index].report(now)
-        self.pool.balancer_of(backend).on_report(backend, report, now, probed)
+        self.pool.report(backend, report, now, probed)

@@ -20,10 +20,6 @@ from lbkit.sim.users import Users
 from lbkit.workload import Workload, stream, workload
 
 
-class AlgorithmError(RuntimeError):
-    """A balancer raised, or picked what it was not offered."""
-
-
 def simulate(experiment: Experiment) -> Result:
     """Run to the end: requests arrive for `duration`, and every one of them is answered.
 
@@ -148,15 +144,12 @@ class Simulation:
         requests, now = self.requests, self.engine.now
         try:
             backend = self.pool.pick(self.key_names[self.keys[row]], now, tried)
-            server = self.server_of[backend]
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             requests.attempts[row] = len(tried)
             self.reply(row, self.failed[row].status if tried else UNAVAILABLE)
             return
-        except Exception as error:
-            name = self.pool.balancer.name
-            raise AlgorithmError(f"algorithm {name!r} failed at {now:.3f} s: {error!r}") from error
+        server = self.server_of[backend]
         requests.lease[row] = backend
         requests.since[row] = now
         requests.backend[row] = server.index

@@ -23,7 +23,7 @@ nginx's, HAProxy's and httpd's own  programs.nginx, programs.haproxy, programs.h
 backends first, `hashing` the hash functions.
 """
 
-from lbkit.core.balance.base import Balancer, Why, algorithms, make_balancer
+from lbkit.core.balance.base import Balancer, Why, algorithms, forget, make_balancer, on_algorithms
 from lbkit.core.balance.consistent_hash import BoundedHash, ConsistentHash, MultiProbe
 from lbkit.core.balance.first_available import FirstAvailable
 from lbkit.core.balance.join_idle_queue import JoinIdleQueue
@@ -105,5 +105,7 @@ __all__ = [
     "Why",
     "ZoneAware",
     "algorithms",
+    "forget",
     "make_balancer",
+    "on_algorithms",
 ]

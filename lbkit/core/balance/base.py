@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from lbkit.core.backend import Backend
+from lbkit.core.contract import FAILURES, method_failed
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import option_faults
 from lbkit.core.text import did_you_mean
 
 _registry: dict[str, type[Balancer]] = {}
+_on_change: list[Callable[[str], object]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,10 @@ class Balancer:
         if cls.__name__.startswith("_"):
             return  # a shared base, not an algorithm
         known = _registry.get(cls.name)
-        if known and known.__module__.startswith("lbkit.") and not cls.__module__.startswith("lbkit."):
+        if known and _ours(known) and not _ours(cls):
             raise ValueError(f"lbkit has a {cls.name!r} of its own: give {cls.__name__} another name")
         _registry[cls.name] = cls
+        _changed(cls.name)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         """Choose one of `backends`."""
@@ -170,18 +173,61 @@ def algorithms() -> dict[str, type[Balancer]]:
     return dict(sorted(_registry.items()))
 
 
+def forget(algorithm: str | type[Balancer]) -> None:
+    """Remove an algorithm of your own, by its name or class. Raises ValueError for lbkit's and unknown ones."""
+    name = algorithm if isinstance(algorithm, str) else algorithm.name
+    if name not in _registry:
+        raise ValueError(_unknown(name))
+    if _ours(_registry[name]):
+        raise ValueError(f"{name!r} is lbkit's: only algorithms of your own can be forgotten")
+    del _registry[name]
+    _changed(name)
+
+
+def on_algorithms(call: Callable[[str], object]) -> Callable[[], None]:
+    """Call `call` with the name of each algorithm that is defined or forgotten from now on.
+
+    Returns the function that ends it."""
+    _on_change.append(call)
+    return lambda: _on_change.remove(call) if call in _on_change else None
+
+
+def _changed(name: str) -> None:
+    for call in tuple(_on_change):
+        call(name)
+
+
+def _ours(cls: type[Balancer]) -> bool:
+    return cls.__module__.startswith("lbkit.")
+
+
+def _unknown(name: str) -> str:
+    hint = did_you_mean(name, _registry, joint="") or f"there are {', '.join(sorted(_registry))}"
+    return f"no algorithm {name!r}: {hint}"
+
+
+def _at_the_call(error: TypeError) -> bool:
+    """Return whether arguments did not fit: then nothing was called that could be in the traceback."""
+    return error.__traceback__ is None or error.__traceback__.tb_next is None
+
+
 def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any) -> Balancer:
-    """Return a new balancer of the algorithm `name`. Raises ValueError for an unknown name or option."""
+    """Return a new balancer of the algorithm `name`.
+
+    Raises ValueError for an unknown name or option, AlgorithmError if its `__init__` raises another error."""
     try:
         cls = _registry[name]
     except KeyError:
-        hint = did_you_mean(name, _registry, joint="") or f"there are {', '.join(sorted(_registry))}"
-        raise ValueError(f"no algorithm {name!r}: {hint}") from None
+        raise ValueError(_unknown(name)) from None
     try:
         balancer = cls(**options)
-    except TypeError as error:
-        faults = "; ".join(option_faults(cls, options)) or error
-        raise ValueError(f"algorithm {name!r} does not take these options: {faults}") from None
+    except ValueError:  # an option that cannot be
+        raise
+    except FAILURES as error:
+        if isinstance(error, TypeError) and (_ours(cls) or _at_the_call(error)):
+            faults = "; ".join(option_faults(cls, options)) or error
+            raise ValueError(f"algorithm {name!r} does not take these options: {faults}") from None
+        raise method_failed(cls, "__init__", error) from None
     if rng is not None:
         balancer.rng = rng
     return balancer

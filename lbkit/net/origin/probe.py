@@ -134,7 +134,7 @@ class Reports:
 
     def _pass_on(self, backend: Backend, report: LoadReport, now: float, probed: bool = False) -> None:
         try:
-            self.pool.balancer_of(backend).on_report(backend, report, now, probed)
+            self.pool.report(backend, report, now, probed)
         except Exception:
             self.fault(f"algorithm {self.pool.balancer.name!r} failed in on_report()")
 

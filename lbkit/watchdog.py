@@ -1,0 +1,91 @@
+"""The watchdog: interrupts an algorithm that does not return, so that its thread can go on.
+
+It looks from a thread of its own, twice a second, at what all threads are doing, so a pick costs no more than
+without it. Where it finds the same call of an algorithm ten times in a row, it raises Overtime inside that call;
+the pool makes an AlgorithmError of it. Only calls into code that is not lbkit's are interrupted. A call that waits
+inside C, such as `time.sleep(1e9)`, is interrupted when it is back in Python.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from lbkit.core import pool
+from lbkit.core.contract import Overtime, of_lbkit
+
+PERIOD = 0.5  # seconds between two looks
+LOOKS = 10  # that find the same call before it is interrupted
+SHOTS = 200  # Overtimes that are raised in it, a few milliseconds apart, before the next look
+
+_DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")  # a learner may stand in a pick as long as they like
+
+_lock = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def guard() -> None:
+    """Start the watchdog for all threads of this process, if it does not run yet."""
+    global _thread
+    if sys.platform == "emscripten":
+        return  # a browser's Python has no threads
+    with _lock:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_watch, name="algorithm-watchdog", daemon=True)
+            _thread.start()
+
+
+def _watch() -> None:
+    looks: dict[FrameType, int] = {}  # calls in progress -> how many looks have found them
+    while True:
+        time.sleep(PERIOD)
+        calls = {
+            call: thread
+            for thread, frame in sys._current_frames().items()
+            if (call := algorithm_call(frame)) is not None
+        }
+        looks = {call: looks.get(call, 0) + 1 for call in calls}
+        for call, thread in calls.items():
+            if looks[call] > LOOKS:
+                _interrupt(call, thread)
+        calls.clear()
+
+
+def _interrupt(call: FrameType, thread: int) -> None:
+    """Raise Overtime in a call until it ends, as `except:` may catch it; or until the next look.
+
+    A running thread receives it where it gave the interpreter up, which is where it was seen: within the call.
+    """
+    import ctypes  # here, as a browser's Python may have none
+
+    for _ in range(SHOTS):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Overtime))
+        time.sleep(0.001)
+        frame = sys._current_frames().get(thread)
+        if frame is None or algorithm_call(frame) is not call:
+            return
+
+
+def algorithm_call(frame: FrameType) -> FrameType | None:
+    """Return the call of a learner's algorithm that a thread is in; None if it is in none, or in a debugger.
+
+    `frame` is the thread's innermost. The call is the outermost one below a pool that is not lbkit's code."""
+    call: FrameType | None = None
+    found: FrameType | None = None
+    for step in _outwards(frame):
+        if str(step.f_globals.get("__name__")).partition(".")[0] in _DEBUGGERS:
+            return None
+        if not of_lbkit(step.f_globals):
+            call = step
+        elif step.f_globals is vars(pool):
+            found = call
+    return found
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame:
+        yield frame
+        frame = frame.f_back
