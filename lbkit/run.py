@@ -40,15 +40,21 @@ def engine(name: str) -> Callable[..., Result]:
     return function if name == "sim" else partial(function, on=name)
 
 
+def _short(error: AlgorithmError) -> AlgorithmError:
+    """Return the error without a traceback so far: the way through lbkit is not what is wrong."""
+    return error.with_traceback(None)
+
+
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
     """Run an experiment to its end and return the result; `options` are the engine's own.
 
-    Raises ValueError for an unknown engine, EngineError if this machine lacks something for it, AlgorithmError
-    if an algorithm of your own fails in the simulator. Nothing is left running, also after an interrupt."""
+    Raises ValueError for an unknown engine, EngineError if this machine lacks something for it, and
+    AlgorithmError if an algorithm of your own fails in the simulator. Nothing is left running, also after an
+    interrupt."""
     try:
         return engine(on)(experiment, **options)
     except AlgorithmError as error:
-        raise error.with_traceback(None) from None  # the way through lbkit says nothing about the algorithm
+        raise _short(error) from None
 
 
 def compare(
@@ -63,7 +69,10 @@ def compare(
     A policy is a Policy, the name of an algorithm or its class; one by itself is run alone."""
     results = []
     for policy in several(policies):
-        results.append(run(experiment.but(policy=policy), on, **options))
+        try:
+            results.append(run(experiment.but(policy=policy), on, **options))
+        except AlgorithmError as error:
+            raise _short(error) from None
         if progress:
             progress(results[-1])
     return results

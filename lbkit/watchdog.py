@@ -1,9 +1,9 @@
 """The watchdog: interrupts an algorithm that does not return, so that its thread can go on.
 
 It looks from a thread of its own, twice a second, at what all threads are doing, so a pick costs no more than
-without it. Where it finds the same call of an algorithm ten times in a row, it raises Overtime inside that call;
-the pool makes an AlgorithmError of it. Only calls into code that is not lbkit's are interrupted. A call that waits
-inside C, such as `time.sleep(1e9)`, is interrupted when it is back in Python.
+without it. If it finds the same call of an algorithm ten times in a row, it raises Overtime inside it, and
+the pool makes an AlgorithmError of it. Only calls into code that is not lbkit's are interrupted. A call that
+waits inside C, such as `time.sleep(60)`, is interrupted when it is back in Python.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ def _watch() -> None:
 def _interrupt(call: FrameType, thread: int) -> None:
     """Raise Overtime in a call until it ends, as `except:` may catch it; or until the next look.
 
-    A running thread receives it where it gave the interpreter up, which is where it was seen: within the call.
-    """
+    A running thread receives it where it gave up the interpreter, which is where it was seen: in the call."""
     import ctypes  # here, as a browser's Python may have none
 
     for _ in range(SHOTS):

@@ -77,8 +77,8 @@ def method_failed(algorithm: Any, method: str, error: BaseException) -> Algorith
     return _error(algorithm, method, what, _own_line(error.__traceback__), endless)
 
 
-def wrong_pick(algorithm: Any, method: str, picked: object, tried: bool) -> AlgorithmError:
-    """Return the error for a pick that is not one of the backends; `tried`: it is one of those to leave out."""
+def wrong_pick(algorithm: Any, method: str, picked: object, tried: bool = False) -> AlgorithmError:
+    """Return the error for a pick that is no eligible backend, or one that a retry has `tried` before."""
     what = f"returned {picked!r:.60}"
     if picked is None:
         what += " (is a `return` missing?)"
@@ -101,9 +101,7 @@ def _error(
     else:
         place, source = f"class {cls.__name__} in {cls.__module__}", ""
     contract = CONTRACT.get(method, f"{method}() returns without an error")
-    return AlgorithmError(
-        algorithm.name, f"{cls.__name__}.{method} {what}", place, source, contract, endless
-    )
+    return AlgorithmError(algorithm.name, f"{cls.__name__}.{method} {what}", place, source, contract, endless)
 
 
 def of_lbkit(namespace: dict[str, Any]) -> bool:

@@ -152,9 +152,12 @@ class Pool:
         if all(b in exclude for b in self.eligible):
             return None
         self._advance_slow_start(now)
-        if exclude:
-            return self._ask("explain_except", self.eligible, exclude, key, now)
-        return self._ask("explain", self.eligible, key, now)
+        why: Why = (
+            self._ask("explain_except", self.eligible, exclude, key, now)
+            if exclude
+            else self._ask("explain", self.eligible, key, now)
+        )
+        return why
 
     def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend, AlgorithmError.
@@ -167,24 +170,33 @@ class Pool:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
         if self._slow_since:
             self._advance_slow_start(now)
-        if exclude and all(b in exclude for b in eligible):
-            raise NoBackend(f"all {len(eligible)} eligible backends have been tried")
-        try:
-            if exclude:
-                backend = self.balancer.pick_except(eligible, exclude, key, now)
-            else:
+        if exclude:
+            backend = self._pick_another(exclude, key, now)
+        else:
+            try:
                 backend = self.balancer.pick(eligible, key, now)
-        except FAILURES as error:
-            raise self._failed(self._picking(exclude), error) from None
+            except FAILURES as error:
+                raise self._failed("pick", error) from None
         try:
-            offered = backend in self._offered and not (exclude and backend in exclude)
+            offered = backend in self._offered
         except TypeError:  # a list, say, cannot be looked up
             offered = False
         if not offered:
-            tried = any(backend is b for b in exclude)
-            raise wrong_pick(self.balancer, self._picking(exclude), backend, tried)
+            raise wrong_pick(self.balancer, self._picking(exclude), backend)
         backend.in_flight += 1
         backend.picks += 1
+        return backend
+
+    def _pick_another(self, exclude: Collection[Backend], key: str, now: float) -> Backend:
+        """Return a backend that is not in `exclude`, for a retry."""
+        if all(b in exclude for b in self.eligible):
+            raise NoBackend(f"all {len(self.eligible)} eligible backends have been tried")
+        try:
+            backend = self.balancer.pick_except(self.eligible, exclude, key, now)
+        except FAILURES as error:
+            raise self._failed(self._picking(exclude), error) from None
+        if any(backend is b for b in exclude):
+            raise wrong_pick(self.balancer, self._picking(exclude), backend, tried=True)
         return backend
 
     def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
@@ -324,7 +336,7 @@ class Pool:
         return "pick_except" if exclude and own else "pick"
 
     def _failed(self, method: str, error: BaseException) -> AlgorithmError:
-        """Return the error to raise for a method that failed. What had to be interrupted is not called again."""
+        """Return the error for a method that failed; an algorithm that hangs is not called again."""
         failure = method_failed(self.balancer, method, error)
         if failure.endless:
             self.balancer = _Interrupted(failure)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lbkit.core import Backend, Balancer, Intent, Pool, algorithms, make_balancer
+from lbkit.core import AlgorithmError, Backend, Balancer, Intent, Pool, algorithms, make_balancer
 from lbkit.core.balance import base
 from lbkit.core.pool import NEW_SAMPLE, SlowStart
 
@@ -162,7 +162,7 @@ def test_a_cell_may_be_run_again_but_not_take_a_name_of_ours() -> None:
         class RoundRobin(Balancer):
             pass
 
-    with pytest.raises(NotImplementedError, match="Mine has no pick"):
+    with pytest.raises(AlgorithmError, match="Mine has no pick"):
         Pool([Backend("a")], Mine()).acquire("k", 0.0)
 
 

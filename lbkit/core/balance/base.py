@@ -174,7 +174,7 @@ def algorithms() -> dict[str, type[Balancer]]:
 
 
 def forget(algorithm: str | type[Balancer]) -> None:
-    """Remove an algorithm of your own, by its name or class. Raises ValueError for lbkit's and unknown ones."""
+    """Remove an algorithm of your own, by name or class. Raises ValueError for lbkit's and unknown ones."""
     name = algorithm if isinstance(algorithm, str) else algorithm.name
     if name not in _registry:
         raise ValueError(_unknown(name))
