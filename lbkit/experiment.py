@@ -170,8 +170,14 @@ class Experiment:
 
     @property
     def capacity(self) -> float:
-        """Requests a second that the servers in the pool at the start can serve together."""
-        return sum(s.capacity for s in self.servers if s.name not in self.joining)
+        """Requests a second that the servers in use at the start can serve together.
+
+        Servers of weight 0, and those of a level of priority in reserve, get nothing."""
+        in_use = [s for s in self.servers if s.name not in self.joining and s.weight > 0]
+        if self.policy.algorithm == "priority_levels":
+            first = min((s.priority for s in in_use), default=0)
+            in_use = [s for s in in_use if s.priority == first]
+        return sum(s.capacity for s in in_use)
 
     @property
     def load(self) -> float | None:

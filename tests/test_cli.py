@@ -344,10 +344,27 @@ def test_import(tmp_path: Path) -> None:
     log.write_text("".join(line.format(i % 9, i // 10, i % 5) for i in range(100)))
     result = runner.invoke(app, ["import", str(config), "--log", str(log), "-o", str(out)])
     assert result.exit_code == 0, result.output
-    assert "2 servers, least_connections; 100 requests in" in result.stderr
+    assert result.stderr.splitlines()[:3] == [
+        "access.log: 100 of 100 lines read",
+        "load 0.10 with 1 workers a server (--workers sets them)",
+        "web: 2 servers, haproxy_least_connections",
+    ]
     assert "server b check" in result.stderr
     assert "100" in call("compare", out, "-p", "round_robin")
-    assert Experiment.from_toml(call("import", config)).policy.algorithm == "least_connections"
+    assert Experiment.from_toml(call("import", config)).policy.algorithm == "haproxy_least_connections"
+
+
+def test_import_says_a_load_that_cannot_be_served(tmp_path: Path) -> None:
+    config, log = tmp_path / "haproxy.cfg", tmp_path / "access.log"
+    config.write_text("backend web\n server a 10.0.0.1:80\nbackend more\n server b 10.0.0.2:80\n")
+    line = '10.0.0.1 - - [24/Nov/2026:10:00:{:02d} +0000] "GET / HTTP/1.1" 200 1 "-" "-" 0.500\n'
+    log.write_text("".join(line.format(i // 10) for i in range(100)))
+    arguments = ["import", str(config), "--log", str(log), "--upstream", "more"]
+    said = runner.invoke(app, [*arguments, "--workers", "4"]).stderr
+    assert "load 1.26 with 4 workers a server" in said
+    assert "more work than the servers can do" in said
+    assert "not imported: web" in said
+    assert "more work" not in runner.invoke(app, arguments).stderr  # estimated: enough of them
 
 
 def test_import_of_nonsense(tmp_path: Path) -> None:

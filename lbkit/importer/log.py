@@ -2,57 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from math import ceil
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 from attrs import evolve
 
 from lbkit.arrivals import Trace
 from lbkit.distributions import Empirical
 from lbkit.experiment import Experiment, Traffic
-from lbkit.importer.config import ImportFault
+from lbkit.importer.found import ImportFault, Unread
+from lbkit.importer.line_formats import compiled
+from lbkit.importer.log_lines import Entry, NoRequest, read_line
+from lbkit.stats import percentile
 
-# client, time, path, service time in seconds if the log has it
-Entry = tuple[str, float, str, float | None]
-
-_REQUEST = r'"(?:[A-Z]+ )?(?P<path>[^" ]*)[^"]*"'
-# nginx and Apache: combined, with $request_time (or %D) at the end if they log it.
-COMBINED = re.compile(
-    rf'(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]+)\] {_REQUEST} (?P<status>\d+) \S+(?: "[^"]*" "[^"]*")?'
-    r"(?:.*?\s(?P<service>\d+\.\d+))?\s*$"
-)
-# HAProxy's HTTP log: client:port [accepted] frontend backend/server TR/Tw/Tc/Tr/Ta status ...
-HAPROXY = re.compile(
-    r"(?P<client>[0-9a-fA-F.:]+):\d+ \[(?P<time>[^\]]+)\] \S+ \S+ "
-    rf"-?\d+/-?\d+/-?\d+/(?P<tr>-?\d+)/\+?-?\d+ (?P<status>-?\d+) .*?{_REQUEST}\s*$"
-)
-# JSON: the names in nginx's usual log_format json, in Caddy and others.
-CLIENT = ("remote_addr", "client_ip", "remote_ip", "client", "ip", "remote_host")
-TIME = ("time_iso8601", "msec", "ts", "timestamp", "time", "time_local", "@timestamp")
-PATH = ("request_uri", "uri", "path", "url", "request")
-SERVICE = ("upstream_response_time", "request_time", "duration", "response_time", "latency")
+FIRST = 3  # unread lines that a report shows
+SHORTEST = 1e-6  # seconds: what a log rounds to 0 took some time
 
 
 @dataclass
 class Log:
-    """The requests of a log, in order of time."""
+    """The requests of a log, in order of their arrival."""
 
+    name: str = "log"
+    lines: int = 0  # with text, in the file
     times: list[float] = field(default_factory=list)  # seconds from the first
     clients: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     service: list[float | None] = field(default_factory=list)  # seconds; None if not in the log
-    not_understood: list[str] = field(default_factory=list)  # "line 3: ..."
+    tries: list[int] = field(default_factory=list)  # backends tried
+    unread: list[Unread] = field(default_factory=list)
+    no_requests: list[Unread] = field(default_factory=list)  # of clients that did not send HTTP
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.times)
 
     @property
     def duration(self) -> float:
+        """Seconds from the first request to a second after the last."""
         return self.times[-1] + 1.0 if self.times else 0.0
 
     def traffic(self) -> Traffic:
@@ -66,13 +56,74 @@ class Log:
         )
 
     def served(self) -> Empirical | None:
-        """Return the logged service times as a distribution; None without any."""
-        known = [s for s in self.service if s is not None and s > 0]
+        """Return the logged service times as a distribution; None without any.
+
+        A log's 0 is a short time, not a missing one: it counts as a microsecond."""
+        known = [max(s, SHORTEST) for s in self.service if s is not None]
         return Empirical(known) if known else None
+
+    def concurrency(self) -> list[int]:
+        """Return how many requests were in service at each arrival, the new one included."""
+        ends = sorted(t + (s or 0.0) for t, s in zip(self.times, self.service, strict=True))
+        done, levels = 0, []
+        for i, time in enumerate(self.times):
+            while ends[done] <= time and done < i:
+                done += 1
+            levels.append(i + 1 - done)
+        return levels
+
+    def workers(self, servers: int) -> int:
+        """Return an estimate of the workers of each of `servers`: enough for 99.9 % of the concurrency.
+
+        Logged times hold waiting, too: with fewer workers, that waiting would be simulated once more."""
+        return max(1, ceil(percentile(sorted(self.concurrency()), 99.9) / servers)) if self.times else 1
+
+    def played_on(self, experiment: Experiment, workers: int | None = None) -> Experiment:
+        """Return the experiment with these requests, and their service times if the log has them.
+
+        `workers` of each server: by default, as many as the log's concurrency needs."""
+        served = self.served()
+        servers = experiment.servers
+        if served:
+            active = sum(s.weight > 0 and s.priority == 0 for s in servers) or 1
+            workers = workers or self.workers(active)
+            servers = tuple(evolve(s, service=served) for s in servers)
+        if workers:
+            servers = tuple(evolve(s, workers=workers) for s in servers)
+        return experiment.but(traffic=self.traffic(), servers=servers)
+
+    def report(self) -> list[str]:
+        """Return lines for a reader: how much was read first, then what was not."""
+        lines = [f"{self.name}: {self.lines - len(self.unread)} of {self.lines} lines read"]
+        lines += [f"  not read: {one}" for one in self.unread[:FIRST]]
+        if len(self.unread) > FIRST:
+            lines.append(f"  and {len(self.unread) - FIRST} more")
+        if self.no_requests:
+            lines.append(
+                f"  {len(self.no_requests)} lines are of clients that did not send HTTP, and are left out:"
+                f" {self.no_requests[0]}"
+            )
+        retried = sum(tries > 1 for tries in self.tries)
+        if retried:
+            lines.append(f"  {retried} requests were tried at more than one backend")
+        return lines + [f"  note: {note}" for note in self.notes]
+
+    def load_report(self, experiment: Experiment) -> str:
+        """Return a line about the load of these requests on the servers of `experiment`, and what it means."""
+        if not self.served():
+            return "the log has no times: service times are the default ones, and the load is not that of the log"
+        workers = " or ".join(str(n) for n in sorted({s.workers for s in experiment.servers}))
+        line = f"load {experiment.load or 0:.2f} with {workers} workers a server (--workers sets them)"
+        if (experiment.load or 0) < 1:
+            return line
+        return (
+            f"{line}: this is more work than the servers can do, so queues grow until the log ends, and most of"
+            " each latency is waiting"
+        )
 
     def _demands(self) -> list[float]:
         """Return the quantile of each request's service time; empty unless all are known."""
-        if not self.service or any(s is None or s <= 0 for s in self.service):
+        if not self.service or any(s is None for s in self.service):
             return []
         ranks = sorted(range(len(self.service)), key=lambda i: self.service[i] or 0.0)
         demands = [0.0] * len(ranks)
@@ -80,93 +131,73 @@ class Log:
             demands[row] = (rank + 0.5) / len(ranks)
         return demands
 
-    def played_on(self, experiment: Experiment) -> Experiment:
-        """Return the experiment with these requests, and their service times if the log has them."""
-        served = self.served()
-        servers = [evolve(s, service=served) for s in experiment.servers] if served else experiment.servers
-        return experiment.but(traffic=self.traffic(), servers=servers)
 
+def read_log(path: str | Path, form: str | None = None) -> Log:
+    """Read an access log, line by line, in any mixture of the formats that are known.
 
-def read_log(path: str | Path) -> Log:
-    """Read an access log: combined (nginx, Apache), JSON lines (nginx, Caddy) or HAProxy's.
-
-    Lines in other formats are listed. Raises ImportFault if all are, OSError."""
-    with Path(path).open(encoding="utf-8", errors="replace") as lines:
-        entries: list[Entry] = []
-        rest: list[str] = []
+    Known are common, combined and vhost_combined with request times in any of the usual ways (nginx, Apache),
+    ingress-nginx's, HAProxy's httplog, httpslog and CLF, and JSON lines (nginx, Caddy, Traefik), also behind
+    the prefixes of syslog, Docker and Kubernetes. `form`: nginx's log_format or Apache's LogFormat, for
+    everything else. Lines in other formats are listed. Raises ImportFault if all are, or if `form` does not
+    have what an experiment needs; OSError."""
+    path = Path(path)
+    try:
+        pattern = compiled(form) if form else None
+    except ValueError as error:
+        raise ImportFault(str(error)) from None
+    log = Log(path.name)
+    entries: list[Entry] = []
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            log.lines += 1
             try:
-                entries.append(_entry(line))
-            except (ValueError, KeyError) as error:
-                rest.append(f"line {number}: {error}")
+                entries.append(read_line(line, pattern))
+            except NoRequest as error:
+                log.no_requests.append(Unread(path.name, number, str(error)))
+            except (ValueError, OverflowError) as error:
+                log.unread.append(Unread(path.name, number, f"{error}: {line.strip()[:80]}"))
     if not entries:
-        raise ImportFault(f"{path}: no line is combined, JSON or HAProxy's format; {'; '.join(rest[:3])}")
-    entries.sort(key=lambda entry: entry[1])
-    first = entries[0][1]
-    log = Log(not_understood=rest)
-    for client, time, path_, service in entries:
-        log.times.append(time - first)
-        log.clients.append(client)
-        log.paths.append(path_)
-        log.service.append(service)
-    _spread(log.times)
+        raise ImportFault(
+            f"{path}: no line is in a format that is known: give its log_format or LogFormat with --format; "
+            + ("; ".join(map(str, (log.unread or log.no_requests)[:FIRST])) or "the file is empty")
+        )
+    _fill(log, entries)
     return log
 
 
-def _entry(line: str) -> Entry:
-    """Return the entry of one line. Raises ValueError for an unknown format."""
-    line = line.strip()
-    if line.startswith("{"):
-        return _json(json.loads(line))
-    if found := COMBINED.match(line):
-        service = found["service"]
-        return found["client"], _time(found["time"]), found["path"], float(service) if service else None
-    if found := HAPROXY.search(line):
-        tr = int(found["tr"])
-        return found["client"], _time(found["time"]), found["path"], tr / 1000 if tr > 0 else None
-    raise ValueError(f"unknown format: {line[:80]}")
-
-
-def _json(data: Any) -> Entry:
-    if not isinstance(data, dict):
-        raise ValueError("no JSON object")
-    flat = {**data, **data["request"]} if isinstance(data.get("request"), dict) else data
-    client = _first(flat, CLIENT)
-    path = str(_first(flat, PATH))
-    words = path.split(" ")
-    service = next((flat[name] for name in SERVICE if flat.get(name) not in (None, "", "-")), None)
-    return (
-        str(client),
-        _time(_first(flat, TIME)),
-        words[1] if len(words) == 3 else path,
-        float(str(service).split(",")[-1]) if service is not None else None,
+def _fill(log: Log, entries: list[Entry]) -> None:
+    """Put the requests into columns, in order of their arrival."""
+    unit = _unit(entries, log)
+    entries.sort(key=lambda entry: entry.stamp)
+    origin = int(entries[0].stamp)  # of small numbers a float keeps more digits
+    stamps = [entry.stamp - origin for entry in entries]
+    _spread(stamps)
+    rows = sorted(
+        (stamp - entry.before, i) for i, (stamp, entry) in enumerate(zip(stamps, entries, strict=True))
     )
+    first = rows[0][0]
+    for arrival, i in rows:
+        entry = entries[i]
+        log.times.append(arrival - first)
+        log.clients.append(entry.client)
+        log.paths.append(entry.path)
+        log.service.append(entry.service if entry.ticks is None else entry.ticks * unit)
+        log.tries.append(entry.tries)
 
 
-def _first(data: dict[str, Any], names: Iterable[str]) -> Any:
-    for name in names:
-        if data.get(name) not in (None, "", "-"):
-            return data[name]
-    raise ValueError(f"has none of {', '.join(names)}")
-
-
-_FORMATS = ("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S")
-
-
-def _time(value: Any) -> float:
-    """Return seconds since 1970. Raises ValueError for an unknown format."""
-    if isinstance(value, int | float):
-        return float(value)
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    for form in _FORMATS:
-        try:
-            return datetime.strptime(value, form).timestamp()
-        except ValueError:
-            continue
-    return datetime.fromisoformat(value).timestamp()
+def _unit(entries: list[Entry], log: Log) -> float:
+    """Return the seconds in a whole number at the end of a line: %D is in microseconds, %T in seconds."""
+    ticks = [entry.ticks for entry in entries if entry.ticks is not None]
+    if not ticks:
+        return 1.0
+    unit, name = (1e-6, "microseconds (%D)") if max(ticks) >= 1000 else (1.0, "seconds (%T)")
+    log.notes.append(
+        f"the number at the end of lines, {median(ticks):,.0f} in the middle, is read as {name};"
+        " --format says otherwise"
+    )
+    return unit
 
 
 def _numbered(names: list[str]) -> list[int]:

@@ -3,11 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from needs import need_module
 
-from lbkit import Experiment, Policy, Server, run
+from lbkit import Experiment, Policy, Server, presets, run
 from lbkit.core.backend import whole_weights
-from lbkit.importer import ImportFault, read_config
+from lbkit.importer import Imported, ImportFault, read_config
+from lbkit.importer.found import Unread, grouped
+
+ALL = presets.nginx().retries  # as many as there are servers
 
 NGINX = """
 user www-data;
@@ -18,6 +22,7 @@ http {
   upstream app {
     least_conn;
     zone app 64k;
+    keepalive 32;
     server 10.0.0.1:8080 weight=3 max_fails=2;
     server 10.0.0.2:8080;
     server 10.0.0.3:8080 down;
@@ -41,6 +46,7 @@ global
 defaults
   mode http
   retries 2
+  option redispatch 1
   timeout connect 5s
 frontend web
   bind *:80
@@ -63,104 +69,392 @@ backend images
 def written(tmp_path: Path):
     def write(text: str, name: str = "some.conf") -> Path:
         path = tmp_path / name
-        path.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
         return path
 
     return write
 
 
+def servers(found: Imported) -> list[tuple[str, float, int]]:
+    return [(s.name, s.weight, s.priority) for s in found.experiment.servers]
+
+
+# -- nginx ---------------------------------------------------------------------------------------
+
+
 def test_nginx(written) -> None:
     need_module("crossplane")
     found = read_config(written(NGINX))
-    assert found.experiment.policy == Policy("least_connections", retries=2)
-    assert [(s.name, s.weight) for s in found.experiment.servers] == [
-        ("10.0.0.1:8080", 3),
-        ("10.0.0.2:8080", 1),
-        ("10.0.0.3:8080", 0),
-    ]
-    said = "\n".join(found.not_understood)
-    for text in ("line 5: gzip on", "zone app 64k", "server 10.0.0.1:8080 max_fails=2", "limit_req_zone"):
-        assert text in said
-    assert "2 groups of servers (app, images): app was taken" in said
+    assert found.experiment.policy == Policy("nginx_least_connections", retries=2)
+    assert servers(found) == [("10.0.0.1:8080", 3, 0), ("10.0.0.2:8080", 1, 0), ("10.0.0.3:8080", 0, 0)]
+    assert (found.upstream, found.skipped) == ("app", ["images"])
+    unread = {(one.line, one.text) for one in found.unread}
+    assert {(5, "gzip on"), (10, "keepalive 32"), (11, "server 10.0.0.1:8080 max_fails=2")} < unread
+    said = "\n".join(found.report())
+    assert said.startswith("app: 3 servers, nginx_least_connections\nnot imported: images (choose with")
+    assert "some.conf, line 5: gzip on" in said
     assert "listen" not in said
     assert run(found.experiment.but(duration=2)).error_rate == 0
 
 
-def test_the_other_upstream(written) -> None:
+def test_a_server_that_is_down_is_neither_in_the_capacity_nor_in_the_rate(written) -> None:
     need_module("crossplane")
-    found = read_config(written(NGINX), "images")
-    assert found.experiment.policy.algorithm == "consistent_hash"
-    assert found.experiment.policy.keyed_by == "uri"
-    assert list(found.addresses) == ["img1", "img2"]
+    one = Server("a").capacity
+    found = read_config(written("upstream u { server a; server b; server c down; server d backup; }"))
+    assert found.experiment.traffic.arrivals.rate == pytest.approx(0.7 * 2 * one)
+    assert servers(found)[2] == ("c", 0, 0)
+
+
+def test_each_location_sets_the_tries_of_its_own_upstream(written) -> None:
+    need_module("crossplane")
+    images = read_config(written(NGINX), "images").experiment
+    assert images.policy == Policy("nginx_ring", key="uri", retries=ALL)
+    text = """
+    http {
+      proxy_next_upstream_tries 2;
+      upstream a { server a1; } upstream b { server b1; } upstream c { server c1; } upstream d { server d1; }
+      server {
+        location /a { proxy_pass http://a/x; }
+        location /b { proxy_next_upstream_tries 0; proxy_pass http://b; }
+        location /c { proxy_next_upstream off; proxy_pass https://c:443; }
+        location /d { fastcgi_pass d; fastcgi_next_upstream_tries 5; }
+      }
+    }
+    """
+    path = written(text)
+    assert [read_config(path, name).experiment.policy.retries for name in "abcd"] == [1, ALL, 0, 4]
+
+
+def test_backup_is_the_next_level_of_priority(written) -> None:
+    need_module("crossplane")
+    found = read_config(written("upstream u { least_conn; server a; server b; server c backup; }"))
+    assert servers(found) == [("a", 1, 0), ("b", 1, 0), ("c", 1, 1)]
+    result = run(found.experiment.but(duration=5))
+    assert result.counts["c"] == 0
+    assert result.counts["a"] > 0 < result.counts["b"]
+    assert found.experiment.policy.options["inner"] == "nginx_least_connections"
 
 
 @pytest.mark.parametrize(
-    ("directive", "policy", "key"),
+    ("directive", "policy"),
     [
-        ("", "round_robin", "client"),
-        ("ip_hash;", "nginx_ip_hash", "client"),
-        ("hash $request_uri;", "nginx_hash", "uri"),
-        ("hash $http_x_user consistent;", "consistent_hash", "header:x-user"),
-        ("hash $cookie_sid;", "nginx_hash", "cookie:sid"),
-        ("hash $remote_addr consistent;", "consistent_hash", "client"),
-        ("random;", "random", "client"),
-        ("random two least_conn;", "power_of_two", "client"),
-        ("least_time header;", "least_response_time", "client"),
+        ("", presets.nginx()),
+        ("ip_hash;", presets.nginx("ip_hash")),
+        ("least_conn;", presets.nginx("least_conn")),
+        ("hash $request_uri;", presets.nginx("hash")),
+        ("hash $http_x_user consistent;", evolve(presets.nginx("hash_consistent"), key="header:x-user")),
+        ("hash $cookie_sid;", evolve(presets.nginx("hash"), key="cookie:sid")),
+        ("hash $arg_id;", evolve(presets.nginx("hash"), key="query:id")),
+        ("hash $remote_addr consistent;", evolve(presets.nginx("hash_consistent"), key="client")),
+        ("random;", presets.nginx("random")),
+        ("random two least_conn;", presets.nginx("random_two")),
+        ("least_time header;", presets.nginx("least_time")),
     ],
 )
-def test_each_nginx_algorithm(written, directive: str, policy: str, key: str) -> None:
+def test_each_nginx_algorithm_is_nginx_own_version(written, directive: str, policy: Policy) -> None:
     need_module("crossplane")
-    path = written(f"http {{ upstream u {{ {directive} server a; server b; }} }}")
-    found = read_config(path)
-    assert (found.experiment.policy.algorithm, found.experiment.policy.keyed_by) == (policy, key)
+    path = written(f"http {{ upstream u {{ {directive} server a; server b weight=3; }} }}")
+    assert read_config(path).experiment.policy == policy
 
 
-def test_nginx_and_back(written) -> None:
-    """What we render, we read."""
+def test_a_weight_with_random_is_used(written) -> None:
+    need_module("crossplane")
+    found = read_config(written("upstream u { random; server a weight=9; server b; }"))
+    assert run(found.experiment.but(duration=20)).shares["a"] == pytest.approx(0.9, abs=0.05)
+
+
+def test_workers_without_a_zone_balance_each_for_itself(written) -> None:
+    need_module("crossplane")
+    text = "worker_processes 4; http { upstream u { %s server a; } }"
+    assert read_config(written(text % "")).experiment.policy.balancers == 4
+    assert read_config(written(text % "zone u 64k;")).experiment.policy.balancers == 1
+
+
+@pytest.mark.parametrize("name", ["conf.d/app.conf", "sites-available/app"])
+def test_a_fragment(written, name: str) -> None:
+    need_module("crossplane")
+    text = "upstream app { server a; }\nserver { listen 80; location / { proxy_pass http://app; } }\n"
+    assert servers(read_config(written(text, name))) == [("a", 1, 0)]
+
+
+def test_directives_over_lines_a_byte_order_mark_and_windows_line_ends(written) -> None:
+    need_module("crossplane")
+    text = "\ufeffupstream app\r\n{\r\n  # two\r\n  server a\r\n    weight=2;\r\n  server 'b';\r\n}\r\n"
+    found = read_config(written(text))
+    assert servers(found) == [("a", 2, 0), ("b", 1, 0)]
+    assert found.unread == []
+
+
+def test_includes(written) -> None:
+    need_module("crossplane")
+    written("upstream in_folder { server a; }", "etc/conf.d/app.conf")
+    written("upstream elsewhere { server b; }", "other.conf")
+    text = (
+        "http {\n include mime.types;\n include conf.d/*.conf;\n include nothing/*.conf;\n"
+        " include /etc/hosts;\n include ../*.conf;\n include some.conf;\n}"
+    )
+    found = read_config(written(text, "etc/some.conf"))
+    assert (found.upstream, found.skipped) == ("in_folder", [])
+    assert [(one.line, one.text) for one in found.unread] == [
+        (2, "include mime.types (not there)"),
+        (5, "include /etc/hosts (outside the file's folder)"),
+        (6, "include other.conf (outside the file's folder)"),
+        (7, "include some.conf (has been read already)"),
+    ]
+
+
+def test_variables_and_sockets_as_addresses_get_names_that_engines_can_use(written) -> None:
+    need_module("crossplane")
+    text = """upstream u {
+      server ${HOST}:80; server unix:/run/a.sock; server "we'b:80" weight=$W; server a; server a;
+    }"""
+    found = read_config(written(text))
+    assert found.addresses == {
+        "HOST-:80": "${HOST}:80",
+        "unix:-run-a.sock": "unix:/run/a.sock",
+        "we-b:80": "we'b:80",
+        "a": "a",
+        "a-2": "a",
+    }
+    assert [one.text for one in found.unread] == ["server we'b:80 weight=$W"]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("upstream u { server a; server b;\n", 1, "a brace is missing"),
+        ("upstream u { server a;\n server b }\n", 2, "server b (no ; after it)"),
+        ("upstream u { server a; }\n}\nupstream v { server b; }", 2, 'unexpected "}"'),
+        ("upstream u { server a;\n keepalive 'x; }\n", 2, "keepalive"),
+    ],
+)
+def test_what_is_broken_is_listed_and_the_rest_imported(written, text: str, where: int, what: str) -> None:
+    need_module("crossplane")
+    found = read_config(written(text))
+    assert found.addresses["a"] == "a"
+    assert any(one.line == where and what in one.text for one in found.unread), found.unread
+
+
+# -- HAProxy -------------------------------------------------------------------------------------
+
+
+def test_haproxy(written) -> None:
+    found = read_config(written(HAPROXY, "haproxy.cfg"))
+    assert found.experiment.policy == evolve(presets.haproxy("leastconn"), retries=2)
+    assert servers(found) == [("a", 30, 0), ("b", 10, 0), ("c", 0, 0)]
+    assert found.addresses["b"] == "10.0.0.2:8080"
+    said = {one.text for one in found.unread}
+    assert {"maxconn 1000", "timeout connect 5s", "server a check", "server a inter 2s"} < said
+    images = read_config(written(HAPROXY, "haproxy.cfg"), "images").experiment
+    assert images.policy == evolve(presets.haproxy("uri_consistent"), retries=2)
+
+
+BACKEND = "backend b\n  balance {}\n  server a 10.0.0.1:80\n  server b 10.0.0.2:80\n"
+
+
+@pytest.mark.parametrize(
+    ("balance", "policy"),
+    [
+        ("roundrobin", presets.haproxy("roundrobin")),
+        ("static-rr", presets.haproxy("static-rr")),
+        ("leastconn", presets.haproxy("leastconn")),
+        ("first", presets.haproxy("first")),
+        ("source", presets.haproxy("source")),
+        ("uri", presets.haproxy("uri")),
+        ("uri whole", evolve(presets.haproxy("uri"), key="uri")),
+        ("random", presets.haproxy("random")),
+        ("random(10)", Policy("haproxy_random", {"draws": 10}, retries=0)),
+        ("url_param id", Policy("haproxy_map", key="query:id", retries=0)),
+        ("hdr(X-User)", Policy("haproxy_map", key="header:X-User", retries=0)),
+        ("hash req.cook(sid)", Policy("haproxy_map", key="cookie:sid", retries=0)),
+    ],
+)
+def test_each_haproxy_algorithm_is_haproxys_own_version(written, balance: str, policy: Policy) -> None:
+    assert read_config(written(BACKEND.format(balance))).experiment.policy == policy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "backend b\n hash-type consistent\n balance source\n server a a:1\n",
+        "backend b\n balance source\n hash-type consistent\n server a a:1\n",
+        "defaults\n hash-type consistent\nbackend b\n balance source\n server a a:1\n",
+        "defaults\n balance source\nbackend b\n hash-type consistent\n server a a:1\n",
+    ],
+)
+def test_hash_type_may_stand_anywhere(written, text: str) -> None:
+    assert read_config(written(text)).experiment.policy == presets.haproxy("source_consistent")
+
+
+def test_a_bounded_ring_with_a_named_function(written) -> None:
+    text = "backend b\n balance uri\n hash-type consistent sdbm\n hash-balance-factor 150\n server a a:1\n"
+    policy = read_config(written(text)).experiment.policy
+    assert policy == Policy("haproxy_ring", {"factor": 150, "avalanche": False}, key="path", retries=0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "retries"),
+    [
+        ("retries 3", 0),
+        ("retries 3\n option redispatch", 1),
+        ("option redispatch", 1),
+        ("retries 3\n option redispatch 1", 3),
+        ("retries 4\n option redispatch 2", 2),
+        ("retries 0\n option redispatch", 0),
+        ("option redispatch\n no option redispatch", 0),
+    ],
+)
+def test_only_redispatch_sends_a_retry_elsewhere(written, lines: str, retries: int) -> None:
+    found = read_config(written(f"backend b\n balance roundrobin\n {lines}\n server a a:1\n"))
+    assert found.experiment.policy.retries == retries
+
+
+def test_each_defaults_section_is_for_the_proxies_after_it_or_that_name_it(written) -> None:
+    text = """
+defaults one
+  balance leastconn
+  default-server weight 5
+backend a
+  server a a:1
+defaults two
+  balance source
+backend b
+  server b b:1
+backend c from one
+  server c c:1
+defaults
+backend d
+  server d d:1
+"""
+    path = written(text)
+    found = {name: read_config(path, name) for name in "abcd"}
+    assert [f.experiment.policy.algorithm for f in found.values()] == [
+        "haproxy_least_connections",
+        "haproxy_map",
+        "haproxy_least_connections",
+        "fast_round_robin",
+    ]
+    assert [servers(f)[0][1] for f in found.values()] == [5, 1, 5, 1]
+
+
+@pytest.mark.parametrize(
+    "section",
+    ["ring r", "peers p", "mailers m", "resolvers d", "cache c", "program p", "userlist u", "global"],
+)
+def test_other_sections_end_the_one_before(written, section: str) -> None:
+    text = f"backend b\n balance leastconn\n server a a:1\n{section}\n server x x:1\n retries 9\n"
+    found = read_config(written(text))
+    assert servers(found) == [("a", 1, 0)]
+    assert [one.text for one in found.unread] == ["server x x:1", "retries 9"]
+
+
+def test_default_server_and_templates(written) -> None:
+    text = (
+        "backend b\n balance leastconn\n default-server weight 7 disabled check\n"
+        " server-template web 1-5 site:80 enabled\n server z z:1\n"
+        " server-template y 2 site:81 weight 1 enabled\n"
+    )
+    found = read_config(written(text))
+    assert servers(found) == [
+        *((f"web{i}", 7, 0) for i in range(1, 6)),
+        ("z", 0, 0),
+        ("y1", 1, 0),
+        ("y2", 1, 0),
+    ]
+    assert [str(one) for one in found.unread] == [
+        "some.conf, line 4: server-template web check",
+        "some.conf, line 5: server z check",
+        "some.conf, line 6: server-template y check",
+    ]
+
+
+def test_backups_of_haproxy_come_one_after_the_other(written) -> None:
+    text = "backend b\n balance leastconn\n{} server a a:1\n server b b:1 backup\n server c c:1 backup\n"
+    assert [p for *_, p in servers(read_config(written(text.format(""))))] == [0, 1, 2]
+    all_backups = text.format(" option allbackups\n")
+    assert [p for *_, p in servers(read_config(written(all_backups)))] == [0, 1, 1]
+
+
+def test_weight_0_and_disabled_get_nothing(written) -> None:
+    text = "backend b\n balance roundrobin\n server a a:1\n server b b:1 weight 0\n server c c:1 disabled\n"
+    found = read_config(written(text))
+    assert [w for _, w, _ in servers(found)] == [1, 0, 0]
+    assert found.experiment.traffic.arrivals.rate == pytest.approx(0.7 * Server("a").capacity)
+    assert set(run(found.experiment.but(duration=2)).counts.values()) > {0}
+
+
+def test_an_unbalanced_quote_loses_its_line_only(written) -> None:
+    found = read_config(written("backend b\n server 'a a:1\n server b b:1\n"))
+    assert servers(found) == [("b", 1, 0)]
+    assert found.unread == [Unread("some.conf", 2, "server 'a a:1")]
+
+
+def test_our_own_haproxy_configuration() -> None:
+    found = read_config(Path(__file__).parents[2] / "docker/etc/haproxy.cfg")
+    names = [*(f"backend{i}" for i in range(1, 9)), "slow"]
+    assert [s.name for s in found.experiment.servers] == names
+    assert found.experiment.policy == presets.haproxy("leastconn")
+
+
+# -- both ----------------------------------------------------------------------------------------
+
+# Our algorithm, as it is rendered -> the program's own version, as it is read.
+OWN = {
+    "nginx": {
+        "weighted_round_robin": "weighted_round_robin",
+        "least_connections": "nginx_least_connections",
+        "consistent_hash": "nginx_ring",
+        "power_of_two": "power_of_choices",
+    },
+    "haproxy": {
+        "weighted_round_robin": "fast_round_robin",
+        "least_connections": "haproxy_least_connections",
+        "consistent_hash": "haproxy_ring",
+        "power_of_two": "haproxy_random",
+    },
+}
+
+
+@pytest.mark.parametrize("program", OWN)
+def test_what_we_render_we_read(written, program: str) -> None:
     need_module("crossplane")
     need_module("uvicorn")
     need_module("locust")
     from lbkit.live import render
 
     servers = [Server("a", weight=3), Server("b"), Server("c", weight=2)]
-    for policy in ("weighted_round_robin", "least_connections", "consistent_hash", "power_of_two"):
-        experiment = Experiment(servers, policy=Policy(policy, retries=2))
-        for program in ("nginx", "haproxy"):
-            again = read_config(written(render(experiment, program)), None).experiment
-            weights = whole_weights({s.name: s.weight for s in again.servers})
-            assert list(weights.values()) == [3, 1, 2]
-            assert again.policy.retries == 2
-            assert again.policy.algorithm == policy
-            assert again.policy.keyed_by == experiment.policy.keyed_by
-
-
-def test_haproxy(written) -> None:
-    found = read_config(written(HAPROXY, "haproxy.cfg"))
-    assert found.experiment.policy == Policy("least_connections", retries=2)
-    assert [(s.name, s.weight) for s in found.experiment.servers] == [("a", 30), ("b", 10), ("c", 0)]
-    assert found.addresses["b"] == "10.0.0.2:8080"
-    said = "\n".join(found.not_understood)
-    for text in ("maxconn 1000", "timeout connect 5s", "acl img", "server a check", "server a inter 2s"):
-        assert text in said
-    images = read_config(written(HAPROXY, "haproxy.cfg"), "images").experiment
-    assert images.policy.algorithm == "consistent_hash"
-    assert images.policy.keyed_by == "path"
+    for algorithm, own in OWN[program].items():
+        experiment = Experiment(servers, policy=Policy(algorithm, retries=2))
+        again = read_config(written(render(experiment, program))).experiment
+        weights = whole_weights({s.name: s.weight for s in again.servers})
+        assert list(weights.values()) == [3, 1, 2]
+        assert (again.policy.algorithm, again.policy.retries) == (own, 2)
+        assert again.policy.keyed_by == experiment.policy.keyed_by
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("http { server { listen 80; } }", "no upstream or backend with servers"),
-        ("http { upstream u { server a; }", "unexpected end of file"),
-        ("backend b\n  server 'a", "line 2: No closing quotation"),
+        ("http { server { listen 80; } }", "no upstream or backend with servers in it: give a file with one"),
+        ("backend b\n  server 'a", "with one .not understood: some.conf, line 2: server 'a"),
+        ("hello world\n", "neither nginx's nor HAProxy's configuration"),
+        ("", "neither nginx's nor HAProxy's configuration"),
+        ("\0\1\2\xff", "neither nginx's nor HAProxy's configuration"),
+        ("upstream u { server a down; }", "all servers of u are down, disabled or of weight 0"),
     ],
 )
-def test_what_cannot_be_read(written, text: str, why: str) -> None:
+def test_what_cannot_be_imported_is_explained(written, text: str, why: str) -> None:
     need_module("crossplane")
     with pytest.raises(ImportFault, match=why):
         read_config(written(text))
 
 
-def test_a_group_that_there_is_not(written) -> None:
-    with pytest.raises(ImportFault, match="no group 'x': there are app, images"):
+def test_an_upstream_that_is_not_there(written) -> None:
+    with pytest.raises(ImportFault, match="no upstream 'x': there are app, images"):
         read_config(written(HAPROXY), "x")
+
+
+def test_unread_lines_are_grouped_by_directive() -> None:
+    unread = [Unread("a", i, f"gzip {i}") for i in range(1, 7)] + [Unread("b", 1, "user www")]
+    assert grouped(unread) == ["gzip: 6 lines (a:1, a:2, a:3, a:4 and 2 more)", "b, line 1: user www"]

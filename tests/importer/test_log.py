@@ -8,6 +8,8 @@ import pytest
 from lbkit import Exponential, Server, Trace, compare, run, servers
 from lbkit.experiment import Experiment
 from lbkit.importer import ImportFault, read_log
+from lbkit.importer.log import Log
+from lbkit.importer.log_lines import NoRequest, read_line
 from lbkit.workload import workload
 
 COMBINED = """\
@@ -16,21 +18,43 @@ COMBINED = """\
 this is no request
 10.0.0.1 - - [24/Nov/2026:10:00:03 +0000] "GET /a HTTP/1.1" 200 128 "-" "curl/8" 0.020
 """
+NOON = 1795514400.0  # 24 November 2026, 10:00:00 UTC
 
 
-def read(tmp_path: Path, text: str):
+def read(tmp_path: Path, text: str, form: str | None = None) -> Log:
     path = tmp_path / "access.log"
     path.write_text(text)
-    return read_log(path)
+    return read_log(path, form)
 
 
-def test_combined(tmp_path: Path) -> None:
+def test_arrival_is_the_time_of_logging_less_the_request_time(tmp_path: Path) -> None:
     log = read(tmp_path, COMBINED)
-    assert log.times == [0, 0.5, 3]  # two in one second are spread over it
+    # Two in one second are spread over it, then 0.01, 0.03 and 0.02 s are taken off.
+    assert log.times == pytest.approx([0, 0.48, 2.99])
     assert log.clients == ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
     assert log.paths == ["/a", "/b?x=1", "/a"]
     assert log.service == [0.01, 0.03, 0.02]
-    assert log.not_understood == ["line 3: unknown format: this is no request"]
+    assert log.report() == [
+        "access.log: 3 of 4 lines read",
+        "  not read: access.log, line 3: unknown format: this is no request",
+    ]
+
+
+def test_requests_are_in_order_of_arrival_though_the_log_is_in_order_of_their_end(tmp_path: Path) -> None:
+    log = read(
+        tmp_path,
+        f'{{"msec": "{NOON + 1:.3f}", "client": "a", "uri": "/quick", "request_time": 0.1}}\n'
+        f'{{"msec": "{NOON + 2:.3f}", "client": "a", "uri": "/slow", "request_time": 1.9}}\n',
+    )
+    assert log.paths == ["/slow", "/quick"]
+    assert log.times == pytest.approx([0, 0.8])
+
+
+def test_zero_is_a_time(tmp_path: Path) -> None:
+    log = read(tmp_path, COMBINED.replace("0.020", "0.000"))
+    assert log.service == [0.01, 0.03, 0.0]
+    assert log.served().times == (1e-6, 0.01, 0.03)
+    assert len(log.traffic().arrivals.demands) == 3
 
 
 def test_common_without_times(tmp_path: Path) -> None:
@@ -38,6 +62,123 @@ def test_common_without_times(tmp_path: Path) -> None:
     assert log.service == [None]
     assert log.served() is None
     assert log.traffic().arrivals.demands == ()
+
+
+HEAD = '10.0.0.9 - - [24/Nov/2026:10:00:00 +0000] "GET /x HTTP/1.1" 200 612 "-" "Mozilla/5.0 (X11; 5.15)"'
+HTTPLOG = (
+    "{}:33317 [24/Nov/2026:10:00:00.000] http-in static/srv1 10/0/30/250/290 200 2750 - - ---- 1/1/1/1/0 0/0"
+    ' {{1wt.eu}} {{}} "GET /x HTTP/1.1"'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "service", "before"),
+    [
+        # nginx: packaged main format, and the usual additions.
+        (f'{HEAD} "203.0.113.7, 10.1.1.1"', None, 0),
+        (f'{HEAD} "-"', None, 0),
+        (f"{HEAD} 0.250", 0.25, 0.25),
+        (f'{HEAD} "-" 0.300 0.250', 0.25, 0.3),
+        (f'{HEAD} "0.300" "0.250"', 0.25, 0.3),
+        (f'{HEAD} "-" rt=0.300 uct="0.000" uht="0.010" urt="0.250"', 0.25, 0.3),
+        (f"{HEAD} rt=0.300 urt=0.250", 0.25, 0.3),
+        (f"{HEAD} rt=0.300 urt=-", 0.3, 0.3),
+        (f'{HEAD} request_time: 0.300 upstream_response_time: "0.250"', 0.25, 0.3),
+        # Prefixes.
+        (f"web_1  | {HEAD} 0.250", 0.25, 0.25),
+        (f"2026-11-24T10:00:00.123456789Z {HEAD} 0.250", 0.25, 0.25),
+        (f"2026-11-24T10:00:00.1Z stdout F {HEAD} 0.250", 0.25, 0.25),
+        (f"Nov 24 10:00:00 web1 nginx: {HEAD} 0.250", 0.25, 0.25),
+        (f"<190>Nov  4 10:00:00 web1 nginx[12]: {HEAD} 0.250", 0.25, 0.25),
+        (f"<190>1 2026-11-24T10:00:00Z web1 nginx 12 - - {HEAD} 0.250", 0.25, 0.25),
+        # vhost_combined.
+        (f"www.example.com:443 {HEAD}", None, 0),
+        (f"www.example.com {HEAD}", None, 0),
+        # ingress-nginx
+        (
+            f"{HEAD} 407 0.300 [shop-web-80] [] 10.4.0.7:8080 612 0.250 200 6d6fb2",
+            *(0.25, 0.3),
+        ),
+        # HAProxy logs when the request came.
+        (HTTPLOG.format("10.0.0.9"), 0.25, 0),
+        (f"Nov 24 10:00:00 lb haproxy[14389]: {HTTPLOG.format('10.0.0.9')}", 0.25, 0),
+        (HTTPLOG.format("10.0.0.9") + " 0/0000000000000000/0/0/0 www.example.com/TLSv1.3/AES", 0.25, 0),
+        (
+            '10.0.0.9 - - [24/Nov/2026:10:00:00 +0000] "GET /x HTTP/1.1" 200 2750 "" "" 33317 655 "http-in"'
+            ' "static" "srv1" 10 0 30 250 290 ---- 1 1 1 1 0 0 0 "" "" "" ""',
+            *(0.25, 0),
+        ),
+        (HTTPLOG.format("10.0.0.9").replace("/250/", "/-1/"), None, 0),
+    ],
+)
+def test_each_format(line: str, service: float | None, before: float) -> None:
+    entry = read_line(line)
+    assert (entry.client, entry.path, entry.stamp) == ("10.0.0.9", "/x", NOON)
+    assert entry.service == service
+    assert entry.before == before
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seconds"),
+    [
+        (["250000", "1200", "0"], [0.25, 0.0012, 0]),  # %D
+        (["0/250000", "0/1200"], [0.25, 0.0012]),  # %T/%D
+        (["2", "0", "11"], [2, 0, 11]),  # %T
+    ],
+)
+def test_apaches_numbers_get_their_unit_from_the_whole_log(tmp_path: Path, numbers, seconds) -> None:
+    log = read(tmp_path, "".join(f"{HEAD} {number}\n" for number in numbers))
+    assert log.service == seconds
+    assert log.times == [i / len(numbers) for i in range(len(numbers))]  # %t is when the request came
+    assert "is read as" in log.report()[-1]
+
+
+@pytest.mark.parametrize(
+    ("urt", "service", "tries"),
+    [
+        ("0.300, 0.200", 0.2, 2),
+        ("0.300, -", 0.3, 2),
+        ("0.100 : 0.200", 0.2, 2),
+        ("0.1, 0.2 : 0.3", 0.3, 3),
+        ("-", 0.5, 1),
+    ],
+)
+def test_several_tries_in_one_field_are_counted(urt: str, service: float, tries: int) -> None:
+    entry = read_line(f'{HEAD} rt=0.5 urt="{urt}"')
+    assert (entry.service, entry.tries, entry.before) == (service, tries, 0.5)
+    line = {"ts": NOON, "client": "a", "uri": "/x", "request_time": 0.5, "upstream_response_time": urt}
+    entry = read_line(json.dumps(line))
+    assert (entry.service, entry.tries, entry.before) == (service, tries, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "client", "path"),
+    [
+        (HEAD.replace("10.0.0.9", "2001:db8::7"), "2001:db8::7", "/x"),
+        (f"www.example.com:80 {HEAD.replace('10.0.0.9', '2001:db8::7')}", "2001:db8::7", "/x"),
+        (HTTPLOG.format("2001:db8::7"), "2001:db8::7", "/x"),
+        (HEAD.replace("- -", "- john doe"), "10.0.0.9", "/x"),
+        (HEAD.replace("/x", r"/say\"hello\""), "10.0.0.9", r"/say\"hello\""),
+        (HEAD.replace('"Mozilla', r'"quoted \"Mozilla\" [1]'), "10.0.0.9", "/x"),
+        (HEAD.replace("/x", "/a b"), "10.0.0.9", "/a b"),
+        (HEAD.replace("GET /x", "OPTIONS *"), "10.0.0.9", "*"),
+        (HEAD.replace("GET /x", "CONNECT example.com:443"), "10.0.0.9", "example.com:443"),
+        (HEAD.replace("10.0.0.9", "client.example.org"), "client.example.org", "/x"),
+    ],
+)
+def test_addresses_names_and_quotes(line: str, client: str, path: str) -> None:
+    entry = read_line(line)
+    assert (entry.client, entry.path) == (client, path)
+
+
+@pytest.mark.parametrize("request_", ["", "-", r"\x16\x03\x01\x00", "<BADREQ>", "hello", r"\x03\x00\x00/*"])
+def test_what_scanners_send_is_counted_apart(tmp_path: Path, request_: str) -> None:
+    noise = HEAD.replace("GET /x HTTP/1.1", request_).replace(" 200 ", " 400 ")
+    log = read(tmp_path, f"{HEAD}\n{noise}\n{noise}\n")
+    assert (len(log), len(log.no_requests), len(log.unread)) == (1, 2, 0)
+    assert log.report()[1].startswith("  2 lines are of clients that did not send HTTP, and are left out")
+    with pytest.raises(NoRequest):
+        read_line(noise)
 
 
 @pytest.mark.parametrize(
@@ -49,29 +190,108 @@ def test_common_without_times(tmp_path: Path) -> None:
         {"msec": "1795514400.000", "remote_addr": "10.0.0.9", "request": "GET /x HTTP/1.1"}
         | {"request_time": 0.25},
         # Caddy
-        {"ts": 1795514400.0, "duration": 0.25, "request": {"remote_ip": "10.0.0.9", "uri": "/x"}},
+        {"ts": NOON, "duration": 0.25, "request": {"remote_ip": "10.0.0.9", "uri": "/x"}},
+        {
+            "ts": "2026/11/24 10:00:00.000",
+            "duration": "250ms",
+            "request": {"remote_ip": "10.0.0.9", "uri": "/x"},
+        },
     ],
 )
-def test_json(tmp_path: Path, line: dict) -> None:
-    later = json.dumps(line).replace("10:00:00", "10:00:02").replace("1795514400.0", "1795514402.0")
-    log = read(tmp_path, json.dumps(line) + "\n" + later)
-    assert (log.clients[0], log.paths[0], log.service[0]) == ("10.0.0.9", "/x", 0.25)
-    assert log.times == [0, 2]
+def test_json_is_logged_at_the_end_of_a_request(line: dict) -> None:
+    entry = read_line(json.dumps(line))
+    assert (entry.client, entry.path, entry.service, entry.before) == ("10.0.0.9", "/x", 0.25, 0.25)
+    if not isinstance(line.get("ts"), str):  # that one has no time zone
+        assert entry.stamp == NOON
 
 
-def test_haproxy(tmp_path: Path) -> None:
-    line = (
-        "Nov 24 10:00:00 host haproxy[14389]: 10.0.1.2:33317 [24/Nov/2026:10:00:00.655] http-in "
-        'static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} "GET /index.html HTTP/1.1"'
-    )
-    log = read(tmp_path, f"{line}\n{line.replace('00.655', '01.655')}\n")
-    assert (log.clients[0], log.paths[0], log.service[0]) == ("10.0.1.2", "/index.html", 0.069)
-    assert log.times == pytest.approx([0, 1])
+def test_traefik_counts_in_nanoseconds_and_says_when_a_request_came() -> None:
+    line = {
+        "ClientHost": "10.0.0.9",
+        "Duration": 300_000_000,
+        "OriginDuration": 250_000_000,
+        "RequestPath": "/x",
+        "StartUTC": "2026-11-24T10:00:00Z",
+        "time": "2026-11-24T10:00:01Z",
+    }
+    assert read_line(json.dumps(line)) == ("10.0.0.9", "/x", NOON, 0.0, 0.25, 1, None)
+
+
+def test_dockers_own_files() -> None:
+    line = json.dumps({"log": f"{HEAD} 0.250\n", "stream": "stdout", "time": "2026-11-24T10:00:09Z"})
+    entry = read_line(line)
+    assert (entry.stamp, entry.service) == (NOON, 0.25)
+
+
+@pytest.mark.parametrize("unit", [1, 1e3, 1e6, 1e9])
+def test_an_epoch_in_any_unit(unit: float) -> None:
+    line = {"timestamp": NOON * unit, "client": "a", "uri": "/x", "duration": 0.25}
+    assert read_line(json.dumps(line)).stamp == pytest.approx(NOON)
+
+
+@pytest.mark.parametrize("value", ["NaN", "-1", "Infinity", '"soon"', "true", "[1]"])
+def test_a_time_that_is_none_is_not_read(value: str) -> None:
+    with pytest.raises(ValueError, match=r"time|could not convert|Invalid isoformat"):
+        read_line(f'{{"ts": {value}, "client": "a", "uri": "/x"}}')
+
+
+# -- formats that a user gives -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "service", "before"),
+    [
+        (
+            '$time_iso8601|$remote_addr|$request_time|"$request"',
+            '2026-11-24T10:00:00+00:00|10.0.0.9|0.250|"GET /x HTTP/1.1"',
+            *(0.25, 0.25),
+        ),
+        (
+            "[$msec] ${remote_addr} $host $request_uri $upstream_response_time $request_time",
+            "[1795514400.000] 10.0.0.9 www.example.com /x 0.1, 0.25 0.300",
+            *(0.25, 0.3),
+        ),
+        (
+            '%{Host}i %h %l %u %t "%r" %>s %b %D "%{User-Agent}i"',
+            'www.example.com 10.0.0.9 - - [24/Nov/2026:10:00:00 +0000] "GET /x HTTP/1.1" 200 12 250000 "c 1"',
+            *(0.25, 0),
+        ),
+        (
+            "%a %t %m %U %!200,304s %{ms}T",
+            "10.0.0.9 [24/Nov/2026:10:00:00 +0000] GET /x - 250",
+            *(0.25, 0),
+        ),
+    ],
+)
+def test_a_format_of_ones_own(tmp_path: Path, form: str, line: str, service: float, before: float) -> None:
+    log = read(tmp_path, f"{line}\nsomething else\n", form)
+    assert (log.clients, log.paths, log.service) == (["10.0.0.9"], ["/x"], [service])
+    assert log.report()[1].endswith("line 2: does not have the format that was given: something else")
+
+
+@pytest.mark.parametrize(
+    ("form", "missing"),
+    [
+        ("$time_local $request", "the client"),
+        ("%h %r", "the time"),
+        ("nothing at all", "the client and the time and the request"),
+    ],
+)
+def test_a_format_without_what_is_needed(tmp_path: Path, form: str, missing: str) -> None:
+    with pytest.raises(ImportFault, match=f"has not {missing}: use"):
+        read(tmp_path, HEAD, form)
 
 
 def test_nothing_in_it(tmp_path: Path) -> None:
-    with pytest.raises(ImportFault, match=r"no line is combined, JSON or HAProxy's format; line 1: unknown"):
+    with pytest.raises(
+        ImportFault, match=r"no line is in a format that is known: .* line 1: unknown format: hello"
+    ):
         read(tmp_path, "hello\n")
+    with pytest.raises(ImportFault, match="the file is empty"):
+        read(tmp_path, "\n\n")
+
+
+# -- played --------------------------------------------------------------------------------------
 
 
 def test_the_requests_are_played_as_they_came(tmp_path: Path) -> None:
@@ -87,19 +307,35 @@ def test_the_requests_are_played_as_they_came(tmp_path: Path) -> None:
     assert Experiment.from_toml(experiment.to_toml()) == experiment
 
 
+def test_servers_get_as_many_workers_as_the_log_has_requests_at_once(tmp_path: Path) -> None:
+    """Four requests a second of 2.9 s each: twelve at once, on three servers."""
+    lines = [
+        json.dumps({"msec": f"{NOON + i / 4 + 2.9:.3f}", "client": "a", "uri": "/", "request_time": 2.9})
+        for i in range(400)
+    ]
+    log = read(tmp_path, "\n".join(lines))
+    assert max(log.concurrency()) == 12
+    experiment = log.played_on(Experiment([*servers(3), Server("backup", priority=1)]))
+    assert {s.workers for s in experiment.servers} == {4}
+    assert run(
+        experiment.but(policy="least_connections", servers=experiment.servers[:3])
+    ).mean == pytest.approx(2.9)
+    fixed = log.played_on(Experiment(servers(3)), workers=2)
+    assert {s.workers for s in fixed.servers} == {2}
+    assert fixed.load == pytest.approx(4 * 2.9 / 6, rel=0.05)  # more than they can do
+
+
 def test_what_would_least_connections_have_done(tmp_path: Path) -> None:
     """The engineer's question, on a made-up Tuesday: bursts of requests of which some are long."""
     lines = []
     for i in range(2000):
         second, took = i // 40, 0.3 if i % 20 == 0 else 0.02
-        lines.append(
-            json.dumps(
-                {"msec": f"{1795514400 + second + (i % 40) / 40:.3f}", "remote_addr": f"10.0.0.{i % 50}"}
-                | {"uri": f"/{i % 7}", "request_time": took}
-            )
-        )
+        end = NOON + second + (i % 40) / 40 + took
+        fields = {"remote_addr": f"10.0.0.{i % 50}", "uri": f"/{i % 7}", "request_time": took}
+        lines.append(json.dumps({"msec": f"{end:.3f}"} | fields))
     log = read(tmp_path, "\n".join(lines))
-    tuesday = log.played_on(Experiment([Server(f"s{i}", service=Exponential()) for i in range(3)]))
+    web = Experiment([Server(f"s{i}", service=Exponential()) for i in range(3)])
+    tuesday = log.played_on(web, workers=1)
     assert isinstance(tuesday.traffic.arrivals, Trace)
     turn, fewest = compare(tuesday, ["round_robin", "least_connections"])
     assert len(turn) == 2000

@@ -1,0 +1,80 @@
+"""What the readers of configurations find: upstreams with servers, and lines that were left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lbkit.experiment import Policy, Server
+
+
+class ImportFault(ValueError):
+    """A file could not be imported; says where and why."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A line that the experiment does not contain."""
+
+    file: str
+    line: int
+    text: str  # as "keepalive 32", without what was understood of the line
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.text}"
+
+
+@dataclass
+class Findings:
+    """What a reader has to say besides its upstreams."""
+
+    unread: list[Unread] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was imported as something else, and why
+
+
+@dataclass
+class Upstream:
+    """A group of servers, and the policy between them."""
+
+    name: str
+    servers: list[Server] = field(default_factory=list)
+    addresses: dict[str, str] = field(default_factory=dict)  # server -> its address in the file
+    policy: Policy = field(default_factory=Policy)
+
+    def add(self, name: str, address: str, *, weight: float = 1.0, priority: int = 0) -> None:
+        """Add a server under a name that every engine can use; `address` is kept as it is in the file."""
+        usable = re.sub(r"[^\w.:-]+", "-", name, flags=re.ASCII).strip("-:.") or "server"
+        unique, number = usable, 2
+        while unique in self.addresses:
+            unique, number = f"{usable}-{number}", number + 1
+        self.addresses[unique] = address
+        self.servers.append(Server(unique, weight=weight, priority=priority))
+
+
+def with_backups(upstream: Upstream, policy: Policy) -> Policy:
+    """Return `policy` by levels of priority, if the upstream has servers in reserve.
+
+    Level 1 gets traffic only when nothing of level 0 is left, as nginx and HAProxy use `backup` servers."""
+    if not any(server.priority for server in upstream.servers):
+        return policy
+    options = {"inner": policy.algorithm, "options": dict(policy.options), "overprovisioning": 1e6}
+    return Policy(
+        "priority_levels", options, key=policy.key, retries=policy.retries, balancers=policy.balancers
+    )
+
+
+def grouped(unread: Iterable[Unread], most_lines: int = 4) -> list[str]:
+    """Return one text for each directive among the unread lines, the most frequent first."""
+    groups: dict[str, list[Unread]] = {}
+    for one in unread:
+        groups.setdefault(one.text.partition(" ")[0], []).append(one)
+    texts = []
+    for directive, lines in sorted(groups.items(), key=lambda item: -len(item[1])):
+        if len(lines) == 1:
+            texts.append(str(lines[0]))
+            continue
+        where = ", ".join(f"{one.file}:{one.line}" for one in lines[:most_lines])
+        more = f" and {len(lines) - most_lines} more" if len(lines) > most_lines else ""
+        texts.append(f"{directive}: {len(lines)} lines ({where}{more})")
+    return texts

@@ -1,0 +1,294 @@
+"""haproxy.cfg as upstreams with HAProxy's own versions of the algorithms."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from attrs import evolve
+
+from lbkit import presets
+from lbkit.experiment import Policy
+from lbkit.importer.found import Findings, Unread, Upstream, with_backups
+
+PROXIES = ("backend", "listen", "frontend", "defaults")
+# A line that starts with one of these ends the section before it.
+SECTIONS = (
+    *PROXIES,
+    *("global", "resolvers", "peers", "mailers", "ring", "cache", "program", "userlist", "fcgi-app"),
+    *("http-errors", "log-forward", "log-profile", "crt-store", "traces", "acme"),
+)
+_IGNORED = {"bind", "default_backend", "mode"}
+
+# `balance` word -> algorithm, key. Those with a key are hashes, whose algorithm is `hash-type`'s.
+_BALANCE = {
+    "roundrobin": "roundrobin",
+    "static-rr": "static-rr",
+    "leastconn": "leastconn",
+    "first": "first",
+}
+_HASHES = {"source": "client", "uri": "path"}
+_NAMED_HASHES = {"url_param": "query", "hdr": "header"}
+_EXPRESSIONS = {"src": "client", "path": "path", "url": "uri", "pathq": "uri"}
+
+# Options of a server that are followed by a value, so that they are listed with it.
+_WITH_VALUE = frozenset(
+    """
+    addr agent-addr agent-check agent-inter agent-port agent-send alpn ca-file check-alpn check-sni
+    ciphers ciphersuites cookie crl-file crt downinter error-limit fall fastinter guid hash-key id init-
+    addr inter log-proto maxconn maxqueue minconn namespace observe on-error on-marked-down on-marked-up
+    pool-low-conn pool-max-conn pool-purge-delay port proto redir resolve-net resolve-opts resolve-
+    prefer resolvers rise sigalgs slowstart sni socks4 source ssl-max-ver ssl-min-ver tcp-ut track
+    usesrc verify verifyhost weight ws
+    """.split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class _Server:
+    name: str
+    address: str
+    options: list[str]
+    line: int
+    source: str  # how its line starts, for options that are not understood
+
+
+@dataclass
+class _Proxy:
+    """A section with servers, or `defaults` for such sections."""
+
+    name: str = ""
+    balance: list[str] = field(default_factory=list)
+    hash_type: list[str] = field(default_factory=list)
+    balance_factor: int = 0
+    retries: int = 3
+    redispatch: int = 0  # a retry out of this many goes to another server; -1: the last one, 0: none
+    all_backups: bool = False
+    server_options: list[str] = field(default_factory=list)  # of `default-server`
+    servers: list[_Server] = field(default_factory=list)
+
+
+def read_haproxy(file: str, text: str, findings: Findings) -> list[Upstream]:
+    """Return the backends of a configuration, and the listen sections with servers, in their order."""
+    found: list[_Proxy] = []
+    defaults = _Proxy()  # of the last defaults section
+    named: dict[str, _Proxy] = {}
+    section, proxy = "", _Proxy()
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:  # a quote that is not closed
+            findings.unread.append(Unread(file, number, line.strip()))
+            continue
+        if not words:
+            continue
+        if words[0] in SECTIONS:
+            section = words[0]
+            if section in PROXIES:
+                proxy = _opened(words, defaults if section != "defaults" else _Proxy(), named)
+                if section == "defaults":
+                    defaults = proxy
+                    named[proxy.name] = proxy
+                else:
+                    found.append(proxy)
+            continue
+        unread = Unread(file, number, " ".join(words))
+        if section in PROXIES and (read := _DIRECTIVES.get(words[0])):
+            if not read(proxy, words[1:], number):
+                findings.unread.append(unread)
+        elif section in PROXIES and words[:2] in (["option", "redispatch"], ["option", "allbackups"]):
+            _option(proxy, words[1:], on=True)
+        elif section in PROXIES and words[0] == "no" and words[1:2] == ["option"]:
+            _option(proxy, words[2:], on=False)
+        elif words[0] not in _IGNORED:
+            findings.unread.append(unread)
+    return [_upstream(proxy, file, findings) for proxy in found if proxy.servers]
+
+
+def _opened(words: list[str], defaults: _Proxy, named: dict[str, _Proxy]) -> _Proxy:
+    """Return the proxy of a section's first line, with the values of the `defaults` that it takes."""
+    name = words[1] if len(words) > 1 and words[1] != "from" else ""
+    if "from" in words[:-1]:
+        defaults = named.get(words[words.index("from") + 1], defaults)
+    proxy = deepcopy(defaults)
+    proxy.name = name or words[0]
+    return proxy
+
+
+# -- directives; each returns whether it was understood ------------------------------------------
+
+
+def _balance(proxy: _Proxy, words: list[str], line: int) -> bool:
+    if not words:
+        return False
+    word, _, argument = words[0].partition("(")
+    known = (
+        word in {*_BALANCE, *_HASHES, *_NAMED_HASHES, "random"}
+        and (word not in ("hdr", "url_param") or bool(argument.rstrip(")") or words[1:2]))
+    ) or bool(_hash_key(words))
+    if known:
+        proxy.balance = words
+    return known
+
+
+def _hash_key(words: list[str]) -> str:
+    """Return the key of `balance hash EXPRESSION`, `source` and so on; empty if there is none."""
+    word, _, argument = words[0].partition("(")
+    argument = argument.rstrip(")")
+    if word in _HASHES:
+        return "uri" if word == "uri" and "whole" in words else _HASHES[word]
+    if word == "url_param":
+        return f"query:{words[1]}" if len(words) > 1 else ""
+    if word == "hdr":
+        return f"header:{argument}" if argument else ""
+    if word == "hash" and len(words) > 1:
+        expression = words[1].split(",")[0]
+        if fetch := re.fullmatch(r"(?:req\.)?(hdr|cook|cookie|url_param|urlp)\(([\w-]+)\)", expression):
+            kinds = {"hdr": "header", "cook": "cookie", "cookie": "cookie"}
+            return f"{kinds.get(fetch[1], 'query')}:{fetch[2]}"
+        return _EXPRESSIONS.get(expression, "")
+    return ""
+
+
+def _hash_type(proxy: _Proxy, words: list[str], line: int) -> bool:
+    known = bool(words) and words[0] in ("consistent", "map-based")
+    if known:
+        proxy.hash_type = words
+    return known and set(words[1:]) <= {"sdbm", "avalanche"}
+
+
+def _hash_balance_factor(proxy: _Proxy, words: list[str], line: int) -> bool:
+    known = words[:1] == ["0"] or (bool(words) and words[0].isdigit() and int(words[0]) > 100)
+    if known:
+        proxy.balance_factor = int(words[0])
+    return known
+
+
+def _retries(proxy: _Proxy, words: list[str], line: int) -> bool:
+    known = bool(words) and words[0].isdigit()
+    if known:
+        proxy.retries = int(words[0])
+    return known
+
+
+def _default_server(proxy: _Proxy, words: list[str], line: int) -> bool:
+    proxy.server_options = [*proxy.server_options, *words]
+    return True
+
+
+def _server(proxy: _Proxy, words: list[str], line: int) -> bool:
+    if len(words) < 2:
+        return False
+    _add_server(proxy, words, line, f"server {words[0]}")
+    return True
+
+
+def _add_server(proxy: _Proxy, words: list[str], line: int, source: str) -> None:
+    name, address, *options = words
+    proxy.servers.append(_Server(name, address, [*proxy.server_options, *options], line, source))
+
+
+def _server_template(proxy: _Proxy, words: list[str], line: int) -> bool:
+    """`server-template web 1-5 host:80`: web1 to web5."""
+    numbers = re.fullmatch(r"(?:(\d+)-)?(\d+)", words[1]) if len(words) > 2 else None
+    if numbers is None:
+        return False
+    first, last = int(numbers[1] or 1), int(numbers[2])
+    if not 0 <= last - first < 10_000:
+        return False
+    for number in range(first, last + 1):
+        _add_server(proxy, [f"{words[0]}{number}", *words[2:]], line, f"server-template {words[0]}")
+    return True
+
+
+_DIRECTIVES: dict[str, Callable[[_Proxy, list[str], int], bool]] = {
+    "balance": _balance,
+    "hash-type": _hash_type,
+    "hash-balance-factor": _hash_balance_factor,
+    "retries": _retries,
+    "default-server": _default_server,
+    "server": _server,
+    "server-template": _server_template,
+}
+
+
+def _option(proxy: _Proxy, words: list[str], on: bool) -> None:
+    if words[:1] == ["allbackups"]:
+        proxy.all_backups = on
+    elif words[:1] == ["redispatch"]:
+        interval = words[1] if len(words) > 1 and re.fullmatch(r"-?\d+", words[1]) else "-1"
+        proxy.redispatch = int(interval) if on else 0
+
+
+# -- one backend ---------------------------------------------------------------------------------
+
+
+def _upstream(proxy: _Proxy, file: str, findings: Findings) -> Upstream:
+    found = Upstream(proxy.name)
+    backups = 0
+    left_out: dict[Unread, None] = {}  # once for all servers of a template
+    for server in proxy.servers:
+        weight, backup, rest = _options(server.options)
+        left_out |= {Unread(file, server.line, f"{server.source} {option}"): None for option in rest}
+        # One backup at a time is in use, unless all may be.
+        priority = (1 if proxy.all_backups else backups + 1) if backup else 0
+        backups += backup
+        found.add(server.name, server.address, weight=weight, priority=priority)
+    findings.unread += left_out
+    policy = evolve(_policy(proxy, findings), retries=_to_others(proxy))
+    if proxy.retries and not policy.retries:
+        findings.notes.append(
+            f"{proxy.name}: without option redispatch, its {proxy.retries} retries go to the same server"
+        )
+    found.policy = with_backups(found, policy)
+    return found
+
+
+def _options(options: list[str]) -> tuple[float, bool, list[str]]:
+    """Return weight, whether the server is a backup, and the options that were not understood."""
+    weight, disabled, backup = 1.0, False, False
+    rest = []
+    left = iter(options)
+    for option in left:
+        value = next(left, "") if option in _WITH_VALUE else ""
+        if option == "weight" and re.fullmatch(r"\d+", value) and int(value) <= 256:
+            weight = float(value)
+        elif option in ("disabled", "enabled"):
+            disabled = option == "disabled"
+        elif option in ("backup", "non-backup", "no-backup"):
+            backup = option == "backup"
+        else:
+            rest.append(f"{option} {value}".strip())
+    return 0.0 if disabled else weight, backup, rest
+
+
+def _to_others(proxy: _Proxy) -> int:
+    """Return how many of the retries go to another server (`option redispatch`)."""
+    if proxy.redispatch > 0:
+        return proxy.retries // proxy.redispatch
+    return int(proxy.redispatch < 0 and proxy.retries >= -proxy.redispatch)
+
+
+def _policy(proxy: _Proxy, findings: Findings) -> Policy:
+    words = proxy.balance or ["roundrobin"]
+    if not proxy.balance:
+        findings.notes.append(f"{proxy.name} has no balance: roundrobin, the default before HAProxy 3.3")
+    word, _, argument = words[0].partition("(")
+    if word in _BALANCE:
+        return presets.haproxy(_BALANCE[word])
+    if word == "random":
+        draws = argument.rstrip(")")
+        return Policy("haproxy_random", {"draws": int(draws) if draws.isdigit() and int(draws) else 2})
+    key = _hash_key(words)
+    extra = [w for w in words[1:] if w not in ("whole", "check_post")] if word in _HASHES else []
+    if extra:
+        findings.notes.append(f"{proxy.name}: balance {' '.join(words)} is imported as balance {word}")
+    if proxy.hash_type[:1] != ["consistent"]:
+        return Policy("haproxy_map", key=key)
+    # A key is stirred unless a function is named without `avalanche`.
+    stirred = len(proxy.hash_type) == 1 or "avalanche" in proxy.hash_type
+    factor = {"factor": proxy.balance_factor} if proxy.balance_factor else {}
+    return Policy("haproxy_ring", {**factor, **({} if stirred else {"avalanche": False})}, key=key)

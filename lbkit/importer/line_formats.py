@@ -1,0 +1,127 @@
+"""Formats of access logs as regular expressions: the usual ones, and any log_format or LogFormat.
+
+The names of the groups are those of `log_lines.py`: client, logged (when the line was written), begun (when
+the request came), request, path, took (seconds from begun to logged), took_us, took_s, took_ms, service (of
+the backend), tr (HAProxy's, in ms), more (what follows, in no order that is known).
+"""
+
+from __future__ import annotations
+
+import re
+
+QUOTED = r'(?:[^"\\]|\\.)*'
+# Seconds of each try at an upstream, as nginx logs them: "0.300, 0.200" or "0.300 : -".
+TRIES = r"(?:[\d.]+|-)(?:(?:, | : )(?:[\d.]+|-))*"
+_TIME = r"\[(?P<{0}>[^\]]+)\]"
+_ADDRESS = r"(?:\d+\.\d+\.\d+\.\d+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)"
+
+# nginx variable -> pattern; another variable is any text.
+_NGINX = {
+    "remote_addr": r"(?P<client>\S+)",
+    "time_local": r"(?P<logged>\d+/\w+/\d+:\d+:\d+:\d+ [+-]\d+)",
+    "time_iso8601": r"(?P<logged>\d+-\d+-\d+T[\d:]+\S*?)",
+    "msec": r"(?P<logged>\d+\.\d+)",
+    "request": rf"(?P<request>{QUOTED})",
+    "request_uri": r"(?P<path>\S+)",
+    "uri": r"(?P<path>\S+)",
+    "request_time": r"(?P<took>[\d.]+|-)",
+    "upstream_response_time": rf"(?P<service>{TRIES})",
+    "status": r"\d+",
+    "body_bytes_sent": r"\d+",
+}
+# Apache directive -> pattern, without what stands between % and the letter, such as > or !200.
+_APACHE = {
+    "h": r"(?P<client>\S+)",
+    "a": r"(?P<client>\S+)",
+    "t": _TIME.format("begun"),
+    "r": rf"(?P<request>{QUOTED})",
+    "U": r"(?P<path>\S+)",
+    "D": r"(?P<took_us>\d+|-)",
+    "T": r"(?P<took_s>\d+|-)",
+    "{us}T": r"(?P<took_us>\d+|-)",
+    "{ms}T": r"(?P<took_ms>\d+|-)",
+    "{s}T": r"(?P<took_s>\d+|-)",
+    "s": r"(?:\d+|-)",
+}
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_DIRECTIVE = re.compile(r"%[!\d,]*[<>]?((?:\{[^}]*\})?)[!\d,]*[<>]?([A-Za-z%])")
+
+
+def compiled(form: str) -> re.Pattern[str]:
+    """Return the pattern of an nginx log_format ($variables) or an Apache LogFormat (%directives).
+
+    Raises ValueError for a format without client, time and request, which an experiment needs."""
+    nginx = bool(_VARIABLE.search(form))
+    parts, end, seen = [], 0, set()
+    for found in (_VARIABLE if nginx else _DIRECTIVE).finditer(form):
+        parts.append(re.escape(form[end : found.start()]))
+        end = found.end()
+        quoted = form[found.start() - 1 : found.start()] == '"' and form[end : end + 1] == '"'
+        if nginx:
+            pattern = _NGINX.get(found[1])
+        else:
+            pattern = "%" if found[2] == "%" else _APACHE.get(found[1] + found[2])
+        pattern = pattern or (QUOTED if quoted else ".*?")
+        for name in re.findall(r"\?P<(\w+)>", pattern):
+            if name in seen:  # a group may stand once only
+                pattern = QUOTED if quoted else r"\S*"
+            seen.add(name)
+        parts.append(pattern)
+    parts.append(re.escape(form[end:]))
+    missing = [
+        what
+        for what, names in {
+            "the client": {"client"},
+            "the time": {"logged", "begun"},
+            "the request": {"request", "path"},
+        }.items()
+        if not names & seen
+    ]
+    if missing:
+        raise ValueError(
+            f"format {form!r} has not {' and '.join(missing)}: use variables of nginx such as $remote_addr,"
+            ' $time_local and "$request", or of Apache such as %h, %t and "%r"'
+        )
+    return re.compile("".join(parts) + r"\s*$")
+
+
+_REQUEST = rf'"(?P<request>{QUOTED})"'
+_STATUS_SIZE = r"(?:\d+|-) (?:\d+|-)"
+_HAPROXY_TIMES = r"-?\d+/-?\d+/-?\d+/(?P<tr>-?\d+)/\+?-?\d+"
+# Name -> pattern, each before those that would match it, too.
+FORMATS = {
+    "HAProxy's httplog": re.compile(
+        rf"(?P<client>[0-9a-fA-F.:]+):\d+ {_TIME.format('begun')} \S+ \S+ {_HAPROXY_TIMES} -?\d+ "
+        rf".*?{_REQUEST}"  # httpslog has more fields
+    ),
+    "HAProxy's CLF": re.compile(
+        rf"(?P<client>[0-9a-fA-F.:]+) - - {_TIME.format('begun')} {_REQUEST} -?\d+ \+?\d+ "
+        r'"" "" \d+ \d+ "[^"]*" "[^"]*" "[^"]*" -?\d+ -?\d+ -?\d+ (?P<tr>-?\d+) '
+    ),
+    "ingress-nginx": compiled(
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer"'
+        ' "$http_user_agent" $request_length $request_time [$proxy_upstream_name]'
+        " [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length"
+        " $upstream_response_time $upstream_status $req_id"
+    ),
+    "vhost_combined": re.compile(
+        rf"\S+ (?P<client>{_ADDRESS}) \S+ .*?{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}(?P<more>.*)$"
+    ),
+    "combined": re.compile(
+        rf"(?P<client>[^\s,]+) \S+ .*?{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}(?P<more>.*)$"
+    ),
+}
+
+# What other programs write before a line: each is taken off.
+_ISO = r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)"
+PREFIX = re.compile(
+    r"(?:"
+    r"(?:<\d+>)?(?:\d )?(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|"
+    + _ISO
+    + r") (?:\S+ )?[\w./-]+(?:\[\d+\])?: "  # syslog
+    r"|<\d+>1 " + _ISO + r" \S+ \S+ \S+ \S+ (?:-|\[.*?\]) "  # RFC 5424
+    r"|[\w.-]+ *\| "  # docker compose logs
+    r"|" + _ISO + r" std(?:out|err) [FP] "  # Kubernetes
+    r"|" + _ISO + r" (?=\S)"  # docker logs -t
+    r")+"
+)

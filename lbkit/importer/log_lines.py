@@ -1,0 +1,193 @@
+"""One line of an access log as a request: who, when, what, and how long it took."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from math import isfinite
+from typing import Any, NamedTuple
+
+from lbkit.importer.line_formats import FORMATS, PREFIX, TRIES
+
+# Names of fields in JSON, the first that is there counts; nginx's usual log_format json, Caddy, Traefik.
+CLIENT = ("remote_addr", "client_ip", "remote_ip", "ClientHost", "client", "ip", "remote_host")
+LOGGED = ("time_iso8601", "msec", "ts", "timestamp", "time", "time_local", "@timestamp")
+BEGUN = ("StartUTC", "StartLocal")
+REQUEST = ("request_uri", "uri", "RequestPath", "path", "url", "request")
+# With seconds a unit: Traefik counts in nanoseconds.
+TOOK = {"request_time": 1.0, "duration": 1.0, "response_time": 1.0, "latency": 1.0, "Duration": 1e-9}
+SERVICE = {"upstream_response_time": 1.0, "OriginDuration": 1e-9}
+# The same in lines of name=value, as nginx's own examples abbreviate them.
+TOOK_NAMES = ("rt", "request_time", "time", "duration")
+SERVICE_NAMES = ("urt", "upstream_response_time", "us_rt")
+
+_REQUEST_LINE = re.compile(r"[A-Z][A-Z-]* (?P<path>(?:/|\*|https?://|[\w.-]+:\d).*?)(?: HTTP/\d(?:\.\d)?)?")
+_NAMED_VALUE = re.compile(rf'(\w+)[=:] ?(?:"({TRIES})"|({TRIES})(?=[\s,;]|$))')
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_FORMATS = (
+    *("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S"),
+    *("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S"),
+)
+# An epoch that is above this many of a unit is counted in it: microseconds, not seconds of the far future.
+_EPOCH_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
+
+
+class NoRequest(ValueError):
+    """A line of a client that did not send HTTP: a scanner's, or of a connection without a request."""
+
+
+class Entry(NamedTuple):
+    """A request in a log."""
+
+    client: str
+    path: str
+    stamp: float  # the time in the line, in seconds since 1970
+    before: float  # seconds from the request's arrival until then
+    service: float | None  # seconds; None if the line does not say
+    tries: int = 1  # how many backends the proxy tried
+    ticks: int | None = None  # Apache's %D or %T at the end of the line, in a unit that it does not say
+
+
+def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
+    """Return the request of a line in the format `form`, or in one that is known.
+
+    Raises NoRequest for a line without an HTTP request, ValueError for an unknown format."""
+    line = PREFIX.sub("", line.strip(), count=1)
+    if line.startswith("{") and form is None:
+        return _json(json.loads(line))
+    for pattern in (form,) if form else FORMATS.values():
+        if found := pattern.search(line):
+            return _entry(found.groupdict())
+    raise ValueError("unknown format" if form is None else "does not have the format that was given")
+
+
+def _entry(fields: Mapping[str, str | None]) -> Entry:
+    """Return the request of a line's fields, which have the names of `line_formats.py`."""
+    took, tries_text, ticks = _more(fields.get("more") or "")
+    for name, unit in (("took", 1.0), ("took_s", 1.0), ("took_ms", 1e-3), ("took_us", 1e-6)):
+        if (value := fields.get(name)) not in (None, "-"):
+            took = _seconds(value, unit)
+    service, tries = _tries(fields.get("service") or tries_text)
+    if tr := fields.get("tr"):
+        service = _seconds(tr, 1e-3) if int(tr) >= 0 else None
+    if service is None:
+        service = took
+    stamp = fields.get("begun") or fields.get("logged") or fields.get("stamp")
+    ended = fields.get("begun") is None  # nginx writes the time of the end, Apache and HAProxy of the begin
+    path = fields.get("path") or _path(fields.get("request") or "")
+    before = (took or service or 0.0) if ended else 0.0
+    return Entry(fields["client"] or "", path, _time(stamp), before, service, tries, ticks)
+
+
+def _more(text: str) -> tuple[float | None, str, int | None]:
+    """Return request time, upstream times and Apache's ticks from what follows a line in combined format.
+
+    By name (rt=0.1 urt="0.05, 0.1"), or by kind: decimals are nginx's $request_time and then
+    $upstream_response_time, a single whole number at the end is Apache's %D or %T."""
+    took, tries = None, ""
+    for name, quoted, plain in _NAMED_VALUE.findall(text):
+        value = quoted or plain
+        if name in TOOK_NAMES and value != "-":
+            took = _seconds(value)
+        elif name in SERVICE_NAMES:
+            tries = value
+    if took is not None or tries:
+        return took, tries, None
+    plain = re.sub(r'"(?![\d.]+(?:, [\d.]+)*")(?:[^"\\]|\\.)*"', " ", text)  # texts, such as the user agent
+    decimals = re.findall(r"(?<![\w.:/-])(\d+\.\d+(?:(?:, | : )(?:\d+\.\d+|-))*)(?![\w.:/-])", plain)
+    if decimals:
+        return _seconds(re.split(r", | : ", decimals[0])[0]), decimals[1] if len(decimals) > 1 else "", None
+    whole = re.fullmatch(r"\s*(?:\d+/)?(\d+)\s*", plain)  # %D, or %T/%D
+    return None, "", int(whole[1]) if whole else None
+
+
+def _tries(text: str) -> tuple[float | None, int]:
+    """Return the seconds of the last try that has a time, and how many there were: "0.300, 0.200" are two."""
+    values = [value for value in re.split(r", ?| : ", text) if value]
+    known = [value for value in values if value != "-"]
+    return (_seconds(known[-1]) if known else None), max(1, len(values))
+
+
+def _seconds(value: Any, unit: float = 1.0) -> float:
+    """Return a time as seconds: a number of `unit`, or a text such as "1.5ms". Raises ValueError."""
+    text = str(value).strip()
+    if parts := re.fullmatch(r"(?:[\d.]+(?:ns|us|µs|ms|s|m|h))+", text):
+        return sum(float(n) * _GO_UNITS[u] for n, u in re.findall(r"([\d.]+)([a-zµ]+)", parts[0]))
+    seconds = float(text) * unit
+    if not (isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{text} is no time")
+    return seconds
+
+
+def _path(request: str) -> str:
+    """Return the path of a request line. Raises NoRequest for what is none."""
+    found = _REQUEST_LINE.fullmatch(request)
+    if found is None:
+        raise NoRequest(f'"{request[:40]}" is no request')
+    return found["path"]
+
+
+# -- JSON ----------------------------------------------------------------------------------------
+
+
+def _json(data: Any) -> Entry:
+    if not isinstance(data, dict):
+        raise ValueError("no JSON object")
+    if isinstance(data.get("log"), str):  # Docker's files: the line is in a field
+        return read_line(data["log"])
+    flat = {**data, **data["request"]} if isinstance(data.get("request"), dict) else data
+    request = str(_first(flat, REQUEST))
+    path = request if request.startswith(("/", "*", "http")) else _path(request)
+    took = _duration(flat, TOOK)
+    service, tries = _duration(flat, SERVICE), 1
+    if isinstance(flat.get("upstream_response_time"), str):
+        service, tries = _tries(flat["upstream_response_time"])
+    if service is None:
+        service = took
+    begun = next((flat[name] for name in BEGUN if flat.get(name)), None)
+    stamp = _time(begun if begun is not None else _first(flat, LOGGED))
+    before = 0.0 if begun is not None else took or service or 0.0
+    return Entry(str(_first(flat, CLIENT)), path, stamp, before, service, tries)
+
+
+def _duration(data: Mapping[str, Any], names: Mapping[str, float]) -> float | None:
+    for name, unit in names.items():
+        value = data.get(name)
+        if value not in (None, "", "-") and not (isinstance(value, str) and re.search(r", | : ", value)):
+            return _seconds(value, unit)
+    return None
+
+
+def _first(data: Mapping[str, Any], names: Iterable[str]) -> Any:
+    for name in names:
+        if data.get(name) not in (None, "", "-"):
+            return data[name]
+    raise ValueError(f"has none of {', '.join(names)}")
+
+
+# -- time ----------------------------------------------------------------------------------------
+
+
+def _time(value: Any) -> float:
+    """Return seconds since 1970, from a number of any usual unit or a text. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is no time")
+    if isinstance(value, str) and not re.fullmatch(r"\d+(\.\d+)?", value):
+        return _text_time(value)
+    seconds = float(value)
+    if not (isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{value} is no time")
+    return seconds * next((unit for above, unit in _EPOCH_UNITS if seconds >= above), 1.0)
+
+
+@lru_cache(maxsize=1024)  # many lines have the same second
+def _text_time(text: str) -> float:
+    for form in _FORMATS:
+        try:
+            return datetime.strptime(text, form).timestamp()
+        except ValueError:
+            continue
+    return datetime.fromisoformat(text).timestamp()
