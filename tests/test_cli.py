@@ -346,7 +346,7 @@ def test_import(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stderr.splitlines()[:3] == [
         "access.log: 100 of 100 lines read",
-        "load 0.10 with 1 workers a server (--workers sets them)",
+        "load 0.10 with 1 worker per server (--workers sets it)",
         "web: 2 servers, haproxy_least_connections",
     ]
     assert "server b check" in result.stderr
@@ -358,10 +358,10 @@ def test_import_says_a_load_that_cannot_be_served(tmp_path: Path) -> None:
     config, log = tmp_path / "haproxy.cfg", tmp_path / "access.log"
     config.write_text("backend web\n server a 10.0.0.1:80\nbackend more\n server b 10.0.0.2:80\n")
     line = '10.0.0.1 - - [24/Nov/2026:10:00:{:02d} +0000] "GET / HTTP/1.1" 200 1 "-" "-" 0.500\n'
-    log.write_text("".join(line.format(i // 10) for i in range(100)))
+    log.write_text("".join(line.format(i // 10) for i in range(100) if i % 10 < 5 or i < 10))
     arguments = ["import", str(config), "--log", str(log), "--upstream", "more"]
-    said = runner.invoke(app, [*arguments, "--workers", "4"]).stderr
-    assert "load 1.26 with 4 workers a server" in said
+    said = runner.invoke(app, [*arguments, "--workers", "2"]).stderr
+    assert "with 2 workers per server" in said
     assert "more work than the servers can do" in said
     assert "not imported: web" in said
     assert "more work" not in runner.invoke(app, arguments).stderr  # estimated: enough of them

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbkit.experiment import Experiment
-from lbkit.importer.found import Findings, ImportFault, Unread, Upstream, grouped
+from lbkit.importer.found import ImportFault, Unread, Upstream, grouped
 from lbkit.importer.haproxy import SECTIONS, read_haproxy
 from lbkit.importer.nginx import read_nginx
 
@@ -32,7 +32,9 @@ class Imported:
     def report(self) -> list[str]:
         """Return lines for a reader: what was imported, then notes, then what was left out, grouped."""
         experiment = self.experiment
-        lines = [f"{self.upstream}: {len(experiment.servers)} servers, {experiment.policy.algorithm}"]
+        count = len(experiment.servers)
+        servers = "1 server" if count == 1 else f"{count} servers"
+        lines = [f"{self.upstream}: {servers}, {experiment.policy.algorithm}"]
         if self.skipped:
             lines.append(f"not imported: {', '.join(self.skipped)} (choose with --upstream NAME)")
         lines += [f"note: {note}" for note in self.notes]
@@ -50,11 +52,11 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
     Raises ImportFault for a file without servers or an unknown upstream, OSError."""
     path = Path(path)
     text = path.read_text(encoding="utf-8-sig", errors="replace")
-    findings = Findings()
+    unread: list[Unread] = []
     if _HAPROXY.search(text) and not _NGINX_UPSTREAM.search(text):
-        upstreams = read_haproxy(path.name, text, findings)
+        upstreams = read_haproxy(path.name, text, unread)
     elif _NGINX.search(text):
-        upstreams = read_nginx(path, findings)
+        upstreams = read_nginx(path, unread)
     else:
         raise ImportFault(
             f"{path}: neither nginx's nor HAProxy's configuration: it has no directive that ends in ; or {{,"
@@ -62,7 +64,7 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
         )
     usable = [found for found in upstreams if found.servers]
     if not usable:
-        lost = "; ".join(str(one) for one in findings.unread[:3])
+        lost = "; ".join(str(one) for one in unread[:3])
         raise ImportFault(
             f"{path}: no upstream or backend with servers in it: give a file with one"
             + (f" (not understood: {lost})" if lost else "")
@@ -73,7 +75,7 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
         raise ImportFault(f"{path}: all servers of {chosen.name} are down, disabled or of weight 0")
     experiment = experiment.at_load(LOAD)
     skipped = [other.name for other in usable if other is not chosen]
-    return Imported(experiment, chosen.name, skipped, chosen.addresses, findings.notes, findings.unread)
+    return Imported(experiment, chosen.name, skipped, chosen.addresses, chosen.notes, unread + chosen.unread)
 
 
 def _choose(usable: list[Upstream], name: str | None, path: Path) -> Upstream:
@@ -83,4 +85,3 @@ def _choose(usable: list[Upstream], name: str | None, path: Path) -> Upstream:
         if found.name == name:
             return found
     raise ImportFault(f"{path}: no upstream {name!r}: there are {', '.join(found.name for found in usable)}")
-

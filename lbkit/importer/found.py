@@ -26,14 +26,6 @@ class Unread:
 
 
 @dataclass
-class Findings:
-    """What a reader has to say besides its upstreams."""
-
-    unread: list[Unread] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # what was imported as something else, and why
-
-
-@dataclass
 class Upstream:
     """A group of servers, and the policy between them."""
 
@@ -41,6 +33,8 @@ class Upstream:
     servers: list[Server] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)  # server -> its address in the file
     policy: Policy = field(default_factory=Policy)
+    unread: list[Unread] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was imported as something else, and why
 
     def add(self, name: str, address: str, *, weight: float = 1.0, priority: int = 0) -> None:
         """Add a server under a name that every engine can use; `address` is kept as it is in the file."""

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from lbkit import presets
 from lbkit.experiment import Policy
-from lbkit.importer.found import Findings, Unread, Upstream, with_backups
+from lbkit.importer.found import Unread, Upstream, with_backups
 
 PROXIES = ("backend", "listen", "frontend", "defaults")
 # A line that starts with one of these ends the section before it.
@@ -71,7 +71,7 @@ class _Proxy:
     servers: list[_Server] = field(default_factory=list)
 
 
-def read_haproxy(file: str, text: str, findings: Findings) -> list[Upstream]:
+def read_haproxy(file: str, text: str, unread: list[Unread]) -> list[Upstream]:
     """Return the backends of a configuration, and the listen sections with servers, in their order."""
     found: list[_Proxy] = []
     defaults = _Proxy()  # of the last defaults section
@@ -81,7 +81,7 @@ def read_haproxy(file: str, text: str, findings: Findings) -> list[Upstream]:
         try:
             words = shlex.split(line, comments=True)
         except ValueError:  # a quote that is not closed
-            findings.unread.append(Unread(file, number, line.strip()))
+            unread.append(Unread(file, number, line.strip()))
             continue
         if not words:
             continue
@@ -95,17 +95,17 @@ def read_haproxy(file: str, text: str, findings: Findings) -> list[Upstream]:
                 else:
                     found.append(proxy)
             continue
-        unread = Unread(file, number, " ".join(words))
+        source = Unread(file, number, " ".join(words))
         if section in PROXIES and (read := _DIRECTIVES.get(words[0])):
             if not read(proxy, words[1:], number):
-                findings.unread.append(unread)
+                unread.append(source)
         elif section in PROXIES and words[:2] in (["option", "redispatch"], ["option", "allbackups"]):
             _option(proxy, words[1:], on=True)
         elif section in PROXIES and words[0] == "no" and words[1:2] == ["option"]:
             _option(proxy, words[2:], on=False)
         elif words[0] not in _IGNORED:
-            findings.unread.append(unread)
-    return [_upstream(proxy, file, findings) for proxy in found if proxy.servers]
+            unread.append(source)
+    return [_upstream(proxy, file) for proxy in found if proxy.servers]
 
 
 def _opened(words: list[str], defaults: _Proxy, named: dict[str, _Proxy]) -> _Proxy:
@@ -226,7 +226,7 @@ def _option(proxy: _Proxy, words: list[str], on: bool) -> None:
 # -- one backend ---------------------------------------------------------------------------------
 
 
-def _upstream(proxy: _Proxy, file: str, findings: Findings) -> Upstream:
+def _upstream(proxy: _Proxy, file: str) -> Upstream:
     found = Upstream(proxy.name)
     backups = 0
     left_out: dict[Unread, None] = {}  # once for all servers of a template
@@ -237,10 +237,10 @@ def _upstream(proxy: _Proxy, file: str, findings: Findings) -> Upstream:
         priority = (1 if proxy.all_backups else backups + 1) if backup else 0
         backups += backup
         found.add(server.name, server.address, weight=weight, priority=priority)
-    findings.unread += left_out
-    policy = evolve(_policy(proxy, findings), retries=_to_others(proxy))
+    found.unread += left_out
+    policy = evolve(_policy(proxy, found.notes), retries=_to_others(proxy))
     if proxy.retries and not policy.retries:
-        findings.notes.append(
+        found.notes.append(
             f"{proxy.name}: without option redispatch, its {proxy.retries} retries go to the same server"
         )
     found.policy = with_backups(found, policy)
@@ -272,10 +272,10 @@ def _to_others(proxy: _Proxy) -> int:
     return int(proxy.redispatch < 0 and proxy.retries >= -proxy.redispatch)
 
 
-def _policy(proxy: _Proxy, findings: Findings) -> Policy:
+def _policy(proxy: _Proxy, notes: list[str]) -> Policy:
     words = proxy.balance or ["roundrobin"]
     if not proxy.balance:
-        findings.notes.append(f"{proxy.name} has no balance: roundrobin, the default before HAProxy 3.3")
+        notes.append(f"{proxy.name} has no balance: roundrobin, the default before HAProxy 3.3")
     word, _, argument = words[0].partition("(")
     if word in _BALANCE:
         return presets.haproxy(_BALANCE[word])
@@ -285,7 +285,7 @@ def _policy(proxy: _Proxy, findings: Findings) -> Policy:
     key = _hash_key(words)
     extra = [w for w in words[1:] if w not in ("whole", "check_post")] if word in _HASHES else []
     if extra:
-        findings.notes.append(f"{proxy.name}: balance {' '.join(words)} is imported as balance {word}")
+        notes.append(f"{proxy.name}: balance {' '.join(words)} is imported as balance {word}")
     if proxy.hash_type[:1] != ["consistent"]:
         return Policy("haproxy_map", key=key)
     # A key is stirred unless a function is named without `avalanche`.

@@ -3,6 +3,8 @@
 The names of the groups are those of `log_lines.py`: client, logged (when the line was written), begun (when
 the request came), request, path, took (seconds from begun to logged), took_us, took_s, took_ms, service (of
 the backend), tr (HAProxy's, in ms), more (what follows, in no order that is known).
+
+Patterns stand at the start of a line and never try a long text twice: a log holds what strangers sent.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ import re
 QUOTED = r'(?:[^"\\]|\\.)*'
 # Seconds of each try at an upstream, as nginx logs them: "0.300, 0.200" or "0.300 : -".
 TRIES = r"(?:[\d.]+|-)(?:(?:, | : )(?:[\d.]+|-))*"
+_LIST = r"[^\s,]*(?:(?:, | : )[^\s,]+)*"  # of one value for each try
+_USER = r".{0,256}?"  # may have spaces
 _TIME = r"\[(?P<{0}>[^\]]+)\]"
 _ADDRESS = r"(?:\d+\.\d+\.\d+\.\d+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)"
 
-# nginx variable -> pattern; another variable is any text.
+# nginx variable -> pattern.
 _NGINX = {
     "remote_addr": r"(?P<client>\S+)",
     "time_local": r"(?P<logged>\d+/\w+/\d+:\d+:\d+:\d+ [+-]\d+)",
@@ -26,8 +30,7 @@ _NGINX = {
     "uri": r"(?P<path>\S+)",
     "request_time": r"(?P<took>[\d.]+|-)",
     "upstream_response_time": rf"(?P<service>{TRIES})",
-    "status": r"\d+",
-    "body_bytes_sent": r"\d+",
+    "remote_user": _USER,
 }
 # Apache directive -> pattern, without what stands between % and the letter, such as > or !200.
 _APACHE = {
@@ -41,7 +44,7 @@ _APACHE = {
     "{us}T": r"(?P<took_us>\d+|-)",
     "{ms}T": r"(?P<took_ms>\d+|-)",
     "{s}T": r"(?P<took_s>\d+|-)",
-    "s": r"(?:\d+|-)",
+    "u": _USER,
 }
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _DIRECTIVE = re.compile(r"%[!\d,]*[<>]?((?:\{[^}]*\})?)[!\d,]*[<>]?([A-Za-z%])")
@@ -58,10 +61,12 @@ def compiled(form: str) -> re.Pattern[str]:
         end = found.end()
         quoted = form[found.start() - 1 : found.start()] == '"' and form[end : end + 1] == '"'
         if nginx:
-            pattern = _NGINX.get(found[1])
+            pattern = _NGINX.get(found[1]) or (_LIST if found[1].startswith("upstream_") else None)
         else:
             pattern = "%" if found[2] == "%" else _APACHE.get(found[1] + found[2])
-        pattern = pattern or (QUOTED if quoted else ".*?")
+        if not pattern:
+            following = form[end : end + 1]
+            pattern = QUOTED if quoted else f"[^{re.escape(following)}]*" if following else ".*"
         for name in re.findall(r"\?P<(\w+)>", pattern):
             if name in seen:  # a group may stand once only
                 pattern = QUOTED if quoted else r"\S*"
@@ -82,7 +87,7 @@ def compiled(form: str) -> re.Pattern[str]:
             f"format {form!r} has not {' and '.join(missing)}: use variables of nginx such as $remote_addr,"
             ' $time_local and "$request", or of Apache such as %h, %t and "%r"'
         )
-    return re.compile("".join(parts) + r"\s*$")
+    return re.compile("".join(parts) + "$")
 
 
 _REQUEST = rf'"(?P<request>{QUOTED})"'
@@ -105,17 +110,18 @@ FORMATS = {
         " $upstream_response_time $upstream_status $req_id"
     ),
     "vhost_combined": re.compile(
-        rf"\S+ (?P<client>{_ADDRESS}) \S+ .*?{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}(?P<more>.*)$"
+        rf"\S+ (?P<client>{_ADDRESS}) \S+ {_USER}{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}"
+        r"(?P<more>.*)$"
     ),
     "combined": re.compile(
-        rf"(?P<client>[^\s,]+) \S+ .*?{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}(?P<more>.*)$"
+        rf"(?P<client>[^\s,]+) \S+ {_USER}{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}(?P<more>.*)$"
     ),
 }
 
 # What other programs write before a line: each is taken off.
 _ISO = r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)"
 PREFIX = re.compile(
-    r"(?:"
+    r"\A(?:"
     r"(?:<\d+>)?(?:\d )?(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|"
     + _ISO
     + r") (?:\S+ )?[\w./-]+(?:\[\d+\])?: "  # syslog

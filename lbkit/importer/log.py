@@ -109,16 +109,17 @@ class Log:
         return lines + [f"  note: {note}" for note in self.notes]
 
     def load_report(self, experiment: Experiment) -> str:
-        """Return a line about the load of these requests on the servers of `experiment`, and what it means."""
+        """Return a line about the load of these requests on the servers of `experiment`."""
         if not self.served():
-            return "the log has no times: service times are the default ones, and the load is not that of the log"
-        workers = " or ".join(str(n) for n in sorted({s.workers for s in experiment.servers}))
-        line = f"load {experiment.load or 0:.2f} with {workers} workers a server (--workers sets them)"
+            return "the log has no request times: service times are the default ones, and so is the load"
+        count = experiment.servers[0].workers
+        workers = "1 worker" if count == 1 else f"{count} workers"
+        line = f"load {experiment.load or 0:.2f} with {workers} per server (--workers sets it)"
         if (experiment.load or 0) < 1:
             return line
         return (
-            f"{line}: this is more work than the servers can do, so queues grow until the log ends, and most of"
-            " each latency is waiting"
+            f"{line}: this is more work than the servers can do, so queues grow until the log ends, and most"
+            " of each latency is waiting"
         )
 
     def _demands(self) -> list[float]:

@@ -25,7 +25,7 @@ TOOK_NAMES = ("rt", "request_time", "time", "duration")
 SERVICE_NAMES = ("urt", "upstream_response_time", "us_rt")
 
 _REQUEST_LINE = re.compile(r"[A-Z][A-Z-]* (?P<path>(?:/|\*|https?://|[\w.-]+:\d).*?)(?: HTTP/\d(?:\.\d)?)?")
-_NAMED_VALUE = re.compile(rf'(\w+)[=:] ?(?:"({TRIES})"|({TRIES})(?=[\s,;]|$))')
+_NAMED_VALUE = re.compile(rf'\b(\w{{1,40}})[=:] ?(?:"({TRIES})"|({TRIES})(?=[\s,;]|$))')
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FORMATS = (
     *("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S"),
@@ -59,7 +59,7 @@ def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
     if line.startswith("{") and form is None:
         return _json(json.loads(line))
     for pattern in (form,) if form else FORMATS.values():
-        if found := pattern.search(line):
+        if found := pattern.match(line):
             return _entry(found.groupdict())
     raise ValueError("unknown format" if form is None else "does not have the format that was given")
 
@@ -96,7 +96,9 @@ def _more(text: str) -> tuple[float | None, str, int | None]:
             tries = value
     if took is not None or tries:
         return took, tries, None
-    plain = re.sub(r'"(?![\d.]+(?:, [\d.]+)*")(?:[^"\\]|\\.)*"', " ", text)  # texts, such as the user agent
+    plain = re.sub(
+        r'(?<!\S)"(?![\d.]+(?:, [\d.]+)*")(?:[^"\\]|\\.)*"', " ", text
+    )  # texts, such as the user agent
     decimals = re.findall(r"(?<![\w.:/-])(\d+\.\d+(?:(?:, | : )(?:\d+\.\d+|-))*)(?![\w.:/-])", plain)
     if decimals:
         return _seconds(re.split(r", | : ", decimals[0])[0]), decimals[1] if len(decimals) > 1 else "", None

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from lbkit import presets
 from lbkit.experiment import Policy
-from lbkit.importer.found import Findings, ImportFault, Unread, Upstream, with_backups
+from lbkit.importer.found import ImportFault, Unread, Upstream, with_backups
 from lbkit.needs import why_not
 
 # What hands requests to an upstream, each with directives of its own for what follows a failure.
@@ -62,54 +62,54 @@ class _Retry:
         return self.tries - 1 if self.tries else _UNLIMITED
 
 
-def read_nginx(path: Path, findings: Findings) -> list[Upstream]:
+def read_nginx(path: Path, unread: list[Unread]) -> list[Upstream]:
     """Return the upstreams of a configuration and the files that it includes, in their order.
 
     Included files outside the folder of `path` are named, not read. Raises ImportFault without crossplane."""
-    directives = _parse(path, path.parent.resolve(), findings, {path.resolve()})
+    directives = _parse(path, path.parent.resolve(), unread, {path.resolve()})
     blocks: list[Directive] = []
     users: dict[str, list[_Retry]] = {}
-    _walk(directives, dict.fromkeys(_PASS, _Retry()), blocks, users, findings)
+    _walk(directives, dict.fromkeys(_PASS, _Retry()), blocks, users, unread)
     workers = next((d.words[1] for d in directives if d.name == "worker_processes" and len(d.words) > 1), "1")
-    return [_upstream(block, users, workers, findings) for block in blocks]
+    return [_upstream(block, users, workers) for block in blocks]
 
 
 # -- directives ----------------------------------------------------------------------------------
 
 
-def _parse(path: Path, root: Path, findings: Findings, seen: set[Path]) -> list[Directive]:
+def _parse(path: Path, root: Path, unread: list[Unread], seen: set[Path]) -> list[Directive]:
     """Return the directives of a file, with those of included files in place of each `include`."""
     top: list[Directive] = []
     open_blocks: list[list[Directive]] = [top]
     words: list[str] = []
     start = line = 1
-    for token, line, quoted in _tokens(path, findings):
+    for token, line, quoted in _tokens(path, unread):
         if not words:
             start = line
         if quoted or token not in "{};":
             words.append(token)
         elif token == "}":
             if words:  # as in "server a }"
-                findings.unread.append(Unread(path.name, start, f"{' '.join(words)} (no ; after it)"))
+                unread.append(Unread(path.name, start, f"{' '.join(words)} (no ; after it)"))
             words = []
             open_blocks.pop()
         else:
             directive = Directive(path.name, start, words, [] if token == "{" else None)
             words = []
             if directive.name == "include":
-                open_blocks[-1] += _include(directive, root, findings, seen)
+                open_blocks[-1] += _include(directive, root, unread, seen)
             elif directive.words:
                 open_blocks[-1].append(directive)
             if directive.block is not None:
                 open_blocks.append(directive.block)
     if words:
-        findings.unread.append(Unread(path.name, start, f"{' '.join(words)} (never ends: a ; or a quote)"))
+        unread.append(Unread(path.name, start, f"{' '.join(words)} (never ends: a ; or a quote)"))
     elif len(open_blocks) > 1:
-        findings.unread.append(Unread(path.name, line, "end of file inside of { }: a brace is missing"))
+        unread.append(Unread(path.name, line, "end of file inside of { }: a brace is missing"))
     return top
 
 
-def _tokens(path: Path, findings: Findings) -> Iterator[tuple[str, int, bool]]:
+def _tokens(path: Path, unread: list[Unread]) -> Iterator[tuple[str, int, bool]]:
     """Yield (word, line, whether it is quoted), without comments."""
     try:
         import crossplane
@@ -124,33 +124,31 @@ def _tokens(path: Path, findings: Findings) -> Iterator[tuple[str, int, bool]]:
     except crossplane.errors.NgxParserBaseException as error:
         if "end of file" not in error.strerror:  # _parse says that itself
             where = error.lineno or line
-            findings.unread.append(
-                Unread(path.name, where, f"{error.strerror}: nothing after it has been read")
-            )
+            unread.append(Unread(path.name, where, f"{error.strerror}: nothing after it has been read"))
 
 
-def _include(directive: Directive, root: Path, findings: Findings, seen: set[Path]) -> list[Directive]:
+def _include(directive: Directive, root: Path, unread: list[Unread], seen: set[Path]) -> list[Directive]:
     pattern = directive.words[1] if len(directive.words) > 1 else ""
     wanted = Path(pattern)
     if wanted.is_absolute():
         if not wanted.parent.resolve().is_relative_to(root):
-            findings.unread.append(directive.unread(f"include {pattern} (outside the file's folder)"))
+            unread.append(directive.unread(f"include {pattern} (outside the file's folder)"))
             return []
         wanted = Path(*(wanted.parent.resolve() / wanted.name).relative_to(root).parts)
     found = sorted(p for p in root.glob(str(wanted)) if p.is_file()) if pattern else []
     if not found:
         if not any(sign in pattern for sign in "*?["):  # a pattern may match nothing
-            findings.unread.append(directive.unread(f"include {pattern} (not there)"))
+            unread.append(directive.unread(f"include {pattern} (not there)"))
         return []
     directives = []
     for path in found:
         real = path.resolve()
         if not real.is_relative_to(root):
-            findings.unread.append(directive.unread(f"include {path.name} (outside the file's folder)"))
+            unread.append(directive.unread(f"include {path.name} (outside the file's folder)"))
         elif real in seen:
-            findings.unread.append(directive.unread(f"include {path.name} (has been read already)"))
+            unread.append(directive.unread(f"include {path.name} (has been read already)"))
         else:
-            directives += _parse(path, root, findings, seen | {real})
+            directives += _parse(path, root, unread, seen | {real})
     return directives
 
 
@@ -162,7 +160,7 @@ def _walk(
     inherited: dict[str, _Retry],
     blocks: list[Directive],
     users: dict[str, list[_Retry]],
-    findings: Findings,
+    unread: list[Unread],
 ) -> None:
     """Collect upstream blocks, and for each name of an upstream the retries of the locations that use it."""
     retry = dict(inherited)
@@ -183,48 +181,48 @@ def _walk(
         elif kind in _PASS and d.name.endswith("_next_upstream"):
             retry[kind] = replace(retry[kind], enabled=d.words[1:] != ["off"])
         elif d.block is None and d.name not in _IGNORED:
-            findings.unread.append(d.unread())
+            unread.append(d.unread())
     for kind, target in passes:
         if name := re.match(r"(?:\w+://)?([^/:$]+)", target):
             users.setdefault(name[1], []).append(retry[kind])
     for d in directives:
         if d.block is not None and d.name not in ("upstream", "events"):
-            _walk(d.block, retry, blocks, users, findings)
+            _walk(d.block, retry, blocks, users, unread)
 
 
 # -- one upstream --------------------------------------------------------------------------------
 
 
-def _upstream(block: Directive, users: dict[str, list[_Retry]], workers: str, findings: Findings) -> Upstream:
+def _upstream(block: Directive, users: dict[str, list[_Retry]], workers: str) -> Upstream:
     found = Upstream(block.words[1] if len(block.words) > 1 else "upstream")
     policy = presets.nginx()
     shared = False
     for d in block.block or ():
         arguments = d.words[1:]
         if d.name == "server" and arguments:
-            _server(found, d, findings)
+            _server(found, d)
         elif d.name == "zone":
             shared = True
-        elif chosen := _algorithm(d.name, arguments, d, findings):
+        elif chosen := _algorithm(d, found.notes):
             policy = chosen
         else:
-            findings.unread.append(d.unread())
+            found.unread.append(d.unread())
     retries = users.get(found.name, [_Retry()])
     if len({r.retries for r in retries}) > 1:
-        findings.notes.append(
+        found.notes.append(
             f"{found.name} is used with different proxy_next_upstream_tries; those of its first use are taken"
         )
     policy = evolve(policy, retries=retries[0].retries)
     if not shared and workers.isdigit() and int(workers) > 1:
         policy = evolve(policy, balancers=int(workers))
-        findings.notes.append(
+        found.notes.append(
             f"{workers} worker processes without a zone in {found.name}: each balances for itself"
         )
     found.policy = with_backups(found, policy)
     return found
 
 
-def _server(found: Upstream, d: Directive, findings: Findings) -> None:
+def _server(found: Upstream, d: Directive) -> None:
     _, address, *options = d.words
     weight, priority = 1.0, 0
     down = False
@@ -237,28 +235,28 @@ def _server(found: Upstream, d: Directive, findings: Findings) -> None:
         elif option == "backup":
             priority = 1
         else:
-            findings.unread.append(d.unread(f"server {address} {option}"))
+            found.unread.append(d.unread(f"server {address} {option}"))
     found.add(address, address, weight=0.0 if down else weight, priority=priority)
 
 
-def _algorithm(name: str, arguments: list[str], d: Directive, findings: Findings) -> Policy | None:
+def _algorithm(d: Directive, notes: list[str]) -> Policy | None:
     """Return the policy of a directive of an upstream; None for one that chooses no algorithm."""
-    match name, arguments:
-        case "least_conn" | "ip_hash", []:
+    match d.words:
+        case ["least_conn" | "ip_hash" as name]:
             return presets.nginx(name)
-        case "random", []:
+        case ["random"]:
             return presets.nginx("random")
-        case "random", ["two", *how]:
+        case ["random", "two", *how]:
             if how and how[0] != "least_conn":
-                findings.notes.append(f"{d.unread()}: imported as random two least_conn")
+                notes.append(f"{d.unread()}: imported as random two least_conn")
             return presets.nginx("random_two")
-        case "least_time", [_, *_]:
+        case ["least_time", _, *_]:
             return presets.nginx("least_time")
-        case "hash", [variable, *how]:
+        case ["hash", variable, *how]:
             key = _key(variable)
             if not key:
                 key = "client" if "addr" in variable else "uri"
-                findings.notes.append(f"{d.unread()}: imported as a hash of the {key}")
+                notes.append(f"{d.unread()}: imported as a hash of the {key}")
             return evolve(presets.nginx("hash_consistent" if "consistent" in how else "hash"), key=key)
         case _:
             return None

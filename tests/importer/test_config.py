@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from needs import need_module
 
 from lbkit import Experiment, Policy, Server, presets, run
@@ -453,6 +456,33 @@ def test_what_cannot_be_imported_is_explained(written, text: str, why: str) -> N
 def test_an_upstream_that_is_not_there(written) -> None:
     with pytest.raises(ImportFault, match="no upstream 'x': there are app, images"):
         read_config(written(HAPROXY), "x")
+
+
+WORDS = [
+    *NGINX.split(),
+    *HAPROXY.split(),
+    "'",
+    '"',
+    "{",
+    "}",
+    ";",
+    "\n",
+    "\n",
+    "#",
+    "backup",
+    "1-5",
+    "defaults\n",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(WORDS)).map(" ".join) | st.text())
+def test_any_text_is_imported_or_refused(written, text: str) -> None:
+    need_module("crossplane")
+    path = written("")
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with suppress(ImportFault):
+        assert read_config(path).experiment.servers
 
 
 def test_unread_lines_are_grouped_by_directive() -> None:

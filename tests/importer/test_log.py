@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lbkit import Exponential, Server, Trace, compare, run, servers
 from lbkit.experiment import Experiment
@@ -233,6 +236,30 @@ def test_an_epoch_in_any_unit(unit: float) -> None:
 def test_a_time_that_is_none_is_not_read(value: str) -> None:
     with pytest.raises(ValueError, match=r"time|could not convert|Invalid isoformat"):
         read_line(f'{{"ts": {value}, "client": "a", "uri": "/x"}}')
+
+
+PIECES = st.lists(
+    st.sampled_from([*HEAD.split(), *HTTPLOG.split(), '"', "[", "]", "{", "0.1,", "-", "|", "\\"]) | st.text()
+)
+
+
+@given(PIECES.map(" ".join))
+def test_any_line_is_a_request_or_is_refused(line: str) -> None:
+    try:
+        entry = read_line(line)
+    except ValueError:
+        return
+    assert entry.path
+    assert entry.before >= 0
+
+
+@pytest.mark.parametrize("part", ["a", " ", "0.1 ", '"', "\\", "a=1 ", "[1] ", "1/", "web | ", "2001:"])
+def test_long_lines_take_no_more_than_their_length(part: str) -> None:
+    """No pattern goes back and forth over a line: ten times the length is not a hundred times the work."""
+    line = HEAD + " " + part * (100_000 // len(part))
+    for text in (line, part * (50_000 // len(part))):
+        with suppress(ValueError):
+            read_line(text)
 
 
 # -- formats that a user gives -------------------------------------------------------------------
