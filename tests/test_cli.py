@@ -346,7 +346,7 @@ def test_import(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stderr.splitlines()[:3] == [
         "access.log: 100 of 100 lines read",
-        "load 0.10 with 1 worker per server (--workers sets it)",
+        "load 0.09 with 1 worker per server (--workers sets it)",
         "web: 2 servers, haproxy_least_connections",
     ]
     assert "server b check" in result.stderr

@@ -55,12 +55,11 @@ def command(
             said = [*requests.report(), requests.load_report(experiment), *said]
         elif workers:
             experiment = experiment.but(servers=[evolve(s, workers=workers) for s in experiment.servers])
-        text = experiment.to_json() if output and output.suffix == ".json" else experiment.to_toml()
         if output:
-            output.write_text(text, encoding="utf-8")
+            experiment.save_file(output)
     for line in said:
         typer.echo(line, err=True)
     if output:
         typer.echo(f"Experiment: {output}", err=True)
     else:
-        typer.echo(text)
+        typer.echo(experiment.to_toml())
