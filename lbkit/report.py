@@ -16,7 +16,8 @@ LEGEND = {
     "slowdown": "mean of latency over service time: 1 without any waiting",
     "errors %": "requests without a good answer",
     "p99 ms": "99 % of the good answers took no longer than this",
-    "fairness": "Jain's index of requests per server: 1 when all got the same",
+    "fair by count": "Jain's index of requests per server: 1 when all servers get equally many",
+    "fair by capacity": "Jain's index of requests per capacity: 1 when each gets its share of the capacity",
     "busiest %": "share of its time that the busiest server worked",
 }
 

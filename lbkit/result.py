@@ -80,10 +80,20 @@ class Result:
     def policy(self) -> str:
         return self.experiment.policy.algorithm
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What went wrong in the run, a line each: an event that could not be carried out, an interrupt."""
+        return tuple(self.extra.get("faults", ()))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was interrupted, and the result has what was measured until then."""
+        return bool(self.extra.get("interrupted"))
+
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """Reasons to doubt the statistics, a line each: overload, few answers, no steady state."""
-        return diagnostics.warnings(self.experiment, list(compress(self.latency, self.ok)))
+        """Reasons to doubt the statistics, a line each: faults, overload, few answers, no steady state."""
+        return self.faults + diagnostics.warnings(self.experiment, list(compress(self.latency, self.ok)))
 
     # -- columns that follow from others ---------------------------------------------------
 
@@ -261,6 +271,7 @@ class Result:
             "slowdown": self.mean_of("slowdown"),
             **{f"p{q:g}": self.percentile(q) for q in PERCENTILES},
             "fairness": self.fairness(),
+            "fairness_by_capacity": self.fairness(by_capacity=True),
             "busiest": max(self.utilisation.values()),
         }
 
@@ -295,6 +306,13 @@ class Result:
 
     def _repr_html_(self) -> str:
         return table([self])
+
+
+class Results(list[Result]):
+    """Results side by side; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        return table(self)
 
 
 def good(status: int) -> bool:

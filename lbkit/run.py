@@ -10,8 +10,9 @@ from lbkit.checks import several
 from lbkit.core import AlgorithmError, Balancer
 from lbkit.core.text import unknown
 from lbkit.experiment import Experiment, Policy
+from lbkit.interrupted import AGAIN, Interrupted
 from lbkit.needs import resolve, why_not
-from lbkit.result import Result
+from lbkit.result import Result, Results
 
 # Engine -> the function that runs experiments on it, imported when it is first used. The features of the same
 # names in lbkit.needs say what each engine needs.
@@ -48,13 +49,22 @@ def _short(error: AlgorithmError) -> AlgorithmError:
 def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
     """Run an experiment to its end and return the result; `options` are the engine's own.
 
-    Raises ValueError for an unknown engine, EngineError if this machine lacks something for it, and
-    AlgorithmError if an algorithm of your own fails in the simulator. Nothing is left running, also after an
-    interrupt."""
+    An interrupt ends the run, and the result has what was measured until then; a second one within two
+    seconds is raised, and so ends a loop of runs. Raises ValueError for an unknown engine, EngineError if
+    this machine lacks something for it, and AlgorithmError if an algorithm of your own fails in the
+    simulator. Nothing is left running, also after an interrupt."""
     try:
         return engine(on)(experiment, **options)
     except AlgorithmError as error:
         raise _short(error) from None
+    except Interrupted as stop:
+        if _interrupts and stop.at - _interrupts.pop() < AGAIN:
+            raise
+        _interrupts.append(stop.at)
+        return stop.result
+
+
+_interrupts: list[float] = []  # when the last interrupt was, on the clock of time.monotonic
 
 
 def compare(
@@ -63,11 +73,12 @@ def compare(
     on: str = "sim",
     progress: Callable[[Result], object] | None = None,
     **options: Any,
-) -> list[Result]:
+) -> Results:
     """Run the same experiment with each policy in turn; `progress` is called with each result.
 
-    A policy is a Policy, the name of an algorithm or its class; one by itself is run alone."""
-    results = []
+    A policy is a Policy, the name of an algorithm or its class; one by itself is run alone. An interrupt ends
+    the comparison: the results are those so far. A notebook shows them as a table."""
+    results = Results()
     for policy in several(policies):
         try:
             results.append(run(experiment.but(policy=policy), on, **options))
@@ -75,4 +86,6 @@ def compare(
             raise _short(error) from None
         if progress:
             progress(results[-1])
+        if results[-1].interrupted:
+            break
     return results

@@ -16,7 +16,7 @@ from lbkit.core import algorithms
 from lbkit.core.text import did_you_mean
 from lbkit.experiment import Experiment, Server, Traffic
 from lbkit.result import Result
-from lbkit.run import run
+from lbkit.run import engine
 
 PERCENTILES = (50, 90, 99, 99.9)
 
@@ -114,7 +114,7 @@ def measures(result: Result) -> dict[str, Any]:
 
 def simulate_row(text: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Run one experiment, given as JSON, in a worker process; return only numbers."""
-    return dict(values) | measures(run(Experiment.from_json(text)))
+    return dict(values) | measures(engine("sim")(Experiment.from_json(text)))
 
 
 def sweep(

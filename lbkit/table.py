@@ -30,7 +30,8 @@ TABLE: Mapping[str, tuple[str, float | None, str]] = {
     "p95 ms": ("p95", 1e3, ".1f"),
     "p99 ms": ("p99", 1e3, ".1f"),
     "p99.9 ms": ("p99.9", 1e3, ".1f"),
-    "fairness": ("fairness", 1, ".3f"),
+    "fair by count": ("fairness", 1, ".3f"),
+    "fair by capacity": ("fairness_by_capacity", 1, ".3f"),
     "busiest %": ("busiest", 100, ".0f"),
 }
 

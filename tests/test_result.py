@@ -311,7 +311,8 @@ def test_summary_and_rows() -> None:
         "p95 ms": "29.0",
         "p99 ms": "29.8",
         "p99.9 ms": "30.0",
-        "fairness": "0.500",
+        "fair by count": "0.500",
+        "fair by capacity": "0.500",
         "busiest %": "1",
     }
     first, *warnings = repr(r).splitlines()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 USUAL = ("random", "round_robin", "power_of_two", "least_connections")  # compared if none is named
 
 
+FAIR = ("fair by count", "fair by capacity")
+
+
 def results_table(results: Sequence[Result], title: str, width: int) -> Table:
     from rich import box
     from rich.table import Table
@@ -28,7 +31,7 @@ def results_table(results: Sequence[Result], title: str, width: int) -> Table:
     from lbkit.table import TABLE, rows
 
     narrow = width < 110
-    less = {"engine", "requests", "wait ms", "slowdown", "p95 ms", "fairness"} if narrow else set()
+    less = {"engine", "requests", "wait ms", "slowdown", "p95 ms", *FAIR} if narrow else set()
     shown = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -97,7 +100,12 @@ def command(
                 results.append(result)
                 progress.update(task, advance=1, description=names[min(len(results), len(names) - 1)])
 
-            lbkit.compare(experiment, policies, on, progress=on_result)
+            def on_progress(now: object) -> None:
+                progress.update(task, description=f"{names[len(results)]} {now}")
+
+            # A simulation is over before there is anything to say.
+            more = {} if on == "sim" else {"watch": on_progress}
+            lbkit.compare(experiment, policies, on, progress=on_result, **more)
         if html:
             from lbkit.report import report
 

@@ -9,12 +9,14 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.program import Program
+from lbkit.result import COLUMNS, good
 from lbkit.run import EngineError
 
 GRACE = 10.0  # seconds after the duration in which answers still count
@@ -23,6 +25,7 @@ HEAD_START = 0.15  # seconds between the agreement on moment 0 and moment 0
 
 # Row of a request, in the order of lbkit.result.COLUMNS; backend by name, None where nothing is known.
 Row = tuple[float, float | None, float, str | None, int, int, int, int, float]
+STATUS = list(COLUMNS).index("status")
 
 
 class LoadError(EngineError):
@@ -38,6 +41,7 @@ class Load:
         self.grace = grace
         self.t0 = 0.0  # moment 0, on the clock of time.monotonic
         self.rows: list[Row] = []  # appended to by a thread of ours, in the order of their ends
+        self.errors = 0  # rows without a good answer
         self.facts: dict[str, Any] = {}  # what Locust says at the end
         self.error: LoadError | None = None
         self.done = threading.Event()
@@ -100,6 +104,7 @@ class Load:
                 data = json.loads(line)
                 if isinstance(data, list):
                     self.rows.append(tuple(data))
+                    self.errors += not good(data[STATUS])
                 else:
                     self.facts = data
                     break
@@ -116,10 +121,14 @@ class Load:
     def _last_words(self) -> str:
         return self._locust.last_words() if self._locust else "it was stopped"
 
-    def wait(self) -> None:
-        """Until all requests have ended. Raises LoadError when Locust broke off."""
+    def wait(self, watch: Callable[[], object] | None = None) -> None:
+        """Return when all requests have ended; `watch` is called five times a second meanwhile.
+
+        Raises LoadError when Locust broke off."""
         bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
         while not self.done.wait(0.2):  # in steps, so that an interrupt gets through
+            if watch:
+                watch()
             if time.monotonic() > self.t0 + bound:
                 words = self._last_words()
                 self.stop()

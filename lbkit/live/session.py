@@ -8,21 +8,34 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Self
 
 from attrs import evolve
 
 from lbkit.experiment import Action, Event, Experiment, Policy
+from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
 from lbkit.live.fleet import Fleet, LocalFleet
 from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import Load, Row
 from lbkit.live.peers import PEERS
+from lbkit.live.progress import Progress, Watch, shown
 from lbkit.result import COLUMNS, Result
 from lbkit.run import EngineError, require
 
 NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that was carried out while the session ran."""
+
+    at: float  # seconds since moment 0
+    what: str
+    policy: str  # that rules from then on
 
 
 class LiveSession:
@@ -50,6 +63,7 @@ class LiveSession:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self.faults: list[str] = []  # events that could not be carried out
+        self.history: list[Change] = []  # what was changed since the start, by events and by hand
 
     # -- life ---------------------------------------------------------------------------
 
@@ -90,10 +104,12 @@ class LiveSession:
     async def __aexit__(self, *exc: object) -> None:
         await asyncio.to_thread(self.stop)
 
-    def wait(self) -> None:
-        """Until every request has ended. Raises LoadError when the load broke off."""
+    def wait(self, watch: Watch | None = None) -> None:
+        """Return when every request has ended; `watch` is called with the progress meanwhile.
+
+        Raises LoadError when the load broke off."""
         assert self._load, "start first"
-        self._load.wait()
+        self._load.wait((lambda: watch(self.progress())) if watch else None)
 
     # -- what there is to see ---------------------------------------------------------------
 
@@ -120,24 +136,43 @@ class LiveSession:
         alive = self._fleet.alive()
         return [{"name": name, "alive": alive[name], **row} for name, row in self._front.state().items()]
 
+    def progress(self) -> Progress:
+        """Return the share of the time that is over, and the requests and errors so far."""
+        duration = self.experiment.traffic.duration
+        requests, errors = (len(self._load.rows), self._load.errors) if self._load else (0, 0)
+        return Progress(self.elapsed, duration, requests, errors)
+
     def result(self, last: float | None = None) -> Result:
-        """What has come out so far; of the last seconds only, counted from their beginning, if said."""
-        experiment, start = self.experiment, 0.0
+        """Return what has come out so far.
+
+        `last`: only the requests of so many last seconds. Their times then count from the beginning of these
+        seconds, which is `extra["since"]`."""
         rows = sorted(self.since(0), key=lambda row: row[0])
-        if last is not None:
-            last = min(last, max(self.elapsed, 0.001))
-            start = self.elapsed - last
-            traffic = evolve(experiment.traffic, duration=last, warmup=0.0)
-            experiment = experiment.but(policy=self.policy, traffic=traffic, events=())
-            rows = rows[bisect_left(rows, start, key=lambda row: row[0]) :]
+        if last is None:
+            return Result(self.experiment, self.on, self._columns(rows), self._facts(len(rows)))
+        last = min(last, max(self.elapsed, 0.001))
+        since = self.elapsed - last
+        traffic = evolve(self.experiment.traffic, duration=last, warmup=0.0)
+        experiment = self.experiment.but(policy=self.policy, traffic=traffic, events=())
+        rows = rows[bisect_left(rows, since, key=lambda row: row[0]) :]
+        return Result(experiment, self.on, self._columns(rows, since), {"since": since})
+
+    def interrupted(self) -> Interrupted:
+        """Return what to raise for an interrupt: it has the result of the requests that ended until now."""
+        at = self.elapsed
+        faults = {"locust": importlib.metadata.version("locust"), "faults": list(self.faults)}
+        return Interrupted(so_far(self.experiment, self.on, self._columns(self.since(0)), at, faults))
+
+    def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
+        """Return rows as the columns of a Result, with times counted from `since`."""
         index = {s.name: i for i, s in enumerate(self.experiment.servers)}
         columns: dict[str, array[Any]] = {name: array(code) for name, code in COLUMNS.items()}
         for arrival, began, end, backend, *rest in rows:
-            times = (arrival - start, NAN if began is None else began - start, end - start)
+            times = (arrival - since, NAN if began is None else began - since, end - since)
             values = (*times, index.get(backend or "", -1), *rest)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
-        return Result(experiment, self.on, columns, self._facts(len(rows)) if last is None else {})
+        return columns
 
     def _facts(self, requests: int) -> dict[str, Any]:
         facts = dict(self._load.facts) if self._load else {}
@@ -154,27 +189,38 @@ class LiveSession:
         """Go on with another algorithm. Raises ValueError for one that there is not, PeerError."""
         self._front.switch(Policy(algorithm, retries=self.experiment.policy.retries))
         self.policy = algorithm
+        self._changed(f"switch to {algorithm}")
 
     def crash(self, name: str) -> None:
         self._fleet.crash(name)
+        self._changed(f"crash {name}")
 
     def recover(self, name: str) -> None:
         self._fleet.recover(name)
+        self._changed(f"recover {name}")
 
     def slow(self, name: str, factor: float) -> None:
         self._fleet.slow(name, factor)
+        self._changed(f"slow {name} {factor:g}")
 
     def add(self, name: str) -> None:
         self._front.add(name)
+        self._changed(f"add {name}")
 
     def remove(self, name: str) -> None:
         self._front.remove(name)
+        self._changed(f"remove {name}")
 
     def set_weight(self, name: str, weight: float) -> None:
         self._front.set_weight(name, weight)
+        self._changed(f"weight {name} {weight:g}")
 
     def drain(self, name: str) -> None:
         self._front.drain(name)
+        self._changed(f"drain {name}")
+
+    def _changed(self, what: str) -> None:
+        self.history.append(Change(self.elapsed, what, self.policy))
 
     def _happen(self) -> None:
         """In a thread: carry out the experiment's events at their times."""
@@ -199,13 +245,21 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
 }
 
 
-def run_live(experiment: Experiment, on: str = "live", layer: int = 7) -> Result:
+def run_live(experiment: Experiment, on: str = "live", layer: int = 7, watch: Watch | None = None) -> Result:
     """Run on real processes and sockets: through our own proxy or a real program, with Locust as the crowd.
 
-    Takes the experiment's duration and about three seconds. Raises FleetError, ProxyError, PeerError or
-    LoadError, and RuntimeError when an event could not be carried out. Nothing it started is left."""
+    Takes the experiment's duration and about three seconds. `watch` is called with the Progress meanwhile; by
+    default a line in the notebook or the terminal shows it. Raises FleetError, ProxyError, PeerError or
+    LoadError, RuntimeError when an event could not be carried out, and Interrupted, which has the result so
+    far, for a KeyboardInterrupt. Nothing it started is left."""
     with LiveSession(experiment, on, layer) as session:
-        session.wait()
+        try:
+            with nullcontext(watch) if watch else shown(f"{session.policy} on {on}") as look:
+                session.wait(look)
+        except KeyboardInterrupt:
+            if session.elapsed <= 0:
+                raise
+            raise session.interrupted() from None
         if session.faults:
             raise RuntimeError("; ".join(session.faults))
         return session.result()

@@ -9,6 +9,7 @@ from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
 from lbkit.experiment import Action, Experiment
+from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
 from lbkit.sim import kinds
 from lbkit.sim.engine import Engine, Handlers
@@ -67,7 +68,14 @@ class Simulation:
         self.followed = self.limited or self.users is not None  # whether anything follows an answer
 
     def run(self) -> Result:
-        self.engine.run(self.handlers)
+        """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
+        try:
+            self.engine.run(self.handlers)
+        except KeyboardInterrupt:
+            if not self.engine.now:
+                raise
+            columns = self.requests.columns()
+            raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
         return Result(self.experiment, "sim", self.requests.columns())
 
     def _handlers(self) -> Handlers:

@@ -10,7 +10,9 @@ from needs import need_feature
 need_feature("live")
 
 from lbkit import Balancer, Closed, Constant, Event, Experiment, Policy, Server, Traffic, run, servers
-from lbkit.live import LiveSession, LoadError
+from lbkit.interrupted import Interrupted
+from lbkit.live import LiveSession, LoadError, run_live
+from lbkit.live.progress import Progress
 
 pytestmark = pytest.mark.live
 
@@ -139,3 +141,51 @@ def test_several_balancers_in_one_proxy_and_servers_that_tell() -> None:
         assert result.error_rate == 0
         assert {row["name"]: row["picks"] for row in state} == result.counts
         assert min(result.counts.values()) > 0
+
+
+def test_progress_is_the_share_of_time_and_the_requests_and_errors_so_far() -> None:
+    seen: list[Progress] = []
+    failing = EXPERIMENT.but(servers=[Server("s1", service=Constant(0.001), error_rate=1.0)], duration=1)
+    result = run(failing.at_load(0.05), on="live", watch=seen.append)
+    assert len(seen) >= 3
+    assert [p.requests for p in seen] == sorted(p.requests for p in seen)
+    assert all(0 <= p.share <= 1 for p in seen)
+    last = seen[-1]
+    assert 0 < last.errors == last.requests <= len(result)
+    assert str(Progress(2.5, 10, 1234, 1)) == "25% of 10 s: 1,234 requests, 1 error"
+
+
+def test_an_interrupted_run_has_the_requests_that_ended_and_leaves_nothing() -> None:
+    def interrupt(now: Progress) -> None:
+        if now.requests >= 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        run_live(EXPERIMENT.but(duration=20), watch=interrupt)
+    result = caught.value.result
+    assert 40 <= len(result) < 200
+    assert result.interrupted
+    assert "of 20 s" in result.faults[0]
+    assert result.experiment.traffic.duration < 5
+    assert result.engine == "live"
+    assert not [t for t in threading.enumerate() if t.name.startswith("lbkit")]
+
+
+def test_what_was_changed_is_kept_with_its_time_and_the_policy_that_rules_from_then_on() -> None:
+    with LiveSession(EXPERIMENT.but(duration=3, events=[Event(0.2, "set_weight", "s2", 2)])) as session:
+        time.sleep(0.6)
+        session.switch("least_connections")
+        session.crash("s1")
+        session.recover("s1")
+        with pytest.raises(ValueError, match="no_such"):
+            session.switch("no_such")
+        assert session.policy == "least_connections"
+        since = session.result(last=0.2).extra["since"]
+        assert since == pytest.approx(session.elapsed - 0.2, abs=0.05)
+    assert [(c.what, c.policy) for c in session.history] == [
+        ("weight s2 2", "round_robin"),
+        ("switch to least_connections", "least_connections"),
+        ("crash s1", "least_connections"),
+        ("recover s1", "least_connections"),
+    ]
+    assert [c.at for c in session.history] == sorted(c.at for c in session.history)
