@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from attrs import evolve
 
+from lbkit.core import algorithms as known_algorithms
 from lbkit.experiment import Action, Event, Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
@@ -64,6 +65,11 @@ class LiveSession:
         self._lock = threading.Lock()
         self.faults: list[str] = []  # events that could not be carried out
         self.history: list[Change] = []  # what was changed since the start, by events and by hand
+
+    @staticmethod
+    def algorithms(on: str) -> list[str]:
+        """Return the names of the algorithms that an engine has."""
+        return list(PEERS[on].algorithms if on in PEERS else known_algorithms())
 
     # -- life ---------------------------------------------------------------------------
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from html import escape
-from typing import Any
+from typing import Any, ClassVar, Protocol
+from weakref import ref
 
 import ipywidgets as widgets
 
-from lbkit.core import algorithms
 from lbkit.experiment import Experiment
-from lbkit.viz import figures
 from lbkit.viz.engines import EngineSelector
-from lbkit.viz.style import title
+from lbkit.viz.live_figures import Window, latency_history, server_history
+from lbkit.viz.style import FAILED, duration, title
 from lbkit.viz.topology import topology
 from lbkit.viz.widget import FigureView, on_main
 
@@ -21,14 +21,30 @@ PERIOD = 0.5  # seconds between two updates
 WINDOW = 30.0  # seconds shown
 
 
+USUAL = "round_robin"  # every engine has it
+
+
+class Sessions(Protocol):
+    """Makes sessions: the class lbkit.live.LiveSession."""
+
+    def __call__(self, experiment: Experiment, on: str) -> Any: ...
+    def algorithms(self, on: str) -> list[str]: ...
+
+
 class LivePanel(widgets.VBox):  # type: ignore[misc]
     """A panel that starts and stops `experiment`, switches its algorithm, and kills and revives servers.
 
-    `open_session(experiment, engine)` makes the session: lbkit.live.LiveSession. After a stop, the end of the
-    experiment, a failure or the end of the notebook's kernel nothing is left running.
+    After a stop, the end of the experiment, a failure or the end of the notebook's kernel nothing is left
+    running. A new panel stops the one before it, as when its cell is run again.
     """
 
-    def __init__(self, open_session: Callable[[Experiment, str], Any], experiment: Experiment) -> None:
+    _last: ClassVar[ref[LivePanel] | None] = None  # the panel made last
+
+    def __init__(self, open_session: Sessions, experiment: Experiment) -> None:
+        previous = LivePanel._last() if LivePanel._last else None
+        if previous is not None:
+            previous.stop()
+        LivePanel._last = ref(self)
         self._open = open_session
         self.experiment = experiment
         self.session: Any = None
@@ -38,12 +54,8 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
         )
         self.start_button = widgets.Button(description="start", icon="play", button_style="success")
         self.stop_button = widgets.Button(description="stop", icon="stop", disabled=True)
-        self.policy = widgets.Dropdown(
-            options=[(title(name), name) for name in algorithms()],
-            value=experiment.policy.algorithm,
-            description="policy",
-            layout={"width": "270px"},
-        )
+        self.policy = widgets.Dropdown(description="policy", layout={"width": "270px"})
+        self._offer()
         self.servers = {
             s.name: widgets.ToggleButton(
                 value=True,
@@ -57,6 +69,8 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
         }
         self.message = widgets.HTML("Real processes on this machine; starting takes about three seconds.")
         self.message.add_class("lbkit-message")
+        self.reason = widgets.HTML()  # of the last refusal; stays until something else is done
+        self.reason.add_class("lbkit-reason")
         self.picture, self.latency, self.rates = (
             FigureView(flex="1 1 380px", min_width="0") for _ in range(3)
         )
@@ -67,14 +81,17 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
                 widgets.Box([widgets.Label("servers"), *self.servers.values()], layout=wrap),
                 self.engine,
                 self.message,
+                self.reason,
                 widgets.Box([self.picture, self.latency, self.rates], layout=wrap),
             ]
         )
         self.add_class("lbkit-live")
+        self._up: dict[str, bool] = {}  # server -> what it was told last; without: it runs
         self._look()
         self.start_button.on_click(on_main(lambda _: self.start()))
         self.stop_button.on_click(on_main(lambda _: self.stop()))
         self.policy.observe(on_main(lambda change: self._switched(change["new"])), "value")
+        self.engine.observe(on_main(lambda _: self._offer()), "value")
         for name, button in self.servers.items():
             button.observe(on_main(lambda change, name=name: self._toggled(name, change["new"])), "value")
 
@@ -92,6 +109,7 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
 
     async def _run(self) -> None:
         self._running(True)
+        self._explain("")
         self._say("Starting the servers, the proxy and the load ...")
         session: Any = None
         try:
@@ -106,7 +124,8 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
         except asyncio.CancelledError:
             end = "Stopped."
         except Exception as error:
-            end = f"{type(error).__name__}: {error}"
+            end = "It failed."
+            self._explain(f"{type(error).__name__}: {error}")
         finally:
             # Stopping waits for processes, and has to be finished even if this task is cancelled again.
             if session:
@@ -115,34 +134,53 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
             self._running(False)
         self._say(f"{end} Nothing is running.")
 
+    def _offer(self) -> None:
+        """Offer the algorithms of the chosen engine, also new ones; keep the choice if it has it."""
+        names = self._open.algorithms(self.engine.value) if self.engine.value else []
+        wanted = self.policy.value or self.experiment.policy.algorithm
+        self.policy.options = [(title(name), name) for name in names]
+        if names:
+            self.policy.value = wanted if wanted in names else USUAL
+
     def _switched(self, name: str) -> None:
-        if self.session:
-            self._do(asyncio.to_thread(self.session.switch, name))
+        if self.session and name != self.session.policy:
+            self._do(self.session.switch, name)
 
     def _toggled(self, name: str, up: bool) -> None:
         button = self.servers[name]
         button.icon = "check" if up else "times"
-        if self.session:
-            self._do(asyncio.to_thread(self.session.recover if up else self.session.crash, name))
+        if self.session and up != self._up.get(name, True):
+            self._up[name] = up
+            self._do(self.session.recover if up else self.session.crash, name)
 
-    def _do(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run `work` in a task, and show its error on the panel."""
+    def _do(self, action: Callable[[str], object], name: str) -> None:
+        """Do it in a thread. If it is refused, the panel returns to what is true, and the reason stays."""
 
-        async def done() -> None:
+        async def work() -> None:
+            session = self.session
             try:
-                await work
+                await asyncio.to_thread(action, name)
+                self._explain("")
             except Exception as error:
-                self._say(f"{type(error).__name__}: {error}")
+                self._explain(f"Refused: {error}")
+                if self.session is session:
+                    self._return_to_what_runs()
 
-        self._last = asyncio.get_running_loop().create_task(
-            done()
-        )  # keep a reference, or the task may be collected
+        # Keep a reference, or the task may be collected.
+        self._doing = asyncio.get_running_loop().create_task(work())
+
+    def _return_to_what_runs(self) -> None:
+        self.policy.value = self.session.policy
+        for row in self.session.state():
+            self._up[row["name"]] = row["alive"]
+            self.servers[row["name"]].value = row["alive"]
 
     # -- on the screen ------------------------------------------------------------------------
 
     def _running(self, on: bool) -> None:
         self.start_button.disabled, self.stop_button.disabled = on, not on
         self.engine.lock(on)
+        self._up.clear()
         for button in self.servers.values():
             button.disabled = not on
             if not on:
@@ -151,18 +189,29 @@ class LivePanel(widgets.VBox):  # type: ignore[misc]
     def _say(self, text: str) -> None:
         self.message.value = escape(text)
 
+    def _explain(self, reason: str) -> None:
+        self.reason.value = f'<span style="color: {FAILED}">{escape(reason)}</span>' if reason else ""
+
     def _look(self) -> None:
         """Draw the last WINDOW seconds."""
         session = self.session
-        self.picture.show(topology(self.experiment, session.state() if session else None))
         if not session:
+            self.picture.show(topology(self.experiment))
             return
+        self.picture.show(topology(self.experiment, session.state(), session.policy))
         result = session.result(last=WINDOW)
-        self.latency.show(figures.latency_over_time([result], PERIOD))
-        self.rates.show(figures.backend_load(result, PERIOD))
-        answered = len(result.latencies())
-        self._say(
-            f"{session.elapsed:.0f} s. Last {min(WINDOW, session.elapsed):.0f} s: {answered} good answers, "
-            f"mean {result.mean * 1e3:.0f} ms, 99 % within {result.percentile(99) * 1e3:.0f} ms, "
-            f"{result.error_rate:.1%} errors. Proxy: {session.url}"
+        window = Window(result, session.history, session.experiment.policy.algorithm, PERIOD)
+        self.latency.show(latency_history(window))
+        self.rates.show(server_history(window))
+        if session.faults:
+            self._explain(session.faults[-1])
+        good = len(result.latencies())
+        found = (
+            f"{good} good answers, mean {duration(result.mean)}, 1 in 100 takes longer than "
+            f"{duration(result.percentile(99))}, {result.error_rate:.1%} errors"
+            if good
+            else f"{len(result)} answers, and no good one"
+            if len(result)
+            else "no answers yet"
         )
+        self._say(f"{session.progress()}. From {window}: {found}. Proxy: {session.url}")
