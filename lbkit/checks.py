@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import inf
-from sys import float_info
 from typing import Any, TypeVar, get_args
 
 import attrs
 
+from lbkit.core import options
+from lbkit.core.options import FINITE
 from lbkit.core.text import CONTROL
 
 T = TypeVar("T")
@@ -25,18 +26,11 @@ def several(what: T | Iterable[T]) -> tuple[T, ...]:
     return tuple(what)
 
 
-FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
-
-
 def number(low: float = -FINITE, high: float = FINITE, *, above: bool = False) -> Callable[..., None]:
     """An attrs validator: a finite number in [low, high], or (low, high] when `above`."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if not fits or not low <= value <= high or (above and value == low):
-            bound = f"above {low:g}" if above else f"at least {low:g}" if low > -FINITE else "finite"
-            upto = f" and at most {high:g}" if high < FINITE else ""
-            raise ValueError(f"{attribute.name} is {value!r}: use a number {bound}{upto}")
+        options.number(low, high, above=above, **{attribute.name: value})
 
     return check
 
@@ -45,9 +39,7 @@ def whole(low: int, high: float = inf) -> Callable[..., None]:
     """An attrs validator: a whole number in [low, high]."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            upto = f" and at most {high:g}" if high < inf else ""
-            raise ValueError(f"{attribute.name} is {value!r}: use a whole number of at least {low}{upto}")
+        options.whole(low, high, **{attribute.name: value})
 
     return check
 

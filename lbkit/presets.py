@@ -9,6 +9,7 @@ Health checks, stickiness, timeouts and connection limits are not part of a poli
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from attrs import evolve
 
@@ -47,7 +48,7 @@ def nginx(balance: str = "round_robin") -> Policy:
         "hash_consistent": Policy("nginx_ring", key="uri", retries=ALL_OTHERS),
         "random": Policy("weighted_random", retries=ALL_OTHERS),
         "random_two": Policy("power_of_choices", {"choices": 2, "weighted": True}, retries=ALL_OTHERS),
-        "least_time": Policy("least_response_time", retries=ALL_OTHERS),
+        "least_time": Policy("least_response_time", {"decay": inf}, retries=ALL_OTHERS),
     }
     return _choose("nginx", names, balance)
 
@@ -169,7 +170,7 @@ def traefik(strategy: str = "wrr") -> Policy:
         "wrr": Policy("earliest_deadline", retries=0),
         "p2c": Policy("power_of_two", retries=0),
         "hrw": Policy("rendezvous", key="client", retries=0),
-        "leasttime": Policy("least_response_time", retries=0),
+        "leasttime": Policy("least_response_time", {"decay": inf}, retries=0),
     }
     return _choose("traefik", names, strategy)
 

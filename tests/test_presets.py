@@ -4,6 +4,7 @@ import inspect
 import random
 import re
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -54,7 +55,7 @@ DOCUMENTED: list[tuple[str, str, str, dict, dict]] = [
     ("nginx", "hash_consistent", "nginx_ring", {}, TRIES_ALL | {"key": "uri"}),
     ("nginx", "random", "weighted_random", {}, TRIES_ALL),
     ("nginx", "random_two", "power_of_choices", {"choices": 2, "weighted": True}, TRIES_ALL),
-    ("nginx", "least_time", "least_response_time", {}, TRIES_ALL),
+    ("nginx", "least_time", "least_response_time", {"decay": inf}, TRIES_ALL),
     ("haproxy", "", "haproxy_random", {"draws": 2}, ONCE),
     ("haproxy", "random", "haproxy_random", {"draws": 2}, ONCE),
     ("haproxy", "roundrobin", "fast_round_robin", {}, ONCE),
@@ -86,7 +87,7 @@ DOCUMENTED: list[tuple[str, str, str, dict, dict]] = [
     ("traefik", "wrr", "earliest_deadline", {}, ONCE),
     ("traefik", "p2c", "power_of_two", {}, ONCE),
     ("traefik", "hrw", "rendezvous", {}, ONCE | {"key": "client"}),
-    ("traefik", "leasttime", "least_response_time", {}, ONCE),
+    ("traefik", "leasttime", "least_response_time", {"decay": inf}, ONCE),
     ("caddy", "", "random", {}, ONCE),
     ("caddy", "random", "random", {}, ONCE),
     ("caddy", "random_choose", "power_of_choices", {"choices": 2}, ONCE),

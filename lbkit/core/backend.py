@@ -8,6 +8,9 @@ from fractions import Fraction
 from math import gcd, lcm
 from typing import TypeVar
 
+# Share of the newest sample in a backend's average latency; nginx's least_time uses the same.
+NEW_SAMPLE = 0.05
+
 
 class Intent(Enum):
     """What the operator wants of a backend, whatever its health."""

@@ -1,18 +1,20 @@
-"""Keyword arguments and options, checked against a signature before it is called."""
+"""Keyword arguments and options: checked by constructors, and against a signature before it is called."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache, wraps
 from inspect import Parameter, signature
-from math import isnan
+from math import inf, isnan
+from operator import index
+from sys import float_info
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from lbkit.core.text import unknown
 
 T = TypeVar("T")
+FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
 
-HIGHEST = 1_000_000  # of whole numbers: points on a ring, slots of a table
 _SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
 
 
@@ -33,9 +35,42 @@ def named_fields(cls: type[T]) -> type[T]:
     return cls
 
 
+def number(
+    low: float = -FINITE,
+    high: float = FINITE,
+    /,
+    *,
+    above: bool = False,
+    infinite: bool = False,
+    **values: Any,
+) -> None:
+    """Raise ValueError, which names it, for the first value that is not a finite number in [low, high].
+
+    `above`: in (low, high]. `infinite`: inf is allowed as well."""
+    for name, value in values.items():
+        real = isinstance(value, int | float) and not isinstance(value, bool)
+        if real and low <= value <= (inf if infinite else high) and not (above and value == low):
+            continue
+        bound = f"above {low:g}" if above else f"at least {low:g}" if low > -FINITE else "finite"
+        upto = f" and at most {high:g}" if high < FINITE else ""
+        raise ValueError(f"{name} is {value!r}: use a number {bound}{upto}{', or inf' if infinite else ''}")
+
+
+def whole(low: int, high: float = inf, /, **values: Any) -> None:
+    """Raise ValueError, which names it, for the first value that is not a whole number in [low, high]."""
+    for name, value in values.items():
+        try:
+            fits = not isinstance(value, bool) and low <= index(value) <= high
+        except TypeError:  # no whole number: a float, a text
+            fits = False
+        if not fits:
+            upto = f" and at most {high:.0f}" if high < inf else ""
+            raise ValueError(f"{name} is {value!r}: use a whole number of at least {low}{upto}")
+
+
 @cache
 def _known(cls: type) -> dict[str, Any] | None:
-    """The options of a class and their types; None if it takes any."""
+    """Return the options of a class and their types; None if it takes any."""
     if getattr(cls, "__init__") is object.__init__:  # noqa: B009 - mypy thinks of subclasses
         return {}
     parameters = list(signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
@@ -43,13 +78,13 @@ def _known(cls: type) -> dict[str, Any] | None:
         return None
     try:
         types = get_type_hints(cls.__init__)  # type: ignore[misc]
-    except NameError:  # a learner's, with names that are not there
+    except NameError:  # a learner's class, with annotations that are not defined
         types = {}
     return {p.name: types.get(p.name, Any) for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}
 
 
 def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with these options, a line each; whether a number is too low only the class can say."""
+    """Yield a line for each option of an unknown name or a wrong type; bounds are up to the constructor."""
     known = _known(cls)
     for name, value in options.items():
         if known is not None and name not in known:
@@ -62,8 +97,6 @@ def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
             continue
         if not any(_fits(value, t) for t in plain):
             yield f"{name} is {value!r}: use {' or '.join(_SAID[t] for t in plain)}"
-        elif isinstance(value, int) and not isinstance(value, bool) and plain == [int] and value > HIGHEST:
-            yield f"{name} is {value!r}: use at most {HIGHEST}"
 
 
 def _fits(value: Any, wanted: type) -> bool:

@@ -10,14 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lbkit.core.backend import Backend, Intent, checked_weight
+from lbkit.core.backend import NEW_SAMPLE, Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, AlgorithmError, method_failed, wrong_pick
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import named_fields
-
-# Weight of the newest sample in a backend's average latency; nginx's least_time uses the same.
-NEW_SAMPLE = 0.05
 
 
 class NoBackend(Exception):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 
 from lbkit.core import AlgorithmError, Backend, Balancer, Intent, Pool, algorithms, make_balancer
+from lbkit.core.backend import NEW_SAMPLE
 from lbkit.core.balance import base
-from lbkit.core.pool import NEW_SAMPLE, SlowStart
+from lbkit.core.pool import SlowStart
 
 
 class _First(Balancer):
@@ -60,7 +62,7 @@ def test_latency_is_a_moving_average_of_the_successes(pool: Pool) -> None:
 
 def test_the_newest_sample_counts_for_a_twentieth() -> None:
     """As in nginx's least_time, 0.95 and 0.05: one with 1 and 3 s is still better than one with 1.15 s."""
-    pool = Pool([Backend("a"), Backend("b")], make_balancer("least_response_time"))
+    pool = Pool([Backend("a"), Backend("b")], make_balancer("least_response_time", decay=inf))
     for name, latency in (("a", 1.0), ("b", 1.15), ("a", 3.0)):
         backend = pool.pick("k", 0.0, [b for b in pool.backends if b.name != name])
         pool.release(backend, 0.0, True, latency)

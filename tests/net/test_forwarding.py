@@ -154,8 +154,11 @@ def test_a_key_cannot_write_a_header() -> None:
 @pytest.mark.parametrize(
     ("said", "heard"),
     [
-        (b"TEXT cpu_utilization=0.5,rps_fractional=12.5,named_metrics.in_flight=4", (4, 0.5, 12.5, 0.0, 0.0)),
-        (b"TEXT cpu_utilization=0.5, eps=2, unknown=7", (0, 0.5, 0.0, 0.0, 2.0)),
+        (
+            b"TEXT cpu_utilization=0.5,rps_fractional=12.5,named_metrics.in_flight=4",
+            (4, 0.5, 12.5, 0.0, 0.0, 0.0),
+        ),
+        (b"TEXT cpu_utilization=0.5, eps=2, unknown=7", (0, 0.5, 0.0, 0.0, 2.0, 0.0)),
         (b"TEXT cpu_utilization=-1", None),
         (b"TEXT cpu_utilization=nan", None),
         (b"JSON {}", None),

@@ -11,6 +11,9 @@ from struct import unpack
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.hashing import GOLDEN, hash64, mix64, place64
+from lbkit.core.options import number, whole
+
+MAX_POINTS = 5_000_000  # on a ring: some 300 MB
 
 
 class ConsistentHash(Balancer):
@@ -25,8 +28,7 @@ class ConsistentHash(Balancer):
     keyed_by = "path"
 
     def __init__(self, points: int = 160) -> None:
-        if points < 1:
-            raise ValueError(f"points is {points}: use at least 1")
+        whole(1, MAX_POINTS, points=points)
         self.points = points
         self._ring: list[float] = []  # points in order, as ring_points() makes them
         self._owners: list[Backend] = []
@@ -97,8 +99,7 @@ class BoundedHash(ConsistentHash):
 
     def __init__(self, factor: float = 1.25, points: int = 160) -> None:
         super().__init__(points)
-        if not factor > 1:
-            raise ValueError(f"factor is {factor}: use a number above 1, such as 1.25")
+        number(1, above=True, factor=factor)
         self.factor = factor
         self._members: frozenset[Backend] = frozenset()
         self._weight = 0.0  # sum over all members
@@ -152,8 +153,7 @@ class MultiProbe(Balancer):
     keyed_by = "path"
 
     def __init__(self, probes: int = 21) -> None:
-        if probes < 1:
-            raise ValueError(f"probes is {probes}: use at least 1")
+        whole(1, 1000, probes=probes)
         self.probes = probes
         self._hashes: list[int] = []
         self._owners: list[Backend] = []

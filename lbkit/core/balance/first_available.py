@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.options import whole
 
 
 class FirstAvailable(Balancer):
@@ -16,8 +17,7 @@ class FirstAvailable(Balancer):
     """
 
     def __init__(self, limit: int = 10) -> None:
-        if limit < 1:
-            raise ValueError(f"limit is {limit}: use at least 1 request")
+        whole(1, limit=limit)
         self.limit = limit
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:

@@ -8,6 +8,9 @@ from heapq import heapify, heappop, heappush
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, _Rotation
+from lbkit.core.options import number
+
+MAX_BIAS = 30.0  # (in flight + 1)^bias stays a number, with a billion in flight
 
 # Backends of one score, longest waiting first. A plain dict skips its gaps to find the first entry.
 _Level = OrderedDict[Backend, None]
@@ -16,7 +19,7 @@ _Level = OrderedDict[Backend, None]
 class _LowestScore(Balancer):
     """The backend with the lowest score, found without a scan: backends stand on levels by score.
 
-    A score changes only when a request of its backend begins or ends, and the backend then changes level;
+    A score changes only when a request of its backend starts or ends, and the backend then changes level;
     a heap holds the scores, lowest first. So a pick is O(log n), and O(1) while the levels that it needs
     exist. Among equal scores, the backend that has waited longest comes first.
     """
@@ -27,9 +30,13 @@ class _LowestScore(Balancer):
         self._spare: list[_Level] = []  # empty levels, used again: new ones are expensive
         self._level_of: dict[Backend, _Level] = {}  # all backends, longest waiting first
 
-    def score(self, backend: Backend, in_flight: int) -> float:
-        """Return the score of a backend with `in_flight` requests, by weight and latency; the lowest wins."""
+    def score(self, backend: Backend, in_flight: int, since: float) -> float:
+        """Return the score of a backend that has had `in_flight` requests `since` then; the lowest wins."""
         raise NotImplementedError
+
+    def since(self, backend: Backend) -> float:
+        """Return when a request of this backend last started or ended, if scores depend on it."""
+        return 0.0
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         # In the old order: a change elsewhere must not cost a backend its place.
@@ -38,18 +45,18 @@ class _LowestScore(Balancer):
         self._levels, self._scores, self._level_of = {}, [], {}
         for backend in dict.fromkeys((*known, *backends)):
             self._level_of[backend] = OrderedDict.fromkeys((backend,))
-            self._move(backend, backend.in_flight)
+            self._move(backend, backend.in_flight, self.since(backend))
 
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         for backend in list(self._level_of)[: int(place * len(backends))]:
-            self._move(backend, backend.in_flight)  # behind its equals
+            self._move(backend, backend.in_flight, self.since(backend))  # behind its equals
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         levels, scores = self._levels, self._scores
         while not (level := levels[scores[0]]):
             self._spare.append(levels.pop(heappop(scores)))
         backend = next(iter(level))
-        self._move(backend, backend.in_flight + 1)
+        self._move(backend, backend.in_flight + 1, now)
         return backend
 
     def pick_except(
@@ -57,22 +64,22 @@ class _LowestScore(Balancer):
     ) -> Backend:
         # Retries are rare: a scan is fine.
         waiting = (b for b in self._level_of if b not in exclude)
-        best = min(waiting, key=lambda b: self.score(b, b.in_flight))
-        self._move(best, best.in_flight + 1)
+        best = min(waiting, key=lambda b: self.score(b, b.in_flight, self.since(b)))
+        self._move(best, best.in_flight + 1, now)
         return best
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend in self._level_of:  # still eligible
-            self._move(backend, backend.in_flight)
+            self._move(backend, backend.in_flight, now)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
+        scores = {b.name: self.score(b, b.in_flight, self.since(b)) for b in self._level_of}
         return Why("score, longest waiting first", scores, "lowest")
 
-    def _move(self, backend: Backend, in_flight: int) -> None:
+    def _move(self, backend: Backend, in_flight: int, since: float) -> None:
         """Move `backend` to the level of its new score, behind its equals."""
         del self._level_of.pop(backend)[backend]
-        score = self.score(backend, in_flight)
+        score = self.score(backend, in_flight, since)
         level = self._levels.get(score)
         if level is None:
             self._levels[score] = level = self._spare.pop() if self._spare else OrderedDict()
@@ -94,7 +101,7 @@ class LeastConnections(_LowestScore):
     a server answers quickly: one that fails fast looks idle.
     """
 
-    def score(self, backend: Backend, in_flight: int) -> float:
+    def score(self, backend: Backend, in_flight: int, since: float) -> float:
         return in_flight / backend.weight
 
 
@@ -107,8 +114,7 @@ class WeightedLeastConnections(_Rotation):
     """
 
     def __init__(self, bias: float = 1.0) -> None:
-        if not 0 <= bias < float("inf"):
-            raise ValueError(f"bias is {bias}: use 0 (load is ignored) or more")
+        number(0, MAX_BIAS, bias=bias)
         self.bias = bias
         self._due: list[tuple[float, int, Backend]] = []
         self._turn = 0  # settles ties

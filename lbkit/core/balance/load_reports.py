@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heapreplace
+from math import exp
 from statistics import fmean
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, _Rotation, restoring
 from lbkit.core.balance.power_of_two import _SampledChoice
 from lbkit.core.meter import LoadReport
+from lbkit.core.options import number, whole
 
 RECENT = 128  # latest probes, from which the hot quantile is taken
 
@@ -37,18 +39,22 @@ class Prequal(Balancer):
     and each pick drops the worst or the oldest. So balancers do not herd to the same good news. With fewer
     than two probes the choice is random. (Wydrowski et al., "Load is not what you should balance", NSDI 2024:
     3 probes a request, pool of 16, 1 s, one removed a request, Q_RIF 0.84.)
+
+    The latency that an idle server reports is old news: it counts less by the factor e in `decay` seconds. So
+    a server that was slow is tried again; with a `decay` of inf, it may never be while load is low.
     """
 
     wants_reports = True
 
-    def __init__(self, probes: int = 3, size: int = 16, age: float = 1.0, hot: float = 0.84) -> None:
-        if probes < 1:
-            raise ValueError(f"probes is {probes}: use at least 1 a request")
-        if size < 2:
-            raise ValueError(f"size is {size}: use at least 2, to have two probes to compare")
-        if not 0 <= hot <= 1:
-            raise ValueError(f"hot is {hot}: use a quantile from 0 to 1")
-        self.probes, self.size, self.age, self.hot = probes, size, age, hot
+    def __init__(
+        self, probes: int = 3, size: int = 16, age: float = 1.0, hot: float = 0.84, decay: float = 3.0
+    ) -> None:
+        whole(1, 1000, probes=probes)
+        whole(2, 1000, size=size)  # 2, to have two probes to compare
+        number(0, above=True, age=age)
+        number(0, 1, hot=hot)
+        number(0, above=True, infinite=True, decay=decay)
+        self.probes, self.size, self.age, self.hot, self.decay = probes, size, age, hot, decay
         self._pool: deque[_Probe] = deque()  # oldest first
         self._recent: deque[int] = deque()  # in flight, in the latest probes
         self._loads: list[int] = []  # the same, sorted
@@ -108,7 +114,8 @@ class Prequal(Balancer):
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         # Reports with answers are ignored: backends with many requests would report most, and get more.
         if probed and backend in self._members:
-            self._pool.append(_Probe(backend, load.in_flight, load.latency, now, 0))
+            latency = load.latency * exp(-load.idle / self.decay)
+            self._pool.append(_Probe(backend, load.in_flight, latency, now, 0))
             if len(self._pool) > self.size:
                 self._pool.popleft()
             self._recent.append(load.in_flight)
@@ -132,35 +139,44 @@ class Prequal(Balancer):
 class ChoiceOfTwo(_SampledChoice):
     """The better of two random backends by utilisation, in flight and failures; new ones on probation.
 
-    A reported utilisation counts less the older it is (nothing after `stale` seconds). A server that has not
-    answered yet gets one request at a time, and for `warmup` seconds after its first answer its score is
+    A reported utilisation and a failure count less the older they are (nothing after `stale` seconds; with a
+    `stale` of inf they count for ever, and a server that failed may never be tried again). A server that has
+    not answered yet gets one request at a time, and for `warmup` seconds after its first answer its score is
     raised. (Netflix, "Rethinking Netflix's Edge Load Balancing", 2018: 30 s, 90 s.)
     """
 
     wants_reports = True
 
     def __init__(self, stale: float = 30.0, warmup: float = 90.0, full: int = 100) -> None:
-        if full < 1:
-            raise ValueError(f"full is {full}: use at least 1 request in flight that counts as busy")
+        number(0, above=True, infinite=True, stale=stale)
+        number(0, warmup=warmup)
+        whole(1, full=full)
         self.stale, self.warmup, self.full = stale, warmup, full
         self._reported: dict[Backend, tuple[float, float]] = {}  # utilisation, time of the report
-        self._failure_rate: dict[Backend, float] = {}  # moving average
+        self._failures: dict[
+            Backend, tuple[float, float]
+        ] = {}  # average failure rate, time of the latest answer
         self._first_answer: dict[Backend, float | None] = {}  # time of the first answer; None before
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         self._first_answer = {b: self._first_answer.get(b) for b in backends}
         self._reported = {b: report for b, report in self._reported.items() if b in self._first_answer}
-        self._failure_rate = {b: self._failure_rate.get(b, 0.0) for b in backends}
+        self._failures = {b: rate for b, rate in self._failures.items() if b in self._first_answer}
 
     def score(self, backend: Backend, now: float) -> float:
         since = self._first_answer.get(backend)
         if since is None:
             return 1e9 + backend.in_flight if backend.in_flight else -1.0  # one request, then wait
-        utilisation, when = self._reported.get(backend, (0.0, now))
-        utilisation *= max(0.0, 1 - (now - when) / self.stale)
-        probation = max(0.0, 1 - (now - since) / self.warmup)
-        own = backend.in_flight / backend.weight / self.full
-        return utilisation + own + self._failure_rate.get(backend, 0.0) + 0.1 * probation
+        probation = max(0.0, 1 - (now - since) / self.warmup) if self.warmup else 0.0
+        fading = self._faded(self._reported, backend, now) + self._faded(self._failures, backend, now)
+        # Averages are never quite equal: what is less than a request in flight decides nothing.
+        rounded = round((fading + 0.1 * probation) * self.full)
+        return (rounded + backend.in_flight / backend.weight) / self.full
+
+    def _faded(self, known: Mapping[Backend, tuple[float, float]], backend: Backend, now: float) -> float:
+        """Return what is known of a backend, less for its age; 0 if nothing is."""
+        value, when = known.get(backend, (0.0, now))
+        return value * max(0.0, 1 - (now - when) / self.stale)
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         if backend in self._first_answer:
@@ -171,8 +187,8 @@ class ChoiceOfTwo(_SampledChoice):
             return
         if self._first_answer[backend] is None:
             self._first_answer[backend] = now
-        rate = self._failure_rate[backend]
-        self._failure_rate[backend] = rate + 0.1 * ((not ok) - rate)
+        rate = self._faded(self._failures, backend, now)
+        self._failures[backend] = rate + 0.1 * ((not ok) - rate), now
 
 
 class ClientSideWeighted(_Rotation):
@@ -189,8 +205,9 @@ class ClientSideWeighted(_Rotation):
     def __init__(
         self, blackout: float = 10.0, expires: float = 180.0, update: float = 1.0, penalty: float = 1.0
     ) -> None:
-        if not update > 0:
-            raise ValueError(f"update is {update}: use seconds above 0")
+        number(0, infinite=True, blackout=blackout, expires=expires)
+        number(0, above=True, update=update)
+        number(0, penalty=penalty)
         self.blackout, self.expires, self.update, self.penalty = blackout, expires, update, penalty
         self._reports: dict[Backend, tuple[float, float, float]] = {}  # weight, first and last report
         self._weights: dict[Backend, float] = {}

@@ -7,6 +7,9 @@ from collections.abc import Collection, Sequence
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.hashing import hash64, place64
+from lbkit.core.options import whole
+
+MAX_SLOTS = 5_000_011  # as in Envoy
 
 
 class Maglev(Balancer):
@@ -21,7 +24,8 @@ class Maglev(Balancer):
     keyed_by = "path"
 
     def __init__(self, slots: int = 65537) -> None:
-        if slots < 2 or any(slots % d == 0 for d in range(2, int(slots**0.5) + 1)):
+        whole(2, MAX_SLOTS, slots=slots)
+        if any(slots % d == 0 for d in range(2, int(slots**0.5) + 1)):
             raise ValueError(f"slots is {slots}: use a prime number, such as 65537")
         self.slots = slots
         self._table: list[Backend] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.hashing import hash64
+from lbkit.core.options import whole
 
 
 class ModuloHash(Balancer):
@@ -43,8 +44,7 @@ class IPHash(ModuloHash):
     keyed_by = "client"
 
     def __init__(self, octets: int = 4) -> None:
-        if octets not in (1, 2, 3, 4):
-            raise ValueError(f"octets is {octets}: use 1 to 4; nginx uses 3")
+        whole(1, 4, octets=octets)
         self.octets = octets
 
     def part(self, key: str) -> str:

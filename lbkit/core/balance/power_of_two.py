@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from math import inf
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.options import whole
+
+MAX_DRAWS = 1000  # a pick
 
 
 class _SampledChoice(Balancer):
@@ -60,8 +64,8 @@ class PowerOfChoices(_SampledChoice):
     """
 
     def __init__(self, choices: int = 3, replacement: bool = False, weighted: bool = False) -> None:
-        if choices < 1:
-            raise ValueError(f"choices is {choices}: use at least 1")
+        # Draws that may meet the same backend again are as many as asked for; others end with the pool.
+        whole(1, MAX_DRAWS if replacement or weighted else inf, choices=choices)
         self.choices = choices
         self.replacement = replacement
         self.weighted = weighted

@@ -9,6 +9,7 @@ from typing import Any
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.grouped import Group, _Grouped
+from lbkit.core.options import number
 
 
 class PriorityLevels(_Grouped):
@@ -27,8 +28,7 @@ class PriorityLevels(_Grouped):
         options: Mapping[str, Any] | None = None,
         overprovisioning: float = 1.4,
     ) -> None:
-        if not overprovisioning >= 1:
-            raise ValueError(f"overprovisioning is {overprovisioning}: use 1 or more")
+        number(1, overprovisioning=overprovisioning)
         super().__init__(inner, options)
         self.overprovisioning = overprovisioning
 

@@ -10,6 +10,7 @@ from typing import Any
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Why
 from lbkit.core.balance.grouped import Group, _Grouped
+from lbkit.core.options import whole
 
 
 class Subset(_Grouped):
@@ -33,12 +34,10 @@ class Subset(_Grouped):
         inner: str = "least_connections",
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if size < 1:
-            raise ValueError(f"size is {size}: use at least 1 backend")
+        whole(1, size=size, balancers=balancers)
+        whole(0, balancers - 1, index=index)
         if how not in ("random", "aperture"):
             raise ValueError(f"how is {how!r}: use 'random' or 'aperture'")
-        if not 0 <= index < balancers:
-            raise ValueError(f"index is {index}: use a number from 0 to {balancers - 1}")
         super().__init__(inner, options)
         self.size, self.how, self.index, self.balancers = size, how, index, balancers
         self._mine: frozenset[Backend] = frozenset()

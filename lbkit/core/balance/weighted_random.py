@@ -10,6 +10,7 @@ from statistics import median
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.options import number, whole
 
 
 class Random(Balancer):
@@ -63,10 +64,10 @@ class AnomalyMitigation(WeightedRandom):
     def __init__(
         self, window: float = 5.0, excess: float = 3.0, min_failures: int = 5, floor: float = 1 / 64
     ) -> None:
-        if not window > 0:
-            raise ValueError(f"window is {window}: use seconds above 0")
-        if not 0 < floor <= 1:
-            raise ValueError(f"floor is {floor}: use a share above 0, so that it is tried again, up to 1")
+        number(0, above=True, window=window)
+        number(1, excess=excess)
+        whole(0, min_failures=min_failures)
+        number(0, 1, above=True, floor=floor)  # above 0, so that a backend is tried again
         super().__init__()
         self.window, self.excess, self.min_failures, self.floor = window, excess, min_failures, floor
         self._shares: dict[Backend, float] = {}  # factor on its weight

@@ -7,6 +7,7 @@ from typing import Any
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.grouped import Group, _Grouped
+from lbkit.core.options import number
 
 
 class ZoneAware(_Grouped):
@@ -25,10 +26,8 @@ class ZoneAware(_Grouped):
         inner: str = "round_robin",
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if share is not None and not 0 < share <= 1:
-            raise ValueError(
-                f"share is {share}: use the part of all traffic that starts at home, above 0 and up to 1"
-            )
+        if share is not None:
+            number(0, 1, above=True, share=share)
         super().__init__(inner, options)
         self.home, self.share = home, share
 
@@ -61,8 +60,7 @@ class LocalityWeighted(_Grouped):
         options: Mapping[str, Any] | None = None,
         overprovisioning: float = 1.4,
     ) -> None:
-        if not overprovisioning >= 1:
-            raise ValueError(f"overprovisioning is {overprovisioning}: use 1 or more")
+        number(1, overprovisioning=overprovisioning)
         super().__init__(inner, options)
         self.overprovisioning = overprovisioning
 

@@ -1,7 +1,7 @@
 """What backends say of their load in a header field, as ORCA has it.
 
 `Endpoint-Load-Metrics: TEXT cpu_utilization=0.3,rps_fractional=12.5,eps=0.1,named_metrics.in_flight=4`. (Open
-Request Cost Aggregation, which Envoy and gRPC read; the two named metrics are ours.)
+Request Cost Aggregation, which Envoy and gRPC read; the named metrics are ours.)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NAMES = {
     "eps": "errors",
     "named_metrics.in_flight": "in_flight",
     "named_metrics.latency": "latency",
+    "named_metrics.idle": "idle",
 }
 
 

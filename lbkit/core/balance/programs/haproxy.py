@@ -16,6 +16,7 @@ from lbkit.core.balance.hashing import address_bytes
 from lbkit.core.balance.least_connections import _LowestScore
 from lbkit.core.balance.programs.ring import _HashRing
 from lbkit.core.balance.round_robin import StaticRoundRobin
+from lbkit.core.options import whole
 
 
 class HaproxyRing(_HashRing):
@@ -27,7 +28,8 @@ class HaproxyRing(_HashRing):
     """
 
     def __init__(self, factor: int = 0, avalanche: bool = True) -> None:
-        if factor != 0 and not factor > 100:
+        whole(0, factor=factor)
+        if 0 < factor <= 100:
             raise ValueError(f"factor is {factor}: use a percentage above 100, or 0 for no bound")
         super().__init__()
         self.factor, self.avalanche = factor, avalanche
@@ -118,8 +120,7 @@ class HaproxyRandom(HaproxyRing):
     keyed_by = "client"
 
     def __init__(self, draws: int = 2) -> None:
-        if draws < 1:
-            raise ValueError(f"draws is {draws}: use at least 1")
+        whole(1, 1000, draws=draws)
         super().__init__()
         self.draws = draws
 
@@ -179,7 +180,7 @@ class HaproxyLeastConnections(_LowestScore):
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Do nothing: every process of HAProxy starts with the first server."""
 
-    def score(self, backend: Backend, in_flight: int) -> float:
+    def score(self, backend: Backend, in_flight: int, since: float) -> float:
         return (in_flight + 1) / backend.weight if in_flight else 0.0
 
 
