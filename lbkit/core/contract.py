@@ -12,6 +12,7 @@ from typing import Any
 CONTRACT = {
     "pick": "pick(backends, key, now) returns one of `backends`, and does not wait",
     "pick_except": "pick_except(backends, exclude, key, now) returns one of `backends` not in `exclude`",
+    "probe_targets": "probe_targets(backends, now) returns a sequence of backends out of `backends`",
     "done": "done(backend, latency, ok, now) returns without an error",
 }
 

@@ -218,6 +218,12 @@ class Pool:
     def probe_targets(self, backend: Backend, now: float) -> Sequence[Backend]:
         """Return the backends to probe for a load report, after `backend` was picked."""
         targets: Sequence[Backend] = self._ask("probe_targets", self.eligible, now)
+        try:
+            offered = all(target in self._offered for target in targets)
+        except TypeError:
+            offered = False
+        if not offered:
+            raise wrong_pick(self.balancer, "probe_targets", targets)
         return targets
 
     def report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:

@@ -43,6 +43,9 @@ class Front(Protocol):
     def cpu(self) -> float:
         """Seconds of processor time that it has used."""
 
+    def faults(self) -> list[str]:
+        """What went wrong in it, a line each; also after `stop`."""
+
     def facts(self) -> dict[str, Any]:
         """What a Result should know of it: program, version, configuration, statistics of its own."""
 
@@ -127,6 +130,9 @@ class OwnProxy:
 
     def cpu(self) -> float:
         return self.proxy.cpu()
+
+    def faults(self) -> list[str]:
+        return self._proxy.faults.lines() if self._proxy else []
 
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())

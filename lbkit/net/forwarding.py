@@ -89,9 +89,9 @@ class Forwarding:
             # All have been tried: answer with the last failure. There is none to try: 503.
             self.answer_with(Answer(plan.status if plan else 503))
             return
-        except Exception:  # a learner's algorithm may raise anything
-            service.fault(f"algorithm {service.pool.balancer.name!r} failed")
-            self.answer_with(Answer(500))
+        except Exception:
+            service.fault("picking a backend failed")
+            self.answer_with(Answer(500, f"the algorithm {service.pool.balancer.name} failed"))
             return
         self.attempts += 1
         backend = lease.backend
@@ -271,7 +271,7 @@ class Forwarding:
             try:
                 self.lease.release(ok, now)  # takes effect once
             except Exception:
-                self.service.fault(f"algorithm {self.service.pool.balancer.name!r} failed in done()")
+                self.service.fault("releasing a backend failed")
 
     @property
     def backend(self) -> Backend | None:

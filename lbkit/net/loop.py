@@ -73,16 +73,19 @@ class LoopThread:
         self._thread.start()
         ready.result()
 
-    def stop(self, shut: Callable[[], object]) -> None:
-        """Call `shut` in the loop, which makes the coroutine end, and wait until it has. Safe to repeat."""
+    def stop(self, shut: Callable[[], object], patience: float) -> bool:
+        """Call `shut` in the loop, which makes the coroutine end; return whether it has, within `patience` seconds.
+
+        A thread that waits inside C cannot be made to end, and is left behind. Safe to repeat."""
         thread, self._thread = self._thread, None
         if thread is None:
-            return
+            return True
         loop = self._loop
         if loop and not loop.is_closed():
             with suppress(RuntimeError):  # closed in the meantime
                 loop.call_soon_threadsafe(shut)
-        thread.join()
+        thread.join(patience)
+        return not thread.is_alive()
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """`function(*args)` in the thread; its result or its exception. Here, if nothing runs."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -21,6 +19,7 @@ from lbkit.net import descriptors
 from lbkit.net.address import join_address
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
+from lbkit.net.faults import Faults, say
 from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
@@ -37,10 +36,12 @@ from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
 from lbkit.net.service import Service
+from lbkit.watchdog import guard
 
 T = TypeVar("T")
 
 ACCEPTED = 0.01  # seconds after which a connection that was just accepted is among the open ones
+PATIENCE = 20.0  # seconds beyond the grace until a thread that does not end is left behind
 BACKLOG = 1024  # connections that the kernel holds until they are accepted
 
 # A field of the config, and the filter that does what it says; in the order in which requests pass them.
@@ -77,12 +78,13 @@ class Proxy:
         config = config or ProxyConfig(listen="127.0.0.1:0")
         config = config.but(**options)
         self.config = config
+        self.faults = Faults()
         self.pool = config.pool() if pool is None else pool
         self.host, self.port = config.address
         self.filters = {field: build(config) for field, build in FILTERS.items() if getattr(config, field)}
         self.connections = Connections(config.timeouts, config.limits)
-        self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.report)
-        self.names = Names(self.pool, config.backends, config.lookup_interval, self.say)
+        self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
+        self.names = Names(self.pool, config.backends, config.lookup_interval, say)
         self.service = Service(
             pool=self.pool,
             key=key_of(config.policy.keyed_by),
@@ -91,13 +93,13 @@ class Proxy:
             join=self._join,
             attempts=AttemptPolicy(config.policy.retries),
             timeouts=config.timeouts,
-            fault=self.report,
+            fault=self.faults.report,
             explain=config.explain,
             private=b"" if config.expose else config.probe.partition("?")[0].encode("latin-1"),
         )
         for index, made in enumerate(self.filters.values()):
             made.index = index
-            made.fault = self.report
+            made.fault = self.faults.report
         self.service.filters = len(self.filters)
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
@@ -115,7 +117,6 @@ class Proxy:
         self._stop: asyncio.Event | None = None
         self._empty: asyncio.Event | None = None
         self._grace = self._notice = 0.0  # seconds
-        self._reported: set[str] = set()
         self._scarcity = ""  # why there are fewer clients than limits.connections
 
     def _join(
@@ -164,7 +165,8 @@ class Proxy:
 
     def stop(self, grace: float = 5.0) -> None:
         """Stop listening, let what runs finish for `grace` seconds, cut off the rest. Safe to repeat."""
-        self._thread.stop(lambda: self.shut(grace))
+        if not self._thread.stop(lambda: self.shut(grace), grace + PATIENCE):
+            self.faults.report("the proxy's thread does not end: an algorithm waits in it; it is left behind")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -193,6 +195,7 @@ class Proxy:
         self, sock: socket.socket | None = None, on_ready: Callable[[], object] | None = None
     ) -> None:
         """Serve until `shut` is called, on `sock` (listening) or a socket of our own. Raises ProxyError."""
+        guard()
         loop = asyncio.get_running_loop()
         self.listener.now = self.connections.now = self.service.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
@@ -254,7 +257,7 @@ class Proxy:
 
     def _full(self) -> None:
         why = self._scarcity or f"as many as limits.connections: {self.listener.capacity}"
-        self.say_once(f"full, further clients are answered 503: {why}")
+        self.faults.report(f"full, further clients are answered 503: {why}")
 
     def _client_closed(self) -> None:
         if self.listener.stopping and not self.listener.open and self._empty:
@@ -272,28 +275,8 @@ class Proxy:
                 try:
                     client.expire(now)
                 except Exception:  # one of them must not stop the clock of all
-                    self.report("a connection could not be ended")
+                    self.faults.report("a connection could not be ended")
             self.connections.close_idle(now - timeouts.idle)
-
-    def report(self, what: str) -> None:
-        """A fault, such as one in a learner's algorithm: told once, with its traceback; the proxy goes on."""
-        error = sys.exception()
-        scarce = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
-        if self.say_once(what) and not scarce:
-            traceback.print_exc()
-
-    def say_once(self, what: str) -> bool:
-        """A line on standard error, the first time."""
-        if what in self._reported:
-            return False
-        self._reported.add(what)
-        self.say(what)
-        return True
-
-    @staticmethod
-    def say(what: str) -> None:
-        """Print a line on standard error."""
-        print(f"lbkit proxy: {what}", file=sys.stderr, flush=True)
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:

@@ -103,7 +103,7 @@ class Reports:
         now: Callable[[], float],
         fault: Callable[[str], object],
     ) -> None:
-        """`fault` is told, within the exception's handler, which part of a learner's algorithm raised."""
+        """`fault` is called within the exception's handler, with what failed."""
         self.pool = pool
         self.path = path
         self.connections = connections
@@ -115,8 +115,8 @@ class Reports:
         """The algorithm may want to probe some backends now."""
         try:
             targets = self.pool.probe_targets(backend, now)
-        except Exception:  # a learner's algorithm may raise anything
-            self.fault(f"algorithm {self.pool.balancer.name!r} failed in probe_targets()")
+        except Exception:
+            self.fault("probing failed")
             return
         for target in targets:
             if target not in self.probing:
@@ -136,7 +136,7 @@ class Reports:
         try:
             self.pool.report(backend, report, now, probed)
         except Exception:
-            self.fault(f"algorithm {self.pool.balancer.name!r} failed in on_report()")
+            self.fault("reporting a load failed")
 
     def stop(self) -> None:
         for probe in list(self.probing.values()):
