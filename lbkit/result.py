@@ -82,8 +82,13 @@ class Result:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What went wrong in the run, a line each: an event that could not be carried out, an interrupt."""
+        """What went wrong in the run, a line each: a failing algorithm or event, an interrupt."""
         return tuple(self.extra.get("faults", ()))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What this engine does otherwise than the experiment says, a line each."""
+        return tuple(self.extra.get("notes", ()))
 
     @property
     def interrupted(self) -> bool:

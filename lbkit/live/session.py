@@ -63,7 +63,7 @@ class LiveSession:
         self._events: threading.Thread | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self.faults: list[str] = []  # events that could not be carried out
+        self._failed_events: list[str] = []
         self.history: list[Change] = []  # what was changed since the start, by events and by hand
 
     @staticmethod
@@ -137,6 +137,11 @@ class LiveSession:
         """Requests that ended, from the `row`-th on, in the order of their ends and of COLUMNS."""
         return self._load.rows[row:] if self._load else []
 
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong so far: events that could not be carried out, an algorithm that fails."""
+        return self._failed_events + self._front.faults()
+
     def state(self) -> list[dict[str, Any]]:
         """A dict a server: name, alive, weight, intent, in_flight, picks; None for what is not known."""
         alive = self._fleet.alive()
@@ -161,12 +166,14 @@ class LiveSession:
         traffic = evolve(self.experiment.traffic, duration=last, warmup=0.0)
         experiment = self.experiment.but(policy=self.policy, traffic=traffic, events=())
         rows = rows[bisect_left(rows, since, key=lambda row: row[0]) :]
-        return Result(experiment, self.on, self._columns(rows, since), {"since": since})
+        return Result(
+            experiment, self.on, self._columns(rows, since), {"since": since, "faults": self.faults}
+        )
 
     def interrupted(self) -> Interrupted:
         """Return what to raise for an interrupt: it has the result of the requests that ended until now."""
         at = self.elapsed
-        faults = {"locust": importlib.metadata.version("locust"), "faults": list(self.faults)}
+        faults = {"locust": importlib.metadata.version("locust"), "faults": self.faults}
         return Interrupted(so_far(self.experiment, self.on, self._columns(self.since(0)), at, faults))
 
     def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
@@ -182,7 +189,7 @@ class LiveSession:
 
     def _facts(self, requests: int) -> dict[str, Any]:
         facts = dict(self._load.facts) if self._load else {}
-        facts |= {"locust": importlib.metadata.version("locust"), "faults": list(self.faults)}
+        facts |= {"locust": importlib.metadata.version("locust"), "faults": self.faults}
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
@@ -236,8 +243,8 @@ class LiveSession:
                 return
             try:
                 _HAPPENS[event.action](self, event)
-            except Exception as error:  # told in the result; the run goes on
-                self.faults.append(f"{event.action.value} {event.server} at {event.at:g} s: {error}")
+            except Exception as error:  # a fault of the result; the run goes on
+                self._failed_events.append(f"{event.action.value} {event.server} at {event.at:g} s: {error}")
 
 
 _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
@@ -255,9 +262,9 @@ def run_live(experiment: Experiment, on: str = "live", layer: int = 7, watch: Wa
     """Run on real processes and sockets: through our own proxy or a real program, with Locust as the crowd.
 
     Takes the experiment's duration and about three seconds. `watch` is called with the Progress meanwhile; by
-    default a line in the notebook or the terminal shows it. Raises FleetError, ProxyError, PeerError or
-    LoadError, RuntimeError when an event could not be carried out, and Interrupted, which has the result so
-    far, for a KeyboardInterrupt. Nothing it started is left."""
+    default a line in the notebook or the terminal shows it. The `faults` of the result name events that could
+    not be carried out, and an algorithm that fails. Raises FleetError, ProxyError, PeerError or LoadError,
+    and Interrupted, which has the result so far, for a KeyboardInterrupt. Nothing it started is left."""
     with LiveSession(experiment, on, layer) as session:
         try:
             with nullcontext(watch) if watch else shown(f"{session.policy} on {on}") as look:
@@ -266,6 +273,4 @@ def run_live(experiment: Experiment, on: str = "live", layer: int = 7, watch: Wa
             if session.elapsed <= 0:
                 raise
             raise session.interrupted() from None
-        if session.faults:
-            raise RuntimeError("; ".join(session.faults))
         return session.result()

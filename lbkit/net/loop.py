@@ -74,7 +74,7 @@ class LoopThread:
         ready.result()
 
     def stop(self, shut: Callable[[], object], patience: float) -> bool:
-        """Call `shut` in the loop, which makes the coroutine end; return whether it has, within `patience` seconds.
+        """Call `shut` in the loop, which ends the coroutine; return whether it ended, in `patience` seconds.
 
         A thread that waits inside C cannot be made to end, and is left behind. Safe to repeat."""
         thread, self._thread = self._thread, None

@@ -72,7 +72,7 @@ class Service:
         explain: bool = False,
         private: bytes = b"",
     ) -> None:
-        """`fault` is called within the exception's handler, with what failed: a learner's code may raise anything.
+        """`fault` is called within an exception's handler, with what failed.
 
         `private`: the path at which backends are probed; while they are, clients get 404 there."""
         self.pool = pool

@@ -263,7 +263,7 @@ def test_layer_4_balances_connections(on: str) -> None:
     assert result.error_rate == 0
     assert set(result.status) == {200}
     assert sum(result.counts.values()) == len(result)
-    assert "layer 4" in result.extra["notes"][0]
+    assert "layer 4" in result.notes[0]
 
 
 def test_layer_4_is_said_plainly() -> None:

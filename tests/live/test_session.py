@@ -9,7 +9,19 @@ from needs import need_feature
 
 need_feature("live")
 
-from lbkit import Balancer, Closed, Constant, Event, Experiment, Policy, Server, Traffic, run, servers
+from lbkit import (
+    Balancer,
+    Closed,
+    Constant,
+    Event,
+    Experiment,
+    Policy,
+    Server,
+    Traffic,
+    run,
+    servers,
+    watchdog,
+)
 from lbkit.interrupted import Interrupted
 from lbkit.live import LiveSession, LoadError, run_live
 from lbkit.live.progress import Progress
@@ -189,3 +201,55 @@ def test_what_was_changed_is_kept_with_its_time_and_the_policy_that_rules_from_t
         ("recover s1", "least_connections"),
     ]
     assert [c.at for c in session.history] == sorted(c.at for c in session.history)
+
+
+# -- an algorithm that fails -----------------------------------------------------------------------
+
+
+class Nameless(Balancer):
+    def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+        return backends[0].name
+
+
+class Endless(Balancer):
+    def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+        while True:
+            pass
+
+
+def test_a_run_whose_algorithm_fails_says_so_in_its_faults() -> None:
+    result = run(EXPERIMENT.but(policy=Nameless, duration=1), on="live")
+    assert set(result.status) == {500}
+    (fault,) = result.faults
+    assert fault.startswith(
+        f"Nameless.pick returned 's1', which is no backend: return the backend itself; {__file__}"
+    )
+    assert fault.endswith(f"({len(result)} times)")
+    assert fault in result.warnings
+
+
+def test_a_pick_that_never_ends_is_interrupted_and_the_session_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watchdog, "PERIOD", 0.05)
+    with LiveSession(EXPERIMENT.but(policy=Endless, duration=60)) as session:
+        until(lambda: len(session.since(0)) > 5)
+        assert [f for f in session.faults if "Endless.pick did not return, and was interrupted" in f]
+        session.switch("round_robin")
+        now = session.elapsed
+        until(lambda: session.elapsed > now + 1)
+        recent = session.result(last=0.7)
+        assert recent.error_rate == 0
+        assert recent.faults == tuple(session.faults)
+    assert not [t for t in threading.enumerate() if t.name.startswith("lbkit-")]
+
+
+def test_an_event_that_cannot_be_carried_out_is_a_fault_of_the_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no such process")
+
+    monkeypatch.setattr(LiveSession, "crash", broken)
+    result = run(EXPERIMENT.but(events=[Event(0.2, "crash", "s1")], duration=1), on="live")
+    assert result.faults == ("crash s1 at 0.2 s: no such process",)

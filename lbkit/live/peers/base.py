@@ -257,6 +257,9 @@ class Peer:
     def cpu(self) -> float:
         return sum(cpu_seconds(process) for process in self._processes())
 
+    def faults(self) -> list[str]:
+        return []
+
     def facts(self) -> dict[str, Any]:
         text = self.config()
         return {
