@@ -19,7 +19,17 @@ from lbkit.core import (
 )
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
-from lbkit.experiment import Action, Event, Experiment, ExperimentError, Policy, Server, Traffic, servers
+from lbkit.experiment import (
+    Action,
+    Event,
+    Experiment,
+    ExperimentError,
+    Failures,
+    Policy,
+    Server,
+    Traffic,
+    servers,
+)
 from lbkit.needs import why_not
 from lbkit.result import Result
 from lbkit.run import EngineError, compare, run
@@ -43,6 +53,7 @@ __all__ = [
     "Experiment",
     "ExperimentError",
     "Exponential",
+    "Failures",
     "Intent",
     "Lease",
     "LogNormal",

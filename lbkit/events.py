@@ -1,30 +1,32 @@
-"""The timed events of an experiment: what happens to which server, and when."""
+"""The events of an experiment: what happens to which server, and when; at given times, or at random ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from math import inf
 
 from attrs import field, frozen
 
-from lbkit.checks import number
+from lbkit.checks import number, several
 from lbkit.core.options import named_fields
 from lbkit.core.text import did_you_mean
 
-__all__ = ["Action", "Event", "as_action"]
+__all__ = ["Action", "Event", "Failures", "as_action", "joining", "order_fault"]
 
 
 class Action(Enum):
     """What happens to a server in an event."""
 
     CRASH = "crash"  # its connections close without an answer, new ones are refused
-    RECOVER = "recover"
-    SLOW = "slow"  # speed x value, for work that starts from now on
-    ADD = "add"  # joins the pool, which it is not in before
-    REMOVE = "remove"  # leaves the pool at once; running requests finish
+    RECOVER = "recover"  # it accepts requests again, after its `boot`, at its usual speed
+    SLOW = "slow"  # speed x value, for work that starts from now on; ends with a crash, and at "recover"
+    ADD = "add"  # it joins the pool, as a new backend with the weight of the experiment
+    REMOVE = "remove"  # it leaves the pool at once; running requests finish
     SET_WEIGHT = "set_weight"
     DRAIN = "drain"  # no new requests; running ones finish
+    UNDRAIN = "undrain"  # new requests again
 
 
 def as_action(what: Action | str) -> Action:
@@ -62,3 +64,82 @@ class Event:
         fits, meaning = _VALUE[self.action]
         if not isinstance(self.value, int | float) or isinstance(self.value, bool) or not fits(self.value):
             raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
+
+
+# -- membership of the pool ----------------------------------------------------------------------
+
+# What only happens to a server in the pool. A server outside may crash, recover and be slow all the same.
+_OF_MEMBERS = (Action.REMOVE, Action.SET_WEIGHT, Action.DRAIN, Action.UNDRAIN)
+
+
+def joining(events: Iterable[Event]) -> frozenset[str]:
+    """Return the servers that are not in the pool at first: those added before they are ever removed."""
+    first: dict[str, Action] = {}
+    for event in sorted(events, key=lambda event: event.at):
+        if event.action in (Action.ADD, Action.REMOVE):
+            first.setdefault(event.server, event.action)
+    return frozenset(server for server, action in first.items() if action is Action.ADD)
+
+
+def order_fault(events: Sequence[Event]) -> str:
+    """Return which of the events cannot happen when its time comes, and why; empty if all can."""
+    outside = set(joining(events))
+    for i, event in sorted(enumerate(events), key=lambda numbered: numbered[1].at):
+        where = f"events[{i}].action is {event.action.value!r}"
+        if event.action is Action.ADD:
+            if event.server not in outside:
+                return f"{where}, but {event.server!r} is in the pool at {event.at:g} s: remove it before"
+            outside.remove(event.server)
+        elif event.action in _OF_MEMBERS:
+            if event.server in outside:
+                return f"{where}, but {event.server!r} is not in the pool at {event.at:g} s: add it before"
+            if event.action is Action.REMOVE:
+                outside.add(event.server)
+    return ""
+
+
+# -- random failures -------------------------------------------------------------------------------
+
+
+MAX_CRASHES = 100_000  # expected in a run; each is two events
+
+
+def _names(what: str | Iterable[str]) -> tuple[str, ...]:
+    return several(what)
+
+
+@named_fields
+@frozen
+class Failures:
+    """Random failures: each server runs for `mtbf` seconds on average until it crashes, and recovers `mttr`
+    seconds later on average. Both times are exponential, and so independent of the past.
+
+    A server is up for mtbf / (mtbf + mttr) of the time. (Mean time between failures, mean time to repair;
+    here the first does not contain the second.)
+    """
+
+    mtbf: float = field(validator=number(0, above=True))
+    mttr: float = field(validator=number(0, above=True))
+    servers: tuple[str, ...] = field(default=(), converter=_names)  # which ones fail; empty: all
+
+    def fault(self, names: Sequence[str], duration: float) -> str:
+        """Return what is wrong with it in an experiment with these servers; empty if nothing is."""
+        for i, name in enumerate(self.servers):
+            if name not in names:
+                return f"failures.servers[{i}] is {name!r}: use one of {', '.join(names)}"
+        crashes = len(self.servers or names) * duration / (self.mtbf + self.mttr)
+        if crashes > MAX_CRASHES:
+            return f"failures.mtbf is {self.mtbf:g} s: about {crashes:.2g} crashes; use a longer one"
+        return ""
+
+    def events(self, server: str, duration: float, seed: int) -> Iterator[Event]:
+        """Yield the crashes of a server within `duration`, each with its recovery, in order of time.
+
+        The same for each policy and each engine, and whatever happens to other servers."""
+        rng = random.Random(f"{seed}/failures/{server}")
+        now = rng.expovariate(1 / self.mtbf)
+        while now < duration:
+            yield Event(now, Action.CRASH, server)
+            now += rng.expovariate(1 / self.mttr)
+            yield Event(now, Action.RECOVER, server)
+            now += rng.expovariate(1 / self.mtbf)

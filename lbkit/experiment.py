@@ -18,12 +18,12 @@ from attrs import field, frozen
 
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
-from lbkit.core.balance import Balancer
+from lbkit.core.balance import Balancer, algorithms
 from lbkit.core.options import named_fields
 from lbkit.core.text import unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
-from lbkit.events import Action, Event, as_action
+from lbkit.events import Action, Event, Failures, as_action, joining, order_fault
 from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, format_of, parse, parse_file, strict_converter, structure
 from lbkit.server import Server, servers
@@ -33,6 +33,7 @@ __all__ = [
     "Event",
     "Experiment",
     "ExperimentError",
+    "Failures",
     "Policy",
     "Server",
     "Stream",
@@ -113,6 +114,9 @@ class Experiment:
     admission: Admission | None = field(  # requests at once and a second; the others wait or are rejected
         default=None, validator=attrs.validators.optional(one_of(Admission))
     )
+    failures: Failures | None = field(  # crashes and recoveries at random, besides `events`
+        default=None, validator=attrs.validators.optional(one_of(Failures))
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.servers:
@@ -132,11 +136,30 @@ class Experiment:
                 raise ExperimentError(
                     f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
                 )
+        failures = self.failures and self.failures.fault(list(names), self.traffic.duration)
+        if fault := order_fault(self.events) or failures or self._health_fault():
+            raise ExperimentError(fault)
         for i, limit in enumerate(self.limits):
             if not isinstance(limit, RateLimit):
                 raise ExperimentError(f"limits[{i}] is {limit!r}: use a RateLimit")
         in_time = tuple(sorted(self.events, key=lambda event: event.at))
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
+
+    def _health_fault(self) -> str:
+        """Return why the policy cannot be carried out without health checks; empty if it can."""
+        crashes = self.failures or any(event.action is Action.CRASH for event in self.events)
+        if not crashes:
+            return ""
+        policy, mend = self.policy, "no engine checks health yet. Remove or drain the servers instead"
+        if policy.panic:
+            return f"policy.panic is {policy.panic:g}, and a server crashes: {mend}, or use panic=0"
+        by = algorithms()[policy.algorithm].health_by
+        if by and len({getattr(server, by) for server in self.servers}) > 1:
+            return (
+                f"policy.algorithm is {policy.algorithm!r}, which goes by the health of each {by}, "
+                f"and a server crashes: {mend}"
+            )
+        return ""
 
     def but(self, **changes: Any) -> Experiment:
         """Return a copy with other fields; those of `traffic` also directly, as in `but(duration=5)`.
@@ -165,8 +188,18 @@ class Experiment:
 
     @property
     def joining(self) -> frozenset[str]:
-        """The names of servers that are added by an event, and not in the pool before."""
-        return frozenset(e.server for e in self.events if e.action is Action.ADD)
+        """The names of the servers that are not in the pool at the start: an event adds them."""
+        return joining(self.events)
+
+    @property
+    def timeline(self) -> tuple[Event, ...]:
+        """All that happens, in order of time: `events`, and those that `failures` makes of the seed."""
+        if not self.failures:
+            return self.events
+        duration, seed = self.traffic.duration, self.seed
+        failing = self.failures.servers or tuple(server.name for server in self.servers)
+        drawn = (event for name in failing for event in self.failures.events(name, duration, seed))
+        return tuple(sorted([*self.events, *drawn], key=lambda event: event.at))
 
     @property
     def capacity(self) -> float:

@@ -1,4 +1,4 @@
-"""A server of an experiment, as data."""
+"""A server of an experiment, as data: its workers, its queue, and the network before it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import ExperimentError, number, one_of, text, whole
+from lbkit.checks import ExperimentError, number, one_of, text, whole, word
 from lbkit.core.options import named_fields
 from lbkit.distributions import Exponential, Service
 
-__all__ = ["Server", "servers"]
+__all__ = ["DISCIPLINES", "FIFO", "PROCESSOR_SHARING", "Server", "servers"]
+
+
+FIFO = "fifo"  # up to `workers` requests run at once, the others wait in the order of their arrival
+PROCESSOR_SHARING = "processor_sharing"  # all requests run at once, and share the speed of the workers evenly
+DISCIPLINES = (FIFO, PROCESSOR_SHARING)
 
 
 @named_fields
 @frozen
 class Server:
-    """A server with a queue: `workers` requests are served at once, the rest wait in order."""
+    """A server of `workers` workers, with a queue before them.
+
+    By default it serves in order of arrival. With the `discipline` "processor_sharing" it works on all
+    requests at once: of n, each runs at min(1, workers / n) of the full speed, as threads on processors do.
+    """
 
     name: str = field(validator=text(empty=False))
     workers: int = field(default=1, validator=whole(1, 1_000_000))
@@ -29,10 +38,17 @@ class Server:
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 is first
     delay: float = field(default=0.0, validator=number(0, 1e7))  # seconds on the network, each way
-    queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))  # None: no limit
+    # Seconds that each way takes longer, on average: exponential, drawn anew for each message.
+    delay_jitter: float = field(default=0.0, validator=number(0, 1e7))
+    # Requests beyond `workers` that the server takes; None: no limit.
+    queue: int | None = field(default=None, validator=attrs.validators.optional(whole(0)))
+    discipline: str = field(default=FIFO, validator=word(DISCIPLINES))
     error_rate: float = field(
         default=0.0, validator=number(0, 1)
     )  # share answered 500 at once, without service
+    boot: float = field(
+        default=0.0, validator=number(0, 1e7)
+    )  # seconds from "recover" until it accepts requests
 
     @property
     def capacity(self) -> float:

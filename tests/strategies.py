@@ -14,6 +14,7 @@ from lbkit import (
     Event,
     Experiment,
     Exponential,
+    Failures,
     LogNormal,
     OnOff,
     Pareto,
@@ -25,6 +26,8 @@ from lbkit import (
     Traffic,
     algorithms,
 )
+from lbkit.events import order_fault
+from lbkit.server import DISCIPLINES
 
 # Names keep to one line.
 LETTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))
@@ -80,6 +83,15 @@ traffics = st.builds(
 )
 
 
+def possible(events: list[Event]) -> list[Event]:
+    """Return the events without those that cannot happen after the ones before them."""
+    kept: list[Event] = []
+    for event in events:
+        if not order_fault([*kept, event]):
+            kept.append(event)
+    return kept
+
+
 @st.composite
 def experiments(draw: st.DrawFn) -> Experiment:
     names = draw(st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size=5, unique=True))
@@ -96,12 +108,15 @@ def experiments(draw: st.DrawFn) -> Experiment:
                 delay=at_least_0(1),
                 queue=st.none() | st.integers(0, 1000),
                 error_rate=st.floats(0, 1),
+                delay_jitter=at_least_0(1),
+                discipline=st.sampled_from(DISCIPLINES),
+                boot=at_least_0(10),
             )
         )
         for name in names
     ]
     one = st.sampled_from(names)
-    plain = st.sampled_from([Action.CRASH, Action.RECOVER, Action.ADD, Action.REMOVE, Action.DRAIN])
+    plain = st.sampled_from([action for action in Action if action not in (Action.SLOW, Action.SET_WEIGHT)])
     events = st.one_of(
         st.builds(Event, at=at_least_0(), action=plain, server=one),
         st.builds(Event, at=at_least_0(), action=st.just(Action.SLOW), server=one, value=positive()),
@@ -110,8 +125,9 @@ def experiments(draw: st.DrawFn) -> Experiment:
     return Experiment(
         servers=servers,
         traffic=draw(traffics),
-        policy=draw(policies),
-        events=draw(st.lists(events, max_size=5)),
+        policy=draw(policies.filter(lambda policy: not algorithms()[policy.algorithm].health_by)),
+        events=possible(draw(st.lists(events, max_size=9))),
+        failures=draw(st.none() | st.builds(Failures, mtbf=positive(), mttr=positive())),
         seed=draw(st.integers(0, 2**63)),
         name=draw(st.text(LETTERS, max_size=20)),
     )

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from strategies import experiments
@@ -19,6 +20,7 @@ from lbkit import (
     Event,
     Experiment,
     ExperimentError,
+    Failures,
     OnOff,
     Poisson,
     Policy,
@@ -26,6 +28,7 @@ from lbkit import (
     Server,
     Trace,
     Traffic,
+    presets,
     servers,
 )
 from lbkit.core.balance import LeastConnections
@@ -119,7 +122,7 @@ WRONG = [
     # unknown names
     (
         "sedd = 3\n" + A,
-        "unknown sedd; known are servers, traffic, policy, events, seed, name, limits, admission",
+        "unknown sedd; known are servers, traffic, policy, events, seed, name, limits, admission, failures",
     ),
     (A + "wrokers = 3", "servers[0]: unknown wrokers; known are name, workers"),
     (TRAFFIC + "users = 3", "traffic: unknown users; known are arrivals"),
@@ -194,6 +197,19 @@ WRONG = [
         EVENT.replace('server = "a"', 'server = "b"\nat = 1\naction = "drain"'),
         "events[0].server is 'b': use one",
     ),
+    # what cannot happen in this order
+    (
+        A
+        + "".join(
+            f'[[events]]\nserver = "a"\nat = {at}\naction = "{action}"\n'
+            for at, action in [(5, "drain"), (1, "remove")]
+        ),
+        "events[0].action is 'drain', but 'a' is not in the pool at 5 s: add it before",
+    ),
+    ("[failures]\nmtbf = 0\nmttr = 1\n" + A, "failures.mtbf is 0.0: use a number above 0"),
+    ("[failures]\nmtbf = 1\n" + A, "failures.mttr is missing"),
+    ('[failures]\nmtbf = 1\nmttr = 1\nservers = ["b"]\n' + A, "failures.servers[0] is 'b': use one of a"),
+    ("[failures]\nmtbf = 1e-9\nmttr = 1e-9\n" + A, "failures.mtbf is 1e-09 s: about 1.5e+10 crashes"),
     # no TOML
     ("servers = [", "line 1, column 12: not TOML: "),
 ]
@@ -319,6 +335,109 @@ def test_those_who_join_later_do_not_count_at_first() -> None:
     assert [e.at for e in experiment.events] == [1, 5]  # in order of time
     nobody = Experiment(servers(1), events=[Event(5, Action.ADD, "s1")])
     assert (nobody.capacity, nobody.load) == (0, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (
+            [(1, "remove"), (2, "remove")],
+            r"events\[1\].action is 'remove', but 's1' is not in the pool at",
+        ),
+        ([(1, "remove"), (2, "drain")], r"events\[1\].action is 'drain', but 's1' is not in the pool"),
+        ([(1, "remove"), (2, "undrain")], r"events\[1\].action is 'undrain', but 's1' is not in the pool"),
+        ([(2, "set_weight"), (1, "remove")], r"events\[0\].action is 'set_weight', but 's1' is not in the"),
+        ([(1, "drain"), (2, "add")], r"events\[0\].action is 'drain', but 's1' is not in the pool at 1 s"),
+        ([(1, "add"), (2, "add")], r"events\[1\].action is 'add', but 's1' is in the pool at 2 s: remove it"),
+        ([(1, "remove"), (2, "add"), (2, "add")], r"events\[2\].action is 'add', but 's1' is in the pool"),
+        ([(1, "remove"), (1, "add")], None),
+        ([(1, "add"), (2, "remove"), (3, "add"), (3, "remove")], None),
+        ([(1, "remove"), (2, "crash"), (3, "slow"), (4, "recover")], None),
+        ([(1, "drain"), (2, "drain"), (3, "undrain"), (3, "undrain"), (4, "remove")], None),
+    ],
+)
+def test_events_have_to_be_possible_in_their_order(events: list, message: str | None) -> None:
+    values = {"set_weight": 2.0, "slow": 0.5}
+    made = [Event(at, action, "s1", values.get(action)) for at, action in events]
+    if message is None:
+        assert Experiment(servers(2), events=made).events == tuple(made)
+    else:
+        with pytest.raises(ExperimentError, match=message):
+            Experiment(servers(2), events=made)
+
+
+def test_who_is_removed_first_is_there_at_the_start() -> None:
+    events = [Event(1, "remove", "s1"), Event(2, "add", "s1"), Event(3, "add", "s2")]
+    assert Experiment(servers(3), events=events).joining == {"s2"}
+
+
+# -- health ----------------------------------------------------------------------------------
+
+
+CRASH = [Event(1, "crash", "s1")]
+
+
+@pytest.mark.parametrize(
+    "down", [{"events": CRASH}, {"failures": Failures(10, 1)}], ids=["crash", "failures"]
+)
+def test_a_policy_that_goes_by_health_is_refused_when_servers_crash(down: dict) -> None:
+    """No engine sets the health of a backend: its panic would never begin, its levels would never change."""
+    levels = [Server("s1"), Server("s2", priority=1)]
+    zones = [Server("s1", zone="a"), Server("s2", zone="b")]
+    for fleet, policy, message in [
+        (servers(2), Policy(panic=0.5), "policy.panic is 0.5, and a server crashes: no engine checks health"),
+        (servers(2), presets.envoy("priority"), "policy.panic is 0.5, and a server crashes"),
+        (servers(2), presets.aws_alb(), "policy.panic is 1e-06, and a server crashes"),
+        (
+            levels,
+            "priority_levels",
+            "policy.algorithm is 'priority_levels', which goes by the health of each",
+        ),
+        (zones, "locality_weighted", "'locality_weighted', which goes by the health of each zone"),
+        (zones, "zone_aware", "'zone_aware', which goes by the health of each zone"),
+    ]:
+        experiment = Experiment(fleet, policy=policy, events=[Event(1, "drain", "s1")])
+        with pytest.raises(ExperimentError, match=message):
+            experiment.but(**down)
+    one_level = Experiment(servers(2), policy="priority_levels", **down)
+    assert one_level.but(policy=attrs.evolve(presets.envoy("priority"), panic=0)).timeline
+
+
+# -- random failures ----------------------------------------------------------------------------
+
+
+def test_failures_are_events_by_the_seed() -> None:
+    fails = Experiment(
+        servers(3),
+        Traffic(duration=1000),
+        failures=Failures(mtbf=10, mttr=2, servers=["s1", "s2"]),
+        events=[Event(500, "drain", "s3")],
+    )
+    timeline = fails.timeline
+    assert [e.at for e in timeline] == sorted(e.at for e in timeline)
+    assert {e.server for e in timeline if e.action is not Action.DRAIN} == {"s1", "s2"}
+    assert Event(500, "drain", "s3") in timeline
+    assert fails.events == (Event(500, "drain", "s3"),)
+    assert fails.timeline == timeline
+    assert fails.but(seed=2).timeline != timeline
+    # One server's failures do not depend on those of the others.
+    alone = fails.but(failures=Failures(mtbf=10, mttr=2, servers=["s2"]))
+    assert [e for e in alone.timeline if e.server == "s2"] == [e for e in timeline if e.server == "s2"]
+
+
+def test_up_and_down_times_have_their_means() -> None:
+    fails = Experiment(servers(20), Traffic(duration=2000), failures=Failures(mtbf=10, mttr=2))
+    up, down = [], []
+    for name in (f"s{i}" for i in range(1, 21)):
+        times = [0.0, *(e.at for e in fails.timeline if e.server == name)]
+        assert all(a is Action.CRASH for a in [e.action for e in fails.timeline if e.server == name][::2])
+        assert len(times) % 2  # each crash has its recovery
+        up += [b - a for a, b in zip(times[::2], times[1::2], strict=False)]
+        down += [b - a for a, b in zip(times[1::2], times[2::2], strict=False)]
+    assert len(down) == pytest.approx(20 * 2000 / (10 + 2), rel=0.05)
+    for found, mean in ((up, 10), (down, 2)):
+        assert sum(found) / len(found) == pytest.approx(mean, rel=0.06)
+        assert sum(t > mean for t in found) / len(found) == pytest.approx(math.exp(-1), abs=0.03)
 
 
 def test_thousands_of_servers_are_no_trouble() -> None:

@@ -36,6 +36,7 @@ class Front(Protocol):
     def add(self, name: str) -> None: ...
     def remove(self, name: str) -> None: ...
     def drain(self, name: str) -> None: ...
+    def undrain(self, name: str) -> None: ...
     def set_weight(self, name: str, weight: float) -> None: ...
     def state(self) -> dict[str, dict[str, Any]]:
         """By server: weight, intent, in_flight and picks; the last two None where it does not tell."""
@@ -73,7 +74,7 @@ class OwnProxy:
         policy = self.experiment.policy
         self._backends = {b.name: b for b in backends}
         joining = self.experiment.joining
-        there = (b for b in self._backends.values() if b.name not in joining)
+        there = (b.twin() for b in self._backends.values() if b.name not in joining)
         pool = policy.pool(there, self._stream)
         self._proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True)).start()
 
@@ -101,7 +102,8 @@ class OwnProxy:
         self.proxy.keyed_by = policy.keyed_by
 
     def add(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.add(self._backends[name]))
+        """Add a server as a new backend, with the weight of the experiment."""
+        self._in_pool(lambda pool: pool.add(self._backends[name].twin()))
 
     def remove(self, name: str) -> None:
         self._known()
@@ -109,6 +111,9 @@ class OwnProxy:
 
     def drain(self, name: str) -> None:
         self._in_pool(lambda pool: pool.set_intent(name, Intent.DRAIN))
+
+    def undrain(self, name: str) -> None:
+        self._in_pool(lambda pool: pool.set_intent(name, Intent.READY))
 
     def set_weight(self, name: str, weight: float) -> None:
         self._in_pool(lambda pool: pool.set_weight(name, weight))

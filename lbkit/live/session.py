@@ -235,10 +235,13 @@ class LiveSession:
     def _changed(self, what: str) -> None:
         self.history.append(Change(self.elapsed, what, self.policy))
 
+    def undrain(self, name: str) -> None:
+        self._front.undrain(name)
+
     def _happen(self) -> None:
         """In a thread: carry out the experiment's events at their times."""
         assert self._load
-        for event in self.experiment.events:
+        for event in self.experiment.timeline:
             if self._stopping.wait(max(0.0, self._load.t0 + event.at - time.monotonic())):
                 return
             try:
@@ -255,6 +258,7 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
     Action.REMOVE: lambda session, e: session.remove(e.server),
     Action.SET_WEIGHT: lambda session, e: session.set_weight(e.server, e.value or 0.0),
     Action.DRAIN: lambda session, e: session.drain(e.server),
+    Action.UNDRAIN: lambda session, e: session.undrain(e.server),
 }
 
 

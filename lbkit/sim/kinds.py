@@ -20,3 +20,5 @@ RETRY: Final = 10  # another backend is picked for it
 ASK: Final = 11  # a user of a closed loop sends the next request; no row
 PROBE: Final = 12  # the answer to a probe arrives at the balancer; row: the number of a backend
 CHANGE: Final = 13  # an event of the experiment happens; row: its index there
+BOOT: Final = 14  # a server has booted after a crash; row: its index
+SHARE: Final = 15  # a server that shares its workers may have completed a request; row: the server's index

@@ -36,7 +36,8 @@ class Reports:
             number = self.number_of.setdefault(target, len(self.probed))
             if number == len(self.probed):
                 self.probed.append(target)
-            self.engine.plan(now + 2 * self.server_of[target].delay, PROBE, number)
+            delay = self.server_of[target].delay
+            self.engine.plan(now + delay + delay, PROBE, number)
 
     def answered(self, backend: Backend, latency: float, ok: bool) -> None:
         """The request's answer arrives, and a report with it; `latency` in seconds since the pick."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 from lbkit.core import Backend
@@ -58,6 +59,13 @@ class Requests:
         self.lease.append(NOT_PICKED)
         self.since.append(NAN)
         return row
+
+    def abandon(self, now: float) -> None:
+        """End the requests that have no answer: their clients leave now."""
+        for row, end in enumerate(self.end):
+            if isnan(end):
+                self.start[row], self.end[row], self.service[row] = NAN, now, 0.0
+                self.backend[row], self.status[row] = -1, 0
 
     def columns(self) -> dict[str, array[Any]]:
         """The columns of a Result."""

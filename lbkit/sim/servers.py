@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
+from lbkit.core.sharing import ProcessorSharing
 from lbkit.experiment import Server
+from lbkit.server import FIFO, PROCESSOR_SHARING
 from lbkit.sim.engine import Engine
-from lbkit.sim.kinds import COMPLETE
+from lbkit.sim.kinds import BOOT, COMPLETE, SHARE
+from lbkit.sim.network import varying
 from lbkit.sim.requests import NAN, Requests
+from lbkit.workload import stream
 
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 # Other outcomes for a request sent to a server: it is served in its turn, or the connection is refused.
@@ -32,24 +37,29 @@ class SimServer:
         "spec",
         "speed",
         "up",
+        "up_at",
     )
 
-    def __init__(self, spec: Server, index: int, engine: Engine, requests: Requests) -> None:
+    def __init__(self, spec: Server, index: int, seed: int, engine: Engine, requests: Requests) -> None:
         self.engine = engine
         self.requests = requests
         self.spec = spec
         self.index = index  # in the result's `backends`
         self.delay = spec.delay  # seconds to it, and back from it
+        if spec.delay_jitter:
+            self.delay = varying(spec.delay, spec.delay_jitter, stream(seed, f"jitter/{spec.name}"))
         self.error_rate = spec.error_rate
         self.quantile = spec.service.quantile
         self.speed = spec.speed
         self.free = spec.workers
-        self.places = float("inf") if spec.queue is None else spec.queue
+        self.places = inf if spec.queue is None else spec.queue
         self.queue: deque[int] = deque()  # rows that wait for a worker
         self.up = True
+        self.up_at = inf  # when a boot ends
 
     def receive(self, row: int) -> int:
-        """What comes of a request that arrives: ACCEPTED, REFUSED, or the status of an answer at once."""
+        """Return the outcome for a request that arrives: ACCEPTED, REFUSED, or the status of an answer at
+        once."""
         if not self.up:
             return REFUSED
         if self.error_rate and self.requests.luck[row] < self.error_rate:
@@ -77,23 +87,81 @@ class SimServer:
         else:
             self.free += 1
 
+    # -- failures ------------------------------------------------------------------------------
+
     def crash(self) -> list[int]:
         """Lose all requests and refuse new ones, until `recover`. Returns the rows of those that were lost.
 
         First the running ones, in the order in which they would have ended, then the queue."""
-        requests = self.requests
-        lost = self.engine.cancel(COMPLETE, lambda row: requests.backend[row] == self.index)
+        lost = self._lose_running()
         for row in lost:
-            requests.start[row], requests.service[row] = NAN, 0.0
+            self.requests.start[row], self.requests.service[row] = NAN, 0.0
         lost += self.queue
         self.queue.clear()
         self.free = self.spec.workers
-        self.up = False
+        self.up, self.up_at = False, inf
         return lost
 
+    def _lose_running(self) -> list[int]:
+        requests = self.requests
+        return self.engine.cancel(COMPLETE, lambda row: requests.backend[row] == self.index)
+
     def recover(self) -> None:
-        self.up = True
+        """Run at the usual speed again: at once, or from the end of its boot on if it is down."""
+        self.speed = self.spec.speed
+        if not self.up and self.spec.boot:
+            if self.up_at == inf:
+                self.up_at = self.engine.now + self.spec.boot
+                self.engine.plan(self.up_at, BOOT, self.index)
+        else:
+            self.up = True
+
+    def booted(self) -> None:
+        """A boot ends; unless a crash ended it before."""
+        if self.up_at == self.engine.now:
+            self.up, self.up_at = True, inf
 
     def slow(self, factor: float) -> None:
-        """Work that starts from now on runs at the usual speed x `factor`."""
+        """Work that starts from now on runs at the usual speed x `factor`, until a crash or `recover`."""
         self.speed = self.spec.speed * factor
+
+
+class SharingServer(SimServer):
+    """Serves all its requests at once, each at an even share of its speed: none waits, all take longer.
+
+    Plans a SHARE for the moment when the next one will be complete. Each request that joins or ends makes
+    that another moment, so some come too early: then nothing is complete."""
+
+    __slots__ = ("sharing",)
+
+    def __init__(self, spec: Server, index: int, seed: int, engine: Engine, requests: Requests) -> None:
+        super().__init__(spec, index, seed, engine, requests)
+        self.sharing: ProcessorSharing[int] = ProcessorSharing(spec.workers)
+        self.places += spec.workers
+
+    def receive(self, row: int) -> int:
+        requests, engine, sharing = self.requests, self.engine, self.sharing
+        if not self.up:
+            return REFUSED
+        if self.error_rate and requests.luck[row] < self.error_rate:
+            return SERVER_ERROR
+        if len(sharing) >= self.places:
+            return UNAVAILABLE
+        requests.start[row] = now = engine.now
+        requests.service[row] = work = self.quantile(requests.demand[row]) / self.speed
+        sharing.join(row, work, now)
+        engine.plan(sharing.due, SHARE, self.index)
+        return ACCEPTED
+
+    def end(self) -> int | None:
+        """Return the row of a request that is complete now; None if there is none."""
+        row = self.sharing.end(self.engine.now)
+        if row is not None and self.sharing.due < inf:
+            self.engine.plan(self.sharing.due, SHARE, self.index)
+        return row
+
+    def _lose_running(self) -> list[int]:
+        return self.sharing.clear()
+
+
+SERVERS: dict[str, type[SimServer]] = {FIFO: SimServer, PROCESSOR_SHARING: SharingServer}

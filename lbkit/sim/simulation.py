@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 
 from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
-from lbkit.experiment import Action, Experiment
+from lbkit.experiment import Action, Experiment, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
 from lbkit.sim import kinds
@@ -16,16 +17,18 @@ from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
 from lbkit.sim.requests import Requests
-from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SimServer
+from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.users import Users
 from lbkit.workload import Workload, stream, workload
 
 
-def simulate(experiment: Experiment) -> Result:
-    """Run to the end: requests arrive for `duration`, and every one of them is answered.
+def simulate(experiment: Experiment, grace: float | None = None) -> Result:
+    """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
 
-    Same experiment, same Result, to the last bit. Raises AlgorithmError."""
-    return Simulation(experiment).run()
+    With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
+    not answered by then has status 0. Same experiment, same Result, to the last bit. Raises AlgorithmError,
+    ValueError for a grace below 0."""
+    return Simulation(experiment).run(grace)
 
 
 class Simulation:
@@ -39,14 +42,11 @@ class Simulation:
         self.requests = Requests(workload(experiment) if crowd is None else Workload.empty())
         # -- servers, and the pool of their backends
         self.servers = [
-            SimServer(spec, i, self.engine, self.requests) for i, spec in enumerate(experiment.servers)
+            SERVERS[spec.discipline](spec, i, experiment.seed, self.engine, self.requests)
+            for i, spec in enumerate(experiment.servers)
         ]
         self.by_name = {server.spec.name: server for server in self.servers}
-        self.backends = {
-            s.name: Backend(s.name, weight=s.weight, zone=s.zone, priority=s.priority)
-            for s in experiment.servers
-        }
-        there = (b for name, b in self.backends.items() if name not in experiment.joining)
+        there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
         self.pool = policy.pool(there, partial(stream, experiment.seed))
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
@@ -61,21 +61,27 @@ class Simulation:
         self.keys, self.key_names = self.requests.keys(policy.keyed_by, traffic)
         # -- what is going to happen
         self.handlers = self._handlers()
-        for i, event in enumerate(experiment.events):
+        self.timeline = experiment.timeline
+        for i, event in enumerate(self.timeline):
             self.engine.plan(event.at, kinds.CHANGE, i)
         self.engine.feed(self.requests.arrival if crowd is None else (), kinds.ARRIVE)
         self.users = Users(experiment, crowd, self.engine, self.requests) if crowd else None
         self.followed = self.limited or self.users is not None  # whether anything follows an answer
 
-    def run(self) -> Result:
+    def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
+        if grace is not None and not grace >= 0:
+            raise ValueError(f"grace is {grace}: use 0 or more seconds, or None to wait for every answer")
+        end = inf if grace is None else self.experiment.traffic.duration + grace
         try:
-            self.engine.run(self.handlers)
+            self.engine.run(self.handlers, end)
         except KeyboardInterrupt:
             if not self.engine.now:
                 raise
             columns = self.requests.columns()
             raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
+        if end < inf:
+            self.requests.abandon(end)
         return Result(self.experiment, "sim", self.requests.columns())
 
     def _handlers(self) -> Handlers:
@@ -95,6 +101,8 @@ class Simulation:
             kinds.ASK: self.ask,
             kinds.PROBE: self.reports.probe,
             kinds.CHANGE: self.change,
+            kinds.BOOT: lambda index: self.servers[index].booted(),
+            kinds.SHARE: self.share,
         }
         return [happens[kind] for kind in range(len(happens))]
 
@@ -229,6 +237,13 @@ class Simulation:
         else:
             self.answer(row)
 
+    def share(self, index: int) -> None:
+        """A server that shares its workers may have completed a request."""
+        server = self.servers[index]
+        assert isinstance(server, SharingServer)
+        if (row := server.end()) is not None:
+            self.send_back(row, server, OK)
+
     def refuse(self, row: int) -> None:
         """There is no connection."""
         self.fail(row, Failure.REFUSED)
@@ -275,8 +290,8 @@ class Simulation:
     # -- events of the experiment ---------------------------------------------------------------------
 
     def change(self, index: int) -> None:
-        """Event `index` of the experiment happens."""
-        event = self.experiment.events[index]
+        """Event `index` of the timeline happens."""
+        event = self.timeline[index]
         server, pool = self.by_name[event.server], self.pool
         match event.action:
             case Action.CRASH:
@@ -287,7 +302,7 @@ class Simulation:
             case Action.SLOW:
                 server.slow(event.value or 1.0)
             case Action.ADD:
-                pool.add(self.backends[event.server])
+                pool.add(backend(server.spec))
                 self._find_servers()
             case Action.REMOVE:
                 pool.remove(event.server)
@@ -295,7 +310,14 @@ class Simulation:
                 pool.set_weight(event.server, event.value or 0.0)
             case Action.DRAIN:
                 pool.set_intent(event.server, Intent.DRAIN)
+            case Action.UNDRAIN:
+                pool.set_intent(event.server, Intent.READY)
 
     def _find_servers(self) -> None:
         """Find the server behind each balancer's backends."""
         self.server_of |= {b: self.by_name[b.name] for b in self.pool.all_backends()}
+
+
+def backend(spec: Server) -> Backend:
+    """Return a server as its balancer sees it."""
+    return Backend(spec.name, weight=spec.weight, zone=spec.zone, priority=spec.priority)

@@ -56,6 +56,13 @@ def md1_wait(rho: float, service: float = 1.0) -> float:
     return mg1_wait(rho, 0.0, service)
 
 
+def mg1_ps_time(rho: float, service: float = 1.0) -> float:
+    """Mean time in an M/G/1 system with processor sharing: that of M/M/1, for any service distribution.
+
+    (Sakata, Noguchi and Oizumi, Operations Research 19, 1971; Kleinrock, Queueing Systems II, 4.4.)"""
+    return mm1_time(rho, service)
+
+
 def supermarket_time(rho: float, choices: int, service: float = 1.0) -> float:
     """Mean time in system with very many servers when each arrival takes the shortest of `choices`.
 

@@ -135,7 +135,7 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
     """Return the time axis in seconds, with the warm-up in grey and a line at each event."""
     end = horizon or experiment.traffic.duration
     happening: dict[tuple[float, str], list[str]] = {}
-    for event in experiment.events:
+    for event in experiment.timeline:
         if event.at <= end:
             happening.setdefault((event.at, title(event.action.value)), []).append(event.server)
     shapes = [VERTICAL | {"x0": at, "x1": at} for at, _ in happening]

@@ -8,6 +8,7 @@ from math import isnan
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import possible
 
 from lbkit import (
     Admission,
@@ -17,6 +18,7 @@ from lbkit import (
     Event,
     Experiment,
     Exponential,
+    Failures,
     Poisson,
     Policy,
     RateLimit,
@@ -29,6 +31,7 @@ from lbkit import (
     servers,
 )
 from lbkit.core.attempts import Again, Attempts, Failure, GiveUp
+from lbkit.server import DISCIPLINES
 from lbkit.sim import Simulation, kinds
 
 DELAY = 0.125  # seconds each way; sums of eighths are exact
@@ -128,6 +131,7 @@ def test_a_plan_with_a_delay_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 def experiments(draw: st.DrawFn) -> Experiment:
     """Some hundred requests in four seconds, with all that may go wrong."""
     names = ["s1", "s2", "s3"]
+    algorithm = draw(st.sampled_from(BUILT_IN))
     fleet = [
         Server(
             name,
@@ -138,13 +142,21 @@ def experiments(draw: st.DrawFn) -> Experiment:
             delay=draw(st.sampled_from([0.0, 0.01, 0.3])),
             queue=draw(st.sampled_from([None, 0, 2])),
             error_rate=draw(st.sampled_from([0.0, 0.2])),
+            delay_jitter=draw(st.sampled_from([0.0, 0.1])),
+            discipline=draw(st.sampled_from(DISCIPLINES)),
+            boot=draw(st.sampled_from([0.0, 0.5])),
         )
         for name in names
     ]
-    what = st.sampled_from(["crash", "crash", "recover", "drain", "slow", "set_weight"])
+    may_crash = not algorithms()[algorithm].health_by
+    crashes = ["crash", "crash", "recover"] if may_crash else []
+    what = st.sampled_from(
+        [*crashes, "drain", "undrain", "slow", "set_weight", "remove", "remove", "add", "add"]
+    )
     values = {"slow": 0.4, "set_weight": 2.0}
     changes = st.tuples(st.floats(0, 4), what, st.sampled_from(names))
     events = [Event(at, how, name, values.get(how)) for at, how, name in draw(st.lists(changes, max_size=8))]
+    failures = st.builds(Failures, mtbf=st.just(2.0), mttr=st.just(0.5))
     limit = st.sampled_from([{"kind": "concurrency_limit", "limit": 3}, {"kind": "aimd", "initial": 4}, None])
     admission = st.builds(
         Admission,
@@ -165,15 +177,16 @@ def experiments(draw: st.DrawFn) -> Experiment:
             paths=draw(st.sampled_from([2, 50])),
         ),
         Policy(
-            draw(st.sampled_from(BUILT_IN)),
+            algorithm,
             retries=draw(st.integers(0, 3)),
             balancers=draw(st.sampled_from([1, 3])),
             key=draw(st.sampled_from(["", "client", "path", "flow"])),
         ),
-        events,
+        possible(events),
         seed=draw(st.integers(0, 99)),
         limits=draw(st.lists(rules.map(RateLimit), max_size=1)),
         admission=draw(st.none() | admission),
+        failures=draw(st.none() | failures) if may_crash else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from itertools import pairwise
-from math import isnan
+from math import exp, isnan
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from lbkit import (
     Event,
     Experiment,
     Exponential,
+    Failures,
     OnOff,
     Poisson,
     Policy,
@@ -221,6 +222,104 @@ def test_remove_and_add() -> None:
     assert answered_by(result, "s2", 4.01) == 59
     assert set(result.status[:21]) == {200}
     assert set(result.status[21:40]) == {503}  # neither is there
+
+
+def test_what_was_removed_can_be_added_again_as_a_new_backend() -> None:
+    """With the weight of the experiment, and no longer draining."""
+    events = [Event(2, "set_weight", "s1", 4), Event(2, "drain", "s1")]
+    events += [
+        Event(at, action, "s1") for at, action in [(3, "remove"), (4, "add"), (5, "remove"), (7, "add")]
+    ]
+    result = run(steady(*events, policy="weighted_round_robin"))
+    assert set(result.status) == {200}
+    shares = [answered_by(result, "s1", since, until) for since, until in [(2.05, 3.95), (5.05, 6.95)]]
+    assert shares == [0, 0]
+    assert answered_by(result, "s1", 4.05, 4.95) in (4, 5)
+    assert answered_by(result, "s1", 7.05) in (14, 15)
+
+
+@pytest.mark.parametrize("balancers", [1, 3])
+def test_leases_from_before_a_removal_end_after_it(balancers: int) -> None:
+    events = [Event(2.02, "remove", "s1"), Event(2.03, "add", "s1")]
+    result = run(steady(*events, policy=Policy("least_connections", balancers=balancers)))
+    assert set(result.status) == {200}
+    assert answered_by(result, "s1", 2.05) > 20
+
+
+def test_undrain() -> None:
+    result = run(steady(Event(2.02, "drain", "s1"), Event(5.02, "undrain", "s1")))
+    assert answered_by(result, "s1", 2.03, 5.01) == 0
+    assert answered_by(result, "s1", 5.03) == 24  # of 49
+
+
+def test_a_server_boots_after_it_has_recovered() -> None:
+    one = Experiment([Server("s", service=Constant(0.05), boot=1.5)], Traffic(ConstantRate(10), duration=10))
+    crash, recover = Event(2.02, "crash", "s"), Event(3.02, "recover", "s")
+    result = run(one.but(events=[crash, recover]))
+    bad = [arrival for arrival, status in zip(result.arrival, result.status, strict=True) if status != 200]
+    assert (min(bad), max(bad)) == (2.0, 4.5)
+    # Crashing during the boot ends it; "recover" during a boot does not begin it again.
+    again = run(one.but(events=[crash, recover, Event(4, "crash", "s"), Event(5.02, "recover", "s")]))
+    bad = [arrival for arrival, status in zip(again.arrival, again.status, strict=True) if status != 200]
+    assert (min(bad), max(bad)) == (2.0, 6.5)
+    twice = run(one.but(events=[crash, recover, Event(4, "recover", "s")]))
+    assert str(twice.columns) == str(result.columns)
+
+
+@pytest.mark.parametrize("discipline", ["fifo", "processor_sharing"])
+@pytest.mark.parametrize(
+    "ending", [[Event(6, "recover", "s1")], [Event(6, "crash", "s1"), Event(6, "recover", "s1")]]
+)
+def test_slow_ends_with_a_crash_and_at_recover(discipline: str, ending: list[Event]) -> None:
+    two = servers(2, service=Constant(0.05), discipline=discipline)
+    slow = steady(Event(5, "slow", "s1", 0.5), *ending).but(servers=two)
+    result = run(slow)
+    work = dict(zip(result.arrival, result.service, strict=True))
+    assert [work[5.0], work[5.2]] == pytest.approx([0.1, 0.1])
+    assert set(result.where(arrival=lambda t: t > 6.01).service) == {0.05}
+
+
+def test_slow_does_nothing_to_a_server_that_is_down() -> None:
+    events = [Event(2, "crash", "s1"), Event(3, "slow", "s1", 0.5), Event(4, "recover", "s1")]
+    assert set(run(steady(*events)).service) == {0.05}
+
+
+def test_jitter_adds_an_exponential_part_to_each_way() -> None:
+    far = Experiment(
+        [Server("s", workers=50, service=Constant(0.1), delay=0.5, delay_jitter=0.2)],
+        Traffic(ConstantRate(50), duration=100),
+    )
+    result = run(far)
+    there = [start - arrival for arrival, start in zip(result.arrival, result.start, strict=True)]
+    back = [end - start - 0.1 for start, end in zip(result.start, result.end, strict=True)]
+    for way in (there, back):
+        assert min(way) >= 0.5
+        assert sum(way) / len(way) == pytest.approx(0.7, abs=0.01)
+        assert sum(t > 0.5 + 0.2 for t in way) / len(way) == pytest.approx(exp(-1), abs=0.03)
+    assert run(far).columns == result.columns
+    assert set(run(far.but(seed=2)).end) != set(result.end)
+
+
+def test_a_grace_ends_the_run_with_requests_unanswered() -> None:
+    one = Experiment([Server("s", service=Constant(2.0))], Traffic(Trace([0.0, 1.0, 2.0]), 3))
+    assert list(run(one).end) == [2.0, 4.0, 6.0]
+    cut = run(one, grace=2.0)
+    assert list(cut.status) == [200, 200, 0]
+    assert list(cut.end) == [2.0, 4.0, 5.0]
+    assert list(cut.backend) == [0, 0, -1]
+    assert isnan(cut.start[2])
+    assert cut.error_rate == pytest.approx(1 / 3)
+    assert run(one, grace=3.0).columns == run(one).columns
+    with pytest.raises(ValueError, match="grace is -1"):
+        run(one, grace=-1)
+
+
+def test_failures_at_random_are_the_same_for_every_policy() -> None:
+    fleet = servers(4, service=Constant(0.01))
+    failing = Experiment(fleet, Traffic(Poisson(50), duration=400), failures=Failures(mtbf=20, mttr=5))
+    once, again = compare(failing.but(policy=Policy(retries=0)), [Policy(retries=0), Policy(retries=3)])
+    assert once.error_rate == pytest.approx(0.2, abs=0.06)  # the share of the time that a server is down
+    assert again.error_rate < 0.02
 
 
 def test_slow_and_weight() -> None:

@@ -60,6 +60,8 @@ class Balancer:
     keyed: ClassVar[bool] = False  # whether the key decides, so that equal keys go to one backend
     keyed_by: ClassVar[str] = "client"  # the default of a policy's `key`: see core/key.py
     wants_reports: ClassVar[bool] = False  # whether backends report their load to it
+    # The property of backends, "priority" or "zone", by which it shares traffic out according to health.
+    health_by: ClassVar[str] = ""
     # Whether it takes the options `index` and `balancers`, for several side by side (core/replicas.py).
     numbered: ClassVar[bool] = False
     rng: random.Random

@@ -22,6 +22,8 @@ class PriorityLevels(_Grouped):
     1.4.)
     """
 
+    health_by = "priority"
+
     def __init__(
         self,
         inner: str = "round_robin",

@@ -19,6 +19,8 @@ class ZoneAware(_Grouped):
     (Envoy, zone aware routing.)
     """
 
+    health_by = "zone"
+
     def __init__(
         self,
         home: str = "",
@@ -53,6 +55,8 @@ class LocalityWeighted(_Grouped):
     So a zone keeps its traffic through small failures, and loses it gradually in a large one.
     (Envoy, locality weighted load balancing: weight x min(1, 1.4 x healthy share).)
     """
+
+    health_by = "zone"
 
     def __init__(
         self,

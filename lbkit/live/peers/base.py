@@ -226,13 +226,18 @@ class Peer:
         self.reload()
 
     def add(self, name: str) -> None:
-        self._change(name, state="ready")
+        """Add a server, with the weight of the experiment."""
+        weight = next(server.weight for server in self.experiment.servers if server.name == name)
+        self._change(name, state="ready", weight=weight)
 
     def remove(self, name: str) -> None:
         self._change(name, state="out")
 
     def drain(self, name: str) -> None:
         self._change(name, state="drain")
+
+    def undrain(self, name: str) -> None:
+        self._change(name, state="ready")
 
     def set_weight(self, name: str, weight: float) -> None:
         self._change(name, weight=weight)
