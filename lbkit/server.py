@@ -46,9 +46,7 @@ class Server:
     error_rate: float = field(
         default=0.0, validator=number(0, 1)
     )  # share answered 500 at once, without service
-    boot: float = field(
-        default=0.0, validator=number(0, 1e7)
-    )  # seconds from "recover" until it accepts requests
+    boot: float = field(default=0.0, validator=number(0, 1e7))  # seconds from "recover" to serving
 
     @property
     def capacity(self) -> float:
