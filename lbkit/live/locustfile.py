@@ -47,7 +47,7 @@ CONNECTIONS = 1000
 
 
 class Player:
-    """Sends requests, and tells the parent, if there is one, of each that ended, a JSON line each."""
+    """Sends requests, and reports each that ended to the parent, if there is one: a JSON line each."""
 
     def __init__(self, environment: Any, host: str | None = None) -> None:
         self.environment = environment
@@ -65,9 +65,10 @@ class Player:
             parent = socket.create_connection(("127.0.0.1", SETTINGS["port"]))
             self.lines = parent.makefile("rw", encoding="utf-8", newline="\n")
         self.started = gevent.event.Event()
+        self.running: set[gevent.Greenlet] = set()  # requests without an answer
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
-        self.users = 0  # closed loop: still asking
+        self.users = 0  # closed loop: those that are there
 
     def start(self) -> None:
         """Everything is loaded: agree with the parent on when it begins."""
@@ -88,6 +89,13 @@ class Player:
         left = self.t0 + moment - time.monotonic()
         if left > 0:
             gevent.sleep(left)
+
+    def send(self, *request: Any) -> gevent.Greenlet:
+        """Send a request, as `request` does, without waiting for its answer."""
+        sent = gevent.spawn(self.request, *request)
+        self.running.add(sent)
+        sent.link(self.running.discard)
+        return sent
 
     def request(self, arrival: float, client: int, path: int, demand: float, luck: float) -> None:
         """Send one request that was meant for `arrival`; never raises."""
@@ -133,8 +141,10 @@ class Player:
             context={},
         )
 
-    def finish(self, running: list[gevent.Greenlet]) -> None:
-        """Wait for what still runs, give up on what takes too long, and leave."""
+    def finish(self) -> None:
+        """At the end of the traffic, wait for answers during the grace; what has none then is an error."""
+        self.wait_until(TRAFFIC.duration)
+        running = list(self.running)
         gevent.joinall(running, timeout=max(0.0, self.t0 + TRAFFIC.duration + GRACE - time.monotonic()))
         gevent.killall(running)
         entry = self.environment.stats.total
@@ -156,21 +166,16 @@ def play(player: Player, turn: int = 0, of: int = 1) -> None:
     """Open loop: the requests whose turn it is, each at its moment."""
     requests = workload(EXPERIMENT)
     player.start()
-    running = set()
     for row in range(turn, len(requests), of):
         player.wait_until(requests.arrival[row])
-        request = gevent.spawn(
-            player.request,
+        player.send(
             requests.arrival[row],
             requests.client[row],
             requests.path[row],
             requests.demand[row],
             requests.luck[row],
         )
-        running.add(request)
-        request.link(running.discard)
-    player.wait_until(TRAFFIC.duration)
-    player.finish(list(running))
+    player.finish()
 
 
 def on_init(environment: Any, **_: Any) -> None:
@@ -249,7 +254,8 @@ class ClosedLoop(User):
         player = self.environment.player
         player.users += 1
         if player.users == (CROWD.users if SETTINGS else 1):
-            gevent.spawn(player.start)
+            player.start()
+            gevent.spawn(player.finish)
         player.started.wait()
         gevent.sleep(max(0.0, player.t0 - time.monotonic()) + think_time(self))
 
@@ -258,9 +264,6 @@ class ClosedLoop(User):
         player = self.environment.player
         now = time.monotonic() - player.t0
         if now >= TRAFFIC.duration:
-            player.users -= 1
-            if player.users == 0:
-                player.finish([])
             gevent.sleep(3600)  # until Locust quits
-        player.request(now, *DRAW.one())
+        player.send(now, *DRAW.one()).join()
         gevent.sleep(think_time(self))

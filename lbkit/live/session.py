@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Self
 
 from attrs import evolve
@@ -21,7 +22,7 @@ from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
 from lbkit.live.fleet import Fleet, LocalFleet
 from lbkit.live.front import Front, OwnProxy
-from lbkit.live.load import Load, Row
+from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
 from lbkit.result import COLUMNS, Result
@@ -46,14 +47,20 @@ class LiveSession:
     program that stands before the processes: "nginx", "haproxy", "apache", "caddy".
     """
 
-    def __init__(self, experiment: Experiment, on: str = "live", layer: int = 7) -> None:
-        """`layer`: 4 has nginx and HAProxy pass on whole connections.
+    def __init__(
+        self, experiment: Experiment, on: str = "live", layer: int = 7, grace: float = GRACE
+    ) -> None:
+        """`layer`: 4 has nginx and HAProxy forward whole connections. `grace`: seconds after the end of the
+        traffic in which answers still count; a request without an answer by then is an error.
 
         Raises EngineError for what is not here or cannot do this, ValueError for an unknown engine."""
         require(on)
+        if not 0 <= grace < inf:
+            raise ValueError(f"grace is {grace}: use 0 or more seconds")
         if layer != 7 and on not in PEERS:
             raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
         self.experiment = experiment
+        self.grace = grace
         self.on = on
         self.policy = experiment.policy.algorithm
         fleet = DockerFleet if on == "docker" else LocalFleet
@@ -78,7 +85,7 @@ class LiveSession:
         try:
             self._fleet.start()
             self._front.start(self._fleet.backends())
-            self._load = Load(self.experiment, self._front.url)
+            self._load = Load(self.experiment, self._front.url, self.grace)
             self._load.start()
             self._events = threading.Thread(target=self._happen, name="lbkit-events", daemon=True)
             self._events.start()
@@ -198,11 +205,16 @@ class LiveSession:
 
     # -- steering ---------------------------------------------------------------------------
 
-    def switch(self, algorithm: str) -> None:
-        """Go on with another algorithm. Raises ValueError for one that there is not, PeerError."""
-        self._front.switch(Policy(algorithm, retries=self.experiment.policy.retries))
-        self.policy = algorithm
-        self._changed(f"switch to {algorithm}")
+    def switch(self, policy: str | Policy) -> None:
+        """Go on with another algorithm, with its default options, or with another policy.
+
+        Raises ValueError for an unknown algorithm, and PeerError for one that the program does not have; then
+        nothing has changed."""
+        if isinstance(policy, str):
+            policy = Policy(policy, retries=self.experiment.policy.retries)
+        self._front.switch(policy)
+        self.policy = policy.algorithm
+        self._changed(f"switch to {self.policy}")
 
     def crash(self, name: str) -> None:
         self._fleet.crash(name)
@@ -262,14 +274,20 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
 }
 
 
-def run_live(experiment: Experiment, on: str = "live", layer: int = 7, watch: Watch | None = None) -> Result:
-    """Run on real processes and sockets: through our own proxy or a real program, with Locust as the crowd.
+def run_live(
+    experiment: Experiment,
+    on: str = "live",
+    layer: int = 7,
+    grace: float = GRACE,
+    watch: Watch | None = None,
+) -> Result:
+    """Run on real processes and sockets, with Locust as the clients; `layer`, `grace` as for LiveSession.
 
     Takes the experiment's duration and about three seconds. `watch` is called with the Progress meanwhile; by
     default a line in the notebook or the terminal shows it. The `faults` of the result name events that could
     not be carried out, and an algorithm that fails. Raises FleetError, ProxyError, PeerError or LoadError,
     and Interrupted, which has the result so far, for a KeyboardInterrupt. Nothing it started is left."""
-    with LiveSession(experiment, on, layer) as session:
+    with LiveSession(experiment, on, layer, grace) as session:
         try:
             with nullcontext(watch) if watch else shown(f"{session.policy} on {on}") as look:
                 session.wait(look)

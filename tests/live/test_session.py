@@ -15,6 +15,7 @@ from lbkit import (
     Constant,
     Event,
     Experiment,
+    Poisson,
     Policy,
     Server,
     Traffic,
@@ -67,6 +68,21 @@ def test_a_closed_loop() -> None:
     assert 100 < len(measured) < 4 * 2 / 0.04 + 4
     order = sorted(zip(measured.arrival, measured.end, strict=True))
     assert all(sum(a <= arrival < e for a, e in order) <= 4 for arrival, _ in order)
+
+
+@pytest.mark.parametrize("arrivals", [Poisson(20), Closed(users=3, think=0.01)])
+def test_a_request_without_an_answer_after_the_grace_is_an_error(arrivals: Poisson | Closed) -> None:
+    """Answers take 0.8 s, and the last ones count at 1.3 s."""
+    slow = Experiment(
+        [Server("slow", service=Constant(0.8), workers=100)], Traffic(arrivals, duration=1), seed=2
+    )
+    measured = run(slow, on="live", grace=0.3)
+    late = [a > 0.5 for a in measured.arrival]
+    assert any(late)
+    assert [status == 0 for status in measured.status] == late
+    assert all(e < 1.6 for e in measured.end)
+    with pytest.raises(ValueError, match="grace is -1: use 0 or more seconds"):
+        run(slow, on="live", grace=-1)
 
 
 def test_events_happen() -> None:

@@ -118,6 +118,8 @@ class Peer:
             why = cls.alternatives.get(name, f"{cls.name} has no such algorithm")
             have = ", ".join(cls.algorithms)
             raise PeerError(f"{cls.name} cannot do {name!r}: {why}. It can do {have}")
+        if callable(line := cls.algorithms[name]):
+            line(make_balancer(name, **policy.options))  # raises for options that it does not have
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
 

@@ -11,6 +11,11 @@ from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
 
 
+def first(limit: int) -> str:
+    """Return the lines of `first`. Without `max_fails`, even 0 failures make a server unhealthy."""
+    return f"first\n    unhealthy_request_count {limit}\n    max_fails 1"
+
+
 class Caddy(Peer):
     """https://caddyserver.com/docs/caddyfile/directives/reverse_proxy"""
 
@@ -26,7 +31,7 @@ class Caddy(Peer):
         "random": "random",
         "power_of_two": "random_choose 2",
         "power_of_choices": lambda b: f"random_choose {b.choices}",
-        "first_available": lambda b: f"first\n    unhealthy_request_count {b.limit}",
+        "first_available": lambda b: first(b.limit),
     }
     alternatives: ClassVar = {
         "weighted_round_robin": "it knows no weights before 2.8",

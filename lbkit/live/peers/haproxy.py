@@ -83,8 +83,9 @@ class Haproxy(Peer):
   http-request set-src hdr(X-Forwarded-For) if { src 127.0.0.0/8 }
   http-request set-header X-Forwarded-For %[src]"""
         reuse = "  http-reuse always         # connections to servers are shared by all clients\n"
+        retry_on = "  retry-on conn-failure empty-response  # and not only when no connection is made\n"
         if self.layer == 4:
-            http = reuse = ""
+            http = reuse = retry_on = ""
         weights = self.weights()
         servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
         return f"""\
@@ -100,7 +101,7 @@ defaults
   timeout client 60s
   timeout server 60s
   retries {self.policy.retries}
-  option redispatch 1       # the retry may go to another server
+{retry_on}  option redispatch 1       # the retry may go to another server
 {reuse}
 frontend clients
   bind 127.0.0.1:{self.port}{http}
