@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 
 from lbkit import Constant, Experiment, Policy, Traffic, servers
 from lbkit.core import algorithms

@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("uvicorn")
-need_module("locust")
+need_feature("live")
 import psutil
 
 pytestmark = [
