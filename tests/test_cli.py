@@ -106,12 +106,13 @@ def test_the_doctor_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lab_keeps_to_itself() -> None:
-    command = lab_command(Path("/kit/notebooks"), browser=False, port=9000)
+    command = lab_command(Path("/kit/workbook"), browser=False, port=9000)
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert {
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.root_dir=/kit",
-        "--LabApp.default_url=/lab/tree/notebooks/00-playground.ipynb",
+        "--LabApp.default_url=/lab/tree/workbook/00-playground.ipynb",
+        "--ContentsManager.hide_globs=notebooks",
         "--ServerApp.port=9000",
         "--no-browser",
         "--LabApp.news_url=None",
@@ -126,7 +127,10 @@ def test_lab_options_are_jupyters() -> None:
     done = subprocess.run([*command, "--show-config-json"], capture_output=True, text=True, check=True)
     config = json.loads(done.stdout)  # one wrong option, and Jupyter forgets all
     assert (config["ServerApp"]["ip"], config["ServerApp"]["port"]) == ("127.0.0.1", 9000)
-    assert config["LabApp"].keys() == {"check_for_updates_class", "extension_manager", "news_url"}
+    assert config["LabApp"].keys() == {
+        *("check_for_updates_class", "extension_manager", "log_level", "news_url")
+    }
+    assert config["ServerApp"]["jpserver_extensions"]["lbkit.cli.first_page"]
 
 
 def test_lab_finds_the_notebooks_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

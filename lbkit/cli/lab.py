@@ -1,8 +1,9 @@
-"""`lbkit lab`: JupyterLab on the notebooks."""
+"""`lbkit lab`: JupyterLab on copies of the notebooks."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,19 +11,24 @@ from typing import Annotated
 import typer
 
 from lbkit import why_not
-from lbkit.cli.console import fail
+from lbkit.cli import workbook
+from lbkit.cli.console import fail, reported
 
-FIRST = "00-playground.ipynb"  # what opens
+FIRST = "00-playground.ipynb"  # the notebook that opens
+HIDDEN = ("notebooks", "__pycache__")  # not listed; git tracks the first, so only copies are opened
+SETTINGS = Path(__file__).with_name("jupyter")  # of JupyterLab: no question about news
 
 
-def lab_command(notebooks: Path | None, browser: bool, port: int | None) -> list[str]:
-    """JupyterLab on the notebooks, for this machine only, asking nobody on the net for news."""
-    root = notebooks.parent if notebooks else Path.cwd()
+def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[str]:
+    """Return the command for JupyterLab, on this machine only; `folder` has the notebooks to open."""
+    root = folder.parent if folder else Path.cwd()
     return [
-        *(sys.executable, "-m", "jupyterlab"),
+        *(sys.executable, "-m", "jupyterlab", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
-        *([f"--LabApp.default_url=/lab/tree/{notebooks.name}/{FIRST}"] if notebooks else []),
+        "--ServerApp.jpserver_extensions=lbkit.cli.first_page=True",
+        *([f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}"] if folder else []),
+        *(f"--ContentsManager.hide_globs={name}" for name in HIDDEN if folder),
         *([f"--ServerApp.port={port}"] if port is not None else []),
         *([] if browser else ["--no-browser"]),
         # In a container one is often root; only this machine can get in, with a token.
@@ -33,10 +39,21 @@ def lab_command(notebooks: Path | None, browser: bool, port: int | None) -> list
     ]
 
 
+def lab_environment() -> dict[str, str]:
+    """Return the environment for JupyterLab: our settings below the user's own, and a token."""
+    paths = [os.environ.get("JUPYTER_CONFIG_PATH", ""), str(SETTINGS)]
+    # With a token of its own, the server prints no page of addresses: `first_page` prints one.
+    return (
+        {"JUPYTER_TOKEN": secrets.token_hex(24)}
+        | os.environ
+        | {"JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
+    )
+
+
 def find_notebooks() -> Path | None:
-    """The notebooks/ of the source checkout: here, above, or where lbkit was imported from."""
+    """Return notebooks/ of the clone: here, above, or where lbkit was imported from."""
     here = Path.cwd()
-    for root in (here, *here.parents, Path(__file__).parents[1]):
+    for root in (here, *here.parents, Path(__file__).parents[2]):
         if any((root / "notebooks").glob("*.ipynb")) and (root / "lbkit").is_dir():
             return root / "notebooks"
     return None
@@ -48,8 +65,8 @@ def command(
 ) -> None:
     """Open JupyterLab on the kit's notebooks.
 
-    Listens on this machine only, and asks nobody for news or updates.
-    Where the kit's sources are not around, it opens the current folder.
+    You work on copies, in the folder workbook/, so that an update of the kit never meets your changes.
+    Delete a copy to start it over. JupyterLab listens on this machine only.
 
     \b
     [bold]Examples[/]
@@ -58,8 +75,20 @@ def command(
     """
     if reason := why_not("lab"):
         fail(reason)
-    notebooks = find_notebooks()
-    if notebooks is None:
-        typer.echo("The notebooks come with lbkit's sources, which are not here: opening this folder.")
-    command = lab_command(notebooks, browser, port)
-    os.execv(command[0], command)  # so that Ctrl-C and the exit code are Jupyter's
+    folder = None
+    if notebooks := find_notebooks():
+        folder = notebooks.with_name("workbook")
+        with reported():
+            kept = workbook.update(notebooks, folder)
+        for copy in kept:
+            typer.echo(
+                f"lbkit: {copy.name} has a newer version, and you changed yours: delete {copy} to get it"
+            )
+    else:
+        typer.echo(
+            "lbkit: the notebooks come with the kit's sources, which are not here: opening this folder"
+        )
+    typer.echo("lbkit: starting JupyterLab ...")
+    sys.stdout.flush()
+    arguments = lab_command(folder, browser, port)
+    os.execve(arguments[0], arguments, lab_environment())  # so that Ctrl-C and the exit code are Jupyter's

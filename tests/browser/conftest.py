@@ -38,10 +38,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     shutil.copytree(NOTEBOOKS, home / "notebooks", ignore=shutil.ignore_patterns(".*"))
     (home / "lbkit").symlink_to(NOTEBOOKS.parent / "lbkit")  # what tells a checkout
     own = {name: str(home / name.lower()) for name in (*PRIVATE, *PRIVATE_LAB)}
-    settings = home / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
-    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "lbkit.cli", "lab", "--no-browser"],
@@ -52,7 +48,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         )
         try:
             where = running(server, home / "jupyter_runtime_dir", home / "log")
-            yield Lab(home / "notebooks", where["url"], where["token"], home / "log")
+            yield Lab(home / "workbook", where["url"], where["token"], home / "log")
         finally:
             server.terminate()
             server.wait(20)

@@ -20,7 +20,7 @@ class Lab:
 
     def url(self, notebook: str) -> str:
         workspace = Path(notebook).stem
-        return f"{self.base}lab/workspaces/{workspace}/tree/notebooks/{notebook}?token={self.token}&reset"
+        return f"{self.base}lab/workspaces/{workspace}/tree/workbook/{notebook}?token={self.token}&reset"
 
 
 IDLE = '.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]'
@@ -32,7 +32,7 @@ def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
 
     The kernel is started first, for JupyterLab to find: left to itself, its page may ask for two at once, and
     go on with the one that is shut down again (jupyterlab #12935)."""
-    path = f"notebooks/{notebook}"
+    path = f"workbook/{notebook}"
     session = {"path": path, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
     request = urllib.request.Request(
         f"{lab.base}api/sessions",
