@@ -45,8 +45,6 @@ __all__ = [
 
 
 MAX_LOAD = 10  # of `at_load`: a run at 1000 % of capacity shows nothing that one at 200 % does not
-
-
 MOST_REQUESTS = 100_000_000  # in one run: more would not fit into memory
 
 
@@ -179,7 +177,10 @@ class Experiment:
     def at_load(self, load: float) -> Experiment:
         """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start.
 
-        Raises ExperimentError for a load above MAX_LOAD, which is more likely a percentage."""
+        Raises ExperimentError for a load that is not above 0, and for one above MAX_LOAD, which is more likely
+        a percentage."""
+        if not isinstance(load, int | float) or not load > 0:
+            raise ExperimentError(f"load is {load!r}: use a number above 0; 0.8 is 80 % of the capacity")
         if load > MAX_LOAD:
             raise ExperimentError(
                 f"load is {load:g}: a share of the capacity, where 1 is 100 %; is {load / 100:g} meant?"

@@ -242,7 +242,7 @@ def test_report(small: Path, tmp_path: Path) -> None:
         (["-p", "rund_robin"], "no algorithm 'rund_robin': did you mean round_robin?"),
         (["--on", "paper"], "unknown engine paper; known are sim"),
         (["--servers", "0"], "servers: there must be at least one"),
-        (["--load", "0"], "rate is 0.0: use a number above 0"),
+        (["--load", "0"], "load is 0.0: use a number above 0"),
         (["--load", "80"], "load is 80: a share of the capacity, where 1 is 100 %; is 0.8 meant?"),
         (["--save-experiment", "e.yaml"], "e.yaml: use a name that ends in .toml or .json"),
         (["--duration", "-1"], "duration is -1.0: use a number above 0"),
