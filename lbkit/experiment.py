@@ -177,7 +177,7 @@ class Experiment:
     def at_load(self, load: float) -> Experiment:
         """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start.
 
-        Raises ExperimentError for a load that is not above 0, and for one above MAX_LOAD, which is more likely
+        Raises ExperimentError for a load not above 0, and for one above MAX_LOAD, which is more likely
         a percentage."""
         if not isinstance(load, int | float) or not load > 0:
             raise ExperimentError(f"load is {load!r}: use a number above 0; 0.8 is 80 % of the capacity")
