@@ -324,7 +324,7 @@ def test_load() -> None:
     assert experiment.at_load(0.8).traffic.arrivals.rate == pytest.approx(160)
     assert experiment.but(arrivals=Closed()).load is None
     assert experiment.but(arrivals=Trace([0.5, 1, 2])).load == pytest.approx(3 / 30 / 200)
-    with pytest.raises(ValueError, match="rate is 0"):
+    with pytest.raises(ValueError, match="load is 0: use a number above 0"):
         experiment.at_load(0)
 
 
