@@ -7,29 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import chain, count
+from itertools import chain
 from math import inf
 
 Handlers = Sequence[Callable[[int], object]]  # by kind: what is done with the row
 
 
+class TooManyEvents(RuntimeError):
+    """A run has planned as many events as it may."""
+
+
 class Engine:
     """Events in order of their time. Events of the same moment happen in the order they were planned."""
 
-    __slots__ = ("_feed", "_feed_kind", "_heap", "_numbers", "now")
+    __slots__ = ("_feed", "_feed_kind", "_heap", "_numbers", "max_events", "now")
 
-    def __init__(self) -> None:
+    def __init__(self, max_events: int = 10**9) -> None:
+        """`max_events`: the number of events that may be planned; those of `feed` are not counted."""
         self.now = 0.0  # seconds
         self._heap: list[tuple[float, int, int, int]] = []  # time, number, kind, row
-        self._numbers = count()  # of events planned: breaks ties, first planned first
+        self.max_events = max_events
+        self._numbers = iter(range(max_events))  # of events planned: breaks ties, first planned first
         self._feed: Iterator[tuple[int, float]] = iter(())
         self._feed_kind = 0
 
     def plan(self, time: float, kind: int, row: int = 0) -> None:
-        """Plan an event for `time`. Raises ValueError for a time that has passed, or nan."""
+        """Plan an event for `time`. Raises ValueError for a time that has passed, or nan; TooManyEvents."""
         if not time >= self.now:
             raise ValueError(f"cannot plan for {time}: it is {self.now} already")
-        heappush(self._heap, (time, next(self._numbers), kind, row))
+        try:
+            heappush(self._heap, (time, next(self._numbers), kind, row))
+        except StopIteration:
+            raise TooManyEvents(
+                f"{self.max_events:,} events have come to {self.now:g} s only: use a shorter duration, "
+                "less traffic, or a higher bound, run(..., max_events=...)"
+            ) from None
 
     def cancel(self, kind: int, wanted: Callable[[int], bool]) -> list[int]:
         """Drop the planned events of `kind` whose row is `wanted`; return these rows in order of their time.

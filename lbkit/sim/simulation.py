@@ -21,25 +21,31 @@ from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, 
 from lbkit.sim.users import Users
 from lbkit.workload import Workload, stream, workload
 
+# Events that a run may plan: those of some minutes and gigabytes of a closed loop, and in an open loop as
+# many more as its requests can take.
+MAX_EVENTS = 50_000_000
+MAX_EVENTS_PER_REQUEST = 100
 
-def simulate(experiment: Experiment, grace: float | None = None) -> Result:
+
+def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:
     """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
 
     With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
-    not answered by then has status 0. Same experiment, same Result, to the last bit. Raises AlgorithmError,
-    ValueError for a grace below 0."""
-    return Simulation(experiment).run(grace)
+    not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
+    MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to the
+    last bit. Raises AlgorithmError, TooManyEvents, ValueError for a grace below 0."""
+    return Simulation(experiment, max_events).run(grace)
 
 
 class Simulation:
     """The balancer and the network between it, its clients and its servers; a request is known by its row."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.experiment = experiment
         policy, traffic = experiment.policy, experiment.traffic
-        self.engine = Engine()
         crowd = traffic.arrivals if isinstance(traffic.arrivals, Closed) else None
         self.requests = Requests(workload(experiment) if crowd is None else Workload.empty())
+        self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
         # -- servers, and the pool of their backends
         self.servers = [
             SERVERS[spec.discipline](spec, i, experiment.seed, self.engine, self.requests)
@@ -285,7 +291,7 @@ class Simulation:
         if self.entrance.leave(row, ok):
             self.admit()
         if self.users:
-            self.users.think()
+            self.users.answered(row)
 
     # -- events of the experiment ---------------------------------------------------------------------
 
