@@ -31,6 +31,7 @@ from lbkit.experiment import (
     servers,
 )
 from lbkit.needs import why_not
+from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
 from lbkit.run import EngineError, compare, run
 from lbkit.sweep import SweepError, sweep
@@ -45,6 +46,7 @@ __all__ = [
     "Balancer",
     "Bimodal",
     "Closed",
+    "Comparison",
     "Constant",
     "ConstantRate",
     "Empirical",
@@ -66,6 +68,7 @@ __all__ = [
     "Profile",
     "RateLimit",
     "Replicas",
+    "Replication",
     "Result",
     "Server",
     "SlowStart",
@@ -78,6 +81,7 @@ __all__ = [
     "forget",
     "make_balancer",
     "presets",
+    "replicate",
     "run",
     "servers",
     "sweep",

@@ -83,12 +83,17 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    def __mul__(self, factor: float) -> Interval:
+        """Return the same in another unit, as in `seconds * 1e3`; `factor` is above 0."""
+        return Interval(self.mean * factor, self.half * factor, self.count, self.confidence)
+
     def __str__(self) -> str:
         return format(self, ".3g")
 
     def __format__(self, form: str) -> str:
-        half = f"{self.half:.2g}" if isfinite(self.half) else "?"
-        return f"{self.mean:{form or '.3g'}} ± {half}"
+        """Return both numbers in the form, without the d of whole numbers: a mean of them has a fraction."""
+        form = form.replace("d", ".0f") or ".3g"
+        return f"{self.mean:{form}} ± " + (f"{self.half:{form}}" if isfinite(self.half) else "?")
 
 
 def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:

@@ -2,76 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager
 from itertools import product
+from math import prod
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, fields
 
 from lbkit.checks import several
-from lbkit.core import algorithms
 from lbkit.core.text import did_you_mean
 from lbkit.experiment import Experiment, Server, Traffic
-from lbkit.result import Result
-from lbkit.run import engine
-
-PERCENTILES = (50, 90, 99, 99.9)
+from lbkit.jobs import Job, JobError, Kept, run_all
+from lbkit.rows import Table
 
 _SERVER = {f.name for f in fields(Server)} - {"name"}
 _NAMES = ["load", *(f.name for cls in (Experiment, Traffic) for f in fields(cls))]
 
 
 class SweepError(RuntimeError):
-    """One of the experiments failed; names it."""
+    """One of the experiments failed; names it. `table` has the rows that were finished before."""
 
-
-class Table(Sequence[Mapping[str, Any]]):
-    """The result of a sweep: a row for each experiment, first its values, then the measures."""
-
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self.rows = [dict(row) for row in rows]
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.rows[index]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self.rows)
-
-    def column(self, name: str) -> list[Any]:
-        """Return one column. Raises KeyError for an unknown one."""
-        return [row[name] for row in self.rows]
-
-    def where(self, **values: Any) -> Table:
-        """Return the rows with these values."""
-        return Table(row for row in self.rows if all(row[name] == value for name, value in values.items()))
-
-    def to_dict(self) -> dict[str, list[Any]]:
-        """Return the columns, as pandas, pyarrow and polars take them."""
-        return {name: self.column(name) for name in self.rows[0]} if self.rows else {}
-
-    def to_pandas(self) -> Any:
-        """Return a DataFrame. Raises ImportError without pandas."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows)
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in (self.rows[0] if self.rows else ()))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{_short(value)}</td>" for value in row.values()) + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    def __init__(self, message: str, table: Table) -> None:
+        super().__init__(message)
+        self.table = table
 
 
 def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
@@ -101,53 +57,74 @@ def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
     return experiment.at_load(last["load"]) if last else experiment
 
 
-def measures(result: Result) -> dict[str, Any]:
-    """Return the measures of a result, each a number."""
-    row = {"requests": len(result), "mean": result.mean}
-    row |= {f"p{q:g}": result.percentile(q) for q in PERCENTILES}
-    return row | {
-        "throughput": result.throughput,
-        "error_rate": result.error_rate,
-        "fairness": result.fairness(),
-    }
-
-
-def simulate_row(text: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one experiment, given as JSON, in a worker process; return only numbers."""
-    return dict(values) | measures(engine("sim")(Experiment.from_json(text)))
-
-
 def sweep(
     experiment: Experiment,
     over: Mapping[str, Iterable[Any]],
     executor: Executor | None = None,
     progress: bool | Callable[[int, int], object] = True,
+    *,
+    keep: str | Path | None = None,
+    on_row: Callable[[Mapping[str, Any]], object] | None = None,
+    at_once: int | None = None,
 ) -> Table:
     """Simulate every combination of the values in `over` (see `vary`); return a row for each, in order.
 
     >>> sweep(experiment, over={"policy": ["random", "power_of_two"], "load": [0.5, 0.9], "seed": range(5)})
 
-    `executor`: anything with `submit`, such as `distributed.Client(...).get_executor()`; all cores of this
-    machine by default. `progress`: a bar, none, or a function that is called with (done, all) after each.
-    Raises ValueError for a wrong name or value, SweepError when a run fails; runs not yet begun are then
-    cancelled."""
-    names = list(over)
-    grid = [dict(zip(names, values, strict=True)) for values in product(*(several(over[n]) for n in names))]
-    jobs = [(vary(experiment, values), {n: _label(v) for n, v in values.items()}) for values in grid]
-    for job, _ in jobs:
-        where = algorithms()[job.policy.algorithm].__module__
-        if not where.startswith("lbkit."):
-            raise ValueError(
-                f"algorithm {job.policy.algorithm!r} is defined in {where}, which workers do not have: "
-                "use compare, which runs in this process"
-            )
-    with _progress(progress, len(jobs)) as on_done:
-        if executor:
-            return _gather(executor, jobs, on_done)
-        from lbkit.processes import Processes  # imported here, as a browser's Python has no processes
+    `executor`: anything with `submit`, such as `distributed.Client(...).get_executor()`; the cores of this
+    machine by default, or this process for little work and for algorithms of your own. `at_once`: how many
+    jobs are handed out before the first is done, twice the cores of this machine by default; a cluster wants
+    twice its own. `progress`: a bar, none, or a function that is called with (done, all) after each.
 
-        with Processes(max(1, min(os.cpu_count() or 1, len(jobs)))) as pool:
-            return _gather(pool, jobs, on_done)
+    Rows come as runs finish: `on_row` is called with each. `keep`: a file (JSON Lines) that gets each row at
+    once; the same sweep, started again with it, runs only what is missing. An interrupt ends the sweep, and
+    the table has the rows so far (`complete` is False then).
+
+    Raises ValueError for a wrong name or value, SweepError when a run fails, with the rows so far in its
+    `table`; runs that have not begun are then cancelled."""
+    values = {name: several(options) for name, options in over.items()}
+    total = prod(map(len, values.values()))
+
+    def jobs() -> Iterator[Job]:
+        for place, combination in enumerate(product(*values.values())):
+            chosen = dict(zip(values, combination, strict=True))
+            yield Job(place, vary(experiment, chosen), {n: _label(v) for n, v in chosen.items()})
+
+    return gather(jobs, total, tuple(values), executor, progress, keep=keep, on_row=on_row, at_once=at_once)
+
+
+def gather(
+    jobs: Callable[[], Iterator[Job]],
+    total: int,
+    varied: Sequence[str],
+    executor: Executor | None = None,
+    progress: bool | Callable[[int, int], object] = True,
+    *,
+    keep: str | Path | None = None,
+    on_row: Callable[[Mapping[str, Any]], object] | None = None,
+    at_once: int | None = None,
+    on: str = "sim",
+) -> Table:
+    """Run the jobs that `jobs` makes and return their rows, in order of their places. As `sweep`."""
+    rows: dict[int, dict[str, Any]] = {}
+
+    def table() -> Table:
+        return Table((rows[place] for place in sorted(rows)), varied, total)
+
+    found = run_all(jobs, Kept(keep), executor, at_once, on)
+    try:
+        with _progress(progress, total) as on_done, closing(found):
+            for job, row in found:
+                rows[job.place] = dict(job.values) | row
+                on_done(len(rows), total)
+                if on_row:
+                    on_row(rows[job.place])
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+    except JobError as error:
+        raise SweepError(str(error), table()) from error.__cause__
+    return table()
 
 
 @contextmanager
@@ -166,29 +143,6 @@ def _progress(
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("simulating", total=total)
             yield lambda done, of: bar.update(task, completed=done)
-
-
-def _gather(
-    executor: Executor,
-    jobs: Sequence[tuple[Experiment, dict[str, Any]]],
-    on_done: Callable[[int, int], object],
-) -> Table:
-    futures: dict[Future[dict[str, Any]], int] = {
-        executor.submit(simulate_row, job.to_json(), values): i for i, (job, values) in enumerate(jobs)
-    }
-    rows: list[dict[str, Any]] = [{} for _ in jobs]
-    try:
-        for done, future in enumerate(as_completed(futures), 1):
-            i = futures[future]
-            try:
-                rows[i] = future.result()
-            except Exception as error:
-                raise SweepError(f"{jobs[i][1]}: {type(error).__name__}: {error}") from error
-            on_done(done, len(jobs))
-    finally:
-        for future in futures:
-            future.cancel()
-    return Table(rows)
 
 
 def _label(value: Any) -> Any:

@@ -60,7 +60,7 @@ def cautions(results: Sequence[Summarised]) -> list[str]:
 def table(results: Sequence[Summarised]) -> str:
     """Return an HTML table with a row for each result, and below it the warnings."""
     texts = {name for name, (_, factor, _) in TABLE.items() if factor is None}
-    return html(TABLE, rows(results), texts, cautions(results))
+    return html(TABLE, rows(results), texts, [f"\u26a0 {text}" for text in cautions(results)])
 
 
 def html(
@@ -78,5 +78,5 @@ def html(
         )
 
     lines = "".join(f"<tr>{line('td', row)}</tr>" for row in body)
-    below = "".join(f'<p style="margin: 2px 8px">\u26a0 {escape(note)}</p>' for note in notes)
+    below = "".join(f'<p style="margin: 2px 8px">{escape(note)}</p>' for note in notes)
     return f"<table><thead><tr>{line('th', names)}</tr></thead><tbody>{lines}</tbody></table>{below}"

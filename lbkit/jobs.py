@@ -1,0 +1,197 @@
+"""Many runs, handed out a few at a time, and what is kept of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lbkit.arrivals import Closed
+from lbkit.core import algorithms
+from lbkit.experiment import Experiment
+from lbkit.result import Result
+from lbkit.run import engine
+
+SMALL = 100_000  # requests: so few are simulated here before worker processes have started
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Job:
+    """One run of a sweep: its place, the experiment, and the values that a row of its measures begins with."""
+
+    place: int
+    experiment: Experiment
+    values: Mapping[str, Any]
+
+    @cached_property
+    def text(self) -> str:
+        """The experiment as JSON, for a worker process."""
+        return self.experiment.to_json()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def foreign(self) -> str:
+        """The module of a learner's own algorithm, which workers do not have; empty for one of the kit."""
+        where = algorithms()[self.experiment.policy.algorithm].__module__
+        return "" if where.startswith("lbkit.") else where
+
+
+def measures(result: Result) -> Row:
+    """Return the measures of a result, each a number."""
+    return {name: value for name, value in result.summary().items() if not isinstance(value, str)}
+
+
+def simulate_row(text: str) -> Row:
+    """Return the measures of one experiment, given as JSON: what a worker process does."""
+    return measures(engine("sim")(Experiment.from_json(text)))
+
+
+def small(jobs: Iterable[Job]) -> bool:
+    """Return whether these jobs are done sooner in this process than by workers, which have to start."""
+    left = float(SMALL)
+    for job in jobs:
+        traffic = job.experiment.traffic
+        if isinstance(traffic.arrivals, Closed):
+            return False  # how many requests there will be is not known
+        left -= traffic.arrivals.mean_rate(traffic.duration) * traffic.duration
+        if left < 0:
+            return False
+    return True
+
+
+def run_here(jobs: Iterable[Job], on: str = "sim") -> Iterator[tuple[Job, Row]]:
+    """Run one job after the other in this process; yield each with its measures, or raise JobError."""
+    for job in jobs:
+        try:
+            row = measures(engine(on)(job.experiment))
+        except Exception as error:
+            raise JobError(job, error) from error
+        yield job, row
+
+
+def run_on(executor: Executor, jobs: Iterable[Job], at_once: int) -> Iterator[tuple[Job, Row]]:
+    """Hand out jobs, at most `at_once` that are not done; yield each as it finishes, or raise JobError.
+
+    Jobs that have not begun are cancelled when the caller stops early."""
+    jobs = iter(jobs)
+    running: dict[Future[Row], Job] = {}
+    try:
+        while True:
+            for job in islice(jobs, at_once - len(running)):
+                running[executor.submit(simulate_row, job.text)] = job
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                try:
+                    row = future.result()
+                except Exception as error:
+                    raise JobError(job, error) from error
+                yield job, row
+    finally:
+        for future in running:
+            future.cancel()
+
+
+class JobError(Exception):
+    """A run failed: `job`, with `error`."""
+
+    def __init__(self, job: Job, error: Exception) -> None:
+        super().__init__(f"{dict(job.values)}: {type(error).__name__}: {error}")
+
+
+class Kept:
+    """Rows in a file, one JSON object a line, each with a fingerprint of its experiment.
+
+    A row is written as soon as its run is done. The same sweep, started again, runs only what is missing; a
+    line that an interrupt has cut off is run again. Without a path nothing is kept."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        """Raises ValueError for a file that holds something else, OSError."""
+        self.path = None if path is None else Path(path)
+        self.rows: dict[str, Row] = {}
+        if self.path and self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            if lines and not lines[-1].endswith("\n"):
+                os.truncate(self.path, sum(len(line.encode()) for line in lines[:-1]))
+                lines.pop()
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                    self.rows[row.pop("experiment")] = row
+                except (ValueError, KeyError, AttributeError):
+                    raise ValueError(
+                        f"{self.path}, line {number} is no row of a sweep: choose another file"
+                    ) from None
+
+    def find(self, job: Job) -> Row | None:
+        """Return the row of an equal experiment, if there is one."""
+        return self.rows.get(job.fingerprint) if self.path and not job.foreign else None
+
+    def add(self, job: Job, row: Row) -> None:
+        """Keep a row; not of a learner's own algorithm, which may have another code next time."""
+        if self.path and not job.foreign:
+            line = json.dumps({"experiment": job.fingerprint, **job.values, **row})
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def run_all(
+    jobs: Callable[[], Iterable[Job]],
+    kept: Kept,
+    executor: Executor | None = None,
+    at_once: int | None = None,
+    on: str = "sim",
+) -> Iterator[tuple[Job, Row]]:
+    """Yield each job with its measures: first those that are kept, then the others as they finish.
+
+    `jobs` makes them anew, one at a time, so that their experiments never exist all at once. Raises JobError,
+    and ValueError for a learner's own algorithm on an executor."""
+    missing = set()
+    here = on != "sim" or sys.platform == "emscripten"  # a browser's Python has no processes
+    for job in jobs():
+        row = kept.find(job)
+        if row is not None:
+            yield job, {name: value for name, value in row.items() if name not in job.values}
+            continue
+        missing.add(job.place)
+        if job.foreign and executor:
+            raise ValueError(
+                f"algorithm {job.experiment.policy.algorithm!r} is defined in {job.foreign}, which workers do "
+                "not have: leave the executor away, and it runs in this process"
+            )
+        here = here or bool(job.foreign)
+
+    def left() -> Iterator[Job]:
+        return (job for job in jobs() if job.place in missing)
+
+    cores = os.cpu_count() or 1
+    if executor:
+        yield from _keep(run_on(executor, left(), at_once or 2 * cores), kept)
+    elif here or small(left()):
+        yield from _keep(run_here(left(), on), kept)
+    else:
+        from lbkit.processes import Processes
+
+        count = min(cores, len(missing))
+        with Processes(count) as processes:
+            yield from _keep(run_on(processes, left(), at_once or 2 * count), kept)
+
+
+def _keep(found: Iterable[tuple[Job, Row]], kept: Kept) -> Iterator[tuple[Job, Row]]:
+    for job, row in found:
+        kept.add(job, row)
+        yield job, row
