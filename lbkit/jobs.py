@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.arrivals import Closed
-from lbkit.core import algorithms
+from lbkit.core import AlgorithmError, algorithms
 from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.run import engine
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Job:
-    """One run of a sweep: its place, the experiment, and the values that a row of its measures begins with."""
+    """One run of a sweep: its place, the experiment, and the values that its row begins with."""
 
     place: int
     experiment: Experiment
@@ -107,10 +107,15 @@ def run_on(executor: Executor, jobs: Iterable[Job], at_once: int) -> Iterator[tu
 
 
 class JobError(Exception):
-    """A run failed: `job`, with `error`."""
+    """A run failed with `error`; names its values."""
 
     def __init__(self, job: Job, error: Exception) -> None:
         super().__init__(f"{dict(job.values)}: {type(error).__name__}: {error}")
+        # A learner's own algorithm: the message has the line, and the way through lbkit is not what is wrong.
+        self.error = None if isinstance(error, AlgorithmError) else error
+
+
+START = '{"experiment": "'  # of each line
 
 
 class Kept:
@@ -125,17 +130,26 @@ class Kept:
         self.rows: dict[str, Row] = {}
         if self.path and self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            if lines and not lines[-1].endswith("\n"):
-                os.truncate(self.path, sum(len(line.encode()) for line in lines[:-1]))
-                lines.pop()
+            cut = lines.pop() if lines and not lines[-1].endswith("\n") else ""
             for number, line in enumerate(lines, 1):
-                try:
-                    row = json.loads(line)
-                    self.rows[row.pop("experiment")] = row
-                except (ValueError, KeyError, AttributeError):
-                    raise ValueError(
-                        f"{self.path}, line {number} is no row of a sweep: choose another file"
-                    ) from None
+                self._read(number, line)
+            if cut and not START.startswith(cut[: len(START)]):
+                self._refuse(len(lines) + 1)
+            if cut:
+                os.truncate(self.path, sum(len(line.encode()) for line in lines))
+
+    def _read(self, number: int, line: str) -> None:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or "experiment" not in row:
+            self._refuse(number)
+        else:
+            self.rows[row.pop("experiment")] = row
+
+    def _refuse(self, number: int) -> None:
+        raise ValueError(f"{self.path}, line {number} is no row of a sweep: choose another file")
 
     def find(self, job: Job) -> Row | None:
         """Return the row of an equal experiment, if there is one."""
@@ -155,7 +169,7 @@ def run_all(
     executor: Executor | None = None,
     at_once: int | None = None,
     on: str = "sim",
-) -> Iterator[tuple[Job, Row]]:
+) -> Generator[tuple[Job, Row]]:
     """Yield each job with its measures: first those that are kept, then the others as they finish.
 
     `jobs` makes them anew, one at a time, so that their experiments never exist all at once. Raises JobError,
@@ -170,8 +184,8 @@ def run_all(
         missing.add(job.place)
         if job.foreign and executor:
             raise ValueError(
-                f"algorithm {job.experiment.policy.algorithm!r} is defined in {job.foreign}, which workers do "
-                "not have: leave the executor away, and it runs in this process"
+                f"algorithm {job.experiment.policy.algorithm!r} is defined in {job.foreign}, which workers "
+                "do not have: leave the executor away, and it runs in this process"
             )
         here = here or bool(job.foreign)
 

@@ -18,6 +18,7 @@ from lbkit.stats import Interval, interval
 from lbkit.sweep import gather
 from lbkit.table import TABLE, html
 
+Progress = bool | Callable[[int, int], object]
 Policies = Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer]]
 
 HIGHER = {"throughput", "fairness"}  # the measures of which more is better
@@ -29,7 +30,9 @@ class Replication(Mapping[str, Interval]):
     `a - b` has the paired differences of two replications with the same seeds, which means with the same
     requests: what the requests of a seed have in common cancels out, and the interval is narrower."""
 
-    def __init__(self, name: str, values: Mapping[int, Mapping[str, float]], confidence: float = 0.95) -> None:
+    def __init__(
+        self, name: str, values: Mapping[int, Mapping[str, float]], confidence: float = 0.95
+    ) -> None:
         """`values`: by seed, the measures."""
         self.name = name
         self.values_by_seed = {seed: dict(measures) for seed, measures in sorted(values.items())}
@@ -67,7 +70,9 @@ class Replication(Mapping[str, Interval]):
         return Replication(f"{self.name} - {other.name}", differences, self.confidence)
 
     def __repr__(self) -> str:
-        numbers = ", ".join(f"{m} {self[m]}" for m in ("mean", "p99", "throughput", "error_rate") if m in self)
+        numbers = ", ".join(
+            f"{m} {self[m]}" for m in ("mean", "p99", "throughput", "error_rate") if m in self
+        )
         return f"<Replication of {self.name}, {len(self.seeds)} seeds: {numbers}>"
 
     def _repr_html_(self) -> str:
@@ -136,16 +141,30 @@ class Comparison(Mapping[str, Replication]):
 
 @overload
 def replicate(
-    experiment: Experiment, n: int = ..., policies: None = None, **options: Any
+    experiment: Experiment,
+    n: int = ...,
+    policies: None = ...,
+    *,
+    on: str = ...,
+    confidence: float = ...,
+    executor: Executor | None = ...,
+    progress: Progress = ...,
+    keep: str | Path | None = ...,
 ) -> Replication: ...
 
 
 @overload
-def replicate(experiment: Experiment, n: int, policies: Policies, **options: Any) -> Comparison: ...
-
-
-@overload
-def replicate(experiment: Experiment, n: int = ..., *, policies: Policies, **options: Any) -> Comparison: ...
+def replicate(
+    experiment: Experiment,
+    n: int = ...,
+    policies: Policies = ...,
+    *,
+    on: str = ...,
+    confidence: float = ...,
+    executor: Executor | None = ...,
+    progress: Progress = ...,
+    keep: str | Path | None = ...,
+) -> Comparison: ...
 
 
 def replicate(
@@ -156,7 +175,7 @@ def replicate(
     on: str = "sim",
     confidence: float = 0.95,
     executor: Executor | None = None,
-    progress: bool | Callable[[int, int], object] = False,
+    progress: Progress = False,
     keep: str | Path | None = None,
 ) -> Replication | Comparison:
     """Run an experiment with `n` seeds; return each measure as a mean with its confidence interval.
@@ -171,9 +190,12 @@ def replicate(
 
     Raises ValueError for fewer than two seeds, EngineError, and SweepError when a run fails."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 2:
-        raise ValueError(f"n is {n!r}: use a whole number of at least 2, as one seed says nothing of the spread")
+        raise ValueError(
+            f"n is {n!r}: use a whole number of at least 2, as one seed says nothing of the spread"
+        )
     require(on)
-    tried = [Policy.of(one) for one in (several(policies) if policies is not None else [experiment.policy])]
+    chosen: tuple[Any, ...] = several(experiment.policy if policies is None else policies)
+    tried = [Policy.of(one) for one in chosen]
     names = _names(tried)
     seeds = range(experiment.seed, experiment.seed + n)
 

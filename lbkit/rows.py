@@ -79,9 +79,9 @@ class Table(Sequence[Row]):
         if not base:
             raise ValueError(f"there is no row with {baseline}")
         return self._with(
-            {name: row[name] - base[pair(row)][name] if name in measures else row[name] for name in row}
+            row | {name: row[name] - base[pair(row)][name] for name in self._measures(row)}
             for row in self.rows
-            if (measures := self._measures(row)) and row is not base.get(pair(row)) and pair(row) in base
+            if pair(row) in base and any(row[name] != value for name, value in baseline.items())
         )
 
     def _measures(self, row: Row) -> list[str]:
@@ -90,7 +90,8 @@ class Table(Sequence[Row]):
     def _check(self, *names: str) -> None:
         for name in names:
             if name not in self.varied:
-                raise ValueError(f"{name!r} was not varied: there are {', '.join(self.varied) or 'no values'}")
+                known = ", ".join(self.varied) or "no values"
+                raise ValueError(f"{name!r} was not varied: there are {known}")
 
     def _with(self, rows: Iterable[Row]) -> Table:
         return Table(rows, self.varied)

@@ -123,7 +123,7 @@ def gather(
         if not rows:
             raise
     except JobError as error:
-        raise SweepError(str(error), table()) from error.__cause__
+        raise SweepError(str(error), table()) from error.error
     return table()
 
 

@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+import gc
 import os
-import sys
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from needs import need_module
 
-from lbkit import Balancer, Experiment, Exponential, Policy, SweepError, Traffic, run, servers, sweep
+from lbkit import (
+    Balancer,
+    Closed,
+    Experiment,
+    Exponential,
+    Policy,
+    SweepError,
+    Trace,
+    Traffic,
+    run,
+    servers,
+    sweep,
+)
+from lbkit.jobs import Job, Row, simulate_row, small
 from lbkit.sim import theory
+from lbkit.stats import interval
 from lbkit.sweep import vary
 
 SMALL = Experiment(servers(4, service=Exponential(0.02)), Traffic(duration=5))
@@ -84,26 +100,202 @@ class AtHome(Balancer):
         return backends[0]
 
 
-def test_a_learners_own_algorithm_stays_at_home() -> None:
-    with pytest.raises(ValueError, match=r"at_home' is defined in .*use compare"):
-        sweep(SMALL, over={"policy": [AtHome]})
-
-
-def test_a_failure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(text, values):
-        raise ZeroDivisionError("oh")
-
-    monkeypatch.setattr(sys.modules["lbkit.sweep"], "simulate_row", broken)
+def test_a_learners_own_algorithm_runs_in_this_process() -> None:
+    table = sweep(SMALL, over={"policy": [AtHome, "random"]}, progress=False)
+    assert table.column("policy") == ["at_home", "random"]
+    assert table[0]["fairness"] == 0.25  # all to the first of four
     with (
         ThreadPoolExecutor(1) as threads,
-        pytest.raises(SweepError, match=r"'load': 0\.5.*ZeroDivisionError: oh"),
+        pytest.raises(ValueError, match=r"at_home' is defined in .*leave the executor away"),
     ):
-        sweep(SMALL, over={"load": [0.5]}, executor=threads)
+        sweep(SMALL, over={"policy": [AtHome]}, executor=threads)
+
+
+def test_a_failure_is_named_and_the_rows_before_it_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def simulate(text: str) -> Row:
+        experiment = Experiment.from_json(text)
+        if experiment.seed == 3:
+            raise ZeroDivisionError("oh")
+        return simulate_row(text)
+
+    monkeypatch.setattr("lbkit.jobs.simulate_row", simulate)
+    with (
+        ThreadPoolExecutor(1) as threads,
+        pytest.raises(SweepError, match=r"'seed': 3.*ZeroDivisionError: oh") as caught,
+    ):
+        sweep(SMALL, over={"seed": range(1, 6)}, executor=threads, at_once=1, progress=False)
+    assert caught.value.table.column("seed") == [1, 2]
+    assert not caught.value.table.complete
+
+
+# -- a few at a time ---------------------------------------------------------------------------
+
+
+class Counting(ThreadPoolExecutor):
+    """Counts the jobs that were handed out and have not ended."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.open = self.most = self.count = 0
+        self.interrupts_at = 0
+
+    def submit(self, function, /, *args):
+        self.count += 1
+        if self.count == self.interrupts_at:
+            raise KeyboardInterrupt
+        self.open += 1
+        self.most = max(self.most, self.open)
+
+        def call():
+            self.open -= 1
+            return function(*args)
+
+        return super().submit(call)
+
+
+def test_jobs_are_handed_out_a_few_at_a_time() -> None:
+    """Thirty copies of a trace of 200,000 lines must not exist at once."""
+    with Counting() as executor:
+        table = sweep(SMALL, over={"seed": range(30)}, executor=executor, at_once=3, progress=False)
+    assert (len(table), executor.count) == (30, 30)
+    assert executor.most <= 3
+
+
+def test_a_long_trace_is_copied_for_the_jobs_that_run_only() -> None:
+    trace = Trace([i / 1000 for i in range(20_000)])
+    long = SMALL.but(arrivals=trace, duration=0.5)  # most of it is not played
+    text = len(long.to_json())
+
+    def tidy(row: object) -> None:
+        gc.collect()  # a simulation is a circle of objects
+
+    def peak(seeds: int) -> int:
+        tracemalloc.start()
+        with Counting() as executor:
+            sweep(
+                long,
+                over={"seed": range(seeds)},
+                executor=executor,
+                at_once=2,
+                progress=False,
+                on_row=tidy,
+            )
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(20) < peak(4) + 2 * text
+
+
+# -- what is kept ------------------------------------------------------------------------------
+
+
+def test_rows_come_as_runs_finish() -> None:
+    seen: list[dict] = []
+    table = sweep(SMALL, over={"seed": [1, 2, 3]}, on_row=seen.append, progress=False)
+    assert seen == table.rows
+
+
+def test_an_interrupted_sweep_has_the_rows_so_far() -> None:
+    with Counting() as executor:
+        executor.interrupts_at = 4
+        table = sweep(SMALL, over={"seed": range(9)}, executor=executor, at_once=1, progress=False)
+    assert table.column("seed") == [0, 1, 2]
+    assert (table.complete, table.total) == (False, 9)
+    assert "interrupted: 3 of 9 rows" in table._repr_html_()
+
+
+def test_a_sweep_that_was_interrupted_is_resumed(tmp_path: Path) -> None:
+    kept = tmp_path / "rows.jsonl"
+    with Counting() as executor:
+        executor.interrupts_at = 4
+        sweep(SMALL, over={"seed": range(6)}, executor=executor, at_once=1, progress=False, keep=kept)
+    assert len(kept.read_text().splitlines()) == 3
+    with open(kept, "a") as file:
+        file.write('{"experiment": "cut o')  # the power went
+    seen: list[tuple[int, int]] = []
+    with Counting() as executor:
+        table = sweep(
+            SMALL,
+            over={"seed": range(6)},
+            executor=executor,
+            progress=lambda done, of: seen.append((done, of)),
+            keep=kept,
+        )
+    assert executor.count == 3  # the rest
+    assert seen[-1] == (6, 6)
+    assert table.rows == sweep(SMALL, over={"seed": range(6)}, progress=False).rows
+    assert len(kept.read_text().splitlines()) == 6
+
+
+def test_another_experiment_does_not_get_the_rows_of_this_one(tmp_path: Path) -> None:
+    kept = tmp_path / "rows.jsonl"
+    first = sweep(SMALL, over={"seed": [1]}, progress=False, keep=kept)
+    other = sweep(SMALL.but(duration=6), over={"seed": [1]}, progress=False, keep=kept)
+    assert first.rows != other.rows
+    assert len(kept.read_text().splitlines()) == 2
+
+
+def test_own_algorithms_are_run_anew(tmp_path: Path) -> None:
+    """Their code may have changed under the same name."""
+    kept = tmp_path / "rows.jsonl"
+    sweep(SMALL, over={"policy": [AtHome, "random"]}, progress=False, keep=kept)
+    (line,) = kept.read_text().splitlines()
+    assert '"random"' in line
+
+
+@pytest.mark.parametrize("text", ["[1]\nbuy milk\n", "buy milk", '{"a": 1}\n', "{}"])
+def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, text: str) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text(text)
+    with pytest.raises(ValueError, match=r"notes\.txt, line 1 is no row of a sweep: choose another file"):
+        sweep(SMALL, over={"seed": [1]}, progress=False, keep=other)
+    assert other.read_text() == text
+
+
+def test_much_work_goes_to_processes() -> None:
+    big = [Job(0, SMALL.but(duration=2000), {})]
+    assert not small(big)
+    assert small([Job(0, SMALL, {})])
+    assert not small([Job(0, SMALL.but(arrivals=Closed()), {})])
+
+
+# -- several seeds -----------------------------------------------------------------------------
+
+
+def test_means_over_seeds() -> None:
+    table = sweep(SMALL, over=GRID, progress=False)
+    means = table.means()
+    assert [(row["policy"], row["load"]) for row in means] == [
+        ("random", 0.5),
+        ("random", 0.8),
+        ("least_connections", 0.5),
+        ("least_connections", 0.8),
+    ]
+    by_hand = interval(table.where(policy="random", load=0.8).column("p99"))
+    assert means[1]["p99"] == by_hand
+    assert by_hand.count == 3
+    assert f"{by_hand:.4g}" in means._repr_html_()
+    with pytest.raises(ValueError, match="'clients' was not varied: there are policy, load, seed"):
+        table.means(over="clients")
+
+
+def test_paired_differences() -> None:
+    table = sweep(SMALL, over=GRID, progress=False)
+    gaps = table.minus(policy="random")
+    assert gaps.column("policy") == ["least_connections"] * 6
+    row = gaps.where(load=0.8, seed=2)[0]
+    of = {p: table.where(policy=p, load=0.8, seed=2)[0]["mean"] for p in GRID["policy"]}
+    assert row["mean"] == of["least_connections"] - of["random"]
+    assert row["requests"] == 0  # the very same requests
+    assert gaps.means().where(load=0.8)[0]["mean"].high < 0
+    with pytest.raises(ValueError, match="there is no row with"):
+        table.minus(policy="maglev")
 
 
 def test_a_table_for_others() -> None:
     table = sweep(SMALL, over={"policy": ["random"], "seed": [1, 2]})
     assert table.to_dict()["seed"] == [1, 2]
-    assert "<th>policy</th>" in table._repr_html_()
+    assert ">policy</th>" in table._repr_html_()
     need_module("pandas")
     assert list(table.to_pandas()["policy"]) == ["random", "random"]
