@@ -33,7 +33,7 @@ from lbkit.experiment import (
 from lbkit.needs import why_not
 from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
-from lbkit.run import EngineError, compare, run
+from lbkit.run import EngineError, compare, notes, render, run
 from lbkit.sweep import SweepError, sweep
 
 __version__ = "0.1.0"
@@ -80,7 +80,9 @@ __all__ = [
     "compare",
     "forget",
     "make_balancer",
+    "notes",
     "presets",
+    "render",
     "replicate",
     "run",
     "servers",

@@ -89,3 +89,17 @@ def compare(
         if results[-1].interrupted:
             break
     return results
+
+
+def render(experiment: Experiment, program: str, layer: int = 7) -> str:
+    """Return the configuration with which a program, such as nginx, runs the experiment; to read, not to run.
+
+    The program need not be installed. See `lbkit.live.render`."""
+    text: str = resolve("lbkit.live:render")(experiment, program, layer)
+    return text
+
+
+def notes(experiment: Experiment, program: str) -> list[str]:
+    """Return what a program does otherwise than the experiment says, a line each. See `lbkit.live.notes`."""
+    lines: list[str] = resolve("lbkit.live:notes")(experiment, program)
+    return lines

@@ -115,7 +115,7 @@ def test_what_it_cannot_do_is_said() -> None:
         render(SMALL.but(policy="least_response_time"), "nginx")
     with pytest.raises(PeerError, match="caddy cannot do 'weighted_round_robin': it knows no weights"):
         render(SMALL.but(policy="weighted_round_robin"), "caddy")
-    with pytest.raises(ValueError, match="no program 'iis': there are nginx"):
+    with pytest.raises(ValueError, match="unknown program iis; known are nginx"):
         render(SMALL, "iis")
     assert "no active health checks" in " ".join(notes(SMALL, "nginx"))
 

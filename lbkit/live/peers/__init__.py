@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lbkit.core import Backend
+from lbkit.core.text import unknown
 from lbkit.experiment import Experiment
 from lbkit.live.peers.apache import Apache
 from lbkit.live.peers.base import Peer
@@ -19,7 +20,7 @@ __all__ = ["PEERS", "Peer", "PeerError", "notes", "render"]
 def _example(experiment: Experiment, program: str, layer: int = 7) -> Peer:
     """Return a peer with example addresses: servers on ports from 9001, the program on 8080."""
     if program not in PEERS:
-        raise ValueError(f"no program {program!r}: there are {', '.join(PEERS)}")
+        raise ValueError(unknown(program, PEERS, "program"))
     peer = PEERS[program](experiment, layer)
     peer.port, peer.admin_port = 8080, 2019
     backends = (
