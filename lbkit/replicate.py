@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import product
 from pathlib import Path
@@ -14,14 +14,14 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.jobs import Job
 from lbkit.rows import Table
 from lbkit.run import require
-from lbkit.stats import Interval, interval
+from lbkit.stats import PERCENTILES, Interval, interval
 from lbkit.sweep import gather
 from lbkit.table import TABLE, html
 
 Progress = bool | Callable[[int, int], object]
 Policies = Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer]]
 
-HIGHER = {"throughput", "fairness"}  # the measures of which more is better
+HIGHER = {"throughput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
 
 
 class Replication(Mapping[str, Interval]):
@@ -231,11 +231,14 @@ def _names(policies: list[Policy]) -> list[str]:
     return names
 
 
+SECONDS = {"mean", "waiting", *(f"p{q:g}" for q in PERCENTILES)}
 _COLUMNS = {key: (name, factor, form) for name, (key, factor, form) in TABLE.items() if factor is not None}
 
 
 def _text(measure: str, value: Interval) -> str:
     """Return a value with its unit, as people say it."""
+    if measure in SECONDS and value.mean >= 1:
+        return f"{value:.2f} s"
     name, factor, form = _COLUMNS.get(measure, (measure, 1, ".4g"))
     unit = name.rpartition(" ")[2]
     return f"{value * (factor or 1):{form}}" + (f" {unit}" if unit in ("ms", "%") else "")
@@ -245,12 +248,22 @@ def _and(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _html(replications: list[Replication]) -> str:
-    head = ["policy", *(name for name, _, _ in _COLUMNS.values())]
-    body = [
+HEAD = ("policy", *(name for name, _, _ in _COLUMNS.values()))  # the columns of `cells`
+
+
+def cells(replications: Iterable[Replication]) -> list[list[str]]:
+    """Return a row of texts for each replication: its policy, and the measures as mean ± half."""
+    return [
         [one.name, *(f"{one[key] * (factor or 1):{form}}" for key, (_, factor, form) in _COLUMNS.items())]
         for one in replications
     ]
+
+
+def caption(replications: Sequence[Replication]) -> str:
+    """Return what the numbers in `cells` are."""
     first = replications[0]
-    note = f"mean of {len(first.seeds)} seeds ± half of its {first.confidence:.0%} confidence interval"
-    return html(head, body, texts=["policy"], notes=[note])
+    return f"mean of {len(first.seeds)} seeds ± half of its {first.confidence:.0%} confidence interval"
+
+
+def _html(replications: Sequence[Replication]) -> str:
+    return html(HEAD, cells(replications), texts=["policy"], notes=[caption(replications)])

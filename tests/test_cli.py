@@ -190,6 +190,19 @@ def test_compare_without_any_argument_teaches_something() -> None:
     assert "at 80% load" in text
 
 
+def test_compare_with_several_seeds(small: Path) -> None:
+    text = call("compare", small, "-p", "random", "-p", "least_connections", "--seeds", 4)
+    assert "mean of 4 seeds ± half of its 95% confidence interval" in text
+    rows = [line for line in text.splitlines() if line.startswith((" random ", " least_connections "))]
+    assert len(rows) == 2
+    assert all(row.count(" ± ") == 7 for row in rows)
+    assert "least_connections has the lowest p99, " in text or "cannot tell the p99 of" in text
+    assert "give only one of --html and --seeds" in call(
+        "compare", small, "--seeds", 3, "--html", "r.html", code=1
+    )
+    assert "n is 0: use a whole number of at least 2" in call("compare", small, "--seeds", 0, code=1)
+
+
 def test_a_narrow_window_gets_the_main_columns_in_full(small: Path) -> None:
     result = lbkit.run(Experiment.load_file(small).but(policy="weighted_round_robin"))
     console = Console(width=80, file=io.StringIO())

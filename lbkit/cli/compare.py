@@ -11,8 +11,10 @@ import typer
 import lbkit
 from lbkit.cli.console import reported
 from lbkit.cli.trial import File, Servers, experiment_of, policies_of, title_of
+from lbkit.replicate import HEAD, Comparison, caption, cells
 from lbkit.result import Result
 from lbkit.run import ENGINES, engine
+from lbkit.table import TABLE, cautions, rows
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -25,22 +27,31 @@ FAIR = ("fair by count", "fair by capacity")
 
 
 def results_table(results: Sequence[Result], title: str, width: int) -> Table:
+    """Return the results as a table for a terminal of `width` characters."""
+    left_out = {"engine", "requests", "wait ms", "slowdown", "p95 ms", *FAIR} if width < 110 else set()
+    return _table(title, list(TABLE), rows(results), left_out)
+
+
+def seeds_table(found: Comparison, title: str, width: int) -> Table:
+    """Return means with their intervals as a table for a terminal of `width` characters."""
+    shown = {"policy", "req/s", "errors %", "mean ms", "p50 ms", "p99 ms", "p99.9 ms", "busiest %"}
+    shown -= {"req/s", "errors %", "p50 ms", "busiest %"} if width < 110 else set()
+    return _table(title, HEAD, cells(found.values()), set(HEAD) - shown)
+
+
+def _table(title: str, names: Sequence[str], body: Sequence[Sequence[str]], left_out: set[str]) -> Table:
     from rich import box
     from rich.table import Table
 
-    from lbkit.table import TABLE, rows
-
-    narrow = width < 110
-    less = {"engine", "requests", "wait ms", "slowdown", "p95 ms", *FAIR} if narrow else set()
     shown = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
-    for name, (_, factor, _) in TABLE.items():
-        if name not in less:
-            justify: JustifyMethod = "left" if factor is None else "right"
+    for name in names:
+        if name not in left_out:
+            justify: JustifyMethod = "left" if name in ("policy", "engine") else "right"
             shown.add_column(name.replace(" ", "\n"), justify=justify, no_wrap=True)
-    for row in rows(results):
-        shown.add_row(*(cell for name, cell in zip(TABLE, row, strict=True) if name not in less))
+    for row in body:
+        shown.add_row(*(cell for name, cell in zip(names, row, strict=True) if name not in left_out))
     return shown
 
 
@@ -58,6 +69,9 @@ def command(
     ] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds in which requests arrive.")] = None,
     seed: Annotated[int | None, typer.Option(help="Other numbers, other traffic.")] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Run each with so many seeds: means with 95 % confidence intervals.")
+    ] = 1,
     save: Annotated[
         Path | None, typer.Option("--save-experiment", help="Write what was tried as .toml or .json.")
     ] = None,
@@ -74,13 +88,13 @@ def command(
       lbkit compare --servers 10 --save-experiment ten.toml
       lbkit compare ten.toml -p power_of_two --html report.html
       lbkit compare ten.toml --on live --duration 10
+      lbkit compare --seeds 20
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-    from lbkit.table import cautions
-
     results: list[Result] = []
+    found: Comparison | None = None
     with reported():
         experiment = experiment_of(file, number, load, duration, seed)
         own = [experiment.policy.algorithm] if file else []
@@ -89,6 +103,8 @@ def command(
             experiment.save_file(save)
         if html and not html.parent.is_dir():
             raise ValueError(f"{html.parent}: no such folder to write the report into")
+        if html and seeds != 1:
+            raise ValueError("--html: a report is about one seed; give only one of --html and --seeds")
         engine(on)
         title = title_of(experiment, on)
         columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
@@ -103,9 +119,16 @@ def command(
             def on_progress(now: object) -> None:
                 progress.update(task, description=f"{names[len(results)]} {now}")
 
+            def on_seed(done: int, of: int) -> None:
+                progress.update(task, completed=done)
+
             # A simulation is over before there is anything to say.
             more = {} if on == "sim" else {"watch": on_progress}
-            lbkit.compare(experiment, policies, on, progress=on_result, **more)
+            if seeds == 1:
+                lbkit.compare(experiment, policies, on, progress=on_result, **more)
+            else:
+                progress.update(task, description="seeds", total=seeds * len(policies))
+                found = lbkit.replicate(experiment, seeds, policies, on=on, progress=on_seed)
         if html:
             from lbkit.report import report
 
@@ -113,7 +136,11 @@ def command(
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)  # in a pipe nobody's window is too narrow
-    console.print(results_table(results, title, console.width))
+    if found:
+        console.print(seeds_table(found, title, console.width))
+        typer.echo(f"{caption(list(found.values()))}\n{found.verdict()}")
+    else:
+        console.print(results_table(results, title, console.width))
     for text in cautions(results):
         typer.echo(f"Warning: {text}")
     for what, path in (("Report", html), ("Experiment", save)):
