@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from lbkit.core.limit.base import TINY, fits, positive
+from lbkit.core.limit.base import TINY, TOLERANCE, fits, positive
 
 
 class Item(NamedTuple):
@@ -274,7 +274,7 @@ class Shaper:
     def when(self, cost: float, now: float) -> float:
         """Return when `cost` may go if nothing else waits: now or later."""
         lacking = cost - self._tokens_at(now)
-        return now if lacking <= TINY else now + lacking / self.rate
+        return now if lacking <= TINY + TOLERANCE * self.rate else now + lacking / self.rate
 
     def ready_at(self, now: float) -> float | None:
         """Return when the next item may go: now or later; None if none waits."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import nan
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbkit.core.limit import (
@@ -109,6 +110,7 @@ def test_allows_is_admit_without_the_details(kind: str, gaps: list[float], costs
         one.allows("k", now, 50)
     with pytest.raises(ValueError, match="cost is -1"):
         one.allows("k", now, -1)
+    assert one.admit("k", now + 100, 1) == other.admit("k", now + 100, 1)
 
 
 @every_limiter
@@ -134,10 +136,60 @@ def test_retry_after_is_when_it_is_admitted(kind: str, gaps: list[float], seed: 
     decision = limiter.would("k", now)
     assert not decision.allowed
     assert decision.retry_after > 0
-    late = 0.001 if kind == "nginx_limit" else 1e-6  # nginx counts in milliseconds
-    assert limiter.would("k", now + decision.retry_after + late).allowed
-    if kind != "nginx_limit":
-        assert not limiter.would("k", now + 0.98 * decision.retry_after).allowed
+    assert limiter.would("k", now + decision.retry_after).allowed
+    assert not limiter.would("k", now + decision.retry_after - 0.002).allowed
+
+
+# From the start of a process, of the computer, and of 1970, and to the last second that is promised.
+STARTS = st.sampled_from([0.0, 1e7, 1.7e9, 4e9]) | st.floats(0, 4e9)
+
+
+@by_rate
+@given(start=STARTS, gaps=st.lists(st.floats(0, 0.9), min_size=1, max_size=30), cost=st.integers(1, 4))
+def test_the_time_to_retry_is_admitted_at_any_time(
+    kind: str, start: float, gaps: list[float], cost: int
+) -> None:
+    limiter = made(kind)
+    for now in times(gaps, start):
+        decision = limiter.admit("k", now, cost)
+        if not decision.allowed:
+            assert limiter.would("k", now + decision.retry_after, cost).allowed, (now, decision)
+
+
+def at_rate(kind: str, rate: float) -> Limiter[Any]:
+    """Return a limiter of `rate` requests a second, with as little room as its kind allows."""
+    options: dict[str, dict[str, Any]] = {
+        "token_bucket": {"rate": rate, "burst": 1},
+        "leaky_bucket": {"rate": rate, "capacity": 1},
+        "leaky_queue": {"rate": rate, "capacity": 1},
+        "gcra": {"rate": rate, "burst": 1},
+        "nginx_limit": {"rate": rate, "burst": 1 + int(rate // 1000)},  # a millisecond counts as one moment
+        "fixed_window": {"limit": 7, "window": 7 / rate},
+        "sliding_log": {"limit": 7, "window": 7 / rate},
+        "sliding_counter": {"limit": 8, "window": 7 / rate},  # see its docstring
+        "several": {"limits": [{"kind": "gcra", "rate": rate}, {"kind": "token_bucket", "rate": rate}]},
+    }
+    return make_limiter(kind, **options[kind])
+
+
+@by_rate
+@given(start=STARTS, rate=st.sampled_from([0.5, 1, 3, 7, 10, 60, 100, 333, 999, 1000, 3000]))
+@settings(deadline=None)
+def test_asked_exactly_at_its_rate_it_admits_all_but_one(kind: str, start: float, rate: float) -> None:
+    """A float is rarely the moment that was meant: some requests come a little early."""
+    limiter = at_rate(kind, rate)
+    limiter.admit("k", 0.0)
+    moments = [start + 10 + i / rate for i in range(2000)]
+    assert sum(limiter.allows("k", now) for now in moments) >= 1999
+
+
+@by_rate
+@given(start=STARTS, rate=st.sampled_from([1, 10, 100, 1000]))
+@settings(deadline=None)
+def test_asked_twice_as_fast_it_admits_half(kind: str, start: float, rate: float) -> None:
+    limiter = at_rate(kind, rate)
+    admitted = sum(limiter.allows("k", start + i / rate / 2) for i in range(2000))
+    assert 990 <= admitted <= (1145 if kind == "sliding_counter" else 1010)
 
 
 @by_rate
@@ -186,6 +238,11 @@ def test_a_cost_that_can_never_be(kind: str) -> None:
     with pytest.raises(ValueError, match="cost is -1: use 0 or more"):
         limiter.admit("k", 0.0, cost=-1)
     assert limiter.admit("k", 0.0).allowed
+    for ask in (limiter.admit, limiter.allows, limiter.would):
+        for key in ("k", "new"):
+            with pytest.raises(ValueError, match="cost is nan: use 0 or more"):
+                ask(key, 0.0, cost=nan)
+    assert limiter.admit("k", 0.0).allowed  # and nothing is spoilt by it
 
 
 @every_limiter
@@ -428,6 +485,11 @@ def test_failures_make_the_limit_fall() -> None:
         ("gcra", {"rate": 0}, "rate is 0: use a number above 0"),
         ("fixed_window", {"limit": 3, "window": -1}, "window is -1"),
         ("nginx_limit", {"rate": 1, "burst": -1}, "burst is -1"),
+        ("nginx_limit", {"rate": 1, "burst": 2.7}, "burst is 2.7: use a whole number of at least 0"),
+        ("nginx_limit", {"rate": 1, "burst": 2, "delay": 0.5}, "delay is 0.5: use a whole number"),
+        ("token_bucket", {"rate": nan}, "rate is nan: use a number above 0"),
+        ("token_bucket", {"rate": "fast"}, "rate is 'fast': use a number above 0"),
+        ("gradient", {"tolerance": nan}, "tolerance is nan"),
         ("nginx_limit", {"rate": 0.0001}, "thousandths a second"),
         ("aimd", {"decrease": 1.5}, "decrease is 1.5"),
         ("gradient", {"tolerance": 0.5}, "tolerance is 0.5"),

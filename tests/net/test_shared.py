@@ -99,6 +99,54 @@ def test_it_decides_as_in_memory(redis: RedisServer, kind: str, seed: int) -> No
     run(shared(redis), play)
 
 
+# Limiters of ten a second, with as little room as their kind allows.
+AT_RATE: dict[str, Callable[[], Limiter[Any]]] = {
+    "token bucket": lambda: TokenBucket(10),
+    "leaky bucket": lambda: LeakyBucket(10),
+    "leaky queue": lambda: LeakyQueue(10, 1),
+    "gcra": lambda: GCRA(10),
+    "nginx": lambda: NginxLimit(10),
+    "fixed window": lambda: FixedWindow(7, 0.7),
+    "sliding counter": lambda: SlidingCounter(8, 0.7),  # see its docstring
+    "sliding log": lambda: SlidingLog(7, 0.7),
+    "several": lambda: Several([GCRA(10), SlidingLog(7, 0.7)]),
+}
+
+
+@pytest.mark.parametrize("kind", AT_RATE)
+@pytest.mark.parametrize("start", [0.0, 1e7, 1.7e9, 1.7e9 + 0.123456, 4e9])
+def test_asked_exactly_at_its_rate_it_admits_all_but_one(redis: RedisServer, kind: str, start: float) -> None:
+    async def play(limits: SharedLimits) -> int:
+        limiter = AT_RATE[kind]()
+        moments = [start + i / 10 for i in range(300)]
+        answers = await asyncio.gather(*(limits.decide([Question(limiter, "k")], now) for now in moments))
+        return sum(answer[0].allowed for answer in answers if answer)
+
+    assert run(shared(redis), play) >= 299
+
+
+@every_kind
+@pytest.mark.parametrize("start", [0.0, 1e7, 1.7e9, 4e9])
+def test_the_time_to_retry_is_admitted(redis: RedisServer, kind: str, start: float) -> None:
+    rng = random.Random(start)
+
+    async def play(limits: SharedLimits) -> int:
+        limiter, now, denials = LIMITERS[kind](), start, 0
+        for _ in range(100):
+            now += rng.random() / 2
+            decisions = await limits.decide([Question(limiter, "k")], now)
+            assert decisions
+            if not decisions[0].allowed:
+                denials += 1
+                now += decisions[0].retry_after
+                again = await limits.decide([Question(limiter, "k")], now)
+                assert again
+                assert again[0].allowed, (now, decisions)
+        return denials
+
+    assert run(shared(redis), play) > 5
+
+
 @every_kind
 def test_a_clock_that_is_set_back_is_harmless(redis: RedisServer, kind: str) -> None:
     """Nobody gets more than a burst for it, and nobody is locked out for longer than a full limit takes."""

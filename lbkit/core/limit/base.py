@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from lbkit.core.options import option_faults
+from lbkit.core.options import number, option_faults
 from lbkit.core.text import did_you_mean
 
 _registry: dict[str, type[Limiter[Any]]] = {}
@@ -18,8 +18,11 @@ _registry: dict[str, type[Limiter[Any]]] = {}
 S = TypeVar("S")  # a key's state; never changed in place
 new_tuple = tuple.__new__  # makes a Decision without keywords, in half the time
 MAX_KEYS = 1_000_000
-# Sums of floats may fall short by their last digits: a request exactly at its retry time is admitted.
+# Sums of costs may fall short by their last digits.
 TINY = 1e-9
+# Seconds by which a request may be early. Times are floats: those since 1970 are a quarter of a microsecond
+# apart, and a request that comes exactly when it may would be denied as often as not.
+TOLERANCE = 1e-6
 LOOKS = 4  # keys examined for one that may be forgotten
 
 
@@ -37,9 +40,10 @@ class Decision(NamedTuple):
 class Limiter(Generic[S]):
     """Limits the cost admitted for each key. A subclass defines `step`: the state of a key after a request.
 
-    `now` is in seconds, of any origin; if the clock jumps back, time goes on from where it was. A denial
-    changes nothing. At most `max_keys` keys have a state: a new key takes the place of one with a state that
-    is over; without one, all new keys share one state. A flood of new keys never resets an existing limit.
+    `now` is in seconds, of any origin; if the clock jumps back, time goes on from where it was. Times are
+    exact to a microsecond (`TOLERANCE`), up to 4e9 s. A denial changes nothing. At most `max_keys` keys have
+    a state: a new key takes the place of one with a state that is over; without one, all new keys share one
+    state. A flood of new keys never resets an existing limit.
     """
 
     name: ClassVar[str] = ""
@@ -93,6 +97,8 @@ class Limiter(Generic[S]):
         """Admit or deny a request of `key`: `admit` without the details, in half the time.
 
         Raises ValueError for a cost that can never be admitted."""
+        if not 0 <= cost <= self.limit:
+            fits(cost, self.limit, self.limit_name)  # raises with the reason
         now += self._shift
         if now < self._latest:
             now = self._jumped_back(now)
@@ -101,9 +107,7 @@ class Limiter(Generic[S]):
         if before is None:
             return self._newcomer(key, now, cost)[1] is not None
         after = self.step(before, now, cost)
-        if after is None or cost < 0:
-            if not 0 <= cost <= self.limit:
-                fits(cost, self.limit, self.limit_name)  # raises with the reason
+        if after is None:
             return False
         self._states[key] = after
         return True
@@ -112,6 +116,8 @@ class Limiter(Generic[S]):
         """Admit or deny a request of `key`; return the decision, with what remains and when to retry.
 
         Raises ValueError for a cost that can never be admitted."""
+        if not 0 <= cost <= self.limit:
+            fits(cost, self.limit, self.limit_name)
         now += self._shift
         if now < self._latest:
             now = self._jumped_back(now)
@@ -121,23 +127,19 @@ class Limiter(Generic[S]):
             before, after = self._newcomer(key, now, cost)
         else:
             after = self.step(before, now, cost)
-            if after is None or cost < 0:
-                if not 0 <= cost <= self.limit:
-                    fits(cost, self.limit, self.limit_name)
-            else:
+            if after is not None:
                 self._states[key] = after
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
     def would(self, key: str, now: float, cost: float = 1) -> Decision:
         """Return what `admit` would; changes nothing."""
+        fits(cost, self.limit, self.limit_name)
         now = max(now + self._shift, self._latest)
         before = self._states.get(key)
         if before is None and len(self._order) >= self.max_keys:
             # Only `admit` looks for a place to take: until then new keys have the shared state.
             before = self._states.get(STRANGERS)
         after = self.step(before, now, cost)
-        if after is None or cost < 0:
-            fits(cost, self.limit, self.limit_name)
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
     def _jumped_back(self, now: float) -> float:
@@ -153,8 +155,7 @@ class Limiter(Generic[S]):
             key = STRANGERS
         before = states.get(key)
         after = self.step(before, now, cost)
-        if after is None or cost < 0:
-            fits(cost, self.limit, self.limit_name)
+        if after is None:
             return before, None
         states[key] = after
         if place == len(order):
@@ -164,7 +165,7 @@ class Limiter(Generic[S]):
         return before, after
 
     def _vacate(self, now: float) -> int | None:
-        """Forget a key with a state that is over and return its place; None if LOOKS keys have none such."""
+        """Forget a key with a state that is over and return its place; None if LOOKS keys have none."""
         for _ in range(LOOKS):
             self._hand = (self._hand + 1) % len(self._order)
             key = self._order[self._hand]
@@ -205,13 +206,11 @@ def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
 
 def positive(**values: float) -> None:
     """Raise ValueError for the first value that is not above 0 and finite, with its name."""
-    for name, value in values.items():
-        if not 0 < value < inf:
-            raise ValueError(f"{name} is {value}: use a number above 0")
+    number(0, above=True, **values)
 
 
 def fits(cost: float, limit: float, what: str) -> None:
-    """Raise ValueError for a negative cost, or one above the limit, which could never be admitted."""
+    """Raise ValueError for a cost that is negative, no number, or above the limit: never admitted."""
     if not 0 <= cost <= limit:
         if cost > limit:
             raise ValueError(f"cost is {cost:g}: the {what} is {limit:g}, so it could never be admitted")

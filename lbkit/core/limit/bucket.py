@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lbkit.core.limit.base import TINY, Decision, Limiter, new_tuple, positive
+from lbkit.core.limit.base import TINY, TOLERANCE, Decision, Limiter, new_tuple, positive
+from lbkit.core.options import whole
+
+TICKS = 10**12  # a second, where a state is a moment: whole numbers add up without drifting
+EARLY = int(TOLERANCE * TICKS)
 
 
 class TokenBucket(Limiter[tuple[float, float]]):
@@ -18,6 +22,7 @@ class TokenBucket(Limiter[tuple[float, float]]):
         positive(rate=rate, burst=burst)
         self.rate = float(rate)
         self.burst = self.limit = float(burst)
+        self._debt = -TINY - TOLERANCE * self.rate  # tokens of a request that is early
 
     def step(self, state: tuple[float, float] | None, now: float, cost: float) -> tuple[float, float] | None:
         if state is None:
@@ -26,7 +31,7 @@ class TokenBucket(Limiter[tuple[float, float]]):
             tokens, since = state
             tokens += (now - since) * self.rate
             left = (tokens if tokens < self.burst else self.burst) - cost
-        return (left, now) if left >= -TINY else None
+        return (left, now) if left >= self._debt else None
 
     def granted(self, after: tuple[float, float], now: float, cost: float) -> Decision:
         left, burst = after[0], self.burst
@@ -59,6 +64,7 @@ class LeakyBucket(Limiter[tuple[float, float]]):
         positive(rate=rate, capacity=capacity)
         self.rate = float(rate)
         self.capacity = self.limit = float(capacity)
+        self._highest = self.capacity + TINY + TOLERANCE * self.rate  # level with a request that is early
 
     def step(self, state: tuple[float, float] | None, now: float, cost: float) -> tuple[float, float] | None:
         if state is None:
@@ -67,7 +73,7 @@ class LeakyBucket(Limiter[tuple[float, float]]):
             level, since = state
             level -= (now - since) * self.rate
             level = (level if level > 0.0 else 0.0) + cost
-        return (level, now) if level <= self.capacity + TINY else None
+        return (level, now) if level <= self._highest else None
 
     def granted(self, after: tuple[float, float], now: float, cost: float) -> Decision:
         level, capacity = after[0], self.capacity
@@ -85,10 +91,11 @@ class LeakyBucket(Limiter[tuple[float, float]]):
         return state[0] - (now - state[1]) * self.rate <= 0
 
 
-class LeakyQueue(Limiter[float]):
+class LeakyQueue(Limiter[int]):
     """The leaky bucket as a queue: requests leave evenly spaced at `rate` a second, up to `capacity` wait.
 
-    An admitted request is delayed until its turn. A state is the moment at which the queue is empty again.
+    An admitted request is delayed until its turn. A state is the moment at which the queue is empty again,
+    in picoseconds.
     """
 
     limit_name = "capacity"
@@ -97,33 +104,38 @@ class LeakyQueue(Limiter[float]):
         positive(rate=rate, capacity=capacity)
         self.rate = float(rate)
         self.capacity = self.limit = float(capacity)
-        self.window = self.capacity / self.rate  # seconds to empty a full queue
+        self._every = TICKS / self.rate
+        self._window = int(self.capacity * self._every)  # ticks to empty a full queue
 
-    def step(self, state: float | None, now: float, cost: float) -> float | None:
-        empty = (now if state is None or state < now else state) + cost / self.rate
-        return empty if empty - now <= self.window + TINY else None
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        clock = int(now * TICKS)
+        empty = (clock if state is None or state < clock else state) + int(cost * self._every)
+        return empty if empty - clock <= self._window + EARLY else None
 
-    def granted(self, after: float, now: float, cost: float) -> Decision:
-        rate, capacity, queue = self.rate, self.capacity, after - now
-        wait = queue - cost / rate
+    def granted(self, after: int, now: float, cost: float) -> Decision:
+        queue = (after - int(now * TICKS)) / TICKS
+        wait = queue - cost / self.rate
         delay = wait if wait > TINY else 0.0
-        return new_tuple(Decision, (True, capacity, capacity - queue * rate, 0.0, queue, delay))
+        return new_tuple(
+            Decision, (True, self.capacity, self.capacity - queue * self.rate, 0.0, queue, delay)
+        )
 
-    def denied(self, before: float | None, now: float, cost: float) -> Decision:
+    def denied(self, before: int | None, now: float, cost: float) -> Decision:
         rate, capacity = self.rate, self.capacity
-        queue = 0.0 if before is None or before < now else before - now
+        queue = max(0, before - int(now * TICKS)) / TICKS if before else 0.0
         retry = queue + (cost - capacity) / rate
         return new_tuple(Decision, (False, capacity, capacity - queue * rate, retry, queue, 0.0))
 
-    def over(self, state: float, now: float) -> bool:
-        return state <= now
+    def over(self, state: int, now: float) -> bool:
+        return state <= now * TICKS
 
 
-class GCRA(Limiter[float]):
+class GCRA(Limiter[int]):
     """The token bucket as one number a key: the theoretical arrival time of the next request.
 
     At the rate, requests arrive every T = 1/rate. A request may arrive early by up to (burst - 1) x T.
-    Decides exactly as the token bucket. (ATM Forum, Traffic Management 4.0, 1996:
+    Decides exactly as the token bucket. A state is a moment in picoseconds, a whole number: a float since
+    1970 would lose a tenth of a microsecond at each addition. (ATM Forum, Traffic Management 4.0, 1996:
     generic cell rate algorithm, virtual scheduling.)
     """
 
@@ -134,25 +146,25 @@ class GCRA(Limiter[float]):
         positive(rate=rate, burst=burst)
         self.rate = float(rate)
         self.burst = self.limit = float(burst)
-        self.every = 1 / self.rate  # T
-        self.window = self.burst / self.rate  # tau + T
+        self._every = TICKS / self.rate  # T
+        self._window = int(self.burst * self._every)  # tau + T
 
-    def step(self, state: float | None, now: float, cost: float) -> float | None:
-        after = (now if state is None or state < now else state) + cost * self.every
-        return after if after - now <= self.window + TINY else None
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        clock = int(now * TICKS)
+        after = (clock if state is None or state < clock else state) + int(cost * self._every)
+        return after if after - clock <= self._window + EARLY else None
 
-    def granted(self, after: float, now: float, cost: float) -> Decision:
-        used = after - now
-        left = (self.window - used) * self.rate
-        return new_tuple(Decision, (True, self.burst, left, 0.0, used, 0.0))
+    def granted(self, after: int, now: float, cost: float) -> Decision:
+        used = (after - int(now * TICKS)) / TICKS
+        return new_tuple(Decision, (True, self.burst, self.burst - used * self.rate, 0.0, used, 0.0))
 
-    def denied(self, before: float | None, now: float, cost: float) -> Decision:
-        used = 0.0 if before is None or before < now else before - now
-        left, wait = (self.window - used) * self.rate, used + cost * self.every - self.window
-        return new_tuple(Decision, (False, self.burst, left, wait, used, 0.0))
+    def denied(self, before: int | None, now: float, cost: float) -> Decision:
+        used = max(0, before - int(now * TICKS)) / TICKS if before else 0.0
+        wait = used + (cost - self.burst) / self.rate
+        return new_tuple(Decision, (False, self.burst, self.burst - used * self.rate, wait, used, 0.0))
 
-    def over(self, state: float, now: float) -> bool:
-        return state <= now
+    def over(self, state: int, now: float) -> bool:
+        return state <= now * TICKS
 
 
 class NginxLimit(Limiter[tuple[int, int]]):
@@ -160,7 +172,8 @@ class NginxLimit(Limiter[tuple[int, int]]):
 
     Up to `burst` requests above the rate are admitted: the first `delay` of them at once, the others delayed
     to the rate. A `delay` of `burst` is `nodelay`. With burst=k and nodelay exactly k + 1 are admitted at
-    once. A state is (excess, milliseconds). (ngx_http_limit_req_module.c.)
+    once. A state is (excess, milliseconds). Milliseconds are cut, not rounded: with burst=0 a request that
+    comes after 333 of 333.3 ms is denied. (ngx_http_limit_req_module.c.)
     """
 
     limit_name = "burst and one"
@@ -168,19 +181,18 @@ class NginxLimit(Limiter[tuple[int, int]]):
     def __init__(self, rate: float, burst: int = 0, delay: int | None = None) -> None:
         """`delay` None is nodelay."""
         positive(rate=rate)
-        if burst < 0:
-            raise ValueError(f"burst is {burst}: use 0 or more")
-        if delay is not None and delay < 0:
-            raise ValueError(f"delay is {delay}: use 0 or more, or None for nodelay")
-        self.rate, self.burst = float(rate), int(burst)
+        whole(0, burst=burst)
+        if delay is not None:
+            whole(0, delay=delay)
+        self.rate, self.burst = float(rate), burst
         self.limit = self.burst + 1.0
-        self.delay = self.burst if delay is None else int(delay)
+        self.delay = self.burst if delay is None else delay
         self._rate, self._max_excess = int(rate * 1000), self.burst * 1000
         if not self._rate:
             raise ValueError(f"rate is {rate}: use at least 0.001, as nginx counts in thousandths a second")
 
     def step(self, state: tuple[int, int] | None, now: float, cost: float) -> tuple[int, int] | None:
-        clock, excess = int(now * 1000), int(cost * 1000)
+        clock, excess = int((now + TOLERANCE) * 1000), int(cost * 1000)
         if state is None:
             excess -= 1000  # the first is free
         else:
@@ -196,11 +208,14 @@ class NginxLimit(Limiter[tuple[int, int]]):
         return new_tuple(Decision, (True, self.limit, left, 0.0, (excess + 1000) / rate, wait))
 
     def denied(self, before: tuple[int, int] | None, now: float, cost: float) -> Decision:
-        excess, since = before or (-1000, 0)
-        excess -= self._rate * (int(now * 1000) - since) // 1000 if before else 0
-        retry = (excess + int(cost * 1000) - self._max_excess) / self._rate
+        clock, rate = int((now + TOLERANCE) * 1000), self._rate
+        full, since = before or (-1000, clock)
+        excess = full - rate * (clock - since) // 1000
+        # The first millisecond in which enough has leaked: -(-a // b) is a / b, rounded up.
+        leaked = full + int(cost * 1000) - self._max_excess
+        retry = (since - (-leaked * 1000 // rate)) / 1000 - now
         left = max(0.0, (self._max_excess - excess) / 1000)
-        return new_tuple(Decision, (False, self.limit, left, retry, max(0, excess + 1000) / self._rate, 0.0))
+        return new_tuple(Decision, (False, self.limit, left, retry, max(0, excess + 1000) / rate, 0.0))
 
     def over(self, state: tuple[int, int], now: float) -> bool:
         return state[0] + 1000 <= self._rate * (int(now * 1000) - state[1]) // 1000

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from lbkit.core.limit.base import Decision, Limiter, positive
+from lbkit.core.options import number
 
 S = TypeVar("S")
 
@@ -41,8 +42,7 @@ class InFlight(Limiter[S]):
 
 def _checked(shares: Mapping[str, float] | None) -> Mapping[str, float]:
     for name, share in (shares or {}).items():
-        if not 0 < share <= 1:
-            raise ValueError(f"shares[{name!r}] is {share}: use a part of the limit, above 0 and up to 1")
+        number(0, 1, above=True, **{f"shares[{name!r}]": share})
     return dict(shares or {})
 
 
@@ -166,8 +166,7 @@ class AIMD(_Adaptive):
         shares: Mapping[str, float] | None = None,
     ) -> None:
         positive(initial=initial, min_limit=min_limit, max_limit=max_limit, timeout=timeout)
-        if not 0 < decrease < 1:
-            raise ValueError(f"decrease is {decrease}: use a factor between 0 and 1")
+        number(0, 1, above=True, decrease=decrease)
         self.initial, self.min_limit = float(initial), float(min_limit)
         self.max_limit = self.limit = float(max_limit)
         self.decrease, self.timeout = decrease, timeout
@@ -206,8 +205,7 @@ class Gradient(_Adaptive):
             smoothing=smoothing,
             long_window=long_window,
         )
-        if tolerance < 1:
-            raise ValueError(f"tolerance is {tolerance}: use 1 or more")
+        number(1, tolerance=tolerance)
         self.initial, self.min_limit = float(initial), float(min_limit)
         self.max_limit = self.limit = float(max_limit)
         self.tolerance, self.smoothing, self.long_window = tolerance, smoothing, long_window

@@ -1,15 +1,16 @@
--- State: when the window ends, the count of the one before, the count.
+-- State: the end of the window, the count of the one before, the count.
 rules.sliding_counter = function(key, now, cost, limit, window)
   local ends, before, count = load(key)
-  if not ends or now >= ends then
-    local later = (math.floor(now / window) + 1) * window
+  if not ends or now >= ends - TOLERANCE then
+    local number = math.floor((now + TOLERANCE) / window) + 1
+    local later = number * window > now + TOLERANCE and number * window or (number + 1) * window
     local next = ends and ends > later - 1.5 * window
     ends, before, count = later, next and count or 0, 0
   end
   local rest = ends - now
   local after = count + cost
   local left = limit - before * rest / window - after
-  if left < -TINY then
+  if left + before * TOLERANCE / window < -TINY then
     local room = limit - after
     local wait
     if room >= 0 and before > 0 then

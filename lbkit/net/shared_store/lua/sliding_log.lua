@@ -8,7 +8,7 @@ rules.sliding_log = function(key, now, cost, limit, window)
     return unpack(words)
   end
   local moment, own, sum = entry(0)
-  while moment and moment <= now - window do -- what is over counts no more: nothing is lost by forgetting it
+  while moment and moment <= now - window + TOLERANCE do -- what is over does not count any more
     redis.call('LPOP', key)
     moment, own, sum = entry(0)
   end
@@ -17,7 +17,7 @@ rules.sliding_log = function(key, now, cost, limit, window)
   local left = limit - ((total or 0) - gone)
   if cost > left + TINY then
     local i = 0
-    while sum - gone < cost - left - TINY do -- the first after whose leaving there is room enough
+    while sum - gone < cost - left - TINY do -- the first that makes room enough when it expires
       i = i + 1
       moment, own, sum = entry(i)
     end

@@ -1,9 +1,9 @@
--- State: tokens, and when there were so many.
+-- State: tokens, and when there were that many.
 rules.token_bucket = function(key, now, cost, rate, burst)
   local tokens, since = load(key)
   tokens = math.min(burst, (tokens or burst) + math.max(0, now - (since or now)) * rate)
   local left = tokens - cost
-  if left < -TINY then
+  if left < -TINY - TOLERANCE * rate then
     return false, burst, tokens, -left / rate, (burst - tokens) / rate, 0
   end
   local full = (burst - left) / rate
