@@ -204,7 +204,7 @@ def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
         raise ValueError(f"limiter {name!r} does not take these options: {faults}") from None
 
 
-def positive(**values: float) -> None:
+def positive(**values: Any) -> None:
     """Raise ValueError for the first value that is not above 0 and finite, with its name."""
     number(0, above=True, **values)
 

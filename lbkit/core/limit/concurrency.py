@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lbkit.core.limit.base import Decision, Limiter, positive
 from lbkit.core.options import number
@@ -41,8 +41,8 @@ class InFlight(Limiter[S]):
 
 
 def _checked(shares: Mapping[str, float] | None) -> Mapping[str, float]:
-    for name, share in (shares or {}).items():
-        number(0, 1, above=True, **{f"shares[{name!r}]": share})
+    named: dict[str, Any] = {f"shares[{name!r}]": share for name, share in (shares or {}).items()}
+    number(0, 1, above=True, **named)
     return dict(shares or {})
 
 
