@@ -15,13 +15,15 @@ class Replicas:
     """Several pools of the same servers; each request goes to a random one of them.
 
     As behind DNS, or with several workers on one port: each counts only its own requests, a part of all.
-    It has the methods of a Pool; every pool has a twin of each backend, with the same name.
+    It has the methods of a Pool; every pool has a twin of each backend, with the same name. A server that has
+    become idle reports to one balancer, drawn at random.
     """
 
     def __init__(self, pools: Iterable[Pool], rng: random.Random) -> None:
         self.pools = list(pools)
         self.rng = rng
         self._pool_of = {b: pool for pool in self.pools for b in pool.backends}
+        self._share_idle()
 
     def _pool_for(self, tried: Collection[Backend] = ()) -> Pool:
         """Return a random pool; for a retry, the pool of the first attempt."""
@@ -78,6 +80,7 @@ class Replicas:
             twin = backend.twin()
             pool.add(twin)
             self._pool_of[twin] = pool
+        self._report_idle(backend)
 
     def remove(self, name: str) -> Backend:
         removed = [pool.remove(name) for pool in self.pools]
@@ -86,16 +89,39 @@ class Replicas:
     def set_weight(self, name: str, weight: float) -> None:
         for pool in self.pools:
             pool.set_weight(name, weight)
+        self._report_idle(self.pools[0][name])
 
     def set_health(self, name: str, healthy: bool) -> None:
         for pool in self.pools:
             pool.set_health(name, healthy)
+        self._report_idle(self.pools[0][name])
 
     def set_intent(self, name: str, intent: Intent) -> None:
         for pool in self.pools:
             pool.set_intent(name, intent)
+        self._report_idle(self.pools[0][name])
 
     def switch(self, make: Callable[[int], Balancer]) -> None:
         """Go on with another algorithm; `make` is called with the number of each pool."""
         for i, pool in enumerate(self.pools):
             pool.switch(make(i))
+        self._share_idle()
+
+    # -- idle servers ------------------------------------------------------------------
+
+    def _share_idle(self) -> None:
+        """Have each balancer pass on which servers are idle, and begin with those that are."""
+        if self.balancer.wants_idle:
+            for pool in self.pools:
+                pool.balancer.share_idle(self._report_idle)
+            for backend in self.backends:
+                self._report_idle(backend)
+
+    def _report_idle(self, backend: Backend) -> None:
+        """Report to one balancer that a server is idle, if it has no request of any balancer."""
+        if not self.balancer.wants_idle:
+            return
+        twins = [pool[backend.name] for pool in self.pools if backend.name in pool]
+        if twins and not any(twin.in_flight for twin in twins):
+            chosen = twins[int(self.rng.random() * len(twins))]
+            self._pool_of[chosen].balancer.on_idle(chosen)

@@ -81,6 +81,19 @@ def supermarket_time(rho: float, choices: int, service: float = 1.0) -> float:
         i += 1
 
 
+def jiq_time(rho: float, servers: float, service: float = 1.0) -> float:
+    """Mean time in system under JIQ-Random with very many servers, `servers` of them for each balancer.
+
+    A queue of idle servers is empty with probability 1 / (1 + servers (1 - rho)), and then the request goes
+    to a random server. For exponential service or processor sharing.
+    (Lu et al., Performance Evaluation 68, 2011.)"""
+    _stable(rho)
+    if not servers > 0:
+        raise ValueError(f"servers is {servers}: use more than 0 servers for each balancer")
+    empty = 1 / (1 + servers * (1 - rho))
+    return mm1_time(rho * empty, service)
+
+
 def ring_spread(points: int) -> float:
     """Standard error of a backend's share on a ring, over its mean. (Lamping and Veach, 2014.)"""
     return 1 / sqrt(points)

@@ -137,3 +137,58 @@ def test_a_pool_starts_where_it_is_told(algorithm: str) -> None:
     assert [pool.pick("k", 0.0).name for _ in range(4)] == ["c", "d", "a", "b"]
     with pytest.raises(ValueError, match="start is 1: use a number from 0"):
         Pool([], make_balancer(algorithm), start=1)
+
+
+# -- join the idle queue ---------------------------------------------------------------------------
+
+
+def waiting(pool: Replicas) -> list[str]:
+    """Return the names of the backends in all queues of idle ones, sorted."""
+    return sorted(b.name for one in pool.pools for b in one.balancer._idle)
+
+
+def test_an_idle_server_waits_in_the_queue_of_one_balancer() -> None:
+    pool = replicas(3, "join_idle_queue")
+    assert waiting(pool) == list("abcd")
+    first = pool.pools[0].pick("k", 0.0)
+    twin = pool.pools[1][first.name]
+    twin.in_flight += 1  # the other balancer has sent a request there, too
+    before = waiting(pool)
+    pool.release(first, 0.0, True, 1.0)
+    assert waiting(pool) == before  # it is busy with that one
+    pool.release(twin, 0.0, True, 1.0)
+    assert waiting(pool) == sorted([*before, first.name])
+
+
+def test_idle_servers_report_to_all_balancers_alike() -> None:
+    pool = replicas(3, "join_idle_queue")
+    reports: Counter[int] = Counter()
+    for _ in range(600):
+        for one in pool.pools:
+            one.balancer._idle.clear()
+        lease = pool.acquire("k", 0.0)
+        lease.release(True, 1.0)
+        reports.update(i for i, one in enumerate(pool.pools) if one.balancer._idle)
+    assert sum(reports.values()) == 600
+    assert min(reports.values()) > 150
+
+
+def test_a_server_that_joins_comes_back_or_is_undrained_is_idle_at_one_balancer() -> None:
+    pool = replicas(3, "join_idle_queue")
+    pool.set_intent("a", Intent.DRAIN)
+    assert waiting(pool) == list("bcd")
+    pool.set_intent("a", Intent.READY)
+    pool.remove("b")
+    assert waiting(pool) == list("acd")
+    pool.add(Backend("b"))
+    pool.add(Backend("e"))
+    assert waiting(pool) == list("abcde")
+
+
+def test_a_switch_to_join_idle_queue_finds_the_idle_servers() -> None:
+    pool = replicas(3, "least_connections")
+    busy = pool.pick("k", 0.0)
+    Policy("join_idle_queue", balancers=3).switch(pool, lambda name: random.Random(name))
+    assert waiting(pool) == sorted(set("abcd") - {busy.name})
+    pool.release(busy, 0.0, True, 1.0)
+    assert waiting(pool) == list("abcd")

@@ -62,6 +62,7 @@ class Balancer:
     wants_reports: ClassVar[bool] = False  # whether backends report their load to it
     # The property of backends, "priority" or "zone", by which it shares traffic out according to health.
     health_by: ClassVar[str] = ""
+    wants_idle: ClassVar[bool] = False  # whether idle servers report to one of several balancers
     # Whether it takes the options `index` and `balancers`, for several side by side (core/replicas.py).
     numbered: ClassVar[bool] = False
     rng: random.Random
@@ -150,6 +151,15 @@ class Balancer:
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
         """Called with a backend's load report: from an answer, or from a probe. Only if `wants_reports`."""
+
+    def share_idle(self, report: Callable[[Backend], object]) -> None:
+        """Called on each of several balancers: forget which backends are idle. Only if `wants_idle`.
+
+        From now on, call `report` with a backend that has no more requests of this balancer. If it has none
+        of the others either, `on_idle` is called on one of them."""
+
+    def on_idle(self, backend: Backend) -> None:
+        """Called on one of several balancers when a server has become idle. Only if `wants_idle`."""
 
 
 class _Rotation(Balancer):
