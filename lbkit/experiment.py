@@ -135,13 +135,25 @@ class Experiment:
                     f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
                 )
         failures = self.failures and self.failures.fault(list(names), self.traffic.duration)
-        if fault := order_fault(self.events) or failures or self._health_fault():
+        if fault := order_fault(self.events) or failures or self._health_fault() or self._weight_fault():
             raise ExperimentError(fault)
         for i, limit in enumerate(self.limits):
             if not isinstance(limit, RateLimit):
                 raise ExperimentError(f"limits[{i}] is {limit!r}: use a RateLimit")
         in_time = tuple(sorted(self.events, key=lambda event: event.at))
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
+
+    def _weight_fault(self) -> str:
+        """Return which weights would not fit into the algorithm's memory; empty if all do."""
+        weights = {server.name: server.weight for server in self.servers}
+        for event in self.events:
+            if event.action is Action.SET_WEIGHT:
+                weights[event.server] = max(weights[event.server], event.value or 0.0)
+        try:
+            self.policy.check_weights(weights)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _health_fault(self) -> str:
         """Return why the policy cannot be carried out without health checks; empty if it can."""

@@ -65,6 +65,11 @@ class Policy:
         """The key in use: `key`, or the algorithm's default."""
         return self.key or make_balancer(self.algorithm, **self.options).keyed_by
 
+    def check_weights(self, weights: Mapping[str, float]) -> None:
+        """Raise ValueError for weights that the algorithm has no room for."""
+        if algorithms()[self.algorithm].check_weights is not Balancer.check_weights:
+            make_balancer(self.algorithm, **self.options).check_weights(weights)
+
     def pool(self, backends: Iterable[Backend], stream: Stream, start: float = 0.0) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from fractions import Fraction
-from math import gcd, lcm
 from typing import TypeVar
 
 # Share of the newest sample in a backend's average latency; nginx's least_time uses the same.
@@ -100,13 +98,18 @@ def checked_weight(name: str, weight: float) -> float:
 K = TypeVar("K")
 
 
-def whole_weights(weights: Mapping[K, float], limit: int = 100) -> dict[K, int]:
-    """Return whole numbers up to `limit` in about the same proportions as the weights; 0 only for 0."""
-    exact = [Fraction(weight).limit_denominator(100) for weight in weights.values()]
-    together = lcm(*(f.denominator for f in exact))
-    whole = [int(f * together) for f in exact]
-    largest = max(whole, default=0)
-    scale = 1 / (gcd(*whole) or 1)
-    if largest * scale > limit:
-        scale = limit / largest
-    return {k: max(1, round(n * scale)) if weights[k] else 0 for k, n in zip(weights, whole, strict=True)}
+def whole_weights(weights: Mapping[K, float], limit: int = 1000) -> dict[K, int]:
+    """Return whole numbers in the proportions of the weights, as small as can be, up to `limit`.
+
+    Weights without such numbers get the nearest: at most `limit`, and at least 1 unless they are 0."""
+    heaviest = max(weights.values(), default=0.0)
+    ratios = {weight / heaviest for weight in weights.values() if weight}
+
+    def fit(turns: int) -> bool:
+        """Whether every ratio of these turns is a whole number; 0.3333333 of 3 is one, too."""
+        return all(
+            ratio * turns > 0.5 and abs(ratio * turns - round(ratio * turns)) < 1e-6 for ratio in ratios
+        )
+
+    most = next(filter(fit, range(1, limit + 1)), limit)
+    return {k: max(1, round(weight / heaviest * most)) if weight else 0 for k, weight in weights.items()}

@@ -127,6 +127,7 @@ class Pool:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
         self.balancer = balancer
+        balancer.check_weights(self._weights())
         self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
         self._notify()
@@ -253,10 +254,14 @@ class Pool:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def _weights(self) -> dict[str, float]:
+        return {b.name: self._full_weight.get(b, b.weight) for b in self._by_name.values()}
+
     def add(self, backend: Backend) -> None:
-        """Add a backend. Raises ValueError if the name is taken."""
+        """Add a backend. Raises ValueError if the name is taken, or for a weight that does not fit."""
         if backend.name in self._by_name:
             raise ValueError(f"backend {backend.name!r} is in the pool already")
+        self.balancer.check_weights({**self._weights(), backend.name: backend.weight})
         self._by_name[backend.name] = backend
         self._changed()
 
@@ -268,8 +273,10 @@ class Pool:
         return backend
 
     def set_weight(self, name: str, weight: float) -> None:
-        backend = self[name]
-        backend.weight = checked_weight(name, weight)
+        """Change a weight. Raises ValueError for one that is no weight, or does not fit."""
+        backend, weight = self[name], checked_weight(name, weight)
+        self.balancer.check_weights({**self._weights(), name: weight})
+        backend.weight = weight
         if backend in self._full_weight:
             self._full_weight[backend] = backend.weight
             self._next_step = float("-inf")
@@ -291,6 +298,7 @@ class Pool:
         """Go on with another algorithm; leases from before are released to the new one.
 
         Raises AlgorithmError if it fails at once; then the one before goes on."""
+        balancer.check_weights(self._weights())
         before = self.balancer
         try:
             self._use(balancer)

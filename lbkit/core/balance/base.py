@@ -102,6 +102,9 @@ class Balancer:
     def rebuild(self, backends: Sequence[Backend]) -> None:
         """Called when membership, a weight or eligibility changed; `backends` may be empty."""
 
+    def check_weights(self, weights: Mapping[str, float]) -> None:
+        """Raise ValueError, which names the backend, for weights by name that would not fit into memory."""
+
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Start the rotation at `place`, from 0 (the first turn) to below 1. Called once, after a `rebuild`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import shake_128
 from math import ceil
 from struct import unpack
@@ -20,8 +20,9 @@ class ConsistentHash(Balancer):
     """A hash ring: each backend has many points on it, a key belongs to the next point clockwise.
 
     When a backend leaves, only its own keys move, 1/N of all. More `points` per unit of weight make the
-    shares more even: their relative spread is about 1/sqrt(points). The default of 160 is that of nginx and
-    ketama. (Karger et al., STOC 1997; Lamping and Veach, arXiv 1406.2294.)
+    shares more even: their relative spread is about 1/sqrt(points). Weights count in steps of one point, and
+    every backend has one at least. The default of 160 is that of nginx and ketama. (Karger et al., STOC 1997;
+    Lamping and Veach, arXiv 1406.2294.)
     """
 
     keyed = True
@@ -32,6 +33,14 @@ class ConsistentHash(Balancer):
         self.points = points
         self._ring: list[float] = []  # points in order, as ring_points() makes them
         self._owners: list[Backend] = []
+
+    def check_weights(self, weights: Mapping[str, float]) -> None:
+        if self.points * sum(weights.values()) > MAX_POINTS:
+            heaviest = max(weights, key=weights.__getitem__)
+            raise ValueError(
+                f"weight of backend {heaviest!r} is {weights[heaviest]:g}: with {self.points} points a unit "
+                f"of weight there are more than {MAX_POINTS} on the ring: use smaller weights or fewer points"
+            )
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         # By name, so that every proxy gives a point that two backends share to the same one.

@@ -66,6 +66,9 @@ class _Grouped(Balancer):
         self._names = list(shares or groups)
         self._cumulative = list(accumulate(shares.values() if shares else [1.0] * len(groups)))
 
+    def check_weights(self, weights: Mapping[str, float]) -> None:
+        self._make().check_weights(weights)
+
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         for name, group in self._groups.items():
             self._inner[name].start_at(group, place)

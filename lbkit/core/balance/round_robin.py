@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
+from typing import ClassVar
 
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why, _Rotation
@@ -70,6 +71,8 @@ class WeightedRoundRobin(_Rotation):
 class _Cycle(Balancer):
     """Turns in a fixed cycle; a new cycle goes on at the same part of its length."""
 
+    max_weight: ClassVar[int] = 1000  # turns of the heaviest backend in a cycle, where weights are not whole
+
     def __init__(self) -> None:
         self._cycle: list[Backend] = []
         self._next = 0
@@ -79,7 +82,7 @@ class _Cycle(Balancer):
         raise NotImplementedError
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
-        cycle = self.cycle(whole_weights({b: b.weight for b in backends}))
+        cycle = self.cycle(whole_weights({b: b.weight for b in backends}, self.max_weight))
         if cycle != self._cycle:
             done = self._next / len(self._cycle) if self._cycle else 0.0
             self._cycle = cycle
@@ -135,6 +138,8 @@ class StaticRoundRobin(_Cycle):
     first in the list among those with the most whole turns saved. (HAProxy, `static-rr`, lb_map.c, which
     compares all backends for every slot; here O(log n) a slot.)
     """
+
+    max_weight = 256  # as in HAProxy
 
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Do nothing: every process of HAProxy starts at the first slot."""

@@ -43,14 +43,14 @@ class HaproxyRing(_HashRing):
         super().rebuild(backends)
         before = 0
         self._slots_of = {}
-        for backend, weight in whole_weights({b: b.weight for b in backends}, 256).items():
-            self._slots_of[backend] = 16 * weight, before
-            before += 16 * weight
+        for backend, weight in self.weights(backends).items():
+            self._slots_of[backend] = self.points * weight, before
+            before += self.points * weight
         self._slots = before
         self._in_flight = sum(b.in_flight for b in backends)
 
     def points_of(self, backend: Backend, weight: int) -> Iterator[int]:
-        return (avalanche(4096 * self._number[backend] + i) for i in range(16 * weight))
+        return (avalanche(4096 * self._number[backend] + i) for i in range(self.points * weight))
 
     def hash(self, key: str) -> int:
         return avalanche(haproxy_hash(key)) if self.avalanche else haproxy_hash(key)

@@ -95,12 +95,13 @@ class NginxRing(_HashRing):
     """
 
     max_weight = 1000
+    points = 160
 
     def points_of(self, backend: Backend, weight: int) -> Iterator[int]:
         host, _, port = backend.address.rpartition(":")
         base = crc32(f"{host}\0{port}".encode()) if host else crc32(f"{port}\0".encode())
         point = 0
-        for _ in range(160 * weight):
+        for _ in range(self.points * weight):
             point = crc32(point.to_bytes(4, "little"), base)
             yield point
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.consistent_hash import MAX_POINTS
 
 
 class _HashRing(Balancer):
@@ -16,6 +17,7 @@ class _HashRing(Balancer):
     keyed = True
     keyed_by = "path"
     max_weight: ClassVar[int] = 256  # the highest weight
+    points: ClassVar[int] = 16  # a unit of weight
 
     def __init__(self) -> None:
         self._points: list[int] = []
@@ -31,11 +33,16 @@ class _HashRing(Balancer):
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         ring: dict[int, Backend] = {}
-        for backend, weight in whole_weights({b: b.weight for b in backends}, self.max_weight).items():
+        for backend, weight in self.weights(backends).items():
             for point in self.points_of(backend, weight):
                 ring.setdefault(point, backend)
         self._points = sorted(ring)
         self._owners = [ring[point] for point in self._points]
+
+    def weights(self, backends: Sequence[Backend]) -> dict[Backend, int]:
+        """Return whole weights: coarser ones in a large pool, where the ring would not fit into memory."""
+        fits = MAX_POINTS // (self.points * max(1, len(backends)))
+        return whole_weights({b: b.weight for b in backends}, max(1, min(self.max_weight, fits)))
 
     def first(self, key: str) -> int:
         """Return the index of the point that the key belongs to."""
