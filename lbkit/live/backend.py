@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
 from lbkit.core.text import unknown
 from lbkit.experiment import Server, server_from_dict
+from lbkit.live.discipline import DISCIPLINES
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.workload import stream
 
@@ -29,7 +30,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 REMEMBERED = 10_000  # clients; the memory of who called is bounded
-LATE = 0.01  # seconds at most that are made up for: a process that was frozen does not run faster then
 
 
 class Backend:
@@ -37,13 +37,12 @@ class Backend:
 
     def __init__(self, server: Server, seed: int = 1) -> None:
         self.server = server
-        self.free = server.workers
+        self.line = DISCIPLINES[server.discipline](server.workers)
         self.meter = LoadMeter(server.workers)
-        self.waiting: deque[asyncio.Future[None]] = deque()
         self.draw = stream(seed, f"backend/{server.name}").random
         self.callers: Counter[str] = Counter()
         self.served = 0
-        self.late = 0.0  # seconds spent on requests so far beyond what they were worth
+        self.jitter = stream(seed, f"jitter/{server.name}")
         # What /control can change, and its limits.
         self.settings: dict[str, Any] = {
             "speed": server.speed,
@@ -75,70 +74,35 @@ class Backend:
         self._remember(headers)
         began = time.monotonic()
         self.meter.started(began)
-        if server.delay:
-            await asyncio.sleep(server.delay)
+        await self._travel()
+        extra: list[tuple[bytes, bytes]] = []
         u = _quantile(headers.get(b"x-lbkit-demand"), self.draw)
         if (
             settings["error_rate"]
             and _quantile(headers.get(b"x-lbkit-luck"), self.draw) < settings["error_rate"]
         ):
-            status, extra = 500, []
-        elif not self.free and server.queue is not None and len(self.waiting) >= server.queue:
+            status = 500
+        elif server.queue is not None and self.line.present >= server.workers + server.queue:
             status = 503
         else:
-            status, extra = 200, await self._serve(u)
-        if server.delay:
-            await asyncio.sleep(server.delay)
+            start, spent = await self.line.serve(
+                lambda: server.service.quantile(u) / settings["speed"], settings["burn"]
+            )
+            status = 200
+            extra = [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
+        await self._travel()
         self.served += status == 200
         now = time.monotonic()
         self.meter.ended(now, now - began, status == 200)
         load = (FIELD, write_report(self.meter.report(now)))
         return status, [name, load, *extra], b"x" * settings["size"]
 
-    async def _serve(self, u: float) -> list[tuple[bytes, bytes]]:
-        """First come, first served, `workers` at once."""
-        if self.free:
-            self.free -= 1
-        else:
-            turn = asyncio.get_running_loop().create_future()
-            self.waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn in self.waiting:
-                    self.waiting.remove(turn)
-                elif turn.done() and not turn.cancelled():
-                    self._next()  # the worker was ours already: hand it on
-                raise
-        start = time.monotonic()
-        work = self.server.service.quantile(u) / self.settings["speed"]
-        try:
-            await self._spend(work)
-        finally:
-            self._next()
-        spent = time.monotonic() - start
-        return [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
-
-    async def _spend(self, seconds: float) -> None:
-        if self.settings["burn"]:
-            end = time.thread_time() + seconds
-            while time.thread_time() < end:
-                await asyncio.sleep(0)  # one core, shared with the others that are served
-            return
-        # Timers wake late, by half a millisecond or so. What one request had too much of, the next gets less
-        # of: without this a server would be slower than the experiment says.
-        start = time.monotonic()
-        await asyncio.sleep(max(0.0, seconds - self.late))
-        self.late = min(self.late + time.monotonic() - start - seconds, LATE)
-
-    def _next(self) -> None:
-        """A worker is done: it takes the next in line."""
-        while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.free += 1
+    async def _travel(self) -> None:
+        """Be on the network for one way."""
+        server = self.server
+        jitter = self.jitter.expovariate(1 / server.delay_jitter) if server.delay_jitter else 0.0
+        if server.delay or jitter:
+            await asyncio.sleep(server.delay + jitter)
 
     def _remember(self, headers: Mapping[bytes, bytes]) -> None:
         client = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1")
@@ -164,8 +128,8 @@ class Backend:
             except ValueError as error:
                 return _json(400, {"error": str(error)})
             self.settings.update(changes)
-        busy = self.server.workers - self.free
-        state = {"busy": busy, "waiting": len(self.waiting), "served": self.served}
+        busy = min(self.line.present, self.server.workers)
+        state = {"busy": busy, "waiting": self.line.present - busy, "served": self.served}
         return _json(200, {**self.settings, **state, "callers": dict(self.callers.most_common(20))})
 
     async def load(self, scope: Scope, body: bytes) -> Answer:
