@@ -17,7 +17,8 @@ async function load(model) {
   return module.exports;
 }
 
-const config = { displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud"] };
+const config = { displayModeBar: false }; // it would cover the title
+const REST = 800; // milliseconds without a redraw until a picture is taken, for the saved notebook
 
 async function render({ model, el }) {
   el.classList.add("lbkit-figure");
@@ -26,6 +27,14 @@ async function render({ model, el }) {
   const Plotly = await plotly(model);
   let drawing = false;
   let newer = true;
+  let resting = 0;
+
+  async function photograph() {
+    if (!place.clientWidth) return; // not on the screen
+    const size = { width: Math.min(place.clientWidth, 1000), height: place.clientHeight };
+    const still = await Plotly.toImage(place, { format: "webp", ...size });
+    model.send({ still, width: size.width });
+  }
 
   async function draw() {
     newer = true;
@@ -38,6 +47,8 @@ async function render({ model, el }) {
       el.dataset.drawn = model.get("number"); // for tests: which one is on the screen
     }
     drawing = false;
+    clearTimeout(resting);
+    resting = setTimeout(photograph, REST);
   }
 
   model.on("change:number", draw);
@@ -47,6 +58,7 @@ async function render({ model, el }) {
   sized.observe(el);
   return () => {
     sized.disconnect();
+    clearTimeout(resting);
     model.off("change:number", draw);
     Plotly.purge(place);
   };

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from lbkit.core.limit import Decision, Limiter, make_limiter, play
 from lbkit.viz import limits
-from lbkit.viz.widget import FigureView, on_main
+from lbkit.viz.widget import FigureView, Panel, on_main
 
 SECONDS = 4.0  # length of the time axis
 WINDOW = 1.0
@@ -61,7 +61,7 @@ def limiters(rate: float, burst: float) -> dict[str, Limiter[Any]]:
     return {kind: make_limiter(kind, **values) for kind, values in options.items()}
 
 
-class LimiterPanel(widgets.VBox):  # type: ignore[misc]
+class LimiterPanel(Panel):
     """Sliders for rate, burst and traffic; `played` has the decisions on the screen, by kind of limiter."""
 
     def __init__(self, rate: int = 5, burst: int = 5, requests: int = 40, pattern: str = "chance") -> None:

@@ -15,7 +15,7 @@ from lbkit.viz.engines import EngineSelector
 from lbkit.viz.live_figures import Window, latency_history, server_history
 from lbkit.viz.style import FAILED, duration, title
 from lbkit.viz.topology import topology
-from lbkit.viz.widget import FigureView, on_main
+from lbkit.viz.widget import FigureView, Panel, on_main
 
 PERIOD = 0.5  # seconds between two updates
 WINDOW = 30.0  # seconds shown
@@ -31,7 +31,7 @@ class Sessions(Protocol):
     def algorithms(self, on: str) -> list[str]: ...
 
 
-class LivePanel(widgets.VBox):  # type: ignore[misc]
+class LivePanel(Panel):
     """A panel that starts and stops `experiment`, switches its algorithm, and kills and revives servers.
 
     After a stop, the end of the experiment, a failure or the end of the notebook's kernel nothing is left

@@ -10,19 +10,19 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from lbkit.core import Balancer, algorithms
+from lbkit.core import AlgorithmError, Balancer, algorithms
 from lbkit.experiment import Experiment, Policy
 from lbkit.result import Result
 from lbkit.table import table
 from lbkit.viz import figures
+from lbkit.viz.choice import Choice
 from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
-from lbkit.viz.style import title
-from lbkit.viz.widget import FigureView, on_main
+from lbkit.viz.style import FAILED, title
+from lbkit.viz.widget import FigureView, Panel, after_each_cell, on_main
 
 QUICK = 500  # requests a policy while a slider moves
 SETTLED = 10_000  # requests a policy when it rests
 QUIET = 0.3  # seconds without a change until it rests
-MAX_POLICIES = 4  # side by side
 
 USUAL = ("round_robin", "power_of_two", "least_connections")
 
@@ -55,51 +55,12 @@ def controls(settings: Settings) -> dict[str, Any]:
     for name, control in number.items():
         control.description = name
         control.tooltip = tips[name]
-        control.layout.width = "280px"
+        control.layout.width = "270px"
         control.continuous_update = True
     return number
 
 
-class Choice(widgets.Box):  # type: ignore[misc]
-    """A choice of up to MAX_POLICIES algorithms; one more drops the oldest."""
-
-    def __init__(self, chosen: Iterable[str]) -> None:
-        self.chosen = list(chosen)[:MAX_POLICIES]
-        self.buttons = {
-            name: widgets.ToggleButton(
-                description=title(name),
-                value=name in self.chosen,
-                tooltip=(cls.__doc__ or name).strip().partition("\n")[0],
-                layout={"width": "auto"},
-            )
-            for name, cls in algorithms().items()
-        }
-        super().__init__(list(self.buttons.values()), layout={"flex_flow": "row wrap", "width": "100%"})
-
-    def observe_choice(self, on_change: Callable[[], object]) -> None:
-        """Call `on_change` whenever another set of algorithms is chosen."""
-
-        def pressed(name: str, on: bool) -> None:
-            if on == (name in self.chosen):
-                return  # set below, not by the user
-            if on:
-                self.chosen.append(name)
-                dropped = self.chosen.pop(0) if len(self.chosen) > MAX_POLICIES else None
-            elif len(self.chosen) > 1:
-                self.chosen.remove(name)
-                dropped = None
-            else:
-                self.buttons[name].value = True  # the last one stays
-                return
-            if dropped:
-                self.buttons[dropped].value = False
-            on_change()
-
-        for name, button in self.buttons.items():
-            button.observe(on_main(lambda change, name=name: pressed(name, change["new"])), "value")
-
-
-class Playground(widgets.VBox):  # type: ignore[misc]
+class Playground(Panel):
     """A panel that compares algorithms in simulation: `Playground(run)`.
 
     `policies`: names or classes of the first algorithms. `settings`: first values of Settings, such as
@@ -125,16 +86,20 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         self.toml = widgets.Textarea(layout={"width": "99%", "height": "260px"})
         more = widgets.Accordion([self.toml], titles=("This experiment, to save as .toml",))
         wrap = widgets.Layout(flex_flow="row wrap", width="100%")
-        figures_row = widgets.Box([self.latency, self.time, self.shares], layout=wrap)
-        sliders = widgets.Box(list(self.controls.values()), layout=wrap)
-        super().__init__([self.choice, sliders, self.verdict, figures_row, self.table, more])
+        # The first figure stands beside the sliders, so that both are in sight.
+        sliders = widgets.VBox(list(self.controls.values()), layout={"flex": "0 0 280px"})
+        top = widgets.Box([sliders, self.latency], layout=wrap)
+        below = widgets.Box([self.time, self.shares], layout=wrap)
+        super().__init__([self.choice, self.verdict, top, below, self.table, more])
         self.add_class("lbkit-playground")
         self._wanted = (self.settings, *self.choice.chosen)  # of the last redraw
+        self._classes: dict[str, type[Balancer]] = {}
         self.draw()
         changed = on_main(self._changed)
         for control in self.controls.values():
             control.observe(changed, "value")
         self.choice.observe_choice(self._changed)
+        after_each_cell(self.refresh)
 
     @property
     def settings(self) -> Settings:
@@ -149,11 +114,23 @@ class Playground(widgets.VBox):  # type: ignore[misc]
 
     def draw(self, requests: int = SETTLED) -> None:
         """Run and redraw, now."""
+        self._classes = {name: algorithms()[name] for name in self.choice.chosen}
+        experiment = scenario(self.settings, requests)
+        self._show([self._try(experiment, name) for name in self.choice.chosen])
+
+    def refresh(self) -> None:
+        """Offer the algorithms that there are now, and draw again if one that is shown was defined anew."""
+        self.choice.refresh()
+        if self._classes != {name: algorithms()[name] for name in self.choice.chosen}:
+            self.draw()
+
+    def _try(self, experiment: Experiment, name: str) -> Result | str:
+        """Return the result of an algorithm or, as your own may raise anything, why it failed."""
         try:
-            experiment = scenario(self.settings, requests)
-            self._show([self._run(experiment.but(policy=name)) for name in self.choice.chosen])
+            return self._run(experiment.but(policy=name))
         except Exception as error:
-            self._complain(error)
+            said = str(error) if isinstance(error, AlgorithmError) else f"{type(error).__name__}: {error}"
+            return f"{title(name)} failed: {said}"
 
     # -- redrawing in the notebook's loop ------------------------------------------------------
 
@@ -185,11 +162,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         experiment = self.experiment
         results = []
         for name in self.choice.chosen:
-            try:
-                results.append(self._run(experiment.but(policy=name)))
-            except Exception as error:
-                self._complain(error)
-                return
+            results.append(self._try(experiment, name))
             await asyncio.sleep(0.001)  # let a slider event through
             if self._change.is_set():
                 return
@@ -197,17 +170,14 @@ class Playground(widgets.VBox):  # type: ignore[misc]
 
     # -- on the screen --------------------------------------------------------------------
 
-    def _show(self, results: list[Result]) -> None:
-        self.results = results
+    def _show(self, outcomes: list[Result | str]) -> None:
+        """Show the results; instead of one that failed, the reason."""
+        results = self.results = [o for o in outcomes if isinstance(o, Result)]
+        failures = [f'<div style="color: {FAILED}">{escape(o)}</div>' for o in outcomes if isinstance(o, str)]
+        said = [f"<b>{escape(verdict(results))}</b>"] if results else []
+        self.verdict.value = "".join([*said, *failures])
         self.latency.show(figures.latency_cdf(results))
         self.time.show(figures.latency_over_time(results))
         self.shares.show(figures.shares(results))
-        self.verdict.value = f"<b>{escape(verdict(results))}</b>"
-        self.table.value = table(results)
+        self.table.value = f'<div style="overflow-x: auto">{table(results)}</div>' if results else ""
         self.toml.value = self.experiment.to_toml()
-
-    def _complain(self, error: Exception) -> None:
-        """Show an error in one line: your own algorithm may raise anything."""
-        self.verdict.value = (
-            f'<b style="color: #b5463c">{escape(type(error).__name__)}: {escape(str(error))}</b>'
-        )

@@ -1,12 +1,15 @@
-"""Figures that are redrawn in place, and callbacks that run in the notebook's event loop."""
+"""Figures that are redrawn in place, what they leave in a saved notebook, and callbacks in its event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import cache, partial
+from html import escape
 from pathlib import Path
 from typing import Any
+from weakref import WeakMethod
 
 import anywidget
 import ipywidgets as widgets
@@ -28,7 +31,38 @@ def script() -> Script:
     return Script(source=plotly.offline.get_plotlyjs())
 
 
-class FigureView(anywidget.AnyWidget):
+# While the widget lives, its picture is hidden; in a reopened notebook, the place where the widget was.
+STYLE = """<style>
+.jp-OutputArea-child:has(.lbkit-figure) + .jp-OutputArea-child:has(.lbkit-still),
+.jp-OutputArea-child:not(:has(.lbkit-figure)):has(+ .jp-OutputArea-child .lbkit-still) { display: none; }
+.lbkit-still img { max-width: 100%; vertical-align: top; }
+</style>"""
+
+
+class LeavesPictures:
+    """A widget that leaves pictures in a saved notebook, where the widget itself is gone when it is reopened.
+
+    The output of the widget is followed by one of HTML, which is hidden as long as the widget lives. The
+    browser takes the pictures, some 20 kB each, when a figure rests."""
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        show: Any = display
+        show(self._repr_mimebundle_(), raw=True)  # type: ignore[attr-defined]
+        self._places: list[Any] = [*getattr(self, "_places", ()), show(EMPTY, raw=True, display_id=True)]
+        for figure in figures_in(self):
+            figure.on_still(self._leave)
+
+    def _leave(self) -> None:
+        for place in self._places:
+            place.update({"text/html": still(self), "text/plain": ""}, raw=True)
+
+
+EMPTY = {"text/html": "", "text/plain": ""}
+
+
+class FigureView(LeavesPictures, anywidget.AnyWidget):  # type: ignore[misc]
     """A plotly figure in a notebook; `show` replaces it by another.
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many
@@ -42,12 +76,53 @@ class FigureView(anywidget.AnyWidget):
 
     def __init__(self, figure: go.Figure | None = None, **layout: Any) -> None:
         super().__init__(script=script(), layout=layout)
+        self.picture = ""  # the last one the browser took, as the HTML of an image
+        self._on_still: list[Callable[[], object]] = []
+        self.on_msg(self._received)
         self.show(figure or go.Figure())
 
     def show(self, figure: go.Figure) -> None:
         with self.hold_sync():
             self.spec = figure.to_json(validate=False)
             self.number += 1
+
+    def on_still(self, function: Callable[[], object]) -> None:
+        """Call `function` when there is another picture."""
+        if function not in self._on_still:
+            self._on_still.append(function)
+
+    def _received(self, _: object, content: dict[str, Any], __: object) -> None:
+        if uri := content.get("still", ""):
+            self.picture = f'<img src="{escape(uri)}" width="{int(content["width"])}">'
+            for function in self._on_still:
+                function()
+
+
+class Panel(LeavesPictures, widgets.VBox):  # type: ignore[misc]
+    """A column of widgets that leaves pictures of its figures, and its texts, in a saved notebook."""
+
+
+def parts(widget: Any) -> Iterator[Any]:
+    """Yield a widget and all inside it, in the order on the screen."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from parts(child)
+
+
+def figures_in(widget: Any) -> list[FigureView]:
+    return [part for part in parts(widget) if isinstance(part, FigureView)]
+
+
+def still(widget: Any) -> str:
+    """Return the HTML of a widget that is gone: the pictures of its figures, and its texts."""
+    shown = [
+        part.picture if isinstance(part, FigureView) else f"<div>{part.value}</div>"
+        for part in parts(widget)
+        if isinstance(part, FigureView | widgets.HTML)
+    ]
+    return (
+        f'{STYLE}<div class="lbkit-still">{"".join(shown)}<p><small>Run the cell to use it.</small></p></div>'
+    )
 
 
 def on_main(function: Callable[..., object]) -> Callable[..., None]:
@@ -67,3 +142,20 @@ def on_main(function: Callable[..., object]) -> Callable[..., None]:
         call(*arguments)
 
     return callback
+
+
+def after_each_cell(method: Callable[[], object]) -> None:
+    """Call a bound method after each cell of the notebook, as long as its object lives."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None:
+        return
+    weak = WeakMethod(method)
+
+    def call(*_: object) -> None:
+        if alive := weak():
+            alive()
+        else:
+            shell.events.unregister("post_run_cell", call)
+
+    shell.events.register("post_run_cell", call)

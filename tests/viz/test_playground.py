@@ -10,9 +10,11 @@ need_module("plotly")
 need_module("ipywidgets")
 need_module("anywidget")
 
-from lbkit import Balancer, run
+from lbkit import Balancer, algorithms, run
+from lbkit.core import forget
 from lbkit.viz import Playground
-from lbkit.viz.playground import MAX_POLICIES
+from lbkit.viz.choice import MAX_POLICIES
+from lbkit.viz.style import POLICIES
 
 
 def test_begins_with_a_figure_of_each_algorithm() -> None:
@@ -81,11 +83,66 @@ def test_an_algorithm_that_raises_is_told_in_a_line() -> None:
         def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
             raise KeyError("<nobody>")
 
-    playground = Playground(run, [BrokenOnPurpose])
+    playground = Playground(run, [BrokenOnPurpose, "least_connections"])
+    assert "broken on purpose failed: " in playground.verdict.value
+    assert [r.policy for r in playground.results] == ["least_connections"]  # drawn all the same
+    assert "Least connections: 99 % of" in playground.verdict.value
     assert "BrokenOnPurpose.pick raised KeyError: &#x27;&lt;nobody&gt;&#x27;" in playground.verdict.value
     playground.choice.buttons["random"].value = True
     playground.choice.buttons["broken_on_purpose"].value = False
-    assert playground.results[0].policy == "random"
+    assert [r.policy for r in playground.results] == ["least_connections", "random"]
+
+
+def test_if_all_fail_the_reasons_are_all_there_is() -> None:
+    class AlsoBroken(Balancer):
+        """Raises."""
+
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            raise KeyError
+
+    playground = Playground(run, [AlsoBroken])
+    assert playground.results == []
+    assert playground.table.value == ""
+    assert "also broken failed" in playground.verdict.value
+
+
+def test_well_known_algorithms_and_your_own_have_a_button_and_all_others_are_in_a_list() -> None:
+    playground = Playground(run)
+    buttons, listed = set(playground.choice.buttons), {value for _, value in playground.choice.more.options}
+    assert set(POLICIES[0]) <= buttons
+    assert buttons | listed - {""} == set(algorithms())
+    assert not buttons & listed
+    playground.choice.more.value = "maglev"
+    assert playground.choice.buttons["maglev"].value
+    assert "maglev" in [r.policy for r in playground.results]
+    assert playground.choice.more.value == ""
+
+
+def test_a_class_defined_later_is_offered_and_one_defined_anew_is_drawn_anew() -> None:
+    playground = Playground(run, ["random"])
+
+    class LaterBorn(Balancer):
+        """Takes the first."""
+
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            return backends[0]
+
+    playground.refresh()
+    playground.choice.buttons["later_born"].value = True
+    assert playground.results[-1].shares["s1"] == 1
+
+    class LaterBorn(Balancer):  # type: ignore[no-redef]  # noqa: F811
+        """Takes the last."""
+
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            return backends[-1]
+
+    playground.refresh()
+    assert playground.results[-1].shares["s4"] == 1
+    forget("later_born")
+    playground.refresh()
+    assert "later_born" not in playground.choice.buttons
+    assert [r.policy for r in playground.results] == ["random"]
 
 
 def test_bad_beginnings() -> None:

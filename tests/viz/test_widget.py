@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from needs import need_module
+
+need_module("ipywidgets")
+need_module("anywidget")
+
+import IPython.display
+import ipywidgets as widgets
+
+from lbkit.viz.widget import FigureView, Panel, still
+
+
+class Place:
+    """What `display(..., display_id=True)` returns."""
+
+    def __init__(self, bundle: dict[str, Any]) -> None:
+        self.bundle = bundle
+
+    def update(self, bundle: dict[str, Any], raw: bool) -> None:
+        self.bundle = bundle
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+    places: list[Place] = []
+
+    def display(bundle: dict[str, Any], raw: bool, display_id: bool = False) -> Place:
+        places.append(Place(bundle))
+        return places[-1]
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    return places
+
+
+def take(view: FigureView, uri: str) -> None:
+    """What the browser does when the figure rests."""
+    view._received(view, {"still": uri, "width": 640}, [])
+
+
+def test_a_panel_is_followed_by_the_pictures_of_its_figures_and_its_texts(shown: list[Place]) -> None:
+    view, hidden = FigureView(), widgets.Textarea("not this")
+    panel = Panel([widgets.HTML("<b>finding</b>"), widgets.Box([view]), hidden])
+    panel._ipython_display_()
+    widget, picture = shown
+    assert "application/vnd.jupyter.widget-view+json" in widget.bundle
+    assert picture.bundle["text/html"] == ""
+    take(view, "data:image/webp;base64,AAAA")
+    html = picture.bundle["text/html"]
+    assert '<img src="data:image/webp;base64,AAAA" width="640">' in html
+    assert "<b>finding</b>" in html
+    assert "not this" not in html
+    take(view, "data:image/webp;base64,BBBB")
+    assert "BBBB" in picture.bundle["text/html"]
+    assert "AAAA" not in picture.bundle["text/html"]
+
+
+def test_a_figure_by_itself_leaves_its_picture_too(shown: list[Place]) -> None:
+    view = FigureView()
+    view._ipython_display_()
+    take(view, "data:image/webp;base64,CCCC")
+    assert "CCCC" in shown[1].bundle["text/html"]
+
+
+def test_a_picture_is_not_taken_for_html() -> None:
+    view = FigureView()
+    take(view, '"><script>')
+    assert "<script>" not in still(view)
