@@ -14,9 +14,9 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.jobs import Job
 from lbkit.rows import Table
 from lbkit.run import require
-from lbkit.stats import PERCENTILES, Interval, interval
+from lbkit.stats import Interval, interval
 from lbkit.sweep import gather
-from lbkit.table import TABLE, html
+from lbkit.table import TABLE, TEXTS, html, number
 
 Progress = bool | Callable[[int, int], object]
 Policies = Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer]]
@@ -231,32 +231,25 @@ def _names(policies: list[Policy]) -> list[str]:
     return names
 
 
-SECONDS = {"mean", "waiting", *(f"p{q:g}" for q in PERCENTILES)}
-_COLUMNS = {key: (name, factor, form) for name, (key, factor, form) in TABLE.items() if factor is not None}
+_COLUMNS = {key: (name, write) for name, (key, write) in TABLE.items() if name not in TEXTS}
 
 
 def _text(measure: str, value: Interval) -> str:
     """Return a value with its unit, as people say it."""
-    if measure in SECONDS and value.mean >= 1:
-        return f"{value:.2f} s"
-    name, factor, form = _COLUMNS.get(measure, (measure, 1, ".4g"))
-    unit = name.rpartition(" ")[2]
-    return f"{value * (factor or 1):{form}}" + (f" {unit}" if unit in ("ms", "%") else "")
+    name, write = _COLUMNS.get(measure, (measure, number(".4g")))
+    return write(value) + (" %" if name.endswith("%") else "")
 
 
 def _and(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-HEAD = ("policy", *(name for name, _, _ in _COLUMNS.values()))  # the columns of `cells`
+HEAD = ("policy", *(name for name, _ in _COLUMNS.values()))  # the columns of `cells`
 
 
 def cells(replications: Iterable[Replication]) -> list[list[str]]:
     """Return a row of texts for each replication: its policy, and the measures as mean ± half."""
-    return [
-        [one.name, *(f"{one[key] * (factor or 1):{form}}" for key, (_, factor, form) in _COLUMNS.items())]
-        for one in replications
-    ]
+    return [[one.name, *(write(one[key]) for key, (_, write) in _COLUMNS.items())] for one in replications]
 
 
 def caption(replications: Sequence[Replication]) -> str:

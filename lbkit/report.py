@@ -15,7 +15,7 @@ LEGEND = {
     "wait ms": "mean time until a server began to serve a request",
     "slowdown": "mean of latency over service time: 1 without any waiting",
     "errors %": "requests without a good answer",
-    "p99 ms": "99 % of the good answers took no longer than this",
+    "p99": "99 % of the good answers took no longer than this",
     "fair by count": "Jain's index of requests per server: 1 when all servers get equally many",
     "fair by capacity": "Jain's index of requests per capacity: 1 when each gets its share of the capacity",
     "busiest %": "share of its time that the busiest server worked",

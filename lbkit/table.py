@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Protocol
 
@@ -16,33 +16,50 @@ class Summarised(Protocol):
     def summary(self) -> dict[str, Any]: ...
 
 
-# Column of a comparison -> (key in summary(), factor, format).
-TABLE: Mapping[str, tuple[str, float | None, str]] = {
-    "policy": ("policy", None, ""),
-    "engine": ("engine", None, ""),
-    "requests": ("requests", 1, ",d"),
-    "req/s": ("throughput", 1, ",.0f"),
-    "errors %": ("error_rate", 100, ".2f"),
-    "mean ms": ("mean", 1e3, ".1f"),
-    "wait ms": ("waiting", 1e3, ".1f"),
-    "slowdown": ("slowdown", 1, ".2f"),
-    "p50 ms": ("p50", 1e3, ".1f"),
-    "p95 ms": ("p95", 1e3, ".1f"),
-    "p99 ms": ("p99", 1e3, ".1f"),
-    "p99.9 ms": ("p99.9", 1e3, ".1f"),
-    "fair by count": ("fairness", 1, ".3f"),
-    "fair by capacity": ("fairness_by_capacity", 1, ".3f"),
-    "busiest %": ("busiest", 100, ".0f"),
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def duration(seconds: Any) -> str:
+    """Return a duration in the unit that people say: "850 µs", "12.5 ms", "10 s"; nan is a dash.
+
+    `seconds`: a float, or an Interval, which is written with its half width."""
+    middle = getattr(seconds, "mean", seconds)
+    if middle != middle:
+        return "-"
+    size, unit = next((u for u in UNITS if middle >= u[0] * 0.9995), UNITS[-1])
+    return f"{seconds * (1 / size):{',.0f' if middle >= 100 * size else '.3g'}} {unit}"
+
+
+def number(form: str, factor: float = 1.0) -> Callable[[Any], str]:
+    """Return a function that writes numbers, times `factor`, in a format; nan is a dash."""
+    return lambda value: "-" if value != value else format(value * factor, form)
+
+
+# Column of a comparison -> (key in summary(), how its values are written).
+TABLE: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "policy": ("policy", str),
+    "engine": ("engine", str),
+    "requests": ("requests", number(",.0f")),
+    "req/s": ("throughput", number(",.0f")),
+    "errors %": ("error_rate", number(".2f", 100)),
+    "mean": ("mean", duration),
+    "wait": ("waiting", duration),
+    "slowdown": ("slowdown", number(".3g")),
+    "p50": ("p50", duration),
+    "p95": ("p95", duration),
+    "p99": ("p99", duration),
+    "p99.9": ("p99.9", duration),
+    "fair by count": ("fairness", number(".3f")),
+    "fair by capacity": ("fairness_by_capacity", number(".3f")),
+    "busiest %": ("busiest", number(".0f", 100)),
 }
+TEXTS = [name for name, (_, write) in TABLE.items() if write is str]  # flush left; numbers are flush right
 
 
 def rows(results: Iterable[Summarised]) -> list[list[str]]:
     """Return a row of texts for each result, in the columns of TABLE."""
     summaries = [r.summary() for r in results]
-    return [
-        [s[key] if factor is None else format(s[key] * factor, form) for key, factor, form in TABLE.values()]
-        for s in summaries
-    ]
+    return [[write(s[key]) for key, write in TABLE.values()] for s in summaries]
 
 
 def cautions(results: Sequence[Summarised]) -> list[str]:
@@ -58,9 +75,18 @@ def cautions(results: Sequence[Summarised]) -> list[str]:
 
 
 def table(results: Sequence[Summarised]) -> str:
-    """Return an HTML table with a row for each result, and below it the warnings."""
-    texts = {name for name, (_, factor, _) in TABLE.items() if factor is None}
-    return html(TABLE, rows(results), texts, [f"\u26a0 {text}" for text in cautions(results)])
+    """Return an HTML table with a row for each result, and below it the warnings.
+
+    The engine is left out where all ran on the same."""
+    lines = [dict(zip(TABLE, row, strict=True)) for row in rows(results)]
+    same = len(lines) > 1 and len({line["engine"] for line in lines}) == 1
+    names = [name for name in TABLE if not (same and name == "engine")]
+    return html(
+        names,
+        ([line[name] for name in names] for line in lines),
+        TEXTS,
+        [f"\u26a0 {text}" for text in cautions(results)],
+    )
 
 
 def html(
@@ -69,14 +95,16 @@ def html(
     """Return an HTML table, with `notes` below it. The columns in `texts` are flush left, others right."""
     names, left = list(head), set(texts)
 
-    def line(tag: str, cells: Iterable[str]) -> str:
+    def line(tag: str, cells: Iterable[str], wrap: str = "nowrap") -> str:
         # Text to the left, numbers to the right, whatever the style of the page.
         sides = ("left" if name in left else "right" for name in names)
         return "".join(
-            f'<{tag} style="text-align: {side}; padding: 2px 8px; white-space: nowrap">{escape(cell)}</{tag}>'
+            f'<{tag} style="text-align: {side}; padding: 2px 6px; white-space: {wrap}">{escape(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
 
     lines = "".join(f"<tr>{line('td', row)}</tr>" for row in body)
-    below = "".join(f'<p style="margin: 2px 8px">{escape(note)}</p>' for note in notes)
-    return f"<table><thead><tr>{line('th', names)}</tr></thead><tbody>{lines}</tbody></table>{below}"
+    style = "margin: 2px 6px; white-space: normal"
+    below = "".join(f'<p style="{style}">{escape(note)}</p>' for note in notes)
+    top = f"<tr>{line('th', names, 'normal')}</tr>"
+    return f"<table><thead>{top}</thead><tbody>{lines}</tbody></table>{below}"

@@ -289,7 +289,7 @@ def test_nothing_happened() -> None:
     assert r.in_flight(1) == ([0], {"a": [0], "b": [0]})
     assert r.littles_law() == (0, 0)
     assert len(rows([r])[0]) == len(TABLE)
-    assert "nan" in table([r])
+    assert "nan" not in table([r])
     assert "0 requests" in repr(r)
 
 
@@ -304,13 +304,13 @@ def test_summary_and_rows() -> None:
         "requests": "3",
         "req/s": "0",
         "errors %": "0.00",
-        "mean ms": "20.0",
-        "wait ms": "0.0",
-        "slowdown": "1.00",
-        "p50 ms": "20.0",
-        "p95 ms": "29.0",
-        "p99 ms": "29.8",
-        "p99.9 ms": "30.0",
+        "mean": "20 ms",
+        "wait": "0 µs",
+        "slowdown": "1",
+        "p50": "20 ms",
+        "p95": "29 ms",
+        "p99": "29.8 ms",
+        "p99.9": "30 ms",
         "fair by count": "0.500",
         "fair by capacity": "0.500",
         "busiest %": "1",
@@ -323,7 +323,7 @@ def test_summary_and_rows() -> None:
 def test_the_table_is_html() -> None:
     html = table([result(answers(1)), result(answers(2))])
     assert html.count("<tr>") == 3
-    assert html.count("<th ") == len(TABLE)
+    assert html.count("<th ") == len(TABLE) - 1  # all on one engine
     assert result(answers(1))._repr_html_() == table([result(answers(1))])
 
 

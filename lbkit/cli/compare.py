@@ -14,7 +14,7 @@ from lbkit.cli.trial import File, Servers, experiment_of, policies_of, title_of
 from lbkit.replicate import HEAD, Comparison, caption, cells
 from lbkit.result import Result
 from lbkit.run import ENGINES, engine
-from lbkit.table import TABLE, cautions, rows
+from lbkit.table import TABLE, TEXTS, cautions, rows
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -28,14 +28,14 @@ FAIR = ("fair by count", "fair by capacity")
 
 def results_table(results: Sequence[Result], title: str, width: int) -> Table:
     """Return the results as a table for a terminal of `width` characters."""
-    left_out = {"engine", "requests", "wait ms", "slowdown", "p95 ms", *FAIR} if width < 110 else set()
+    left_out = {"engine", "requests", "wait", "slowdown", "p95", *FAIR} if width < 110 else set()
     return _table(title, list(TABLE), rows(results), left_out)
 
 
 def seeds_table(found: Comparison, title: str, width: int) -> Table:
     """Return means with their intervals as a table for a terminal of `width` characters."""
-    shown = {"policy", "req/s", "errors %", "mean ms", "p50 ms", "p99 ms", "p99.9 ms", "busiest %"}
-    shown -= {"req/s", "errors %", "p50 ms", "busiest %"} if width < 110 else set()
+    shown = {"policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %"}
+    shown -= {"req/s", "errors %", "p50", "busiest %"} if width < 110 else set()
     return _table(title, HEAD, cells(found.values()), set(HEAD) - shown)
 
 
@@ -48,7 +48,7 @@ def _table(title: str, names: Sequence[str], body: Sequence[Sequence[str]], left
     )
     for name in names:
         if name not in left_out:
-            justify: JustifyMethod = "left" if name in ("policy", "engine") else "right"
+            justify: JustifyMethod = "left" if name in TEXTS else "right"
             shown.add_column(name.replace(" ", "\n"), justify=justify, no_wrap=True)
     for row in body:
         shown.add_row(*(cell for name, cell in zip(names, row, strict=True) if name not in left_out))

@@ -78,8 +78,8 @@ def latency_history(window: Window) -> Figure:
             ]
             text = [duration(v) if v is not None else "" for v in y]
             hover = f"{kind} %{{text}} at %{{x:.1f}} s"
-            name = f"{title(policy)}, {kind}"
-            traces.append(line(name, style, window.times, y, hover, text=text, line=style.line | change))
+            more = {"text": text, "line": style.line | change, "showlegend": kind == "mean"}
+            traces.append(line(title(policy), style, window.times, y, hover, **more))
     failed = [
         1 - len(values) / count if count else 0.0 for values, count in zip(latencies, counts, strict=True)
     ]
@@ -97,12 +97,14 @@ def latency_history(window: Window) -> Figure:
             "hovertemplate": "%{y:.1%} errors at %{x:.1f} s<extra></extra>",
         }
     )
+    layout = window.layout()
+    layout["xaxis"]["anchor"] = "y2"
     return figure(
         f"{title(window.policy_at(window.end))} rules; {worst(failed, window)}",
         traces,
-        yaxis=latency_axis(traces[:-1], "y") | {"domain": [0.27, 1]},
+        yaxis=latency_axis(traces[:-1], "y", "mean latency (thin: p99)") | {"domain": [0.25, 1]},
         yaxis2=axis("errors", domain=[0, 0.15], range=[0, 1], tickformat=".0%", tickvals=[0, 1]),
-        **window.layout(),
+        **layout,
     )
 
 

@@ -8,10 +8,12 @@ vision. Backgrounds are transparent and texts mid-grey: readable on light and da
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
-from zlib import crc32
+
+from lbkit.table import duration as duration
 
 BLUE, AMBER, GREEN, PURPLE = "#2350BE", "#D7A10C", "#22D582", "#B324C1"
 CYAN, OLIVE, ORCHID, CORNFLOWER = "#02C5FF", "#63A402", "#C575CC", "#5588FB"
@@ -92,7 +94,7 @@ LOOKS = {name: Look(COLOURS[c], row) for row, names in enumerate(POLICIES) for c
 
 def policy_look(name: str) -> Look:
     """Return a policy's look, which depends on its name only: the same in every figure and session."""
-    return LOOKS.get(name) or Look(OWN, crc32(name.encode()) % len(DASHES))
+    return LOOKS.get(name, Look(OWN))
 
 
 def server_look(number: int) -> Look:
@@ -111,18 +113,7 @@ def title(name: str) -> str:
     return name.replace("_", " ")
 
 
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in the unit that people say: "850 µs", "12.5 ms", "10 s"."""
-    if seconds != seconds:
-        return "none"
-    size, unit = next((u for u in UNITS if seconds >= u[0] * 0.9995), UNITS[-1])
-    value = seconds / size
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
-
-
+WITH_UNIT = re.compile(r"(?<=\d) (?=(s|ms|µs|%)\b)")  # a space that no line ends at
 WIDE = 62  # characters in a line of a title: about 400 pixels
 
 
@@ -151,7 +142,7 @@ LEGEND = {
 
 def layout(name: str = "", height: int = 340, **more: Any) -> dict[str, Any]:
     """Return the layout of all figures; a long title is wrapped, and the margin above has room for it."""
-    lines = wrap(name, WIDE)
+    lines = wrap(WITH_UNIT.sub("\u00a0", name), WIDE)
     return {
         "title": {
             "text": "<br>".join(lines),

@@ -62,7 +62,7 @@ class LeavesPictures:
 EMPTY = {"text/html": "", "text/plain": ""}
 
 
-class FigureView(LeavesPictures, anywidget.AnyWidget):  # type: ignore[misc]
+class FigureView(LeavesPictures, anywidget.AnyWidget):
     """A plotly figure in a notebook; `show` replaces it by another.
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many

@@ -42,6 +42,10 @@ def plain(figure: go.Figure) -> Any:
     return spec
 
 
+def plain_title(figure: go.Figure) -> str:
+    return str(figure.layout.title.text).replace("<br>", " ").replace("\u00a0", " ")
+
+
 def by_name(figure: go.Figure) -> dict[str, Any]:
     return {trace.name: trace for trace in figure.data}
 
@@ -109,9 +113,7 @@ def test_seconds_are_seconds() -> None:
 
 def test_titles_say_the_finding() -> None:
     worst = max(RESULTS, key=lambda r: r.percentile(99))
-    assert duration(worst.percentile(99)) in figures.latency_cdf(RESULTS).layout.title.text.replace(
-        "<br>", " "
-    )
+    assert duration(worst.percentile(99)) in plain_title(figures.latency_cdf(RESULTS))
     assert figures.shares(RESULTS).layout.title.text.startswith(("s1", "s2", "s3"))
     equal = run(Experiment(servers(2), Traffic(duration=50)).at_load(0.3).but(policy="round_robin"))
     assert figures.shares([equal]).layout.title.text == "Every server gets its share of the capacity"

@@ -88,7 +88,7 @@ def test_every_engine_has_a_symbol_of_its_own() -> None:
         (1.0, "1 s"),
         (10.0, "10 s"),
         (1234.5, "1,234 s"),
-        (float("nan"), "none"),
+        (float("nan"), "-"),
     ],
 )
 def test_durations_have_the_units_that_people_say(seconds: float, said: str) -> None:
