@@ -108,11 +108,22 @@ class Table(Sequence[Row]):
 
         return pd.DataFrame(self.rows)
 
+    def __repr__(self) -> str:
+        head, body = self._cells()
+        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+        lines = ("  ".join(map(str.rjust, row, widths)) for row in (head, *body))
+        return "\n".join([*lines, *self._missing()])
+
     def _repr_html_(self) -> str:
+        head, body = self._cells()
+        return html(head, body, texts=self.varied, notes=self._missing())
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
         names = list(self.rows[0]) if self.rows else []
-        missing = [] if self.complete else [f"interrupted: {len(self)} of {self.total} rows"]
-        body = ([shown(row[name]) for name in names] for row in self.rows)
-        return html(names, body, texts=self.varied, notes=missing)
+        return names, [[shown(row[name]) for name in names] for row in self.rows]
+
+    def _missing(self) -> list[str]:
+        return [] if self.complete else [f"interrupted: {len(self)} of {self.total} rows"]
 
 
 def shown(value: Any) -> str:

@@ -198,9 +198,9 @@ def test_compare_with_several_seeds(small: Path) -> None:
     assert all(row.count(" ± ") == 7 for row in rows)
     assert "least_connections has the lowest p99, " in text or "cannot tell the p99 of" in text
     assert "give only one of --html and --seeds" in call(
-        "compare", small, "--seeds", 3, "--html", "r.html", code=1
+        "compare", small, "--seeds", 3, "--html", "r.html", code=2
     )
-    assert "n is 0: use a whole number of at least 2" in call("compare", small, "--seeds", 0, code=1)
+    assert "n is 0: use a whole number of at least 2" in call("compare", small, "--seeds", 0, code=2)
 
 
 def test_a_narrow_window_gets_the_main_columns_in_full(small: Path) -> None:

@@ -297,5 +297,12 @@ def test_a_table_for_others() -> None:
     table = sweep(SMALL, over={"policy": ["random"], "seed": [1, 2]})
     assert table.to_dict()["seed"] == [1, 2]
     assert ">policy</th>" in table._repr_html_()
+    head, first, second = repr(table).splitlines()
+    assert (head.split()[:2], first.split()[:2], second.split()[:2]) == (
+        ["policy", "seed"],
+        ["random", "1"],
+        ["random", "2"],
+    )
+    assert len(head) == len(first) == len(second)
     need_module("pandas")
     assert list(table.to_pandas()["policy"]) == ["random", "random"]
