@@ -127,7 +127,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
         traffic=draw(traffics),
         policy=draw(policies.filter(lambda policy: not algorithms()[policy.algorithm].health_by)),
         events=possible(draw(st.lists(events, max_size=9))),
-        failures=draw(st.none() | st.builds(Failures, mtbf=positive(), mttr=positive())),
+        failures=draw(st.none() | st.builds(Failures, mtbf=st.floats(1, 1e3), mttr=positive())),
         seed=draw(st.integers(0, 2**63)),
         name=draw(st.text(LETTERS, max_size=20)),
     )
