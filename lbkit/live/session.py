@@ -171,7 +171,7 @@ class LiveSession:
         last = min(last, max(self.elapsed, 0.001))
         since = self.elapsed - last
         traffic = evolve(self.experiment.traffic, duration=last, warmup=0.0)
-        experiment = self.experiment.but(policy=self.policy, traffic=traffic, events=())
+        experiment = self.experiment.but(policy=self.policy, traffic=traffic, events=(), failures=None)
         rows = rows[bisect_left(rows, since, key=lambda row: row[0]) :]
         return Result(
             experiment, self.on, self._columns(rows, since), {"since": since, "faults": self.faults}
@@ -244,11 +244,12 @@ class LiveSession:
         self._front.drain(name)
         self._changed(f"drain {name}")
 
-    def _changed(self, what: str) -> None:
-        self.history.append(Change(self.elapsed, what, self.policy))
-
     def undrain(self, name: str) -> None:
         self._front.undrain(name)
+        self._changed(f"undrain {name}")
+
+    def _changed(self, what: str) -> None:
+        self.history.append(Change(self.elapsed, what, self.policy))
 
     def _happen(self) -> None:
         """In a thread: carry out the experiment's events at their times."""

@@ -96,6 +96,26 @@ def test_events_happen() -> None:
     assert median(late) == pytest.approx(0.04, rel=0.15)
 
 
+@pytest.mark.parametrize(("engine", "balancers"), [("sim", 2), ("live", 1), ("live", 2)])
+def test_a_server_that_left_or_drains_comes_back(engine: str, balancers: int) -> None:
+    events = [Event(0.5, "remove", "s1"), Event(1.5, "add", "s1"), Event(1.5, "drain", "s2")]
+    events += [Event(2.5, "undrain", "s2")]
+    measured = run(
+        EXPERIMENT.but(duration=3.5, events=events, policy=Policy("random", balancers=balancers)), on=engine
+    )
+    assert measured.error_rate == 0
+    assert not measured.extra.get("faults")
+    seen = [
+        {
+            measured.backends[b]
+            for b, a in zip(measured.backend, measured.arrival, strict=True)
+            if low < a < high
+        }
+        for low, high in ((0, 0.45), (0.8, 1.45), (1.8, 2.45), (2.8, 3.5))
+    ]
+    assert seen == [{"s1", "s2", "s3"}, {"s2", "s3"}, {"s1", "s3"}, {"s1", "s2", "s3"}]
+
+
 def test_latency_counts_from_the_intended_start() -> None:
     """A server that takes 0.3 s a request and gets ten a second: the last wait for all before them."""
     slow = Experiment([Server("one", service=Constant(0.3))], Traffic(duration=1)).at_load(3)
