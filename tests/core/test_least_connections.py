@@ -288,3 +288,16 @@ def test_one_that_only_fails_does_not_look_best(algorithm: str) -> None:
         broken = lease.backend.name == "broken"
         lease.release(not broken, now + (0.001 if broken else 0.1))
     assert 0 < pool["broken"].picks < 115  # no more than its share
+
+
+@pytest.mark.parametrize("algorithm", ["least_response_time", "peak_ewma", "choice_of_two"])
+def test_a_backend_that_only_fails_does_not_look_best_when_the_first_good_answers_were_quick(
+    algorithm: str,
+) -> None:
+    pool = Pool([Backend(n) for n in ("good", "fair", "broken")], make_balancer(algorithm))
+    for i in range(300):
+        lease = pool.acquire("k", float(i))
+        broken = lease.backend.name == "broken"
+        took = 0.001 if broken or i < 4 else 0.1
+        lease.release(not broken, i + took)
+    assert 0 < pool["broken"].picks < 150  # a third, and what it got before the others were known

@@ -75,7 +75,7 @@ class LeastResponseTime(_LowestScore):
                 self._averages[backend] = average + share * (latency - average), now
             else:
                 self._averages[backend] = backend.latency, now
-        elif ok is False and not self._latency(backend):
+        elif ok is False and not backend.latency:
             self._assumed[backend] = self._slowest
         self._since[backend] = now
         super().done(backend, latency, ok, now)
