@@ -1,0 +1,188 @@
+"""For each claim in the notebooks, edits that break it: with each of them an assertion of its cell fails.
+
+An edit puts another algorithm in place of the right one, switches a feature off, or breaks a line of the
+package. The cells from the first edit to the claim's cell run with it. Claims about live runs mostly judge
+what another algorithm did in the same session: that needs no second session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from notebooks.book import Edit
+
+
+@dataclass(frozen=True)
+class Mutation:
+    claim: str
+    notebook: str
+    at: str  # the cell with the assertion that must fail
+    edits: tuple[Edit, ...] = ()
+    patches: tuple[tuple[str, Any], ...] = ()
+    since: str = ""  # the first cell to run again, if it comes before the first edit
+    needs: str = ""  # the engine that it runs on, if not the simulator
+
+    def __str__(self) -> str:
+        what = [f"{e.cell}: {e.new!r} for {e.old!r}" for e in self.edits] + [
+            target for target, _ in self.patches
+        ]
+        return f"{self.claim} in {self.notebook}[{self.at}] with {'; '.join(what)}"
+
+
+def swap(notebook: str, claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    """Return the mutation that replaces `old` by `new`, in `at` or in an earlier cell."""
+    return Mutation(claim, notebook, at, (Edit(cell or at, old, new),), needs=needs)
+
+
+def judged(claim: str, at: str, policy: str, other: str) -> Mutation:
+    """Return the mutation in which the claim's cell judges what `other` did on real sockets, for `policy`."""
+    lines = [f"{seen} = {{**{seen}, {policy!r}: {seen}[{other!r}]}}" for seen in ("turns", "seen")]
+    return Mutation(claim, "03-algorithms", at, (Edit(at, "", "\n".join(lines)),), needs="live")
+
+
+ONE_SERVER = 'seen = {name: r.where(backend="s1") for name, r in seen.items()}'
+
+
+def in_03(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("03-algorithms", claim, at, old, new, cell, needs)
+
+
+ALGORITHMS = [
+    in_03("A1", "claim-a1-sim", '("round_robin", "random")', '("least_connections", "random")'),
+    in_03("A2", "claim-a2-sim", '"round_robin"', '"least_connections"', cell="a2-figure"),
+    in_03("A2", "claim-a2-sim", '"round_robin"', '"weighted_round_robin"', cell="a2-figure"),
+    in_03("A3", "claim-a3-sim", '"weighted_round_robin"', '"random"', cell="a3-figure"),
+    in_03("A3", "claim-a3-sim", '"weighted_round_robin"', '"round_robin"'),
+    in_03("A3", "claim-a3-orders", "three(name)", 'three("weighted_random")'),
+    in_03("A3", "claim-a3-nginx", "weight=5", "weight=1", needs="nginx"),
+    in_03("A4", "claim-a4-sim", '"least_connections"', '"weighted_round_robin"'),
+    in_03("A4", "claim-a4-long", '"least_connections"', '"weighted_round_robin"'),
+    in_03("A5", "claim-a5-errors", "error_rate=1.0", "error_rate=0.0", cell="a5-figure"),
+    in_03("A5", "claim-a5-cpu", '"s1", 0.3', '"s1", 1.0'),
+    in_03("A6", "claim-a6-sim", '"ip_hash"', '"random"'),
+    in_03("A7", "claim-a7", "client_skew=1.5", "client_skew=0.0", cell="a7-figure"),
+    in_03("A7", "claim-a7", '"ip_hash"', '"round_robin"', cell="a7-figure"),
+    in_03("A8", "claim-a8", '"ip_hash"', 'Policy("consistent_hash", key="client")'),
+    in_03("A9", "claim-a9-sim", '"least_response_time"', '"least_connections"'),
+    in_03("A9", "claim-a9-sim", '"least_response_time"', '"weighted_round_robin"'),
+    in_03("A10", "claim-a10", '"least_response_time"', '"peak_ewma"'),
+    in_03("A11", "claim-a11-leave", '"consistent_hash", points=6', '"jump_hash"'),
+    in_03("A11", "claim-a11-leave", '"consistent_hash", points=6', '"modulo_hash"'),
+    in_03("A11", "claim-a11-join", '"consistent_hash"', '"modulo_hash"'),
+    in_03("A11", "claim-a11-hits", "policy=name", 'policy="modulo_hash"', cell="a11-hits"),
+    in_03("A11", "claim-a11-hot", '{"factor": 1.25}', '{"factor": 100.0}'),
+    in_03("RP1", "claim-rp1-live", "", ONE_SERVER, needs="live"),
+    judged("A1", "claim-a1-live", "round_robin", "least_connections"),
+    judged("A2", "claim-a2-live", "round_robin", "least_connections"),
+    judged("A2", "claim-a2-live", "round_robin", "weighted_round_robin"),
+    judged("A3", "claim-a3-live", "weighted_round_robin", "round_robin"),
+    judged("A4", "claim-a4-live", "least_connections", "weighted_round_robin, untold"),
+    judged("A6", "claim-a6-live", "ip_hash", "round_robin"),
+    judged("A9", "claim-a9-live", "least_response_time", "weighted_round_robin, untold"),
+    in_03("A11", "claim-a11-live", '"consistent_hash"', '"jump_hash"', cell="live-ring", needs="live"),
+]
+
+
+def in_01(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "live") -> Mutation:
+    return swap("01-reverse-proxies", claim, at, old, new, cell, needs)
+
+
+ALL_PROGRAMS = '("live", *PROGRAMS)'
+SERVERS = '[Server(f"s{i}", weight=10 if i == 1 else 1, service=Exponential(0.05)) for i in (1, 2, 3)]'
+WRONG_WEIGHTS = f"run(job.but(servers={SERVERS}), on=engine)"
+
+PROXIES = [
+    in_01("RP1", "claim-rp1-turns", '"round_robin"', '"ip_hash"'),
+    in_01("RP1", "claim-rp1-traffic", "seed=1", 'seed=1, policy="first_available"'),
+    in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"], ', "", cell="hide"),
+    in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["X-Backend"]', cell="hide"),
+    in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["Server"]', cell="hide"),
+    in_01("RP2", "claim-rp2", "hide_errors=True", "hide_errors=False", cell="hide"),
+    in_01("RP4", "claim-rp4-connections", "connections=2", "connections=20"),
+    in_01("RP4", "claim-rp4-rate", '"burst": 10', '"burst": 100'),
+    Mutation(
+        "RP6",
+        "01-reverse-proxies",
+        "claim-rp6",
+        (
+            Edit("programs-run", ALL_PROGRAMS, '("nginx",)'),
+            Edit("programs-run", "run(job, on=engine)", WRONG_WEIGHTS),
+            Edit("programs-run", "", "from lbkit import Server"),
+        ),
+        needs="nginx",
+    ),
+    Mutation(
+        "RP6",
+        "01-reverse-proxies",
+        "claim-rp6",
+        (
+            Edit("programs-run", ALL_PROGRAMS, '("nginx",)'),
+            Edit("programs-run", "run(job, on=engine)", 'run(job.but(policy="random"), on=engine)'),
+        ),
+        needs="nginx",
+    ),
+]
+
+
+def in_07(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("07-rate-limits", claim, at, old, new, cell, needs)
+
+
+def broken(name: str, instead_of: str) -> str:
+    """Return the line that puts a class of notebooks.broken in place of one of lbkit's."""
+    return f"from notebooks.broken import {name} as {instead_of}"
+
+
+BUCKET = '{"kind": "token_bucket", "rate": 5, "burst": 10}'
+QUEUE = '{"kind": "leaky_queue", "rate": 5, "capacity": 10}'
+ONLY_SIMULATED = Edit("claim-t3-t4-live", "in engines", 'in ["sim"]')
+
+
+def without(what: str, instead: str, claim: str) -> Mutation:
+    edits = (Edit("live-buckets", what, instead), ONLY_SIMULATED)
+    return Mutation(claim, "07-rate-limits", "claim-t3-t4-live", edits)
+
+
+NO_LOCK = (Edit("claim-t7-threads", "    with lock:\n", "    if lock:\n"),)
+
+
+def flooded(at: str, old: str, new: str) -> Mutation:
+    edits = (Edit("claim-rp4-run", old, new), Edit("claim-rp4-run", "in engines", 'in ["sim"]'))
+    return Mutation("RP4", "07-rate-limits", at, edits)
+
+
+LIMITS = [
+    in_07("T3", "claim-t3-counts", "", broken("_UncappedBucket", "TokenBucket")),
+    in_07("T3", "claim-t3-bound", "", broken("_UncappedBucket", "TokenBucket")),
+    in_07("T3", "claim-t3-bound", "burst=10", "burst=11"),
+    without(BUCKET, '{"kind": "token_bucket", "rate": 5, "burst": 1000}', "T3"),
+    in_07("T4", "claim-t4-sim", "LeakyQueue(rate=5, capacity=10)", "TokenBucket(rate=5, burst=10)"),
+    without(QUEUE, BUCKET, "T4"),
+    in_07("T5", "claim-t5-sim", "FixedWindow(limit", "SlidingLog(limit"),
+    in_07("T5", "claim-t5-live", "exploit(kind, fleet)", 'exploit("sliding_counter", fleet)', needs="live"),
+    in_07("T6", "claim-t6-memory", "SlidingLog(n)", "SlidingCounter(n)"),
+    in_07("T6", "claim-t6-exact", "", broken("_ForgetlessLog", "SlidingLog")),
+    in_07("T6", "claim-t6-exact", "", broken("_LooseLog", "SlidingLog")),
+    in_07("T6", "claim-t6-exact", "SlidingLog", "SlidingCounter"),
+    in_07("T7", "claim-t7-clock", "", broken("_WallClockBucket", "TokenBucket")),
+    in_07("T7", "claim-t7-clock", "(now - self.seen)", "max(0, now - self.seen)", cell="textbook"),
+    in_07("T7", "claim-t7-cure", "", broken("_WallClockBucket", "TokenBucket")),
+    Mutation("T7", "07-rate-limits", "claim-t7-threads", NO_LOCK, since="threads"),
+    in_07("T1", "claim-t1-sim", "admission=gate", "admission=None"),
+    in_07(
+        "T1",
+        "claim-t1-live",
+        "run(shaped.but(duration=2.5), on",
+        "run(bursts.but(duration=2.5), on",
+        needs="live",
+    ),
+    in_07("T2", "claim-t2-fair", "queue=queue", 'queue="fifo"'),
+    in_07("T2", "claim-t2-classes", 'queue="priority"', 'queue="fifo"'),
+    in_07("T2", "claim-t2-starve", "timeout=4", "timeout=4000"),
+    flooded("claim-rp4-others", "limits=fence", "limits=[]"),
+    flooded("claim-rp4-others", '"burst": 10}', '"burst": 10}, key="global"'),
+    flooded("claim-rp4-servers", '"rate": 5', '"rate": 5000'),
+]
+
+MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *LIMITS]

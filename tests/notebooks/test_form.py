@@ -1,0 +1,86 @@
+"""What every notebook has: an opening, a glossary at hand, stripped outputs, links that lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from notebooks.book import FOLDER, NOTEBOOKS, SOLUTIONS, Cell, cells
+
+ALL = [*NOTEBOOKS, *SOLUTIONS]
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_file = pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def text(path: Path) -> str:
+    return "\n".join(cell.source for cell in cells(path) if cell.kind == "markdown")
+
+
+@each_notebook
+def test_it_opens_with_what_one_will_be_able_to_do_the_minutes_and_the_needs(path: Path) -> None:
+    opening = cells(path)[0].source
+    assert opening.startswith("# ")
+    for part in ("*You will be able to:*", "minutes", "*Needs:*", "(glossary.md)"):
+        assert part in opening
+
+
+@each_file
+def test_it_is_stored_without_outputs_and_with_names_of_its_cells(path: Path) -> None:
+    book = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert "widgets" not in book["metadata"]
+    generated = re.compile(r"[0-9a-f]{8}")
+    assert [cell["id"] for cell in book["cells"] if generated.fullmatch(cell["id"])] == []
+
+
+@each_file
+def test_links_to_other_files_lead_to_files(path: Path) -> None:
+    inner = [link for link in LINK.findall(text(path)) if "://" not in link and not link.startswith("#")]
+    assert [link for link in inner if not (path.parent / link.partition("#")[0]).is_file()] == []
+
+
+def test_links_of_the_glossary_lead_to_files() -> None:
+    glossary = FOLDER / "glossary.md"
+    links = LINK.findall(glossary.read_text(encoding="utf-8"))
+    assert [link for link in links if not (FOLDER / link).is_file()] == []
+
+
+@each_notebook
+def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
+    """A learner moves sliders: what a cell asserts then must not depend on them."""
+    code = [cell for cell in cells(path) if cell.kind == "code"]
+    widgets = {
+        name
+        for cell in code
+        for name in re.findall(
+            r"^(\w+) = (?:Playground|LimiterPanel|EngineSelector|LivePanel)\(", cell.source, re.M
+        )
+    }
+    asserting = [cell for cell in code if re.search(r"^\s*assert ", cell.source, re.M)]
+    used = re.compile(rf"\b({'|'.join(sorted(widgets)) or '(?!)'})\b\.")
+    assert [cell.id for cell in asserting if used.search(cell.source)] == []
+
+
+@each_notebook
+def test_each_exercise_has_a_solution(path: Path) -> None:
+    exercises = exercises_of(cells(path))
+    if not exercises:
+        return
+    solved = FOLDER / "solutions" / f"{path.stem.partition('-')[0]}-solutions.ipynb"
+    titles = re.findall(r"^## (\d+)\. ", text(solved), re.M)
+    assert titles == [str(number) for number in range(1, len(exercises) + 1)]
+    assert f"solutions/{solved.name}" in text(path)
+
+
+def exercises_of(all_cells: list[Cell]) -> list[str]:
+    last = all_cells[-1].source
+    return re.findall(r"^\d+\. ", last.partition("## Exercises")[2], re.M)
+
+
+def test_there_are_at_least_nineteen_exercises() -> None:
+    assert sum(len(exercises_of(cells(path))) for path in NOTEBOOKS) >= 19
