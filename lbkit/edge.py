@@ -35,7 +35,7 @@ def valid_key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> Non
 
 
 def _checked(name: str, spec: Mapping[str, Any]) -> Limiter[Any]:
-    """The limiter that a file asks for. Raises ValueError with a line for each wrong option."""
+    """Return the limiter that `spec` describes. Raises ValueError with a line for each wrong option."""
     if not isinstance(spec, Mapping):
         raise ValueError(f'{name} is {spec!r}: use a table such as {{kind = "token_bucket", rate = 10}}')
     options = dict(spec)

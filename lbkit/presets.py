@@ -28,7 +28,7 @@ def _choose(system: str, policies: Mapping[str, Policy], which: str) -> Policy:
 
 
 def nginx(balance: str = "round_robin") -> Policy:
-    """Open source nginx, by the directive of its `upstream` block. Raises ValueError for none such.
+    """Open source nginx, by the directive of its `upstream` block. Raises ValueError for any other.
 
     - The default is weighted round robin, the smooth kind. `ip_hash` looks at three octets of an IPv4
       address; `hash_consistent` is a ketama ring with 160 points a unit of weight; `random_two` compares
@@ -38,7 +38,8 @@ def nginx(balance: str = "round_robin") -> Policy:
       https://nginx.org/en/docs/http/ngx_http_proxy_module.html
     - Each worker counts for itself unless there is a `zone`: `balancers` is worker_processes, 1 by default.
       https://nginx.org/en/docs/ngx_core_module.html
-    - Not played: after a failure nginx lowers a server's effective weight, which recovers by one a turn.
+    - Not modelled: after a failure nginx lowers a server's effective weight, which recovers by one a turn.
+      Each worker of nginx starts its turns at the first server; with several `balancers`, ours do not.
     """
     names = {
         "round_robin": Policy("weighted_round_robin", retries=ALL_OTHERS),
@@ -54,7 +55,7 @@ def nginx(balance: str = "round_robin") -> Policy:
 
 
 def haproxy(balance: str = "random", slow_start: float = 0.0) -> Policy:
-    """HAProxy, by the word after `balance`. Raises ValueError for none such.
+    """HAProxy, by the word after `balance`. Raises ValueError for any other.
 
     - The default is random(2) since 3.3, and was roundrobin before; a hash is map-based, of function sdbm.
       `source_consistent` and `uri_consistent` are `hash-type consistent`, where keys are stirred by default;
@@ -64,12 +65,12 @@ def haproxy(balance: str = "random", slow_start: float = 0.0) -> Policy:
       https://docs.haproxy.org/2.6/configuration.html#retries
     - `first` needs a maxconn a server; there is no default, 10 is the one of our algorithm.
     - Slow start: off; with a `slowstart` in seconds, the weight rises linearly. A server's maxconn
-      rises, too, which is not played. static-rr, map-based hashes and first take no notice.
+      rises, too, which is not modelled. static-rr, map-based hashes and first ignore it.
       https://docs.haproxy.org/2.6/configuration.html#5.2-slowstart
     """
     start = SlowStart(slow_start, floor=1 / 16) if slow_start else None
     if start and balance in ("static-rr", "first", "source", "uri"):
-        raise ValueError(f"slow_start: HAProxy's {balance} takes no notice of weights that change")
+        raise ValueError(f"slow_start: HAProxy's {balance} ignores weights that change")
 
     def policy(algorithm: str, options: Mapping[str, object] | None = None, key: str = "") -> Policy:
         return Policy(algorithm, options or {}, key=key, retries=0, slow_start=start)
@@ -90,7 +91,7 @@ def haproxy(balance: str = "random", slow_start: float = 0.0) -> Policy:
 
 
 def apache(lbmethod: str = "byrequests") -> Policy:
-    """Apache httpd's mod_proxy_balancer, by its `lbmethod`. Raises ValueError for none such.
+    """Apache httpd's mod_proxy_balancer, by its `lbmethod`. Raises ValueError for any other.
 
     - The default is byrequests, which is smooth weighted round robin by `loadfactor` (1 to 100).
       https://httpd.apache.org/docs/2.4/mod/mod_lbmethod_byrequests.html
@@ -108,7 +109,7 @@ def apache(lbmethod: str = "byrequests") -> Policy:
 def envoy(
     lb_policy: str = "round_robin", slow_start: float = 0.0, hash_balance_factor: int = 0, subset: str = ""
 ) -> Policy:
-    """Envoy, by the name of its load balancing policy. Raises ValueError for none such.
+    """Envoy, by the name of its load balancing policy. Raises ValueError for any other.
 
     - The default is round robin, by weight as earliest deadline first. `least_request` compares two
       (choice_count 2) while weights are alike, `least_request_full_scan` all (selection_method FULL_SCAN);
@@ -116,8 +117,9 @@ def envoy(
       slots. `ring_hash` has 1024 points for all hosts together, about 102 for each of ten.
       `client_side_weighted_round_robin` has blackout 10 s, expiry 180 s.
       https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/load_balancers
-    - Bounded loads: off; above 100, hash_balance_factor is the most a host may have, in percent of the
-      average. Only with `ring_hash` here: too much goes on clockwise. (Envoy: in an order by the hash.)
+    - Bounded loads: off; above 100, hash_balance_factor is the limit of each host, in percent of the
+      average. Only with `ring_hash` here, where a request for a full host goes on clockwise. (In Envoy: in an
+      order by the hash.)
       https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/load_balancing_policies/common/v3/common.proto
     - `subset` sends to the hosts with the metadata of a route: here, those in the zone `subset`. Without
       any of them, to all (fallback_policy ANY_ENDPOINT; its default is to fail).
@@ -158,7 +160,7 @@ def envoy(
 
 
 def traefik(strategy: str = "wrr") -> Policy:
-    """Traefik, by the `strategy` of its load balancer. Raises ValueError for none such.
+    """Traefik, by the `strategy` of its load balancer. Raises ValueError for any other.
 
     - The default is wrr, by earliest deadline first; p2c compares two, hrw hashes the client's address
       (rendezvous), leasttime takes response time x (1 + active) / weight.
@@ -176,11 +178,11 @@ def traefik(strategy: str = "wrr") -> Policy:
 
 
 def caddy(lb_policy: str = "random", field: str = "X-Upstream") -> Policy:
-    """Caddy, by its `lb_policy`. Raises ValueError for none such.
+    """Caddy, by its `lb_policy`. Raises ValueError for any other.
 
     - The default is random; random_choose takes 2; weighted_round_robin takes turns in a row; every hash is
-      rendezvous, that of `header` of the header `field`, which has no default. `cookie` makes the client come
-      back to where its cookie `lb` says: here, a hash of it.
+      rendezvous, that of `header` of the header `field`, which has no default. With `cookie` a client
+      returns to the server that its cookie `lb` names: here, by a hash of it.
       https://caddyserver.com/docs/caddyfile/directives/reverse_proxy#load-balancing
     - Retries: lb_retries 0 and lb_try_duration 0, so none. (The same page.)
     """
@@ -200,7 +202,7 @@ def caddy(lb_policy: str = "random", field: str = "X-Upstream") -> Policy:
 
 
 def aws_alb(algorithm: str = "round_robin", slow_start: float = 0.0) -> Policy:
-    """AWS Application Load Balancer, by load_balancing.algorithm.type. Raises ValueError for none such.
+    """AWS Application Load Balancer, by load_balancing.algorithm.type. Raises ValueError for any other.
 
     - The default is round_robin; weighted_random is random here, and with anomaly mitigation as
       `weighted_random_mitigated`. Cross-zone is on. Slow start: off, or 30 to 900 s in a line; not for the
@@ -219,7 +221,7 @@ def aws_alb(algorithm: str = "round_robin", slow_start: float = 0.0) -> Policy:
         "weighted_random_mitigated": Policy("anomaly_mitigation", retries=0, panic=FAIL_OPEN),
     }
     if slow_start:
-        # Plain turns take no notice of weights; with all weights alike these do the same, and do.
+        # Plain turns ignore weights; weighted ones are the same while all weights are equal.
         start = SlowStart(slow_start, floor=1 / 100)
         return Policy("weighted_round_robin", retries=0, panic=FAIL_OPEN, slow_start=start)
     return _choose("aws_alb", names, algorithm)
@@ -242,7 +244,7 @@ def aws_gwlb(cross_zone: bool = False, stickiness: int = 5) -> Policy:
 
     - Flow stickiness is by 5-tuple unless set to 3 (both addresses and the protocol) or 2 (both addresses):
       with one destination and one protocol, as here, both are by the client's address. GENEVE on UDP port
-      6081 is not played here.
+      6081 is not modelled.
       https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/edit-target-group-attributes.html
     - Cross-zone is off unless asked for. (Same guide, getting started.)
     """

@@ -192,7 +192,7 @@ def test_others_options() -> None:
     assert [presets.aws_gwlb(stickiness=n).key for n in (5, 3, 2)] == ["flow", "client", "client"]
     with pytest.raises(ValueError, match="stickiness is 4"):
         presets.aws_gwlb(stickiness=4)
-    with pytest.raises(ValueError, match="HAProxy's static-rr takes no notice"):
+    with pytest.raises(ValueError, match="HAProxy's static-rr ignores"):
         presets.haproxy("static-rr", slow_start=10)
 
 

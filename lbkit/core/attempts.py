@@ -1,7 +1,7 @@
 """What follows a failed attempt: another one, where and when, or the end of the request.
 
-Pure: the simulator and the proxy ask the same plan, and differ in clock and I/O only. An attempt is a request
-sent to one backend; whether a backend is eligible at all is the Pool's decision.
+Pure: the simulator and the proxy follow the same plan, each with its own clock and I/O. An attempt is a
+request sent to one backend; which backends are eligible is the Pool's decision.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Repeat(Enum):
 class Failure(Enum):
     """How an attempt failed before anything of its answer reached the client.
 
-    `status`: what the client is told when no other attempt follows. After a timeout the same work elsewhere
-    would only add to the load; a malformed answer is the backend's own, and would come again.
+    `status`: the client's answer when no other attempt follows. After a timeout the same work elsewhere would
+    only add to the load; a malformed answer is the backend's own, and would come again.
     """
 
     status: int
@@ -87,7 +87,7 @@ class Attempts:
         self.tried: tuple[Backend, ...] = ()  # backends not to pick again
 
     def after(self, failure: Failure, backend: Backend, kept: bool = False) -> Again | GiveUp:
-        """The next step after `backend` failed; `kept`: on a connection that had served a request before.
+        """Return the next step after `backend` failed; `kept`: on a connection that had served requests.
 
         A backend may close a kept connection at any time, also just as a request is on its way (RFC 9112,
         9.3.1 and 9.5). That says nothing about its health, so the same backend gets the request once

@@ -111,5 +111,5 @@ def whole_weights(weights: Mapping[K, float], limit: int = 1000) -> dict[K, int]
             ratio * turns > 0.5 and abs(ratio * turns - round(ratio * turns)) < 1e-6 for ratio in ratios
         )
 
-    most = next(filter(fit, range(1, limit + 1)), limit)
-    return {k: max(1, round(weight / heaviest * most)) if weight else 0 for k, weight in weights.items()}
+    turns = next(filter(fit, range(1, limit + 1)), limit)  # of the heaviest
+    return {k: max(1, round(weight / heaviest * turns)) if weight else 0 for k, weight in weights.items()}

@@ -74,7 +74,7 @@ class Lease:
     def __init__(self, pool: Pool, backend: Backend, start: float) -> None:
         self.backend = backend
         self.start = start
-        self.why: Why | None = None  # the explanation, if `acquire` was asked for one
+        self.why: Why | None = None  # the explanation, if `acquire` had `explain`
         self._pool: Pool | None = pool
 
     @property
@@ -228,7 +228,7 @@ class Pool:
         return targets
 
     def report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
-        """Give a backend's load report to the balancer; `probed`: it was asked for."""
+        """Give a backend's load report to the balancer; `probed`: it answers a probe."""
         self._ask("on_report", backend, load, now, probed)
 
     def all_backends(self) -> Iterable[Backend]:

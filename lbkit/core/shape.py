@@ -1,8 +1,7 @@
 """Traffic shaping: queues that hold requests above a rate, and release them at the rate in an order of their
 own.
 
-Pure: nothing waits in here. The user of a Shaper asks when the next request may go (`ready_at`), and takes it
-then.
+Pure: nothing waits in here. `ready_at` returns when the next request may go, and `take` returns it then.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Queue(Protocol):
 
 
 class Fifo:
-    """First come, first served: one client that sends much makes all others wait."""
+    """First come, first served: a client that sends many requests makes all others wait."""
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
@@ -115,7 +114,7 @@ class FairQueue:
         return item
 
     def evict(self, newcomer: Item | None = None) -> Item | None:
-        """Evict the last item of the longest line: a key that sends much cannot take the places of others."""
+        """Evict the last item of the longest line: a key with many requests cannot fill the queue."""
         if newcomer and self._longest <= len(self._waiting.get(newcomer.key, ())) + 1:
             return None
         longest = next(iter(self._by_length[self._longest]))

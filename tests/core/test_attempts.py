@@ -16,7 +16,7 @@ def plan(retries: int = 1, safe: bool = True) -> Attempts:
 
 @pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.ALWAYS])
 @pytest.mark.parametrize("safe", [True, False])
-def test_what_was_never_sent_goes_to_another_backend(failure: Failure, safe: bool) -> None:
+def test_a_request_that_was_never_sent_goes_to_another_backend(failure: Failure, safe: bool) -> None:
     attempts = plan(safe=safe)
     assert attempts.after(failure, A) == Again(None)
     assert attempts.tried == (A,)
@@ -24,14 +24,14 @@ def test_what_was_never_sent_goes_to_another_backend(failure: Failure, safe: boo
 
 
 @pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.IF_SAFE])
-def test_what_may_have_been_done_is_repeated_only_if_that_is_harmless(failure: Failure) -> None:
+def test_a_request_that_may_have_been_served_is_repeated_only_if_that_is_safe(failure: Failure) -> None:
     assert plan().after(failure, A) == Again(None)
     assert plan(safe=False).after(failure, A) == GiveUp(502)
     assert plan(safe=False).after(failure, A, kept=True) == GiveUp(502)
 
 
 @pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.NEVER])
-def test_what_would_only_happen_again_is_not_repeated(failure: Failure) -> None:
+def test_a_failure_that_would_happen_again_is_not_repeated(failure: Failure) -> None:
     assert plan(retries=9).after(failure, A) == GiveUp(failure.status)
 
 

@@ -168,7 +168,7 @@ def test_same_seed_same_decisions(algorithm: str, history: list[tuple], seed: in
 
 @every_algorithm
 @given(history=histories)
-def test_everything_comes_back(algorithm: str, history: list[tuple]) -> None:
+def test_in_flight_counts_return_to_zero(algorithm: str, history: list[tuple]) -> None:
     play = Play(algorithm).through(history)
     for lease in play.live:
         lease.release(True, play.now)
@@ -184,7 +184,7 @@ def test_one_backend_gets_all(algorithm: str) -> None:
 
 
 @every_algorithm
-def test_nobody_there(algorithm: str) -> None:
+def test_an_empty_pool_and_a_pool_of_tried_backends(algorithm: str) -> None:
     with pytest.raises(NoBackend, match="none of 0"):
         Pool([], make_balancer(algorithm)).acquire("k", 0.0)
     pool = Pool([Backend("a"), Backend("b")], make_balancer(algorithm))
@@ -212,11 +212,11 @@ def test_removed_and_added_again(algorithm: str) -> None:
     for lease in leases:
         lease.release(True, 40.0)
     picked = {pool.acquire(f"key {i}", 50.0 + i).backend.name for i in range(300)}
-    assert picked == {"a", "b", "c"}  # nobody is forgotten
+    assert picked == {"a", "b", "c"}  # no backend is forgotten
 
 
 @every_algorithm
-def test_a_namesake_is_somebody_else(algorithm: str) -> None:
+def test_a_new_backend_of_an_old_name_starts_from_nothing(algorithm: str) -> None:
     pool = Pool([Backend("a"), Backend("b")], make_balancer(algorithm))
     before = [pool.acquire(f"key {i}", 0.0) for i in range(20)]
     old = pool.remove("b")
@@ -228,7 +228,7 @@ def test_a_namesake_is_somebody_else(algorithm: str) -> None:
 
 
 @every_algorithm
-def test_a_rebuild_in_mid_flight_loses_nothing(algorithm: str) -> None:
+def test_a_rebuild_without_a_change_changes_no_decision(algorithm: str) -> None:
     """Rebuilding with nothing changed changes no decision."""
 
     def picks(rebuild: bool) -> list[str]:
@@ -258,4 +258,4 @@ def test_excluding_one_picks_among_the_others(algorithm: str) -> None:
             first = pool.acquire(f"key {i}", i, exclude=[dead])
         first.release(True, i + 0.001)
     served = {b.name: b.picks for b in pool.backends if b is not dead}
-    assert min(served.values()) > 20, served  # a retry starves nobody
+    assert min(served.values()) > 20, served  # a retry starves no backend

@@ -74,7 +74,7 @@ def a_pool(variant: Variant, seed: int, slow_start: object, panic: float) -> Poo
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=label)
 @pytest.mark.parametrize("seed", range(4))
-def test_why_says_who_it_will_be_and_changes_nothing(variant: Variant, seed: int) -> None:
+def test_explain_predicts_the_pick_and_changes_nothing(variant: Variant, seed: int) -> None:
     # Not with nginx's ring, which has up to 160,000 points a server where weights are odd.
     slow_start, panic = seed & 1 and variant[0] != "nginx_ring", 0.5 if seed & 2 else 0.0
     asked, silent = (a_pool(variant, seed, slow_start, panic) for _ in range(2))
@@ -120,7 +120,7 @@ def test_why_says_who_it_will_be_and_changes_nothing(variant: Variant, seed: int
                 pool.release(backend, now - 0.1, ok, now)
 
 
-def test_a_group_is_named_before_what_is_compared_in_it() -> None:
+def test_the_group_is_named_before_the_values_compared_in_it() -> None:
     pool = a_pool(("cross_zone", {"across": False, "inner": "least_connections"}), 1, False, 0.0)
     why = pool.explain("k", 0.0)
     assert why
@@ -129,10 +129,10 @@ def test_a_group_is_named_before_what_is_compared_in_it() -> None:
     assert len(why.scores) == 2
     levels = a_pool(("priority_levels", {}), 1, False, 0.0).explain("k", 0.0)
     assert levels
-    assert levels.rule == "group 0, drawn by share (0 100%); in it whose turn it is"
+    assert levels.rule == "group 0, drawn by share (0 100%); in it the next turn"
 
 
-def test_a_retry_names_who_was_tried_and_compares_the_others() -> None:
+def test_a_retry_names_the_backends_tried_and_compares_the_others() -> None:
     pool = a_pool(("least_connections", {}), 1, False, 0.0)
     why = pool.explain("k", 0.0, [pool["b1"], pool["b2"]])
     assert why

@@ -38,8 +38,8 @@ steps = st.lists(
 
 @pytest.mark.parametrize("kind", QUEUES)
 @given(steps)
-def test_nobody_is_lost(kind: str, steps: list[tuple[str, str, int]]) -> None:
-    """Whoever came waits, runs, is over or was refused; never more run than may, nor faster."""
+def test_no_request_is_lost(kind: str, steps: list[tuple[str, str, int]]) -> None:
+    """Every request waits, runs, has ended or was refused; never more run than may, nor faster."""
     limiter = ConcurrencyLimit(3, shares={"low": 0.5})
     gate = Gate(QUEUES[kind](), limiter, rate=4, burst=2, max_queue=4)
     now, waiting, running, over, refused, starts = 0.0, {}, set(), 0, 0, []
@@ -80,7 +80,7 @@ def test_nobody_is_lost(kind: str, steps: list[tuple[str, str, int]]) -> None:
             assert count <= 2 + 4 * (last - first) + 1e-6
 
 
-def test_it_says_when_to_ask_again() -> None:
+def test_it_returns_when_to_call_again() -> None:
     gate = Gate(Fifo(), rate=4)
     for number in range(4):
         assert gate.enter(item(number), 0.0) is None
@@ -94,7 +94,7 @@ def test_it_says_when_to_ask_again() -> None:
     assert [b - a for a, b in pairwise(moments)] == pytest.approx([0.25] * 3)
 
 
-def test_who_waits_for_a_place_only_is_not_woken() -> None:
+def test_a_request_that_waits_for_a_slot_is_not_woken_by_time() -> None:
     gate = Gate(Fifo(), ConcurrencyLimit(1))
     gate.enter(item("first"), 0.0)
     gate.enter(item("second"), 0.0)
@@ -104,7 +104,7 @@ def test_who_waits_for_a_place_only_is_not_woken() -> None:
     assert through(gate, 1.0) == ["second"]
 
 
-def test_why_somebody_is_refused() -> None:
+def test_a_refusal_has_its_reason() -> None:
     gate = Gate(Fifo(), ConcurrencyLimit(4, shares={"low": 0.5}), max_queue=1)
     for number in range(2):
         assert gate.enter(item(number), 0.0) is None
@@ -122,7 +122,7 @@ def test_why_somebody_is_refused() -> None:
         gate.leave(waits)
 
 
-def test_nobody_may_wait() -> None:
+def test_a_queue_of_zero() -> None:
     gate = Gate(Fifo(), ConcurrencyLimit(1), max_queue=0)
     assert gate.enter(item("first"), 0.0) is None
     assert through(gate, 0.0) == ["first"]

@@ -111,7 +111,7 @@ def test_home_as_far_as_it_reaches() -> None:
 
 
 def test_cross_zone() -> None:
-    """Amazon's example: two targets here and eight there; off, each of the two bears four times as much."""
+    """Amazon's example: two targets here and eight there; off, each of the two gets four times as much."""
     off = pool_of("cross_zone", ("x", 2), ("y", 8), across=False)
     assert shares(off) == near({"x": 0.5, "y": 0.5})
     on = pool_of("cross_zone", ("x", 2), ("y", 8), across=True)
@@ -121,7 +121,7 @@ def test_cross_zone() -> None:
 @given(
     servers=st.integers(1, 40), balancers=st.integers(1, 20), size=st.integers(1, 10), seed=st.integers(0, 9)
 )
-def test_an_aperture_leaves_nobody_out(servers: int, balancers: int, size: int, seed: int) -> None:
+def test_an_aperture_leaves_no_server_out(servers: int, balancers: int, size: int, seed: int) -> None:
     """Each balancer has `size` servers, and if subsets are large enough, every server has a balancer."""
     names = [f"s{i:02}" for i in range(servers)]
     covered: Counter[str] = Counter()
@@ -181,7 +181,7 @@ def test_a_subset_keeps_the_place_of_a_sick_one() -> None:
     assert {pool.pick("k", i).name for i in range(20)} == {b.name for b in mine} - {sick}
 
 
-def test_who_is_left_when_all_of_a_subset_are_down() -> None:
+def test_other_servers_stand_in_when_a_whole_subset_is_down() -> None:
     pool = Pool([Backend(n) for n in "abcdef"], make_balancer("subset", size=2))
     for name in "ab":
         pool.set_health(name, False)
@@ -218,7 +218,7 @@ GROUPED = {
 @pytest.mark.parametrize("algorithm", GROUPED)
 @pytest.mark.parametrize("inner", ["modulo_hash", "consistent_hash", "maglev", "haproxy_ring"])
 def test_a_key_stays_and_a_group_uses_all_its_servers(algorithm: str, inner: str) -> None:
-    """Also when another group has lost some; and the hash that chose the group does not choose in it."""
+    """Also when another group has lost backends; the hash that chose the group is not used within it."""
     backends = [
         Backend(f"{zone}{i}", zone=zone, priority="xyz".index(zone)) for i in range(4) for zone in "xyz"
     ]

@@ -45,7 +45,7 @@ def test_a_client_stays() -> None:
     assert owners(pool_of(7, IPHash())) == first  # another proxy agrees, without talking
 
 
-def test_modulo_moves_nearly_everybody() -> None:
+def test_modulo_moves_nearly_all_keys() -> None:
     pool = pool_of(10, IPHash())
     before = owners(pool)
     pool.add(Backend("b10"))
@@ -63,7 +63,7 @@ weights = st.lists(st.sampled_from([0.5, 1.0, 2.0, 3.0]), min_size=2, max_size=7
 
 
 @given(weights, st.data())
-def test_only_the_keys_of_the_one_that_leaves_move(weights: list[float], data: st.DataObject) -> None:
+def test_only_the_keys_of_a_backend_that_leaves_move(weights: list[float], data: st.DataObject) -> None:
     pool = Pool([Backend(f"b{i}", weight=w) for i, w in enumerate(weights)], ConsistentHash(points=20))
     leaving = data.draw(st.sampled_from(pool.backends)).name
     keys = KEYS[:300]
@@ -129,7 +129,7 @@ KEYED = ["consistent_hash", "rendezvous", "maglev", "multi_probe", "bounded_hash
 
 @pytest.mark.parametrize("algorithm", KEYED)
 def test_the_order_of_the_pool_does_not_matter(algorithm: str) -> None:
-    """So every proxy agrees, whatever it heard first."""
+    """So all proxies agree, whatever the order of their backends."""
     names = [f"b{i}" for i in range(8)]
     one = owners(Pool([Backend(n) for n in names], make_balancer(algorithm)), KEYS[:500])
     other = owners(Pool([Backend(n) for n in reversed(names)], make_balancer(algorithm)), KEYS[:500])
@@ -140,7 +140,7 @@ def test_the_order_of_the_pool_does_not_matter(algorithm: str) -> None:
     ("algorithm", "most"),
     [("consistent_hash", 0.12), ("rendezvous", 0.12), ("multi_probe", 0.13), ("maglev", 0.14)],
 )
-def test_who_leaves_takes_only_his_own_keys(algorithm: str, most: float) -> None:
+def test_a_backend_that_leaves_moves_hardly_more_than_its_own_keys(algorithm: str, most: float) -> None:
     pool = pool_of(10, make_balancer(algorithm))
     before = owners(pool)
     pool.remove("b4")
@@ -196,7 +196,7 @@ def test_maglev_table() -> None:
 @given(
     st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=1, max_size=6), st.floats(1.01, 3), st.integers(0, 99)
 )
-def test_nobody_gets_more_than_the_bound(weights: list[float], factor: float, seed: int) -> None:
+def test_no_backend_gets_more_than_the_bound(weights: list[float], factor: float, seed: int) -> None:
     """Whatever comes and goes, and if all keys are one."""
     backends = [Backend(f"b{i}", weight=w) for i, w in enumerate(weights)]
     pool = Pool(backends, BoundedHash(factor=factor, points=10))
@@ -211,7 +211,7 @@ def test_nobody_gets_more_than_the_bound(weights: list[float], factor: float, se
         assert lease.backend.in_flight <= math.ceil(share)
 
 
-def test_maglev_finds_the_one_that_has_no_slot() -> None:
+def test_maglev_finds_a_backend_without_a_slot() -> None:
     heavy, light = Backend("heavy"), Backend("light", weight=1e-9)
     pool = Pool([heavy, light], Maglev(slots=101))
     assert light not in pool.balancer._table
@@ -223,7 +223,7 @@ def test_the_bound_is_above_one() -> None:
         BoundedHash(factor=1)
 
 
-def test_many_probes_even_out_one_point_each() -> None:
+def test_many_probes_even_out_a_ring_of_one_point_each() -> None:
     """21 probes: the busiest has about 1.05 times the average, and one point alone several times as much."""
     busiest = {}
     for probes in (1, 21):
@@ -239,7 +239,7 @@ BY_POSITION = ["ip_hash", "modulo_hash", "jump_hash", "nginx_ip_hash", "nginx_ha
 
 
 @pytest.mark.parametrize("algorithm", BY_POSITION)
-def test_who_comes_back_elsewhere_finds_little_as_it_was(algorithm: str) -> None:
+def test_a_backend_that_returns_elsewhere_in_the_list_gets_other_keys(algorithm: str) -> None:
     """Whether adding undoes removing depends on the order with these; with all other hashes it does not."""
     pool = pool_of(6, make_balancer(algorithm))
     before = owners(pool, KEYS[:300])
@@ -251,7 +251,7 @@ def test_who_comes_back_elsewhere_finds_little_as_it_was(algorithm: str) -> None
 
 @pytest.mark.parametrize("algorithm", [*KEYED, "nginx_ring", "haproxy_ring"])
 @given(which=st.sets(st.integers(0, 5), min_size=1, max_size=5), order=st.permutations(range(6)))
-def test_who_comes_back_finds_everything_as_it_was(
+def test_a_backend_that_returns_gets_its_old_keys(
     algorithm: str, which: set[int], order: Sequence[int]
 ) -> None:
     options = {"slots": 1009} if algorithm == "maglev" else {}

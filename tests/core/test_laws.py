@@ -84,7 +84,7 @@ def homes(pool: Pool) -> dict[str, str]:
 @pytest.mark.parametrize("algorithm", ["rendezvous", "multi_probe", "nginx_ring", "haproxy_ring"])
 @given(count=st.integers(2, 9), data=st.data())
 @settings(max_examples=20)
-def test_only_the_keys_of_who_leaves_move(algorithm: str, count: int, data: st.DataObject) -> None:
+def test_only_the_keys_of_a_backend_that_leaves_move(algorithm: str, count: int, data: st.DataObject) -> None:
     """And they move to several others, where there are several."""
     pool = weighted(algorithm, [1] * count)
     leaving = data.draw(st.sampled_from(pool.backends)).name
@@ -106,7 +106,7 @@ def test_only_the_last_may_leave_a_jump(count: int) -> None:
     assert all(after[key] == before[key] for key in KEYS if before[key] != last.name)
     pool.add(last)
     if count > 2:
-        pool.remove("b0")  # everybody moves up
+        pool.remove("b0")  # all others move up
         after = homes(pool)
         assert sum(after[key] != before[key] for key in KEYS if before[key] != "b0") > 0.3 * len(KEYS)
 
@@ -129,7 +129,7 @@ def test_a_table_that_is_filled_anew_moves_little_more(count: int, data: st.Data
 
 @given(some_weights, st.integers(101, 300), st.integers(0, 99))
 def test_haproxys_bound(weights: list[int], factor: int, seed: int) -> None:
-    """Nobody has more than its part of factor x the requests, whatever comes and goes, one key for all."""
+    """No backend has more than its part of factor x the requests, whatever comes and goes, with one key."""
     pool = weighted("haproxy_ring", weights, factor=factor)
     whole = whole_weights({b: b.weight for b in pool.backends}, 256)
     rng, live = random.Random(seed), []

@@ -119,7 +119,7 @@ def test_the_slow_one_gets_less() -> None:
     assert quick.in_flight == pytest.approx(3 * slow.in_flight, abs=3)
 
 
-def test_a_newcomer_is_flooded_until_its_first_answer() -> None:
+def test_a_new_backend_is_flooded_until_its_first_answer() -> None:
     """As the docstring warns: an unknown latency counts as 0."""
     pool = Pool([Backend("a")], LeastResponseTime())
     pool.acquire("k", 0.0).release(True, 1.0)
@@ -136,7 +136,7 @@ def test_empty_levels_do_not_pile_up(algorithm: Callable[[], _LowestScore]) -> N
     balancer = algorithm()
     pool = Pool([Backend(f"b{i}") for i in range(5)], balancer)
     leases = [pool.acquire("k", 0.0) for _ in range(5000)]
-    for lease in leases:  # every return may open a level, and nobody picks to clear up
+    for lease in leases:  # every return may open a level, and no pick clears up
         lease.release(True, 1.0)
         assert len(balancer._scores) <= 4 * 5 + 16 + 1
     for i in range(5000):
@@ -217,7 +217,7 @@ def test_the_longest_waiting_is_found_at_once(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["weighted_least_connections", "earliest_deadline"])
-def test_who_becomes_heavy_does_not_wait_for_a_light_ones_turn(algorithm: str) -> None:
+def test_a_backend_that_becomes_heavy_does_not_wait_for_a_light_turn(algorithm: str) -> None:
     pool = Pool([Backend("light", weight=0.001), Backend("other")], make_balancer(algorithm))
     for i in range(20):
         pool.acquire("k", i).release(True, i)
@@ -230,7 +230,7 @@ def test_who_becomes_heavy_does_not_wait_for_a_light_ones_turn(algorithm: str) -
 # -- two looks, and none ----------------------------------------------------------------------------
 
 
-def test_peak_ewma_believes_bad_news_at_once() -> None:
+def test_peak_ewma_rises_at_once_and_falls_with_time() -> None:
     quick, slow = Backend("quick"), Backend("slow")
     pool = Pool([quick, slow], PeakEWMA(decay=10))
     for _ in range(4):  # both are known at 0.1 s
@@ -240,11 +240,11 @@ def test_peak_ewma_believes_bad_news_at_once() -> None:
     assert {pool.acquire("k", 0.2 + i / 100).backend.name for i in range(5)} == {"quick"}
     for _ in range(5):
         quick.in_flight -= 1
-    # And forgets with time: after five times `decay` the rumour is 150 times weaker.
+    # And forgets with time: after five times `decay` the bad news is 150 times weaker.
     assert balancer.score(slow, 50.2) < balancer.score(slow, 0.2) / 100
 
 
-def test_peak_ewma_does_not_flood_a_newcomer() -> None:
+def test_peak_ewma_does_not_flood_a_new_backend() -> None:
     old, new = Backend("old"), Backend("new")
     pool = Pool([old], PeakEWMA())
     pool.acquire("k", 0.0).release(True, 0.1)
@@ -253,7 +253,7 @@ def test_peak_ewma_does_not_flood_a_newcomer() -> None:
     assert picks.count("new") == 1
 
 
-def test_the_idle_come_forward_in_their_order() -> None:
+def test_idle_backends_are_picked_in_the_order_in_which_they_became_idle() -> None:
     pool = Pool([Backend(n) for n in "abc"], JoinIdleQueue())
     leases = [pool.acquire("k", 0.0) for _ in range(3)]
     assert [lease.backend.name for lease in leases] == ["a", "b", "c"]
@@ -261,10 +261,10 @@ def test_the_idle_come_forward_in_their_order() -> None:
     leases[0].release(True, 1.0)
     assert [pool.acquire("k", 2.0).backend.name for _ in range(2)] == ["c", "a"]
     extra = {pool.acquire("k", 3.0).backend.name for _ in range(40)}
-    assert extra == {"a", "b", "c"}  # nobody is idle: chance
+    assert extra == {"a", "b", "c"}  # none is idle: at random
 
 
-def test_idle_queue_never_queues_behind_somebody_while_another_is_idle() -> None:
+def test_no_request_waits_while_a_backend_is_idle() -> None:
     rng = random.Random(2)
     pool = Pool([Backend(str(i)) for i in range(8)], JoinIdleQueue())
     live = []
@@ -272,14 +272,14 @@ def test_idle_queue_never_queues_behind_somebody_while_another_is_idle() -> None
         if live and rng.random() < 0.5:
             live.pop(rng.randrange(len(live))).release(True, step)
         elif len(live) < 12:
-            somebody_idle = any(not b.in_flight for b in pool.backends)
+            some_idle = any(not b.in_flight for b in pool.backends)
             lease = pool.acquire("k", step)
             live.append(lease)
-            assert not somebody_idle or lease.backend.in_flight == 1
+            assert not some_idle or lease.backend.in_flight == 1
 
 
 @pytest.mark.parametrize("algorithm", ["least_response_time", "peak_ewma", "choice_of_two"])
-def test_one_that_only_fails_does_not_look_best(algorithm: str) -> None:
+def test_a_backend_that_only_fails_does_not_look_best(algorithm: str) -> None:
     """It answers in a millisecond, always with an error, and was never known to be slower."""
     pool = Pool([Backend(n) for n in ("good", "fair", "broken")], make_balancer(algorithm))
     for i in range(300):

@@ -89,7 +89,7 @@ def test_on_every_interval_no_more_than_burst_and_rate(kind: str, gaps: list[flo
 
 
 @given(gaps=gaps, window=st.sampled_from([0.5, 1.0, 3.0]), limit=st.integers(1, 5))
-def test_windows(gaps: list[float], window: float, limit: int) -> None:
+def test_windows_admit_at_most_their_limit(gaps: list[float], window: float, limit: int) -> None:
     """The log is exact in any window; fixed windows let up to twice as much through across a boundary."""
     for make, factor in ((SlidingLog, 1), (SlidingCounter, 2), (FixedWindow, 2)):
         limiter = make(limit, window)
@@ -116,7 +116,7 @@ def test_allows_is_admit_without_the_details(kind: str, gaps: list[float], costs
 @every_limiter
 @given(gaps=gaps)
 def test_a_denial_changes_nothing(kind: str, gaps: list[float]) -> None:
-    """Whoever knocks a hundred times is let in as soon as whoever knocks once."""
+    """A client that asks a hundred times is admitted as soon as one that asks once."""
     patient, pushy = made(kind), made(kind)
     for now in times(gaps):
         decision = patient.admit("k", now)
@@ -231,7 +231,7 @@ def test_keys_are_apart(kind: str, data: st.DataObject) -> None:
 
 
 @every_limiter
-def test_a_cost_that_can_never_be(kind: str) -> None:
+def test_a_cost_that_could_never_be_admitted(kind: str) -> None:
     limiter = made(kind)
     with pytest.raises(ValueError, match=r"cost is 50: the .* is \d+, so it could never be admitted"):
         limiter.admit("k", 0.0, cost=50)
@@ -277,20 +277,20 @@ def test_memory_is_bounded(kind: str, steps: list[tuple[int, int]]) -> None:
 
 
 @every_limiter
-def test_a_flood_of_keys_forgives_nobody(kind: str) -> None:
+def test_a_flood_of_keys_resets_no_limit(kind: str) -> None:
     limiter = made(kind)
     limiter.max_keys = 50
     while limiter.admit("greedy", 0.0).allowed:
         pass
     admitted = sum(limiter.admit(f"forged {i}", 0.0).allowed for i in range(5000))
-    assert not limiter.admit("greedy", 0.0).allowed  # his state was not pushed out
+    assert not limiter.admit("greedy", 0.0).allowed  # its state was not pushed out
     assert admitted <= 49 + 4  # a state each while there are places, and one for all the others
     assert STRANGERS in limiter._states
 
 
 @by_rate
-def test_places_are_found_again(kind: str) -> None:
-    """When states are over, newcomers get places of their own."""
+def test_a_new_key_takes_the_place_of_one_that_is_over(kind: str) -> None:
+    """When states are over, new keys get states of their own."""
     limiter = made(kind)
     limiter.max_keys = 50
     for i in range(50):
@@ -304,7 +304,9 @@ def test_places_are_found_again(kind: str) -> None:
 
 
 @given(gaps=gaps, burst=st.integers(1, 6), costs=st.lists(st.integers(0, 3), min_size=60, max_size=60))
-def test_three_ways_to_say_the_same(gaps: list[float], burst: int, costs: list[int]) -> None:
+def test_gcra_and_the_leaky_bucket_decide_as_the_token_bucket(
+    gaps: list[float], burst: int, costs: list[int]
+) -> None:
     """GCRA and the leaky bucket as a meter decide as the token bucket, and say the same of it."""
     bucket, cell, leaky = TokenBucket(4, burst), GCRA(4, burst), LeakyBucket(4, burst)
     for now, cost in zip(times(gaps), costs, strict=False):
@@ -321,7 +323,7 @@ def test_the_counter_is_the_log_when_requests_come_evenly() -> None:
         assert log.admit("k", t).allowed
 
 
-def test_how_often_the_counter_is_wrong() -> None:
+def test_the_counter_is_rarely_wrong_at_random_arrivals() -> None:
     """Against the log, at random arrivals near the limit: a few in a hundred, and never by much."""
     import random
 
@@ -391,7 +393,7 @@ def test_ten_a_second_and_a_thousand_an_hour() -> None:
 
 
 @given(gaps=gaps)
-def test_one_that_denies_uses_up_none(gaps: list[float]) -> None:
+def test_one_limit_that_denies_uses_up_none(gaps: list[float]) -> None:
     tight, wide = GCRA(1, 1), SlidingLog(5, 100)
     both = Several([tight, wide])
     admitted = sum(both.admit("k", now).allowed for now in times(gaps))
@@ -400,7 +402,7 @@ def test_one_that_denies_uses_up_none(gaps: list[float]) -> None:
     assert last - first == admitted
 
 
-def test_levels() -> None:
+def test_each_level_of_a_hierarchy_limits() -> None:
     """The whole 10 a second, a tenant 6, a client 4."""
     limiter = Hierarchy([GCRA(10, 10), GCRA(6, 6), GCRA(4, 4)])
     assert sum(limiter.admit("acme/ann", 0.0).allowed for _ in range(9)) == 4
@@ -416,7 +418,7 @@ def test_levels() -> None:
 # -- how many at once ------------------------------------------------------------------------------------
 
 
-def test_places_come_back() -> None:
+def test_slots_are_free_again_after_done() -> None:
     limiter = ConcurrencyLimit(2)
     assert [limiter.admit("k", 0.0).allowed for _ in range(3)] == [True, True, False]
     limiter.done("k", 1.0)
@@ -426,7 +428,7 @@ def test_places_come_back() -> None:
     assert [limiter.admit("k", 3.0).allowed for _ in range(3)] == [True, True, False]
 
 
-def test_what_is_unimportant_goes_first() -> None:
+def test_low_priority_is_shed_first() -> None:
     limiter = ConcurrencyLimit(10, shares={"low": 0.5, "normal": 0.8})
 
     def admitted(priority: str) -> int:
@@ -449,7 +451,7 @@ def served(limiter: AIMD | Gradient, capacity: int, rounds: int, service: float 
     return limiter.limit_of("k")
 
 
-def test_aimd_finds_what_a_server_bears() -> None:
+def test_aimd_finds_the_capacity_of_a_server() -> None:
     """Latency passes the timeout at three times what runs without waiting."""
     limit = served(AIMD(initial=5, timeout=0.3), capacity=20, rounds=300)
     assert 40 < limit < 75
@@ -497,7 +499,7 @@ def test_failures_make_the_limit_fall() -> None:
         ("several", {"limits": [{"rate": 1}]}, "has no kind, such as token_bucket"),
     ],
 )
-def test_mistakes_are_named(kind: str, options: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_named(kind: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_limiter(kind, **options)
 

@@ -8,7 +8,9 @@ from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.meter import LoadReport
 
 
-def told(pool: Pool, name: str, now: float, in_flight: int = 0, latency: float = 0.1, **more: float) -> None:
+def report(
+    pool: Pool, name: str, now: float, in_flight: int = 0, latency: float = 0.1, **more: float
+) -> None:
     values = {"utilisation": 0.5, "rate": 10.0, **more}
     pool.balancer.on_report(pool[name], LoadReport(in_flight, latency=latency, **values), now, probed=True)
 
@@ -28,9 +30,9 @@ def picked(pool: Pool, now: float) -> str:
 
 def test_the_fastest_of_the_cold_ones() -> None:
     pool = pool_of("prequal", hot=0.6)
-    told(pool, "a", 0.0, in_flight=9, latency=0.01)  # quick, but hot
-    told(pool, "b", 0.0, in_flight=2, latency=0.3)
-    told(pool, "c", 0.0, in_flight=3, latency=0.1)
+    report(pool, "a", 0.0, in_flight=9, latency=0.01)  # quick, but hot
+    report(pool, "b", 0.0, in_flight=2, latency=0.3)
+    report(pool, "c", 0.0, in_flight=3, latency=0.1)
     assert "hot-cold: c" in str(pool.acquire("k", 0.0, explain=True).why)
     assert pool["c"].picks == 1
 
@@ -38,16 +40,16 @@ def test_the_fastest_of_the_cold_ones() -> None:
 def test_all_hot_takes_the_least_loaded() -> None:
     pool = pool_of("prequal", hot=0.0)
     for i in range(20):  # usual is nothing at all
-        told(pool, "a", i / 100, in_flight=0)
+        report(pool, "a", i / 100, in_flight=0)
     for name, load in (("a", 8), ("b", 5), ("c", 7)):
-        told(pool, name, 2.0, in_flight=load, latency=0.01 * load)
+        report(pool, name, 2.0, in_flight=load, latency=0.01 * load)
     assert picked(pool, 2.0) == "b"
 
 
-def test_old_probes_are_not_believed() -> None:
+def test_old_probes_are_not_used() -> None:
     pool = pool_of("prequal", age=1.0)
     for name in "ab":
-        told(pool, name, 0.0)
+        report(pool, name, 0.0)
     assert {picked(pool, 5.0) for _ in range(60)} == {"a", "b", "c"}  # chance
 
 
@@ -55,25 +57,25 @@ def test_a_probe_is_used_up() -> None:
     """One good report must not draw all requests: each use adds to its count, and then it is dropped."""
     pool = pool_of("prequal")
     for name in "abc":
-        told(pool, name, 0.0, in_flight=0, latency=0.1 if name == "a" else 0.2)
+        report(pool, name, 0.0, in_flight=0, latency=0.1 if name == "a" else 0.2)
     names = [picked(pool, 0.0) for _ in range(30)]
     assert names[0] == "a"
     assert len(pool.balancer._pool) <= 2
     assert set(names) == {"a", "b", "c"}
 
 
-def test_it_asks_a_few_at_random_and_keeps_no_more_than_it_may() -> None:
+def test_prequal_probes_a_few_at_random_and_keeps_a_bounded_pool() -> None:
     pool = pool_of("prequal", "abcdefgh", probes=3, size=4)
-    asked = pool.probe_targets(pool["a"], 0.0)
-    assert len(set(asked)) == 3
+    probed = pool.probe_targets(pool["a"], 0.0)
+    assert len(set(probed)) == 3
     for i in range(500):
-        told(pool, "abcdefgh"[i % 8], i / 1000, in_flight=i % 7)
+        report(pool, "abcdefgh"[i % 8], i / 1000, in_flight=i % 7)
     assert len(pool.balancer._pool) == 4
     assert len(pool.balancer._loads) == len(pool.balancer._recent) == 128
     assert pool.balancer._loads == sorted(pool.balancer._recent)
 
 
-def test_reports_of_strangers_change_nothing() -> None:
+def test_reports_of_backends_outside_the_pool_change_nothing() -> None:
     for algorithm in ("prequal", "choice_of_two", "client_side_weighted"):
         pool = pool_of(algorithm)
         pool.balancer.on_report(Backend("a"), LoadReport(1, 0.5, 1.0, 0.1), 0.0, probed=True)
@@ -87,15 +89,15 @@ def test_utilisation_decides_and_fades() -> None:
     pool = pool_of("choice_of_two", "ab", stale=30.0, warmup=1.0)
     for name in "ab":
         pool.balancer.done(pool[name], 0.1, True, 0.0)
-    told(pool, "a", 10.0, utilisation=0.9)
-    told(pool, "b", 10.0, utilisation=0.1)
+    report(pool, "a", 10.0, utilisation=0.9)
+    report(pool, "b", 10.0, utilisation=0.1)
     assert {picked(pool, 10.0) for _ in range(20)} == {"b"}
     score = pool.balancer.score
     assert score(pool["a"], 25.0) == pytest.approx(0.45)  # half as old as it may be: counts half
     assert score(pool["a"], 41.0) == 0.0
 
 
-def test_a_newcomer_gets_one_request_until_it_answers() -> None:
+def test_a_new_backend_gets_one_request_until_it_answers() -> None:
     pool = pool_of("choice_of_two", "ab", warmup=90.0)
     first = [pool.acquire("k", 0.0) for _ in range(2)]
     assert {lease.backend.name for lease in first} == {"a", "b"}
@@ -121,31 +123,31 @@ def share(pool: Pool, name: str, now: float, picks: int = 300) -> float:
 def test_weights_are_rate_by_utilisation() -> None:
     pool = pool_of("client_side_weighted", "ab")
     for now in (0.0, 11.0):
-        told(pool, "a", now, rate=30.0, utilisation=0.5)
-        told(pool, "b", now, rate=10.0, utilisation=0.5)
+        report(pool, "a", now, rate=30.0, utilisation=0.5)
+        report(pool, "b", now, rate=10.0, utilisation=0.5)
     assert share(pool, "a", 5.0) == pytest.approx(0.5, abs=0.02)  # blackout: 10 s
     assert share(pool, "a", 12.0) == pytest.approx(0.75, abs=0.02)
     assert share(pool, "a", 300.0) == pytest.approx(0.5, abs=0.02)  # silent for 180 s
 
 
-def test_who_gains_weight_does_not_wait_for_its_old_turn() -> None:
+def test_a_backend_that_gains_weight_does_not_wait_for_its_old_turn() -> None:
     pool = pool_of("client_side_weighted", "ab", blackout=0.0)
-    told(pool, "b", 0.0, rate=1000.0)
-    told(pool, "a", 0.0, rate=1.0)
+    report(pool, "b", 0.0, rate=1000.0)
+    report(pool, "a", 0.0, rate=1.0)
     assert share(pool, "a", 1.0) < 0.02
-    told(pool, "a", 2.0, rate=1000.0)
+    report(pool, "a", 2.0, rate=1000.0)
     assert share(pool, "a", 3.0) == pytest.approx(0.5, abs=0.02)
 
 
 def test_errors_cost_weight() -> None:
     pool = pool_of("client_side_weighted", "ab", blackout=0.0)
-    told(pool, "a", 0.0, rate=10.0, utilisation=0.5, errors=5.0)  # 10 / (0.5 + 0.5)
-    told(pool, "b", 0.0, rate=10.0, utilisation=0.5)  # 10 / 0.5
+    report(pool, "a", 0.0, rate=10.0, utilisation=0.5, errors=5.0)  # 10 / (0.5 + 0.5)
+    report(pool, "b", 0.0, rate=10.0, utilisation=0.5)  # 10 / 0.5
     assert share(pool, "a", 1.0) == pytest.approx(1 / 3, abs=0.02)
 
 
-def test_who_has_no_weight_gets_the_mean() -> None:
+def test_a_backend_without_a_weight_gets_the_mean() -> None:
     pool = pool_of("client_side_weighted", "abc", blackout=0.0)
-    told(pool, "a", 0.0, rate=30.0, utilisation=0.5)
-    told(pool, "b", 0.0, rate=10.0, utilisation=0.5)
+    report(pool, "a", 0.0, rate=30.0, utilisation=0.5)
+    report(pool, "b", 0.0, rate=10.0, utilisation=0.5)
     assert share(pool, "c", 1.0) == pytest.approx(1 / 3, abs=0.02)

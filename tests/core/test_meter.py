@@ -5,7 +5,7 @@ import pytest
 from lbkit.core.meter import LoadMeter
 
 
-def test_a_steady_stream_is_seen_as_it_is() -> None:
+def test_a_steady_stream_is_measured_exactly() -> None:
     """Ten a second, each 50 ms on one of two workers: a quarter busy."""
     meter = LoadMeter(workers=2)
     for i in range(200):
@@ -19,7 +19,7 @@ def test_a_steady_stream_is_seen_as_it_is() -> None:
     assert report.latency == pytest.approx(0.05)
 
 
-def test_it_forgets() -> None:
+def test_averages_decay() -> None:
     meter = LoadMeter(half_life=1.0)
     meter.started(0.0)
     meter.ended(5.0, 5.0, True)

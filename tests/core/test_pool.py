@@ -82,7 +82,7 @@ def test_the_same_tuple_until_something_changes(pool: Pool) -> None:
     assert pool.balancer.rebuilds == [["a", "b"]]
 
 
-def test_the_balancer_hears_of_every_change(pool: Pool) -> None:
+def test_the_balancer_is_rebuilt_at_every_change(pool: Pool) -> None:
     pool.set_health("a", False)
     pool.set_health("a", True)
     pool.set_intent("b", Intent.DRAIN)
@@ -217,7 +217,7 @@ def weights(pool: Pool) -> dict[str, float]:
     return {b.name: b.weight for b in pool.backends}
 
 
-def test_a_newcomer_starts_slowly() -> None:
+def test_a_new_backend_starts_slowly() -> None:
     old, new = Backend("old"), Backend("new", weight=2)
     pool = Pool([old], make_balancer("weighted_round_robin"), slow_start=SlowStart(window=20))
     pool.acquire("k", 0.0)
@@ -235,7 +235,7 @@ def test_a_newcomer_starts_slowly() -> None:
     assert weights(pool) == {"old": 1, "new": 2}
 
 
-def test_who_recovers_starts_slowly_too_and_may_fail_again() -> None:
+def test_a_recovered_backend_starts_slowly_and_may_fail_again() -> None:
     pool = Pool(
         [Backend("a"), Backend("b", weight=4)], make_balancer("weighted_random"), slow_start=SlowStart(10)
     )
@@ -284,7 +284,7 @@ def test_no_such_slow_start(bad: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["earliest_deadline", "weighted_round_robin", "least_connections"])
-def test_why_knows_what_a_newcomer_weighs_by_now(algorithm: str) -> None:
+def test_explain_uses_the_weight_of_a_slow_start_at_that_time(algorithm: str) -> None:
     pool = Pool([Backend("a"), Backend("b")], make_balancer(algorithm), slow_start=SlowStart(20))
     pool.add(Backend("c", weight=3))
     live = []

@@ -43,7 +43,7 @@ def test_each_full_cycle_is_exactly_proportional(weights: list[int], before: int
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6))
-def test_nobody_is_ever_far_from_its_share(weights: list[int]) -> None:
+def test_no_backend_is_ever_far_from_its_share(weights: list[int]) -> None:
     """Not only after whole cycles: that is what is smooth about it."""
     pool = weighted(*weights)
     total = sum(weights)
@@ -71,7 +71,7 @@ def test_equal_within_one(n: int, requests: int) -> None:
     assert max(counts) - min(counts) <= 1
 
 
-def test_a_newcomer_is_next() -> None:
+def test_a_new_backend_is_next() -> None:
     pool = Pool([Backend(name) for name in "abc"], RoundRobin())
     assert picks(pool, 3) == "a b c"
     pool.add(Backend("d"))
@@ -133,7 +133,7 @@ def test_deadlines_take_any_weights(weights: list[float]) -> None:
         pool.acquire("k", 0.0)
         for backend in backends:
             share = backend.weight / sum(weights)
-            # At any virtual time t everybody has had floor(t x weight) turns: from that the bound.
+            # At any virtual time t each has had floor(t x weight) turns: from that the bound.
             assert abs(backend.picks - picks * share) < 1 + len(weights) * share + 1e-6
 
 

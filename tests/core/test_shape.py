@@ -57,7 +57,7 @@ def test_all_leave_once_in_order_of_their_own_and_not_too_fast(kind: str, coming
 
 
 @every_queue
-def test_it_never_rests_while_somebody_waits(kind: str) -> None:
+def test_the_whole_rate_is_used_while_requests_wait(kind: str) -> None:
     """Work conservation: as long as the queue is not empty, the whole rate is used."""
     shaper = Shaper(rate=10, queue=QUEUES[kind]())
     for i in range(50):
@@ -81,7 +81,7 @@ def test_bounded(kind: str) -> None:
     assert shaper.ready_at(9.0) is None
 
 
-def test_one_who_sends_much_waits_for_himself() -> None:
+def test_a_busy_key_delays_only_its_own_requests() -> None:
     served: dict[str, Counter[str]] = {}
     for name, queue in (("fifo", Fifo()), ("fair", FairQueue())):
         shaper = Shaper(rate=10, queue=queue)
@@ -94,7 +94,7 @@ def test_one_who_sends_much_waits_for_himself() -> None:
     assert served["fair"] == {"greedy": 10, "modest": 10}
 
 
-def test_one_who_sends_much_does_not_take_all_places() -> None:
+def test_a_busy_key_does_not_fill_the_queue() -> None:
     """A full fair queue evicts the last of the longest line; a plain one rejects the newcomer."""
     for queue, out in ((FairQueue(), ["g9", "g8", "g7", "g6"]), (Fifo(), ["m0", "m1", "m2", "m3"])):
         shaper = Shaper(rate=1, queue=queue, max_queue=10)
@@ -146,7 +146,7 @@ def test_fair_in_cost_not_in_number(a: list[float], b: list[float], quantum: flo
     assert len(queue) == sum(left.values())
 
 
-def test_no_credit_for_who_has_nothing_to_say() -> None:
+def test_an_idle_key_earns_no_credit() -> None:
     queue = FairQueue()
     for i in range(20):
         queue.push(Item(i, "busy", 1.0, "", 0.0))
@@ -170,7 +170,7 @@ def test_classes_and_patience() -> None:
     assert [what for _, what in out][:3] == ["vip 0", "vip 1", "vip 2"]
 
 
-def test_however_many_wait_below_the_highest_keeps_its_places() -> None:
+def test_the_highest_class_keeps_its_slots_however_many_wait_below() -> None:
     """All slots until a request runs out of patience, three of four afterwards; the others go by age."""
     queue = PriorityQueue(patience=5.0, every=4)
     shaper = Shaper(rate=1, queue=queue)

@@ -138,7 +138,7 @@ def test_why_is_told_to_who_may_know() -> None:
     with proxied(echo, echo, explain=True) as proxy:
         head = ask(proxy, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")[1]
         (why,) = field(head, "X-Lbkit-Why")
-        assert why.endswith("whose turn it is; slot 0 of 2")
+        assert why.endswith("the next turn; slot 0 of 2")
 
 
 def test_a_key_cannot_write_a_header() -> None:

@@ -35,6 +35,10 @@ class JoinIdleQueue(Balancer):
         idle = () if self._report else (b for b in backends if not b.in_flight)
         self._idle = OrderedDict.fromkeys([*waiting, *idle])
 
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        for backend in list(self._idle)[: int(place * len(self._idle))]:
+            self._idle.move_to_end(backend)
+
     def share_idle(self, report: Callable[[Backend], object]) -> None:
         self._report = report
         self._idle.clear()

@@ -112,7 +112,7 @@ class Prequal(Balancer):
         return self.rng.sample(backends, min(self.probes, len(backends)))
 
     def on_report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
-        # Reports with answers are ignored: backends with many requests would report most, and get more.
+        # Reports with answers are ignored: busy backends would report most often, and get even more.
         if probed and backend in self._members:
             latency = load.latency * exp(-load.idle / self.decay)
             self._pool.append(_Probe(backend, load.in_flight, latency, now, 0))

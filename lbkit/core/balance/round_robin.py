@@ -33,7 +33,7 @@ class RoundRobin(_Rotation):
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         n = len(backends)
-        return Why("whose turn it is", place=(self._turn + 1) % n, places=n)
+        return Why("the next turn", place=(self._turn + 1) % n, places=n)
 
 
 class WeightedRoundRobin(_Rotation):

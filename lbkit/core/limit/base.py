@@ -143,7 +143,7 @@ class Limiter(Generic[S]):
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
     def _jumped_back(self, now: float) -> float:
-        """Note that the clock is behind by that much from now on; return the time to go on with."""
+        """Note by how much the clock is behind from now on; return the time to go on with."""
         self._shift += self._latest - now
         return self._latest
 

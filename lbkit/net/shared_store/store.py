@@ -54,7 +54,7 @@ class SharedStore:
 
     No request waits longer than `timeout` for it. Then, and when it cannot be reached, requests go on
     ("open"), are answered 503 ("closed"), or are counted in this process alone ("local"), as `on_failure`
-    says. After `failures` in a row it is not asked for `cooldown` seconds. `prefix`: keys begin with it.
+    says. After `failures` in a row, Redis is left alone for `cooldown` seconds. `prefix`: keys begin with it.
     """
 
     url: str = field(default="redis://127.0.0.1:6379/0", validator=_url, repr=False)
@@ -82,7 +82,7 @@ class SharedLimits:
         self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self._sender: asyncio.Task[None] | None = None
         self._failed = 0  # in a row
-        self._closed_until = 0.0  # it is not asked before
+        self._closed_until = 0.0  # no questions before this time
         self.fault = ""  # why it did not answer last time
         self.unanswered = 0
 
@@ -144,10 +144,10 @@ class SharedLimits:
             self._closed_until = asyncio.get_running_loop().time() + self.store.cooldown
 
     async def _send(self) -> None:
-        """Send what waits, and what has come meanwhile, until nobody waits."""
+        """Send the waiting questions, and those that arrive meanwhile, until none waits."""
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            batch = [entry for entry in batch if not entry[1].done()]  # who has given up is not counted
+            batch = [entry for entry in batch if not entry[1].done()]  # one that has timed out is not counted
             try:
                 said = await self._round_trip([call for call, _ in batch])
             except Exception as error:
@@ -161,7 +161,7 @@ class SharedLimits:
                     answer.set_result(words)
 
     async def _round_trip(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """An answer or an exception each. A server that does not know a script (any more) is told it."""
+        """Return an answer or an exception for each call. A script that Redis does not know is loaded."""
         from redis.exceptions import NoScriptError
 
         said = await self._pipeline(calls)
@@ -192,7 +192,7 @@ def _connection(url: str) -> Redis:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    # Trying again is our business: who asks has gone on long before.
+    # No retries by the client library: the caller has long timed out by then.
     redis: Redis = Redis.from_url(
         url, socket_timeout=GIVE_UP, socket_connect_timeout=GIVE_UP, retry=Retry(NoBackoff(), 0)
     )

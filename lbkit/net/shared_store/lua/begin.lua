@@ -2,7 +2,7 @@
 -- limit its kind, the cost, how many numbers make its options, and those. All admit the request, or none is used up.
 --
 -- A rule gets key, now, cost and its options, and returns whether it admits, then: limit, remaining, retry_after,
--- reset_after, delay (seconds), and a function that writes the key's state after it, for so many seconds.
+-- reset_after, delay (seconds), and a function that writes the key's state after it.
 
 local TINY = 1e-9 -- sums of costs may fall short by their last digits
 local TOLERANCE = 1e-6 -- seconds by which a request may be early: doubles of the seconds since 1970 are that coarse
