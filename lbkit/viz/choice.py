@@ -70,6 +70,16 @@ class Choice(widgets.Box):  # type: ignore[misc]
             self.buttons[dropped].value = False
         self._on_change()
 
+    def choose_only(self, names: Iterable[str]) -> None:
+        """Choose these and no others."""
+        known = algorithms()
+        before, self.chosen = self.chosen, [name for name in names if name in known][:MAX_POLICIES]
+        self.refresh()
+        for name, button in self.buttons.items():
+            button.value = name in self.chosen
+        if self.chosen != before:
+            self._on_change()
+
     def _observe(self, name: str, button: Any) -> None:
         button.observe(lambda change: self._pressed_soon(name, change["new"]), "value")
 

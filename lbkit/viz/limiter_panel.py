@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from lbkit.core.limit import Decision, Limiter, make_limiter, play
 from lbkit.viz import limits
-from lbkit.viz.widget import FigureView, Panel, on_main
+from lbkit.viz.widget import FigureView, Panel, on_main, reset_button
 
 SECONDS = 4.0  # length of the time axis
 WINDOW = 1.0
@@ -74,7 +74,8 @@ class LimiterPanel(Panel):
         self.played: dict[str, Sequence[tuple[float, Decision]]] = {}
         self.view = FigureView()
         self.summary = widgets.HTML()
-        row = widgets.Box(list(self.controls.values()), layout={"flex_flow": "row wrap"})
+        self.reset = reset_button(self.controls.values())
+        row = widgets.Box([*self.controls.values(), self.reset], layout={"flex_flow": "row wrap"})
         super().__init__([row, self.view, self.summary])
         self.add_class("lbkit-limiter-panel")
         self.draw()

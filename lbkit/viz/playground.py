@@ -18,7 +18,7 @@ from lbkit.viz import figures
 from lbkit.viz.choice import Choice
 from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
 from lbkit.viz.style import FAILED, title
-from lbkit.viz.widget import FigureView, Panel, after_each_cell, on_main
+from lbkit.viz.widget import FigureView, Panel, after_each_cell, on_main, reset_button
 
 QUICK = 500  # requests a policy while a slider moves
 SETTLED = 10_000  # requests a policy when it rests
@@ -87,7 +87,9 @@ class Playground(Panel):
         more = widgets.Accordion([self.toml], titles=("This experiment, to save as .toml",))
         wrap = widgets.Layout(flex_flow="row wrap", width="100%")
         # The first figure stands beside the sliders, so that both are in sight.
-        sliders = widgets.VBox(list(self.controls.values()), layout={"flex": "0 0 280px"})
+        first = list(self.choice.chosen)
+        self.reset = reset_button(self.controls.values(), lambda: self.choice.choose_only(first))
+        sliders = widgets.VBox([*self.controls.values(), self.reset], layout={"flex": "0 0 280px"})
         top = widgets.Box([sliders, self.latency], layout=wrap)
         below = widgets.Box([self.time, self.shares], layout=wrap)
         super().__init__([self.choice, self.verdict, top, below, self.table, more])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -142,6 +142,20 @@ def on_main(function: Callable[..., object]) -> Callable[..., None]:
         call(*arguments)
 
     return callback
+
+
+def reset_button(controls: Iterable[Any], also: Callable[[], object] = lambda: None) -> widgets.Button:
+    """Return a button that gives the controls back the values that they have now, and calls `also`."""
+    first = [(control, control.value) for control in controls]
+
+    def reset() -> None:
+        for control, value in first:
+            control.value = value
+        also()
+
+    button = widgets.Button(description="reset", icon="undo", tooltip="as at the beginning")
+    button.on_click(on_main(lambda _: reset()))
+    return button
 
 
 def after_each_cell(method: Callable[[], object]) -> None:

@@ -78,3 +78,14 @@ def test_its_sliders_redraw_it() -> None:
     panel.controls["pattern"].value = "around a boundary"
     fixed, log = (sum(said.allowed for _, said in panel.played[k]) for k in ("fixed_window", "sliding_log"))
     assert (fixed, log) == (10, 5)
+
+
+def test_the_panels_reset_button_puts_its_controls_back() -> None:
+    panel = LimiterPanel(rate=5, burst=5, pattern="a burst")
+    before = panel.summary.value
+    panel.controls["burst"].value = 12
+    panel.controls["pattern"].value = "around a boundary"
+    assert panel.summary.value != before
+    panel.reset.click()
+    assert (panel.controls["burst"].value, panel.controls["pattern"].value) == (5, "a burst")
+    assert panel.summary.value == before

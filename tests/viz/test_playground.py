@@ -150,3 +150,18 @@ def test_bad_beginnings() -> None:
         Playground(run, ["rund"])
     with pytest.raises(TypeError, match="lod"):
         Playground(run, lod=1)
+
+
+def test_reset_puts_the_sliders_and_the_policies_back() -> None:
+    playground = Playground(run, ["random", "least_connections"], load=0.5)
+    playground.controls["load"].value = 0.9
+    playground.controls["variability"].value = "extreme"
+    playground.choice.choose("round_robin")
+    assert [r.policy for r in playground.results] == ["random", "least_connections", "round_robin"]
+    playground.reset.click()
+    assert (playground.settings.load, playground.settings.variability) == (0.5, "medium")
+    assert [r.policy for r in playground.results] == ["random", "least_connections"]
+    assert [name for name, button in playground.choice.buttons.items() if button.value] == [
+        "random",
+        "least_connections",
+    ]
