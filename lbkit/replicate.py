@@ -21,6 +21,10 @@ from lbkit.table import TABLE, TEXTS, html, number
 Progress = bool | Callable[[int, int], object]
 Policies = Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer]]
 
+_COLUMNS = {key: (name, write) for name, (key, write) in TABLE.items() if name not in TEXTS}
+HEAD = ("policy", *(name for name, _ in _COLUMNS.values()))  # the columns of a comparison
+MAIN = ("policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %")  # of these, the main ones
+
 HIGHER = {"throughput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
 
 
@@ -76,7 +80,7 @@ class Replication(Mapping[str, Interval]):
         return f"<Replication of {self.name}, {len(self.seeds)} seeds: {numbers}>"
 
     def _repr_html_(self) -> str:
-        return _html([self])
+        return Comparison([self])._repr_html_()
 
 
 class Comparison(Mapping[str, Replication]):
@@ -135,8 +139,15 @@ class Comparison(Mapping[str, Replication]):
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.values()))
 
+    def table(self, notes: Iterable[str] = (), columns: Iterable[str] = MAIN) -> str:
+        """Return an HTML table of these columns, with `notes` below it."""
+        names = list(columns)
+        body = (dict(zip(HEAD, row, strict=True)) for row in cells(self.values()))
+        lines = [caption(list(self.values())), *(f"\u26a0 {note}" for note in notes)]
+        return html(names, ([row[name] for name in names] for row in body), ["policy"], lines)
+
     def _repr_html_(self) -> str:
-        return _html(list(self.values()))
+        return self.table(columns=HEAD)
 
 
 @overload
@@ -231,9 +242,6 @@ def _names(policies: list[Policy]) -> list[str]:
     return names
 
 
-_COLUMNS = {key: (name, write) for name, (key, write) in TABLE.items() if name not in TEXTS}
-
-
 def _text(measure: str, value: Interval) -> str:
     """Return a value with its unit, as people say it."""
     name, write = _COLUMNS.get(measure, (measure, number(".4g")))
@@ -242,9 +250,6 @@ def _text(measure: str, value: Interval) -> str:
 
 def _and(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-HEAD = ("policy", *(name for name, _ in _COLUMNS.values()))  # the columns of `cells`
 
 
 def cells(replications: Iterable[Replication]) -> list[list[str]]:
@@ -256,7 +261,3 @@ def caption(replications: Sequence[Replication]) -> str:
     """Return what the numbers in `cells` are."""
     first = replications[0]
     return f"mean of {len(first.seeds)} seeds ± half of its {first.confidence:.0%} confidence interval"
-
-
-def _html(replications: Sequence[Replication]) -> str:
-    return html(HEAD, cells(replications), texts=["policy"], notes=[caption(replications)])

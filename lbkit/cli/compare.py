@@ -11,7 +11,7 @@ import typer
 import lbkit
 from lbkit.cli.console import reported
 from lbkit.cli.trial import File, Servers, experiment_of, policies_of, title_of
-from lbkit.replicate import HEAD, Comparison, caption, cells
+from lbkit.replicate import HEAD, MAIN, Comparison, caption, cells
 from lbkit.result import Result
 from lbkit.run import ENGINES, engine
 from lbkit.table import TABLE, TEXTS, cautions, rows
@@ -34,8 +34,7 @@ def results_table(results: Sequence[Result], title: str, width: int) -> Table:
 
 def seeds_table(found: Comparison, title: str, width: int) -> Table:
     """Return means with their intervals as a table for a terminal of `width` characters."""
-    shown = {"policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %"}
-    shown -= {"req/s", "errors %", "p50", "busiest %"} if width < 110 else set()
+    shown = set(MAIN) - ({"req/s", "errors %", "p50", "busiest %"} if width < 110 else set())
     return _table(title, HEAD, cells(found.values()), set(HEAD) - shown)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -12,8 +13,10 @@ import ipywidgets as widgets
 
 from lbkit.core import AlgorithmError, Balancer, algorithms
 from lbkit.experiment import Experiment, Policy
+from lbkit.jobs import measures
+from lbkit.replicate import Comparison, Replication
 from lbkit.result import Result
-from lbkit.table import table
+from lbkit.table import cautions, table
 from lbkit.viz import figures
 from lbkit.viz.choice import Choice
 from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
@@ -22,6 +25,7 @@ from lbkit.viz.widget import FigureView, Panel, after_each_cell, on_main, reset_
 
 QUICK = 500  # requests a policy while a slider moves
 SETTLED = 10_000  # requests a policy when it rests
+SEEDS = 8  # of which a policy that rests gets SETTLED requests each
 QUIET = 0.3  # seconds without a change until it rests
 
 USUAL = ("round_robin", "power_of_two", "least_connections")
@@ -64,7 +68,8 @@ class Playground(Panel):
     """A panel that compares algorithms in simulation: `Playground(run)`.
 
     `policies`: names or classes of the first algorithms. `settings`: first values of Settings, such as
-    `load=0.9`. `experiment` and `results` have the data on the screen.
+    `load=0.9`. `experiment` and `results` have the data on the screen. When the sliders rest, the same runs
+    with other seeds follow: `seeds` has them, and the table their confidence intervals.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Playground(Panel):
         super().__init__([self.choice, self.verdict, top, below, self.table, more])
         self.add_class("lbkit-playground")
         self._wanted = (self.settings, *self.choice.chosen)  # of the last redraw
+        self.seeds: Comparison | None = None
         self._classes: dict[str, type[Balancer]] = {}
         self.draw()
         changed = on_main(self._changed)
@@ -102,6 +108,9 @@ class Playground(Panel):
             control.observe(changed, "value")
         self.choice.observe_choice(self._changed)
         after_each_cell(self.refresh)
+        self._first: asyncio.Task[None] | None = None
+        with suppress(RuntimeError):  # a plain script has no loop, and one seed
+            self._first = asyncio.get_running_loop().create_task(self._replicate())
 
     @property
     def settings(self) -> Settings:
@@ -146,6 +155,8 @@ class Playground(Panel):
         except RuntimeError:  # a plain script
             self.draw()
             return
+        if self._first:
+            self._first.cancel()
         self._change.set()
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._redraw())
@@ -169,11 +180,33 @@ class Playground(Panel):
             if self._change.is_set():
                 return
         self._show(results)
+        await self._replicate()
+
+    async def _replicate(self) -> None:
+        """Run what is shown with other seeds, too, and say what holds for all of them.
+
+        Ends when a slider moves, or when an algorithm fails."""
+        shown = self.results
+        if len(shown) < 2:
+            return
+        measured = {r.policy: {r.experiment.seed: measures(r)} for r in shown}
+        for more in range(1, SEEDS):
+            for result in shown:
+                experiment = result.experiment.but(seed=result.experiment.seed + more)
+                outcome = self._try(experiment, result.policy)
+                await asyncio.sleep(0.001)  # let a slider event through
+                if self._change.is_set() or self.results is not shown or isinstance(outcome, str):
+                    return
+                measured[result.policy][experiment.seed] = measures(outcome)
+        self.seeds = Comparison(Replication(name, by_seed) for name, by_seed in measured.items())
+        self.verdict.value = f"<b>{escape(verdict(shown, self.seeds))}</b>"
+        self._tabulate(self.seeds.table(cautions(shown)))
 
     # -- on the screen --------------------------------------------------------------------
 
     def _show(self, outcomes: list[Result | str]) -> None:
         """Show the results; instead of one that failed, the reason."""
+        self.seeds = None
         results = self.results = [o for o in outcomes if isinstance(o, Result)]
         failures = [f'<div style="color: {FAILED}">{escape(o)}</div>' for o in outcomes if isinstance(o, str)]
         said = [f"<b>{escape(verdict(results))}</b>"] if results else []
@@ -181,5 +214,8 @@ class Playground(Panel):
         self.latency.show(figures.latency_cdf(results))
         self.time.show(figures.latency_over_time(results))
         self.shares.show(figures.shares(results))
-        self.table.value = f'<div style="overflow-x: auto">{table(results)}</div>' if results else ""
+        self._tabulate(table(results) if results else "")
         self.toml.value = self.experiment.to_toml()
+
+    def _tabulate(self, html: str) -> None:
+        self.table.value = html and f'<div style="overflow-x: auto">{html}</div>'

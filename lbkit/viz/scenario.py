@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lbkit.core.options import named_fields
 from lbkit.distributions import Constant, Exponential, LogNormal, Service
 from lbkit.experiment import Action, Event, Experiment, Server, Traffic
+from lbkit.replicate import Comparison
 from lbkit.result import Result
-from lbkit.viz.style import duration, title
+from lbkit.table import duration
+from lbkit.viz.style import title
 
 MEAN = 0.02  # mean service time on the fastest server, in seconds
 
@@ -59,35 +62,62 @@ def scenario(settings: Settings, requests: int) -> Experiment:
 
 # -- in words ---------------------------------------------------------------------------
 
+LOSSES = 0.01  # share of the requests from which losses matter more than latency
 CLOSE = 1.1  # ratio of two p99 below which the difference does not matter
 FULL = 0.97  # utilisation above which a server cannot keep up
 
 
-def verdict(results: Sequence[Result]) -> str:
-    """Return the winner and the reason in one or two sentences, with the numbers of the results."""
+def verdict(results: Sequence[Result], seeds: Comparison | None = None) -> str:
+    """Return the winner and the reason in one or two sentences, with the numbers of the results.
+
+    One seed may be luck: a policy wins only where the confidence interval of the difference over several
+    `seeds` says so. Without them it is ahead on this seed."""
     results = [r for r in results if r.latencies()]
     if not results:
         return "Not one request was answered."
-    ranked = sorted(results, key=lambda r: (round(r.error_rate, 2), r.percentile(99)))
+
+    def of(result: Result, measure: str) -> Any:
+        return seeds[result.policy][measure] if seeds else result.summary()[measure]
+
+    def middle(result: Result, measure: str) -> float:
+        value = of(result, measure)
+        return float(value.mean if seeds else value)
+
+    ranked = sorted(results, key=lambda r: (round(middle(r, "error_rate"), 2), middle(r, "p99")))
     best, worst = ranked[0], ranked[-1]
     name, other = title(best.policy).capitalize(), title(worst.policy)
     if best is worst:
-        return f"{name}: 99 % of the answers take at most {_p99(best)}."
-    if worst.error_rate - best.error_rate >= 0.01:
+        return f"{name}: 99 % of the answers take at most {duration(of(best, 'p99'))}."
+    losses = middle(worst, "error_rate") - middle(best, "error_rate")
+    measure = "error_rate" if losses >= LOSSES else "p99"
+    of_seeds = f" ({len(seeds[best.policy].seeds)} seeds, 95 % confidence)" if seeds else ""
+    wins = "wins" if seeds else "is ahead on this seed"
+    if seeds and not seeds.beats(best.policy, worst.policy, measure):
         return (
-            f"{name} wins: it lost {best.error_rate:.1%} of the requests, {other} {worst.error_rate:.1%}. "
+            f"No clear winner{of_seeds}: 99 % of the answers take at most {duration(of(best, 'p99'))} with "
+            f"{title(best.policy)} and {duration(of(worst, 'p99'))} with {other}."
+        )
+    if measure == "error_rate":
+        lost = [percent(of(result, measure)) for result in (best, worst)]
+        return (
+            f"{name} {wins}: it lost {lost[0]} of the requests, {other} {lost[1]}{of_seeds}. "
             "A server that is down refuses at once, so counting requests in flight takes it for idle."
         )
-    ratio = worst.percentile(99) / best.percentile(99)
+    ratio = middle(worst, "p99") / middle(best, "p99")
     if ratio < CLOSE:
         return (
-            f"Hardly a difference: 99 % of the answers take at most {_p99(best)} with {title(best.policy)} "
-            f"and {_p99(worst)} with {other}."
+            f"Hardly a difference{of_seeds}: 99 % of the answers take at most {duration(of(best, 'p99'))} "
+            f"with {title(best.policy)} and {duration(of(worst, 'p99'))} with {other}."
         )
     return (
-        f"{name} wins: 99 % of its answers take at most {_p99(best)}, those of {other} "
-        f"{_p99(worst)}, {ratio:.1f} times as long. {_why(best, worst)}"
+        f"{name} {wins}: 99 % of its answers take at most {duration(of(best, 'p99'))}, those of {other} "
+        f"{duration(of(worst, 'p99'))}, {ratio:.1f} times as long{of_seeds}. {_why(best, worst)}"
     )
+
+
+def percent(share: Any) -> str:
+    """Return a share, a float or an Interval, in percent."""
+    return f"{share * 100:.1f} %"
 
 
 def _why(best: Result, worst: Result) -> str:
@@ -110,7 +140,3 @@ def longest_queue(result: Result) -> int:
     """Return the highest number of requests at one server, sampled 500 times over the run."""
     _, levels = result.in_flight(result.experiment.traffic.duration / 500)
     return max(max(level, default=0) for level in levels.values())
-
-
-def _p99(result: Result) -> str:
-    return duration(result.percentile(99))

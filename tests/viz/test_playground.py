@@ -12,8 +12,10 @@ need_module("anywidget")
 
 from lbkit import Balancer, algorithms, run
 from lbkit.core import forget
+from lbkit.table import duration
 from lbkit.viz import Playground
 from lbkit.viz.choice import MAX_POLICIES
+from lbkit.viz.playground import SEEDS
 from lbkit.viz.style import POLICIES
 
 
@@ -51,6 +53,42 @@ def test_first_look_at_once_and_a_second_when_it_rests() -> None:
     seen, settled = asyncio.run(drag())
     assert max(seen[1:]) < 1000
     assert settled > 8000
+
+
+def test_several_seeds_follow_when_nothing_moves() -> None:
+    async def wait() -> tuple[Playground, str, str]:
+        playground = Playground(run, ["random", "least_connections"])
+        first = playground.verdict.value
+        await playground._first
+        begun = playground.verdict.value
+        playground.controls["unequal"].value = 0.8
+        await asyncio.sleep(0)  # the callback's turn
+        await playground._task
+        return playground, first, begun
+
+    playground, first, begun = asyncio.run(wait())
+    assert "Least connections is ahead on this seed" in first
+    for said in (begun, playground.verdict.value):
+        assert "Least connections wins" in said
+        assert f"({SEEDS} seeds, 95 % confidence)" in said
+    assert begun != playground.verdict.value
+    assert list(playground.seeds) == ["random", "least_connections"]
+    assert duration(playground.seeds["random"]["p99"]) in playground.table.value
+
+
+def test_a_slider_ends_the_other_seeds() -> None:
+    async def move() -> Playground:
+        playground = Playground(run)
+        await asyncio.sleep(0.01)
+        playground.controls["load"].value = 0.5
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert playground._first.cancelled()
+        assert playground.seeds is None
+        await playground._task
+        return playground
+
+    assert asyncio.run(move()).seeds
 
 
 def test_what_the_browser_rounds_is_no_change() -> None:

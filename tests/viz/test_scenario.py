@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from lbkit import compare, run
+from lbkit import compare, replicate, run
 from lbkit.viz.scenario import MEAN, VARIABILITY, Settings, scenario, verdict
 
 
@@ -43,18 +45,38 @@ def test_never_all_servers_fail() -> None:
 POLICIES = ["round_robin", "least_connections"]
 
 
-def test_verdict_names_the_winner_and_why() -> None:
+def test_one_seed_is_ahead_and_does_not_win() -> None:
     said = verdict(compare(scenario(Settings(unequal=0.7), 5000), POLICIES))
-    assert said.startswith("Least connections wins: 99 % of its answers take at most ")
+    assert said.startswith("Least connections is ahead on this seed: 99 % of its answers take at most ")
     assert "Round robin gives s4 25% of the requests, though its capacity is 12% of the total" in said
 
 
+def over_seeds(settings: Settings, requests: int, policies: Sequence[str] = POLICIES) -> str:
+    experiment = scenario(settings, requests)
+    return verdict(compare(experiment, policies), replicate(experiment, 6, policies))
+
+
+def test_a_winner_stands_on_an_interval() -> None:
+    said = over_seeds(Settings(unequal=0.7), 5000)
+    assert said.startswith("Least connections wins: 99 % of its answers take at most ")
+    assert " ± " in said
+    assert "(6 seeds, 95 % confidence)" in said
+
+
+def test_equal_policies_have_no_winner() -> None:
+    """Servers that are all alike have equal weights."""
+    said = over_seeds(Settings(unequal=0), 2000, ["random", "weighted_random"])
+    assert said.startswith("No clear winner (6 seeds, 95 % confidence): ")
+
+
 def test_verdict_of_losses() -> None:
-    said = verdict(compare(scenario(Settings(unequal=0, failures=2, load=0.3), 5000), POLICIES))
-    assert said.startswith("Round robin wins: it lost ")
+    settings = Settings(unequal=0, failures=2, load=0.3)
+    said = verdict(compare(scenario(settings, 5000), POLICIES))
+    assert said.startswith("Round robin is ahead on this seed: it lost ")
+    assert over_seeds(settings, 5000).startswith("Round robin wins: it lost ")
 
 
-def test_verdict_where_nobody_should_choose_by_it() -> None:
+def test_a_small_difference_is_hardly_one() -> None:
     said = verdict(compare(scenario(Settings(unequal=0, load=0.1, variability="none"), 2000), POLICIES))
     assert said.startswith("Hardly a difference: ")
 
