@@ -1,13 +1,15 @@
-"""Figures of results. Pure functions, quick enough to be called while a slider is dragged.
+"""Figures of results: pure functions. Those of percentiles have the results' warnings below the axis."""
 
-Results have seconds; figures show latencies in milliseconds and time in seconds.
-"""
-
+from lbkit.viz import latency
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
+from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
-from lbkit.viz.latency import latency_cdf, percentiles, response_time_curve
+from lbkit.viz.latency import response_time_curve
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
+
+latency_cdf = warned(latency.latency_cdf)
+percentiles = warned(latency.percentiles)
 
 __all__ = [
     "backend_load",

@@ -17,8 +17,10 @@ from lbkit.jobs import measures
 from lbkit.replicate import Comparison, Replication
 from lbkit.result import Result
 from lbkit.table import cautions, table
-from lbkit.viz import figures
+from lbkit.viz.backend_shares import shares
 from lbkit.viz.choice import Choice
+from lbkit.viz.latency import latency_cdf
+from lbkit.viz.over_time import latency_over_time
 from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
 from lbkit.viz.style import FAILED, title
 from lbkit.viz.widget import FigureView, Panel, after_each_cell, on_main, reset_button
@@ -211,9 +213,9 @@ class Playground(Panel):
         failures = [f'<div style="color: {FAILED}">{escape(o)}</div>' for o in outcomes if isinstance(o, str)]
         said = [f"<b>{escape(verdict(results))}</b>"] if results else []
         self.verdict.value = "".join([*said, *failures])
-        self.latency.show(figures.latency_cdf(results))
-        self.time.show(figures.latency_over_time(results))
-        self.shares.show(figures.shares(results))
+        self.latency.show(latency_cdf(results))
+        self.time.show(latency_over_time(results))
+        self.shares.show(shares(results))
         self._tabulate(table(results) if results else "")
         self.toml.value = self.experiment.to_toml()
 
