@@ -5,7 +5,7 @@ VENV    ?= .venv
 WORKERS ?= 2# test processes
 
 BIN := $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock
+PIP = $(BIN)/python -m pip --disable-pip-version-check install -c requirements.lock --progress-bar off
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
@@ -16,8 +16,8 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-lab: $(VENV)/lab.stamp ## Open JupyterLab on the notebooks
-	$(BIN)/lbkit lab
+lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
+	@$(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	$(PYTEST) -m "not browser and not container" tests
@@ -56,7 +56,7 @@ lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	  || { echo "make lock needs Python 3.11, so that every pin installs there: make lock PYTHON=python3.11"; exit 1; }
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install -qq -e '.[lab,load,dev]'
+	.venv-lock/bin/python -m pip install -qq -e '.[dev]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable > requirements.lock
 	rm -rf .venv-lock
 
@@ -68,12 +68,23 @@ clean: ## Remove the environment and all caches
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "lbkit needs Python 3.11 or newer, and $(PYTHON) is not: try make PYTHON=python3.13 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "lbkit: making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# One line for pip's many; a failure of pip leaves a file, as its exit code is lost in the pipe.
+define install
+@echo "lbkit: installing what lbkit uses into $(VENV): once, in about a minute"
+@rm -f $@.failed; { $(PIP) -e '$(1)' || touch $@.failed; } | awk \
+  '/^Collecting / { printf "\r\033[K  collecting %s", $$2; fflush() } \
+   /^Installing collected / { printf "\r\033[K  installing ..."; fflush() } \
+   END { print "" }'
+@if [ -e $@.failed ]; then rm -f $@.failed; echo "lbkit: pip failed, as it says above" >&2; exit 1; fi
+endef
 
 $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
-	$(INSTALL) -e '.[lab,load]'
+	$(call install,.[all])
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml requirements.lock | $(BIN)/python
-	$(INSTALL) -e '.[lab,load,dev]'
+	$(call install,.[dev])
 	@touch $@ $(VENV)/lab.stamp
