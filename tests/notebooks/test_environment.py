@@ -1,0 +1,157 @@
+"""Every notebook runs to its end with what `make lab` installs, and where less is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+from needs import need_feature, need_module
+
+need_feature("lab")
+need_module("nbformat")
+
+import nbformat
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from lbkit.needs import PROGRAMS
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LARGEST = 1_000_000  # bytes of a notebook that was run and saved
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a machine has: the packages of these extras, and all programs or none."""
+
+    extras: tuple[str, ...]
+    programs: bool
+
+
+MACHINES = {
+    "make lab": Machine(("all",), programs=True),
+    "no programs": Machine(("all",), programs=False),
+    "only figures": Machine(("lab",), programs=False),
+}
+
+
+@cache
+def installed_by(extras: tuple[str, ...]) -> frozenset[str]:
+    """Return the distributions that `pip install .[extras]` installs, from what is installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    found: set[tuple[str, str]] = set()  # a distribution and an extra of it, or ""
+    todo = [Requirement(text) for text in project["dependencies"]]
+    todo += [Requirement(text) for extra in extras for text in optional[extra]]
+    while todo:
+        wanted = todo.pop()
+        name = canonicalize_name(wanted.name)
+        if name == canonicalize_name(project["name"]):
+            todo += [Requirement(text) for extra in wanted.extras for text in optional[extra]]
+            continue
+        for extra in ("", *wanted.extras):
+            if (name, extra) in found or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+                continue
+            found.add((name, extra))
+            try:
+                inner = [Requirement(text) for text in requires(name) or ()]
+            except PackageNotFoundError:  # for another system or Python
+                continue
+            for each in inner:
+                if each.marker is None or each.marker.evaluate({"extra": extra}):
+                    each.marker = None  # it holds here
+                    todo.append(each)
+    return frozenset(name for name, _ in found)
+
+
+def hidden_packages(extras: tuple[str, ...]) -> list[str]:
+    """Return the importable packages here that those extras do not install."""
+    there = installed_by(extras) | {"pip", "setuptools", "wheel", "lbkit", "lbkit-lab"}
+    return sorted(
+        package
+        for package, distributions in packages_distributions().items()
+        if package.isidentifier() and not there & {canonicalize_name(name) for name in distributions}
+    )
+
+
+def environment(machine: Machine) -> dict[str, str]:
+    programs = [name for program in PROGRAMS.values() for name in program.names] + ["docker"]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "bare"), str(ROOT)]),
+        "BARE_PACKAGES": " ".join(hidden_packages(machine.extras)),
+        "BARE_PROGRAMS": "" if machine.programs else " ".join(programs),
+        "DOCKER_HOST": os.environ.get("DOCKER_HOST", "") if machine.programs else "tcp://127.0.0.1:1",
+    }
+
+
+def test_make_lab_installs_what_is_light_and_no_more() -> None:
+    there = installed_by(("all",))
+    assert {"redis", "crossplane", "distributed", "docker", "locust", "jupyterlab", "plotly"} <= there
+    assert not {"pandas", "pyarrow", "playwright", "hypothesis", "ruff", "simpy"} & there
+    assert {"pandas", "hypothesis", "aiohttp"} <= set(hidden_packages(("all",)))
+    assert {"redis", "crossplane", "locust"} <= set(hidden_packages(("lab",)))
+    assert "[all]" in (ROOT / "Makefile").read_text()
+
+
+def test_what_is_hidden_is_missing() -> None:
+    code = (
+        "from lbkit import why_not\n"
+        "for name in ('live', 'nginx', 'redis', 'docker', 'import'): print(why_not(name) or 'yes')"
+    )
+    said = {}
+    for name, machine in MACHINES.items():
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment(machine),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        said[name] = done.stdout.splitlines()
+    assert said["no programs"][0] == said["no programs"][4] == "yes"
+    assert said["no programs"][1].startswith("nginx needs the program nginx (")
+    assert said["no programs"][2].startswith("redis needs the program redis-server (")
+    assert said["no programs"][3].startswith("docker needs a Docker engine")
+    assert said["only figures"][2].startswith("redis needs the Python packages locust, ")
+    assert all("-m pip install" in line for line in said["only figures"])
+
+
+@pytest.mark.notebook
+@pytest.mark.live
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_to_its_end(notebook: Path, machine: str, tmp_path: Path) -> None:
+    saved = tmp_path / notebook.name
+    shutil.copyfile(notebook, saved)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "nbconvert", "--to=notebook", "--execute", "--inplace"),
+            *("--ExecutePreprocessor.timeout=120", "--log-level=ERROR", saved.name),
+        ],
+        cwd=tmp_path,
+        env=environment(MACHINES[machine]),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, re.sub(r"\x1b\[[0-9;]*m", "", done.stderr[-4000:])
+    assert saved.stat().st_size < LARGEST
+    if "why_not" in notebook.read_text() and not MACHINES[machine].programs:
+        assert re.search(r"needs (the|a) ", printed(saved))  # what is missing is said
+
+
+def printed(notebook: Path) -> str:
+    """Return what the cells of a notebook have printed."""
+    cells = nbformat.read(notebook, 4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", ()))
