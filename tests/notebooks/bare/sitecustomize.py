@@ -6,16 +6,25 @@ BARE_PACKAGES and BARE_PROGRAMS name them, and are inherited by all processes th
 import os
 import shutil
 import sys
+from importlib.machinery import PathFinder
 
-for _package in os.environ["BARE_PACKAGES"].split():
-    sys.modules[_package] = None  # type: ignore[assignment]  # an import fails as if it were not installed
-
-_programs = set(os.environ["BARE_PROGRAMS"].split())
-_which = shutil.which
+packages = set(os.environ["BARE_PACKAGES"].split())
+programs = set(os.environ["BARE_PROGRAMS"].split())
 
 
-def which(name, *args, **options):
-    return None if name in _programs else _which(name, *args, **options)
+class Finder(PathFinder):
+    """Finds what is installed, without the hidden packages."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in packages:
+            return None
+        return PathFinder.find_spec(name, path, target)
 
 
+def which(name, *args, find=shutil.which, **options):
+    return None if name in programs else find(name, *args, **options)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
 shutil.which = which
