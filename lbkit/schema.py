@@ -1,7 +1,7 @@
-"""From plain data (TOML, JSON) to objects and back, strictly: every error names its field and the mend.
+"""Plain data (TOML, JSON) to objects and back, strictly: every error names its field and how to mend it.
 
-All wrong fields are named at once: each field is converted and validated by itself, and what spans fields is
-checked when every field is right.
+All wrong fields are named at once: each field is converted and validated by itself, and rules between fields
+are checked when every field is right.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def strict_converter() -> cattrs.Converter:
-    """Takes no field that there is not, turns no 2.7 into 2, and leaves defaults out."""
+    """Return a converter that refuses unknown fields, turns no 2.7 into 2, and leaves defaults out."""
     converter = cattrs.Converter(forbid_extra_keys=True, omit_if_default=True)
     plain = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
     for wanted, wording in plain.items():
@@ -36,7 +36,7 @@ def strict_converter() -> cattrs.Converter:
 
 
 def structure(converter: cattrs.Converter, data: Any, wanted: type[T], error: type[Exception]) -> T:
-    """`data` as a `wanted`. Raises `error` with a line for every wrong field, by its path."""
+    """Return `data` as a `wanted`. Raises `error` with a line for every wrong field, by its path."""
     try:
         return converter.structure(data, wanted)
     except Exception as caught:
@@ -112,7 +112,7 @@ def add_union(converter: cattrs.Converter, union: Any) -> None:
 
 
 def _strict(wanted: type, wording: str) -> Any:
-    """cattrs would turn 2.7 workers into 2; we would rather say so."""
+    """Return a hook that refuses other types, where cattrs would turn 2.7 workers into 2."""
 
     def structure(value: Any, _: Any) -> Any:
         fits = isinstance(value, (int, float) if wanted is float else wanted)
@@ -134,7 +134,7 @@ def _is_list(wanted: Any) -> bool:
 
 
 def _list_hook(wanted: Any, converter: cattrs.Converter) -> Any:
-    """For tuple[X, ...]: of "abc", cattrs would make the letters, and of a table its names."""
+    """Return a hook for tuple[X, ...]: cattrs would take the letters of a text, and the names of a table."""
 
     items = converter.get_structure_hook(list[get_args(wanted)[0]])  # type: ignore[misc]
 
@@ -147,7 +147,7 @@ def _list_hook(wanted: Any, converter: cattrs.Converter) -> Any:
 
 
 def _class_hook(cls: Any, converter: cattrs.Converter) -> Any:
-    """For an attrs class. Its own `__init__` would stop at the first value that a validator refuses."""
+    """Return a hook for an attrs class that checks every field; `__init__` stops at the first wrong one."""
 
     def field_hook(attribute: attrs.Attribute[Any]) -> Any:
         def structure(value: Any, wanted: Any) -> Any:
@@ -166,7 +166,7 @@ def _class_hook(cls: Any, converter: cattrs.Converter) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value in a message, short."""
+    """Return a short text of a value, for a message."""
     return _SHORT.repr(value)
 
 
@@ -175,7 +175,7 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
 
 def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
-    """What is wrong, a line each: a path, " is ", the value, and what would be right."""
+    """Yield a line for each fault: a path, " is ", the value, and what would be right."""
     fields = [f.name for f in attrs.fields(wanted)] if attrs.has(wanted) else []
     if isinstance(error, cattrs.ClassValidationError | cattrs.IterableValidationError):
         noted, others = error.group_exceptions()

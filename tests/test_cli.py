@@ -345,7 +345,7 @@ def test_a_line_for_each_mistake(tmp_path: Path) -> None:
         "lbkit: workers",
         "lbkit: hide",
     ]
-    assert "which file?" in call("proxy", code=2)
+    assert "CONFIG.toml is missing" in call("proxy", code=2)
 
 
 def test_the_example_is_a_file_to_start_with(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ def command(
 ) -> None:
     """Start the servers of an experiment on this machine, until Ctrl-C.
 
-    Real processes on free ports, each as fast or slow as the experiment says.
-    Put any load balancer in front of them.
+    They are real processes on free ports, each as fast as the experiment says, for any
+    load balancer that you put in front of them.
 
     \b
     [bold]Examples[/]
@@ -36,5 +36,5 @@ def command(
             for name, url in fleet.urls.items():
                 typer.echo(f"{name}  {url}")
             typer.echo("Ctrl-C stops them.")
-            while not stop.wait(0.5):  # a bare wait() would not hear Ctrl-C on every system
+            while not stop.wait(0.5):  # without a timeout, Ctrl-C does not end the wait on every system
                 pass

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 USUAL = ("random", "round_robin", "power_of_two", "least_connections")  # compared if none is named
-
-
 FAIR = ("fair by count", "fair by capacity")
 
 
@@ -58,27 +56,31 @@ def command(
     file: File = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", "-p", help=f"Again for each. Without: the file's, {', '.join(USUAL)}."),
+        typer.Option(
+            "--policy", "-p", help=f"An algorithm; may be repeated. Default: the file's, {', '.join(USUAL)}."
+        ),
     ] = None,
-    on: Annotated[str, typer.Option(metavar="ENGINE", help=f"Where it runs: {', '.join(ENGINES)}.")] = "sim",
+    on: Annotated[str, typer.Option(metavar="ENGINE", help=f"One of {', '.join(ENGINES)}.")] = "sim",
     html: Annotated[Path | None, typer.Option(help="Write a report with figures, in one file.")] = None,
     number: Servers = None,
     load: Annotated[
         float | None, typer.Option(help="Poisson traffic at this share of capacity; 0.8 is 80 %.")
     ] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds in which requests arrive.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Other numbers, other traffic.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the random numbers: another seed, other requests.")
+    ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Run each with so many seeds: means with 95 % confidence intervals.")
+        int, typer.Option(help="Number of seeds; above 1: means with 95 % confidence intervals.")
     ] = 1,
     save: Annotated[
-        Path | None, typer.Option("--save-experiment", help="Write what was tried as .toml or .json.")
+        Path | None, typer.Option("--save-experiment", help="Write the experiment as .toml or .json.")
     ] = None,
 ) -> None:
-    """Run one experiment under several policies, and say how each did.
+    """Run one experiment under several policies, and print a table of results.
 
-    All of them get the very same requests. Without a file: four servers, one
-    half as fast as the others, at 80 % of what they can serve together.
+    Every policy gets the same requests. Without a file, the experiment has four servers, one
+    of them half as fast as the others, at 80 % of what they can serve together.
 
     \b
     [bold]Examples[/]
@@ -121,7 +123,7 @@ def command(
             def on_seed(done: int, of: int) -> None:
                 progress.update(task, completed=done)
 
-            # A simulation is over before there is anything to say.
+            # A simulation ends before there is progress to show.
             more = {} if on == "sim" else {"watch": on_progress}
             if seeds == 1:
                 lbkit.compare(experiment, policies, on, progress=on_result, **more)
@@ -134,7 +136,7 @@ def command(
             html.write_text(report(results, title), encoding="utf-8")
     console = Console()
     if not console.is_terminal:
-        console = Console(width=160)  # in a pipe nobody's window is too narrow
+        console = Console(width=160)  # a pipe has no width: no column is left out
     if found:
         console.print(seeds_table(found, title, console.width))
         typer.echo(f"{caption(list(found.values()))}\n{found.verdict()}")

@@ -17,7 +17,7 @@ def command(
         Path | None, typer.Option(help="An access log: of nginx, Apache, HAProxy, Caddy or Traefik.")
     ] = None,
     upstream: Annotated[
-        str | None, typer.Option(help="Which upstream or backend, if the file has several.")
+        str | None, typer.Option(help="The upstream or backend to take, if the file has several.")
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="The log's log_format (nginx) or LogFormat (Apache).")
@@ -28,7 +28,7 @@ def command(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to; .toml or .json. Without: to the terminal."),
+        typer.Option("--output", "-o", help="A .toml or .json file to write. Default: print it."),
     ] = None,
 ) -> None:
     """Turn a real configuration, and a real log, into an experiment.

@@ -13,12 +13,13 @@ from lbkit.cli.console import fail, reported
 
 def command(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.toml", help="What to listen on, and for which backends.")
+        Path | None,
+        typer.Argument(metavar="CONFIG.toml", help="Says what to listen on, and for which backends."),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say whether it would start.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Say whether it would start, and end.")] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=512, help="Processes that share the port; overrides the file."),
+        typer.Option(min=1, max=512, help="Number of processes that share the port, instead of the file's."),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
 ) -> None:
@@ -36,7 +37,7 @@ def command(
         typer.echo(resources.files("lbkit.net").joinpath("example.toml").read_text("utf-8"), nl=False)
         return
     if config is None:
-        fail("which file? lbkit proxy CONFIG.toml; lbkit proxy --example prints one")
+        fail("CONFIG.toml is missing: lbkit proxy --example prints one to start from")
     with reported(1):
         from lbkit.net.proxy import ProxyError
         from lbkit.net.serve import main

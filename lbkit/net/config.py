@@ -1,4 +1,4 @@
-"""What a proxy does, as data: the file behind `lbkit proxy config.toml`, and what an experiment asks for."""
+"""The settings of a proxy as data: the file of `lbkit proxy config.toml`, or what an experiment needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import optional
 
-from lbkit.checks import flag, number, one_of, text, whole, word
+from lbkit.checks import flag, number, one_of, several, text, whole, word
 from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.options import named_fields
 from lbkit.core.text import unknown
@@ -28,12 +28,12 @@ from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedStore
 from lbkit.schema import parse_file, strict_converter, structure
 
-MOST_WORKERS = 512  # a slip of the finger should not fork a million
+MOST_WORKERS = 512  # a mistyped number must not start a million processes
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
 
 
 class ConfigError(ValueError):
-    """Says which field is wrong, and what would be right; a line for each."""
+    """Settings are not valid; a line for each wrong field, with what would be right."""
 
 
 def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -120,17 +120,17 @@ def look_up(host: str, port: int) -> list[str]:
     return sorted({str(address[0]) for *_, address in found})
 
 
-# Converters, as functions so that mypy knows what they take. What is no list is left to the validators.
-def _backends(what: Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
-    return tuple(what)
+# Converters, as functions so that mypy knows what they take; validators check the items.
+def _backends(what: BackendConfig | Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
+    return several(what)
 
 
-def _rate_limits(what: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
-    return tuple(what)
+def _rate_limits(what: RateLimit | Iterable[RateLimit]) -> tuple[RateLimit, ...]:
+    return several(what)
 
 
-def _bandwidth(what: Iterable[Bandwidth]) -> tuple[Bandwidth, ...]:
-    return tuple(what)
+def _bandwidth(what: Bandwidth | Iterable[Bandwidth]) -> tuple[Bandwidth, ...]:
+    return several(what)
 
 
 def _texts(what: Iterable[str]) -> Iterable[str]:
@@ -151,7 +151,7 @@ def _all_are(cls: type) -> Any:
 @named_fields
 @frozen
 class ProxyConfig:
-    """All of it. `workers`: processes that share the port (SO_REUSEPORT)."""
+    """All settings of a proxy. `workers`: processes that share the port (SO_REUSEPORT)."""
 
     backends: tuple[BackendConfig, ...] = field(
         default=(), converter=_backends, validator=_all_are(BackendConfig)
@@ -196,7 +196,7 @@ class ProxyConfig:
             raise ConfigError("\n".join(faults))
 
     def _faults(self) -> Iterator[str]:
-        """What is wrong between fields, each of which is right by itself."""
+        """Yield the contradictions between fields that are right by themselves."""
         names = [b.name or b.address for b in self.backends]
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             yield f"backends: two are called {name!r}; names must differ"
@@ -217,7 +217,7 @@ class ProxyConfig:
         return split_address(self.listen)
 
     def shared_or_own_limits(self) -> RateLimits:
-        """Raises ValueError for limits that cannot be shared, or without redis-py."""
+        """Return the filter of rate limits. Raises ValueError for limits that cannot be shared."""
         try:
             return RateLimits(self.rate_limits, self.x_ratelimit, self.redis if self.rate_limits else None)
         except ModuleNotFoundError:
@@ -248,7 +248,7 @@ class ProxyConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProxyConfig:
-        """Raises ConfigError with a line for every wrong field."""
+        """Read plain data. Raises ConfigError with a line for every wrong field."""
         if isinstance(data, Mapping) and not data.get("backends", True):
             data = {name: value for name, value in data.items() if name != "backends"}
         try:
@@ -260,7 +260,7 @@ class ProxyConfig:
         return config
 
     def but(self, **options: Any) -> ProxyConfig:
-        """A copy with other fields; `retries` and `keyed_by` are the policy's. Raises ConfigError."""
+        """Return a copy with other fields; `retries` and `keyed_by` are the policy's. Raises ConfigError."""
         known = [f.name for f in attrs.fields(ProxyConfig)]
         for name in options:
             if name not in (*known, "retries", "keyed_by"):
@@ -278,7 +278,7 @@ class ProxyConfig:
 
     @classmethod
     def load(cls, path: str | Path) -> ProxyConfig:
-        """Raises ConfigError, for a file that is not there, too."""
+        """Read a TOML file. Raises ConfigError, also for a file that cannot be read."""
         try:
             data = parse_file(path, ConfigError, "TOML")
         except OSError as error:
@@ -290,7 +290,7 @@ NO_BACKENDS = "backends is missing: there must be at least one"
 
 
 def _all_faults(data: Any, faults: list[str]) -> list[str]:
-    """With what is wrong between the fields that are right, which was not looked at because of the others."""
+    """Return the faults, and those between the right fields, which a wrong field kept from being checked."""
     if isinstance(data, Mapping):
         wrong = {re.split(r"[^\w]", fault.removeprefix("unknown "))[0] for fault in faults}
         rest = {name: value for name, value in data.items() if name not in wrong}

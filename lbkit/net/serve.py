@@ -14,8 +14,8 @@ from lbkit.net.worker import serve_alone
 
 
 def main(path: str | Path, workers: int | None = None, check: bool = False) -> None:
-    """Serve what the file says until SIGTERM or SIGINT; SIGHUP reads it again. `check`: only say whether
-    that would work.
+    """Serve what the file says until SIGTERM or SIGINT; SIGHUP reads it again. `check`: say whether that
+    would work, and return.
 
     Raises ConfigError with a line for all that is wrong, and ProxyError, before anything is served."""
     config = ProxyConfig.load(path)
@@ -32,9 +32,9 @@ def main(path: str | Path, workers: int | None = None, check: bool = False) -> N
 
 
 def checked(path: str | Path, config: ProxyConfig, workers: int | None = None) -> str:
-    """What there is to say of a file that would work. Raises ConfigError for one that would not.
+    """Return the summary of a file that would work, with notes. Raises ConfigError for one that would not.
 
-    A proxy that runs from the same file on the same address is no fault: it may be asked to reload."""
+    A proxy that already runs from the same file on the same address is no fault: it can reload."""
     said = notes(config, workers or config.workers)
     port = port_fault(config)
     if port and "the port is taken" in port and is_running(path, config):
@@ -47,12 +47,13 @@ def checked(path: str | Path, config: ProxyConfig, workers: int | None = None) -
 
 
 def raise_faults(faults: list[str]) -> None:
+    """Raise ConfigError with a line for each fault that is not empty."""
     if there := [fault for fault in faults if fault]:
         raise ConfigError("\n".join(there))
 
 
 def is_running(path: str | Path, config: ProxyConfig) -> bool:
-    """Whether a proxy runs from this file, on this address. Found out on Linux only."""
+    """Return whether a proxy runs from this file, on this address; False on all systems but Linux."""
     if not hasattr(socket, "AF_UNIX"):
         return False
     mark = running_mark(path, config.listen)
@@ -62,7 +63,9 @@ def is_running(path: str | Path, config: ProxyConfig) -> bool:
 
 
 def open_standard_files() -> None:
-    """Where they are closed, sockets would get their numbers, and children would take them for input."""
+    """Open standard input, output and error if they are closed.
+
+    Sockets would get their numbers otherwise, and child processes would take them for input."""
     while True:
         number = os.open(os.devnull, os.O_RDWR)
         if number > 2:
