@@ -17,7 +17,8 @@ jump consistent hash                jump_hash
 zone aware routing, cross-zone      zone_aware
 priority levels, failover           priority_levels
 subsetting, deterministic aperture  subsetting
-nginx's, HAProxy's and httpd's own  programs.nginx, programs.haproxy, programs.httpd
+nginx's, HAProxy's, httpd's and Caddy's own
+                                    programs.nginx, programs.haproxy, programs.httpd, programs.caddy
 
 `base` has the base class and the registry, `grouped` the base class of algorithms that choose a group of
 backends first, `hashing` the hash functions.
@@ -34,6 +35,7 @@ from lbkit.core.balance.maglev import Maglev
 from lbkit.core.balance.modulo_hash import IPHash, ModuloHash
 from lbkit.core.balance.power_of_two import PowerOfChoices, PowerOfTwo
 from lbkit.core.balance.priority_levels import PriorityLevels
+from lbkit.core.balance.programs.caddy import CaddyLeastConnections, CaddyRandomChoose
 from lbkit.core.balance.programs.haproxy import (
     FastRoundRobin,
     HaproxyLeastConnections,
@@ -63,6 +65,8 @@ __all__ = [
     "BoundedHash",
     "ByBusyness",
     "ByTraffic",
+    "CaddyLeastConnections",
+    "CaddyRandomChoose",
     "ChoiceOfTwo",
     "ClientSideWeighted",
     "ConsecutiveRoundRobin",

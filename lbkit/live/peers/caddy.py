@@ -25,12 +25,14 @@ class Caddy(Peer):
     algorithms: ClassVar = {
         "round_robin": "round_robin",
         "least_connections": "least_conn",
+        "caddy_least_connections": "least_conn",
         "ip_hash": "header X-Forwarded-For",  # its own ip_hash sees only the load's address
         "consistent_hash": "{key}",
         "rendezvous": "{key}",
         "random": "random",
         "power_of_two": "random_choose 2",
         "power_of_choices": lambda b: f"random_choose {b.choices}",
+        "caddy_random_choose": lambda b: f"random_choose {b.choose}",
         "first_available": lambda b: first(b.limit),
     }
     alternatives: ClassVar = {

@@ -34,13 +34,14 @@ class ByBusyness(WeightedRoundRobin):
 class ByTraffic(Balancer):
     """Apache `bytraffic`: the fewest bytes for its weight, in requests and answers. O(n).
 
-    It evens out network traffic when answers differ in size, and ignores requests in flight. Where bytes are
-    not counted, as in the simulator, every request counts as one byte. (mod_lbmethod_bytraffic.c.)
+    It evens out network traffic when answers differ in size, and ignores requests in flight: a burst may go
+    to one backend, as an answer counts only once it is there. Where bytes are not counted, as in the
+    simulator, a request counts 1 when it is sent and 1 when it is answered. (mod_lbmethod_bytraffic.c.)
     """
 
     @staticmethod
     def score(backend: Backend) -> float:
-        return (backend.traffic or backend.picks) / backend.weight
+        return (backend.traffic or 2 * backend.picks - backend.in_flight) / backend.weight
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return min(backends, key=self.score)  # the first wins ties

@@ -1,0 +1,60 @@
+"""Caddy: least_conn and random_choose. Its other policies are round robin, random and rendezvous hashing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lbkit.core.backend import Backend
+from lbkit.core.balance.base import Balancer, Why, restoring
+
+
+class CaddyLeastConnections(Balancer):
+    """Caddy `least_conn`: the fewest in flight; a random one of those that have equally few. O(n).
+
+    (selectionpolicies.go, LeastConnSelection.)
+    """
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        fewest = min(b.in_flight for b in backends)
+        equal = [b for b in backends if b.in_flight == fewest]
+        return equal[int(self.rng.random() * len(equal))]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        return Why("in flight, a random one of equals", {b.name: float(b.in_flight) for b in backends})
+
+
+class CaddyRandomChoose(Balancer):
+    """Caddy `random_choose`, until July 2026: power of choices from a sample that may be too small.
+
+    Each backend in turn takes a random place among all so far, and is in the sample if that is one of the first
+    `choose` places. So it may replace another while a place is still free, and a busy backend may be the whole
+    sample. (selectionpolicies.go, RandomChoiceSelection; corrected by Caddy's pull request 7873.)
+    """
+
+    def __init__(self, choose: int = 2) -> None:
+        if choose < 2:
+            raise ValueError(f"choose is {choose}: use at least 2 backends")
+        self.choose = choose
+
+    def sample(self, backends: Sequence[Backend]) -> list[Backend]:
+        places: list[Backend | None] = [None] * min(self.choose, len(backends))
+        for i, backend in enumerate(backends):
+            j = int(self.rng.random() * (i + 1))
+            if j < len(places):
+                places[j] = backend
+        return [b for b in places if b is not None]
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        best: list[Backend] = []
+        for backend in self.sample(backends):
+            if not backend.in_flight:
+                return backend
+            # The list is never emptied: a backend that looked best before stays, and may be drawn.
+            if not best or backend.in_flight <= best[-1].in_flight:
+                best.append(backend)
+        return best[int(self.rng.random() * len(best))] if len(best) > 1 else best[0]
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        with restoring(self.rng):
+            loads = {b.name: float(b.in_flight) for b in self.sample(backends)}
+        return Why("in flight, of those drawn: an idle one, or one not above those before it", loads)
