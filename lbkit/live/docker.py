@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import time
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -110,6 +111,8 @@ class DockerFleet(Fleet):
         self._containers: dict[str, Any] = {}
         self._holds: dict[str, Any] = {}  # server -> the connection to its standard input
         self._docker: Any = None
+        self._started: dict[str, float] = {}  # when each was started last
+        self._start_times: dict[str, float] = {}
 
     def start(self) -> Self:
         """Builds the image first where it is missing, which takes a minute."""
@@ -161,6 +164,7 @@ class DockerFleet(Fleet):
 
     def _run(self, name: str) -> None:
         container = self._containers[name]
+        self._started[name] = time.monotonic()
         self._holds[name] = container.attach_socket(params={"stdin": 1, "stream": 1})
         container.start()
 
@@ -181,6 +185,7 @@ class DockerFleet(Fleet):
         if not wait_until(over, START_TIMEOUT) or not self.alive()[name]:
             said = self._containers[name].logs().decode(errors="replace").strip()[-2000:]
             raise FleetError(f"backend {name!r} did not start: {said or 'it said nothing'}")
+        self._start_times[name] = time.monotonic() - self._started[name]
 
     def _answers(self, name: str) -> bool:
         try:
@@ -233,13 +238,18 @@ class DockerFleet(Fleet):
         self._container(name).stop(timeout=grace)
 
     def recover(self, name: str) -> None:
-        state = self._state(name)
-        if state["Paused"]:
+        if self._state(name)["Paused"]:
             self._container(name).unpause()
-        elif not state["Running"]:
-            self._let_go(name)
-            self._run(name)
-            self._ready(name)
+        super().recover(name)
+
+    @property
+    def start_times(self) -> dict[str, float]:
+        return self._start_times
+
+    def restart(self, name: str) -> None:
+        self._let_go(name)
+        self._run(name)
+        self._ready(name)
 
     def pause(self, name: str) -> None:
         """It is there and says nothing: neither refused nor answered, the worst kind of dead."""

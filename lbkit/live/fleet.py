@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -32,6 +33,8 @@ class Process:
         self.server = server
         self.seed = seed
         self.port = 0
+        self.start_time = 0.0  # seconds that the last start took
+        self._launched = 0.0
         self.popen: subprocess.Popen[bytes] | None = None
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
 
@@ -42,6 +45,7 @@ class Process:
     def launch(self) -> None:
         """Start it; `ready` waits for it."""
         settings = {"server": server_to_dict(self.server), "port": self.port, "seed": self.seed}
+        self._launched = time.monotonic()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
             stdin=subprocess.PIPE,
@@ -63,6 +67,7 @@ class Process:
             self.kill()
             raise FleetError(f"backend {self.server.name!r} did not start: {self.last_words()}")
         self.port = json.loads(line)["port"]
+        self.start_time = time.monotonic() - self._launched
 
     def last_words(self) -> str:
         self.errors.seek(0)
@@ -114,8 +119,13 @@ class Fleet:
         """SIGKILL: running requests are lost, new connections refused."""
         raise NotImplementedError
 
-    def recover(self, name: str) -> None:
-        """Start it again, on its old port; returns when it serves. Raises FleetError."""
+    @property
+    def start_times(self) -> dict[str, float]:
+        """Seconds that the last start of each server took."""
+        raise NotImplementedError
+
+    def restart(self, name: str) -> None:
+        """Start a server that does not run, on its old port; returns when it serves. Raises FleetError."""
         raise NotImplementedError
 
     # -- what all have in common ------------------------------------------------------------------
@@ -157,9 +167,19 @@ class Fleet:
             for s in self.servers.values()
         ]
 
+    def recover(self, name: str) -> None:
+        """Have a server run, at its usual speed. Raises FleetError."""
+        if self.alive()[name]:
+            self.slow(name, 1.0)
+        else:
+            self.restart(name)
+
     def slow(self, name: str, factor: float) -> None:
-        """Work that starts from now on runs at the usual speed x `factor`."""
-        self.control(name, speed=self.check(name).speed * factor)
+        """Run work that starts from now on at the usual speed x `factor`, until a crash or `recover`.
+
+        A server that is down stays as it is: when it recovers, it is a new process."""
+        if self.alive()[self.check(name).name]:
+            self.control(name, speed=self.check(name).speed * factor)
 
     def control(self, name: str, **changes: Any) -> dict[str, Any]:
         """Change settings of a backend (see lbkit.live.backend.SETTINGS); returns how it is set.
@@ -221,8 +241,11 @@ class LocalFleet(Fleet):
     def crash(self, name: str) -> None:
         self[name].kill()
 
-    def recover(self, name: str) -> None:
+    @property
+    def start_times(self) -> dict[str, float]:
+        return {name: process.start_time for name, process in self._processes.items()}
+
+    def restart(self, name: str) -> None:
         process = self[name]
-        if not process.alive:
-            process.launch()
-            process.ready()
+        process.launch()
+        process.ready()

@@ -25,6 +25,7 @@ from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
+from lbkit.live.timeline import Timeline, without_failed_boots
 from lbkit.result import COLUMNS, Result
 from lbkit.run import EngineError, require
 
@@ -67,10 +68,12 @@ class LiveSession:
         self._fleet: Fleet = fleet(experiment.servers, experiment.seed)
         self._front: Front = PEERS[on](experiment, layer) if on in PEERS else OwnProxy(experiment)
         self._load: Load | None = None
-        self._events: threading.Thread | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._failed_events: list[str] = []
+        boots = {server.name: server.boot for server in experiment.servers}
+        events = without_failed_boots(experiment.timeline, boots)
+        self._timeline = Timeline(events, lambda event: _HAPPENS[event.action](self, event), self._stopping)
+        self._starts: list[str] = []  # how long recovered servers took to serve
         self.history: list[Change] = []  # what was changed since the start, by events and by hand
 
     @staticmethod
@@ -87,8 +90,7 @@ class LiveSession:
             self._front.start(self._fleet.backends())
             self._load = Load(self.experiment, self._front.url, self.grace)
             self._load.start()
-            self._events = threading.Thread(target=self._happen, name="lbkit-events", daemon=True)
-            self._events.start()
+            self._timeline.start(self._load.t0)
         except BaseException:
             self.stop()
             raise
@@ -100,8 +102,7 @@ class LiveSession:
         with self._lock:
             if self._load:
                 self._load.stop()
-            if self._events and self._events is not threading.current_thread():
-                self._events.join()
+            self._timeline.join()
             self._front.stop()
             self._fleet.stop()
 
@@ -147,7 +148,7 @@ class LiveSession:
     @property
     def faults(self) -> list[str]:
         """What went wrong so far: events that could not be carried out, an algorithm that fails."""
-        return self._failed_events + self._front.faults()
+        return self._timeline.faults + self._front.faults()
 
     def state(self) -> list[dict[str, Any]]:
         """A dict a server: name, alive, weight, intent, in_flight, picks; None for what is not known."""
@@ -200,8 +201,15 @@ class LiveSession:
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
+            facts["notes"] = [*facts["notes"], *self._notes()]
             facts |= {"cpu_s": cpu, "cpu_us_per_request": 1e6 * cpu / requests if requests else NAN}
         return facts
+
+    def _notes(self) -> list[str]:
+        """Return what a run on processes does in another way than the experiment says."""
+        if not self._starts:
+            return []
+        return [f"a recovered server serves once its process has started: {', '.join(self._starts)}"]
 
     # -- steering ---------------------------------------------------------------------------
 
@@ -221,7 +229,18 @@ class LiveSession:
         self._changed(f"crash {name}")
 
     def recover(self, name: str) -> None:
-        self._fleet.recover(name)
+        """Start a server; returns when it serves: after its `boot`, or later if its process starts slowly."""
+        began = time.monotonic()
+        boot = self._fleet.check(name).boot
+        if not self._fleet.alive()[name]:
+            self._stopping.wait(max(0.0, boot - self._fleet.start_times[name]))
+            if self._stopping.is_set():
+                return
+            self._fleet.recover(name)
+            took = time.monotonic() - began
+            self._starts.append(f"{name} {took:.2f} s after the event (boot {boot:g} s)")
+        else:
+            self._fleet.recover(name)
         self._changed(f"recover {name}")
 
     def slow(self, name: str, factor: float) -> None:
@@ -250,17 +269,6 @@ class LiveSession:
 
     def _changed(self, what: str) -> None:
         self.history.append(Change(self.elapsed, what, self.policy))
-
-    def _happen(self) -> None:
-        """In a thread: carry out the experiment's events at their times."""
-        assert self._load
-        for event in self.experiment.timeline:
-            if self._stopping.wait(max(0.0, self._load.t0 + event.at - time.monotonic())):
-                return
-            try:
-                _HAPPENS[event.action](self, event)
-            except Exception as error:  # a fault of the result; the run goes on
-                self._failed_events.append(f"{event.action.value} {event.server} at {event.at:g} s: {error}")
 
 
 _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {

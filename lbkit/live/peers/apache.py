@@ -61,6 +61,7 @@ class Apache(Peer):
     }
     differences = (
         "the number of servers that a request tried is not reported",
+        "from a crash on, some requests to the dead server are answered 503 although another one is there",
         "a failed server would be skipped for 60 s; retry=0 makes it try it again each time,"
         " as the experiment says",
     )

@@ -41,7 +41,7 @@ class Caddy(Peer):
     }
     differences = (
         "the number of servers that a request tried is not reported",
-        "a retry chooses among all servers again, and may hit the dead one once more",
+        "a retry chooses among all servers again: after a crash it may meet the dead one once more and fail",
         "every hash is rendezvous hashing, so that ip_hash moves few clients when servers change",
         "there are no weights, and a drained server leaves the list: its running requests finish",
     )

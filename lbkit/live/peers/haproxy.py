@@ -45,7 +45,10 @@ class Haproxy(Peer):
         "power_of_choices": lambda b: f"balance random({b.choices})",
     }
     alternatives: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
-    differences = ("the number of servers that a request tried is not reported",)
+    differences = (
+        "the number of servers that a request tried is not reported",
+        "at a crash, a request on a connection that was used before is sent once more even without retries",
+    )
     KEYS: ClassVar = {
         "client": "source",
         "path": "uri",

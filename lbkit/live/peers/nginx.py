@@ -71,7 +71,7 @@ class Nginx(Peer):
     differences = (
         "open source nginx has no active health checks; max_fails=0 also turns off the passive ones,"
         " so that a dead server is tried again each time, as the experiment says",
-        "after a broken connection an idempotent request is sent once more: fewer are lost in a crash",
+        "at a crash, a request without an answer goes to the next server, not to the same one first",
         "drain, remove and weights need a reload: the old workers finish their requests",
     )
     KEYS: ClassVar = {

@@ -26,9 +26,9 @@ class CaddyLeastConnections(Balancer):
 class CaddyRandomChoose(Balancer):
     """Caddy `random_choose`, until July 2026: power of choices from a sample that may be too small.
 
-    Each backend in turn takes a random place among all so far, and is in the sample if that is one of the first
-    `choose` places. So it may replace another while a place is still free, and a busy backend may be the whole
-    sample. (selectionpolicies.go, RandomChoiceSelection; corrected by Caddy's pull request 7873.)
+    Each backend in turn takes a random place among all so far, and is in the sample if that is one of the
+    first `choose` places. So it may replace another while a place is still free, and a busy backend may be
+    the whole sample. (selectionpolicies.go, RandomChoiceSelection; corrected by Caddy's pull request 7873.)
     """
 
     def __init__(self, choose: int = 2) -> None:
