@@ -37,7 +37,8 @@ class Policy:
     `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
     without an answer.
     `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
-    backend rises gradually. `panic`: below this share of healthy backends, health is ignored.
+    backend rises gradually. `panic`: below this share of healthy backends, health is ignored;
+    as no engine checks health yet, an Experiment with it refuses events that crash a server.
     Raises ValueError for an unknown algorithm, option or key.
     """
 

@@ -54,7 +54,7 @@ def test_a_file_by_its_ending(tmp_path: Path) -> None:
     assert Experiment.load_file(str(tmp_path / "e.json")) == experiment
 
 
-def test_what_is_default_is_not_written() -> None:
+def test_default_values_are_not_written() -> None:
     assert tomllib.loads(Experiment(servers(1)).to_toml()) == {"servers": [{"name": "s1"}]}
 
 
@@ -241,7 +241,7 @@ def test_json_can_be_wrong_in_more_ways(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_all_wrong_fields_are_told_at_once() -> None:
+def test_all_wrong_fields_are_named_at_once() -> None:
     with pytest.raises(ExperimentError) as caught:
         Experiment.from_toml('[[servers]]\nname = "a"\nworkers = 2.5\nspeed = "x"\n[traffic]\nduration = 0')
     assert str(caught.value).splitlines() == [
@@ -279,7 +279,7 @@ def test_an_event_is_named_by_its_place_in_the_file() -> None:
         (lambda: Experiment(servers(1)).but(duration=0), "duration is 0"),
     ],
 )
-def test_python_is_told_at_once_too(make, message: str) -> None:
+def test_objects_made_in_python_are_checked_too(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -328,13 +328,13 @@ def test_load() -> None:
         experiment.at_load(0)
 
 
-def test_those_who_join_later_do_not_count_at_first() -> None:
+def test_servers_that_join_later_are_not_in_the_capacity_at_the_start() -> None:
     experiment = Experiment(servers(3), events=[Event(5, "add", "s3"), Event(1, "drain", "s1")])
     assert experiment.joining == {"s3"}
     assert experiment.capacity == pytest.approx(100)
     assert [e.at for e in experiment.events] == [1, 5]  # in order of time
-    nobody = Experiment(servers(1), events=[Event(5, Action.ADD, "s1")])
-    assert (nobody.capacity, nobody.load) == (0, math.inf)
+    empty = Experiment(servers(1), events=[Event(5, Action.ADD, "s1")])
+    assert (empty.capacity, empty.load) == (0, math.inf)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_events_have_to_be_possible_in_their_order(events: list, message: str | 
             Experiment(servers(2), events=made)
 
 
-def test_who_is_removed_first_is_there_at_the_start() -> None:
+def test_a_server_that_is_removed_before_it_is_added_is_there_at_the_start() -> None:
     events = [Event(1, "remove", "s1"), Event(2, "add", "s1"), Event(3, "add", "s2")]
     assert Experiment(servers(3), events=events).joining == {"s2"}
 
@@ -440,11 +440,11 @@ def test_up_and_down_times_have_their_means() -> None:
         assert sum(t > mean for t in found) / len(found) == pytest.approx(math.exp(-1), abs=0.03)
 
 
-def test_thousands_of_servers_are_no_trouble() -> None:
+def test_thousands_of_servers_become_plain_data_quickly() -> None:
     assert len(Experiment(servers(5000)).to_dict()["servers"]) == 5000
 
 
-def test_json_is_plain() -> None:
+def test_json_is_plain_data() -> None:
     text = Experiment(servers(1), events=[Event(1, "drain", "s1")], policy="random").to_json()
     assert json.loads(text) == {
         "servers": [{"name": "s1"}],

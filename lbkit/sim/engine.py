@@ -1,6 +1,6 @@
 """A discrete-event engine: virtual time jumps from one event to the next.
 
-An event is data: a time, a number, a kind and a row. What happens at each kind is up to the caller of `run`.
+An event is data: a time, a number, a kind and a row. The caller of `run` gives a handler for each kind.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Engine:
         return [row for _, _, _, row in dropped]
 
     def feed(self, times: Iterable[float], kind: int) -> None:
-        """Have an event of `kind` with row i at the i-th of `times`, which never fall.
+        """Take events of `kind`: one with row i at the i-th of `times`, which never decrease.
 
         It comes after all that is planned for that moment. For the many arrivals: they are kept out of the
         heap, which stays as small as the work in progress."""

@@ -1,6 +1,6 @@
-"""What stands before the balancer, in virtual time: rate limits, and the gate with its queue.
+"""The entrance before the balancer, in virtual time: rate limits, and the gate with its queue.
 
-It decides and plans, with the same core objects as the proxy; the simulation does what it decides.
+It decides and plans, with the same core objects as the proxy; the simulation carries out the decisions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE
 from lbkit.sim.requests import Requests
 from lbkit.workload import client_name, path_name
 
-# What is decided about a request, besides the statuses with which it may be answered.
+# Decisions about a request, besides the statuses of answers.
 PASS = 0  # it goes on
 HOLD = -1  # it waits: an event is planned for it
 
@@ -50,7 +50,7 @@ class Entrance:
         self.wakes = -1.0  # the moment for which the latest ADMIT is planned
 
     def limit(self, row: int) -> int:
-        """What the rate limits say: PASS, HOLD (until its ENTER) or the status of an answer."""
+        """Return the decision of the rate limits: PASS, HOLD (until its ENTER) or the status of an answer."""
         if self.rules is None or not (rules := self.rules.about(self._view(row))):
             return PASS
         now = self.engine.now
@@ -65,7 +65,7 @@ class Entrance:
     # -- the gate ---------------------------------------------------------------------------
 
     def enter(self, row: int) -> int:
-        """What the gate says: PASS where there is none, else HOLD, and `next` has its decisions."""
+        """Return PASS where there is no gate, else HOLD; then `next` has the decisions of the gate."""
         if self.gate is None:
             return PASS
         now = self.engine.now
@@ -75,7 +75,7 @@ class Entrance:
         return HOLD
 
     def next(self) -> tuple[int, int] | None:
-        """The gate's next decision, to be asked for until there is none: a row, and PASS or a status."""
+        """Return the next decision of the gate: a row, and PASS or a status. Call it until there is none."""
         assert self.gate
         now = self.engine.now
         decision = self.refused.popleft() if self.refused else self.gate.next(now)
@@ -98,14 +98,14 @@ class Entrance:
             self.engine.plan(self.engine.now + self.gate.timeout, EXPIRE, row)
 
     def expire(self, row: int) -> int | None:
-        """The status for a request that has waited too long; None if it does not wait any more."""
+        """Return the status for a request that has waited too long; None if it no longer waits."""
         if self.gate is None or row not in self.waiting:
             return None
         _, status = self._refuse(self.gate.late(self.waiting[row]))
         return status
 
     def leave(self, row: int, ok: bool) -> bool:
-        """A request has its answer. Returns whether it had passed the gate: ask `next` then."""
+        """A request has its answer. Return whether it had passed the gate: call `next` then."""
         if self.gate is None or row not in self.admitted:
             return False
         now = self.engine.now

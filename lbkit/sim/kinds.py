@@ -1,7 +1,7 @@
 """The kinds of events of a simulation.
 
-The row of an event is that of a request, where nothing else is said. Plain numbers rather than an Enum: each
-event looks its handler up by its kind.
+Unless a comment says otherwise, the row of an event is that of a request. Plain numbers rather than an Enum:
+each event looks up its handler by its kind.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ REFUSE: Final = 7  # the balancer learns that its server refused the connection
 CLOSE: Final = 8  # the balancer learns that its server closed the connection without an answer
 RESEND: Final = 9  # it is sent to the same backend again, on a new connection
 RETRY: Final = 10  # another backend is picked for it
-ASK: Final = 11  # a user of a closed loop sends the next request; no row
+SEND: Final = 11  # a user of a closed loop sends the next request; no row
 PROBE: Final = 12  # the answer to a probe arrives at the balancer; row: the number of a backend
 CHANGE: Final = 13  # an event of the experiment happens; row: its index there
 BOOT: Final = 14  # a server has booted after a crash; row: its index

@@ -1,4 +1,4 @@
-"""The load that servers report to the balancers that want to know it, with their answers and by probes."""
+"""Load reports of servers, with their answers and by probes, for the balancers that use them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lbkit.sim.servers import SimServer
 
 
 class Reports:
-    """Meters the load of each server, and plans the PROBE of each backend that a balancer wants to probe."""
+    """Measures the load of each server, and plans the PROBE of each backend that a balancer probes."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Reports:
         self.number_of: dict[Backend, int] = {}  # the index in `probed`
 
     def picked(self, backend: Backend) -> None:
-        """A request goes to a backend."""
+        """A request is sent to a backend."""
         now = self.engine.now
         self.meters[self.server_of[backend].index].started(now)
         for target in self.pool.probe_targets(backend, now):
@@ -45,7 +45,7 @@ class Reports:
         self._deliver(backend)
 
     def failed(self, backend: Backend) -> None:
-        """There is no answer, and no report."""
+        """An attempt ends without an answer, and so without a report."""
         self.meters[self.server_of[backend].index].ended(self.engine.now, 0.0, False)
 
     def probe(self, number: int) -> None:

@@ -13,15 +13,15 @@ from lbkit.experiment import Traffic
 from lbkit.result import COLUMNS
 from lbkit.workload import Workload, client_name, path_name
 
-FLOWS = 50_000  # connections told apart: a client has about as many ports
+FLOWS = 50_000  # connections that are distinguished: a client has about this many ports
 NAN = float("nan")
 NOT_PICKED = Backend("none")  # holds the place in `lease` until a backend is picked
 
 
 class Requests:
-    """What is known of each request: what it brings, and what becomes of it.
+    """The columns of all requests: what each carries, and its outcome.
 
-    The columns of a Result mean what `lbkit.result.COLUMNS` says. While a request is under way, `backend`
+    `lbkit.result.COLUMNS` says what the columns of a Result mean. While a request is under way, `backend`
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
@@ -43,7 +43,7 @@ class Requests:
         self.since = array("d", [NAN]) * rows  # when it did
 
     def add(self, arrival: float, client: int, path: int, demand: float, luck: float) -> int:
-        """Another request; its row comes back."""
+        """Add a request and return its row."""
         row = len(self.arrival)
         self.arrival.append(arrival)
         self.client.append(client)
@@ -68,11 +68,11 @@ class Requests:
                 self.backend[row], self.status[row] = -1, 0
 
     def columns(self) -> dict[str, array[Any]]:
-        """The columns of a Result."""
+        """Return the columns of a Result."""
         return {name: array(code, getattr(self, name)) for name, code in COLUMNS.items()}
 
     def keys(self, spec: str, traffic: Traffic) -> tuple[Sequence[int], list[str]]:
-        """The keys by which a Policy is `keyed_by` spec: a number for each row, and the keys by number."""
+        """Return the keys for a policy's `keyed_by`: a number for each row, and the keys by number."""
         if spec == "flow":  # each request has a connection of its own
             return _Flows(), [f"tcp {i}" for i in range(FLOWS)]
         if about_client(spec):
@@ -81,7 +81,7 @@ class Requests:
 
 
 class _Flows(Sequence[int]):
-    """For each row a number of its own, as far as FLOWS go."""
+    """A number for each row; FLOWS of them are different."""
 
     def __getitem__(self, row: int) -> int:  # type: ignore[override]
         return row % FLOWS

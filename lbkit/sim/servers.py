@@ -15,7 +15,7 @@ from lbkit.sim.requests import NAN, Requests
 from lbkit.workload import stream
 
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
-# Other outcomes for a request sent to a server: it is served in its turn, or the connection is refused.
+# Other outcomes: the request is served in its turn, or the connection is refused.
 ACCEPTED, REFUSED = 0, -1
 
 
@@ -58,8 +58,7 @@ class SimServer:
         self.up_at = inf  # when a boot ends
 
     def receive(self, row: int) -> int:
-        """Return the outcome for a request that arrives: ACCEPTED, REFUSED, or the status of an answer at
-        once."""
+        """Return the outcome of a request that arrives: ACCEPTED, REFUSED, or the status of an answer."""
         if not self.up:
             return REFUSED
         if self.error_rate and self.requests.luck[row] < self.error_rate:

@@ -91,7 +91,7 @@ class Simulation:
         return Result(self.experiment, "sim", self.requests.columns())
 
     def _handlers(self) -> Handlers:
-        """What happens to the row at each kind of event: the one place that says so."""
+        """Return the handler of each kind of event, called with its row: the one table of what happens."""
         happens: dict[int, Callable[[int], object]] = {
             kinds.ARRIVE: self.arrive if self.limited else self.dispatch,
             kinds.ENTER: self.enter,
@@ -104,7 +104,7 @@ class Simulation:
             kinds.CLOSE: self.close,
             kinds.RESEND: self.resend,
             kinds.RETRY: self.retry,
-            kinds.ASK: self.ask,
+            kinds.SEND: self.send,
             kinds.PROBE: self.reports.probe,
             kinds.CHANGE: self.change,
             kinds.BOOT: lambda index: self.servers[index].booted(),
@@ -114,10 +114,10 @@ class Simulation:
 
     # -- the entrance -------------------------------------------------------------------------
 
-    def ask(self, _: int) -> None:
-        """A user of a closed loop sends a request, unless the time is up."""
+    def send(self, _: int) -> None:
+        """A user of a closed loop sends a request, unless the traffic has ended."""
         assert self.users
-        if (row := self.users.ask()) is not None:
+        if (row := self.users.request()) is not None:
             self.handlers[kinds.ARRIVE](row)
 
     def arrive(self, row: int) -> None:
@@ -129,7 +129,7 @@ class Simulation:
             self.reject(row, verdict)
 
     def enter(self, row: int) -> None:
-        """A request comes to the gate, if there is one."""
+        """A request arrives at the gate, if there is one."""
         if self.entrance.enter(row) == PASS:
             self.dispatch(row)
             return
@@ -137,7 +137,7 @@ class Simulation:
         self.entrance.time_limit(row)
 
     def admit(self, _: int = 0) -> None:
-        """Carry out all that the gate decides now."""
+        """Carry out all decisions that the gate makes now."""
         if self.admitting:
             return  # a request that was admitted has ended at once: the loop below goes on
         self.admitting = True
@@ -150,7 +150,7 @@ class Simulation:
         self.admitting = False
 
     def expire(self, row: int) -> None:
-        """A request has waited at the gate for as long as it may."""
+        """A request has waited at the gate for the longest time allowed."""
         if (status := self.entrance.expire(row)) is not None:
             self.reject(row, status)
 
@@ -213,7 +213,7 @@ class Simulation:
         else:
             self.handlers[kind](row)
 
-    # -- servers, and what comes back from them -----------------------------------------------------
+    # -- servers, and their answers -----------------------------------------------------------------
 
     def receive(self, row: int) -> None:
         """A request reaches its server."""
@@ -222,7 +222,7 @@ class Simulation:
             self.send_back(row, server, outcome)
 
     def send_back(self, row: int, server: SimServer, outcome: int) -> None:
-        """Send what the server made of the request back to the balancer: REFUSED, or a status."""
+        """Send the outcome of a request back to the balancer: REFUSED, or a status."""
         if outcome == REFUSED:  # also without a delay, the balancer learns of it after it has sent
             self.engine.plan(self.engine.now + server.delay, kinds.REFUSE, row)
             return
@@ -251,7 +251,7 @@ class Simulation:
             self.send_back(row, server, OK)
 
     def refuse(self, row: int) -> None:
-        """There is no connection."""
+        """The server has refused the connection."""
         self.fail(row, Failure.REFUSED)
 
     def close(self, row: int) -> None:
@@ -278,7 +278,7 @@ class Simulation:
         self.pool.release(backend, self.requests.since[row], False, self.engine.now)
 
     def reply(self, row: int, status: int) -> None:
-        """The balancer itself answers."""
+        """Answer a request by the balancer itself."""
         requests = self.requests
         requests.end[row] = self.engine.now
         requests.backend[row] = -1
@@ -287,7 +287,7 @@ class Simulation:
             self.ended(row, False)
 
     def ended(self, row: int, ok: bool) -> None:
-        """The client has its answer: what follows at the entrance and in a closed loop."""
+        """The client has its answer: tell the gate, and let a user of a closed loop go on."""
         if self.entrance.leave(row, ok):
             self.admit()
         if self.users:

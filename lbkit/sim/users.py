@@ -5,7 +5,7 @@ from __future__ import annotations
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
-from lbkit.sim.kinds import ASK
+from lbkit.sim.kinds import SEND
 from lbkit.sim.requests import Requests
 from lbkit.workload import Clients, stream
 
@@ -15,7 +15,7 @@ TURNAROUND = 0.01
 
 
 class Users:
-    """Plans the ASK of each user, and draws the request that is sent then. Users are all alike."""
+    """Plans the SEND of each user, and draws the request that it sends. Users are all alike."""
 
     def __init__(self, experiment: Experiment, crowd: Closed, engine: Engine, requests: Requests) -> None:
         self.engine = engine
@@ -28,16 +28,16 @@ class Users:
             self._think(0.0)
 
     def answered(self, row: int) -> None:
-        """A user has the answer to request `row`, thinks, and sends the next."""
+        """Have the user that got the answer to request `row` think, and then send the next one."""
         now = self.engine.now
         self._think(0.0 if now > self.requests.arrival[row] else TURNAROUND)
 
     def _think(self, least: float) -> None:
         """Plan the next request after a pause of `least` seconds or more."""
         pause = self.rng.expovariate(self.rate) if self.rate else 0.0
-        self.engine.plan(self.engine.now + max(pause, least), ASK)
+        self.engine.plan(self.engine.now + max(pause, least), SEND)
 
-    def ask(self) -> int | None:
-        """The row of a user's next request; None when the time is up."""
+    def request(self) -> int | None:
+        """Return the row of a user's next request; None after the end of the traffic."""
         now = self.engine.now
         return self.requests.add(now, *self.clients.one()) if now < self.duration else None

@@ -139,9 +139,12 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
         if event.at <= end:
             happening.setdefault((event.at, title(event.action.value)), []).append(event.server)
     shapes = [VERTICAL | {"x0": at, "x1": at} for at, _ in happening]
-    notes = [
-        BESIDE | {"x": at, "text": f"{what} {', '.join(names)}"} for (at, what), names in happening.items()
-    ]
+    notes = []
+    if len(happening) <= LABELLED:
+        notes = [
+            BESIDE | {"x": at, "text": f"{what} {', '.join(names)}"}
+            for (at, what), names in happening.items()
+        ]
     if experiment.traffic.warmup:
         shapes.append(WARMUP | {"x1": experiment.traffic.warmup})
         notes.append(BESIDE | {"x": 0, "text": "warm-up"})
@@ -149,6 +152,7 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
     return {"xaxis": time, "shapes": shapes, "annotations": notes}
 
 
+LABELLED = 16  # labels that fit side by side: of more events, as with random failures, there are only lines
 VERTICAL = {
     "type": "line",
     "y0": 0,

@@ -16,7 +16,7 @@ Seen = list[tuple[float, int, int]]
 
 
 def recorder(engine: Engine) -> tuple[Seen, list[Callable[[int], object]]]:
-    """What happens, as (time, kind, row), and the handlers that write it down."""
+    """Return a list of events that happened, as (time, kind, row), and the handlers that fill it."""
     seen: Seen = []
 
     def handler(kind: int) -> Callable[[int], object]:
@@ -51,7 +51,7 @@ def test_run_until_ends_exactly_there(moments: list[float], until: float) -> Non
 
 
 @given(planned, times, st.floats(0, 100))
-def test_what_is_fed_comes_after_what_is_planned_for_that_moment(
+def test_fed_events_come_after_events_planned_for_the_same_moment(
     events: list[tuple[float, int]], fed: list[float], until: float
 ) -> None:
     """Also where the run was interrupted before."""
@@ -71,7 +71,7 @@ def test_what_is_fed_comes_after_what_is_planned_for_that_moment(
 
 
 @given(planned, st.sets(st.integers(0, 50)))
-def test_what_is_cancelled_does_not_happen_and_the_rest_does(
+def test_cancelled_events_do_not_happen_and_the_others_do(
     events: list[tuple[float, int]], rows: set[int]
 ) -> None:
     engine = Engine()
@@ -94,7 +94,7 @@ def test_an_event_may_plan_another_for_the_same_moment() -> None:
     assert seen == [(1.0, A, 7)]
 
 
-def test_the_past_is_refused() -> None:
+def test_planning_for_the_past_is_an_error() -> None:
     engine = Engine()
     engine.run(recorder(engine)[1], 5.0)
     for time in (4.9, float("nan")):

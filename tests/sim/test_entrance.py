@@ -38,8 +38,8 @@ SHOP = Experiment(
 
 
 @pytest.mark.parametrize("limiter", LIMITERS, ids=lambda limiter: limiter["kind"])
-def test_who_is_let_in(limiter: dict[str, object]) -> None:
-    """Each client by itself, as if the limiter had been asked by hand."""
+def test_the_simulator_admits_what_the_limiter_alone_admits(limiter: dict[str, object]) -> None:
+    """Each client by itself, as if the limiter were called by hand."""
     result = run(SHOP.but(limits=[RateLimit(limiter)]))
     options = {name: value for name, value in limiter.items() if name != "kind"}
     for client in range(4):
@@ -53,7 +53,7 @@ def test_who_is_let_in(limiter: dict[str, object]) -> None:
     assert 0 < result.denied < 1
 
 
-def test_what_is_held_leaves_evenly() -> None:
+def test_requests_that_a_limit_delays_leave_evenly() -> None:
     limit = RateLimit({"kind": "leaky_queue", "rate": 50, "capacity": 20}, key="global")
     result = run(SHOP.but(limits=[limit]))
     starts = sorted(result.where(status=200).start)
@@ -61,7 +61,7 @@ def test_what_is_held_leaves_evenly() -> None:
     assert result.denied > 0
 
 
-def test_who_is_turned_away_reaches_nobody() -> None:
+def test_a_denied_request_reaches_no_server() -> None:
     result = run(SHOP.but(limits=[RateLimit({"kind": "gcra", "rate": 1})]))
     away = result.where(status=429)
     assert len(away) > 100
@@ -78,7 +78,7 @@ def test_paths_have_rules_of_their_own() -> None:
     assert result.where(path=lambda path: path != 1).denied == 0
 
 
-def test_a_crowd_that_is_turned_away_asks_again() -> None:
+def test_users_of_a_closed_loop_send_again_after_a_denial() -> None:
     crowd = SHOP.but(arrivals=Closed(users=5, think=0.05), limits=[RateLimit({"kind": "gcra", "rate": 5})])
     result = run(crowd)
     assert 0.3 < result.denied < 1
@@ -97,8 +97,8 @@ PATIENT = {"max_queue": 10_000, "timeout": 1000.0}
 
 
 @pytest.mark.parametrize("queue", ["fifo", "fair", "priority"])
-def test_what_goes_on_at_a_rate(queue: str) -> None:
-    """Nobody is lost, and no interval has more than burst + rate x t."""
+def test_the_gate_releases_requests_at_its_rate(queue: str) -> None:
+    """No request is lost, and no interval has more than burst + rate x t."""
     gate = Admission(rate=90, burst=3, queue=queue, priorities={"/item/0": "high"}, **PATIENT)
     result = run(BURSTS.but(admission=gate))
     assert run(BURSTS).error_rate > 0.2
@@ -109,7 +109,7 @@ def test_what_goes_on_at_a_rate(queue: str) -> None:
             assert count <= 3 + 1 + 90 * (last - first) + 1e-6  # one more that the server made wait
 
 
-def test_how_many_at_once() -> None:
+def test_the_gate_limits_requests_in_flight() -> None:
     limit = Admission(limit={"kind": "concurrency_limit", "limit": 3}, **PATIENT)
     result = run(BURSTS.but(admission=limit))
     assert result.error_rate == 0  # the server's own queue never has more than two
@@ -119,7 +119,7 @@ def test_how_many_at_once() -> None:
     assert max(levels["s1"]) > 3  # the others wait at the gate
 
 
-def test_who_waits_too_long_or_finds_no_place() -> None:
+def test_a_full_queue_and_a_timeout_are_503() -> None:
     short = run(BURSTS.but(admission=Admission(rate=50, max_queue=5, timeout=0.3)))
     away = short.where(status=503)
     assert len(away) > 50
@@ -131,21 +131,21 @@ def test_who_waits_too_long_or_finds_no_place() -> None:
     assert {round(end - arrival, 6) for end, arrival in zip(late.end, late.arrival, strict=True)} == {0.3}
 
 
-def test_one_who_sends_much_waits_for_himself() -> None:
+def test_in_a_fair_queue_a_heavy_client_waits_for_its_own_requests() -> None:
     fifo, fair = (run(BURSTS.but(admission=Admission(rate=90, queue=q, **PATIENT))) for q in ("fifo", "fair"))
     others = [r.where(client=lambda client: client > 0).mean for r in (fifo, fair)]
     assert others[1] < 0.2 * others[0]
 
 
 def test_all_servers_down_behind_a_gate() -> None:
-    """Each one that goes on fails at once and lets the next one on: without a recursion."""
+    """Each admitted request fails at once, which admits the next one: without recursion."""
     dead = BURSTS.but(admission=Admission(limit={"kind": "concurrency_limit", "limit": 1}, **PATIENT))
     dead = dead.but(events=[Event(0.0, "crash", "s1")], arrivals=Poisson(2000), duration=3)
     result = run(dead)
     assert set(result.status) == {502}
 
 
-def test_a_limit_that_is_found_out_follows_the_server() -> None:
+def test_an_adaptive_limit_follows_the_server() -> None:
     slows = Experiment(
         servers(1, workers=4, service=Constant(0.02)),
         Traffic(Poisson(120), duration=20),
@@ -155,4 +155,4 @@ def test_a_limit_that_is_found_out_follows_the_server() -> None:
     aimd = Admission(limit={"kind": "aimd", "initial": 8, "timeout": 0.25}, max_queue=10, timeout=0.2)
     alone, guarded = run(slows), run(slows.but(admission=aimd))
     assert guarded.percentile(99) < 0.6 < alone.percentile(50)
-    assert guarded.throughput > 0.75 * 50  # of what the slow server bears, and more before
+    assert guarded.throughput > 0.75 * 50  # of what the slow server can take, and more before

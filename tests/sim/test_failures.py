@@ -1,4 +1,4 @@
-"""What becomes of requests when servers crash; and of every request, whatever happens."""
+"""Requests at servers that crash, and laws that hold for every request of every run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def row(result: Result) -> dict[str, float]:
 # -- a crash ---------------------------------------------------------------------------------------
 
 
-def test_what_a_crash_loses_is_sent_there_again_and_then_elsewhere() -> None:
+def test_a_lost_request_is_resent_to_its_server_and_then_to_another() -> None:
     """Each way takes its time: s1 closes the connection, refuses another one, and s2 gets the request."""
     found = row(one_request(Event(2.0, "crash", "s1")))
     assert found["start"] == 2.0 + 4 * DELAY
@@ -62,7 +62,7 @@ def test_what_a_crash_loses_is_sent_there_again_and_then_elsewhere() -> None:
     assert found["service"] == 1.0  # what s1 had done of it is lost
 
 
-def test_a_server_that_is_back_soon_gets_it_again() -> None:
+def test_a_server_that_recovers_in_time_gets_the_request_again() -> None:
     """A new connection to the same backend is no further pick."""
     found = row(one_request(Event(2.0, "crash", "s1"), Event(2.0 + DELAY, "recover", "s1")))
     assert found["start"] == 2.0 + 2 * DELAY
@@ -101,7 +101,7 @@ def test_all_down_is_502(delay: float) -> None:
     assert found["end"] == 2.0 + 7 * delay  # closed, and three times there and back
 
 
-def test_what_waits_in_the_queue_of_a_crashed_server_is_tried_elsewhere_too() -> None:
+def test_requests_in_the_queue_of_a_crashed_server_are_resent_too() -> None:
     fleet = (Server("s1", service=Constant(1.0)), Server("s2", service=Constant(0.25), workers=4))
     crash = [Event(2.125, "crash", "s1")]
     result = run(Experiment(fleet, Traffic(Trace([1.0, 1.25, 1.5, 1.75]), 10), "first_available", crash))
@@ -110,7 +110,7 @@ def test_what_waits_in_the_queue_of_a_crashed_server_is_tried_elsewhere_too() ->
     assert list(result.attempts) == [1, 2, 2, 2]
 
 
-def test_a_plan_with_a_delay_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delay_before_an_attempt_passes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both before the new connection and before another backend."""
 
     class Patient(Attempts):

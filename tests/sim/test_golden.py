@@ -1,4 +1,4 @@
-"""Numbers of the literature, found again by playing."""
+"""Numbers from the literature, reproduced by simulation."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_every_run(policy: str, happenings: list[Event], seed: int, load: float,
     for arrival, start, end, status, attempts in zip(
         result.arrival, result.start, result.end, result.status, result.attempts, strict=True
     ):
-        assert end >= arrival  # everyone is answered
+        assert end >= arrival  # every request is answered
         assert status in (200, 502, 503)
         assert attempts <= 2
         assert status != 200 or (arrival <= start <= end)
@@ -131,7 +131,7 @@ def test_every_run(policy: str, happenings: list[Event], seed: int, load: float,
 
 
 def assert_work_conserving(result) -> None:
-    """Nobody waits while a worker is free: service starts on arrival, or as another ends."""
+    """No request waits while a worker is free: service starts on arrival, or as another ends."""
     by_server = defaultdict(list)
     rows = zip(result.backend, result.arrival, result.start, result.service, strict=True)
     for backend, arrival, start, service in rows:
@@ -185,7 +185,7 @@ def answered_by(result, name: str, since: float = -1.0, until: float = 99.0) -> 
     return sum(b == index and since < a < until for b, a in zip(result.backend, result.arrival, strict=True))
 
 
-def test_a_crash_sends_what_runs_and_what_comes_elsewhere() -> None:
+def test_after_a_crash_other_servers_get_running_and_new_requests() -> None:
     # At 2.02 s, s1 is at work on the request of 2.0 s.
     result = run(steady(Event(2.02, "crash", "s1"), Event(5, "recover", "s1")))
     assert set(result.status) == {200}
@@ -196,7 +196,7 @@ def test_a_crash_sends_what_runs_and_what_comes_elsewhere() -> None:
     assert max(result.attempts) == 2  # the others found another server
 
 
-def test_without_retries_a_dead_server_shows() -> None:
+def test_without_retries_requests_to_a_dead_server_fail() -> None:
     result = run(steady(Event(2.02, "crash", "s1"), policy=Policy(retries=0)))
     lost = [s for s, b in zip(result.status, result.backend, strict=True) if s == 502 and b == -1]
     assert len(lost) == 40  # the one that ran, and every other one of the 79 that came after the crash
@@ -224,7 +224,7 @@ def test_remove_and_add() -> None:
     assert set(result.status[21:40]) == {503}  # neither is there
 
 
-def test_what_was_removed_can_be_added_again_as_a_new_backend() -> None:
+def test_a_removed_server_can_be_added_again_as_a_new_backend() -> None:
     """With the weight of the experiment, and no longer draining."""
     events = [Event(2, "set_weight", "s1", 4), Event(2, "drain", "s1")]
     events += [
@@ -387,7 +387,7 @@ def test_five_lines_are_an_algorithm() -> None:
     assert own.mean == pytest.approx(best.mean, rel=0.1)
 
 
-# -- several balancers, and servers that tell --------------------------------------------------------
+# -- several balancers, and load reports of servers --------------------------------------------------------
 
 MANY = Experiment(servers(20, service=Exponential(0.05)), Traffic(duration=60, warmup=5), seed=3).at_load(0.9)
 
@@ -396,13 +396,13 @@ def spread(policy: str, balancers: int, **options: object) -> float:
     return run(MANY.but(policy=Policy(policy, options, balancers=balancers))).mean
 
 
-def test_what_a_balancer_does_not_see_costs() -> None:
-    """Counts of one in ten requests are worth little: least connections nears chance, and herds."""
+def test_counts_of_their_own_requests_only_cost_several_balancers_time() -> None:
+    """Counts of one request in twenty say little: least connections comes close to random choice."""
     assert spread("least_connections", 1) < 0.8 * spread("least_connections", 20) < spread("random", 1)
 
 
-def test_servers_that_tell_help_who_sees_little() -> None:
-    """Prequal asks the servers, which know of everybody's requests; while that is news."""
+def test_load_reports_help_balancers_that_see_few_requests() -> None:
+    """Prequal probes the servers, which know of all requests; that helps while the answers are fresh."""
     alone = spread("least_connections", 20)
     assert spread("prequal", 20, age=0.1, hot=0.6) < 0.8 * alone
     assert spread("prequal", 20, age=1.0, hot=0.6) > alone  # twenty service times old
@@ -431,7 +431,7 @@ def test_a_flow_is_a_request_of_its_own() -> None:
     assert max(map(len, homes.values())) == 20
 
 
-def test_newcomers_may_start_slowly() -> None:
+def test_slow_start_spares_a_server_that_joins() -> None:
     joining = Experiment(
         servers(4), Traffic(duration=60), policy="weighted_random", events=[Event(20, "add", "s4")]
     ).at_load(0.5)

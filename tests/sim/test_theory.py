@@ -51,7 +51,7 @@ def test_hashing() -> None:
     assert theory.ring_spread(100) == pytest.approx(0.1)
 
 
-def test_nonsense_is_refused_by_name() -> None:
+def test_wrong_arguments_are_refused_by_name() -> None:
     for name, call in {
         "rho": lambda: theory.mm1_time(1.0),
         "workers": lambda: theory.erlang_c(0, 0.5),

@@ -168,6 +168,13 @@ def test_errors_are_red_and_those_that_no_server_gave_have_a_row() -> None:
     assert figure.layout.yaxis4.ticktext[0] == "no server"
 
 
+def test_of_many_random_failures_there_are_only_lines() -> None:
+    failing = EXPERIMENT.but(events=(), failures=Failures(mtbf=1, mttr=1))
+    layout = figures.in_flight(run(failing)).layout
+    assert len(layout.shapes) > len(failing.timeline) / 2 > 16
+    assert "Crash" not in str(layout.annotations)
+
+
 def test_events_are_written_where_they_happen() -> None:
     figure = figures.latency_over_time(RESULTS)
     said = {(a.x, a.text) for a in figure.layout.annotations}
