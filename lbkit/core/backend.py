@@ -88,11 +88,16 @@ class Backend:
 
 
 def checked_weight(name: str, weight: float) -> float:
-    """Return `weight` as a float. Raises ValueError if it is negative or infinite."""
-    weight = float(weight)
-    if not 0 <= weight < float("inf"):
-        raise ValueError(f"weight of backend {name!r} is {weight}: use a number from 0 (no traffic) upwards")
-    return weight
+    """Return `weight` as a float. Raises ValueError if it is negative, infinite or no number."""
+    try:
+        number = float(weight)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise ValueError(
+            f"weight of backend {name!r} is {weight!r}: use a number from 0 (no traffic) upwards"
+        )
+    return number
 
 
 K = TypeVar("K")

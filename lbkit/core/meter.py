@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import exp
 from typing import NamedTuple
 
+from lbkit.core.options import number, whole
+
 
 class LoadReport(NamedTuple):
     """The load of a server as it reports it, over the requests of all balancers."""
@@ -34,6 +36,8 @@ class LoadMeter:
     )
 
     def __init__(self, workers: int = 1, half_life: float = 1.0) -> None:
+        whole(1, workers=workers)
+        number(0, above=True, half_life=half_life)
         self.workers = workers
         self.decay = 0.6931471805599453 / half_life
         self.in_flight = 0

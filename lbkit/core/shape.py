@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lbkit.core.limit.base import TINY, TOLERANCE, fits, positive
+from lbkit.core.options import number, whole
+
+MIN_QUANTUM = 0.001  # a request of cost 1 waits for 1 / quantum turns, one after the other
 
 
 class Item(NamedTuple):
@@ -73,7 +76,7 @@ class FairQueue:
     """
 
     def __init__(self, quantum: float = 1.0) -> None:
-        positive(quantum=quantum)
+        number(MIN_QUANTUM, quantum=quantum)
         self.quantum = quantum
         self._waiting: OrderedDict[str, deque[Item]] = OrderedDict()  # in the order of their turns
         self._deficit: dict[str, float] = {}
@@ -169,7 +172,8 @@ class PriorityQueue:
         every: int = 4,
         inner: Callable[[], Queue] = Fifo,
     ) -> None:
-        positive(patience=patience, every=every)
+        number(0, patience=patience)
+        whole(1, every=every)
         if not classes:
             raise ValueError("classes: there must be at least one")
         self.classes, self.patience, self.every = tuple(classes), patience, every
@@ -238,9 +242,9 @@ class Shaper:
         queue: Queue | None = None,
         max_queue: int = 1000,
     ) -> None:
-        positive(burst=burst, max_queue=max_queue)
-        if not rate > 0:
-            raise ValueError(f"rate is {rate}: use a number above 0, or inf for no pace")
+        positive(burst=burst)
+        whole(1, max_queue=max_queue)
+        number(0, above=True, infinite=True, rate=rate)  # inf is no pace
         self.rate, self.burst, self.max_queue = rate, burst, max_queue
         self.queue: Queue = queue if queue is not None else Fifo()
         self._tokens, self._since = burst, float("-inf")

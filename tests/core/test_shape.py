@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
+from math import nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbkit.core import Backend
+from lbkit.core.meter import LoadMeter
 from lbkit.core.shape import QUEUES, FairQueue, Fifo, Item, PriorityQueue, Shaper
 
 every_queue = pytest.mark.parametrize("kind", QUEUES)
@@ -196,3 +200,36 @@ def test_mistakes() -> None:
         PriorityQueue(classes=())
     with pytest.raises(ValueError, match="quantum is 0"):
         FairQueue(quantum=0)
+
+
+@pytest.mark.parametrize("start", [0.0, 1e7, 1.7e9, 4e9])
+@pytest.mark.parametrize("rate", [3, 10, 333, 1000])
+def test_requests_that_come_at_the_rate_never_wait(rate: float, start: float) -> None:
+    """However late it is: a float is rarely the moment that was meant."""
+    shaper = Shaper(rate)
+    for i in range(1000):
+        now = start + i / rate
+        shaper.offer(i, now)
+        item = shaper.take(now)
+        assert item, i
+        assert item.what == i
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FairQueue(1e-9), "quantum is 1e-09: use a number at least 0.001"),
+        (lambda: FairQueue(nan), "quantum is nan"),
+        (lambda: PriorityQueue(every=2.5), "every is 2.5: use a whole number"),
+        (lambda: PriorityQueue(patience=nan), "patience is nan"),
+        (lambda: Shaper(nan), "rate is nan: use a number above 0, or inf"),
+        (lambda: Shaper(1, max_queue=0), "max_queue is 0: use a whole number of at least 1"),
+        (lambda: LoadMeter(workers=0), "workers is 0: use a whole number of at least 1"),
+        (lambda: LoadMeter(half_life=0), "half_life is 0: use a number above 0"),
+        (lambda: Backend("a", weight="heavy"), "weight of backend 'a' is 'heavy': use a number from 0"),
+        (lambda: Backend("a", weight=10**400), "weight of backend 'a' is 1000.*: use a number from 0"),
+    ],
+)
+def test_wrong_options_are_named(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
