@@ -7,7 +7,6 @@ WORKERS ?= 2# test processes
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -c requirements.lock --progress-bar off
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
-NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -20,7 +19,7 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
 	@$(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
-	$(PYTEST) -m "not browser and not container" tests
+	$(PYTEST) -m "not browser and not container and not notebook" tests
 	$(BIN)/python -m pytest -m browser tests # one process: they share a page
 	$(BIN)/python -m pytest -m container tests # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks
@@ -34,12 +33,8 @@ static: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-notebooks: $(VENV)/dev.stamp ## Run every notebook from top to bottom
-ifeq ($(NOTEBOOKS),)
-	@echo "no notebooks yet"
-else
-	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 $(NOTEBOOKS)
-endif
+notebooks: $(VENV)/dev.stamp ## Run every notebook, as on machines that have more or less; break its claims
+	$(PYTEST) -m "notebook and not browser" tests
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"

@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from lbkit.needs import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted((ROOT / "notebooks/solutions").glob("*.ipynb"))
 LARGEST = 1_000_000  # bytes of a notebook that was run and saved
 
 
@@ -128,8 +130,11 @@ def test_what_is_hidden_is_missing() -> None:
 
 @pytest.mark.notebook
 @pytest.mark.live
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("notebook", "machine"),
+    [*product(NOTEBOOKS, MACHINES), *((path, "make lab") for path in SOLUTIONS)],
+    ids=lambda value: value.stem if isinstance(value, Path) else value,
+)
 def test_a_notebook_runs_to_its_end(notebook: Path, machine: str, tmp_path: Path) -> None:
     saved = tmp_path / notebook.name
     shutil.copyfile(notebook, saved)

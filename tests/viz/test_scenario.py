@@ -13,6 +13,11 @@ def test_variability_changes_the_spread_and_not_the_mean(word: str) -> None:
     assert VARIABILITY[word].mean == pytest.approx(MEAN)
 
 
+def test_a_wrong_setting_names_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match=r"^Settings: unknown field server; .*; did you mean servers\?"):
+        Settings(server=3)
+
+
 def test_variability_grows() -> None:
     spreads = []
     for service in VARIABILITY.values():
