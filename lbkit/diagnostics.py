@@ -70,4 +70,9 @@ def unsettled(experiment: Experiment, latencies: Latencies) -> str:
     return ""
 
 
+def settled(experiment: Experiment, latencies: Latencies) -> bool:
+    """Return whether the statistics are those of a steady state, as far as the run can tell."""
+    return not (overload(experiment, latencies) or unsettled(experiment, latencies))
+
+
 RULES: tuple[Callable[[Experiment, Latencies], str], ...] = (overload, tail, unsettled)

@@ -1,8 +1,8 @@
 """Service-time distributions: how long a server works on a request, in seconds.
 
-A service time is asked for by quantile, `quantile(u)` for u in [0, 1): the draw u belongs to
-the request, the distribution to the server. So a request that is long on one server is long on
-every server, and two algorithms are compared on the very same work.
+A service time is a quantile, `quantile(u)` for u in [0, 1): the draw u belongs to the request, the
+distribution to the server. So a request that is long on one server is long on every server, and algorithms are
+compared on the same work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECONDS = number(1e-9, 1e7)
 @named_fields
 @frozen
 class Exponential:
-    """Memoryless: many short, some long; standard deviation = mean."""
+    """Memoryless: many short times, some long ones; the standard deviation is the mean."""
 
     kind: ClassVar[str] = "exponential"
     mean: float = field(default=0.02, validator=_SECONDS)
@@ -37,7 +37,7 @@ class Exponential:
 @named_fields
 @frozen
 class Constant:
-    """Always the same."""
+    """The same time for every request."""
 
     kind: ClassVar[str] = "constant"
     mean: float = field(default=0.02, validator=_SECONDS)
@@ -49,7 +49,7 @@ class Constant:
 @named_fields
 @frozen
 class LogNormal:
-    """The usual shape of real response times. `cv` is standard deviation / mean."""
+    """The usual shape of real response times. `cv` is the standard deviation over the mean."""
 
     kind: ClassVar[str] = "lognormal"
     mean: float = field(default=0.02, validator=_SECONDS)
@@ -65,7 +65,7 @@ class LogNormal:
 @named_fields
 @frozen
 class Pareto:
-    """A heavy tail: below `alpha` 2 the variance is infinite."""
+    """A heavy tail; for `alpha` up to 2 the variance is infinite."""
 
     kind: ClassVar[str] = "pareto"
     mean: float = field(default=0.02, validator=_SECONDS)
@@ -79,7 +79,7 @@ class Pareto:
 @named_fields
 @frozen
 class Bimodal:
-    """Mostly `fast`, a share `slow_share` of `slow`: cache hits and misses, pages and reports."""
+    """`slow` for a share `slow_share` of the requests, such as cache misses or reports, else `fast`."""
 
     kind: ClassVar[str] = "bimodal"
     fast: float = field(default=0.01, validator=_SECONDS)
@@ -105,7 +105,7 @@ def _sorted(what: Iterable[float]) -> tuple[float, ...]:
 @named_fields
 @frozen
 class Empirical:
-    """As measured: one of these times, each as likely as the others."""
+    """Measured times, each as likely as the others."""
 
     kind: ClassVar[str] = "empirical"
     times: tuple[float, ...] = field(converter=_sorted)

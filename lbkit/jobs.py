@@ -50,8 +50,9 @@ class Job:
 
 
 def measures(result: Result) -> Row:
-    """Return the measures of a result, each a number."""
-    return {name: value for name, value in result.summary().items() if not isinstance(value, str)}
+    """Return the measures of a result, each a number; `unsettled` is 1 for a run without a steady state."""
+    numbers = {name: value for name, value in result.summary().items() if not isinstance(value, str)}
+    return numbers | {"unsettled": 0 if result.settled else 1}
 
 
 def simulate_row(text: str) -> Row:

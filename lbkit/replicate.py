@@ -98,6 +98,18 @@ class Comparison(Mapping[str, Replication]):
     def __len__(self) -> int:
         return len(self._by_name)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Reasons to doubt the means, a line for each policy that has one."""
+        lines = []
+        for name, one in self.items():
+            if runs := round(sum(one.values_of("unsettled"))):
+                lines.append(
+                    f"{name}: no steady state in {runs} of {len(one.seeds)} runs (a load of 1 and more, or "
+                    "latency that has not settled), so means depend on the duration"
+                )
+        return tuple(lines)
+
     def difference(self, measure: str, policy: str, other: str, confidence: float = 0.95) -> Interval:
         """Return how much more `policy` has of a measure than `other`: the mean of paired differences.
 
@@ -143,7 +155,7 @@ class Comparison(Mapping[str, Replication]):
         """Return an HTML table of these columns, with `notes` below it."""
         names = list(columns)
         body = (dict(zip(HEAD, row, strict=True)) for row in cells(self.values()))
-        lines = [caption(list(self.values())), *(f"\u26a0 {note}" for note in notes)]
+        lines = [caption(list(self.values())), *(f"\u26a0 {note}" for note in (*self.warnings, *notes))]
         return html(names, ([row[name] for name in names] for row in body), ["policy"], lines)
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
 """The requests of an experiment: client, path, time and work of each.
 
-Each aspect has a random stream of its own, seeded from the experiment. So every policy
-and every engine sees the very same requests, and changing one aspect leaves the others alone.
+Each aspect has a random stream of its own, seeded from the experiment. So every policy and every engine gets
+the same requests, and a change of one aspect leaves the others as they are.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ def test_a_calm_long_run_has_no_warnings() -> None:
     assert result.warnings == ()
     assert "warning" not in repr(result)
     assert "<p" not in result._repr_html_()
+    assert result.settled
 
 
 def test_a_load_of_one_and_more() -> None:
@@ -20,6 +21,7 @@ def test_a_load_of_one_and_more() -> None:
     assert warning.startswith("load is 1.2: more work arrives than the servers can do")
     assert warning in repr(run(CALM.at_load(1.2)))
     assert warning in run(CALM.at_load(1.2))._repr_html_()
+    assert not run(CALM.at_load(1.2)).settled
 
 
 def test_what_bounds_the_queues_makes_a_high_load_no_warning() -> None:

@@ -115,6 +115,16 @@ def test_how_it_looks(three: Comparison) -> None:
     assert "power_of_two, 8 seeds: mean 0.0" in repr(three)
 
 
+def test_runs_without_a_steady_state_are_counted() -> None:
+    found = replicate(SMALL.at_load(1.3), 3, ["random", "least_connections"])
+    assert [text.partition(",")[0] for text in found.warnings] == [
+        "random: no steady state in 3 of 3 runs",
+        "least_connections: no steady state in 3 of 3 runs",
+    ]
+    assert found.warnings[0] in found._repr_html_()
+    assert replicate(SMALL.but(duration=60, warmup=10).at_load(0.4), 3, "random").warnings == ()
+
+
 class Mine(Balancer):
     def pick(self, backends, key, now):
         return backends[0]

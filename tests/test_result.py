@@ -18,7 +18,7 @@ from lbkit.result import COLUMNS, DERIVED, jain, percentile
 from lbkit.sim import theory
 from lbkit.table import TABLE, rows, table
 
-NOBODY = -1
+NONE = -1
 
 
 def result(
@@ -59,8 +59,8 @@ def test_some_of_the_rows() -> None:
         found.where(colour="red")
 
 
-def test_who_is_turned_away_has_no_good_answer() -> None:
-    found = result([*answers(1.0, 2.0, 3.0), *answers(0.0, status=429, backend=NOBODY)])
+def test_a_denied_request_has_no_good_answer() -> None:
+    found = result([*answers(1.0, 2.0, 3.0), *answers(0.0, status=429, backend=NONE)])
     assert (found.denied, found.error_rate, found.mean) == (0.25, 0.25, 2.0)
     assert result(answers(1.0, status=404)).error_rate == 0.0
 
@@ -104,8 +104,8 @@ def test_latency_of_good_answers_only() -> None:
             {"arrival": 1, "end": 4, "backend": 1},
             {"arrival": 2, "end": 3, "status": 404, "backend": 1},  # the client's mistake, well answered
             {"arrival": 3, "end": 99, "status": 500},
-            {"arrival": 4, "end": 99, "status": 503, "backend": NOBODY},
-            {"arrival": 5, "end": 99, "status": 0, "backend": NOBODY},
+            {"arrival": 4, "end": 99, "status": 503, "backend": NONE},
+            {"arrival": 5, "end": 99, "status": 0, "backend": NONE},
         ]
     )
     assert r.latencies() == [1, 1, 3]
@@ -152,11 +152,11 @@ def test_throughput_of_a_closed_loop() -> None:
     assert result(ends).throughput == 0.2
 
 
-# -- who got what --------------------------------------------------------------------------
+# -- shares --------------------------------------------------------------------------------
 
 
 def test_counts_and_shares() -> None:
-    r = result([*answers(1, 1, 1), *answers(1, backend=1), *answers(1, backend=NOBODY, status=503)])
+    r = result([*answers(1, 1, 1), *answers(1, backend=1), *answers(1, backend=NONE, status=503)])
     assert r.counts == {"a": 3, "b": 1}
     assert r.shares == {"a": 0.75, "b": 0.25}
     assert r.fairness() == pytest.approx(16 / (2 * 10))
@@ -186,7 +186,7 @@ def test_utilisation_counts_work_within_the_window() -> None:
             {"arrival": 0, "end": 3},  # 1 s of it after the warm-up
             {"arrival": 2, "start": 4, "end": 7, "service": 3},  # waited first
             {"arrival": 9, "end": 14},  # 1 s of it before the end
-            {"arrival": 5, "end": 5, "start": math.nan, "service": 0, "status": 503, "backend": NOBODY},
+            {"arrival": 5, "end": 5, "start": math.nan, "service": 0, "status": 503, "backend": NONE},
             {"arrival": 5, "end": 9, "backend": 1},
         ],
         servers=[Server("a"), Server("b", workers=2)],
@@ -206,7 +206,7 @@ def test_in_flight() -> None:
             {"arrival": 0.5, "end": 1.5},
             {"arrival": 1, "end": 1.2, "backend": 1},
             {"arrival": 2.1, "end": 2.9, "backend": 1},  # between two looks
-            {"arrival": 1, "end": 3, "backend": NOBODY, "status": 0},
+            {"arrival": 1, "end": 3, "backend": NONE, "status": 0},
         ]
     )
     times, levels = r.in_flight(1)
@@ -243,7 +243,7 @@ def test_littles_law_is_no_identity() -> None:
     assert r.littles_law() == (pytest.approx(0.5), pytest.approx(0.5))
     late = result([{"arrival": 1, "end": 4}, {"arrival": 9, "end": 15}], duration=10, warmup=2)
     assert late.littles_law() == (pytest.approx((2 + 1) / 8), pytest.approx(6 / 8))
-    assert result([{"arrival": 0, "end": 0, "status": 503, "backend": NOBODY}]).littles_law() == (0, 0)
+    assert result([{"arrival": 0, "end": 0, "status": 503, "backend": NONE}]).littles_law() == (0, 0)
 
 
 def test_littles_law_of_a_run() -> None:
@@ -261,7 +261,7 @@ def test_waiting_and_slowdown() -> None:
         [
             {"arrival": 0, "start": 1, "end": 3, "service": 2},
             {"arrival": 1, "start": 1, "end": 2, "service": 1},
-            {"arrival": 2, "end": 2, "start": math.nan, "service": 0, "status": 503, "backend": NOBODY},
+            {"arrival": 2, "end": 2, "start": math.nan, "service": 0, "status": 503, "backend": NONE},
         ]
     )
     assert same(list(r.waiting), [1, 0, math.nan])
@@ -279,7 +279,7 @@ def test_waiting_is_that_of_theory() -> None:
 # -- tables and files ------------------------------------------------------------------------
 
 
-def test_nothing_happened() -> None:
+def test_a_result_without_requests() -> None:
     r = result([])
     assert len(r) == 0
     assert math.isnan(r.mean)
@@ -330,7 +330,15 @@ def test_the_table_is_html() -> None:
 MIXED = [
     {"arrival": 0.1, "end": 0.3},
     {"arrival": 1 / 3, "end": 2 / 3, "backend": 1, "client": 5, "path": 7},
-    {"arrival": 1, "end": 1, "start": math.nan, "service": 0, "backend": NOBODY, "status": 0, "attempts": 2},
+    {
+        "arrival": 1,
+        "end": 1,
+        "start": math.nan,
+        "service": 0,
+        "backend": NONE,
+        "status": 0,
+        "attempts": 2,
+    },
 ]
 
 

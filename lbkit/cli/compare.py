@@ -140,6 +140,8 @@ def command(
     if found:
         console.print(seeds_table(found, title, console.width))
         typer.echo(f"{caption(list(found.values()))}\n{found.verdict()}")
+        for text in found.warnings:
+            typer.echo(f"Warning: {text}")
     else:
         console.print(results_table(results, title, console.width))
     for text in cautions(results):

@@ -1,15 +1,15 @@
 """Plays the traffic of an Experiment with Locust.
 
-Started by lbkit.live.load, which gives the experiment and takes the rows; or by hand, with Locust's own web
-page or without, on one machine or with its workers on many:
+Started by lbkit.live.load, which gives the experiment and takes the rows; or from a terminal, with or without
+Locust's web page, on one machine or with its workers on many:
 
     LBKIT_EXPERIMENT=ten.toml locust -f lbkit/live/locustfile.py --host http://127.0.0.1:8080
 
-Open loop: every request is sent at its moment, whether or not earlier ones have been answered, and its
-latency counts from that moment. So a stall of the system is felt by all who would have come
-meanwhile, and not only by the one who noticed (coordinated omission; Gil Tene, 2013). Users then
-have nothing to do, however many one asks for; workers take turns with the requests. In a closed
-loop the users of all workers together are the crowd: ask for as many as the experiment says.
+Open loop: every request is sent at its time of arrival, whether or not earlier ones have been answered, and
+its latency counts from that time. So a stall shows in the latencies of all requests that are due during it, and
+not only in that of the one that is waiting (coordinated omission; Gil Tene, 2013). Locust's users have nothing
+to do then, whatever their number; its workers share the requests. Closed loop: the users of all workers together
+are those of the experiment, so start as many as it has.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lbkit.experiment import Experiment
 from lbkit.result import good
 from lbkit.workload import Clients, client_name, path_name, stream, workload
 
-# From lbkit.live.load: experiment, url, port (of who wants the rows) and grace.
+# From lbkit.live.load: experiment, url, port (where the rows are sent) and grace.
 SETTINGS: dict[str, Any] = json.loads(os.environ.get("LBKIT_PLAY", "{}"))
 EXPERIMENT = (
     Experiment.from_dict(SETTINGS["experiment"])
@@ -163,7 +163,7 @@ class Player:
 
 
 def play(player: Player, turn: int = 0, of: int = 1) -> None:
-    """Open loop: the requests whose turn it is, each at its moment."""
+    """Open loop: send every `of`-th request from number `turn` on, each at its time of arrival."""
     requests = workload(EXPERIMENT)
     player.start()
     for row in range(turn, len(requests), of):
@@ -180,7 +180,7 @@ def play(player: Player, turn: int = 0, of: int = 1) -> None:
 
 def on_init(environment: Any, **_: Any) -> None:
     if isinstance(environment.runner, WorkerRunner):
-        # Which requests are whose, the master tells when it begins.
+        # The master says at the start which requests this worker sends.
         environment.runner.register_message(
             "lbkit-turn", lambda environment, msg, **_: gevent.spawn(take_turn, environment, **msg.data)
         )
@@ -207,14 +207,14 @@ def on_test_start(environment: Any, **_: Any) -> None:
 
 
 def end_after(runner: Any, seconds: float) -> None:
-    """By hand: the page stays for another go, a run without it is over when all that runs has ended."""
+    """End a run from a terminal when all requests have ended; with a web page, leave that for another run."""
     deadline = time.monotonic() + seconds
     gevent.sleep(TRAFFIC.duration)
     stats = runner.environment.stats.total
     before = -1
     while time.monotonic() < deadline and stats.num_requests != before:
         before = stats.num_requests
-        gevent.sleep(2.0)  # a worker reports every three seconds, a second look tells whether it was the last
+        gevent.sleep(2.0)  # twice: a worker reports every three seconds
         gevent.sleep(2.0)
     runner.stop()
     if runner.environment.web_ui is None:

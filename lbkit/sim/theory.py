@@ -1,6 +1,6 @@
 """Closed forms to check simulations against. Times are in the unit of `service`, the mean service time.
 
-`rho` is load: offered work over capacity, and must be below 1, or queues grow for ever.
+`rho` is load: offered work over capacity. It must be below 1; at 1 and above queues grow without end.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ def _stable(rho: float) -> None:
 
 
 def mm1_time(rho: float, service: float = 1.0) -> float:
-    """Mean time in an M/M/1 system: service / (1 - rho). (Kleinrock, Queueing Systems I, 3.2.)"""
+    """Return the mean time in an M/M/1 system: service / (1 - rho). (Kleinrock, Queueing Systems I, 3.2.)"""
     _stable(rho)
     return service / (1 - rho)
 
 
 def mm1_percentile(rho: float, q: float, service: float = 1.0) -> float:
-    """The q-th percentile of time in an M/M/1 system, first come first served: it is exponential."""
+    """Return the q-th percentile of time in an M/M/1 system, first come first served: it is exponential."""
     if not 0 <= q < 100:
         raise ValueError(f"q is {q:g}: percentiles here go from 0 to below 100")
     return -log(1 - q / 100) * mm1_time(rho, service)
 
 
 def erlang_c(workers: int, rho: float) -> float:
-    """Probability that an arrival finds all `workers` of an M/M/c system busy. (Erlang, 1917.)"""
+    """Return the probability that an arrival finds all `workers` of an M/M/c system busy. (Erlang, 1917.)"""
     _stable(rho)
     if workers < 1:
-        raise ValueError(f"workers is {workers}: at least 1 must work")
+        raise ValueError(f"workers is {workers}: use at least 1")
     # From the loss formula (Erlang B) of one worker after the other: no powers or factorials that overflow.
     offered, loss = workers * rho, 1.0
     for k in range(1, workers + 1):
@@ -39,12 +39,12 @@ def erlang_c(workers: int, rho: float) -> float:
 
 
 def mmc_wait(workers: int, rho: float, service: float = 1.0) -> float:
-    """Mean wait for a worker in an M/M/c system, without the service itself."""
+    """Return the mean wait for a worker in an M/M/c system, without the service itself."""
     return erlang_c(workers, rho) * service / (workers * (1 - rho))
 
 
 def mg1_wait(rho: float, cv: float, service: float = 1.0) -> float:
-    """Mean wait in an M/G/1 system, for service times of coefficient of variation `cv`.
+    """Return the mean wait in an M/G/1 system, for service times of coefficient of variation `cv`.
 
     (Pollaczek and Khinchine, 1930/32.)"""
     _stable(rho)
@@ -52,24 +52,24 @@ def mg1_wait(rho: float, cv: float, service: float = 1.0) -> float:
 
 
 def md1_wait(rho: float, service: float = 1.0) -> float:
-    """Mean wait in an M/D/1 system: half that of M/M/1."""
+    """Return the mean wait in an M/D/1 system: half that of M/M/1."""
     return mg1_wait(rho, 0.0, service)
 
 
 def mg1_ps_time(rho: float, service: float = 1.0) -> float:
-    """Mean time in an M/G/1 system with processor sharing: that of M/M/1, for any service distribution.
+    """Return the mean time in M/G/1 with processor sharing: that of M/M/1, for any service distribution.
 
     (Sakata, Noguchi and Oizumi, Operations Research 19, 1971; Kleinrock, Queueing Systems II, 4.4.)"""
     return mm1_time(rho, service)
 
 
 def supermarket_time(rho: float, choices: int, service: float = 1.0) -> float:
-    """Mean time in system with very many servers when each arrival takes the shortest of `choices`.
+    """Return the mean time in system when each arrival takes the shortest of `choices`, with very many servers.
 
     sum over i >= 1 of rho^((d^i - d)/(d - 1)); d = 1 is M/M/1. (Mitzenmacher, 1996.)"""
     _stable(rho)
     if choices < 1:
-        raise ValueError(f"choices is {choices}: at least 1 server must be looked at")
+        raise ValueError(f"choices is {choices}: use at least 1")
     if choices == 1:
         return mm1_time(rho, service)
     total, i = 0.0, 1
@@ -82,7 +82,7 @@ def supermarket_time(rho: float, choices: int, service: float = 1.0) -> float:
 
 
 def jiq_time(rho: float, servers: float, service: float = 1.0) -> float:
-    """Mean time in system under JIQ-Random with very many servers, `servers` of them for each balancer.
+    """Return the mean time in system under JIQ-Random, with very many servers, `servers` for each balancer.
 
     A queue of idle servers is empty with probability 1 / (1 + servers (1 - rho)), and then the request goes
     to a random server. For exponential service or processor sharing.
@@ -95,24 +95,26 @@ def jiq_time(rho: float, servers: float, service: float = 1.0) -> float:
 
 
 def ring_spread(points: int) -> float:
-    """Standard error of a backend's share on a ring, over its mean. (Lamping and Veach, 2014.)"""
+    """Return the standard error of a backend's share on a ring, over its mean. (Lamping and Veach, 2014.)"""
     return 1 / sqrt(points)
 
 
 def moved_by_modulo(backends: int) -> float:
-    """Share of keys that move when a backend joins `backends` others, by hash modulo their number."""
+    """Return the share of keys that move when a backend joins `backends` others, under hash modulo number."""
     return backends / (backends + 1)
 
 
 def moved_by_ring(backends: int) -> float:
-    """The same on a ring: only what the newcomer must get."""
+    """Return the share of keys that move on a ring when a backend joins: only those it must get."""
     return 1 / (backends + 1)
 
 
 def fullest_bin(balls: int, choices: int = 1) -> float:
-    """About how many balls the fullest of as many bins holds: ln n / ln ln n for one choice,
-    ln ln n / ln d for the emptier of d, up to a constant. (Azar et al., 1994.)"""
+    """Return about how many balls are in the fullest bin when there are as many bins as balls.
+
+    ln n / ln ln n for one choice, ln ln n / ln d for the emptiest of d, up to a constant.
+    (Azar et al., 1994.)"""
     if balls < 16:
-        raise ValueError(f"balls is {balls}: this holds for many, at least 16")
+        raise ValueError(f"balls is {balls}: the formula is for many, so use at least 16")
     many = log(log(balls))
     return log(balls) / many if choices == 1 else many / log(choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +138,8 @@ def _why(best: Result, worst: Result) -> str:
 
 
 def longest_queue(result: Result) -> int:
-    """Return the highest number of requests at one server, sampled 500 times over the run."""
-    _, levels = result.in_flight(result.experiment.traffic.duration / 500)
-    return max(max(level, default=0) for level in levels.values())
+    """Return the highest number of requests at one server after the warm-up, in 500 samples of the run."""
+    traffic = result.experiment.traffic
+    times, levels = result.in_flight(traffic.duration / 500)
+    first = bisect_left(times, traffic.warmup)
+    return max(max(level[first:], default=0) for level in levels.values())
