@@ -1,8 +1,8 @@
 """Service-time distributions: how long a server works on a request, in seconds.
 
 A service time is a quantile, `quantile(u)` for u in [0, 1): the draw u belongs to the request, the
-distribution to the server. So a request that is long on one server is long on every server, and algorithms are
-compared on the same work.
+distribution to the server. So a request that is long on one server is long on every server, and algorithms
+are compared on the same work.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ Locust's web page, on one machine or with its workers on many:
     LBKIT_EXPERIMENT=ten.toml locust -f lbkit/live/locustfile.py --host http://127.0.0.1:8080
 
 Open loop: every request is sent at its time of arrival, whether or not earlier ones have been answered, and
-its latency counts from that time. So a stall shows in the latencies of all requests that are due during it, and
-not only in that of the one that is waiting (coordinated omission; Gil Tene, 2013). Locust's users have nothing
-to do then, whatever their number; its workers share the requests. Closed loop: the users of all workers together
-are those of the experiment, so start as many as it has.
+its latency counts from that time. So a stall shows in the latencies of all requests that are due during it,
+and not only in that of the one that is waiting (coordinated omission; Gil Tene, 2013). Locust's users have
+nothing to do then, whatever their number; its workers share the requests. Closed loop: the users of all
+workers together are those of the experiment, so start as many as it has.
 """
 
 from __future__ import annotations

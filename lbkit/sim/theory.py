@@ -64,7 +64,7 @@ def mg1_ps_time(rho: float, service: float = 1.0) -> float:
 
 
 def supermarket_time(rho: float, choices: int, service: float = 1.0) -> float:
-    """Return the mean time in system when each arrival takes the shortest of `choices`, with very many servers.
+    """Return the mean time in system with very many servers, where arrivals take the shortest of `choices`.
 
     sum over i >= 1 of rho^((d^i - d)/(d - 1)); d = 1 is M/M/1. (Mitzenmacher, 1996.)"""
     _stable(rho)
