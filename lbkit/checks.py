@@ -10,7 +10,7 @@ import attrs
 
 from lbkit.core import options
 from lbkit.core.options import FINITE
-from lbkit.core.text import CONTROL
+from lbkit.core.text import CONTROL, did_you_mean
 
 T = TypeVar("T")
 
@@ -82,6 +82,7 @@ def word(options: Iterable[str]) -> Callable[..., None]:
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value not in words:
-            raise ValueError(f"{attribute.name} is {value!r}: use {', '.join(words)}")
+            near = did_you_mean(str(value), words)
+            raise ValueError(f"{attribute.name} is {value!r}: use {', '.join(words)}{near}")
 
     return check

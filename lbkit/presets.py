@@ -14,6 +14,7 @@ from math import inf
 from attrs import evolve
 
 from lbkit.core import SlowStart
+from lbkit.core.text import did_you_mean
 from lbkit.experiment import Policy
 
 ALL_OTHERS = 100  # retries, where a system tries as many servers as there are
@@ -23,7 +24,9 @@ UNLIMITED = 1_000_000  # choices or places: more than there are servers
 
 def _choose(system: str, policies: Mapping[str, Policy], which: str) -> Policy:
     if which not in policies:
-        raise ValueError(f"{system} has no {which!r}: there are {', '.join(policies)}")
+        raise ValueError(
+            f"{system} has no {which!r}: there are {', '.join(policies)}{did_you_mean(which, policies)}"
+        )
     return policies[which]
 
 

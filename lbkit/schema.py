@@ -19,7 +19,7 @@ import cattrs
 from cattrs.errors import IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
-from lbkit.core.text import CONTROL, unknown
+from lbkit.core.text import CONTROL, did_you_mean, unknown
 
 T = TypeVar("T")
 
@@ -100,7 +100,8 @@ def add_union(converter: cattrs.Converter, union: Any) -> None:
     def structure(value: Any, _: Any) -> Any:
         kind = value.get("kind") if isinstance(value, Mapping) else None
         if not isinstance(kind, str) or kind not in kinds:
-            raise ValueError(f"is {value!r}: needs a kind, one of {', '.join(kinds)}")
+            near = did_you_mean(str(kind), kinds)
+            raise ValueError(f"is {value!r}: needs a kind, one of {', '.join(kinds)}{near}")
         rest = {name: v for name, v in value.items() if name != "kind"}
         return converter.structure(rest, kinds[kind])
 

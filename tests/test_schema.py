@@ -16,6 +16,7 @@ from lbkit import (
     Server,
     SlowStart,
     Traffic,
+    presets,
     servers,
 )
 from lbkit.arrivals import Arrivals
@@ -135,3 +136,16 @@ def test_a_name_that_promises_something_else_is_refused(tmp_path: Path, name: st
         with pytest.raises(ExperimentError, match=r"use a name that ends in \.toml or \.json"):
             use(tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+# -- words ---------------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_word_names_the_likely_one() -> None:
+    with pytest.raises(ValueError, match=r"^queue is 'prority': use fifo, .*; did you mean priority\?"):
+        Admission(rate=1, queue="prority")
+    with pytest.raises(ValueError, match=r"nginx has no 'ip_hsh': .*; did you mean ip_hash\?"):
+        presets.nginx("ip_hsh")
+    text = E.to_toml() + '[traffic.arrivals]\nkind = "poison"\n'
+    with pytest.raises(ExperimentError, match=r"^traffic\.arrivals is .*; did you mean poisson\?"):
+        Experiment.from_toml(text)
