@@ -86,6 +86,7 @@ class LivePanel(Panel):
             ]
         )
         self.add_class("lbkit-live")
+        self._faults: list[str] = []  # of the session, when they were shown last
         self._up: dict[str, bool] = {}  # server -> what it was told last; without: it runs
         self._look()
         self.start_button.on_click(on_main(lambda _: self.start()))
@@ -110,6 +111,7 @@ class LivePanel(Panel):
     async def _run(self) -> None:
         self._running(True)
         self._explain("")
+        self._faults = []
         self._say("Starting the servers, the proxy and the load ...")
         session: Any = None
         try:
@@ -190,7 +192,8 @@ class LivePanel(Panel):
         self.message.value = escape(text)
 
     def _explain(self, reason: str) -> None:
-        self.reason.value = f'<span style="color: {FAILED}">{escape(reason)}</span>' if reason else ""
+        lines = [f'<div style="color: {FAILED}">{escape(line)}</div>' for line in reason.splitlines()]
+        self.reason.value = "".join(lines)
 
     def _look(self) -> None:
         """Draw the last WINDOW seconds."""
@@ -203,8 +206,9 @@ class LivePanel(Panel):
         window = Window(result, session.history, session.experiment.policy.algorithm, PERIOD)
         self.latency.show(latency_history(window))
         self.rates.show(server_history(window))
-        if session.faults:
-            self._explain(session.faults[-1])
+        if (faults := session.faults) != self._faults:  # else what is shown since may be a refusal
+            self._faults = faults
+            self._explain("\n".join(faults))
         good = len(result.latencies())
         found = (
             f"{good} good answers, mean {duration(result.mean)}, 1 in 100 takes longer than "

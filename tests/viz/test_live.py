@@ -254,3 +254,23 @@ def test_a_fault_of_the_session_is_shown() -> None:
         await true(lambda: panel.session is None)
 
     asyncio.run(play())
+
+
+def test_a_fault_of_the_session_is_shown_and_goes_when_something_else_is_done() -> None:
+    async def play() -> None:
+        panel = LivePanel(Session, EXPERIMENT)
+        panel.start()
+        await true(lambda: panel.session)
+        panel.session.faults = ["Mine.pick returned None; <cell>, line 3", "crash s1 at 1 s: no such process"]
+        await true(lambda: "Mine.pick returned None; &lt;cell&gt;, line 3" in panel.reason.value)
+        assert "no such process" in panel.reason.value
+        panel.policy.value = "random"
+        await true(lambda: panel.reason.value == "")
+        await asyncio.sleep(0.1)  # several looks later
+        assert panel.reason.value == ""
+        panel.session.faults = [*panel.session.faults, "Mine.done raised KeyError"]
+        await true(lambda: "Mine.done" in panel.reason.value)
+        panel.stop()
+        await true(lambda: panel.session is None)
+
+    asyncio.run(play())

@@ -24,7 +24,7 @@ nginx's, HAProxy's, httpd's and Caddy's own
 backends first, `hashing` the hash functions.
 """
 
-from lbkit.core.balance.base import Balancer, Why, algorithms, forget, make_balancer, on_algorithms
+from lbkit.core.balance.base import Balancer, Why, algorithms, forget, make_balancer
 from lbkit.core.balance.consistent_hash import BoundedHash, ConsistentHash, MultiProbe
 from lbkit.core.balance.first_available import FirstAvailable
 from lbkit.core.balance.join_idle_queue import JoinIdleQueue
@@ -111,5 +111,4 @@ __all__ = [
     "algorithms",
     "forget",
     "make_balancer",
-    "on_algorithms",
 ]

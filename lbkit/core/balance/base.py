@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -16,7 +16,6 @@ from lbkit.core.options import option_faults
 from lbkit.core.text import did_you_mean
 
 _registry: dict[str, type[Balancer]] = {}
-_on_change: list[Callable[[str], object]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,6 @@ class Balancer:
         if known and _ours(known) and not _ours(cls):
             raise ValueError(f"lbkit has a {cls.name!r} of its own: give {cls.__name__} another name")
         _registry[cls.name] = cls
-        _changed(cls.name)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         """Choose one of `backends`."""
@@ -196,20 +194,6 @@ def forget(algorithm: str | type[Balancer]) -> None:
     if _ours(_registry[name]):
         raise ValueError(f"{name!r} is lbkit's: only algorithms of your own can be forgotten")
     del _registry[name]
-    _changed(name)
-
-
-def on_algorithms(call: Callable[[str], object]) -> Callable[[], None]:
-    """Call `call` with the name of each algorithm that is defined or forgotten from now on.
-
-    Returns the function that ends it."""
-    _on_change.append(call)
-    return lambda: _on_change.remove(call) if call in _on_change else None
-
-
-def _changed(name: str) -> None:
-    for call in tuple(_on_change):
-        call(name)
 
 
 def _ours(cls: type[Balancer]) -> bool:
