@@ -66,6 +66,14 @@ def controls(settings: Settings) -> dict[str, Any]:
     return number
 
 
+def name_of(policy: str | type[Balancer]) -> str:
+    """Return an algorithm's name, also if making it fails. Raises ValueError for an unknown one."""
+    try:
+        return Policy.of(policy).algorithm
+    except AlgorithmError as error:
+        return error.algorithm
+
+
 class Playground(Panel):
     """A panel that compares algorithms in simulation: `Playground(run)`.
 
@@ -86,7 +94,7 @@ class Playground(Panel):
         self._task: asyncio.Task[None] | None = None
         self.results: list[Result] = []
         self.controls = controls(Settings(**settings))
-        self.choice = Choice(Policy.of(p).algorithm for p in policies)
+        self.choice = Choice(name_of(p) for p in policies)
         self.verdict = widgets.HTML()
         self.latency, self.shares, self.time = (FigureView(flex="1 1 380px", min_width="0") for _ in range(3))
         self.table = widgets.HTML()
@@ -104,6 +112,8 @@ class Playground(Panel):
         self._wanted = (self.settings, *self.choice.chosen)  # of the last redraw
         self.seeds: Comparison | None = None
         self._classes: dict[str, type[Balancer]] = {}
+        self._failures: list[str] = []  # of what is shown
+        self._endless: dict[type[Balancer], str] = {}  # that had to be interrupted: the failure
         self.draw()
         changed = on_main(self._changed)
         for control in self.controls.values():
@@ -138,12 +148,21 @@ class Playground(Panel):
             self.draw()
 
     def _try(self, experiment: Experiment, name: str) -> Result | str:
-        """Return the result of an algorithm or, as your own may raise anything, why it failed."""
+        """Return the result of an algorithm or, as your own may raise anything, why it failed.
+
+        One that had to be interrupted would hold up every redraw: it runs again when it is defined anew."""
+        cls = algorithms()[name]
+        if cls in self._endless:
+            return self._endless[cls]
         try:
             return self._run(experiment.but(policy=name))
+        except AlgorithmError as error:
+            failure = f"{title(name)} failed: {error}"
+            if error.endless:
+                self._endless[cls] = failure
+            return failure
         except Exception as error:
-            said = str(error) if isinstance(error, AlgorithmError) else f"{type(error).__name__}: {error}"
-            return f"{title(name)} failed: {said}"
+            return f"{title(name)} failed: {type(error).__name__}: {error}"
 
     # -- redrawing in the notebook's loop ------------------------------------------------------
 
@@ -201,7 +220,7 @@ class Playground(Panel):
                     return
                 measured[result.policy][experiment.seed] = measures(outcome)
         self.seeds = Comparison(Replication(name, by_seed) for name, by_seed in measured.items())
-        self.verdict.value = f"<b>{escape(verdict(shown, self.seeds))}</b>"
+        self._say(verdict(shown, self.seeds))
         self._tabulate(self.seeds.table(cautions(shown)))
 
     # -- on the screen --------------------------------------------------------------------
@@ -210,14 +229,18 @@ class Playground(Panel):
         """Show the results; instead of one that failed, the reason."""
         self.seeds = None
         results = self.results = [o for o in outcomes if isinstance(o, Result)]
-        failures = [f'<div style="color: {FAILED}">{escape(o)}</div>' for o in outcomes if isinstance(o, str)]
-        said = [f"<b>{escape(verdict(results))}</b>"] if results else []
-        self.verdict.value = "".join([*said, *failures])
+        self._failures = [o for o in outcomes if isinstance(o, str)]
+        self._say(verdict(results) if results else "")
         self.latency.show(latency_cdf(results))
         self.time.show(latency_over_time(results))
         self.shares.show(shares(results))
         self._tabulate(table(results) if results else "")
         self.toml.value = self.experiment.to_toml()
+
+    def _say(self, text: str) -> None:
+        """Show a verdict, and below it why algorithms failed."""
+        failures = [f'<div style="color: {FAILED}">{escape(failure)}</div>' for failure in self._failures]
+        self.verdict.value = "".join([f"<b>{escape(text)}</b>" if text else "", *failures])
 
     def _tabulate(self, html: str) -> None:
         self.table.value = html and f'<div style="overflow-x: auto">{html}</div>'

@@ -10,10 +10,10 @@ need_module("plotly")
 need_module("ipywidgets")
 need_module("anywidget")
 
-from lbkit import Balancer, algorithms, run
-from lbkit.core import forget
+from lbkit import Balancer, algorithms, forget, run, watchdog
 from lbkit.table import duration
 from lbkit.viz import Playground
+from lbkit.viz import playground as playground_module
 from lbkit.viz.choice import MAX_POLICIES
 from lbkit.viz.playground import SEEDS
 from lbkit.viz.style import POLICIES
@@ -181,6 +181,56 @@ def test_a_class_defined_later_is_offered_and_one_defined_anew_is_drawn_anew() -
     playground.refresh()
     assert "later_born" not in playground.choice.buttons
     assert [r.policy for r in playground.results] == ["random"]
+
+
+def test_a_failure_stays_named_when_the_other_seeds_have_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unmade(Balancer):
+        """Cannot be made."""
+
+        def __init__(self) -> None:
+            raise OSError("no table")
+
+    async def settle() -> str:
+        playground = Playground(run, ["round_robin", "random", Unmade])
+        assert playground._first
+        await playground._first
+        assert playground.seeds
+        said: str = playground.verdict.value
+        return said
+
+    monkeypatch.setattr(playground_module, "SETTLED", 300)
+    assert "Unmade.__init__ raised OSError: no table" in asyncio.run(settle())
+    forget(Unmade)
+
+
+def test_an_endless_algorithm_is_run_once_until_it_is_defined_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    class Loops(Balancer):
+        """Never returns."""
+
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            calls.append(now)
+            while True:
+                pass
+
+    monkeypatch.setattr(watchdog, "PERIOD", 0.03)
+    playground = Playground(run, ["random", Loops])
+    playground.controls["servers"].value = 7
+    assert len(calls) == 1
+    assert [r.policy for r in playground.results] == ["random"]
+    assert "Loops.pick did not return, and was interrupted" in playground.verdict.value
+
+    class Loops(Balancer):  # type: ignore[no-redef]
+        """Mended."""
+
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            return backends[0]
+
+    playground.refresh()
+    assert [r.policy for r in playground.results] == ["random", "loops"]
+    assert "failed" not in playground.verdict.value
+    forget("loops")
 
 
 def test_bad_beginnings() -> None:
