@@ -2,6 +2,7 @@
 
 from lbkit import presets
 from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Trace
+from lbkit.compare import compare
 from lbkit.core import (
     AlgorithmError,
     Backend,
@@ -33,7 +34,7 @@ from lbkit.experiment import (
 from lbkit.needs import why_not
 from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
-from lbkit.run import EngineError, compare, notes, render, run
+from lbkit.run import EngineError, notes, render, run
 from lbkit.sweep import SweepError, sweep
 
 __version__ = "0.1.0"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from lbkit.checks import several
-from lbkit.core import AlgorithmError, Balancer
+from lbkit.core import AlgorithmError
 from lbkit.core.text import unknown
-from lbkit.experiment import Experiment, Policy
+from lbkit.experiment import Experiment
 from lbkit.interrupted import AGAIN, Interrupted
 from lbkit.needs import resolve, why_not
-from lbkit.result import Result, Results
+from lbkit.result import Result
 
 # Engine -> the function that runs experiments on it, imported when it is first used. The features of the same
 # names in lbkit.needs say what each engine needs.
@@ -41,7 +40,7 @@ def engine(name: str) -> Callable[..., Result]:
     return function if name == "sim" else partial(function, on=name)
 
 
-def _short(error: AlgorithmError) -> AlgorithmError:
+def short(error: AlgorithmError) -> AlgorithmError:
     """Return the error without a traceback so far: the way through lbkit is not what is wrong."""
     return error.with_traceback(None)
 
@@ -56,7 +55,7 @@ def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
     try:
         return engine(on)(experiment, **options)
     except AlgorithmError as error:
-        raise _short(error) from None
+        raise short(error) from None
     except Interrupted as stop:
         if _interrupts and stop.at - _interrupts.pop() < AGAIN:
             raise
@@ -65,30 +64,6 @@ def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
 
 
 _interrupts: list[float] = []  # when the last interrupt was, on the clock of time.monotonic
-
-
-def compare(
-    experiment: Experiment,
-    policies: Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer]],
-    on: str = "sim",
-    progress: Callable[[Result], object] | None = None,
-    **options: Any,
-) -> Results:
-    """Run the same experiment with each policy in turn; `progress` is called with each result.
-
-    A policy is a Policy, the name of an algorithm or its class; one by itself is run alone. An interrupt ends
-    the comparison: the results are those so far. A notebook shows them as a table."""
-    results = Results()
-    for policy in several(policies):
-        try:
-            results.append(run(experiment.but(policy=policy), on, **options))
-        except AlgorithmError as error:
-            raise _short(error) from None
-        if progress:
-            progress(results[-1])
-        if results[-1].interrupted:
-            break
-    return results
 
 
 def render(experiment: Experiment, program: str, layer: int = 7) -> str:

@@ -13,10 +13,12 @@ from lbkit import (
     Policy,
     Replication,
     Traffic,
+    compare,
     replicate,
     run,
     servers,
 )
+from lbkit.result import Results
 from lbkit.sim import theory
 from lbkit.stats import interval
 from lbkit.table import duration
@@ -157,6 +159,15 @@ def test_an_interrupt_leaves_what_can_be_compared() -> None:
 def test_one_seed_is_not_enough(n: int) -> None:
     with pytest.raises(ValueError, match=r"n is .*: use a whole number of at least 2"):
         replicate(SMALL, n)
+
+
+def test_compare_takes_seeds() -> None:
+    found = compare(SMALL.but(duration=5), ["random", "round_robin"], seeds=2)
+    assert isinstance(found, Comparison)
+    assert found["random"].seeds == (3, 4)
+    assert isinstance(compare(SMALL.but(duration=5), "random"), Results)
+    with pytest.raises(ValueError, match="n is 1: use a whole number of at least 2"):
+        compare(SMALL, "random", seeds=1)
 
 
 def test_a_single_policy_is_a_replication() -> None:

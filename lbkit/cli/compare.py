@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -124,7 +124,7 @@ def command(
                 progress.update(task, completed=done)
 
             # A simulation ends before there is progress to show.
-            more = {} if on == "sim" else {"watch": on_progress}
+            more: dict[str, Any] = {} if on == "sim" else {"watch": on_progress}
             if seeds == 1:
                 lbkit.compare(experiment, policies, on, progress=on_result, **more)
             else:
