@@ -36,6 +36,7 @@ def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[st
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        "--ContentsManager.pre_save_hook=lbkit.cli.saving.without_pictures",
     ]
 
 
