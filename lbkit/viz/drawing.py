@@ -66,7 +66,7 @@ def labelled(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
     """Return each result with its label and look.
 
     The colour is the policy's and the symbol the engine's. Results of one policy differ in their dashes, and
-    their labels name what differs."""
+    their labels name what differs. A simulation beside other engines is a pale band."""
     seen: Counter[Look] = Counter()
     rows = []
     for result in results:
@@ -74,7 +74,9 @@ def labelled(results: Sequence[Result]) -> list[tuple[str, Look, Result]]:
         differing = [fact(result) for fact in FACTS if len({fact(r) for r in twins}) > 1]
         name = ", ".join([title(result.policy), *filter(None, differing)])
         own = policy_look(result.policy)
-        rows.append((name, replace(own, number=own.number + seen[own]).on(result.engine), result))
+        broad = result.engine == "sim" and len({r.engine for r in twins}) > 1
+        shown = replace(own, number=own.number + seen[own], broad=broad).on(result.engine)
+        rows.append((name, shown, result))
         seen[own] += 1
     return rows
 
@@ -93,6 +95,7 @@ def line(name: str, style: Look, x: Sequence[Any], y: Sequence[Any], hover: str,
         "x": x,
         "y": y,
         "line": style.line,
+        **({"opacity": 0.4} if style.broad else {}),
         "hovertemplate": f"{name}<br>{hover}<extra></extra>",
         **more,
     }

@@ -12,7 +12,8 @@ from lbkit.viz.style import INK, Look, axis, duration, policy_look, title
 
 DECADE = 16  # points of a distribution between two marks; the quickest 13 % are left out
 MARKED = (50.0, 90.0, 99.0, 99.9, 99.99)
-SLOWEST = 0.01  # the share that figures point at: 1 in 100
+SLOWEST = {0.01: "1 in 100", 0.1: "1 in 10"}  # the share that figures point at
+ENOUGH = 5  # slower answers, below which a percentile is an accident
 Curves = Mapping[str, Iterable[tuple[float, float]]]  # name -> (utilisation, seconds), ...
 
 
@@ -38,7 +39,10 @@ def latency_cdf(results: Sequence[Result]) -> Figure:
         ticktext=list(ticks.values()),
     )
     x = latency_axis(traces, "x")
-    return figure(slowest(rows), traces, xaxis=x, yaxis=y, shapes=[AT_SLOWEST], annotations=[SAYS_SLOWEST])
+    share = slowest_share(rows)
+    mark, says = AT_SLOWEST | {"y0": share, "y1": share}, SAYS_SLOWEST | {"y": log10(share)}
+    says["text"] = f"{SLOWEST[share]} waits longer than this"
+    return figure(slowest(rows), traces, xaxis=x, yaxis=y, shapes=[mark], annotations=[says])
 
 
 AT_SLOWEST = {
@@ -46,28 +50,31 @@ AT_SLOWEST = {
     "xref": "paper",
     "x0": 0,
     "x1": 1,
-    "y0": SLOWEST,
-    "y1": SLOWEST,
     "line": {"color": INK, "width": 1, "dash": "dot"},
     "layer": "below",
 }
-SAYS_SLOWEST = {
-    "text": "1 in 100 waits longer than this",
+SAYS_SLOWEST = {  # y: annotations on a logarithmic axis take the exponent
     "xref": "paper",
     "x": 0,
     "xanchor": "left",
-    "y": log10(SLOWEST),  # annotations on a logarithmic axis take the exponent
     "yanchor": "bottom",
     "showarrow": False,
     "font": {"size": 11, "color": INK},
 }
 
 
+def slowest_share(rows: Sequence[tuple[str, Look, Result]]) -> float:
+    """Return the rarest share in SLOWEST of which every result has enough answers, else the last."""
+    fewest = min(len(result.latencies()) for _, _, result in rows)
+    return next((share for share in SLOWEST if fewest * share >= ENOUGH), max(SLOWEST))
+
+
 def slowest(rows: Sequence[tuple[str, Look, Result]]) -> str:
-    """Return the finding of a comparison of latencies: what the slowest of 100 wait, best and worst."""
-    found = sorted((result.percentile(99), name) for name, _, result in rows)
-    texts = [f"{duration(p99)} ({name})" for p99, name in (found[0], found[-1])]
-    return f"1 in 100 waits longer than {' or '.join(texts[: len(found)])}"
+    """Return the finding of a comparison of latencies: what the slowest wait, at best and worst."""
+    share = slowest_share(rows)
+    found = sorted((result.percentile(100 - 100 * share), name) for name, _, result in rows)
+    texts = [f"{duration(seconds)} ({name})" for seconds, name in (found[0], found[-1])]
+    return f"{SLOWEST[share]} waits longer than {' or '.join(texts[: len(found)])}"
 
 
 def distribution(name: str, style: Look, result: Result) -> Trace:

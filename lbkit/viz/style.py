@@ -66,6 +66,7 @@ class Look:
     colour: str
     number: int = 0  # of its dash and pattern
     symbol: str = SYMBOLS[0]
+    broad: bool = False  # a pale band for a simulation, on which lines of real engines can be seen
 
     @property
     def dash(self) -> str:
@@ -77,7 +78,7 @@ class Look:
 
     @property
     def line(self) -> dict[str, Any]:
-        return {"color": self.colour, "dash": self.dash, "width": 2}
+        return {"color": self.colour, "dash": self.dash, "width": 8 if self.broad else 2}
 
     @property
     def marker(self) -> dict[str, Any]:

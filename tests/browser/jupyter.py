@@ -92,3 +92,15 @@ def ended(page: Any, timeout: float = 60) -> None:
     """Returns when no cell runs or waits to run."""
     page.locator(RUNNING).first.wait_for(state="detached", timeout=timeout * 1000)
     page.wait_for_selector(IDLE)
+
+
+def end_kernels(lab: Lab) -> None:
+    """Shut down every kernel, as an end of the day does."""
+    headers = {"Authorization": f"token {lab.token}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{lab.base}api/sessions", headers=headers)) as answer:
+        sessions = json.load(answer)
+    for session in sessions:
+        request = urllib.request.Request(
+            f"{lab.base}api/sessions/{session['id']}", headers=headers, method="DELETE"
+        )
+        urllib.request.urlopen(request, timeout=60).close()

@@ -8,7 +8,16 @@ from typing import Any
 
 import nbformat
 import pytest
-from browser.jupyter import RUNNING, Lab, ended, open_notebook, run_all, start_all
+from browser.jupyter import (
+    RUNNING,
+    Lab,
+    answer_dialogs,
+    end_kernels,
+    ended,
+    open_notebook,
+    run_all,
+    start_all,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +84,42 @@ def test_figures_fit_their_places(page: Any) -> None:
         assert svg["width"] > 350
 
 
+def test_nothing_covers_or_clips_a_title_or_a_label(page: Any) -> None:
+    for figure in page.locator(FIGURE).all()[:3]:
+        assert figure.locator(".modebar-btn").count() == 0
+        place, title = figure.bounding_box(), figure.locator(".gtitle").bounding_box()
+        assert inside(title, place)
+        plot = figure.locator(".bglayer").first.bounding_box() or place
+        assert title["y"] + title["height"] <= plot["y"] + 2 or plot is place
+
+
+def test_on_a_small_screen_the_first_figure_is_in_sight_with_the_sliders_and_the_table_fits(
+    page: Any,
+) -> None:
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.wait_for_timeout(500)  # until figures have their new width
+    page.evaluate("document.querySelector('.lbkit-playground').scrollIntoView()")
+    until(lambda: page.locator(".lbkit-playground").first.bounding_box()["y"] < 120, "the panel on top")
+    bottom = 768 - 25  # above the status bar
+    figure = page.locator(FIGURE).first.bounding_box()
+    assert figure["y"] > 60
+    assert figure["y"] + figure["height"] <= bottom
+    for slider in page.locator(".lbkit-playground").first.locator(".widget-hslider").all():
+        assert slider.bounding_box()["y"] <= bottom - 20
+    table = page.locator(".lbkit-playground table").first
+    around = page.locator(".lbkit-playground").first.bounding_box()
+    assert table.bounding_box()["width"] <= around["width"]
+
+
+def inside(inner: dict[str, float], outer: dict[str, float]) -> bool:
+    return (
+        inner["x"] >= outer["x"] - 1
+        and inner["y"] >= outer["y"] - 1
+        and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+        and inner["y"] + inner["height"] <= outer["y"] + outer["height"] + 1
+    )
+
+
 def test_another_algorithm_is_one_click_away(page: Any) -> None:
     figure = page.locator(FIGURE).first
     before = drawn(figure)
@@ -118,16 +163,85 @@ def test_live_panel(page: Any) -> None:
     panel = page.locator(".lbkit-live").first
     panel.scroll_into_view_if_needed()
     said = panel.locator(".lbkit-message")
+    topology = panel.locator(".lbkit-figure").first
+    until(lambda: topology.locator("text").count() >= 5, "a picture")
+    for label in topology.locator("text").all():
+        assert inside(label.bounding_box(), topology.bounding_box()), label.text_content()
     panel.locator("button:has-text('start')").click()
     until(lambda: "good answers" in said.inner_text(), "traffic", 40, said.inner_text)
+    assert "nan" not in said.inner_text()
     rates = panel.locator(".lbkit-figure").nth(2)
     before = drawn(rates)
     until(lambda: drawn(rates) > before + 2, "moving curves")
     panel.locator("select").select_option("round robin")
     panel.locator("button:has-text('s1')").click()  # killed
-    until(lambda: "s1, down" in panel.locator(".lbkit-figure").first.inner_text(), "a server that is down")
+    until(lambda: "s1 down" in title_of(topology), "a server that is down", 20, lambda: title_of(topology))
+    assert "round robin" in title_of(topology)
+    history = panel.locator(".lbkit-figure").nth(1)
+    until(lambda: "crash s1" in history.text_content(), "a mark at the kill")
+    assert "switch to round robin" in history.text_content()
     panel.locator("button:has-text('s1')").click()  # revived
-    until(lambda: "down" not in panel.locator(".lbkit-figure").first.inner_text(), "a server that is back")
+    until(lambda: "down" not in title_of(topology), "a server that is back")
     panel.locator("button:has-text('stop')").click()
     until(lambda: said.inner_text() == "Stopped. Nothing is running.", "the end")
     assert panel.locator("button:has-text('start')").is_enabled()
+
+
+def title_of(figure: Any) -> str:
+    return str(figure.locator(".gtitle").text_content()).replace("\u00a0", " ")
+
+
+def test_a_saved_notebook_that_is_opened_again_shows_pictures(page: Any, lab: Lab) -> None:
+    """After the other tests: it ends the kernel."""
+    until(lambda: page.locator(".lbkit-still").count() >= 3, "pictures of three panels", 60)
+    assert not any(still.is_visible() for still in page.locator(".lbkit-still").all())  # the widgets live
+    page.wait_for_timeout(2000)  # the last figure rests
+    page.keyboard.press("Control+s")
+    saved = lab.folder / "00-playground.ipynb"
+    until(lambda: "lbkit-still" in saved.read_text(), "the saved notebook")
+    assert saved.stat().st_size < 400_000
+    end_kernels(lab)
+    page.goto(lab.url("00-playground.ipynb"))
+    page.wait_for_selector(".lbkit-still img", timeout=60_000)
+    page.wait_for_timeout(3000)  # while JupyterLab looks for the widgets
+    answer_dialogs(page)
+    stills = page.locator(".lbkit-still").all()
+    assert stills
+    assert all(still.is_visible() for still in stills)
+    shown = page.evaluate("[...document.querySelectorAll('.lbkit-still img')].map(i => i.naturalWidth)")
+    assert len(shown) >= 3
+    assert min(shown) > 300
+    assert not any(text.is_visible() for text in page.get_by_text("model not found").all())
+
+
+def test_a_live_run_shows_its_progress_and_an_interrupt_gives_what_it_has(
+    lab: Lab, new_page: Callable[[], Any]
+) -> None:
+    book = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(text)
+            for text in (
+                "from lbkit import *\nlong = Experiment(servers(2), Traffic(duration=60)).at_load(0.3)",
+                "r = run(long, on='live')",
+                "print('ended:', len(r), r.interrupted, r.faults[-1])",
+            )
+        ]
+    )
+    book.metadata = nbformat.read(lab.folder / "00-playground.ipynb", 4).metadata
+    nbformat.write(book, lab.folder / "interrupted.ipynb")
+    page = new_page()
+    open_notebook(page, lab, "interrupted.ipynb")
+    start_all(page)
+    progress = page.locator(".jp-OutputArea-output:has-text('of 60 s:')").first
+    until(progress.is_visible, "progress", 40)
+    until(lambda: "0 requests" not in progress.inner_text(), "requests", 20)
+    page.locator("[data-command='notebook:interrupt-kernel'], [title^='Interrupt']").first.click()
+    # An interrupt also drops the cells that wait.
+    ended(page)
+    page.locator(".jp-Cell").nth(2).click()
+    page.keyboard.press("Control+Enter")
+    until(lambda: page.locator("text=ended:").count() > 0, "the result")
+    said = page.locator(".jp-OutputArea-output:has-text('ended:')").first.inner_text()
+    assert "True interrupted after" in said
+    assert not progress.is_visible()
+    page.close()

@@ -114,6 +114,15 @@ def test_a_distribution_spreads_the_slowest_evenly() -> None:
     assert "1 in 100 waits longer than this" in layout.annotations[0].text
 
 
+def test_of_few_answers_a_distribution_points_at_1_in_10() -> None:
+    few = run(EXPERIMENT.but(duration=6))
+    assert 50 < len(few.latencies()) < 500
+    figure = figures.latency_cdf([few])
+    assert figure.layout.shapes[0].y0 == 0.1
+    assert figure.layout.annotations[0].text == "1 in 10 waits longer than this"
+    assert plain_title(figure).startswith(f"1 in 10 waits longer than {duration(few.percentile(90))}")
+
+
 def test_seconds_are_seconds() -> None:
     slow = run(Experiment(servers(1, service=Constant(2.0)), Traffic(duration=60)).at_load(0.9))
     axis = figures.latency_cdf([slow]).layout.xaxis
@@ -238,6 +247,8 @@ def test_one_policy_on_many_engines_has_one_colour_and_a_symbol_and_dash_for_eac
     assert len({look.dash for _, look, _ in rows}) == 6
     assert [name for name, _, _ in rows][1] == "round robin, on live"
     drawn = figures.latency_cdf(many).data
+    assert [bool(trace.opacity) for trace in drawn] == [True, False, False, False, False, False]
+    assert drawn[0].line.width > 2 * drawn[1].line.width  # the simulation is a band below the lines
     assert len({trace.marker.symbol for trace in drawn}) == len({trace.line.dash for trace in drawn}) == 6
 
 
