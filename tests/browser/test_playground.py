@@ -93,7 +93,7 @@ def test_nothing_covers_or_clips_a_title_or_a_label(page: Any) -> None:
         assert title["y"] + title["height"] <= plot["y"] + 2 or plot is place
 
 
-def test_on_a_small_screen_the_first_figure_is_in_sight_with_the_sliders_and_the_table_fits(
+def test_on_a_small_screen_the_first_figure_is_in_sight_and_the_table_fits(
     page: Any,
 ) -> None:
     page.set_viewport_size({"width": 1366, "height": 768})
@@ -232,7 +232,7 @@ def test_a_live_run_shows_its_progress_and_an_interrupt_gives_what_it_has(
     page = new_page()
     open_notebook(page, lab, "interrupted.ipynb")
     start_all(page)
-    progress = page.locator(".jp-OutputArea-output:has-text('of 60 s:')").first
+    progress = page.locator(".jp-OutputArea-output:has-text('round_robin on live:')").first
     until(progress.is_visible, "progress", 40)
     until(lambda: "0 requests" not in progress.inner_text(), "requests", 20)
     page.locator("[data-command='notebook:interrupt-kernel'], [title^='Interrupt']").first.click()
