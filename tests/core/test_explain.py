@@ -43,6 +43,8 @@ def predicted(pool: Pool, why: Why, key: str, exclude: Collection[Backend]) -> s
         return {name for name, score in why.scores.items() if score == extreme}
     if "hot-cold: " in why.rule:
         return {why.rule.partition("hot-cold: ")[2].partition(",")[0]}
+    if "of those drawn " in why.rule:
+        return {why.rule.partition("of those drawn ")[2].partition(",")[0]}
     if why.places:
         own = [getattr(balancer, name, None) for name in ("_cycle", "_table", "_slots")]
         table = next((t for t in own if isinstance(t, list)), everybody if goes_on else others)

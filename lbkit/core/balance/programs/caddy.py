@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.options import whole
 
 
 class CaddyLeastConnections(Balancer):
@@ -20,7 +21,8 @@ class CaddyLeastConnections(Balancer):
         return equal[int(self.rng.random() * len(equal))]
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        return Why("in flight, a random one of equals", {b.name: float(b.in_flight) for b in backends})
+        loads = {b.name: float(b.in_flight) for b in backends}
+        return Why("in flight, a random one of equals", loads, "lowest")
 
 
 class CaddyRandomChoose(Balancer):
@@ -32,8 +34,7 @@ class CaddyRandomChoose(Balancer):
     """
 
     def __init__(self, choose: int = 2) -> None:
-        if choose < 2:
-            raise ValueError(f"choose is {choose}: use at least 2 backends")
+        whole(2, choose=choose)
         self.choose = choose
 
     def sample(self, backends: Sequence[Backend]) -> list[Backend]:
@@ -56,5 +57,10 @@ class CaddyRandomChoose(Balancer):
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         with restoring(self.rng):
-            loads = {b.name: float(b.in_flight) for b in self.sample(backends)}
-        return Why("in flight, of those drawn: an idle one, or one not above those before it", loads)
+            sampled = self.sample(backends)
+        with restoring(self.rng):
+            picked = self.pick(backends, key, now)
+        loads = {b.name: float(b.in_flight) for b in sampled}
+        return Why(
+            f"of those drawn {picked.name}, which is idle or not above one before it; in flight", loads
+        )
