@@ -162,7 +162,8 @@ class Experiment:
             return ""
         policy, mend = self.policy, "no engine checks health yet. Remove or drain the servers instead"
         if policy.panic:
-            return f"policy.panic is {policy.panic:g}, and a server crashes: {mend}, or use panic=0"
+            without = "or use attrs.evolve(policy, panic=0)"
+            return f"policy.panic is {policy.panic:g}, and a server crashes: {mend}, {without}"
         by = algorithms()[policy.algorithm].health_by
         if by and len({getattr(server, by) for server in self.servers}) > 1:
             return (
