@@ -119,7 +119,7 @@ def test_how_it_looks(three: Comparison) -> None:
 
 def test_runs_without_a_steady_state_are_counted() -> None:
     found = replicate(SMALL.at_load(1.3), 3, ["random", "least_connections"])
-    assert [text.partition(",")[0] for text in found.warnings] == [
+    assert [text.partition(" (")[0] for text in found.warnings] == [
         "random: no steady state in 3 of 3 runs",
         "least_connections: no steady state in 3 of 3 runs",
     ]
