@@ -249,14 +249,12 @@ class Result:
         return times, levels
 
     def over_time(self, step: float, of: Callable[[list[float]], float]) -> tuple[list[float], list[float]]:
-        """Return the start of each step, and `of` the good latencies of requests that arrived in it.
-
-        Requests that arrived before second 0, as in a part of a run, are left out."""
+        """Return the start of each step, and `of` the good latencies of requests that arrived in it."""
         steps = self.experiment.traffic.duration / step
         buckets: list[list[float]] = [[] for _ in range(max(1, ceil(steps - 1e-9)))]
         rows = zip(self.arrival, self.end, self.status, strict=True)
         for arrival, end, status in rows:
-            if good(status) and arrival >= 0:
+            if good(status):
                 buckets[min(floor(arrival / step), len(buckets) - 1)].append(end - arrival)
         return [i * step for i in range(len(buckets))], [of(b) if b else float("nan") for b in buckets]
 
