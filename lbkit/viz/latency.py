@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import floor, isfinite, log10
-from typing import Any
 
 from lbkit.result import PERCENTILES, Result, percentile
 from lbkit.viz.drawing import Figure, Trace, answered, figure, latency_axis, line
-from lbkit.viz.style import INK, Look, axis, duration, policy_look, title
+from lbkit.viz.style import INK, Look, axis, duration, named_look, title
 
 DECADE = 16  # points of a distribution between two marks; the quickest 13 % are left out
 MARKED = (50.0, 90.0, 99.0, 99.9, 99.99)
@@ -134,15 +133,15 @@ def percentiles(results: Sequence[Result]) -> Figure:
 
 
 def response_time_curve(curves: Curves, theory: Curves | None = None) -> Figure:
-    """Return mean response time against utilisation, 0 to 1; `theory` as thin dashed lines.
+    """Return mean response time against utilisation, 0 to 1; `theory` as thin dotted lines.
 
     Both: name -> (utilisation, seconds) pairs. A line of theory has the colour of the curve of the same
     name."""
-    measured = [
-        curve(title(name), policy_look(name), points, "lines+markers") for name, points in curves.items()
-    ]
+    looks = {name: named_look(name, number) for number, name in enumerate(curves)}
+    measured = [curve(title(name), looks[name], points, "lines+markers") for name, points in curves.items()]
     closed_forms = [
-        curve(f"{title(name)}, theory", Look(INK), points) | {"line": thin(name, curves)}
+        curve(f"{title(name)}, theory", Look(INK), points)
+        | {"line": {"color": looks[name].colour if name in looks else INK, "dash": "dot", "width": 1}}
         for name, points in (theory or {}).items()
     ]
     traces = [trace for trace in measured + closed_forms if trace["x"]]
@@ -176,7 +175,3 @@ def steepest(curves: Sequence[Trace]) -> str:
     texts = [f"{ratio:.3g} times ({name})" for ratio, name, _ in (min(grown), max(grown))]
     _, _, x = max(grown)
     return f"From {x[0]:.0%} to {x[-1]:.0%} busy, the mean grows {' or '.join(texts[: len(grown)])}"
-
-
-def thin(name: str, curves: Curves) -> dict[str, Any]:
-    return {"color": policy_look(name).colour if name in curves else INK, "dash": "dash", "width": 1}

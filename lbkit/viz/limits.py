@@ -73,6 +73,8 @@ def extremes(played: Mapping[str, Played]) -> str:
         return ""
     most, fewest = max(admitted, key=admitted.__getitem__), min(admitted, key=admitted.__getitem__)
     found = f"Of {len(played[most])} requests, {title(most)} admits {admitted[most]}"
+    if len(played) > 1 and admitted[most] == admitted[fewest]:
+        return f"Of {len(played[most])} requests, every limiter admits {admitted[most]}"
     return found if most == fewest else f"{found} and {title(fewest)} {admitted[fewest]}"
 
 
@@ -108,7 +110,7 @@ def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key
         "marker": {"symbol": "line-ns", "size": 10, "line": {"color": INK, "width": 1}},
         "hovertemplate": "a request at %{x:.3f} s<extra></extra>",
     }
-    spent = [f"{trace['name']} goes down to {min(trace['y']):.3g}" for trace in traces]
+    spent = [f"{trace['name']} goes down to {max(0.0, round(min(trace['y']), 2)):g}" for trace in traces]
     return figure(
         f"Of what may still be admitted, {', '.join(spent)}",
         [*traces, ticks],

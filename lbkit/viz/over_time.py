@@ -11,15 +11,18 @@ from lbkit.result import Result, good, percentile
 from lbkit.viz.drawing import Figure, answered, figure, latency_axis, line
 from lbkit.viz.lanes import Lane, lanes
 from lbkit.viz.latency import rounded
-from lbkit.viz.style import GRID, HEAT, INK, axis, duration, policy_look, title
+from lbkit.viz.style import GRID, HEAT, INK, axis, duration, named_look, title
 
 STEPS = 60  # points of a line over time, unless a step is given
 COLUMNS = 120  # of a heat map
 
 
 def over_time(name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], **more: Any) -> Figure:
-    """Return any values over time: `lines` maps a policy's name to seconds and values."""
-    traces = [line(title(p), policy_look(p), *points, "%{x:.3~g} s: %{y}") for p, points in lines.items()]
+    """Return any values over time: `lines` maps a policy's name, or another one, to seconds and values."""
+    traces = [
+        line(title(p), named_look(p, number), *points, "%{x:.3~g} s: %{y}")
+        for number, (p, points) in enumerate(lines.items())
+    ]
     return figure(name, traces, xaxis=axis("time (s)"), **more)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
 
+from lbkit.core import algorithms
 from lbkit.table import duration as duration
 
 BLUE, AMBER, GREEN, PURPLE = "#2350BE", "#D7A10C", "#22D582", "#B324C1"
@@ -55,7 +56,10 @@ POLICIES: tuple[tuple[str, ...], ...] = (
         *("priority_levels", "nginx_ring", "anomaly_mitigation", "haproxy_ring"),
         *("cross_zone", "choice_of_two", "locality_weighted", "subset"),
     ),
-    ("nginx_hash", "haproxy_map", "client_side_weighted", "nginx_ip_hash"),
+    (
+        *("nginx_hash", "haproxy_map", "client_side_weighted", "nginx_ip_hash"),
+        *("caddy_least_connections", "caddy_random_choose"),
+    ),
 )
 
 
@@ -96,6 +100,11 @@ LOOKS = {name: Look(COLOURS[c], row) for row, names in enumerate(POLICIES) for c
 def policy_look(name: str) -> Look:
     """Return a policy's look, which depends on its name only: the same in every figure and session."""
     return LOOKS.get(name, Look(OWN))
+
+
+def named_look(name: str, number: int) -> Look:
+    """Return the look of line `number` in a figure of names: a policy's, or a shade for any other name."""
+    return policy_look(name) if name in LOOKS or name in algorithms() else shade(number)
 
 
 def server_look(number: int) -> Look:

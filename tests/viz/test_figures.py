@@ -26,7 +26,7 @@ from lbkit import (
 )
 from lbkit.sim import theory
 from lbkit.viz import figures
-from lbkit.viz.style import FAILED, LOOKS, duration
+from lbkit.viz.style import FAILED, INK, LOOKS, duration, policy_look
 
 EXPERIMENT = Experiment(
     servers(3, speed=[1, 1, 0.5]),
@@ -263,3 +263,15 @@ def test_anything_over_time() -> None:
     drawn = go.Figure(figures.over_time("hits", {"ip_hash": ([0, 1], [0.5, 1.0])}).to_dict())
     assert drawn.data[0].name == "ip hash"
     assert list(drawn.data[0].y) == [0.5, 1.0]
+
+
+def test_names_that_are_no_policies_have_no_policys_colour() -> None:
+    points = ([0, 1], [0.5, 1.0])
+    for drawn in (
+        figures.over_time("hits", {"one": points, "other": points, "random": points}),
+        figures.response_time_curve({"one": [(0.1, 1)], "other": [(0.1, 1)], "random": [(0.1, 1)]}),
+    ):
+        one, other, policy = drawn.data
+        assert one.line.color == other.line.color == INK
+        assert one.line.dash != other.line.dash
+        assert policy.line.color == policy_look("random").colour

@@ -89,3 +89,11 @@ def test_the_panels_reset_button_puts_its_controls_back() -> None:
     panel.reset.click()
     assert (panel.controls["burst"].value, panel.controls["pattern"].value) == (5, "a burst")
     assert panel.summary.value == before
+
+
+def test_titles_say_how_many_are_admitted() -> None:
+    equal = {name: play(TokenBucket(2, 3), ARRIVALS) for name in ("one", "other")}
+    admitted = sum(decision.allowed for _, decision in equal["one"])
+    assert limits.marks(equal).layout.title.text == f"Of 20 requests, every limiter admits {admitted}"
+    spent = limits.left({"bucket": TokenBucket(2, 3)}, ARRIVALS).layout.title.text
+    assert spent == "Of what may still be admitted, bucket goes down to 0"
