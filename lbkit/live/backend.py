@@ -23,6 +23,7 @@ from lbkit.core.text import unknown
 from lbkit.experiment import Server, server_from_dict
 from lbkit.live.discipline import DISCIPLINES
 from lbkit.net.origin.load_report import FIELD, write_report
+from lbkit.net.peer import plain_address
 from lbkit.workload import stream
 
 Scope = Mapping[str, Any]
@@ -105,7 +106,8 @@ class Backend:
             await asyncio.sleep(server.delay + jitter)
 
     def _remember(self, headers: Mapping[bytes, bytes]) -> None:
-        client = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1")
+        named = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1").strip()
+        client = plain_address(named) or named
         if client in self.callers or len(self.callers) < REMEMBERED:
             self.callers[client] += 1
 

@@ -13,22 +13,24 @@ import socketserver
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from statistics import mean
+from typing import Any
 
 import pytest
 from needs import need, need_feature
 
 need_feature("live")
 
-from lbkit import Backend, Experiment, Policy, Pool, Server, make_balancer
+from lbkit import Backend, Experiment, Exponential, Policy, Pool, Server, Traffic, make_balancer, run
 from lbkit.core.balance import HaproxyRing
 from lbkit.live import PEERS
 from lbkit.live.peers.base import Peer
 
-PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "apache": "apache2"}
+PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "apache": "apache2", "caddy": "caddy"}
 TIMEOUT = 20.0  # only reached when something is broken
 EQUAL = (1, 1, 1, 1)
 WEIGHTS = ((5, 1, 1), (3, 2, 1), (7, 3, 3, 2), EQUAL)
@@ -308,3 +310,87 @@ def test_looking_twice_at_the_same_one(on: str, policy: Policy) -> None:
         expected = shares[name] ** 2
         spread = (expected * (1 - expected) / DRAWS) ** 0.5
         assert abs(picks[who] / DRAWS - expected) <= 5 * spread, (picks, expected)
+
+
+# -- how busy the chosen server is --------------------------------------------------------------
+
+OWN_WAYS = [
+    ("haproxy", Policy("power_of_two")),
+    ("haproxy", Policy("power_of_choices")),
+    ("caddy", Policy("least_connections")),
+    ("caddy", Policy("power_of_two")),
+    ("caddy", Policy("power_of_choices")),
+]
+
+
+class Crowd:
+    """Requests that begin and end at random, and the requests that each found in flight at its server."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.running: list[tuple[str, Any]] = []
+        self.in_flight: Counter[str] = Counter()
+        self.found: list[int] = []
+
+    def play(self, steps: int, begin: Callable[[], tuple[str, Any]], end: Callable[[Any], object]) -> float:
+        """Return how many requests were in flight at the chosen server, on average. `begin` chooses one."""
+        for _ in range(steps):
+            if self.running and (len(self.running) >= 12 or self.rng.random() < 0.45):
+                server, request = self.running.pop(self.rng.randrange(len(self.running)))
+                self.in_flight[server] -= 1
+                end(request)
+            else:
+                server, request = begin()
+                self.found.append(self.in_flight[server])
+                self.in_flight[server] += 1
+                self.running.append((server, request))
+        for _, request in self.running:
+            end(request)
+        return mean(self.found)
+
+
+@pytest.mark.parametrize(("on", "policy"), OWN_WAYS, ids=str)
+def test_the_simulators_version_finds_servers_as_busy_as_the_program_does(on: str, policy: Policy) -> None:
+    """Within 15 %; what a server is chosen for decides how long its requests wait."""
+    with play(on, policy, EQUAL) as scene:
+
+        def begin() -> tuple[str, str]:
+            server, _ = scene.begin("10.0.0.1", "/")
+            return server, str(scene.number)
+
+        theirs = Crowd(1).play(700, begin, scene.end)
+        same = scene.peer.simulated()
+    assert same != policy
+    pool = same.pool([Backend(f"s{i}") for i in range(1, 5)], random.Random)
+
+    def choose() -> tuple[str, Backend]:
+        backend = pool.pick("", 0.0)
+        return backend.name, backend
+
+    ours = Crowd(2).play(30_000, choose, lambda backend: pool.release(backend, 0.0, True, 0.0))
+    assert ours == pytest.approx(theirs, rel=0.15)
+
+
+def far_off(policy: Policy, other: Policy) -> float:
+    """Return how far mean latencies in the simulator are apart, in percent, as `Difference` has it."""
+    apart = []
+    for speeds in ((1, 1, 1, 1), (2, 1, 1, 1)):
+        tried = Experiment(
+            [Server(f"s{i}", speed=s, weight=s, service=Exponential(0.05)) for i, s in enumerate(speeds)],
+            Traffic(duration=60, warmup=1),
+        ).at_load(0.65)
+        a, b = (mean(run(tried.but(policy=p, seed=seed)).mean for seed in range(10)) for p in (policy, other))
+        apart.append(100 * abs(b / a - 1))
+    return max(apart)
+
+
+@pytest.mark.parametrize("on", PEERS)
+def test_the_notes_say_how_far_off_an_algorithm_is(on: str) -> None:
+    for algorithm, difference in PEERS[on].own_ways.items():
+        peer = PEERS[on](Experiment([Server("s1"), Server("s2")], policy=algorithm))
+        peer.place([Backend("s1"), Backend("s2")])
+        note = next(note for note in peer.notes() if note.startswith(f"{algorithm} is not quite"))
+        assert f"by up to {difference.percent} %" in note
+        assert peer.simulated().algorithm in note
+        off = far_off(Policy(algorithm), peer.simulated())
+        assert difference.percent == pytest.approx(off, abs=1 + off / 10), (algorithm, off)

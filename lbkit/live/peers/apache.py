@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from lbkit.live.peers.base import Member, Peer
+from lbkit.experiment import Policy
+from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
 from lbkit.needs import find_program
@@ -51,6 +52,13 @@ class Apache(Peer):
         "least_connections": "bybusyness",
         "by_busyness": "bybusyness",
         "by_traffic": "bytraffic",
+    }
+    own_ways: ClassVar = {
+        "least_connections": Difference(
+            "weights only settle ties, in the order of smooth weighted round robin",
+            1,
+            lambda b: Policy("by_busyness"),
+        ),
     }
     alternatives: ClassVar = {
         "ip_hash": "it keeps clients on servers by cookie only, not by address",

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from attrs import evolve
+
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.experiment import Experiment, Policy
@@ -31,6 +33,16 @@ class Member:
     state: str = "ready"  # "ready", "drain" (no new requests) or "out" (not added yet, or removed)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """An algorithm that a program carries out in a way of its own."""
+
+    why: str
+    percent: int  # of mean latency, at most: four servers at 65 % load, equal ones and one twice as fast
+    # The policy with which the simulator does the same, from the algorithm with its options.
+    simulated: Callable[[Any], Policy]
+
+
 class Peer:
     """A program: its configuration from an Experiment, its process, and the events of a run."""
 
@@ -41,6 +53,7 @@ class Peer:
     # function of the algorithm with its options that returns it. Others are not supported.
     algorithms: ClassVar[Mapping[str, str | Callable[[Any], str]]]
     KEYS: ClassVar[Mapping[str, str]] = {}  # kind of key -> the program's name for it
+    own_ways: ClassVar[Mapping[str, Difference]] = {}  # of these algorithms
     alternatives: ClassVar[Mapping[str, str]] = {}  # unsupported algorithm -> why, and what to use
     # Parts of an experiment that this program does not do, or does in another way.
     differences: ClassVar[tuple[str, ...]] = ()
@@ -135,6 +148,14 @@ class Peer:
             notes.insert(
                 0, "layer 4: connections are balanced, not requests, and X-Forwarded-For is not read"
             )
+        if difference := self.own_ways.get(self.policy.algorithm):
+            same = self.simulated()
+            options = ", ".join(f"{name}={value}" for name, value in same.options.items())
+            notes.append(
+                f"{self.policy.algorithm} is not quite the simulator's: {difference.why}; mean latency is off"
+                f" by up to {difference.percent} %."
+                f" {same.algorithm}{f' ({options})' if options else ''} simulates it"
+            )
         if self.policy.slow_start or self.policy.panic:
             notes.append(f"{self.name} does no slow start and no panic here")
         if self.draws_by_weight and self.policy.algorithm in ("power_of_two", "power_of_choices"):
@@ -146,6 +167,14 @@ class Peer:
         if scaled := self.scaled_weights():
             notes.append(f"weights are whole numbers here: {scaled}")
         return notes
+
+    def simulated(self) -> Policy:
+        """Return the policy with which the simulator picks as this program does under the present one."""
+        difference = self.own_ways.get(self.policy.algorithm)
+        if difference is None:
+            return self.policy
+        same = difference.simulated(self._balancer())
+        return evolve(self.policy, algorithm=same.algorithm, options=same.options)
 
     def weights(self) -> dict[str, int]:
         """Return whole weights in proportion; all 1 if the algorithm ignores weights."""

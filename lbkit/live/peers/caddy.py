@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Peer
+from lbkit.experiment import Policy
+from lbkit.live.peers.base import Difference, Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
 
@@ -14,6 +15,16 @@ from lbkit.live.peers.process import fetch
 def first(limit: int) -> str:
     """Return the lines of `first`. Without `max_fails`, even 0 failures make a server unhealthy."""
     return f"first\n    unhealthy_request_count {limit}\n    max_fails 1"
+
+
+def random_choose(choices: int) -> str:
+    """Return the line of `random_choose`."""
+    if choices < 2:
+        raise PeerError("caddy's random_choose draws at least two servers: use 2 or more choices, or random")
+    return f"random_choose {choices}"
+
+
+SMALL_SAMPLE = "until July 2026 a sample may be of one busy server, and there are no weights"
 
 
 class Caddy(Peer):
@@ -31,9 +42,20 @@ class Caddy(Peer):
         "rendezvous": "{key}",
         "random": "random",
         "power_of_two": "random_choose 2",
-        "power_of_choices": lambda b: f"random_choose {b.choices}",
+        "power_of_choices": lambda b: random_choose(b.choices),
         "caddy_random_choose": lambda b: f"random_choose {b.choose}",
         "first_available": lambda b: first(b.limit),
+    }
+    own_ways: ClassVar = {
+        "least_connections": Difference(
+            "ties are drawn at random, and there are no weights",
+            5,
+            lambda b: Policy("caddy_least_connections"),
+        ),
+        "power_of_two": Difference(SMALL_SAMPLE, 99, lambda b: Policy("caddy_random_choose")),
+        "power_of_choices": Difference(
+            SMALL_SAMPLE, 118, lambda b: Policy("caddy_random_choose", {"choose": b.choices})
+        ),
     }
     alternatives: ClassVar = {
         "weighted_round_robin": "it knows no weights before 2.8",
@@ -55,6 +77,8 @@ class Caddy(Peer):
 
     def notes(self) -> list[str]:
         notes = super().notes()
+        if self.policy.algorithm == "first_available":
+            notes.append("when every server has as many requests as the limit, the answer is 503")
         if self.policy.keyed_by.startswith("cookie:") and "{key}" in str(
             self.algorithms[self.policy.algorithm]
         ):

@@ -8,7 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.live.peers.base import Member, Peer
+from lbkit.experiment import Policy
+from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 
 
@@ -16,6 +17,15 @@ def bounded(avalanche: bool, factor: int) -> str:
     """Return the lines of consistent hashing; naming the hash function alone turns avalanche off."""
     ring = "balance {key}\n  hash-type consistent" + ("" if avalanche else " sdbm")
     return f"{ring}\n  hash-balance-factor {factor}" if factor else ring
+
+
+SCALE = 10  # of weights on the ring: with 16 points a unit of weight, that gives the 160 points of ours
+DRAWN_TWICE = "servers are drawn from a hash ring, and the same one may be drawn twice"
+
+
+def on_ring(draws: int) -> Policy:
+    """Return the policy that draws servers as HAProxy does, with the weights that are rendered."""
+    return Policy("haproxy_random", {"draws": draws, "scale": SCALE})
 
 
 class Haproxy(Peer):
@@ -44,6 +54,21 @@ class Haproxy(Peer):
         "haproxy_random": lambda b: f"balance random({b.draws})",
         "power_of_choices": lambda b: f"balance random({b.choices})",
     }
+    own_ways: ClassVar = {
+        "weighted_round_robin": Difference(
+            "turns are dealt out in another order", 1, lambda b: Policy("fast_round_robin")
+        ),
+        "least_connections": Difference(
+            "the new request counts, and idle servers come first",
+            1,
+            lambda b: Policy("haproxy_least_connections"),
+        ),
+        "weighted_random": Difference(
+            "a server's share is its part of a hash ring, which is uneven", 8, lambda b: on_ring(1)
+        ),
+        "power_of_two": Difference(DRAWN_TWICE, 9, lambda b: on_ring(2)),
+        "power_of_choices": Difference(DRAWN_TWICE, 8, lambda b: on_ring(b.choices)),
+    }
     alternatives: ClassVar = {"least_response_time": "it has no algorithm that looks at response times"}
     differences = (
         "the number of servers that a request tried is not reported",
@@ -59,7 +84,7 @@ class Haproxy(Peer):
     }
     max_weight = 256
     draws_by_weight = True
-    # These use its ring, with 16 points a unit of weight; ten times the weight gives the 160 points of ours.
+    # These use its ring.
     ON_RING: ClassVar = {
         "random",
         "weighted_random",
@@ -74,10 +99,9 @@ class Haproxy(Peer):
 
     def weights(self) -> dict[str, int]:
         weights = super().weights()
-        scale = min(10, self.max_weight // max(weights.values(), default=1))
-        return (
-            {n: w * scale for n, w in weights.items()} if self.policy.algorithm in self.ON_RING else weights
-        )
+        scale = SCALE if self.policy.algorithm in self.ON_RING else getattr(self._balancer(), "scale", 1)
+        scale = min(scale, self.max_weight // max(weights.values(), default=1))
+        return {name: weight * scale for name, weight in weights.items()}
 
     def config(self) -> str:
         balance = self.balance()

@@ -13,7 +13,8 @@ from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
-from lbkit.live.peers.base import Member, Peer
+from lbkit.experiment import Policy
+from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
 
@@ -64,6 +65,11 @@ class Nginx(Peer):
         "weighted_random": "random;",
         "power_of_two": "random two least_conn;",
         "power_of_choices": lambda b: random_two(b.choices, b.replacement),
+    }
+    own_ways: ClassVar = {
+        "least_connections": Difference(
+            "ties go by smooth weighted round robin", 2, lambda b: Policy("nginx_least_connections")
+        ),
     }
     alternatives: ClassVar = {
         "least_response_time": "least_time is in nginx Plus, and in open source from 1.31.0 only",

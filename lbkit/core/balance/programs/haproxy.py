@@ -112,17 +112,22 @@ class HaproxyRandom(HaproxyRing):
 
     The same server may be drawn twice, so the busier of two servers still gets about a quarter. And the ring
     is uneven: two servers of weight 1, with 16 points each, get 40 and 60 %; higher weights even that out.
-    (backend.c, get_server_rnd.)
+    `scale` multiplies all weights, for an evener ring with the same proportions. (backend.c, get_server_rnd.)
     """
 
     name = "haproxy_random"
     keyed = False
     keyed_by = "client"
 
-    def __init__(self, draws: int = 2) -> None:
+    def __init__(self, draws: int = 2, scale: int = 1) -> None:
         whole(1, 1000, draws=draws)
+        if not 1 <= scale <= 256:
+            raise ValueError(f"scale is {scale}: use a number from 1 to 256, as HAProxy's weights end there")
         super().__init__()
-        self.draws = draws
+        self.draws, self.scale = draws, scale
+
+    def points_of(self, backend: Backend, weight: int) -> Iterator[int]:
+        return super().points_of(backend, weight * self.scale)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         best, *others = self._draw(backends)
