@@ -1,10 +1,12 @@
 import re
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from needs import PROGRAMS, need
+from packaging.specifiers import SpecifierSet
 
 from lbkit import needs, why_not
 from lbkit.needs import FEATURES, PACKAGES, Program
@@ -118,3 +120,20 @@ def test_a_folder_is_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.syspath_prepend(tmp_path)
     assert not needs.has_package("only_a_folder")
     assert needs.has_package("pytest")
+
+
+# -- what make lab installs --------------------------------------------------------------------------
+
+
+def test_every_pin_installs_on_the_oldest_python_allowed() -> None:
+    """Debian 12 has Python 3.11.2, and a package may ask for a later 3.11."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11"
+    pins = dict(line.split("==") for line in (HERE.parent / "requirements.lock").read_text().split())
+    refusing = {}
+    for distribution in distributions():
+        wanted = distribution.metadata.get("Requires-Python")
+        if pins.get(distribution.name) == distribution.version and wanted:
+            refusing[distribution.name] = "3.11.0" not in SpecifierSet(wanted)
+    assert len(refusing) > 100
+    assert [name for name, refuses in refusing.items() if refuses] == []

@@ -23,7 +23,7 @@ def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[st
     """Return the command for JupyterLab, on this machine only; `folder` has the notebooks to open."""
     root = folder.parent if folder else Path.cwd()
     return [
-        *(sys.executable, "-m", "jupyterlab", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"),
+        *(sys.executable, "-m", "jupyterlab", "--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions=lbkit.cli.first_page=True",
