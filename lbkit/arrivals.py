@@ -82,7 +82,10 @@ class OnOff:
 
 
 def _points(what: Iterable[Iterable[float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((float(t), float(rate)) for t, rate in what)
+    try:
+        return tuple((float(t), float(rate)) for t, rate in what)
+    except OverflowError:
+        raise ValueError("points must be numbers that are not too large") from None
 
 
 def _profile(instance: Any, attribute: attrs.Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from lbkit.core import options
 from lbkit.core.options import FINITE
-from lbkit.core.text import CONTROL, did_you_mean
+from lbkit.core.text import CONTROL, did_you_mean, shown
 
 T = TypeVar("T")
 
@@ -49,11 +49,11 @@ def text(*, empty: bool = True) -> Callable[..., None]:
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if not isinstance(value, str):
-            raise ValueError(f"{attribute.name} is {value!r}: use a text")
+            raise ValueError(f"{attribute.name} is {shown(value)}: use a text")
         if CONTROL.search(value):
-            raise ValueError(f"{attribute.name} is {value!r}: use a text without control characters")
+            raise ValueError(f"{attribute.name} is {shown(value)}: use a text without control characters")
         if not (value or empty):
-            raise ValueError(f"{attribute.name} is {value!r}: use a text that is not empty")
+            raise ValueError(f"{attribute.name} is {shown(value)}: use a text that is not empty")
 
     return check
 
@@ -61,7 +61,7 @@ def text(*, empty: bool = True) -> Callable[..., None]:
 def flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """An attrs validator: True or False, and not "no", which would count as yes."""
     if not isinstance(value, bool):
-        raise ValueError(f"{attribute.name} is {value!r}: use true or false")
+        raise ValueError(f"{attribute.name} is {shown(value)}: use true or false")
 
 
 def one_of(wanted: Any) -> Callable[..., None]:
@@ -71,7 +71,7 @@ def one_of(wanted: Any) -> Callable[..., None]:
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if not isinstance(value, classes):
-            raise ValueError(f"{attribute.name} is {value!r}: use {names}")
+            raise ValueError(f"{attribute.name} is {shown(value)}: use {names}")
 
     return check
 
@@ -83,6 +83,6 @@ def word(options: Iterable[str]) -> Callable[..., None]:
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value not in words:
             near = did_you_mean(str(value), words)
-            raise ValueError(f"{attribute.name} is {value!r}: use {', '.join(words)}{near}")
+            raise ValueError(f"{attribute.name} is {shown(value)}: use {', '.join(words)}{near}")
 
     return check

@@ -52,6 +52,8 @@ def _limiter(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str,
     limiter = _checked(attribute.name, value)
     if isinstance(limiter, InFlight):
         raise ValueError(f"{attribute.name}: {limiter.name} limits requests at once: use admission.limit")
+    if limiter.limit < 1:
+        raise ValueError(f"{attribute.name}: its limit is {limiter.limit:g}, so no request could be admitted")
 
 
 @named_fields

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from math import inf
 
 from attrs import field, frozen
 
 from lbkit.checks import number, several
-from lbkit.core.options import named_fields
-from lbkit.core.text import did_you_mean
+from lbkit.core.options import FINITE, named_fields
+from lbkit.core.text import did_you_mean, shown
 
 __all__ = ["Action", "Event", "Failures", "as_action", "joining", "order_fault"]
 
@@ -41,8 +40,8 @@ def as_action(what: Action | str) -> Action:
 
 # The actions that take a `value`: its check, and its meaning.
 _VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
-    Action.SLOW: (lambda v: 0 < v < inf, "the factor on speed, above 0"),
-    Action.SET_WEIGHT: (lambda v: 0 <= v < inf, "the new weight, 0 or more"),
+    Action.SLOW: (lambda v: 1e-6 <= v <= 1e6, "the factor on speed, from 1e-06 to 1e+06"),
+    Action.SET_WEIGHT: (lambda v: 0 <= v <= FINITE, "the new weight, 0 or more"),
 }
 
 
@@ -59,11 +58,11 @@ class Event:
     def __attrs_post_init__(self) -> None:
         if self.action not in _VALUE:
             if self.value is not None:
-                raise ValueError(f"value is {self.value!r}: {self.action.value!r} takes none")
+                raise ValueError(f"value is {shown(self.value)}: {self.action.value!r} takes none")
             return
         fits, meaning = _VALUE[self.action]
         if not isinstance(self.value, int | float) or isinstance(self.value, bool) or not fits(self.value):
-            raise ValueError(f"value is {self.value!r}: {self.action.value!r} needs {meaning}")
+            raise ValueError(f"value is {shown(self.value)}: {self.action.value!r} needs {meaning}")
 
 
 # -- membership of the pool ----------------------------------------------------------------------

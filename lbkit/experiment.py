@@ -19,7 +19,7 @@ from attrs import field, frozen
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer, algorithms
-from lbkit.core.options import named_fields
+from lbkit.core.options import FINITE, named_fields
 from lbkit.core.text import unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
@@ -195,6 +195,7 @@ class Experiment:
         if not isinstance(load, int | float) or not load > 0:
             raise ExperimentError(f"load is {load!r}: use a number above 0; 0.8 is 80 % of the capacity")
         if load > MAX_LOAD:
+            load = min(load, FINITE)  # a whole number may be too large for a float
             raise ExperimentError(
                 f"load is {load:g}: a share of the capacity, where 1 is 100 %; is {load / 100:g} meant?"
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ import cattrs
 from cattrs.errors import IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
-from lbkit.core.text import CONTROL, did_you_mean, unknown
+from lbkit.core.text import CONTROL, did_you_mean, shown, unknown
 
 T = TypeVar("T")
 
@@ -164,15 +163,6 @@ def _class_hook(cls: Any, converter: cattrs.Converter) -> Any:
     attrs.resolve_types(cls)
     hooks: Any = {a.name: override(struct_hook=field_hook(a)) for a in attrs.fields(cls)}
     return make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **hooks)
-
-
-def shown(value: object) -> str:
-    """Return a short text of a value, for a message."""
-    return _SHORT.repr(value)
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
 
 def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from lbkit.checks import ExperimentError, number, one_of, text, whole, word
 from lbkit.core.options import named_fields
+from lbkit.core.text import shown
 from lbkit.distributions import Exponential, Service
 
 __all__ = ["DISCIPLINES", "FIFO", "PROCESSOR_SHARING", "Server", "servers"]
@@ -57,7 +58,9 @@ class Server:
 def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) -> tuple[Server, ...]:
     """Return `count` equal servers s1, s2, ...; `speed` is one number, or one for each.
 
-    Raises ExperimentError if the number of speeds is not `count`."""
+    Raises ExperimentError if `count` is no whole number, or not the number of speeds."""
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1_000_000:
+        raise ExperimentError(f"count is {shown(count)}: use a whole number of at least 1 and at most 1e+06")
     speeds = [speed] * count if isinstance(speed, int | float) else list(speed)
     if len(speeds) != count:
         raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers: give one number, or {count}")

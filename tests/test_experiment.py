@@ -185,7 +185,10 @@ WRONG = [
     (POLICY + 'algorithm = "consistent_hash"\noptions = { points = 0 }', "policy: points is 0"),
     (EVENT + 'at = -1\naction = "drain"', "events[0].at is -1.0: use a number at least 0"),
     (EVENT + 'at = 1\naction = "drain"\nvalue = 1', "events[0].value is 1.0: 'drain' takes none"),
-    (EVENT + 'at = 1\naction = "slow"', "events[0].value is None: 'slow' needs the factor on speed, above 0"),
+    (
+        EVENT + 'at = 1\naction = "slow"',
+        "events[0].value is None: 'slow' needs the factor on speed, from 1e-06 to 1e+06",
+    ),
     (EVENT + 'at = 1\naction = "slow"\nvalue = 0', "events[0].value is 0.0: 'slow' needs the factor"),
     (EVENT + 'at = 1\naction = "slow"\nvalue = inf', "events[0].value is inf: 'slow' needs the factor"),
     (EVENT + 'at = 1\naction = "set_weight"\nvalue = -1', "events[0].value is -1.0: 'set_weight' needs"),

@@ -10,7 +10,7 @@ from operator import index
 from sys import float_info
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from lbkit.core.text import unknown
+from lbkit.core.text import shown, unknown
 
 T = TypeVar("T")
 FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
@@ -53,7 +53,9 @@ def number(
             continue
         bound = f"above {low:g}" if above else f"at least {low:g}" if low > -FINITE else "finite"
         upto = f" and at most {high:g}" if high < FINITE else ""
-        raise ValueError(f"{name} is {value!r}: use a number {bound}{upto}{', or inf' if infinite else ''}")
+        raise ValueError(
+            f"{name} is {shown(value)}: use a number {bound}{upto}{', or inf' if infinite else ''}"
+        )
 
 
 def whole(low: int, high: float = inf, /, **values: Any) -> None:
@@ -65,7 +67,7 @@ def whole(low: int, high: float = inf, /, **values: Any) -> None:
             fits = False
         if not fits:
             upto = f" and at most {high:.0f}" if high < inf else ""
-            raise ValueError(f"{name} is {value!r}: use a whole number of at least {low}{upto}")
+            raise ValueError(f"{name} is {shown(value)}: use a whole number of at least {low}{upto}")
 
 
 @cache
@@ -96,12 +98,14 @@ def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
         if others or not plain or (value is None and type(None) in get_args(wanted)):
             continue
         if not any(_fits(value, t) for t in plain):
-            yield f"{name} is {value!r}: use {' or '.join(_SAID[t] for t in plain)}"
+            yield f"{name} is {shown(value)}: use {' or '.join(_SAID[t] for t in plain)}"
 
 
 def _fits(value: Any, wanted: type) -> bool:
     if isinstance(value, bool):
         return wanted is bool
     if wanted is float:
-        return isinstance(value, int | float) and not isnan(value)
+        return (
+            abs(value) <= FINITE if isinstance(value, int) else isinstance(value, float) and not isnan(value)
+        )
     return isinstance(value, wanted)

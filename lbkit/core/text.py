@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -21,3 +22,12 @@ def unknown(name: str, known: Iterable[str], what: str = "") -> str:
     known = list(known)
     there = f"known are {', '.join(known)}" if known else "there are none"
     return f"unknown {what}{' ' if what else ''}{name}; {there}{did_you_mean(name, known)}"
+
+
+def shown(value: object) -> str:
+    """Return a short text of a value, for a message."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
