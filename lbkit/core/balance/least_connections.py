@@ -30,13 +30,9 @@ class _LowestScore(Balancer):
         self._spare: list[_Level] = []  # empty levels, used again: new ones are expensive
         self._level_of: dict[Backend, _Level] = {}  # all backends, longest waiting first
 
-    def score(self, backend: Backend, in_flight: int, since: float) -> float:
-        """Return the score of a backend that has had `in_flight` requests `since` then; the lowest wins."""
+    def score(self, backend: Backend, in_flight: int) -> float:
+        """Return the score of a backend with `in_flight` requests, by its weight; the lowest wins."""
         raise NotImplementedError
-
-    def since(self, backend: Backend) -> float:
-        """Return when a request of this backend last started or ended, if scores depend on it."""
-        return 0.0
 
     def rebuild(self, backends: Sequence[Backend]) -> None:
         # In the old order: a change elsewhere must not cost a backend its place.
@@ -45,18 +41,18 @@ class _LowestScore(Balancer):
         self._levels, self._scores, self._level_of = {}, [], {}
         for backend in dict.fromkeys((*known, *backends)):
             self._level_of[backend] = OrderedDict.fromkeys((backend,))
-            self._move(backend, backend.in_flight, self.since(backend))
+            self._move(backend, backend.in_flight)
 
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         for backend in list(self._level_of)[: int(place * len(backends))]:
-            self._move(backend, backend.in_flight, self.since(backend))  # behind its equals
+            self._move(backend, backend.in_flight)  # behind its equals
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         levels, scores = self._levels, self._scores
         while not (level := levels[scores[0]]):
             self._spare.append(levels.pop(heappop(scores)))
         backend = next(iter(level))
-        self._move(backend, backend.in_flight + 1, now)
+        self._move(backend, backend.in_flight + 1)
         return backend
 
     def pick_except(
@@ -64,22 +60,22 @@ class _LowestScore(Balancer):
     ) -> Backend:
         # Retries are rare: a scan is fine.
         waiting = (b for b in self._level_of if b not in exclude)
-        best = min(waiting, key=lambda b: self.score(b, b.in_flight, self.since(b)))
-        self._move(best, best.in_flight + 1, now)
+        best = min(waiting, key=lambda b: self.score(b, b.in_flight))
+        self._move(best, best.in_flight + 1)
         return best
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend in self._level_of:  # still eligible
-            self._move(backend, backend.in_flight, now)
+            self._move(backend, backend.in_flight)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        scores = {b.name: self.score(b, b.in_flight, self.since(b)) for b in self._level_of}
+        scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
         return Why("score, longest waiting first", scores, "lowest")
 
-    def _move(self, backend: Backend, in_flight: int, since: float) -> None:
+    def _move(self, backend: Backend, in_flight: int) -> None:
         """Move `backend` to the level of its new score, behind its equals."""
         del self._level_of.pop(backend)[backend]
-        score = self.score(backend, in_flight, since)
+        score = self.score(backend, in_flight)
         level = self._levels.get(score)
         if level is None:
             self._levels[score] = level = self._spare.pop() if self._spare else OrderedDict()
@@ -101,7 +97,7 @@ class LeastConnections(_LowestScore):
     a server answers quickly: one that fails fast looks idle.
     """
 
-    def score(self, backend: Backend, in_flight: int, since: float) -> float:
+    def score(self, backend: Backend, in_flight: int) -> float:
         return in_flight / backend.weight
 
 

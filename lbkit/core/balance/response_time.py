@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
 from math import exp, inf, log
 
 from lbkit.core.backend import NEW_SAMPLE, Backend
-from lbkit.core.balance.base import Why
-from lbkit.core.balance.least_connections import _LowestScore
+from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.power_of_two import _SampledChoice
 from lbkit.core.options import number
 
+_Entry = tuple[float, int, Backend]  # score, number of the turn, backend
 
-class LeastResponseTime(_LowestScore):
+
+class LeastResponseTime(Balancer):
     """The backend with the shortest expected wait: average latency x (in flight + 1), for its weight.
 
     An average that nothing refreshes fades: it falls by the factor e in `decay` seconds, and the next answer
@@ -25,48 +27,68 @@ class LeastResponseTime(_LowestScore):
 
     def __init__(self, decay: float = 3.0) -> None:
         number(0, above=True, infinite=True, decay=decay)
-        super().__init__()
         self.decay = decay
         self._averages: dict[Backend, tuple[float, float]] = {}  # latency, when it was measured
-        self._since: dict[Backend, float] = {}  # when a request last started or ended
         self._slowest = 0.0
         self._assumed: dict[Backend, float] = {}  # latency of backends that have only failed so far
-
-    def score(self, backend: Backend, in_flight: int, since: float) -> float:
-        # All scores fade alike. As logarithms they all lose the same in the same time, so their order stays
-        # while nothing happens: the time of the last change, added once, is as good as fading all along.
-        latency = self._latency(backend)
-        return log(latency * (in_flight + 1) / backend.weight) + since / self.decay if latency else -inf
-
-    def since(self, backend: Backend) -> float:
-        return self._since.get(backend, 0.0)
+        self._since: dict[Backend, float] = {}  # when a request last started or ended
+        self._heap: list[
+            _Entry
+        ] = []  # by score; entries that a later one of their backend replaces stay a while
+        self._turn = 0
+        self._turn_of: dict[Backend, int] = {}  # of the valid entry of each backend
 
     def _latency(self, backend: Backend) -> float:
         known = self._averages.get(backend)
         return (known[0] if known else backend.latency) or self._assumed.get(backend, 0.0)
 
+    def _entry(self, backend: Backend, in_flight: int, since: float) -> _Entry:
+        """Return the valid entry of a backend from now on, behind its equals."""
+        # All scores fade alike. As logarithms they all lose the same in the same time, so their order stays
+        # while nothing happens: the time of the last change, added once, is as good as fading all along.
+        latency = self._latency(backend)
+        score = log(latency * (in_flight + 1) / backend.weight) + since / self.decay if latency else -inf
+        self._turn_of[backend] = self._turn = self._turn + 1
+        return score, self._turn, backend
+
     def rebuild(self, backends: Sequence[Backend]) -> None:
         self._assumed = {b: self._assumed[b] for b in backends if b in self._assumed}
-        self._since = {b: self._since[b] for b in backends if b in self._since}
         self._averages = {b: self._averages[b] for b in backends if b in self._averages}
-        super().rebuild(backends)
+        self._since = {b: self._since[b] for b in backends if b in self._since}
+        # In the old order: a change elsewhere must not cost a backend its place.
+        known = sorted((b for b in backends if b in self._turn_of), key=self._turn_of.__getitem__)
+        self._turn_of = {}
+        in_order = dict.fromkeys((*known, *backends))
+        self._heap = [self._entry(b, b.in_flight, self._since.get(b, 0.0)) for b in in_order]
+        heapify(self._heap)
+
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        for backend in list(self._turn_of)[: int(place * len(backends))]:
+            heappush(self._heap, self._entry(backend, backend.in_flight, self._since.get(backend, 0.0)))
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        backend = super().pick(backends, key, now)
+        heap, turn_of = self._heap, self._turn_of
+        while turn_of.get(heap[0][2]) != heap[0][1]:
+            heappop(heap)
+        backend = heap[0][2]
         self._since[backend] = now
+        heapreplace(heap, self._entry(backend, backend.in_flight + 1, now))
         return backend
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
-        backend = super().pick_except(backends, exclude, key, now)
+        # Retries are rare: a scan is fine.
+        valid = (e for e in self._heap if self._turn_of.get(e[2]) == e[1])
+        backend = min(e for e in valid if e[2] not in exclude)[2]
         self._since[backend] = now
+        heappush(self._heap, self._entry(backend, backend.in_flight + 1, now))
         return backend
 
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend.latency > self._slowest:
             self._slowest = backend.latency
-        if backend not in self._level_of:
+        if backend not in self._turn_of:
             return
         if ok:
             average, when = self._averages.get(backend, (0.0, now))
@@ -78,12 +100,18 @@ class LeastResponseTime(_LowestScore):
         elif ok is False and not backend.latency:
             self._assumed[backend] = self._slowest
         self._since[backend] = now
-        super().done(backend, latency, ok, now)
+        heappush(self._heap, self._entry(backend, backend.in_flight, now))
+        if len(self._heap) > 4 * len(self._turn_of) + 16:
+            self._heap = [e for e in self._heap if self._turn_of.get(e[2]) == e[1]]
+            heapify(self._heap)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         waits = {
-            b.name: self._latency(b) * (b.in_flight + 1) / b.weight * exp((self.since(b) - now) / self.decay)
-            for b in self._level_of
+            b.name: self._latency(b)
+            * (b.in_flight + 1)
+            / b.weight
+            * exp((self._since.get(b, 0.0) - now) / self.decay)
+            for b in self._turn_of
         }
         return Why("expected wait, faded since its last change; longest waiting first", waits, "lowest")
 

@@ -105,12 +105,14 @@ class LeakyQueue(Limiter[int]):
         self.rate = float(rate)
         self.capacity = self.limit = float(capacity)
         self._every = TICKS / self.rate
-        self._window = int(self.capacity * self._every)  # ticks to empty a full queue
+        self._one = int(self._every)  # ticks of a request
+        self._window = int(self.capacity * self._every) + EARLY  # ticks to empty a full queue
 
     def step(self, state: int | None, now: float, cost: float) -> int | None:
         clock = int(now * TICKS)
-        empty = (clock if state is None or state < clock else state) + int(cost * self._every)
-        return empty if empty - clock <= self._window + EARLY else None
+        empty = clock if state is None or state < clock else state
+        empty += self._one if cost == 1 else int(cost * self._every)
+        return empty if empty - clock <= self._window else None
 
     def granted(self, after: int, now: float, cost: float) -> Decision:
         queue = (after - int(now * TICKS)) / TICKS
@@ -147,12 +149,14 @@ class GCRA(Limiter[int]):
         self.rate = float(rate)
         self.burst = self.limit = float(burst)
         self._every = TICKS / self.rate  # T
-        self._window = int(self.burst * self._every)  # tau + T
+        self._one = int(self._every)
+        self._window = int(self.burst * self._every) + EARLY  # tau + T
 
     def step(self, state: int | None, now: float, cost: float) -> int | None:
         clock = int(now * TICKS)
-        after = (clock if state is None or state < clock else state) + int(cost * self._every)
-        return after if after - clock <= self._window + EARLY else None
+        after = clock if state is None or state < clock else state
+        after += self._one if cost == 1 else int(cost * self._every)
+        return after if after - clock <= self._window else None
 
     def granted(self, after: int, now: float, cost: float) -> Decision:
         used = (after - int(now * TICKS)) / TICKS

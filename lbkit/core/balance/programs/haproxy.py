@@ -185,7 +185,7 @@ class HaproxyLeastConnections(_LowestScore):
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Do nothing: every process of HAProxy starts with the first server."""
 
-    def score(self, backend: Backend, in_flight: int, since: float) -> float:
+    def score(self, backend: Backend, in_flight: int) -> float:
         return (in_flight + 1) / backend.weight if in_flight else 0.0
 
 
