@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import socket
+import sys
 import time
 from collections.abc import Iterable
 from importlib import import_module
@@ -39,13 +41,25 @@ def sdk() -> Any:
     return import_module("docker")
 
 
+def _knock() -> None:
+    """Connect to the engine's Unix socket, if that is its address. Raises OSError.
+
+    The docker package does not close the socket of a connection that fails; so try it before."""
+    path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    if path.startswith("/") and sys.platform != "win32":
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(5)
+            knock.connect(path)
+
+
 def _client() -> Any:
-    """Raises EngineError without an engine."""
+    """Return a client of the Docker engine. Raises EngineError without an engine."""
     docker = sdk()
     try:
+        _knock()
         client = docker.from_env(timeout=60)
         client.ping()
-    except docker.errors.DockerException:
+    except (docker.errors.DockerException, OSError):
         raise EngineError(
             "docker needs a Docker engine that runs: start Docker Desktop, or dockerd as root"
         ) from None

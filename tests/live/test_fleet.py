@@ -1,23 +1,27 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import need_feature
+from needs import need_feature, need_module
 
 need_feature("live")
 
 from lbkit import Constant, Exponential, Server
 from lbkit.live import FleetError, LocalFleet
+from lbkit.live.docker import why_not
 
 pytestmark = pytest.mark.live
 
@@ -158,3 +162,15 @@ def test_nothing_outlives_who_started_it(end: signal.Signals) -> None:
         deadline -= 1
         assert deadline, f"{pids} still run"
         signal.sigtimedwait([], 0.1)
+
+
+def test_an_engine_that_does_not_run_leaves_no_socket_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open sockets are warnings, and warnings are errors here."""
+    need_module("docker")
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(tmp_path / "docker.sock"))  # a file that an engine left behind
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
+    assert why_not().startswith("docker needs a Docker engine that runs")
+    gc.collect()
