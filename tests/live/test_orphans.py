@@ -53,6 +53,24 @@ KINDS = {
         """,
         2,
     ),
+    "workers of a sweep": (
+        "",
+        """
+            import threading
+            from lbkit import Constant, Experiment, Traffic, servers, sweep
+
+            def report():
+                while not psutil.Process().children():
+                    time.sleep(0.05)
+                time.sleep(1)
+                started()
+
+            threading.Thread(target=report, daemon=True).start()
+            long = Experiment(servers(3, service=Constant(0.001)), Traffic(duration=300)).at_load(0.9)
+            sweep(long, {"seed": range(200)}, progress=False)
+        """,
+        1,
+    ),
     "workers of a proxy": (
         "",
         """
