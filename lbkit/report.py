@@ -12,7 +12,7 @@ from lbkit.table import table
 
 LEGEND = {
     "req/s": "good answers that ended in the time measured, a second",
-    "wait ms": "mean time until a server began to serve a request",
+    "wait": "mean time until a server began to serve a request",
     "slowdown": "mean of latency over service time: 1 without any waiting",
     "errors %": "requests without a good answer",
     "p99": "99 % of the good answers took no longer than this",
@@ -54,7 +54,7 @@ pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
 
 
 def report(results: Sequence[Result], title: str, figures: Sequence[Any] | None = None) -> str:
-    """The results of one experiment under several policies: a table, figures, how to try it again.
+    """Return the page of one experiment under several policies: a table, figures, how to try it again.
 
     Without `figures`, those of `lbkit.viz`, or none where plotly is not installed."""
     if figures is None:
@@ -69,7 +69,10 @@ def report(results: Sequence[Result], title: str, figures: Sequence[Any] | None 
         script=script,
         table=table(results),
         legend="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in LEGEND.items()),
-        figures="\n".join(f.to_html(full_html=False, include_plotlyjs=False) for f in figures),
+        figures="\n".join(
+            f.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
+            for f in figures
+        ),
         policies=escape("".join(f" -p {r.policy}" for r in results)),
         experiment=escape(results[0].experiment.to_toml()),
     )

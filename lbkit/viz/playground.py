@@ -240,7 +240,8 @@ class Playground(Panel):
     def _say(self, text: str) -> None:
         """Show a verdict, and below it why algorithms failed."""
         failures = [f'<div style="color: {FAILED}">{escape(failure)}</div>' for failure in self._failures]
-        self.verdict.value = "".join([f"<b>{escape(text)}</b>" if text else "", *failures])
+        lines = "".join([f"<b>{escape(text)}</b>" if text else "", *failures])
+        self.verdict.value = f'<div style="line-height: 1.4">{lines}</div>'
 
     def _tabulate(self, html: str) -> None:
         self.table.value = html and f'<div style="overflow-x: auto">{html}</div>'
