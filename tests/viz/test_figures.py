@@ -275,3 +275,10 @@ def test_names_that_are_no_policies_have_no_policys_colour() -> None:
         assert one.line.color == other.line.color == INK
         assert one.line.dash != other.line.dash
         assert policy.line.color == policy_look("random").colour
+
+
+def test_a_server_that_gets_its_speed_back_is_not_labelled_slow() -> None:
+    events = [Event(1, "slow", "s1", 0.1), Event(2, "slow", "s1", 1.0), Event(3, "crash", "s1")]
+    result = run(Experiment(servers(2), Traffic(duration=4), events=events).at_load(0.3))
+    words = [note.text for note in figures.backend_load(result, step=1).layout.annotations]
+    assert words == ["0.1 × speed of s1", "1 × speed of s1", "crash s1"]
