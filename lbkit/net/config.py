@@ -163,7 +163,7 @@ class ProxyConfig:
     # Of the workers' random choices and of the places where their rotations start; 0: new ones at each start.
     seed: int = field(default=0, validator=whole(0))
     grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
-    # Networks of proxies before this one, whose X-Forwarded-* are believed; those of others are dropped.
+    # Networks of proxies before this one: their X-Forwarded-* fields are believed, all others dropped.
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
     # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
