@@ -27,7 +27,7 @@ runner = CliRunner()
 
 
 def call(*arguments: object, code: int = 0) -> str:
-    """What it prints to stdout, or, where it fails, to stderr."""
+    """Return what a command prints to stdout, or to stderr if it fails."""
     result = runner.invoke(app, [str(a) for a in arguments])
     assert result.exit_code == code, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
@@ -105,7 +105,7 @@ def test_the_doctor_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- lab -------------------------------------------------------------------------------
 
 
-def test_lab_keeps_to_itself() -> None:
+def test_lab_listens_on_this_machine_only() -> None:
     command = lab_command(Path("/kit/workbook"), browser=False, port=9000)
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert {
@@ -121,7 +121,7 @@ def test_lab_keeps_to_itself() -> None:
     assert "--no-browser" not in lab_command(None, browser=True, port=None)
 
 
-def test_lab_options_are_jupyters() -> None:
+def test_lab_options_are_known_to_jupyter() -> None:
     need_module("jupyterlab")
     command = lab_command(None, browser=False, port=9000)
     done = subprocess.run([*command, "--show-config-json"], capture_output=True, text=True, check=True)
@@ -184,7 +184,7 @@ def test_compare(small: Path) -> None:
     assert "Warning: p99 and p99.9 rest on fewer than 10 slower answers: 203 good answers" in text
 
 
-def test_compare_without_any_argument_teaches_something() -> None:
+def test_compare_without_arguments_runs_the_default_experiment() -> None:
     text = call("compare", "--duration", 3)
     assert [line.split()[0] for line in text.splitlines() if "  sim  " in line] == list(USUAL)
     assert "at 80% load" in text
@@ -203,7 +203,7 @@ def test_compare_with_several_seeds(small: Path) -> None:
     assert "n is 0: use a whole number of at least 2" in call("compare", small, "--seeds", 0, code=2)
 
 
-def test_a_narrow_window_gets_the_main_columns_in_full(small: Path) -> None:
+def test_a_narrow_window_shows_the_main_columns_in_full(small: Path) -> None:
     result = lbkit.run(Experiment.load_file(small).but(policy="weighted_round_robin"))
     console = Console(width=80, file=io.StringIO())
     console.print(results_table([result], "narrow", console.width))
@@ -222,7 +222,7 @@ def test_the_files_own_policy_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
-def test_what_was_tried_can_be_saved_and_tried_again(tmp_path: Path, suffix: str) -> None:
+def test_a_saved_experiment_gives_the_same_results(tmp_path: Path, suffix: str) -> None:
     saved = tmp_path / f"tried{suffix}"
     options = ("-p", "random", "-p", "power_of_two")
     first = call(
@@ -265,7 +265,7 @@ def test_report(small: Path, tmp_path: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_are_told_in_a_line(arguments: list[str], message: str) -> None:
+def test_a_mistake_is_one_line(arguments: list[str], message: str) -> None:
     text = call("compare", *arguments, code=2)
     assert text.startswith(f"lbkit: {message}")
     assert text.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What a start would find out, found out before it: names, the log, the way back to ourselves, the port."""
+"""Checks before a start: names, the access log, the port, and backends that lead back to the proxy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lbkit.net.proxy import ProxyError
 
 
 def start_faults(config: ProxyConfig) -> list[str]:
-    """What keeps a process from serving this, but for the port; a line each, by field."""
+    """Return what keeps a process from serving this, a line for each field; the port is not looked at."""
     faults: list[str] = []
     for i, backend in enumerate(config.backends):
         host, port = split_address(backend.address)
@@ -41,7 +41,7 @@ def start_faults(config: ProxyConfig) -> list[str]:
 
 
 def port_fault(config: ProxyConfig) -> str:
-    """Why it cannot listen; empty if it can."""
+    """Return why the proxy cannot listen; empty if it can."""
     try:
         try_listen(*config.address)
     except ProxyError as error:
@@ -50,7 +50,7 @@ def port_fault(config: ProxyConfig) -> str:
 
 
 def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
-    """What is no fault, but may surprise. `names`: look up those that need not be known at the start."""
+    """Return what is no fault but may surprise. `names`: also look up names that need not be known yet."""
     said = []
     for i, backend in enumerate(config.backends):
         if names and not backend.resolve:
@@ -73,7 +73,7 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
 
 
 def log_fault(path: str) -> str:
-    """Why lines cannot be added to this file; nothing is written, and no file made."""
+    """Return why lines cannot be added to this file; nothing is written, and no file is made."""
     if path in ("", "-"):
         return ""
     file = Path(path)
@@ -100,7 +100,7 @@ def _is_us(address: str, port: int, config: ProxyConfig) -> bool:
 
 
 def is_ours(address: str) -> bool:
-    """Whether this machine has the address: only then a socket can be bound to it."""
+    """Return whether this machine has the address: only then can a socket be bound to it."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.bind((address.partition("%")[0], 0))
