@@ -1,7 +1,7 @@
 """Limits that several proxies share: the same rules, as Lua scripts in Redis, which runs one at a time.
 
-All limits of a request are decided in one script and one round trip, and what is asked while an answer is on
-its way goes out together with the next. Redis's clock counts, so those of the proxies need not agree.
+All limits of a request are decided in one script and one round trip; questions that arrive while an answer is
+on its way go out together. Redis's clock counts, so those of the proxies need not agree.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lbkit.core.options import named_fields
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-# Kinds that there is a script for, and what it wants to know of the limiter.
+# The kinds that have a script, and the options of the limiter that it gets.
 OPTIONS = {
     "token_bucket": ("rate", "burst"),
     "leaky_bucket": ("rate", "capacity"),
@@ -38,12 +38,12 @@ OPTIONS = {
     "sliding_counter": ("limit", "window"),
 }
 BATCH = 500  # requests in one round trip, so that none of them waits long for the others
-GIVE_UP = 1.0  # seconds after which a connection that says nothing is replaced
+GIVE_UP = 1.0  # seconds after which a silent connection is replaced
 
 
 def _url(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     if not re.match(r"(redis|rediss|unix)://", value):
-        # Not what it is: there may be a password in it.
+        # Without the value: there may be a password in it.
         raise ValueError(f"{attribute.name} is no address: use redis://host:port/number or unix:///path")
 
 
@@ -66,7 +66,7 @@ class SharedStore:
 
 
 class Question(NamedTuple):
-    """May `key` have `cost` of this limit?"""
+    """Whether `key` may have `cost` of this limit."""
 
     limiter: Limiter[Any]
     key: str
@@ -74,7 +74,7 @@ class Question(NamedTuple):
 
 
 class SharedLimits:
-    """Decides in Redis. Belongs to one event loop. Raises ModuleNotFoundError where there is no redis-py."""
+    """Decides in Redis, for one event loop. Raises ModuleNotFoundError without redis-py."""
 
     def __init__(self, store: SharedStore | None = None) -> None:
         self.store = store or SharedStore()
@@ -83,14 +83,14 @@ class SharedLimits:
         self._sender: asyncio.Task[None] | None = None
         self._failed = 0  # in a row
         self._closed_until = 0.0  # no questions before this time
-        self.fault = ""  # why it did not answer last time
+        self.fault = ""  # why Redis did not answer last time
         self.unanswered = 0
 
     async def decide(self, questions: Sequence[Question], now: float | None = None) -> list[Decision] | None:
-        """A decision each; nothing is used up unless all are admitted. None if Redis did not answer in time.
+        """Return a decision for each; none is used up unless all admit. None if Redis did not answer in time.
 
         `now`: a time instead of Redis's own, for tests. Raises ValueError for a cost that can never be
-        admitted, and for limits that there is no script for."""
+        admitted, and for limits without a script."""
         parts = [_parts(question) for question in questions]
         flat = [part for group in parts for part in group]
         said = await self._ask(self._call(flat, now))
@@ -100,7 +100,7 @@ class SharedLimits:
         return [tightest([next(decisions) for _ in group]) for group in parts]
 
     def _call(self, questions: Sequence[Question], now: float | None) -> tuple[Any, ...]:
-        """Arguments of EVALSHA."""
+        """Return the arguments of EVALSHA."""
         keys = [f"{self.store.prefix}:{name}" for name in (*(q.key for q in questions), "clock")]
         arguments: list[Any] = ["" if now is None else repr(float(now))]
         for limiter, _, cost in questions:
@@ -112,14 +112,14 @@ class SharedLimits:
     # -- asking: many questions in one round trip, and never for long ---------------------------
 
     async def _ask(self, call: tuple[Any, ...]) -> Any:
-        """The script's answer, or None."""
+        """Return the script's answer, or None."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._failed >= self.store.failures:
             if now < self._closed_until:
                 self.unanswered += 1
                 return None
-            self._closed_until = now + self.store.cooldown  # this one finds out whether it is back
+            self._closed_until = now + self.store.cooldown  # this question finds out whether Redis is back
         answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((call, answer))
         if self._sender is None or self._sender.done():
@@ -200,7 +200,7 @@ def _connection(url: str) -> Redis:
 
 
 def _parts(question: Question) -> list[Question]:
-    """One for each script that has to run: several limits on a key are as many."""
+    """Return a question for each script to run: one for each of several limits on a key."""
     limiter, key, cost = question
     fits(cost, limiter.limit, limiter.limit_name)
     if isinstance(limiter, Several):
@@ -212,7 +212,7 @@ def _parts(question: Question) -> list[Question]:
 
 
 def check_shared(limiters: Iterable[Limiter[Any]]) -> None:
-    """Raises ValueError for one that there is no script for, ModuleNotFoundError without redis-py."""
+    """Raise ValueError for a limiter without a script, ModuleNotFoundError without redis-py."""
     import redis  # noqa: F401
 
     for limiter in limiters:
@@ -229,7 +229,7 @@ _known: dict[str, str] = {}  # digest -> script
 
 @cache
 def script(kinds: frozenset[str]) -> tuple[str, str]:
-    """The script for these kinds of limiter, and its digest, by which Redis knows it."""
+    """Return the script for these kinds of limiter, and its digest, by which Redis knows it."""
     files = resources.files("lbkit.net.shared_store").joinpath("lua")
     parts = ["begin", *sorted(kinds), "end"]
     text = "\n".join(files.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
