@@ -2,7 +2,7 @@
 
 The workers of multiprocessing import the script that started them, so a script needs a main guard. A worker
 here is `python -m lbkit.processes`: it reads calls from its standard input, writes results to its standard
-output, and ends when its input does, so it never outlives its parent.
+output, and ends when its input does; if its parent is killed, in the middle of a call, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -77,9 +79,17 @@ class Processes(Executor):
         self.shutdown(cancel_futures=kind is not None)
 
 
+def _watch(parent: int) -> None:
+    """End this process when its parent has gone: another one is its parent then, except on Windows."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def main() -> None:
     """Answer calls until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     calls, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a call prints goes to standard error
     while True:
