@@ -210,6 +210,9 @@ def test_events_reach_it(on: str) -> None:
         settles(lambda n: n.keys() == {"s1", "s2", "s3"}, "s2 does not drain any more")
         session.remove("s1")
         settles(lambda n: n.keys() == {"s2", "s3"}, "s1 has left")
+        for change in (session.drain, session.undrain, session.remove):
+            with pytest.raises(PeerError, match="'s1' is not in the pool: add it before"):
+                change("s1")
         session.add("s1")
         settles(lambda n: n.keys() == {"s1", "s2", "s3"}, "s1 is back")
         assert {row["name"]: row["weight"] for row in session.state()}["s1"] == 1

@@ -262,16 +262,24 @@ class Peer:
         self._change(name, state="ready", weight=weight)
 
     def remove(self, name: str) -> None:
+        self._check_member(name)
         self._change(name, state="out")
 
     def drain(self, name: str) -> None:
+        self._check_member(name)
         self._change(name, state="drain")
 
     def undrain(self, name: str) -> None:
+        self._check_member(name)
         self._change(name, state="ready")
 
     def set_weight(self, name: str, weight: float) -> None:
         self._change(name, weight=weight)
+
+    def _check_member(self, name: str) -> None:
+        """Raise PeerError for a server that is not in the pool: the program would take it in."""
+        if self.members[name].state == "out":
+            raise PeerError(f"{name!r} is not in the pool: add it before")
 
     def _change(self, name: str, **changes: Any) -> None:
         member = self.members[name]
