@@ -1,4 +1,4 @@
-"""Locust, driven as a process of its own; its rows are read while it runs."""
+"""Locust as a process of its own; its rows are read while it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STATUS = list(COLUMNS).index("status")
 
 
 class LoadError(EngineError):
-    """Locust did not start or broke off; says what it said."""
+    """Locust did not start, or ended early; the message has its last output."""
 
 
 class Load:
@@ -85,7 +85,7 @@ class Load:
         self._reader.start()
 
     def _accept(self, listener: socket.socket) -> socket.socket:
-        """Locust's connection, or why there is none."""
+        """Return Locust's connection. Raises LoadError with its last output if there is none."""
         assert self._locust
         end = time.monotonic() + LOAD_TIMEOUT
         listener.settimeout(0.1)
@@ -98,7 +98,7 @@ class Load:
         raise LoadError(f"Locust did not start within {LOAD_TIMEOUT:g} s: {self._last_words()}")
 
     def _read(self, lines: Any) -> None:
-        """In a thread: take rows until Locust says that it is done."""
+        """Read rows, in a thread, until Locust reports the end."""
         try:
             for line in lines:
                 data = json.loads(line)
@@ -137,7 +137,7 @@ class Load:
             raise self.error
 
     def stop(self) -> None:
-        """End it, whether it is done or not. Safe to repeat."""
+        """End Locust, whether it is done or not. Safe to repeat."""
         self._stopping = True
         locust, self._locust = self._locust, None
         if locust is None:

@@ -1,4 +1,4 @@
-"""A live experiment: backends, what stands before them, load, and the timed events; steered while it runs."""
+"""A live experiment: backends, the proxy before them, load and timed events; it can be changed while it runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Change:
 
 
 class LiveSession:
-    """Runs from `start` to `stop`, also as a context manager. All methods may be called from any thread.
+    """A live experiment from `start` to `stop`, also as a context manager. All methods may be called from any thread.
 
     `on`: "live" (lbkit's proxy before processes), "docker" (the same before containers), or the
     program that stands before the processes: "nginx", "haproxy", "apache", "caddy".
@@ -84,7 +84,7 @@ class LiveSession:
     # -- life ---------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Returns when requests are being sent. Raises FleetError, ProxyError, PeerError or LoadError."""
+        """Start everything, and return when requests are sent. Raises FleetError, ProxyError, PeerError or LoadError."""
         try:
             self._fleet.start()
             self._front.start(self._fleet.backends())
@@ -97,7 +97,7 @@ class LiveSession:
         return self
 
     def stop(self) -> None:
-        """Everything it started is gone afterwards. Safe to repeat."""
+        """Stop everything that was started. Safe to repeat."""
         self._stopping.set()
         with self._lock:
             if self._load:
@@ -129,7 +129,7 @@ class LiveSession:
 
     @property
     def url(self) -> str:
-        """Where the proxy, or the program, listens."""
+        """The address of the proxy or program."""
         return self._front.url
 
     @property
@@ -142,7 +142,7 @@ class LiveSession:
         return self._load is not None and self._load.done.is_set()
 
     def since(self, row: int) -> list[Row]:
-        """Requests that ended, from the `row`-th on, in the order of their ends and of COLUMNS."""
+        """Return the requests that ended, from the `row`-th on; values in the order of COLUMNS."""
         return self._load.rows[row:] if self._load else []
 
     @property
@@ -151,7 +151,7 @@ class LiveSession:
         return self._timeline.faults + self._front.faults()
 
     def state(self) -> list[dict[str, Any]]:
-        """A dict a server: name, alive, weight, intent, in_flight, picks; None for what is not known."""
+        """Return a dict for each server: name, alive, weight, intent, in_flight, picks; None if not known."""
         alive = self._fleet.alive()
         return [{"name": name, "alive": alive[name], **row} for name, row in self._front.state().items()]
 
@@ -162,7 +162,7 @@ class LiveSession:
         return Progress(self.elapsed, duration, requests, errors)
 
     def result(self, last: float | None = None) -> Result:
-        """Return what has come out so far.
+        """Return the result so far.
 
         `last`: only the requests of so many last seconds. Their times then count from the beginning of these
         seconds, which is `extra["since"]`."""
@@ -214,7 +214,7 @@ class LiveSession:
     # -- steering ---------------------------------------------------------------------------
 
     def switch(self, policy: str | Policy) -> None:
-        """Go on with another algorithm, with its default options, or with another policy.
+        """Switch to another algorithm, with its default options, or with another policy.
 
         Raises ValueError for an unknown algorithm, and PeerError for one that the program does not have; then
         nothing has changed."""
