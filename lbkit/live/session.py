@@ -1,4 +1,4 @@
-"""A live experiment: backends, the proxy before them, load and timed events; it can be changed while it runs."""
+"""A live experiment: backends, the proxy before them, load and timed events; changed while it runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Change:
 
 
 class LiveSession:
-    """A live experiment from `start` to `stop`, also as a context manager. All methods may be called from any thread.
+    """A live experiment from `start` to `stop`, also as a context manager. Any thread may call its methods.
 
     `on`: "live" (lbkit's proxy before processes), "docker" (the same before containers), or the
     program that stands before the processes: "nginx", "haproxy", "apache", "caddy".
@@ -84,7 +84,9 @@ class LiveSession:
     # -- life ---------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start everything, and return when requests are sent. Raises FleetError, ProxyError, PeerError or LoadError."""
+        """Start everything, and return when requests are sent.
+
+        Raises FleetError, ProxyError, PeerError or LoadError."""
         try:
             self._fleet.start()
             self._front.start(self._fleet.backends())
