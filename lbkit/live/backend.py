@@ -1,7 +1,7 @@
 """A backend process whose behaviour can be set: how long it works, how many at once, how it fails.
 
 Run by a fleet as `python -m lbkit.live.backend '{"server": {...}}'` (see `main`): prints one JSON line with
-its port when it serves, and ends when its standard input does, so it never outlives who started it.
+its port when it serves, and ends when its standard input does, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-REMEMBERED = 10_000  # clients; the memory of who called is bounded
+REMEMBERED = 10_000  # clients whose requests are counted
 
 
 class Backend:
@@ -212,7 +212,7 @@ def main() -> None:
     """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false}`.
 
     All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
-    container that nobody holds."""
+    container without a parent."""
     import uvicorn
 
     if sys.argv[1] == "--health":

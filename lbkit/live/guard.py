@@ -1,4 +1,4 @@
-"""Runs a program that must not outlive who started it: `python -m lbkit.live.guard PROGRAM ARGUMENT...`.
+"""Runs a program that must not outlive its parent: `python -m lbkit.live.guard PROGRAM ARGUMENT...`.
 
 It ends the program when its own standard input ends, which the kernel sees to even if the
 parent is killed, and ends itself when the program does.

@@ -12,7 +12,7 @@ from typing import Any
 from lbkit.live.front import wait_until
 
 START_TIMEOUT = 15.0  # seconds a program may take to serve
-ATTEMPTS = 3  # to find a port that nobody takes in between
+ATTEMPTS = 3  # to find a port that no other process takes in between
 
 
 class Program:
@@ -59,7 +59,7 @@ class Program:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
+    """Return ports that are free at present."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:

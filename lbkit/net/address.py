@@ -88,7 +88,7 @@ def is_loopback(host: str) -> bool:
 
 
 def leads_back(host: str, port: int, listen: str, listen_port: int) -> bool:
-    """Whether what connects to `host` and `port` reaches who listens there, as far as the texts tell."""
+    """Return whether `host` and `port` lead to the listening address, as far as the texts tell."""
     if port != listen_port:
         return False
     if is_wildcard(host) or is_wildcard(listen):

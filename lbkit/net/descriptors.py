@@ -15,7 +15,7 @@ UNLIMITED = 1 << 30
 
 
 def needed(connections: int) -> int:
-    """Descriptors for so many clients."""
+    """Return the number of descriptors that this many clients need."""
     return 2 * connections + SPARE
 
 
@@ -41,7 +41,7 @@ def raise_limit(wanted: int) -> int:
 
 
 def capacity(connections: int) -> tuple[int, str]:
-    """How many of so many clients there are descriptors for, and a line to say if that is not all."""
+    """Return how many of the clients there are descriptors for, and a message if that is not all of them."""
     limit = raise_limit(needed(connections))
     fitting = max(1, (limit - SPARE) // 2)
     if fitting >= connections:

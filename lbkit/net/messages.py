@@ -1,4 +1,4 @@
-"""Requests, answers, and the contracts between those who carry them.
+"""Requests, answers, and the contracts between the parts that carry them.
 
 An exchange is one request and its answer. Three parties take part in it, and none imports another: a
 protocol drives it from below (`Incoming`) and writes its answer (`Client`), the origin side reports what a

@@ -94,7 +94,7 @@ class Rate:
 
 
 class Line:
-    """Those who share a rate. They take turns, a slice each: else who asks first would always be first."""
+    """The answers that share a rate. They take turns, a slice each: otherwise the first would always be first."""
 
     def __init__(self, bucket: TokenBucket, key: str, part: int) -> None:
         self.bucket = bucket

@@ -131,7 +131,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         receiver = self.receiver
         if receiver is None:
-            self.close()  # an answer to no request: whose would it be?
+            self.close()  # an answer without a request
             return
         self.backend.traffic += len(data)
         self._silent = False

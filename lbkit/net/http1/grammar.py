@@ -19,7 +19,7 @@ HOP_BY_HOP = frozenset(
     b"connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
     b" transfer-encoding upgrade".split()
 )
-# Fields that say who the client is and what it asked for. From a stranger they are made up: they are dropped.
+# Fields with the address of the client and its request. Those of an untrusted client are dropped.
 # The first four are extended by each proxy, so they are written anew.
 EXTENDED = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto".split())
 IDENTITY = EXTENDED | frozenset(

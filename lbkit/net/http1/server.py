@@ -115,7 +115,7 @@ class ServerConnection(RequestReading):
             self._answered()
 
     def ready(self, ready: bool) -> None:
-        """Does nothing: a connection is the last sink, so there is nobody to pass it on to."""
+        """Does nothing: a connection is the last sink."""
 
     def interim(self, head: ResponseHead) -> None:
         if self._http11 and not self.closed:
