@@ -94,7 +94,7 @@ class Rate:
 
 
 class Line:
-    """The answers that share a rate. They take turns, a slice each: otherwise the first would always be first."""
+    """The answers that share a rate. They take turns, a slice each, so that none is always first."""
 
     def __init__(self, bucket: TokenBucket, key: str, part: int) -> None:
         self.bucket = bucket
