@@ -166,8 +166,8 @@ class LiveSession:
     def result(self, last: float | None = None) -> Result:
         """Return the result so far.
 
-        `last`: only the requests of the last seconds, this many. Their times then count from the first of these,
-        which is `extra["since"]`."""
+        `last`: only the requests of so many last seconds. Their times then count from the beginning of these
+        seconds, which is `extra["since"]`."""
         rows = sorted(self.since(0), key=lambda row: row[0])
         if last is None:
             return Result(self.experiment, self.on, self._columns(rows), self._facts(len(rows)))
