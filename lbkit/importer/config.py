@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbkit.experiment import Experiment
-from lbkit.importer.found import ImportFault, Unread, Upstream, grouped
+from lbkit.importer.found import ImportFault, Unread, Upstream, counted, grouped
 from lbkit.importer.haproxy import SECTIONS, read_haproxy
 from lbkit.importer.nginx import read_nginx
 
+MOST_NAMES = 20  # of upstreams, in a report
 LOAD = 0.7  # of what the servers can serve: a configuration says nothing about traffic
 
 _HAPROXY = re.compile(rf"^[ \t]*(?:{'|'.join(SECTIONS)})\b[^{{}};]*$", re.MULTILINE)
@@ -31,15 +32,22 @@ class Imported:
 
     def report(self) -> list[str]:
         """Return lines for a reader: what was imported, then notes, then what was left out, grouped."""
-        experiment = self.experiment
-        count = len(experiment.servers)
-        servers = "1 server" if count == 1 else f"{count} servers"
-        lines = [f"{self.upstream}: {servers}, {experiment.policy.algorithm}"]
+        servers, policy = self.experiment.servers, self.experiment.policy
+        backups = sum(server.priority > 0 for server in servers)
+        algorithm = policy.options["inner"] if backups else policy.algorithm
+        lines = [
+            f"{self.upstream}: {counted(len(servers), 'server')}"
+            + (f" ({counted(backups, 'backup')})" if backups else "")
+            + f", {algorithm}"
+        ]
         if self.skipped:
-            lines.append(f"not imported: {', '.join(self.skipped)} (choose with --upstream NAME)")
+            more = f" and {len(self.skipped) - MOST_NAMES} more" if len(self.skipped) > MOST_NAMES else ""
+            names = ", ".join(self.skipped[:MOST_NAMES]) + more
+            lines.append(f"not imported: {names} (choose with --upstream NAME)")
         lines += [f"note: {note}" for note in self.notes]
         if self.unread:
-            lines.append(f"{len(self.unread)} lines are not in the experiment:")
+            count = len({(one.file, one.line) for one in self.unread})
+            lines.append(f"not in the experiment ({counted(count, 'line')}):")
             lines += [f"  {text}" for text in grouped(self.unread)]
         return lines
 
@@ -74,7 +82,9 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
     if not experiment.capacity:
         raise ImportFault(f"{path}: all servers of {chosen.name} are down, disabled or of weight 0")
     experiment = experiment.at_load(LOAD)
-    skipped = [other.name for other in usable if other is not chosen]
+    skipped = list(dict.fromkeys(other.name for other in usable if other.name != chosen.name))
+    if (same := sum(other.name == chosen.name for other in usable)) > 1:
+        chosen.notes.append(f"{same} upstreams are named {chosen.name}: this is the first")
     return Imported(experiment, chosen.name, skipped, chosen.addresses, chosen.notes, unread + chosen.unread)
 
 

@@ -20,6 +20,7 @@ class Unread:
     file: str
     line: int
     text: str  # as "keepalive 32", without what was understood of the line
+    kind: str = ""  # what lines are grouped by; by default the first word of the text
 
     def __str__(self) -> str:
         return f"{self.file}, line {self.line}: {self.text}"
@@ -62,13 +63,18 @@ def grouped(unread: Iterable[Unread], most_lines: int = 4) -> list[str]:
     """Return one text for each directive among the unread lines, the most frequent first."""
     groups: dict[str, list[Unread]] = {}
     for one in unread:
-        groups.setdefault(one.text.partition(" ")[0], []).append(one)
-    texts = []
-    for directive, lines in sorted(groups.items(), key=lambda item: -len(item[1])):
+        groups.setdefault(one.kind or one.text.partition(" ")[0], []).append(one)
+    texts: list[str] = []
+    for directive, ones in sorted(groups.items(), key=lambda item: -len(item[1])):
+        lines = list(dict.fromkeys(f"{one.file}:{one.line}" for one in ones))
         if len(lines) == 1:
-            texts.append(str(lines[0]))
+            texts += dict.fromkeys(map(str, ones))
             continue
-        where = ", ".join(f"{one.file}:{one.line}" for one in lines[:most_lines])
         more = f" and {len(lines) - most_lines} more" if len(lines) > most_lines else ""
-        texts.append(f"{directive}: {len(lines)} lines ({where}{more})")
+        texts.append(f"{directive}: {len(lines)} lines ({', '.join(lines[:most_lines])}{more})")
     return texts
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 line", "2 lines"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

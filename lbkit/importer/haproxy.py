@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from attrs import evolve
 
@@ -21,15 +22,10 @@ SECTIONS = (
     *("global", "resolvers", "peers", "mailers", "ring", "cache", "program", "userlist", "fcgi-app"),
     *("http-errors", "log-forward", "log-profile", "crt-store", "traces", "acme"),
 )
-_IGNORED = {"bind", "default_backend", "mode"}
+_IGNORED = {"bind", "default_backend"}
 
-# `balance` word -> algorithm, key. Those with a key are hashes, whose algorithm is `hash-type`'s.
-_BALANCE = {
-    "roundrobin": "roundrobin",
-    "static-rr": "static-rr",
-    "leastconn": "leastconn",
-    "first": "first",
-}
+# Words after `balance`; those with a key are hashes, of the algorithm that `hash-type` names.
+_BALANCE = {"roundrobin", "static-rr", "leastconn", "first"}
 _HASHES = {"source": "client", "uri": "path"}
 _NAMED_HASHES = {"url_param": "query", "hdr": "header"}
 _EXPRESSIONS = {"src": "client", "path": "path", "url": "uri", "pathq": "uri"}
@@ -61,6 +57,7 @@ class _Proxy:
     """A section with servers, or `defaults` for such sections."""
 
     name: str = ""
+    mode: str = "http"
     balance: list[str] = field(default_factory=list)
     hash_type: list[str] = field(default_factory=list)
     balance_factor: int = 0
@@ -121,6 +118,11 @@ def _opened(words: list[str], defaults: _Proxy, named: dict[str, _Proxy]) -> _Pr
 # -- directives; each returns whether it was understood ------------------------------------------
 
 
+def _mode(proxy: _Proxy, words: list[str], line: int) -> bool:
+    proxy.mode = " ".join(words)
+    return bool(words)
+
+
 def _balance(proxy: _Proxy, words: list[str], line: int) -> bool:
     if not words:
         return False
@@ -129,8 +131,7 @@ def _balance(proxy: _Proxy, words: list[str], line: int) -> bool:
         word in {*_BALANCE, *_HASHES, *_NAMED_HASHES, "random"}
         and (word not in ("hdr", "url_param") or bool(argument.rstrip(")") or words[1:2]))
     ) or bool(_hash_key(words))
-    if known:
-        proxy.balance = words
+    proxy.balance = words  # also of an algorithm that is not known, which must not be that of the defaults
     return known
 
 
@@ -205,6 +206,7 @@ def _server_template(proxy: _Proxy, words: list[str], line: int) -> bool:
 
 
 _DIRECTIVES: dict[str, Callable[[_Proxy, list[str], int], bool]] = {
+    "mode": _mode,
     "balance": _balance,
     "hash-type": _hash_type,
     "hash-balance-factor": _hash_balance_factor,
@@ -231,13 +233,18 @@ def _upstream(proxy: _Proxy, file: str) -> Upstream:
     backups = 0
     left_out: dict[Unread, None] = {}  # once for all servers of a template
     for server in proxy.servers:
-        weight, backup, rest = _options(server.options)
-        left_out |= {Unread(file, server.line, f"{server.source} {option}"): None for option in rest}
+        weight, backup, rest = _options(server.options, proxy.balance[:1] == ["first"])
+        left_out |= {
+            Unread(file, server.line, f"{server.source} {option}", f"server {option.split()[0]}"): None
+            for option in rest
+        }
         # One backup at a time is in use, unless all may be.
         priority = (1 if proxy.all_backups else backups + 1) if backup else 0
         backups += backup
         found.add(server.name, server.address, weight=weight, priority=priority)
     found.unread += left_out
+    if proxy.mode == "tcp":
+        found.notes.append(f"{proxy.name} balances connections (mode tcp): each is a request here")
     policy = evolve(_policy(proxy, found.notes), retries=_to_others(proxy))
     if proxy.retries and not policy.retries:
         found.notes.append(
@@ -247,7 +254,7 @@ def _upstream(proxy: _Proxy, file: str) -> Upstream:
     return found
 
 
-def _options(options: list[str]) -> tuple[float, bool, list[str]]:
+def _options(options: list[str], used_maxconn: bool) -> tuple[float, bool, list[str]]:
     """Return weight, whether the server is a backup, and the options that were not understood."""
     weight, disabled, backup = 1.0, False, False
     rest = []
@@ -260,7 +267,7 @@ def _options(options: list[str]) -> tuple[float, bool, list[str]]:
             disabled = option == "disabled"
         elif option in ("backup", "non-backup", "no-backup"):
             backup = option == "backup"
-        else:
+        elif not (option == "maxconn" and used_maxconn):
             rest.append(f"{option} {value}".strip())
     return 0.0 if disabled else weight, backup, rest
 
@@ -277,12 +284,17 @@ def _policy(proxy: _Proxy, notes: list[str]) -> Policy:
     if not proxy.balance:
         notes.append(f"{proxy.name} has no balance: roundrobin, the default before HAProxy 3.3")
     word, _, argument = words[0].partition("(")
+    if word == "first":
+        return evolve(presets.haproxy("first"), options={"limit": _first_limit(proxy, notes)})
     if word in _BALANCE:
-        return presets.haproxy(_BALANCE[word])
+        return presets.haproxy(word)
     if word == "random":
         draws = argument.rstrip(")")
         return Policy("haproxy_random", {"draws": int(draws) if draws.isdigit() and int(draws) else 2})
     key = _hash_key(words)
+    if not key:
+        notes.append(f"{proxy.name}: balance {' '.join(words)} is not known; imported as roundrobin")
+        return presets.haproxy("roundrobin")
     extra = [w for w in words[1:] if w not in ("whole", "check_post")] if word in _HASHES else []
     if extra:
         notes.append(f"{proxy.name}: balance {' '.join(words)} is imported as balance {word}")
@@ -292,3 +304,16 @@ def _policy(proxy: _Proxy, notes: list[str]) -> Policy:
     stirred = len(proxy.hash_type) == 1 or "avalanche" in proxy.hash_type
     factor = {"factor": proxy.balance_factor} if proxy.balance_factor else {}
     return Policy("haproxy_ring", {**factor, **({} if stirred else {"avalanche": False})}, key=key)
+
+
+def _first_limit(proxy: _Proxy, notes: list[str]) -> int:
+    """Return how many requests fill a server for `balance first`: its maxconn; without one, nothing does."""
+    active = [s for s in proxy.servers if "backup" not in s.options] or proxy.servers
+    given = [dict(pairwise(server.options)).get("maxconn", "") for server in active]
+    limits = {int(n) if re.fullmatch("[1-9][0-9]{,5}", n) else presets.UNLIMITED for n in given}
+    limit = max(limits)
+    if limit == presets.UNLIMITED:
+        notes.append(f"{proxy.name}: balance first without maxconn sends everything to one server")
+    elif len(limits) > 1:
+        notes.append(f"{proxy.name}: balance first with the largest maxconn, {limit}, for all servers")
+    return limit

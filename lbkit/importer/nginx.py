@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attrs import evolve
 
 from lbkit import presets
 from lbkit.experiment import Policy
-from lbkit.importer.found import ImportFault, Unread, Upstream, with_backups
-from lbkit.needs import why_not
+from lbkit.importer.found import Unread, Upstream, with_backups
+from lbkit.importer.nginx_files import Directive, read_directives
 
 # What hands requests to an upstream, each with directives of its own for what follows a failure.
 _PASS = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
 _UNLIMITED = presets.nginx().retries
 # Understood elsewhere, or of no meaning for balancing.
-_IGNORED = {"include", "events", "worker_processes", "listen", "server_name", "default_type"}
+_IGNORED = {"events", "worker_processes", "listen", "server_name", "types", "default_type"}
+# Blocks of values, not of directives.
+_TABLES = {"map", "geo", "split_clients", "match", "charset_map", "types"}
+# The failures after which another server is tried; here, those after which there is no answer.
+_FAILURES = {"error", "timeout"}
 
 # nginx variable -> key; of names with a prefix, the rest is the name of the field.
 _KEYS = {
@@ -29,23 +32,6 @@ _KEYS = {
     "$request_uri": "uri",
 }
 _NAMED_KEYS = {"$http_": "header", "$cookie_": "cookie", "$arg_": "query"}
-
-
-@dataclass
-class Directive:
-    """A directive, with what is in its braces; `block` is None for one that ends in a semicolon."""
-
-    file: str
-    line: int
-    words: list[str]
-    block: list[Directive] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.words[0] if self.words else "{"
-
-    def unread(self, text: str = "") -> Unread:
-        return Unread(self.file, self.line, text or " ".join(self.words))
 
 
 @dataclass(frozen=True)
@@ -62,138 +48,78 @@ class _Retry:
         return self.tries - 1 if self.tries else _UNLIMITED
 
 
+@dataclass
+class _Found:
+    """What a configuration says about upstreams."""
+
+    unread: list[Unread]
+    upstreams: list[tuple[Directive, bool]] = field(default_factory=list)  # and whether it is in stream { }
+    uses: dict[str, list[_Retry]] = field(default_factory=dict)  # upstream, "$" for a variable -> retries
+    workers: str = "1"
+
+    def retries(self, upstream: str) -> list[int]:
+        """Return the retries of all that pass requests to an upstream, without repetition."""
+        uses = self.uses.get(upstream.lower()) or self.uses.get("$") or [_Retry()]
+        return list(dict.fromkeys(use.retries for use in uses))
+
+
 def read_nginx(path: Path, unread: list[Unread]) -> list[Upstream]:
     """Return the upstreams of a configuration and the files that it includes, in their order.
 
     Included files outside the folder of `path` are named, not read. Raises ImportFault without crossplane."""
-    directives = _parse(path, path.parent.resolve(), unread, {path.resolve()})
-    blocks: list[Directive] = []
-    users: dict[str, list[_Retry]] = {}
-    _walk(directives, dict.fromkeys(_PASS, _Retry()), blocks, users, unread)
-    workers = next((d.words[1] for d in directives if d.name == "worker_processes" and len(d.words) > 1), "1")
-    return [_upstream(block, users, workers) for block in blocks]
+    found = _Found(unread)
+    _walk(read_directives(path, unread), dict.fromkeys(_PASS, _Retry()), False, found)
+    return [_upstream(block, stream, found) for block, stream in found.upstreams]
 
 
-# -- directives ----------------------------------------------------------------------------------
+# -- where requests are passed on ----------------------------------------------------------------
 
 
-def _parse(path: Path, root: Path, unread: list[Unread], seen: set[Path]) -> list[Directive]:
-    """Return the directives of a file, with those of included files in place of each `include`."""
-    top: list[Directive] = []
-    open_blocks: list[list[Directive]] = [top]
-    words: list[str] = []
-    start = line = 1
-    for token, line, quoted in _tokens(path, unread):
-        if not words:
-            start = line
-        if quoted or token not in "{};":
-            words.append(token)
-        elif token == "}":
-            if words:  # as in "server a }"
-                unread.append(Unread(path.name, start, f"{' '.join(words)} (no ; after it)"))
-            words = []
-            open_blocks.pop()
-        else:
-            directive = Directive(path.name, start, words, [] if token == "{" else None)
-            words = []
-            if directive.name == "include":
-                open_blocks[-1] += _include(directive, root, unread, seen)
-            elif directive.words:
-                open_blocks[-1].append(directive)
-            if directive.block is not None:
-                open_blocks.append(directive.block)
-    if words:
-        unread.append(Unread(path.name, start, f"{' '.join(words)} (never ends: a ; or a quote)"))
-    elif len(open_blocks) > 1:
-        unread.append(Unread(path.name, line, "end of file inside of { }: a brace is missing"))
-    return top
-
-
-def _tokens(path: Path, unread: list[Unread]) -> Iterator[tuple[str, int, bool]]:
-    """Yield (word, line, whether it is quoted), without comments."""
-    try:
-        import crossplane
-    except ImportError:
-        raise ImportFault(why_not("import")) from None
-    line = 0
-    try:
-        for token, line, quoted in crossplane.lex(str(path)):
-            token = token.removeprefix("\ufeff")
-            if token and (quoted or not token.startswith("#")):
-                yield token, line, quoted
-    except crossplane.errors.NgxParserBaseException as error:
-        if "end of file" not in error.strerror:  # _parse says that itself
-            where = error.lineno or line
-            unread.append(Unread(path.name, where, f"{error.strerror}: nothing after it has been read"))
-
-
-def _include(directive: Directive, root: Path, unread: list[Unread], seen: set[Path]) -> list[Directive]:
-    pattern = directive.words[1] if len(directive.words) > 1 else ""
-    wanted = Path(pattern)
-    if wanted.is_absolute():
-        if not wanted.parent.resolve().is_relative_to(root):
-            unread.append(directive.unread(f"include {pattern} (outside the file's folder)"))
-            return []
-        wanted = Path(*(wanted.parent.resolve() / wanted.name).relative_to(root).parts)
-    found = sorted(p for p in root.glob(str(wanted)) if p.is_file()) if pattern else []
-    if not found:
-        if not any(sign in pattern for sign in "*?["):  # a pattern may match nothing
-            unread.append(directive.unread(f"include {pattern} (not there)"))
-        return []
-    directives = []
-    for path in found:
-        real = path.resolve()
-        if not real.is_relative_to(root):
-            unread.append(directive.unread(f"include {path.name} (outside the file's folder)"))
-        elif real in seen:
-            unread.append(directive.unread(f"include {path.name} (has been read already)"))
-        else:
-            directives += _parse(path, root, unread, seen | {real})
-    return directives
-
-
-# -- who passes to which upstream ----------------------------------------------------------------
-
-
-def _walk(
-    directives: list[Directive],
-    inherited: dict[str, _Retry],
-    blocks: list[Directive],
-    users: dict[str, list[_Retry]],
-    unread: list[Unread],
-) -> None:
-    """Collect upstream blocks, and for each name of an upstream the retries of the locations that use it."""
+def _walk(directives: list[Directive], inherited: dict[str, _Retry], stream: bool, found: _Found) -> None:
+    """Collect the upstream blocks, and the retries of the locations that pass requests to each."""
     retry = dict(inherited)
     passes: list[tuple[str, str]] = []
+    blocks: list[Directive] = []
     for d in directives:
-        kind = d.name.removesuffix("_tries").replace("_next_upstream", "_pass")
         if d.name == "upstream" and d.block is not None:
-            blocks.append(d)
+            found.upstreams.append((d, stream))
         elif d.name in _PASS and len(d.words) > 1:
             passes.append((d.name, d.words[1]))
-        elif (
-            kind in _PASS
-            and d.name.endswith("_next_upstream_tries")
-            and d.words[1:2]
-            and d.words[1].isdigit()
-        ):
-            retry[kind] = replace(retry[kind], tries=int(d.words[1]))
-        elif kind in _PASS and d.name.endswith("_next_upstream"):
-            retry[kind] = replace(retry[kind], enabled=d.words[1:] != ["off"])
-        elif d.block is None and d.name not in _IGNORED:
-            unread.append(d.unread())
+        elif d.name == "worker_processes" and len(d.words) > 1:
+            found.workers = d.words[1]
+        elif _retry(d, retry, found.unread) or d.name in _IGNORED:
+            pass
+        elif d.block is None or d.name in _TABLES:
+            found.unread.append(d.unread())
+        else:
+            blocks.append(d)
     for kind, target in passes:
-        if name := re.match(r"(?:\w+://)?([^/:$]+)", target):
-            users.setdefault(name[1], []).append(retry[kind])
-    for d in directives:
-        if d.block is not None and d.name not in ("upstream", "events"):
-            _walk(d.block, retry, blocks, users, unread)
+        if name := re.match(r"(?:\w+://)?([^/:$]+|\$)", target):
+            found.uses.setdefault(name[1].lower(), []).append(retry[kind])
+    for d in blocks:
+        _walk(d.block or [], retry, stream or d.name == "stream", found)
+
+
+def _retry(d: Directive, retry: dict[str, _Retry], unread: list[Unread]) -> bool:
+    """Change `retry` by a directive such as `proxy_next_upstream`; return whether it is one."""
+    kind = d.name.removesuffix("_tries").replace("_next_upstream", "_pass")
+    if kind not in _PASS or kind == d.name:
+        return False
+    if not d.name.endswith("_tries"):
+        retry[kind] = replace(retry[kind], enabled=d.words[1:] != ["off"])
+        if others := [word for word in d.words[1:] if word not in {*_FAILURES, "on", "off"}]:
+            unread.append(d.unread(f"{d.name} {' '.join(others)}"))
+    elif d.words[1:2] and d.words[1].isdigit():
+        retry[kind] = replace(retry[kind], tries=int(d.words[1]))
+    else:
+        unread.append(d.unread())
+    return True
 
 
 # -- one upstream --------------------------------------------------------------------------------
 
 
-def _upstream(block: Directive, users: dict[str, list[_Retry]], workers: str) -> Upstream:
+def _upstream(block: Directive, stream: bool, configuration: _Found) -> Upstream:
     found = Upstream(block.words[1] if len(block.words) > 1 else "upstream")
     policy = presets.nginx()
     shared = False
@@ -207,16 +133,24 @@ def _upstream(block: Directive, users: dict[str, list[_Retry]], workers: str) ->
             policy = chosen
         else:
             found.unread.append(d.unread())
-    retries = users.get(found.name, [_Retry()])
-    if len({r.retries for r in retries}) > 1:
+    if stream:
+        found.notes.append(f"{found.name} balances connections (it is in stream): each is a request here")
+    retries, *others = configuration.retries(found.name)
+    if others:
         found.notes.append(
             f"{found.name} is used with different proxy_next_upstream_tries; those of its first use are taken"
         )
-    policy = evolve(policy, retries=retries[0].retries)
+    policy = evolve(policy, retries=retries)
+    workers = configuration.workers
     if not shared and workers.isdigit() and int(workers) > 1:
         policy = evolve(policy, balancers=int(workers))
         found.notes.append(
             f"{workers} worker processes without a zone in {found.name}: each balances for itself"
+        )
+    elif not shared and workers != "1":
+        found.notes.append(
+            f"worker_processes {workers} without a zone in {found.name}: each worker balances for itself, one"
+            " per core; imported as a single one (policy.balancers sets it)"
         )
     found.policy = with_backups(found, policy)
     return found
@@ -235,7 +169,7 @@ def _server(found: Upstream, d: Directive) -> None:
         elif option == "backup":
             priority = 1
         else:
-            found.unread.append(d.unread(f"server {address} {option}"))
+            found.unread.append(d.unread(f"server {address} {option}", f"server {key}"))
     found.add(address, address, weight=0.0 if down else weight, priority=priority)
 
 

@@ -239,6 +239,80 @@ def test_what_is_broken_is_listed_and_the_rest_imported(written, text: str, wher
     assert any(one.line == where and what in one.text for one in found.unread), found.unread
 
 
+def test_what_nginx_prints_with_all_its_files(written) -> None:
+    need_module("crossplane")
+    text = """nginx: the configuration file /etc/nginx/nginx.conf syntax is ok
+# configuration file /etc/nginx/nginx.conf:
+http {
+  include mime.types;
+  proxy_next_upstream_tries 2;
+  include /etc/nginx/conf.d/*.conf;
+  include /etc/nginx/lost.conf;
+}
+# configuration file /etc/nginx/mime.types:
+types { text/html html; }
+# configuration file /etc/nginx/conf.d/app.conf:
+upstream app { server a; server b; }
+server { location / { proxy_pass http://app; } }
+"""
+    found = read_config(written(text))
+    assert servers(found) == [("a", 1, 0), ("b", 1, 0)]
+    assert found.experiment.policy.retries == 1
+    assert [one.text for one in found.unread] == ["include /etc/nginx/lost.conf (not printed)"]
+
+
+def test_tables_of_values_are_not_directives(written) -> None:
+    need_module("crossplane")
+    text = "types { text/html html; }\nmap $uri $pool { ~^/api api; default web; }\nupstream u { server a; }"
+    assert [one.text for one in read_config(written(text)).unread] == ["map $uri $pool"]
+
+
+def test_failures_after_which_the_simulator_does_not_try_again_are_listed(written) -> None:
+    need_module("crossplane")
+    text = "upstream u { server a; }\nproxy_next_upstream error timeout http_502 non_idempotent;"
+    assert [one.text for one in read_config(written(text)).unread] == [
+        "proxy_next_upstream http_502 non_idempotent"
+    ]
+
+
+@pytest.mark.parametrize("target", ["http://APP", "http://$pool", "https://app/path"])
+def test_a_location_finds_its_upstream(written, target: str) -> None:
+    need_module("crossplane")
+    text = f"upstream app {{ server a; }}\nserver {{ proxy_next_upstream_tries 2; proxy_pass {target}; }}"
+    assert read_config(written(text)).experiment.policy.retries == 1
+
+
+def test_a_number_of_workers_that_is_not_in_the_file_is_said(written) -> None:
+    need_module("crossplane")
+    found = read_config(written("worker_processes auto;\nupstream app { server a; }"))
+    assert found.experiment.policy.balancers == 1
+    assert "worker_processes auto without a zone in app" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "upstream u { server a; }\n" + "http {" * 5000 + "}" * 5000,
+        'upstream u { server a; }\ninclude **x; include "a\0b"; include [; include ..; include;',
+    ],
+)
+def test_hostile_files_are_imported_as_far_as_they_go(written, text: str) -> None:
+    need_module("crossplane")
+    found = read_config(written(text))
+    assert servers(found) == [("a", 1, 0)]
+    assert found.unread
+
+
+def test_files_that_include_each_other_come_to_an_end(written) -> None:
+    need_module("crossplane")
+    for i in range(12):
+        written(f"include *.conf; upstream u{i} {{ server a; }}", f"{i}.conf")
+    found = read_config(written("include *.conf; upstream u { server a; }"))
+    assert set(found.skipped) | {found.upstream} == {"u", *(f"u{i}" for i in range(12))}
+    assert len(found.skipped) == 12
+    assert "upstreams are named" in found.notes[-1]
+
+
 # -- HAProxy -------------------------------------------------------------------------------------
 
 
@@ -262,7 +336,7 @@ BACKEND = "backend b\n  balance {}\n  server a 10.0.0.1:80\n  server b 10.0.0.2:
         ("roundrobin", presets.haproxy("roundrobin")),
         ("static-rr", presets.haproxy("static-rr")),
         ("leastconn", presets.haproxy("leastconn")),
-        ("first", presets.haproxy("first")),
+        ("first", Policy("first_available", {"limit": presets.UNLIMITED}, retries=0)),
         ("source", presets.haproxy("source")),
         ("uri", presets.haproxy("uri")),
         ("uri whole", evolve(presets.haproxy("uri"), key="uri")),
@@ -400,6 +474,31 @@ def test_our_own_haproxy_configuration() -> None:
     assert found.experiment.policy == presets.haproxy("leastconn")
 
 
+def test_first_fills_a_server_up_to_its_maxconn(written) -> None:
+    text = (
+        "backend b\n balance first\n default-server maxconn 9\n"
+        " server a a:1 maxconn 3\n server c c:1 maxconn 3\n server d d:1 backup"
+    )
+    policy = read_config(written(text)).experiment.policy
+    assert policy.options["options"] == {"limit": 3}
+
+
+def test_an_algorithm_that_is_not_known_is_not_that_of_the_defaults(written) -> None:
+    found = read_config(
+        written("defaults\n balance leastconn\nbackend b\n balance rdp-cookie\n server a a:1")
+    )
+    assert found.experiment.policy == presets.haproxy("roundrobin")
+    assert found.notes[0] == "b: balance rdp-cookie is not known; imported as roundrobin"
+
+
+def test_what_balances_connections_is_said(written) -> None:
+    need_module("crossplane")
+    haproxy = read_config(written("defaults\n mode tcp\nbackend b\n balance leastconn\n server a a:1"))
+    nginx = read_config(written("stream { upstream b { server a; } }"))
+    assert "b balances connections (mode tcp)" in haproxy.notes[0]
+    assert "b balances connections (it is in stream)" in nginx.notes[0]
+
+
 # -- both ----------------------------------------------------------------------------------------
 
 # Our algorithm, as it is rendered -> the program's own version, as it is read.
@@ -488,3 +587,17 @@ def test_any_text_is_imported_or_refused(written, text: str) -> None:
 def test_unread_lines_are_grouped_by_directive() -> None:
     unread = [Unread("a", i, f"gzip {i}") for i in range(1, 7)] + [Unread("b", 1, "user www")]
     assert grouped(unread) == ["gzip: 6 lines (a:1, a:2, a:3, a:4 and 2 more)", "b, line 1: user www"]
+
+
+def test_options_of_servers_are_grouped_by_option() -> None:
+    unread = [Unread("a", i, f"server s{i} {o}", f"server {o}") for i in (1, 2) for o in ("check", "fall 3")]
+    assert grouped(unread) == ["server check: 2 lines (a:1, a:2)", "server fall 3: 2 lines (a:1, a:2)"]
+
+
+def test_the_first_line_of_a_report_names_servers_in_reserve_and_the_algorithm(written) -> None:
+    text = "".join(
+        f"backend b{i}\n balance leastconn\n server a a:1\n server c c:1 backup\n" for i in range(30)
+    )
+    first, second, *_ = read_config(written(text)).report()
+    assert first == "b0: 2 servers (1 backup), haproxy_least_connections"
+    assert second.endswith("b20 and 9 more (choose with --upstream NAME)")
