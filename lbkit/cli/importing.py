@@ -43,7 +43,7 @@ def command(
       lbkit import nginx.conf --log access.log -o tuesday.toml
       lbkit compare tuesday.toml -p least_connections
     """
-    from lbkit.importer import read_config, read_log
+    from lbkit.importer import printable, read_config, read_log
 
     with reported():
         imported = read_config(config, upstream)
@@ -58,7 +58,7 @@ def command(
         if output:
             experiment.save_file(output)
     for line in said:
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)
     if output:
         typer.echo(f"Experiment: {output}", err=True)
     else:

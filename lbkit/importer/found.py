@@ -13,6 +13,11 @@ class ImportFault(ValueError):
     """A file could not be imported; says where and why."""
 
 
+def printable(text: str) -> str:
+    """Return a text of strangers without what a terminal obeys, such as escape sequences."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 @dataclass(frozen=True)
 class Unread:
     """A line that the experiment does not contain."""
@@ -23,7 +28,7 @@ class Unread:
     kind: str = ""  # what lines are grouped by; by default the first word of the text
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.text}"
+        return printable(f"{self.file}, line {self.line}: {self.text}")
 
 
 @dataclass

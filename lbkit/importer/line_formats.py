@@ -93,11 +93,13 @@ def compiled(form: str) -> re.Pattern[str]:
 _REQUEST = rf'"(?P<request>{QUOTED})"'
 _STATUS_SIZE = r"(?:\d+|-) (?:\d+|-)"
 _HAPROXY_TIMES = r"-?\d+/-?\d+/-?\d+/(?P<tr>-?\d+)/\+?-?\d+"
+_HAPROXY_COUNTS = r"(?:\S+ ){4}\d+/\d+/\d+/\d+/(?P<redispatched>\+)?"
+_ALB_TIME = r"(?:-1|[\d.]+)"
 # Name -> pattern, each before those that would match it, too.
 FORMATS = {
     "HAProxy's httplog": re.compile(
-        rf"(?P<client>[0-9a-fA-F.:]+):\d+ {_TIME.format('begun')} \S+ \S+ {_HAPROXY_TIMES} -?\d+ "
-        rf".*?{_REQUEST}"  # httpslog has more fields
+        rf"(?P<client>[0-9a-fA-F.:\[\]]+):\d+ {_TIME.format('begun')} \S+ \S+ {_HAPROXY_TIMES} -?\d+ "
+        rf"(?:{_HAPROXY_COUNTS})?.*?{_REQUEST}"  # httpslog has more fields
     ),
     "HAProxy's CLF": re.compile(
         rf"(?P<client>[0-9a-fA-F.:]+) - - {_TIME.format('begun')} {_REQUEST} -?\d+ \+?\d+ "
@@ -109,12 +111,25 @@ FORMATS = {
         " [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length"
         " $upstream_response_time $upstream_status $req_id"
     ),
+    "Traefik's CLF": re.compile(
+        rf"(?P<client>[^\s,]+) \S+ {_USER}{_TIME.format('begun')} {_REQUEST} {_STATUS_SIZE}"
+        rf' "{QUOTED}" "{QUOTED}" \d+ "{QUOTED}" "{QUOTED}" (?P<took_ms>\d+)ms'
+    ),
+    "AWS ALB": re.compile(
+        r"(?:https?|h2|grpcs?|wss?) (?P<logged>\d\S+Z) \S+ (?P<client>\S+):\d+ \S+"
+        rf" {_ALB_TIME} (?:-1|(?P<service>[\d.]+)) {_ALB_TIME} \S+ \S+ \d+ \d+ {_REQUEST}"
+    ),
+    "Envoy": re.compile(
+        rf"{_TIME.format('begun')} {_REQUEST} \d+ \S+ (?:\S+ \S+ \"{QUOTED}\" )?\d+ \d+"  # Istio has more
+        r' (?P<took_ms>\d+|-) (?:(?P<tr>\d+)|-) "(?P<client>[^",]*)'
+    ),
     "vhost_combined": re.compile(
-        rf"\S+ (?P<client>{_ADDRESS}) \S+ {_USER}{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}"
+        rf"[^\s,]+ (?P<client>{_ADDRESS}) \S+ {_USER}{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}"
         r"(?P<more>.*)$"
     ),
     "combined": re.compile(
-        rf"(?P<client>[^\s,]+) \S+ {_USER}{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}(?P<more>.*)$"
+        rf"(?P<client>[^\s,]+)(?:, [^\s,]+)* \S+ {_USER}{_TIME.format('stamp')} {_REQUEST}"
+        rf" {_STATUS_SIZE}(?P<more>.*)$"
     ),
 }
 

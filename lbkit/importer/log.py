@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from statistics import median
+from typing import IO, Any
 
 from attrs import evolve
 
 from lbkit.arrivals import Trace
 from lbkit.distributions import Empirical
 from lbkit.experiment import Experiment, Traffic
-from lbkit.importer.found import ImportFault, Unread
+from lbkit.importer.found import ImportFault, Unread, counted
 from lbkit.importer.line_formats import compiled
 from lbkit.importer.log_lines import Entry, NoRequest, read_line
 from lbkit.stats import percentile
 
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
 FIRST = 3  # unread lines that a report shows
 SHORTEST = 1e-6  # seconds: what a log rounds to 0 took some time
 
@@ -94,18 +104,22 @@ class Log:
 
     def report(self) -> list[str]:
         """Return lines for a reader: how much was read first, then what was not."""
-        lines = [f"{self.name}: {self.lines - len(self.unread)} of {self.lines} lines read"]
+        span = self.times[-1] if self.times else 0.0
+        lines = [
+            f"{self.name}: {self.lines - len(self.unread):,} of {counted(self.lines, 'line')} read,"
+            f" {counted(len(self), 'request')} in {_span(span)}"
+        ]
         lines += [f"  not read: {one}" for one in self.unread[:FIRST]]
         if len(self.unread) > FIRST:
             lines.append(f"  and {len(self.unread) - FIRST} more")
         if self.no_requests:
+            number = counted(len(self.no_requests), "line")
             lines.append(
-                f"  {len(self.no_requests)} lines are of clients that did not send HTTP, and are left out:"
-                f" {self.no_requests[0]}"
+                f"  left out, as the client did not send HTTP: {number}, first {self.no_requests[0]}"
             )
         retried = sum(tries > 1 for tries in self.tries)
         if retried:
-            lines.append(f"  {retried} requests were tried at more than one backend")
+            lines.append(f"  tried at more than one backend: {counted(retried, 'request')}")
         return lines + [f"  note: {note}" for note in self.notes]
 
     def load_report(self, experiment: Experiment) -> str:
@@ -148,8 +162,8 @@ def read_log(path: str | Path, form: str | None = None) -> Log:
         raise ImportFault(str(error)) from None
     log = Log(path.name)
     entries: list[Entry] = []
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
+    with _opened(path) as lines:
+        for number, line in enumerate(_complete(lines, log), 1):
             if not line.strip():
                 continue
             log.lines += 1
@@ -168,9 +182,39 @@ def read_log(path: str | Path, form: str | None = None) -> Log:
     return log
 
 
+def _opened(path: Path) -> IO[str]:
+    """Open a text file, also one that logrotate has compressed."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    opened = next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), open)
+    stream: IO[str] = opened(path, "rt", encoding="utf-8-sig", errors="replace")
+    return stream
+
+
+def _complete(lines: IO[str], log: Log) -> Iterator[str]:
+    """Yield the lines, as far as a compressed file can be read."""
+    try:
+        yield from lines
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        log.notes.append(f"the compressed file is damaged: nothing after that place has been read ({error})")
+
+
+def _span(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:,.1f} {name}"
+    return f"{seconds:.1f} s"
+
+
 def _fill(log: Log, entries: list[Entry]) -> None:
     """Put the requests into columns, in order of their arrival."""
     unit = _unit(entries, log)
+    if any(entry.by_place for entry in entries):
+        log.notes.append(
+            "of the numbers with decimals after a line, the first is read as its request time, the second as"
+            " its upstream's; --format says otherwise"
+        )
     entries.sort(key=lambda entry: entry.stamp)
     origin = int(entries[0].stamp)  # of small numbers a float keeps more digits
     stamps = [entry.stamp - origin for entry in entries]
@@ -189,11 +233,14 @@ def _fill(log: Log, entries: list[Entry]) -> None:
 
 
 def _unit(entries: list[Entry], log: Log) -> float:
-    """Return the seconds in a whole number at the end of a line: %D is in microseconds, %T in seconds."""
+    """Return the seconds in a whole number at the end of a line: %D is in microseconds, %T in seconds.
+
+    No server takes 20 seconds for half of its requests, or 1000 for one."""
     ticks = [entry.ticks for entry in entries if entry.ticks is not None]
     if not ticks:
         return 1.0
-    unit, name = (1e-6, "microseconds (%D)") if max(ticks) >= 1000 else (1.0, "seconds (%T)")
+    small = max(ticks) < 1000 and median(ticks) < 20
+    unit, name = (1.0, "seconds (%T)") if small else (1e-6, "microseconds (%D)")
     log.notes.append(
         f"the number at the end of lines, {median(ticks):,.0f} in the middle, is read as {name};"
         " --format says otherwise"

@@ -13,13 +13,24 @@ from typing import Any, NamedTuple
 from lbkit.importer.line_formats import FORMATS, PREFIX, TRIES
 
 # Names of fields in JSON, the first that is there counts; nginx's usual log_format json, Caddy, Traefik.
-CLIENT = ("remote_addr", "client_ip", "remote_ip", "ClientHost", "client", "ip", "remote_host")
+CLIENT = (
+    *("remote_addr", "client_ip", "remote_ip", "ClientHost", "client", "ip", "remote_host"),
+    *("clientip", "remoteAddr", "clientIp"),
+)
 LOGGED = ("time_iso8601", "msec", "ts", "timestamp", "time", "time_local", "@timestamp")
 BEGUN = ("StartUTC", "StartLocal")
-REQUEST = ("request_uri", "uri", "RequestPath", "path", "url", "request")
+REQUEST = ("request_uri", "uri", "RequestPath", "path", "url", "request", "requestURI", "requestUri")
 # With seconds a unit: Traefik counts in nanoseconds.
-TOOK = {"request_time": 1.0, "duration": 1.0, "response_time": 1.0, "latency": 1.0, "Duration": 1e-9}
-SERVICE = {"upstream_response_time": 1.0, "OriginDuration": 1e-9}
+TOOK = {
+    **dict.fromkeys(
+        ("request_time", "duration", "response_time", "latency", "responsetime", "requestTime"), 1.0
+    ),
+    "Duration": 1e-9,
+}
+SERVICE = {
+    **dict.fromkeys(("upstream_response_time", "upstream_time", "upstreamtime", "upstreamResponseTime"), 1.0),
+    "OriginDuration": 1e-9,
+}
 # The same in lines of name=value, as nginx's own examples abbreviate them.
 TOOK_NAMES = ("rt", "request_time", "time", "duration")
 SERVICE_NAMES = ("urt", "upstream_response_time", "us_rt")
@@ -28,11 +39,21 @@ _REQUEST_LINE = re.compile(r"[A-Z][A-Z-]* (?P<path>(?:/|\*|https?://|[\w.-]+:\d)
 _NAMED_VALUE = re.compile(rf'\b(\w{{1,40}})[=:] ?(?:"({TRIES})"|({TRIES})(?=[\s,;]|$))')
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FORMATS = (
-    *("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S"),
+    *("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S.%f %z", "%d/%b/%Y:%H:%M:%S"),
     *("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S"),
 )
 # An epoch that is above this many of a unit is counted in it: microseconds, not seconds of the far future.
 _EPOCH_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
+
+
+_REFERER_AND_AGENT = re.compile(r'\A "(?![\d.]+")(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"')
+# A text in quotes, other than times.
+_TEXT = re.compile(r'(?<!\S)"(?![\d.]+(?:, [\d.]+)*")(?:[^"\\]|\\.)*"')
+_DECIMALS = r"(?<![\w.:/-])(\d+\.{digits}(?:(?:, | : )(?:\d+\.\d+|-))*)(?![\w.:/-])"
+# nginx writes times with three digits, and $gzip_ratio with two.
+_TIMES = [re.compile(_DECIMALS.replace("{digits}", digits)) for digits in (r"\d{3,}", r"\d+")]
+_SEPARATOR = re.compile(r", ?| : ")  # between the times of several tries
+_PORT = re.compile(r"\[?([0-9A-Fa-f:]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+")
 
 
 class NoRequest(ValueError):
@@ -49,6 +70,7 @@ class Entry(NamedTuple):
     service: float | None  # seconds; None if the line does not say
     tries: int = 1  # how many backends the proxy tried
     ticks: int | None = None  # Apache's %D or %T at the end of the line, in a unit that it does not say
+    by_place: bool = False  # the times have no names: they are known by their place in the line
 
 
 def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
@@ -66,27 +88,43 @@ def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
 
 def _entry(fields: Mapping[str, str | None]) -> Entry:
     """Return the request of a line's fields, which have the names of `line_formats.py`."""
-    took, tries_text, ticks = _more(fields.get("more") or "")
+    rest = _rest(fields.get("more") or "")
+    took = rest.took
     for name, unit in (("took", 1.0), ("took_s", 1.0), ("took_ms", 1e-3), ("took_us", 1e-6)):
         if (value := fields.get(name)) not in (None, "-"):
             took = _seconds(value, unit)
-    service, tries = _tries(fields.get("service") or tries_text)
+    service, tries = _tries(fields.get("service") or rest.tries)
     if tr := fields.get("tr"):
         service = _seconds(tr, 1e-3) if int(tr) >= 0 else None
+    if fields.get("redispatched"):
+        tries = 2
     if service is None:
         service = took
     stamp = fields.get("begun") or fields.get("logged") or fields.get("stamp")
-    ended = fields.get("begun") is None  # nginx writes the time of the end, Apache and HAProxy of the begin
+    # nginx writes the time of the end, Apache and HAProxy of the begin.
+    ended = fields.get("begun") is None and not rest.apache
     path = fields.get("path") or _path(fields.get("request") or "")
     before = (took or service or 0.0) if ended else 0.0
-    return Entry(fields["client"] or "", path, _time(stamp), before, service, tries, ticks)
+    client = _client(fields["client"] or "")
+    return Entry(client, path, _time(stamp), before, service, tries, rest.ticks, rest.by_place)
 
 
-def _more(text: str) -> tuple[float | None, str, int | None]:
-    """Return request time, upstream times and Apache's ticks from what follows a line in combined format.
+class _Rest(NamedTuple):
+    """The times in what follows a line in combined format."""
+
+    took: float | None = None
+    tries: str = ""  # the upstream's times, as in the line
+    by_place: bool = False
+    ticks: int | None = None
+    apache: bool = False
+
+
+def _rest(text: str) -> _Rest:
+    """Return the times in what follows a line in combined format.
 
     By name (rt=0.1 urt="0.05, 0.1"), or by kind: decimals are nginx's $request_time and then
-    $upstream_response_time, a single whole number at the end is Apache's %D or %T."""
+    $upstream_response_time, whole numbers at the end are Apache's %D, %T, or both."""
+    text = _REFERER_AND_AGENT.sub("", text)
     took, tries = None, ""
     for name, quoted, plain in _NAMED_VALUE.findall(text):
         value = quoted or plain
@@ -95,20 +133,31 @@ def _more(text: str) -> tuple[float | None, str, int | None]:
         elif name in SERVICE_NAMES:
             tries = value
     if took is not None or tries:
-        return took, tries, None
-    plain = re.sub(
-        r'(?<!\S)"(?![\d.]+(?:, [\d.]+)*")(?:[^"\\]|\\.)*"', " ", text
-    )  # texts, such as the user agent
-    decimals = re.findall(r"(?<![\w.:/-])(\d+\.\d+(?:(?:, | : )(?:\d+\.\d+|-))*)(?![\w.:/-])", plain)
-    if decimals:
-        return _seconds(re.split(r", | : ", decimals[0])[0]), decimals[1] if len(decimals) > 1 else "", None
-    whole = re.fullmatch(r"\s*(?:\d+/)?(\d+)\s*", plain)  # %D, or %T/%D
-    return None, "", int(whole[1]) if whole else None
+        return _Rest(took, tries)
+    text = _TEXT.sub(" ", text)
+    for pattern in _TIMES:
+        if found := pattern.findall(text):
+            first = _SEPARATOR.split(found[0])[0]
+            return _Rest(_seconds(first), found[1] if len(found) > 1 else "", by_place=True)
+    numbers = [int(n) for n in re.findall(r"\d+", text)] if re.fullmatch(r"[\d\s/*]{1,50}", text) else []
+    match numbers:
+        case [one]:
+            return _Rest(ticks=one, apache=True)
+        case [a, b] if min(a, b) == max(a, b) // 1_000_000:  # in seconds, and in microseconds
+            return _Rest(max(a, b) / 1_000_000, apache=True)
+        case _:
+            return _Rest()
+
+
+def _client(address: str) -> str:
+    """Return an address without its port."""
+    found = _PORT.fullmatch(address)
+    return found[1] or found[2] if found else address
 
 
 def _tries(text: str) -> tuple[float | None, int]:
     """Return the seconds of the last try that has a time, and how many there were: "0.300, 0.200" are two."""
-    values = [value for value in re.split(r", ?| : ", text) if value]
+    values = [value for value in _SEPARATOR.split(text) if value]
     known = [value for value in values if value != "-"]
     return (_seconds(known[-1]) if known else None), max(1, len(values))
 
@@ -145,20 +194,21 @@ def _json(data: Any) -> Entry:
     path = request if request.startswith(("/", "*", "http")) else _path(request)
     took = _duration(flat, TOOK)
     service, tries = _duration(flat, SERVICE), 1
-    if isinstance(flat.get("upstream_response_time"), str):
-        service, tries = _tries(flat["upstream_response_time"])
+    for name in SERVICE:
+        if isinstance(value := flat.get(name), str) and _SEPARATOR.search(value):
+            service, tries = _tries(value)
     if service is None:
         service = took
     begun = next((flat[name] for name in BEGUN if flat.get(name)), None)
     stamp = _time(begun if begun is not None else _first(flat, LOGGED))
     before = 0.0 if begun is not None else took or service or 0.0
-    return Entry(str(_first(flat, CLIENT)), path, stamp, before, service, tries)
+    return Entry(_client(str(_first(flat, CLIENT))), path, stamp, before, service, tries)
 
 
 def _duration(data: Mapping[str, Any], names: Mapping[str, float]) -> float | None:
     for name, unit in names.items():
         value = data.get(name)
-        if value not in (None, "", "-") and not (isinstance(value, str) and re.search(r", | : ", value)):
+        if value not in (None, "", "-") and not (isinstance(value, str) and _SEPARATOR.search(value)):
             return _seconds(value, unit)
     return None
 

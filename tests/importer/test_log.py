@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,8 +41,10 @@ def test_arrival_is_the_time_of_logging_less_the_request_time(tmp_path: Path) ->
     assert log.paths == ["/a", "/b?x=1", "/a"]
     assert log.service == [0.01, 0.03, 0.02]
     assert log.report() == [
-        "access.log: 3 of 4 lines read",
+        "access.log: 3 of 4 lines read, 3 requests in 3.0 s",
         "  not read: access.log, line 3: unknown format: this is no request",
+        "  note: of the numbers with decimals after a line, the first is read as its request time, the second"
+        " as its upstream's; --format says otherwise",
     ]
 
 
@@ -102,7 +107,34 @@ HTTPLOG = (
             f"{HEAD} 407 0.300 [shop-web-80] [] 10.4.0.7:8080 612 0.250 200 6d6fb2",
             *(0.25, 0.3),
         ),
+        # What looks like a time, and is none.
+        (HEAD.replace("Mozilla/5.0 (X11; 5.15)", "1.0"), None, 0),
+        (HEAD.replace("Mozilla/5.0 (X11; 5.15)", "a time=3 b"), None, 0),
+        (f'{HEAD} "-" "3.21" 0.300 0.250', 0.25, 0.3),  # $gzip_ratio
+        (f"{HEAD} 500 1234", None, 0),  # combinedio
+        # Apache's %T and %D, which logs when the request came.
+        (f"{HEAD} 250000 0", 0.25, 0),
+        (f"{HEAD} 2 2500000", 2.5, 0),
+        (f"{HEAD} **0/250000**", 0.25, 0),
+        # Others, most of which log that, too.
+        (f'{HEAD} 12 "whoami@docker" "http://172.17.0.3:80" 250ms', 0.25, 0),
+        (
+            "https 2026-11-24T10:00:00.000000Z app/lb/50dc6c 10.0.0.9:2817 10.0.0.1:80 0.000 0.250 0.000 200"
+            ' 200 34 366 "GET /x HTTP/1.1" "curl/7.46.0" - - arn:aws',
+            *(0.25, 0.25),
+        ),
+        (
+            '[2026-11-24T10:00:00.000Z] "GET /x HTTP/2" 200 - 154 0 300 250 "10.0.0.9" "agent" "cc21" "web"'
+            ' "tcp://10.0.2.1:80"',
+            *(0.25, 0),
+        ),
+        (
+            '[2026-11-24T10:00:00.000Z] "GET /x HTTP/1.1" 200 - via_upstream - "-" 0 135 300 -'
+            ' "10.0.0.9,10.1.1.1" "agent" "84961386" "httpbin:8000"',
+            *(0.3, 0),
+        ),
         # HAProxy logs when the request came.
+        (HTTPLOG.format("10.0.0.9").replace("10:00:00.000", "11:00:00.000 +0100"), 0.25, 0),
         (HTTPLOG.format("10.0.0.9"), 0.25, 0),
         (f"Nov 24 10:00:00 lb haproxy[14389]: {HTTPLOG.format('10.0.0.9')}", 0.25, 0),
         (HTTPLOG.format("10.0.0.9") + " 0/0000000000000000/0/0/0 www.example.com/TLSv1.3/AES", 0.25, 0),
@@ -125,13 +157,13 @@ def test_each_format(line: str, service: float | None, before: float) -> None:
     ("numbers", "seconds"),
     [
         (["250000", "1200", "0"], [0.25, 0.0012, 0]),  # %D
-        (["0/250000", "0/1200"], [0.25, 0.0012]),  # %T/%D
+        (["250", "80", "0"], [0.00025, 0.00008, 0]),  # %D of a quick server
         (["2", "0", "11"], [2, 0, 11]),  # %T
     ],
 )
 def test_apaches_numbers_get_their_unit_from_the_whole_log(tmp_path: Path, numbers, seconds) -> None:
     log = read(tmp_path, "".join(f"{HEAD} {number}\n" for number in numbers))
-    assert log.service == seconds
+    assert log.service == pytest.approx(seconds)
     assert log.times == [i / len(numbers) for i in range(len(numbers))]  # %t is when the request came
     assert "is read as" in log.report()[-1]
 
@@ -174,12 +206,55 @@ def test_addresses_names_and_quotes(line: str, client: str, path: str) -> None:
     assert (entry.client, entry.path) == (client, path)
 
 
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [("10.0.0.9:1234", "10.0.0.9"), ("[2001:db8::1]:443", "2001:db8::1"), ("2001:db8::1", "2001:db8::1")],
+)
+def test_a_client_is_its_address_without_the_port(address: str, client: str) -> None:
+    line = {"ts": NOON, "duration": 0.25, "request": {"remote_addr": address, "uri": "/x"}}
+    assert read_line(json.dumps(line)).client == client
+    assert read_line(HEAD.replace("10.0.0.9", address)).client == client
+
+
+def test_the_client_is_the_first_of_those_that_passed_a_request_on() -> None:
+    assert read_line(HEAD.replace("10.0.0.9", "203.0.113.7, 10.0.0.2")).client == "203.0.113.7"
+
+
+def test_haproxy_marks_what_it_sent_to_another_server() -> None:
+    line = HTTPLOG.format("10.0.0.9")
+    assert [read_line(line.replace("1/1/1/1/0", f"1/1/1/1/{n}")).tries for n in ("0", "2", "+2")] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_compressed_logs(tmp_path: Path, module) -> None:
+    path = tmp_path / "access.log.1"
+    path.write_bytes(module.compress(COMBINED.encode() * 1000))
+    assert len(read_log(path)) == 3000
+    assert read_log(path).notes == read(tmp_path, COMBINED).notes
+
+
+def test_a_damaged_compressed_log_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "access.log.gz"
+    lines = "".join(f"{HEAD} {i % 977 / 1000:.3f}\n" for i in range(5000))
+    path.write_bytes(gzip.compress(lines.encode())[:-4000])
+    log = read_log(path)
+    assert 0 < len(log) < 5000
+    assert "damaged" in log.report()[-2]
+
+
+def test_a_log_cannot_send_commands_to_the_terminal(tmp_path: Path) -> None:
+    report = read(tmp_path, f"{HEAD}\n\x1b[2J\x1b]0;title\x07\n").report()
+    assert all(line.isprintable() for line in report)
+
+
 @pytest.mark.parametrize("request_", ["", "-", r"\x16\x03\x01\x00", "<BADREQ>", "hello", r"\x03\x00\x00/*"])
 def test_what_scanners_send_is_counted_apart(tmp_path: Path, request_: str) -> None:
     noise = HEAD.replace("GET /x HTTP/1.1", request_).replace(" 200 ", " 400 ")
     log = read(tmp_path, f"{HEAD}\n{noise}\n{noise}\n")
     assert (len(log), len(log.no_requests), len(log.unread)) == (1, 2, 0)
-    assert log.report()[1].startswith("  2 lines are of clients that did not send HTTP, and are left out")
+    assert log.report()[1].startswith(
+        "  left out, as the client did not send HTTP: 2 lines, first access.log"
+    )
     with pytest.raises(NoRequest):
         read_line(noise)
 
@@ -217,7 +292,7 @@ def test_traefik_counts_in_nanoseconds_and_says_when_a_request_came() -> None:
         "StartUTC": "2026-11-24T10:00:00Z",
         "time": "2026-11-24T10:00:01Z",
     }
-    assert read_line(json.dumps(line)) == ("10.0.0.9", "/x", NOON, 0.0, 0.25, 1, None)
+    assert read_line(json.dumps(line)) == ("10.0.0.9", "/x", NOON, 0.0, 0.25, 1, None, False)
 
 
 def test_dockers_own_files() -> None:
