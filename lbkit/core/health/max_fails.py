@@ -1,0 +1,63 @@
+"""Passive checks as nginx has them: after `max_fails` failures a backend rests for `fail_timeout`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbkit.core.options import named_fields
+
+
+@named_fields
+@dataclass(frozen=True, slots=True)
+class MaxFailsRules:
+    """`max_fails` failed attempts within `fail_timeout` seconds take a backend out for `fail_timeout`.
+
+    (nginx `server ... max_fails=1 fail_timeout=10s`; max_fails 0 turns it off. Traefik: 1 in 10 s.)
+    Raises ValueError.
+    """
+
+    max_fails: int = 1
+    fail_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_fails, bool) or not isinstance(self.max_fails, int) or self.max_fails < 1:
+            raise ValueError(f"max_fails is {self.max_fails}: use a whole number, at least 1")
+        if not 0 < self.fail_timeout < float("inf"):
+            raise ValueError(f"fail_timeout is {self.fail_timeout}: use seconds above 0")
+
+
+class MaxFails:
+    """The failures of one backend.
+
+    As in nginx, failures count until a request succeeds that came later than the last of them, or until there
+    was none for `fail_timeout`. After the rest a single further failure takes the backend out again.
+    """
+
+    __slots__ = ("_fails", "_last", "_rules", "until")
+
+    def __init__(self, rules: MaxFailsRules) -> None:
+        self._rules = rules
+        self._fails = 0
+        self._last = float("-inf")  # when the last failure was
+        self.until: float | None = None  # out until then
+
+    def failed(self, now: float) -> bool:
+        """Count a failed attempt; return whether it takes the backend out (it is back at `until`)."""
+        rules = self._rules
+        if now - self._last > rules.fail_timeout and self._fails < rules.max_fails:
+            self._fails = 0
+        self._fails += 1
+        self._last = now
+        if self._fails < rules.max_fails or self.until is not None:
+            return False
+        self.until = now + rules.fail_timeout
+        return True
+
+    def succeeded(self, started: float) -> None:
+        """Forget the failures, if the request that succeeded was sent after the last of them."""
+        if started > self._last and self.until is None:
+            self._fails = 0
+
+    def back(self) -> None:
+        """End the rest: the backend gets requests again."""
+        self.until = None

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core.health.breaker import TRANSITIONS, Breaker, BreakerRules, BreakerState
+
+CLOSED, OPEN, HALF_OPEN = BreakerState
+
+
+def send(breaker: Breaker, ok: bool, now: float, latency: float = 0.0) -> bool:
+    """Send a request if the breaker allows it; return whether it did."""
+    if not breaker.allows(now):
+        return False
+    breaker.ended(breaker.started(), ok, latency, now)
+    return True
+
+
+def test_hystrix_opens_at_half_of_twenty_and_tries_one_after_five_seconds() -> None:
+    breaker = Breaker(BreakerRules())
+    for i in range(19):
+        assert send(breaker, i % 2 == 0, 0.1 * i)
+    assert breaker.state is CLOSED  # 9 of 19
+    send(breaker, False, 1.9)
+    assert breaker.state is OPEN
+    assert breaker.open_until == pytest.approx(6.9)
+    assert not breaker.allows(6.8)
+    assert breaker.allows(6.9)
+    number = breaker.started()
+    assert not breaker.allows(6.9)  # one probe
+    assert breaker.ended(number, True, 0.1, 7.0) is CLOSED
+    assert breaker.allows(7.0)
+
+
+def test_a_failed_probe_opens_it_again() -> None:
+    breaker = Breaker(BreakerRules(consecutive=2, failure_rate=0, open_for=5))
+    send(breaker, False, 0)
+    send(breaker, False, 0)
+    assert send(breaker, False, 5)
+    assert breaker.state is OPEN
+    assert breaker.open_until == 10
+
+
+def test_failures_in_a_row() -> None:
+    breaker = Breaker(BreakerRules(consecutive=3, failure_rate=0))
+    for ok in (False, False, True, False, False):
+        send(breaker, ok, 0)
+    assert breaker.state is CLOSED
+    send(breaker, False, 0)
+    assert breaker.state is OPEN
+
+
+def test_old_outcomes_leave_the_window() -> None:
+    breaker = Breaker(BreakerRules(window=10, minimum=10))
+    for _ in range(9):
+        send(breaker, False, 0.5)
+    send(breaker, False, 11.5)
+    assert breaker.state is CLOSED  # the nine are gone
+
+
+def test_a_window_of_calls() -> None:
+    breaker = Breaker(BreakerRules(calls=10, minimum=10, failure_rate=0.5))
+    outcomes = [True] * 100 + [False] * 4
+    for ok in outcomes:
+        send(breaker, ok, 0)
+    assert breaker.state is CLOSED  # 4 of the last 10
+    send(breaker, False, 0)
+    assert breaker.state is OPEN
+
+
+def test_slow_answers_open_it_too() -> None:
+    rules = BreakerRules(failure_rate=0, slow_rate=0.5, slow_after=1.0, minimum=4)
+    breaker = Breaker(rules)
+    for latency in (0.1, 2.0, 0.1):
+        send(breaker, True, 0, latency)
+    assert breaker.state is CLOSED
+    send(breaker, True, 0, 2.0)
+    assert breaker.state is OPEN
+
+
+def test_resilience4j_judges_ten_probes_by_the_same_rate() -> None:
+    rules = BreakerRules(calls=100, minimum=100, probes=10, open_for=60)
+    breaker = Breaker(rules)
+    for _ in range(100):
+        send(breaker, False, 0)
+    for i in range(9):
+        send(breaker, i >= 4, 60)  # four failures
+    assert breaker.state is HALF_OPEN
+    send(breaker, True, 60)
+    assert breaker.state is CLOSED
+
+
+def test_requests_from_before_a_change_do_not_count() -> None:
+    breaker = Breaker(BreakerRules(consecutive=1, failure_rate=0, open_for=5))
+    late = breaker.started()
+    send(breaker, False, 0)
+    assert breaker.state is OPEN
+    assert breaker.allows(5)
+    probe = breaker.started()
+    assert breaker.ended(late, True, 9, 5) is None  # it was sent while closed
+    assert breaker.state is HALF_OPEN
+    assert breaker.ended(probe, False, 0.1, 5) is OPEN
+
+
+def test_an_unknown_outcome_frees_the_probe() -> None:
+    breaker = Breaker(BreakerRules(consecutive=1, failure_rate=0, open_for=5))
+    send(breaker, False, 0)
+    assert breaker.allows(5)
+    breaker.ended(breaker.started(), None, 0, 5)  # the client left
+    assert breaker.state is HALF_OPEN
+    assert breaker.allows(5)
+
+
+RULES = st.builds(
+    BreakerRules,
+    failure_rate=st.sampled_from([0.0, 0.3, 1.0]),
+    minimum=st.integers(1, 5),
+    calls=st.sampled_from([0, 3, 10]),
+    consecutive=st.integers(1, 4),
+    open_for=st.just(5.0),
+    probes=st.integers(1, 3),
+)
+STEPS = st.lists(st.tuples(st.sampled_from(["send", "end", "wait"]), st.booleans(), st.integers(0, 3)))
+
+
+@given(RULES, STEPS)
+def test_any_order_of_events(rules: BreakerRules, steps: list) -> None:
+    """Transitions are those of the table, no count goes below 0, probes are bounded, and no state is a trap."""
+    breaker, now, running = Breaker(rules), 0.0, []
+    allowed = {(before, after) for (before, _), after in TRANSITIONS.items()}
+    for what, ok, pick in steps:
+        before = breaker.state
+        if what == "send" and breaker.allows(now):
+            running.append((breaker.started(), now))
+        elif what == "end" and running:
+            number, started = running.pop(pick % len(running))
+            breaker.ended(number, ok, now - started, now)
+        elif what == "wait":
+            now += pick
+        if breaker.state is not before:
+            assert (before, breaker.state) in allowed or (before, breaker.state) == (OPEN, CLOSED)
+        assert breaker._running >= 0
+        assert breaker._running + len(breaker._probes) <= rules.probes
+        assert breaker._outcomes.all >= breaker._outcomes.failed >= 0
+    while running:
+        number, started = running.pop()
+        breaker.ended(number, True, 0, now)
+    for _ in range(rules.probes * 2 + 2):  # all is well again: it closes
+        now += rules.open_for
+        send(breaker, True, now)
+    assert breaker.state is CLOSED
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"failure_rate": 2}, "failure_rate is 2: use a share"),
+        ({"failure_rate": 0}, "nothing opens it"),
+        ({"slow_rate": 0.5}, "slow_rate needs slow_after"),
+        ({"minimum": 0}, "minimum is 0"),
+        ({"open_for": 0}, "open_for is 0"),
+        ({"probes": 0}, "probes is 0"),
+    ],
+)
+def test_rules_that_make_no_sense(fields: dict, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        BreakerRules(**fields)
