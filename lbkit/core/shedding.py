@@ -1,4 +1,4 @@
-"""Admission control by success rate: the more requests fail, the more are rejected before they cost anything."""
+"""Admission control by success rate: the more requests fail, the more are rejected early, at no cost."""
 
 from __future__ import annotations
 

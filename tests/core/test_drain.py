@@ -43,7 +43,7 @@ def test_an_undrained_backend_is_ready_at_once() -> None:
 
 
 def test_every_state_can_be_reached_and_left() -> None:
-    assert {after for after in TRANSITIONS.values()} == set(DrainState)
+    assert set(TRANSITIONS.values()) == set(DrainState)
     assert {before for before, _ in TRANSITIONS} == set(DrainState)
 
 

@@ -191,7 +191,7 @@ class Breaker:
         slow = sum(slow for _, slow in self._probes)
         # As soon as the rest could not change it.
         allowed = rules.failure_rate * rules.probes if rules.failure_rate else 1
-        if failed and failed >= allowed or _too_many(rules.slow_rate, slow, rules.probes):
+        if (failed and failed >= allowed) or _too_many(rules.slow_rate, slow, rules.probes):
             self._go(_Cause.FAILED_AGAIN, now)
         elif count >= rules.probes:
             self._go(_Cause.HEALED, now)

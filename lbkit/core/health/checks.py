@@ -85,8 +85,8 @@ class CheckRules:
         )
         if self.timeout > shortest * (1 - self.jitter):
             raise ValueError(
-                f"timeout is {self.timeout:g}: use at most the shortest interval, {shortest:g}, less its jitter,"
-                " so that one probe ends before the next starts"
+                f"timeout is {self.timeout:g}: use at most the shortest interval, {shortest:g}, less its"
+                " jitter, so that one probe ends before the next starts"
             )
 
     def longest_detection(self, hangs: bool = False) -> float:

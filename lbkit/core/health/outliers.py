@@ -19,15 +19,15 @@ IN, EJECTED = "in", "ejected"
 @named_fields
 @dataclass(frozen=True, slots=True)
 class OutlierRules:
-    """What makes a backend an outlier, and for how long it is ejected. Times are in seconds, rates are shares.
+    """What makes a backend an outlier, and for how long it is ejected. Times in seconds, rates as shares.
 
     At once: `consecutive` failures in a row. At each sweep, every `interval`, among at least `minimum_hosts`
-    backends with `request_volume` requests or more since the last sweep: a success rate below the mean of all
-    less `stdev_factor` standard deviations; a share of failures of `failure_rate` or more; a mean latency above
-    the mean of all plus `latency_factor` standard deviations. 0 turns a rule off.
-    An ejection lasts `base_ejection` times the number of ejections so far, at most `max_ejection`; each sweep
-    without one takes one off that number. At most a share of `max_ejected` is out at a time, one backend being
-    always allowed if `always_one`. Raises ValueError.
+    backends with `request_volume` requests or more since the last sweep: a success rate below the mean of
+    all less `stdev_factor` standard deviations; a share of failures of `failure_rate` or more; a mean latency
+    above the mean of all plus `latency_factor` standard deviations. 0 turns a rule off.
+    An ejection lasts `base_ejection` times the number of ejections so far, at most `max_ejection`; each
+    sweep without one takes one off that number. At most a share of `max_ejected` is out at a time, one
+    backend being always allowed if `always_one`. Raises ValueError.
     """
 
     consecutive: int = 5

@@ -126,7 +126,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["send", "end", "wait"]), st.booleans
 
 @given(RULES, STEPS)
 def test_any_order_of_events(rules: BreakerRules, steps: list) -> None:
-    """Transitions are those of the table, no count goes below 0, probes are bounded, and no state is a trap."""
+    """Transitions are those of the table, no count is below 0, probes are bounded, no state is a trap."""
     breaker, now, running = Breaker(rules), 0.0, []
     allowed = {(before, after) for (before, _), after in TRANSITIONS.items()}
     for what, ok, pick in steps:

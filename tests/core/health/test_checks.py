@@ -147,7 +147,7 @@ def test_what_probes_cost() -> None:
         ({"fall": 2.5}, "fall is 2.5: use a whole number"),
         ({"timeout": 3}, "timeout is 3: use at most the shortest interval, 2,"),
         ({"fast_interval": 0.5}, "timeout is 1: use at most the shortest interval, 0.5,"),
-        ({"timeout": 2, "jitter": 0.1}, "less its jitter"),
+        ({"timeout": 2, "jitter": 0.1}, "its jitter"),
         ({"jitter": 1}, "jitter is 1: use a share"),
         ({"start": "sleepy"}, "start is 'sleepy': use one of fully-up, up, down, fully-down"),
     ],
