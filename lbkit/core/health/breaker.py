@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 from lbkit.core.options import named_fields
 
@@ -64,9 +65,9 @@ class BreakerRules:
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 100_000:
                 raise ValueError(f"{name} is {value}: use a whole number from {least} to 100000")
         for name in ("window", "open_for"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if not 0 < getattr(self, name) < inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: use seconds above 0")
-        if not 0 <= self.slow_after < float("inf"):
+        if not 0 <= self.slow_after < inf:
             raise ValueError(f"slow_after is {self.slow_after}: use seconds, 0 or more")
         if self.slow_rate and not self.slow_after:
             raise ValueError("slow_rate needs slow_after: the seconds above which an answer is slow")
@@ -125,7 +126,7 @@ class Breaker:
     """A circuit breaker, for one backend or a group of them."""
 
     __slots__ = (
-        *("_failures_in_row", "_outcomes", "_period", "_probes", "_rules", "_running"),
+        *("_failures_in_row", "_outcomes", "_probes", "_rules", "_running", "_since"),
         *("open_until", "state"),
     )
 
@@ -135,7 +136,7 @@ class Breaker:
         self.open_until: float | None = None
         self._outcomes = _Outcomes(rules.window, rules.calls)
         self._failures_in_row = 0
-        self._period = 0  # of one state: outcomes of requests from another one say nothing about this one
+        self._since = -inf  # seconds: of requests sent before this state began, outcomes say nothing about it
         self._running = 0  # probes on their way, while half open
         self._probes: list[tuple[bool, bool]] = []  # outcomes of probes: (ok, slow)
 
@@ -147,17 +148,16 @@ class Breaker:
             return self._running + len(self._probes) < self._rules.probes
         return self.state is BreakerState.CLOSED
 
-    def started(self) -> int:
-        """Let a request pass; return the number that `ended` wants with its outcome."""
+    def started(self) -> None:
+        """Let a request pass; its outcome must follow (`ended`)."""
         if self.state is BreakerState.HALF_OPEN:
             self._running += 1
-        return self._period
 
-    def ended(self, number: int, ok: bool | None, latency: float, now: float) -> BreakerState | None:
-        """Take an outcome; return the new state if it changed. `ok` is None if nothing is known.
+    def ended(self, started: float, ok: bool | None, latency: float, now: float) -> BreakerState | None:
+        """Take the outcome of a request that passed at `started`; return the new state if it changed.
 
-        A request from before the last change of state does not count."""
-        if number != self._period:
+        `ok` is None if nothing is known. A request from before the last change of state does not count."""
+        if started < self._since or self.state is BreakerState.OPEN:
             return None
         rules = self._rules
         before = self.state
@@ -198,7 +198,7 @@ class Breaker:
 
     def _go(self, cause: _Cause, now: float) -> None:
         self.state = TRANSITIONS[self.state, cause]
-        self._period += 1
+        self._since = now
         self.open_until = now + self._rules.open_for if self.state is BreakerState.OPEN else None
         self._running = 0
         self._probes.clear()
