@@ -21,12 +21,14 @@ class Intent(Enum):
 class Backend:
     """A server that requests can be sent to.
 
-    Two states decide whether it is eligible: `healthy`, from probes, and `intent`, set by
-    the operator. Change both, and `weight`, through its `Pool` only, which notifies the
-    balancer; leases keep `in_flight` and `latency` up to date.
+    Three states decide whether it is eligible: `healthy`, by checks and the outcomes of its requests,
+    `blocked`, by a breaker that is open or a bulkhead that is full, and `intent`, set by the operator. Change
+    them, and `weight`, through its `Pool` only, which notifies the balancer; leases keep `in_flight` and
+    `latency` up to date.
     """
 
     __slots__ = (
+        "blocked",
         "healthy",
         "host",
         "in_flight",
@@ -61,6 +63,7 @@ class Backend:
         )
         self.weight = checked_weight(name, weight)
         self.healthy = True
+        self.blocked = False
         self.intent = Intent.READY
         self.in_flight = 0  # leases not yet released
         self.latency = 0.0  # seconds, moving average of successful requests; 0 is "not known yet"
@@ -80,10 +83,10 @@ class Backend:
     @property
     def eligible(self) -> bool:
         """Whether it may get new requests. The only rule of eligibility; only Pool uses it."""
-        return self.healthy and self.intent is Intent.READY and self.weight > 0
+        return self.healthy and not self.blocked and self.intent is Intent.READY and self.weight > 0
 
     def __repr__(self) -> str:
-        state = self.intent.value if self.healthy else "unhealthy"
+        state = "unhealthy" if not self.healthy else "blocked" if self.blocked else self.intent.value
         return f"<Backend {self.name} weight={self.weight:g} in_flight={self.in_flight} {state}>"
 
 

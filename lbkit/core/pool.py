@@ -6,15 +6,17 @@ in-flight counts cannot leak, and an algorithm that learns gets every outcome.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lbkit.core.backend import NEW_SAMPLE, Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, AlgorithmError, method_failed, wrong_pick
+from lbkit.core.health.watch import HealthRules, Watch
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import named_fields
+from lbkit.core.state_change import StateChange
 
 
 class NoBackend(Exception):
@@ -103,11 +105,14 @@ class Pool:
         slow_start: SlowStart | None = None,
         panic: float = 0.0,
         start: float = 0.0,
+        health: HealthRules | None = None,
+        on_change: Callable[[StateChange], object] | None = None,
     ) -> None:
         """`start`: where rotations start, from 0 (the first turn) to below 1: one of several pools for the
         same servers should start at a place of its own (`Balancer.start_at`).
         `panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
         would be overloaded next (Envoy: 0.5; 0 is never). `Balancer.panics` chooses the backends.
+        `health`: what takes backends out of service, and brings them back; `on_change` gets each change.
         Raises ValueError if two backends have the same name."""
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
@@ -126,11 +131,16 @@ class Pool:
             if backend.name in self._by_name:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
+        self._out: dict[Backend, set[str]] = {}  # backend -> what holds it unhealthy
         self.balancer = balancer
         balancer.check_weights(self._weights())
         self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
         self._notify()
+        self.watch = Watch(health, self, on_change) if health else None
+        if self.watch:
+            for name in self._by_name:
+                self.watch.add(name)
 
     # -- picking ------------------------------------------------------------------
 
@@ -147,6 +157,7 @@ class Pool:
         """Return why `pick` at `now` will choose the backend that it will choose; None without eligible ones.
 
         Weights in slow start are brought up to `now`, as in a pick; nothing else changes."""
+        self._advance_watch(now)
         if all(b in exclude for b in self.eligible):
             return None
         self._advance_slow_start(now)
@@ -163,6 +174,8 @@ class Pool:
         `exclude` holds the backends that a retry has tried already. The caller must call `release`
         exactly once; where there is more than one way out, use `acquire`.
         """
+        if self.watch is not None:
+            self._advance_watch(now)
         eligible = self.eligible
         if not eligible:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
@@ -183,7 +196,13 @@ class Pool:
             raise wrong_pick(self.balancer, self._picking(exclude), backend)
         backend.in_flight += 1
         backend.picks += 1
+        if self.watch is not None:
+            self.watch.started(backend, now)
         return backend
+
+    def _advance_watch(self, now: float) -> None:
+        if self.watch is not None and now >= self.watch.wake:
+            self.watch.advance(now)
 
     def _pick_another(self, exclude: Collection[Backend], key: str, now: float) -> Backend:
         """Return a backend that is not in `exclude`, for a retry."""
@@ -209,6 +228,8 @@ class Pool:
         if ok:
             known = backend.latency
             backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
+        if self.watch is not None:
+            self.watch.ended(backend, start, ok, now)
         try:
             self.balancer.done(backend, latency, ok, now)
         except FAILURES as error:
@@ -264,11 +285,16 @@ class Pool:
         self.balancer.check_weights({**self._weights(), backend.name: backend.weight})
         self._by_name[backend.name] = backend
         self._changed()
+        if self.watch is not None:
+            self.watch.add(backend.name)
 
     def remove(self, name: str) -> Backend:
         """Remove a backend from the pool and return it. Its leases can still be released."""
         backend = self[name]
         del self._by_name[name]
+        self._out.pop(backend, None)
+        if self.watch is not None:
+            self.watch.remove(name)
         self._changed()
         return backend
 
@@ -282,10 +308,20 @@ class Pool:
             self._next_step = float("-inf")
         self._changed()
 
-    def set_health(self, name: str, healthy: bool) -> None:
+    def set_health(self, name: str, healthy: bool, by: str = "operator") -> None:
+        """Say whether a backend is healthy; it is, when nothing (`by`) holds it unhealthy."""
         backend = self[name]
-        if backend.healthy != healthy:
-            backend.healthy = healthy
+        out = self._out.setdefault(backend, set())
+        (out.discard if healthy else out.add)(by)
+        if backend.healthy == bool(out):
+            backend.healthy = not out
+            self._changed()
+
+    def set_blocked(self, name: str, blocked: bool) -> None:
+        """Let no new request go to a backend, whatever its health; panic does not change that."""
+        backend = self[name]
+        if backend.blocked != blocked:
+            backend.blocked = blocked
             self._changed()
 
     def set_intent(self, name: str, intent: Intent) -> None:
@@ -323,7 +359,7 @@ class Pool:
         backends = self._by_name.values()
         wanted = [b for b in backends if b.intent is Intent.READY and b.weight > 0]
         panicking = set(self._ask("panics", wanted, self.panic)) if self.panic else ()
-        return tuple(b for b in backends if b.eligible or b in panicking)
+        return tuple(b for b in backends if b.eligible or (b in panicking and not b.blocked))
 
     def _notify(self) -> None:
         self._offered = frozenset(self.eligible)

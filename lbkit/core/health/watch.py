@@ -195,10 +195,12 @@ class Watch:
                 else:
                     self._wake_at(breaker.open_until)
         if self._outliers and self._sweep > -inf:
+            interval = self._outliers.rules.interval
+            self._sweep = max(self._sweep, now - 1000 * interval)  # after a long rest, not each of them
             while now >= self._sweep:
                 for change in self._outliers.sweep(self._sweep):
                     self._apply(change)
-                self._sweep += self._outliers.rules.interval
+                self._sweep += interval
             self._wake_at(self._sweep)
 
     def _wake_at(self, when: float | None) -> None:
