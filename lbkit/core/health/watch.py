@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lbkit.core.backend import Backend
 from lbkit.core.health.breaker import Breaker, BreakerRules, BreakerState
-from lbkit.core.health.checks import CheckRules, CheckState, Health
+from lbkit.core.health.checks import CheckRules, Health
 from lbkit.core.health.max_fails import MaxFails, MaxFailsRules
 from lbkit.core.health.outliers import EJECTED, OutlierDetector, OutlierRules
 from lbkit.core.options import named_fields
