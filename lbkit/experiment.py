@@ -156,11 +156,11 @@ class Experiment:
         return ""
 
     def _health_fault(self) -> str:
-        """Return why the policy cannot be carried out without health checks; empty if it can."""
+        """Return why the policy cannot be carried out without health rules; empty if it can."""
         crashes = self.failures or any(event.action is Action.CRASH for event in self.events)
-        if not crashes:
+        if not crashes or self.policy.health:
             return ""
-        policy, mend = self.policy, "no engine checks health yet. Remove or drain the servers instead"
+        policy, mend = self.policy, "without policy.health nothing finds it. Give it HealthRules"
         if policy.panic:
             without = "or use attrs.evolve(policy, panic=0)"
             return f"policy.panic is {policy.panic:g}, and a server crashes: {mend}, {without}"

@@ -11,10 +11,13 @@ from attrs import field, frozen
 from lbkit.checks import number, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
+from lbkit.core.health.watch import HealthRules
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, option_faults
+from lbkit.core.state_change import StateChange
 from lbkit.watchdog import guard
 
+OnChange = Callable[[StateChange], object] | None
 Stream = Callable[[str], random.Random]  # a random stream by its name
 
 
@@ -37,8 +40,8 @@ class Policy:
     `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
     without an answer.
     `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
-    backend rises gradually. `panic`: below this share of healthy backends, health is ignored;
-    as no engine checks health yet, an Experiment with it refuses events that crash a server.
+    backend rises gradually. `health`: what takes backends out of service and brings them back. `panic`:
+    below this share of healthy backends, health is ignored.
     Raises ValueError for an unknown algorithm, option or key.
     """
 
@@ -48,6 +51,7 @@ class Policy:
     retries: int = field(default=1, validator=whole(0))
     balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = None
+    health: HealthRules | None = None
     panic: float = field(default=0.0, validator=number(0, 1))
 
     def __attrs_post_init__(self) -> None:
@@ -71,8 +75,10 @@ class Policy:
         if algorithms()[self.algorithm].check_weights is not Balancer.check_weights:
             make_balancer(self.algorithm, **self.options).check_weights(weights)
 
-    def pool(self, backends: Iterable[Backend], stream: Stream, start: float = 0.0) -> Pool | Replicas:
+    def pool(self, backends: Iterable[Backend], stream: Stream, start: float = 0.0, on_change: OnChange = None) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
+
+        `on_change` gets each change of a backend's state, by `health`.
 
         `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
         their own; one of several processes for the same backends gets a place from its caller."""
@@ -81,7 +87,15 @@ class Policy:
 
         def pool(number: int, members: list[Backend], start: float) -> Pool:
             balancer = self._balancer(number, stream)
-            return Pool(members, balancer, slow_start=self.slow_start, panic=self.panic, start=start)
+            return Pool(
+                members,
+                balancer,
+                slow_start=self.slow_start,
+                panic=self.panic,
+                start=start,
+                health=self.health,
+                on_change=on_change,
+            )
 
         if self.balancers == 1:
             return pool(0, backends, start)

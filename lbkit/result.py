@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit import diagnostics
+from lbkit.core.state_change import StateChange
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 from lbkit.stats import PERCENTILES, jain, mean, mean_level, percentile
@@ -67,6 +68,7 @@ class Result:
         self.backends = tuple(s.name for s in experiment.servers)
         self.columns = columns
         self.extra = extra or {}
+        self.changes: tuple[StateChange, ...] = ()  # of the state of backends, by the policy's health rules
 
     def __getattr__(self, name: str) -> Any:
         if name in COLUMNS:

@@ -384,11 +384,11 @@ CRASH = [Event(1, "crash", "s1")]
     "down", [{"events": CRASH}, {"failures": Failures(10, 1)}], ids=["crash", "failures"]
 )
 def test_a_policy_that_goes_by_health_is_refused_when_servers_crash(down: dict) -> None:
-    """No engine sets the health of a backend: its panic would never begin, its levels would never change."""
+    """Nothing sets the health of a backend: its panic would never begin, its levels would never change."""
     levels = [Server("s1"), Server("s2", priority=1)]
     zones = [Server("s1", zone="a"), Server("s2", zone="b")]
     for fleet, policy, message in [
-        (servers(2), Policy(panic=0.5), "policy.panic is 0.5, and a server crashes: no engine checks health"),
+        (servers(2), Policy(panic=0.5), "policy.panic is 0.5, and a server crashes: without policy.health"),
         (servers(2), presets.envoy("priority"), "policy.panic is 0.5, and a server crashes"),
         (servers(2), presets.aws_alb(), "policy.panic is 1e-06, and a server crashes"),
         (

@@ -252,6 +252,11 @@ class Pool:
         """Give a backend's load report to the balancer; `probed`: it answers a probe."""
         self._ask("on_report", backend, load, now, probed)
 
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """Itself; the pools of every balancer, with Replicas."""
+        return (self,)
+
     def all_backends(self) -> Iterable[Backend]:
         """Return all backends; with Replicas, the twins of every balancer."""
         return self._by_name.values()

@@ -91,9 +91,9 @@ class Replicas:
             pool.set_weight(name, weight)
         self._report_idle(self.pools[0][name])
 
-    def set_health(self, name: str, healthy: bool) -> None:
+    def set_health(self, name: str, healthy: bool, by: str = "operator") -> None:
         for pool in self.pools:
-            pool.set_health(name, healthy)
+            pool.set_health(name, healthy, by)
         self._report_idle(self.pools[0][name])
 
     def set_intent(self, name: str, intent: Intent) -> None:

@@ -31,6 +31,10 @@ class Engine:
         self._feed: Iterator[tuple[int, float]] = iter(())
         self._feed_kind = 0
 
+    def __len__(self) -> int:
+        """The number of planned events, without those that are fed."""
+        return len(self._heap)
+
     def plan(self, time: float, kind: int, row: int = 0) -> None:
         """Plan an event for `time`. Raises ValueError for a time that has passed, or nan; TooManyEvents."""
         if not time >= self.now:

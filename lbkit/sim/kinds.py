@@ -22,3 +22,5 @@ PROBE: Final = 12  # the answer to a probe arrives at the balancer; row: the num
 CHANGE: Final = 13  # an event of the experiment happens; row: its index there
 BOOT: Final = 14  # a server has booted after a crash; row: its index
 SHARE: Final = 15  # a server that shares its workers may have completed a request; row: the server's index
+CHECK: Final = 16  # a balancer probes a backend; row: the number of the check
+CHECKED: Final = 17  # the outcome of a probe is known; row: the same

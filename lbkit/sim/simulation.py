@@ -9,10 +9,12 @@ from math import inf
 from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
+from lbkit.core.state_change import StateChange
 from lbkit.experiment import Action, Experiment, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
 from lbkit.sim import kinds
+from lbkit.sim.checks import Checks
 from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
@@ -53,10 +55,18 @@ class Simulation:
         ]
         self.by_name = {server.spec.name: server for server in self.servers}
         there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
-        self.pool = policy.pool(there, partial(stream, experiment.seed))
+        self.changes: list[StateChange] = []  # of the state of backends, by health rules
+        self.pool = policy.pool(there, partial(stream, experiment.seed), on_change=self.changes.append)
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
         self.reporting = self.pool.wants_reports  # whether an algorithm wants to know the servers' load
+        self.checks: Checks | None = None
+        if policy.health and policy.health.checks:
+            rng = stream(experiment.seed, "checks")
+            self.checks = Checks(policy.health.checks, self.engine, self.server_of, rng, traffic.duration)
+            for pool in self.pool.pools:
+                for member in pool.backends:
+                    self.checks.watch(pool, member)
         self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
         # -- the balancer's decisions
         self.attempt_policy = AttemptPolicy(policy.retries)
@@ -88,7 +98,9 @@ class Simulation:
             raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
         if end < inf:
             self.requests.abandon(end)
-        return Result(self.experiment, "sim", self.requests.columns())
+        result = Result(self.experiment, "sim", self.requests.columns())
+        result.changes = tuple(self.changes)
+        return result
 
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""
@@ -110,6 +122,8 @@ class Simulation:
             kinds.BOOT: lambda index: self.servers[index].booted(),
             kinds.SHARE: self.share,
         }
+        if self.checks:
+            happens |= {kinds.CHECK: self.checks.send, kinds.CHECKED: self.checks.receive}
         return [happens[kind] for kind in range(len(happens))]
 
     # -- the entrance -------------------------------------------------------------------------
@@ -310,6 +324,9 @@ class Simulation:
             case Action.ADD:
                 pool.add(backend(server.spec))
                 self._find_servers()
+                if self.checks:
+                    for each in pool.pools:
+                        self.checks.watch(each, each[event.server])
             case Action.REMOVE:
                 pool.remove(event.server)
             case Action.SET_WEIGHT:
