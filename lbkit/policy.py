@@ -75,7 +75,9 @@ class Policy:
         if algorithms()[self.algorithm].check_weights is not Balancer.check_weights:
             make_balancer(self.algorithm, **self.options).check_weights(weights)
 
-    def pool(self, backends: Iterable[Backend], stream: Stream, start: float = 0.0, on_change: OnChange = None) -> Pool | Replicas:
+    def pool(
+        self, backends: Iterable[Backend], stream: Stream, start: float = 0.0, on_change: OnChange = None
+    ) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 
         `on_change` gets each change of a backend's state, by `health`.

@@ -32,6 +32,7 @@ from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.loop import LoopThread
 from lbkit.net.names import Names
+from lbkit.net.origin.check import Checker
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
@@ -212,6 +213,10 @@ class Proxy:
             raise ProxyError(listen_error(error, self.host, self.port)) from None
         self.port = server.sockets[0].getsockname()[1]
         tasks = [loop.create_task(self._sweep()), loop.create_task(self.names.run())]
+        health = self.config.policy.health
+        if health and health.checks:
+            checker = Checker(self.pool, health.checks.probe, health.checks.timeout, self._now)
+            tasks.append(loop.create_task(checker.run()))
         try:
             if on_ready:
                 on_ready()

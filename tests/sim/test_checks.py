@@ -11,9 +11,7 @@ from lbkit.core.health.watch import HealthRules
 CHECKS = CheckRules(interval=1.0, timeout=0.5, fall=3, rise=2)
 
 
-def experiment(
-    health: HealthRules | None, events=(), duration: float = 30, seed: int = 1
-) -> Experiment:
+def experiment(health: HealthRules | None, events=(), duration: float = 30, seed: int = 1) -> Experiment:
     policy = Policy("round_robin", retries=0, health=health)
     fields = {"policy": policy, "events": events, "seed": seed}
     return Experiment(servers(3), **fields).at_load(0.5).but(duration=duration)
@@ -45,7 +43,7 @@ def test_detection_time_is_uniform_over_an_interval() -> None:
         events = [Event(10, "crash", "s1")]
         result = run(experiment(HealthRules(checks=CHECKS), events, seed=seed, duration=15))
         times.append(next(c.at for c in result.changes if c.after == "down") - 10)
-    assert 2 <= min(times)
+    assert min(times) >= 2
     assert max(times) <= 3
     assert fmean(times) == pytest.approx(2.5, abs=4 * (1 / 12**0.5) / 60**0.5)
     assert max(times) - min(times) > 0.8
@@ -78,7 +76,9 @@ def test_max_fails_finds_it_by_the_failures_of_users() -> None:
 def test_outliers_are_ejected() -> None:
     bad = [*servers(9), Server("bad", error_rate=1.0)]
     rules = OutlierRules(consecutive=5)
-    result = run(Experiment(bad, policy=Policy("round_robin", health=HealthRules(outliers=rules))).at_load(0.5))
+    result = run(
+        Experiment(bad, policy=Policy("round_robin", health=HealthRules(outliers=rules))).at_load(0.5)
+    )
     assert {c.backend for c in result.changes} == {"bad"}
     assert result.counts["bad"] == 5
 

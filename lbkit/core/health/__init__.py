@@ -4,6 +4,8 @@ from lbkit.core.health.breaker import Breaker, BreakerRules, BreakerState
 from lbkit.core.health.checks import CheckRules, CheckState, Health
 from lbkit.core.health.max_fails import MaxFails, MaxFailsRules
 from lbkit.core.health.outliers import OutlierDetector, OutlierRules
+from lbkit.core.health.probe import Probe
+from lbkit.core.health.watch import HealthRules, Watch
 
 __all__ = [
     "Breaker",
@@ -12,8 +14,11 @@ __all__ = [
     "CheckRules",
     "CheckState",
     "Health",
+    "HealthRules",
     "MaxFails",
     "MaxFailsRules",
     "OutlierDetector",
     "OutlierRules",
+    "Probe",
+    "Watch",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from lbkit.core.health.probe import Probe
 from lbkit.core.options import named_fields
 
 
@@ -54,7 +55,7 @@ class CheckRules:
 
     A probe starts every `interval`, or `fast_interval` while outcomes change, or `down_interval` while the
     backend is down; each time is drawn from `jitter` (a share) around that. A probe without an outcome after
-    `timeout` has failed. `start`: fully-up, up, down or fully-down.
+    `timeout` has failed. `start`: fully-up, up, down or fully-down. `probe`: what is sent, and what passes.
     (HAProxy: inter 2 s, rise 2, fall 3, fastinter, downinter, init-state.) Raises ValueError.
     """
 
@@ -66,6 +67,7 @@ class CheckRules:
     down_interval: float | None = None
     jitter: float = 0.0
     start: str = "fully-up"
+    probe: Probe = field(default_factory=Probe)
 
     def __post_init__(self) -> None:
         for name in ("interval", "timeout", "fast_interval", "down_interval"):

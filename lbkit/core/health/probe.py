@@ -1,0 +1,76 @@
+"""What a health check sends, and which answers pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lbkit.core.options import named_fields
+
+KINDS = ("http", "tcp", "tls")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@named_fields
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request of a health check.
+
+    `kind`: "http" sends a request, "tcp" opens a connection, "tls" also shakes hands. The other fields are
+    those of http: `host` is the backend's address unless given; `expect` lists statuses and ranges of
+    them, as in "200-299, 304"; `body` has to be in the answer's first 64 KiB. `port`: if it is another one.
+    (HAProxy: option httpchk, http-check expect; nginx Plus: health_check, match.) Raises ValueError.
+    """
+
+    kind: str = "http"
+    method: str = "GET"
+    path: str = "/health"
+    host: str = ""
+    expect: str = "200-399"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}: use one of {', '.join(KINDS)}")
+        if not _TOKEN.fullmatch(self.method):
+            raise ValueError(f"method is {self.method!r}: use a method of HTTP, such as GET or HEAD")
+        if not re.fullmatch(r"/[!-~]*", self.path):
+            raise ValueError(f"path is {self.path!r}: use one that begins with / and has no spaces")
+        if not re.fullmatch(r"[!-~]*", self.host):
+            raise ValueError(f"host is {self.host!r}: use a name, or host:port")
+        for name, value in self.headers.items():
+            if not _TOKEN.fullmatch(name) or not re.fullmatch(r"[\t -~]*", value):
+                raise ValueError(
+                    f"headers has {name!r}: {value!r}: use a field's name and a text in one line"
+                )
+        if self.port is not None and not 0 < self.port < 65536:
+            raise ValueError(f"port is {self.port}: use a number from 1 to 65535")
+        if not self._ranges():
+            raise ValueError(f"expect is {self.expect!r}: use statuses and ranges, such as 200-299, 304")
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        ranges = []
+        for part in self.expect.split(","):
+            found = re.fullmatch(r"\s*(\d{3})(?:\s*-\s*(\d{3}))?\s*", part)
+            if found is None:
+                return []
+            ranges.append((int(found[1]), int(found[2] or found[1])))
+        return ranges
+
+    def fault(self, status: int, body: bytes) -> str:
+        """Return why an answer does not pass; empty if it does."""
+        if not any(low <= status <= high for low, high in self._ranges()):
+            return f"status {status}"
+        if self.body and self.body.encode() not in body:
+            return f"{self.body!r} is not in the answer"
+        return ""
+
+    def request(self, address: str) -> bytes:
+        """Return the bytes to send to a backend; `address` is its host and port."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {self.host or address}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        lines += ["User-Agent: lbkit health check", "Connection: close"]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

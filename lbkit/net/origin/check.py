@@ -1,0 +1,124 @@
+"""Active health checks on real sockets: a probe on a connection of its own, and when to send the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import ssl
+from collections.abc import Callable
+
+from lbkit.core import Backend, Pool, Replicas
+from lbkit.core.health.probe import Probe
+from lbkit.net.address import join_address
+
+LARGEST = 64 * 1024  # bytes of an answer that are read
+AT_ONCE = 32  # probes on their way, so that a thousand backends do not take a thousand descriptors
+LOOK = 0.25  # seconds between looks for backends that joined the pool
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r?\n")
+
+
+async def send_probe(probe: Probe, backend: Backend) -> str:
+    """Return why a backend does not pass; empty if it does. Takes as long as it takes: set a timeout."""
+    address = backend.host, probe.port or backend.port
+    try:
+        reader, writer = await asyncio.open_connection(*address, ssl=_tls() if probe.kind == "tls" else None)
+    except ConnectionRefusedError:
+        return "connection refused"
+    except (OSError, ssl.SSLError) as error:
+        return f"no connection: {error.strerror or error}"
+    try:
+        return await _ask(probe, join_address(*address), reader, writer) if probe.kind == "http" else ""
+    except OSError as error:
+        return f"connection lost: {error.strerror or error}"
+    finally:
+        writer.transport.abort()
+
+
+async def _ask(probe: Probe, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    writer.write(probe.request(address))
+    data = b""
+    # The body is needed only where something is to be found in it.
+    while len(data) < LARGEST and not (
+        b"\r\n\r\n" in data and (not probe.body or not probe.fault(*_parts(data)))
+    ):
+        more = await reader.read(LARGEST - len(data))
+        if not more:
+            break
+        data += more
+    if not data:
+        return "connection closed without an answer"
+    if not _STATUS_LINE.match(data):
+        return "answer is not HTTP"
+    return probe.fault(*_parts(data))
+
+
+def _parts(data: bytes) -> tuple[int, bytes]:
+    """Return status and body of what has come of an answer."""
+    line = _STATUS_LINE.match(data)
+    return int(line[1]) if line else 0, data.partition(b"\r\n\r\n")[2]
+
+
+def _tls() -> ssl.SSLContext:
+    """Return a context that takes any certificate: a check asks whether a backend answers, not who it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Checker:
+    """Probes every backend of a pool, each in a task of its own, and tells the pool's watch."""
+
+    def __init__(
+        self,
+        pool: Pool | Replicas,
+        probe: Probe,
+        timeout: float,
+        now: Callable[[], float],
+        rng: random.Random | None = None,
+    ) -> None:
+        self.pool = pool
+        self.probe = probe
+        self.timeout = timeout
+        self.now = now
+        self.rng = rng or random.Random()
+        self.sent = 0
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._tasks: dict[Backend, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Check the backends that there are, and those that join, until cancelled."""
+        try:
+            while True:
+                there = set()
+                for pool in self.pool.pools:
+                    for backend in pool.backends:
+                        there.add(backend)
+                        if backend not in self._tasks:
+                            self._tasks[backend] = asyncio.ensure_future(self._check(pool, backend))
+                for backend in self._tasks.keys() - there:
+                    self._tasks.pop(backend).cancel()
+                await asyncio.sleep(LOOK)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+
+    async def _check(self, pool: Pool, backend: Backend) -> None:
+        watch = pool.watch
+        health = watch and watch.health(backend.name)
+        if not (watch and health):
+            return
+        await asyncio.sleep(health.first_check(self.rng))
+        while True:
+            async with self._slots:
+                start = self.now()
+                self.sent += 1
+                try:
+                    async with asyncio.timeout(self.timeout):
+                        fault = await send_probe(self.probe, backend)
+                except TimeoutError:
+                    fault = "no answer in time"
+            watch.probed(backend.name, not fault, self.now(), fault)
+            await asyncio.sleep(max(0.0, start + health.next_check(self.rng) - self.now()))
