@@ -18,6 +18,15 @@ from lbkit.core import (
     forget,
     make_balancer,
 )
+from lbkit.core.health import (
+    BreakerRules,
+    CheckRules,
+    HealthRules,
+    MaxFailsRules,
+    OutlierRules,
+    Probe,
+    StateChange,
+)
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import (
@@ -46,6 +55,8 @@ __all__ = [
     "Backend",
     "Balancer",
     "Bimodal",
+    "BreakerRules",
+    "CheckRules",
     "Closed",
     "Comparison",
     "Constant",
@@ -57,15 +68,19 @@ __all__ = [
     "ExperimentError",
     "Exponential",
     "Failures",
+    "HealthRules",
     "Intent",
     "Lease",
     "LogNormal",
+    "MaxFailsRules",
     "NoBackend",
     "OnOff",
+    "OutlierRules",
     "Pareto",
     "Poisson",
     "Policy",
     "Pool",
+    "Probe",
     "Profile",
     "RateLimit",
     "Replicas",
@@ -73,6 +88,7 @@ __all__ = [
     "Result",
     "Server",
     "SlowStart",
+    "StateChange",
     "SweepError",
     "Trace",
     "Traffic",

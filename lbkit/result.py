@@ -68,7 +68,6 @@ class Result:
         self.backends = tuple(s.name for s in experiment.servers)
         self.columns = columns
         self.extra = extra or {}
-        self.changes: tuple[StateChange, ...] = ()  # of the state of backends, by the policy's health rules
 
     def __getattr__(self, name: str) -> Any:
         if name in COLUMNS:
@@ -86,6 +85,11 @@ class Result:
     def faults(self) -> tuple[str, ...]:
         """What went wrong in the run, a line each: a failing algorithm or event, an interrupt."""
         return tuple(self.extra.get("faults", ()))
+
+    @property
+    def changes(self) -> tuple[StateChange, ...]:
+        """The changes of backends' states by the policy's health rules, in order of time."""
+        return tuple(self.extra.get("changes", ()))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import attrs
 import tomli_w
 
 from lbkit.core import Backend, Intent, Pool, Replicas
+from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.workload import stream
@@ -47,6 +48,9 @@ class Front(Protocol):
     def faults(self) -> list[str]:
         """What went wrong in it, a line each; also after `stop`."""
 
+    def changes(self) -> list[StateChange]:
+        """The changes of servers' states so far, by its health rules; times as of time.monotonic."""
+
     def facts(self) -> dict[str, Any]:
         """What a Result should know of it: program, version, configuration, statistics of its own."""
 
@@ -59,6 +63,7 @@ class OwnProxy:
         self._proxy: Proxy | None = None
         self._backends: dict[str, Backend] = {}
         self._seen: dict[Backend, None] = {}
+        self._changes: list[StateChange] = []
 
     @property
     def proxy(self) -> Proxy:
@@ -75,7 +80,7 @@ class OwnProxy:
         self._backends = {b.name: b for b in backends}
         joining = self.experiment.joining
         there = (b.twin() for b in self._backends.values() if b.name not in joining)
-        pool = policy.pool(there, self._stream)
+        pool = policy.pool(there, self._stream, on_change=self._changes.append)
         self._proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True)).start()
 
     def _config(self) -> ProxyConfig:
@@ -138,6 +143,9 @@ class OwnProxy:
 
     def faults(self) -> list[str]:
         return self._proxy.faults.lines() if self._proxy else []
+
+    def changes(self) -> list[StateChange]:
+        return list(self._changes)
 
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())

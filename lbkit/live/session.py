@@ -17,6 +17,7 @@ from typing import Any, Self
 from attrs import evolve
 
 from lbkit.core import algorithms as known_algorithms
+from lbkit.core.state_change import StateChange
 from lbkit.experiment import Action, Event, Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
@@ -152,6 +153,12 @@ class LiveSession:
         """What went wrong so far: events that could not be carried out, an algorithm that fails."""
         return self._timeline.faults + self._front.faults()
 
+    @property
+    def changes(self) -> list[StateChange]:
+        """The changes of servers' states by the policy's health rules, with times from moment 0."""
+        t0 = self._load.t0 if self._load else 0.0
+        return [change._replace(at=change.at - t0) for change in self._front.changes()]
+
     def state(self) -> list[dict[str, Any]]:
         """Return a dict for each server: name, alive, weight, intent, in_flight, picks; None if not known."""
         alive = self._fleet.alive()
@@ -200,6 +207,7 @@ class LiveSession:
     def _facts(self, requests: int) -> dict[str, Any]:
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": self.faults}
+        facts["changes"] = self.changes
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()

@@ -98,9 +98,7 @@ class Simulation:
             raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
         if end < inf:
             self.requests.abandon(end)
-        result = Result(self.experiment, "sim", self.requests.columns())
-        result.changes = tuple(self.changes)
-        return result
+        return Result(self.experiment, "sim", self.requests.columns(), {"changes": self.changes})
 
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""

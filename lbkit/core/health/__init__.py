@@ -6,6 +6,7 @@ from lbkit.core.health.max_fails import MaxFails, MaxFailsRules
 from lbkit.core.health.outliers import OutlierDetector, OutlierRules
 from lbkit.core.health.probe import Probe
 from lbkit.core.health.watch import HealthRules, Watch
+from lbkit.core.state_change import StateChange
 
 __all__ = [
     "Breaker",
@@ -20,5 +21,6 @@ __all__ = [
     "OutlierDetector",
     "OutlierRules",
     "Probe",
+    "StateChange",
     "Watch",
 ]

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
+from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
 from lbkit.live.peers.errors import PeerError
@@ -133,6 +134,8 @@ class Peer:
             raise PeerError(f"{cls.name} cannot do {name!r}: {why}. It can do {have}")
         if callable(line := cls.algorithms[name]):
             line(make_balancer(name, **policy.options))  # raises for options that it does not have
+        if policy.health:
+            raise PeerError(f"{cls.name} gets no health rules here: use lbkit's proxy, or policy.health=None")
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
 
@@ -303,6 +306,9 @@ class Peer:
 
     def faults(self) -> list[str]:
         return []
+
+    def changes(self) -> list[StateChange]:
+        return []  # it has no health rules here
 
     def facts(self) -> dict[str, Any]:
         text = self.config()
