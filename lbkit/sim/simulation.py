@@ -120,8 +120,9 @@ class Simulation:
             kinds.BOOT: lambda index: self.servers[index].booted(),
             kinds.SHARE: self.share,
         }
-        if self.checks:
-            happens |= {kinds.CHECK: self.checks.send, kinds.CHECKED: self.checks.receive}
+        checks = self.checks
+        happens[kinds.CHECK] = checks.send if checks else never
+        happens[kinds.CHECKED] = checks.receive if checks else never
         return [happens[kind] for kind in range(len(happens))]
 
     # -- the entrance -------------------------------------------------------------------------
@@ -337,6 +338,11 @@ class Simulation:
     def _find_servers(self) -> None:
         """Find the server behind each balancer's backends."""
         self.server_of |= {b: self.by_name[b.name] for b in self.pool.all_backends()}
+
+
+def never(row: int) -> None:
+    """Handle an event that is never planned."""
+    raise AssertionError(f"nothing plans this for {row}")
 
 
 def backend(spec: Server) -> Backend:
