@@ -27,6 +27,7 @@ from lbkit.core.health import (
     Probe,
     StateChange,
 )
+from lbkit.core.sticky import Sticky
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import (
@@ -89,6 +90,7 @@ __all__ = [
     "Server",
     "SlowStart",
     "StateChange",
+    "Sticky",
     "SweepError",
     "Trace",
     "Traffic",

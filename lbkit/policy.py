@@ -15,6 +15,7 @@ from lbkit.core.health.watch import HealthRules
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, option_faults
 from lbkit.core.state_change import StateChange
+from lbkit.core.sticky import Affinity, Sticky
 from lbkit.watchdog import guard
 
 OnChange = Callable[[StateChange], object] | None
@@ -41,7 +42,8 @@ class Policy:
     without an answer.
     `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
     backend rises gradually. `health`: what takes backends out of service and brings them back. `panic`:
-    below this share of healthy backends, health is ignored.
+    below this share of healthy backends, health is ignored. `sticky`: how the requests of a session stay on
+    one backend; the algorithm chooses for new sessions only.
     Raises ValueError for an unknown algorithm, option or key.
     """
 
@@ -53,6 +55,7 @@ class Policy:
     slow_start: SlowStart | None = None
     health: HealthRules | None = None
     panic: float = field(default=0.0, validator=number(0, 1))
+    sticky: Sticky | None = None
 
     def __attrs_post_init__(self) -> None:
         faults: list[str] = []
@@ -76,16 +79,24 @@ class Policy:
             make_balancer(self.algorithm, **self.options).check_weights(weights)
 
     def pool(
-        self, backends: Iterable[Backend], stream: Stream, start: float = 0.0, on_change: OnChange = None
+        self,
+        backends: Iterable[Backend],
+        stream: Stream,
+        start: float = 0.0,
+        on_change: OnChange = None,
+        secret: bytes = b"",
     ) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 
-        `on_change` gets each change of a backend's state, by `health`.
+        `on_change` gets each change of a backend's state, by `health`. `secret`: what signs sessions where
+        `sticky` has none; by default it is drawn from `stream`, which is good enough for a simulation.
 
         `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
         their own; one of several processes for the same backends gets a place from its caller."""
         guard()
         backends = list(backends)
+
+        secret = secret or (stream("session cookies").randbytes(32) if self.sticky else b"")
 
         def pool(number: int, members: list[Backend], start: float) -> Pool:
             balancer = self._balancer(number, stream)
@@ -97,6 +108,7 @@ class Policy:
                 start=start,
                 health=self.health,
                 on_change=on_change,
+                affinity=Affinity(self.sticky, secret) if self.sticky else None,
             )
 
         if self.balancers == 1:

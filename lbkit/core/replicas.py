@@ -15,8 +15,8 @@ class Replicas:
     """Several pools of the same servers; each request goes to a random one of them.
 
     As behind DNS, or with several workers on one port: each counts only its own requests, a part of all.
-    It has the methods of a Pool; every pool has a twin of each backend, with the same name. A server that has
-    become idle reports to one balancer, drawn at random.
+    It has the methods of a Pool; every pool has a twin of each backend, with the same name. Cookies of one
+    balancer are understood by all, but each has a table of sessions of its own. A server that has become idle reports to one balancer, drawn at random.
     """
 
     def __init__(self, pools: Iterable[Pool], rng: random.Random) -> None:
@@ -31,21 +31,29 @@ class Replicas:
             return self._pool_of[backend]
         return self.pools[int(self.rng.random() * len(self.pools))]
 
-    def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
-        return self._pool_for(exclude).pick(key, now, exclude)
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
+        return self._pool_for(exclude).pick(key, now, exclude, token)
 
     def acquire(
-        self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
+        self,
+        key: str,
+        now: float,
+        exclude: Collection[Backend] = (),
+        explain: bool = False,
+        token: str = "",
     ) -> Lease:
-        return self._pool_for(exclude).acquire(key, now, exclude, explain)
+        return self._pool_for(exclude).acquire(key, now, exclude, explain, token)
+
+    def keep(self, backend: Backend, token: str, now: float, begin: bool = True) -> str:
+        return self._pool_of[backend].keep(backend, token, now, begin)
 
     def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
         self._pool_of[backend].release(backend, start, ok, now)
 
-    def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
+    def explain(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Why | None:
         with restoring(self.rng):
             pool = self._pool_for(exclude)
-        return pool.explain(key, now, exclude)
+        return pool.explain(key, now, exclude, token)
 
     @property
     def wants_reports(self) -> bool:
