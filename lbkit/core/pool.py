@@ -84,6 +84,10 @@ class Lease:
     def released(self) -> bool:
         return self._pool is None
 
+    def keep(self, token: str, now: float, begin: bool = True) -> str:
+        """Take note, before the release, that the backend serves a session; as `Pool.keep`."""
+        return self._pool.keep(self.backend, token, now, begin) if self._pool else ""
+
     def release(self, ok: bool | None, now: float) -> None:
         """Release the backend, as `Pool.release`. Only the first call counts: every way out may call it."""
         pool, self._pool = self._pool, None

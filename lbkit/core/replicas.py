@@ -15,8 +15,9 @@ class Replicas:
     """Several pools of the same servers; each request goes to a random one of them.
 
     As behind DNS, or with several workers on one port: each counts only its own requests, a part of all.
-    It has the methods of a Pool; every pool has a twin of each backend, with the same name. Cookies of one
-    balancer are understood by all, but each has a table of sessions of its own. A server that has become idle reports to one balancer, drawn at random.
+    It has the methods of a Pool; every pool has a twin of each backend, with the same name. All of them
+    understand each other's session cookies, but each has a table of sessions of its own. A server that has
+    become idle reports to one balancer, drawn at random.
     """
 
     def __init__(self, pools: Iterable[Pool], rng: random.Random) -> None:

@@ -37,13 +37,13 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 class Sticky:
     """Sticky sessions: the requests of a session go to one backend while that is there.
 
-    `how`: insert, rewrite, prefix, learn, source or route. `name`: of the cookie or parameter; rewrite, prefix
-    and learn need the name of the application's. `secret`: what signs the values, for all proxies that share
-    sessions; without it each proxy draws its own when it starts. `idle`, `life`: seconds after which a session
-    ends, since its last request and since its first. `size`: sessions that a table remembers at most.
+    `how`: insert, rewrite, prefix, learn, source or route. `name`: of the cookie or parameter; rewrite,
+    prefix and learn need the name of the application's. `secret`: what signs the values, for all proxies that
+    share sessions; without it each proxy draws its own when it starts. `idle`, `life`: seconds after which a
+    session ends, since its last request and since its first. `size`: sessions that a table remembers at most.
     `drain`: whether sessions stay on a backend that drains, or has weight 0. `gone`: for a session on a
     backend that is not there, "another" one or "refuse" (503). `secure`, `http_only`, `same_site`: attributes
-    of the cookies that the balancer sets.
+    of the cookie that the balancer inserts.
     (HAProxy: cookie, stick-table; nginx: sticky; Apache: stickysession; ALB: lb_cookie, app_cookie.)
     Raises ValueError.
     """
@@ -80,7 +80,7 @@ class Sticky:
             )
         number(0, above=True, infinite=True, idle=self.idle, life=self.life)
         whole(1, size=self.size)
-        insecure = not self.secure and self.how in ("insert", "rewrite", "prefix")
+        insecure = self.how == "insert" and not self.secure
         if self.same_site == "None" and insecure:
             raise ValueError("same_site is 'None': browsers take that with secure = true only")
         if self.name.startswith(("__Host-", "__Secure-")) and insecure:

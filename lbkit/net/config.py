@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import secrets
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from attrs.validators import optional
 from lbkit.checks import flag, number, one_of, several, text, whole, word
 from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.options import named_fields
+from lbkit.core.sticky import Sticky
 from lbkit.core.text import unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
@@ -204,12 +206,27 @@ class ProxyConfig:
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
+        if self.workers > 1 and self.sticky and self.sticky.table:
+            yield (
+                f"policy.sticky.how is {self.sticky.how!r}: each of {self.workers} workers would have a "
+                "table of its own; use insert, or workers = 1"
+            )
+        elif self.workers > 1 and self.sticky and not self.sticky.secret:
+            yield (
+                f"policy.sticky.secret is missing: {self.workers} workers must share one; "
+                "use 16 bytes or more, drawn at random"
+            )
         if self.redis and not self.rate_limits:
             yield "redis is set, but there are no rate_limits to count: add some, or leave it out"
         try:
             self.shared_or_own_limits()
         except ValueError as error:
             yield str(error)
+
+    @property
+    def sticky(self) -> Sticky | None:
+        """The policy's rules of sticky sessions, which are a filter's business, too."""
+        return self.policy.sticky
 
     @property
     def address(self) -> tuple[str, int]:
@@ -238,7 +255,12 @@ class ProxyConfig:
         if faults:
             raise ConfigError("\n".join(faults))
         try:
-            return self.policy.pool(backends, lambda name: random.Random(f"{seed}/{name}"), start)
+            return self.policy.pool(
+                backends,
+                lambda name: random.Random(f"{seed}/{name}"),
+                start,
+                secret=secrets.token_bytes(32),
+            )
         except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError(f"policy: {error}") from None
 

@@ -42,6 +42,7 @@ class Forwarding:
         "sink",
         "state",
         "status",
+        "token",
     )
 
     def __init__(self, service: Service, request: RequestHead, client: Client, now: float) -> None:
@@ -52,6 +53,7 @@ class Forwarding:
         self.sink: Sink = client
         self.state: list[Any] = [None] * service.filters if service.filters else []
         self.status = 0
+        self.token = ""  # of its session
         self.began = now
         self.deadline = now + service.first_wait
         self.attempts = 0
@@ -84,7 +86,8 @@ class Forwarding:
         plan = self._plan
         try:
             key = service.key(self.request)
-            self.lease = lease = service.pool.acquire(key, now, plan.tried if plan else (), service.explain)
+            tried = plan.tried if plan else ()
+            self.lease = lease = service.pool.acquire(key, now, tried, service.explain, self.token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             self.answer_with(Answer(plan.status if plan else 503))

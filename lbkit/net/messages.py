@@ -199,6 +199,7 @@ class ExchangeView(Protocol):
     state: list[Any]  # what a filter keeps of this exchange: a place each, by its index
     status: int  # of the answer; 0 before
     attempts: int  # backends picked
+    token: str  # what stands for the backend of its session; empty without one
     began: float  # on the loop's clock, seconds
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -27,6 +28,7 @@ from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
+from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
@@ -50,6 +52,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
+    "sticky": lambda config: StickyFilter(config.sticky),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "bandwidth": lambda config: BandwidthFilter(config.bandwidth),
@@ -200,6 +203,9 @@ class Proxy:
         loop = asyncio.get_running_loop()
         self.listener.now = self.connections.now = self.service.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
+        for pool in self.pool.pools:
+            if pool.affinity is not None:  # cookies outlive a process, whose clock begins anywhere
+                pool.affinity.epoch = time.time() - loop.time()
         self.listener.stopping = False
         # What does not fit is refused in good order: without descriptors nothing can even be refused.
         self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)
