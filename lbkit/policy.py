@@ -11,6 +11,7 @@ from attrs import field, frozen
 from lbkit.checks import number, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
+from lbkit.core.drain import DrainRules
 from lbkit.core.health.watch import HealthRules
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, option_faults
@@ -42,8 +43,9 @@ class Policy:
     without an answer.
     `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
     backend rises gradually. `health`: what takes backends out of service and brings them back. `panic`:
-    below this share of healthy backends, health is ignored. `sticky`: how the requests of a session stay on
-    one backend; the algorithm chooses for new sessions only.
+    below this share of healthy backends, health is ignored. `drain`: how a backend leaves that is told to;
+    without it, what runs there ends by itself. `sticky`: how the requests of a session stay on one backend;
+    the algorithm chooses for new sessions only.
     Raises ValueError for an unknown algorithm, option or key.
     """
 
@@ -54,6 +56,7 @@ class Policy:
     balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = None
     health: HealthRules | None = None
+    drain: DrainRules | None = None
     panic: float = field(default=0.0, validator=number(0, 1))
     sticky: Sticky | None = None
 
@@ -88,7 +91,7 @@ class Policy:
     ) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 
-        `on_change` gets each change of a backend's state, by `health`. `secret`: what signs sessions where
+        `on_change` gets each change of a backend's state, by `health` and by `drain`. `secret`: what signs sessions where
         `sticky` has none; by default it is drawn from `stream`, which is good enough for a simulation.
 
         `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
@@ -107,6 +110,7 @@ class Policy:
                 panic=self.panic,
                 start=start,
                 health=self.health,
+                drain=self.drain,
                 on_change=on_change,
                 affinity=Affinity(self.sticky, secret) if self.sticky else None,
             )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from lbkit.core.backend import NEW_SAMPLE, Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, AlgorithmError, method_failed, wrong_pick
+from lbkit.core.drain import DrainRules, Drains
 from lbkit.core.health.watch import HealthRules, Watch
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import named_fields
@@ -111,6 +113,7 @@ class Pool:
         panic: float = 0.0,
         start: float = 0.0,
         health: HealthRules | None = None,
+        drain: DrainRules | None = None,
         on_change: Callable[[StateChange], object] | None = None,
         affinity: Affinity | None = None,
     ) -> None:
@@ -118,7 +121,8 @@ class Pool:
         same servers should start at a place of its own (`Balancer.start_at`).
         `panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
         would be overloaded next (Envoy: 0.5; 0 is never). `Balancer.panics` chooses the backends.
-        `health`: what takes backends out of service, and brings them back; `on_change` gets each change.
+        `health`: what takes backends out of service, and brings them back. `drain`: how backends leave;
+        None: what runs there ends by itself. `on_change` gets each change of a state.
         `affinity`: where sessions are, whose requests stay on their backends.
         Raises ValueError if two backends have the same name."""
         if not 0 <= panic <= 1:
@@ -148,6 +152,7 @@ class Pool:
         self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
         self._notify()
+        self.drains = Drains(drain or DrainRules(timeout=inf), on_change or (lambda change: None))
         self.watch = Watch(health, self, on_change) if health else None
         if self.watch:
             for name in self._by_name:
@@ -287,6 +292,8 @@ class Pool:
             backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
         if self.watch is not None:
             self.watch.ended(backend, start, ok, now)
+        if self.drains.draining:
+            self.drains.settle(backend, now)
         try:
             self.balancer.done(backend, latency, ok, now)
         except FAILURES as error:
@@ -357,6 +364,7 @@ class Pool:
         backend = self[name]
         del self._by_name[name]
         self._out.pop(backend, None)
+        self.drains.forget(backend)
         if self.affinity is not None:
             self.affinity.remove(name)
         if self.watch is not None:
@@ -390,11 +398,13 @@ class Pool:
             backend.blocked = blocked
             self._changed()
 
-    def set_intent(self, name: str, intent: Intent) -> None:
+    def set_intent(self, name: str, intent: Intent, now: float) -> None:
+        """Take the operator's wish; `drains` says where the backend is on its way out."""
         backend = self[name]
         if backend.intent is not intent:
             backend.intent = intent
             self._changed()
+        self.drains.wish(backend, intent, now)
 
     def switch(self, balancer: Balancer) -> None:
         """Go on with another algorithm; leases from before are released to the new one.

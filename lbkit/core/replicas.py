@@ -105,9 +105,9 @@ class Replicas:
             pool.set_health(name, healthy, by)
         self._report_idle(self.pools[0][name])
 
-    def set_intent(self, name: str, intent: Intent) -> None:
+    def set_intent(self, name: str, intent: Intent, now: float) -> None:
         for pool in self.pools:
-            pool.set_intent(name, intent)
+            pool.set_intent(name, intent, now)
         self._report_idle(self.pools[0][name])
 
     def switch(self, make: Callable[[int], Balancer]) -> None:

@@ -29,6 +29,7 @@ class Names:
         self.named = [backend for backend in backends if backend.resolve]
         self.interval = interval
         self.say = say
+        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self._drained: set[str] = set()  # names of backends that leave once they are idle
 
     async def run(self) -> None:
@@ -55,11 +56,11 @@ class Names:
                 self.say(f"{name} joins")
             elif name in self._drained:
                 self._drained.remove(name)
-                self.pool.set_intent(name, Intent.READY)
+                self.pool.set_intent(name, Intent.READY, self.now())
                 self.say(f"{name} is back")
         for name in present.keys() - wanted.keys() - self._drained:
             self._drained.add(name)
-            self.pool.set_intent(name, Intent.DRAIN)
+            self.pool.set_intent(name, Intent.DRAIN, self.now())
             self.say(f"{name} drains: its address is gone")
 
     def remove_drained(self) -> None:

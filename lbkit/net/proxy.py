@@ -201,7 +201,7 @@ class Proxy:
         """Serve until `shut` is called, on `sock` (listening) or a socket of our own. Raises ProxyError."""
         guard()
         loop = asyncio.get_running_loop()
-        self.listener.now = self.connections.now = self.service.now = loop.time
+        self.listener.now = self.connections.now = self.service.now = self.names.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         for pool in self.pool.pools:
             if pool.affinity is not None:  # cookies outlive a process, whose clock begins anywhere

@@ -24,3 +24,4 @@ BOOT: Final = 14  # a server has booted after a crash; row: its index
 SHARE: Final = 15  # a server that shares its workers may have completed a request; row: the server's index
 CHECK: Final = 16  # a balancer probes a backend; row: the number of the check
 CHECKED: Final = 17  # the outcome of a probe is known; row: the same
+CUT: Final = 18  # a drain has reached its deadline: what still runs there is cut off; no row

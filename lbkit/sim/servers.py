@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from math import inf
 
 from lbkit.core.sharing import ProcessorSharing
@@ -101,6 +102,22 @@ class SimServer:
         self.up, self.up_at = False, inf
         return lost
 
+    def drop(self, wanted: Callable[[int], bool]) -> list[int]:
+        """Drop the `wanted` requests, as their connections are closed; workers go on with the next ones."""
+        waiting = [row for row in self.queue if wanted(row)]
+        for row in waiting:
+            self.queue.remove(row)
+        return waiting + self._drop_running(wanted)
+
+    def _drop_running(self, wanted: Callable[[int], bool]) -> list[int]:
+        requests = self.requests
+        running = self.engine.cancel(
+            COMPLETE, lambda row: requests.backend[row] == self.index and wanted(row)
+        )
+        for _ in running:
+            self.complete()
+        return running
+
     def _lose_running(self) -> list[int]:
         requests = self.requests
         return self.engine.cancel(COMPLETE, lambda row: requests.backend[row] == self.index)
@@ -158,6 +175,14 @@ class SharingServer(SimServer):
         if row is not None and self.sharing.due < inf:
             self.engine.plan(self.sharing.due, SHARE, self.index)
         return row
+
+    def _drop_running(self, wanted: Callable[[int], bool]) -> list[int]:
+        running = [row for row in self.sharing.jobs() if wanted(row)]
+        for row in running:
+            self.sharing.leave(row, self.engine.now)
+        if running and self.sharing.due < inf:
+            self.engine.plan(self.sharing.due, SHARE, self.index)
+        return running
 
     def _lose_running(self) -> list[int]:
         return self.sharing.clear()

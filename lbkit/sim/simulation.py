@@ -18,7 +18,7 @@ from lbkit.sim.checks import Checks
 from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
-from lbkit.sim.requests import Requests
+from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.users import Users
 from lbkit.workload import Workload, stream, workload
@@ -27,6 +27,9 @@ from lbkit.workload import Workload, stream, workload
 # many more as its requests can take.
 MAX_EVENTS = 50_000_000
 MAX_EVENTS_PER_REQUEST = 100
+
+# The events that a request is waiting for while a backend has it, besides the end of its work.
+UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEND)
 
 
 def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:
@@ -119,6 +122,7 @@ class Simulation:
             kinds.CHANGE: self.change,
             kinds.BOOT: lambda index: self.servers[index].booted(),
             kinds.SHARE: self.share,
+            kinds.CUT: self.cut,
         }
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
@@ -331,9 +335,29 @@ class Simulation:
             case Action.SET_WEIGHT:
                 pool.set_weight(event.server, event.value or 0.0)
             case Action.DRAIN:
-                pool.set_intent(event.server, Intent.DRAIN)
+                self.drain(event.server)
             case Action.UNDRAIN:
-                pool.set_intent(event.server, Intent.READY)
+                pool.set_intent(event.server, Intent.READY, self.engine.now)
+
+    def drain(self, name: str) -> None:
+        """A backend gets no new requests, and has until its deadline for those it has."""
+        self.pool.set_intent(name, Intent.DRAIN, self.engine.now)
+        wake = min(pool.drains.wake for pool in self.pool.pools)
+        if wake < inf:
+            self.engine.plan(wake, kinds.CUT)
+
+    def cut(self, _: int) -> None:
+        """Cut off what still runs on backends with a drain that is at its deadline."""
+        lease, engine = self.requests.lease, self.engine
+        for pool in self.pool.pools:
+            for backend in pool.drains.advance(engine.now):
+                there = lambda row, backend=backend: lease[row] is backend  # noqa: E731
+                rows = self.server_of[backend].drop(there)
+                for kind in UNDER_WAY:
+                    rows += engine.cancel(kind, there)
+                for row in rows:
+                    self.requests.start[row], self.requests.service[row] = NAN, 0.0
+                    self.fail(row, Failure.CLOSED_UNANSWERED)
 
     def _find_servers(self) -> None:
         """Find the server behind each balancer's backends."""

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbkit.core import Backend, Intent, Lease, Pool, make_balancer
 from lbkit.core.drain import TRANSITIONS, Drain, DrainEvent, DrainRules, DrainState
+from lbkit.core.state_change import StateChange
 
 READY, DRAINING, DRAINED, STOPPED = DrainState
 
@@ -64,3 +66,125 @@ def test_an_event_that_does_not_apply_changes_nothing(events: list[DrainEvent]) 
 def test_a_timeout_that_makes_no_sense() -> None:
     with pytest.raises(ValueError, match="timeout is 0"):
         DrainRules(timeout=0)
+
+
+# -- in a pool -------------------------------------------------------------------------------------
+
+
+def draining_pool(rules: DrainRules | None = None) -> tuple[Pool, list[StateChange]]:
+    changes: list[StateChange] = []
+    backends = [Backend("a"), Backend("b")]
+    return Pool(backends, make_balancer("round_robin"), drain=rules, on_change=changes.append), changes
+
+
+def steps(changes: list[StateChange]) -> list[tuple[float, str, str]]:
+    assert all(change.kind == "drain" for change in changes)
+    return [(change.at, change.backend, change.after) for change in changes]
+
+
+def test_a_backend_is_drained_when_its_last_request_has_ended() -> None:
+    pool, changes = draining_pool()
+    leases = [pool.acquire("", 0) for _ in range(4)]
+    pool.set_intent("a", Intent.DRAIN, 1)
+    assert {pool.pick("", 1).name for _ in range(4)} == {"b"}
+    mine = [lease for lease in leases if lease.backend.name == "a"]
+    mine[0].release(True, 2)
+    assert pool.drains.state("a") is DRAINING
+    mine[1].release(True, 3)
+    assert steps(changes) == [(1, "a", "draining"), (3, "a", "drained")]
+    pool.set_intent("a", Intent.OUT, 4)
+    pool.set_intent("a", Intent.READY, 5)
+    assert steps(changes)[2:] == [(4, "a", "stopped"), (5, "a", "ready")]
+
+
+def test_a_backend_without_requests_is_drained_at_once() -> None:
+    pool, changes = draining_pool()
+    pool.set_intent("a", Intent.DRAIN, 1)
+    assert steps(changes) == [(1, "a", "draining"), (1, "a", "drained")]
+
+
+def test_a_drain_that_would_never_end_does_at_its_deadline() -> None:
+    pool, changes = draining_pool(DrainRules(timeout=30))
+    kept = next(lease for lease in (pool.acquire("", 0), pool.acquire("", 0)) if lease.backend.name == "a")
+    pool.set_intent("a", Intent.DRAIN, 5)
+    assert pool.drains.wake == 35
+    assert pool.drains.advance(34.9) == []
+    assert pool.drains.advance(35) == [kept.backend]
+    assert changes[-1] == StateChange(35, "a", "drain", "draining", "drained", "time is over")
+    assert pool.drains.wake == inf
+    kept.release(False, 35)  # as the engine cuts it off
+    assert len(changes) == 2
+    without, _ = draining_pool()
+    without.pick("", 0)
+    without.set_intent("a", Intent.DRAIN, 5)
+    assert without.drains.advance(1e9) == []  # without rules it may take for ever
+
+
+def test_sessions_may_finish_or_not() -> None:
+    for sticky in (True, False):
+        pool, _ = draining_pool(DrainRules(sticky=sticky))
+        living = {"a"}
+        pool.drains.has_sessions = living.__contains__
+        pool.set_intent("a", Intent.DRAIN, 0)
+        assert pool.drains.accepts("a", of_session=True) is sticky
+        assert not pool.drains.accepts("a", of_session=False)
+        assert pool.drains.accepts("b", of_session=False)
+        assert pool.drains.state("a") is (DRAINING if sticky else DRAINED)
+        living.clear()
+        pool.drains.settle(pool["a"], 1)  # the last session has ended
+        assert pool.drains.state("a") is DRAINED
+
+
+def test_a_backend_that_left_and_joins_again_does_not_drain() -> None:
+    pool, _ = draining_pool()
+    pool.acquire("", 0), pool.acquire("", 0)
+    pool.set_intent("a", Intent.DRAIN, 1)
+    pool.remove("a")
+    assert (pool.drains.wake, pool.drains.draining) == (inf, set())
+    pool.add(Backend("a"))
+    assert pool.drains.state("a") is READY
+
+
+pool_events = st.one_of(
+    st.tuples(st.just("pick"), st.just("")),
+    st.tuples(st.just("end"), st.integers(0, 9)),
+    st.tuples(st.sampled_from(Intent), st.sampled_from("abc")),
+)
+
+
+@given(st.lists(pool_events, max_size=60))
+def test_whatever_happens_a_drained_backend_has_no_request(
+    events: list[tuple[str | Intent, str | int]],
+) -> None:
+    changes: list[StateChange] = []
+    backends = [Backend(name) for name in "abc"]
+    rules = DrainRules(timeout=7)
+    pool = Pool(backends, make_balancer("round_robin"), drain=rules, on_change=changes.append)
+    live: list[Lease] = []
+    for now, (what, which) in enumerate(events):
+        for late in pool.drains.advance(now):  # as an engine does
+            for lease in [lease for lease in live if lease.backend is late]:
+                live.remove(lease)
+                lease.release(None, now)
+        if what == "pick":
+            if pool.eligible:
+                live.append(pool.acquire("", now))
+        elif what == "end":
+            if live:
+                live.pop(int(which) % len(live)).release(True, now)
+        else:
+            assert isinstance(what, Intent)
+            pool.set_intent(str(which), what, now)
+        for backend in backends:
+            state = pool.drains.state(backend.name)
+            assert backend.in_flight == sum(lease.backend is backend for lease in live)
+            assert (state is READY) == (backend.intent is Intent.READY) == (backend in pool.eligible)
+            if state is DRAINED:
+                assert backend.in_flight == 0
+            if state is DRAINING:
+                assert backend.in_flight
+                assert now < pool.drains.wake <= now + 7
+    for name in "abc":  # each change begins where the one before it ended
+        mine = [change for change in changes if change.backend == name]
+        chain = ["ready", *(change.after for change in mine)]
+        assert [change.before for change in mine] == chain[:-1]
