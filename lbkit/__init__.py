@@ -18,6 +18,7 @@ from lbkit.core import (
     forget,
     make_balancer,
 )
+from lbkit.core.drain import DrainRules
 from lbkit.core.health import (
     BreakerRules,
     CheckRules,
@@ -27,6 +28,7 @@ from lbkit.core.health import (
     Probe,
     StateChange,
 )
+from lbkit.core.rollout import RollingDeploy
 from lbkit.core.sticky import Sticky
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
@@ -62,6 +64,7 @@ __all__ = [
     "Comparison",
     "Constant",
     "ConstantRate",
+    "DrainRules",
     "Empirical",
     "EngineError",
     "Event",
@@ -87,6 +90,7 @@ __all__ = [
     "Replicas",
     "Replication",
     "Result",
+    "RollingDeploy",
     "Server",
     "SlowStart",
     "StateChange",

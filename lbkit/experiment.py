@@ -20,6 +20,7 @@ from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer, algorithms
 from lbkit.core.options import FINITE, named_fields
+from lbkit.core.rollout import RollingDeploy
 from lbkit.core.text import unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
@@ -114,6 +115,10 @@ class Experiment:
     )
     failures: Failures | None = field(  # crashes and recoveries at random, besides `events`
         default=None, validator=attrs.validators.optional(one_of(Failures))
+    )
+
+    deploy: RollingDeploy | None = field(  # a new version for all servers, one after the other
+        default=None, validator=attrs.validators.optional(one_of(RollingDeploy))
     )
 
     def __attrs_post_init__(self) -> None:

@@ -44,15 +44,13 @@ TRANSITIONS = {
 @named_fields
 @dataclass(frozen=True, slots=True)
 class DrainRules:
-    """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never).
+    """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never). Raises ValueError.
 
-    `sticky`: whether requests of sessions that live on the backend still go there while it drains; then it is
-    drained only when the last of them has ended. (AWS: deregistration delay 300 s; Traefik: 10 s; HAProxy:
-    state drain lets sticky sessions in, state maint does not.) Raises ValueError.
+    (AWS: deregistration delay 300 s; Traefik: 10 s.) Whether sessions that live there still go there while it
+    drains is `Sticky.drain`'s to say.
     """
 
     timeout: float = 30.0
-    sticky: bool = True
 
     def __post_init__(self) -> None:
         if not self.timeout > 0:
@@ -78,12 +76,6 @@ class Drain:
         self.deadline = now + self._rules.timeout if after is DrainState.DRAINING else inf
         return True
 
-    def accepts(self, of_session: bool) -> bool:
-        """Return whether a request may go there; `of_session`: it belongs to a session on the backend."""
-        if self.state is DrainState.DRAINING:
-            return of_session and self._rules.sticky
-        return self.state is DrainState.READY
-
 
 def _event(intent: Intent, state: DrainState) -> DrainEvent:
     """Return the operator's wish as an event, for a backend in this state."""
@@ -95,14 +87,17 @@ def _event(intent: Intent, state: DrainState) -> DrainEvent:
 class Drains:
     """Where the backends of a pool are on their way out: a Drain for each that was ever told to leave.
 
-    `wake`: the engine calls `advance` at that time. `has_sessions` says whether sessions still live on a
-    backend (by its name): as long as they may finish there, it is not drained.
+    `wake`: the engine calls `advance` at that time.
     """
 
-    def __init__(self, rules: DrainRules, on_change: Callable[[StateChange], object]) -> None:
+    def __init__(
+        self, rules: DrainRules, on_change: Callable[[StateChange], object], sessions: bool = False
+    ) -> None:
+        """`sessions`: those that live on a backend may go on there while it drains. Their clients have the
+        tokens, so more requests may come at any time: such a backend is drained at its deadline only."""
         self.rules = rules
+        self.sessions = sessions
         self.wake = inf  # in seconds; the first deadline
-        self.has_sessions: Callable[[str], bool] = lambda name: False
         self._on_change = on_change
         self._drains: dict[str, Drain] = {}
         self.draining: set[Backend] = set()  # while it is empty, the end of a request says nothing
@@ -110,9 +105,10 @@ class Drains:
     def state(self, name: str) -> DrainState:
         return self._drains[name].state if name in self._drains else DrainState.READY
 
-    def accepts(self, name: str, of_session: bool) -> bool:
-        """Return whether a request may go to a backend, as `Drain.accepts`."""
-        return name not in self._drains or self._drains[name].accepts(of_session)
+    def accepts_session(self, name: str) -> bool:
+        """Return whether a request of a session on a backend may go there."""
+        state = self.state(name)
+        return state is DrainState.READY or (state is DrainState.DRAINING and self.sessions)
 
     def wish(self, backend: Backend, intent: Intent, now: float) -> None:
         """Take the operator's wish for a backend."""
@@ -125,14 +121,12 @@ class Drains:
         self.settle(backend, now)
 
     def settle(self, backend: Backend, now: float) -> None:
-        """A request on a backend, or a session, has ended: perhaps it was the last."""
-        if backend in self.draining and not backend.in_flight:
-            if self.rules.sticky and self.has_sessions(backend.name):
-                return
+        """A request on a backend has ended: perhaps it was the last."""
+        if backend in self.draining and not backend.in_flight and not self.sessions:
             self._on(backend, DrainEvent.IDLE, now)
 
     def advance(self, now: float) -> list[Backend]:
-        """Return the backends with a drain that has reached its deadline: the engine cuts off what runs there."""
+        """Return the backends that have reached their deadline: the engine cuts off what runs there."""
         late = [b for b in self.draining if now >= self._drains[b.name].deadline]
         for backend in late:
             self._on(backend, DrainEvent.TIMEOUT, now)

@@ -152,7 +152,11 @@ class Pool:
         self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
         self._notify()
-        self.drains = Drains(drain or DrainRules(timeout=inf), on_change or (lambda change: None))
+        self.drains = Drains(
+            drain or DrainRules(timeout=inf),
+            on_change or (lambda change: None),
+            sessions=affinity is not None and affinity.rules.drain,
+        )
         self.watch = Watch(health, self, on_change) if health else None
         if self.watch:
             for name in self._by_name:
@@ -242,7 +246,7 @@ class Pool:
         backend = self._by_name.get(name)
         if backend is None or backend in exclude:
             return False
-        stays = backend.healthy and not backend.blocked and backend.intent is not Intent.OUT
+        stays = backend.healthy and not backend.blocked and self.drains.accepts_session(name)
         return backend in self._offered or (stays and self.affinity is not None and self.affinity.rules.drain)
 
     def pick_named(self, name: str, now: float) -> Backend:

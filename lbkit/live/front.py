@@ -115,10 +115,10 @@ class OwnProxy:
         self._in_pool(lambda pool: pool.remove(name))
 
     def drain(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.set_intent(name, Intent.DRAIN))
+        self.proxy.call(self.proxy.set_intent, name, Intent.DRAIN)
 
     def undrain(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.set_intent(name, Intent.READY))
+        self.proxy.call(self.proxy.set_intent, name, Intent.READY)
 
     def set_weight(self, name: str, weight: float) -> None:
         self._in_pool(lambda pool: pool.set_weight(name, weight))

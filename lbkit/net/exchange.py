@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 
+from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
@@ -176,6 +177,18 @@ class Exchange(Forwarding):
         """That says nothing about the backend."""
         self._end(None, self.service.now())
 
+    def cut(self, backend: Backend) -> None:
+        """A backend has no more time: if it has the request, that is lost, or goes elsewhere."""
+        lease = self.lease
+        if self._origin_over or lease is None or lease.released or lease.backend is not backend:
+            return
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+        if self._connection:
+            self._connection.close()
+        self.lost(Failure.CLOSED_UNANSWERED, False)
+
     def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
         """Another protocol goes on: the two connections are joined, and the lease lasts as long."""
         self._connection = None
@@ -186,7 +199,7 @@ class Exchange(Forwarding):
             transport.write(early)
         if data:
             client.write(data)
-        self.service.join(client, transport, self._relayed)
+        self.service.join(client, transport, self.backend, self._relayed)
 
     def _relayed(self, relay: object) -> None:
         """How long a tunnel is kept open says nothing about how fast the backend is."""

@@ -130,6 +130,9 @@ class Client(Sink, Protocol):
     def upgrade(self, head: ResponseHead) -> tuple[Transport, bytes]:
         """A 101 answer. Gives up the transport; with it comes what the client has sent already."""
 
+    def say_last(self) -> None:
+        """Tell the client with the answer that its connection closes then."""
+
     def abort(self) -> None:
         """End it so that the answer does not look whole."""
 
@@ -156,6 +159,9 @@ class Incoming(Protocol):
 
     def client_ready(self, ready: bool) -> None:
         """The client takes more of the answer, or not now."""
+
+    def cut(self, backend: Backend) -> None:
+        """A backend has no more time."""
 
     def client_gone(self) -> None: ...
     def expired(self, now: float) -> None: ...

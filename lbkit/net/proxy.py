@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from lbkit.core import Pool, Replicas
+from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
@@ -25,6 +25,7 @@ from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
+from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
@@ -107,6 +108,7 @@ class Proxy:
         self.service.filters = len(self.filters)
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
+        self._on_response = self.service.on_response
         self.listener = Listener(
             partial(Exchange, self.service),
             timeouts=config.timeouts,
@@ -124,7 +126,11 @@ class Proxy:
         self._scarcity = ""  # why there are fewer clients than limits.connections
 
     def _join(
-        self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Relay], object]
+        self,
+        client: asyncio.Transport,
+        origin: asyncio.Transport,
+        backend: Backend | None,
+        on_end: Callable[[Relay], object],
     ) -> None:
         """An upgrade: what follows is for the two ends only."""
 
@@ -133,7 +139,7 @@ class Proxy:
             on_end(relay)
 
         timeouts = self.config.timeouts
-        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended)
+        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended, backend)
         if not relay.over:
             self.listener.open.add(relay)
 
@@ -277,7 +283,9 @@ class Proxy:
     async def _sweep(self) -> None:
         """One timer for all deadlines: a timer a request would cost more than the request."""
         timeouts = self.config.timeouts
+        drain = self.config.policy.drain
         shortest = min(timeouts.read, timeouts.head, timeouts.idle, timeouts.total, timeouts.tunnel)
+        shortest = min(shortest, drain.timeout) if drain else shortest
         tick = min(0.5, max(0.01, shortest / 10))
         while True:
             await asyncio.sleep(tick)
@@ -288,6 +296,27 @@ class Proxy:
                 except Exception:  # one of them must not stop the clock of all
                     self.faults.report("a connection could not be ended")
             self.connections.close_idle(now - timeouts.idle)
+            if self.service.on_response is not self._on_response:
+                self._advance_drains(now)
+
+    # -- backends that leave; in the proxy's thread ---------------------------------------------
+
+    def set_intent(self, name: str, intent: Intent) -> None:
+        """Have a backend leave, or come back. Raises KeyError, which lists the names."""
+        self.pool.set_intent(name, intent, self._now())
+        if intent is not Intent.READY:
+            self.connections.close_idle_to(name)
+            # A hook only while it is needed: no other answer pays for it.
+            self.service.on_response = (DrainFilter().on_response, *self._on_response)
+
+    def _advance_drains(self, now: float) -> None:
+        """Cut off what runs on backends that have no more time."""
+        for pool in self.pool.pools:
+            for backend in pool.drains.advance(now):
+                for client in list(self.listener.open):
+                    client.cut(backend)
+        if not any(pool.drains.draining for pool in self.pool.pools):
+            self.service.on_response = self._on_response
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:

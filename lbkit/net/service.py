@@ -45,7 +45,11 @@ class Reporting(Protocol):
 
 class Joiner(Protocol):
     def __call__(
-        self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Any], object]
+        self,
+        client: asyncio.Transport,
+        origin: asyncio.Transport,
+        backend: Backend | None,
+        on_end: Callable[[Any], object],
     ) -> object: ...
 
 

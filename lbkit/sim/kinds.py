@@ -25,3 +25,4 @@ SHARE: Final = 15  # a server that shares its workers may have completed a reque
 CHECK: Final = 16  # a balancer probes a backend; row: the number of the check
 CHECKED: Final = 17  # the outcome of a probe is known; row: the same
 CUT: Final = 18  # a drain has reached its deadline: what still runs there is cut off; no row
+ROLLOUT: Final = 19  # a rolling deploy looks at how things stand; no row

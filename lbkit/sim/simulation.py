@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import inf
+from typing import Any
 
 from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
@@ -19,6 +20,7 @@ from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
 from lbkit.sim.requests import NAN, Requests
+from lbkit.sim.rollouts import Deploy
 from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.users import Users
 from lbkit.workload import Workload, stream, workload
@@ -70,6 +72,7 @@ class Simulation:
             for pool in self.pool.pools:
                 for member in pool.backends:
                     self.checks.watch(pool, member)
+        self.deploy = self._deploy() if experiment.deploy else None
         self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
         # -- the balancer's decisions
         self.attempt_policy = AttemptPolicy(policy.retries)
@@ -101,7 +104,13 @@ class Simulation:
             raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
         if end < inf:
             self.requests.abandon(end)
-        return Result(self.experiment, "sim", self.requests.columns(), {"changes": self.changes})
+        return Result(self.experiment, "sim", self.requests.columns(), self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"changes": self.changes}
+        if self.deploy and self.deploy.rollout:
+            facts["deploy"] = self.deploy.rollout.state.value
+        return facts
 
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""
@@ -123,6 +132,7 @@ class Simulation:
             kinds.BOOT: lambda index: self.servers[index].booted(),
             kinds.SHARE: self.share,
             kinds.CUT: self.cut,
+            kinds.ROLLOUT: self.deploy.look if self.deploy else never,
         }
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
@@ -318,8 +328,7 @@ class Simulation:
         server, pool = self.by_name[event.server], self.pool
         match event.action:
             case Action.CRASH:
-                for row in server.crash():
-                    self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
+                self.crash(server)
             case Action.RECOVER:
                 server.recover()
             case Action.SLOW:
@@ -338,6 +347,11 @@ class Simulation:
                 self.drain(event.server)
             case Action.UNDRAIN:
                 pool.set_intent(event.server, Intent.READY, self.engine.now)
+
+    def crash(self, server: SimServer) -> None:
+        """A server loses what it has; the balancer learns of it later."""
+        for row in server.crash():
+            self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
 
     def drain(self, name: str) -> None:
         """A backend gets no new requests, and has until its deadline for those it has."""
@@ -358,6 +372,20 @@ class Simulation:
                 for row in rows:
                     self.requests.start[row], self.requests.service[row] = NAN, 0.0
                     self.fail(row, Failure.CLOSED_UNANSWERED)
+
+    def _deploy(self) -> Deploy:
+        assert self.experiment.deploy
+        return Deploy(
+            self.experiment.deploy,
+            self.engine,
+            self.pool,
+            self.by_name,
+            self.requests,
+            self.experiment.traffic.duration,
+            self.drain,
+            self.crash,
+            self.changes.append,
+        )
 
     def _find_servers(self) -> None:
         """Find the server behind each balancer's backends."""

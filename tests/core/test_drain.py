@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core import Backend, Intent, Lease, Pool, make_balancer
+from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, make_balancer
 from lbkit.core.drain import TRANSITIONS, Drain, DrainEvent, DrainRules, DrainState
 from lbkit.core.state_change import StateChange
+from lbkit.core.sticky import Affinity, Sticky
 
 READY, DRAINING, DRAINED, STOPPED = DrainState
 
@@ -22,19 +24,6 @@ def test_the_four_steps() -> None:
     assert drain.on(DrainEvent.STOP, 10)
     assert drain.on(DrainEvent.START, 11)
     assert drain.state is READY
-
-
-def test_who_may_still_come() -> None:
-    drain = Drain(DrainRules())
-    assert drain.accepts(of_session=False)
-    drain.on(DrainEvent.DRAIN, 0)
-    assert drain.accepts(of_session=True)
-    assert not drain.accepts(of_session=False)
-    drain.on(DrainEvent.IDLE, 1)
-    assert not drain.accepts(of_session=True)
-    strict = Drain(DrainRules(sticky=False))
-    strict.on(DrainEvent.DRAIN, 0)
-    assert not strict.accepts(of_session=True)
 
 
 def test_an_undrained_backend_is_ready_at_once() -> None:
@@ -120,19 +109,26 @@ def test_a_drain_that_would_never_end_does_at_its_deadline() -> None:
     assert without.drains.advance(1e9) == []  # without rules it may take for ever
 
 
-def test_sessions_may_finish_or_not() -> None:
-    for sticky in (True, False):
-        pool, _ = draining_pool(DrainRules(sticky=sticky))
-        living = {"a"}
-        pool.drains.has_sessions = living.__contains__
+def test_sessions_may_go_on_until_the_deadline_or_not() -> None:
+    for sessions in (True, False):
+        rules = Sticky("source", drain=sessions)
+        made = Affinity(rules, b"x" * 16)
+        pool = Pool(
+            [Backend("a")], make_balancer("round_robin"), drain=DrainRules(timeout=30), affinity=made
+        )
+        lease = pool.acquire("", 0, token="client")
+        pool.keep(lease.backend, "client", 0)
+        lease.release(True, 0)
         pool.set_intent("a", Intent.DRAIN, 0)
-        assert pool.drains.accepts("a", of_session=True) is sticky
-        assert not pool.drains.accepts("a", of_session=False)
-        assert pool.drains.accepts("b", of_session=False)
-        assert pool.drains.state("a") is (DRAINING if sticky else DRAINED)
-        living.clear()
-        pool.drains.settle(pool["a"], 1)  # the last session has ended
+        assert pool.drains.state("a") is (DRAINING if sessions else DRAINED)
+        with nullcontext() if sessions else pytest.raises(NoBackend):
+            pool.acquire("", 1, token="client").release(True, 2)
+        with pytest.raises(NoBackend):
+            pool.acquire("", 1, token="another")
+        pool.drains.advance(30)
         assert pool.drains.state("a") is DRAINED
+        with pytest.raises(NoBackend):
+            pool.acquire("", 31, token="client")
 
 
 def test_a_backend_that_left_and_joins_again_does_not_drain() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from variants import NAMES
 
 from lbkit import Backend, Intent, NoBackend, Policy, Replicas, Sticky
+from lbkit.core.drain import DrainState
 from lbkit.core.sticky import HOW, TABLES
 
 INF = float("inf")
@@ -77,7 +78,7 @@ def test_a_session_moves_only_when_its_backend_is_gone(
             there = next((b for b in pool.backends if b.name == home), None)
             stays = there is not None and (
                 there.eligible
-                or (drain and there.healthy and not there.blocked and there.intent is Intent.DRAIN)
+                or (drain and there.healthy and not there.blocked and pool.drains.state(there.name) is DrainState.DRAINING)
             )
             try:
                 found = clients[number].ask(now)
@@ -96,7 +97,7 @@ def test_a_session_moves_only_when_its_backend_is_gone(
             elif what == "block":
                 pool.set_blocked(name, values[1])
             elif what == "intent":
-                pool.set_intent(name, values[1])
+                pool.set_intent(name, values[1], now)
             else:
                 pool.remove(name)
                 homes = {number: home for number, home in homes.items() if home != name}
@@ -152,7 +153,7 @@ def test_a_session_stays_on_a_backend_that_drains_if_it_may() -> None:
         pool = pool_of(sticky(drain=drain))
         client = Client(pool)
         home = client.ask()
-        pool.set_intent(home, Intent.DRAIN)
+        pool.set_intent(home, Intent.DRAIN, 0)
         assert (client.ask() == home) is drain
         assert Client(pool).ask() != home  # a new session
 

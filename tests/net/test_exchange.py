@@ -138,7 +138,7 @@ class World:
             key_of("client"),
             self,
             self,
-            lambda client, origin, on_end: self.relays.append(on_end),
+            lambda client, origin, backend, on_end: self.relays.append(on_end),
             AttemptPolicy(retries),
             Timeouts(),
             self.faults.append,
@@ -198,6 +198,8 @@ class World:
                 exchange.client_ready(flag)
             case "expired" if not client.over:
                 exchange.expired(self.now)
+            case "cut" if exchange.lease and not client.over and not self.relays:
+                exchange.cut(exchange.lease.backend)
             case "refuse" if not client.over and not self.complete:
                 exchange.refuse(413, "too much")
             case "proceed":
@@ -211,6 +213,7 @@ class World:
 
 EVENTS = [
     "body",
+    "cut",
     "answer",
     "data",
     "switched",

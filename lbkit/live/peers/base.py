@@ -136,6 +136,10 @@ class Peer:
             line(make_balancer(name, **policy.options))  # raises for options that it does not have
         if policy.health:
             raise PeerError(f"{cls.name} gets no health rules here: use lbkit's proxy, or policy.health=None")
+        if policy.drain:
+            raise PeerError(
+                f"{cls.name} drains without a time limit here: use lbkit's proxy, or policy.drain=None"
+            )
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
 
