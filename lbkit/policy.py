@@ -91,8 +91,9 @@ class Policy:
     ) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 
-        `on_change` gets each change of a backend's state, by `health` and by `drain`. `secret`: what signs sessions where
-        `sticky` has none; by default it is drawn from `stream`, which is good enough for a simulation.
+        `on_change` gets each change of a backend's state, by `health` and by `drain`. `secret`: what
+        signs sessions where `sticky` has none; by default it is drawn from `stream`, which is good enough for
+        a simulation.
 
         `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
         their own; one of several processes for the same backends gets a place from its caller."""

@@ -25,8 +25,8 @@ def p_value(old: Counts, new: Counts) -> float:
     """Return the probability of at least so many errors of the new version, if both are equally good.
 
     Fisher's exact test, one-sided: of all requests, as many failed as did, and chance alone decided which of
-    them the new version had. So the number of its errors is hypergeometric. (R. A. Fisher, Statistical Methods
-    for Research Workers, 5th ed. 1934, section 21.02.)
+    them the new version had. So the number of its errors is hypergeometric. (R. A. Fisher, Statistical
+    Methods for Research Workers, 5th ed. 1934, section 21.02.)
     """
     total, errors = old.requests + new.requests, old.errors + new.errors
     most = min(errors, new.requests)

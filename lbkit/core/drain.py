@@ -44,10 +44,10 @@ TRANSITIONS = {
 @named_fields
 @dataclass(frozen=True, slots=True)
 class DrainRules:
-    """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never). Raises ValueError.
+    """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never).
 
-    (AWS: deregistration delay 300 s; Traefik: 10 s.) Whether sessions that live there still go there while it
-    drains is `Sticky.drain`'s to say.
+    Whether sessions that live there still go there while it drains is `Sticky.drain`'s to say; if they do, it
+    is drained at the timeout only. (AWS: deregistration delay 300 s; Traefik: 10 s.) Raises ValueError.
     """
 
     timeout: float = 30.0

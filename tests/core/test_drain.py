@@ -113,9 +113,7 @@ def test_sessions_may_go_on_until_the_deadline_or_not() -> None:
     for sessions in (True, False):
         rules = Sticky("source", drain=sessions)
         made = Affinity(rules, b"x" * 16)
-        pool = Pool(
-            [Backend("a")], make_balancer("round_robin"), drain=DrainRules(timeout=30), affinity=made
-        )
+        pool = Pool([Backend("a")], make_balancer("round_robin"), drain=DrainRules(timeout=30), affinity=made)
         lease = pool.acquire("", 0, token="client")
         pool.keep(lease.backend, "client", 0)
         lease.release(True, 0)

@@ -78,7 +78,12 @@ def test_a_session_moves_only_when_its_backend_is_gone(
             there = next((b for b in pool.backends if b.name == home), None)
             stays = there is not None and (
                 there.eligible
-                or (drain and there.healthy and not there.blocked and pool.drains.state(there.name) is DrainState.DRAINING)
+                or (
+                    drain
+                    and there.healthy
+                    and not there.blocked
+                    and pool.drains.state(there.name) is DrainState.DRAINING
+                )
             )
             try:
                 found = clients[number].ask(now)
