@@ -24,7 +24,18 @@ from lbkit.core.rollout import RollingDeploy
 from lbkit.core.text import unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
-from lbkit.events import Action, Event, Failures, as_action, joining, order_fault
+from lbkit.events import (
+    DEPENDENCY_STATES,
+    OUTAGES,
+    Action,
+    Event,
+    Failures,
+    as_action,
+    joining,
+    order_fault,
+    without_flaps,
+)
+from lbkit.patience import Patience
 from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, format_of, parse, parse_file, strict_converter, structure
 from lbkit.server import Server, servers
@@ -35,6 +46,7 @@ __all__ = [
     "Experiment",
     "ExperimentError",
     "Failures",
+    "Patience",
     "Policy",
     "Server",
     "Stream",
@@ -62,6 +74,8 @@ class Traffic:
     client_skew: float = field(default=0.0, validator=number(0))
     paths: int = field(default=1000, validator=whole(1, 1_000_000))
     path_skew: float = field(default=0.0, validator=number(0))
+    # How long clients wait, and whether they try again; None: they wait for ever.
+    patience: Patience | None = field(default=None, validator=attrs.validators.optional(one_of(Patience)))
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.arrivals, Trace):
@@ -135,10 +149,8 @@ class Experiment:
         for i, event in enumerate(self.events):
             if not isinstance(event, Event):
                 raise ExperimentError(f"events[{i}] is {event!r}: use an Event")
-            if event.server not in names:
-                raise ExperimentError(
-                    f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
-                )
+            if fault := self._place_fault(event, names):
+                raise ExperimentError(f"events[{i}].{fault}")
         failures = self.failures and self.failures.fault(list(names), self.traffic.duration)
         if fault := order_fault(self.events) or failures or self._health_fault() or self._weight_fault():
             raise ExperimentError(fault)
@@ -147,6 +159,18 @@ class Experiment:
                 raise ExperimentError(f"limits[{i}] is {limit!r}: use a RateLimit")
         in_time = tuple(sorted(self.events, key=lambda event: event.at))
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
+
+    def _place_fault(self, event: Event, names: Mapping[str, int]) -> str:
+        """Return why an event cannot happen to what it names; empty if it can."""
+        whole = event.action in DEPENDENCY_STATES and not event.server
+        if event.server not in names and not whole:
+            return f"server is {event.server!r}: use one of {', '.join(names)}"
+        about = [server for server in self.servers if whole or server.name == event.server]
+        known = sorted({name for server in about for name in server.dependencies})
+        if event.dependency and event.dependency not in known:
+            there = f"use one of {', '.join(known)}" if known else "give servers their `dependencies`"
+            return f"dependency is {event.dependency!r}: {there}"
+        return ""
 
     def _weight_fault(self) -> str:
         """Return which weights would not fit into the algorithm's memory; empty if all do."""
@@ -162,7 +186,7 @@ class Experiment:
 
     def _health_fault(self) -> str:
         """Return why the policy cannot be carried out without health rules; empty if it can."""
-        crashes = self.failures or any(event.action is Action.CRASH for event in self.events)
+        crashes = self.failures or any(event.action in OUTAGES for event in self.events)
         if not crashes or self.policy.health:
             return ""
         policy, mend = self.policy, "without policy.health nothing finds it. Give it HealthRules"
@@ -213,13 +237,13 @@ class Experiment:
 
     @property
     def timeline(self) -> tuple[Event, ...]:
-        """All that happens, in order of time: `events`, and those that `failures` makes of the seed."""
-        if not self.failures:
-            return self.events
+        """All that happens, in order of time: `events`, flaps as what they consist of, random failures."""
         duration, seed = self.traffic.duration, self.seed
-        failing = self.failures.servers or tuple(server.name for server in self.servers)
-        drawn = (event for name in failing for event in self.failures.events(name, duration, seed))
-        return tuple(sorted([*self.events, *drawn], key=lambda event: event.at))
+        happening = list(without_flaps(self.events, duration))
+        if self.failures:
+            failing = self.failures.servers or tuple(server.name for server in self.servers)
+            happening += (event for name in failing for event in self.failures.events(name, duration, seed))
+        return tuple(sorted(happening, key=lambda event: event.at))
 
     @property
     def capacity(self) -> float:

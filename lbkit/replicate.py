@@ -25,7 +25,7 @@ _COLUMNS = {key: (name, write) for name, (key, write) in TABLE.items() if name n
 HEAD = ("policy", *(name for name, _ in _COLUMNS.values()))  # the columns of a comparison
 MAIN = ("policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %")  # of these, the main ones
 
-HIGHER = {"throughput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
+HIGHER = {"throughput", "goodput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
 
 
 class Replication(Mapping[str, Interval]):

@@ -22,6 +22,7 @@ from lbkit import diagnostics
 from lbkit.core.state_change import StateChange
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
+from lbkit.patience import Wasted
 from lbkit.stats import PERCENTILES, jain, mean, mean_level, percentile
 from lbkit.table import table
 
@@ -92,6 +93,16 @@ class Result:
         return tuple(self.extra.get("changes", ()))
 
     @property
+    def wasted(self) -> tuple[Wasted, ...]:
+        """What servers worked on after the client had left; only clients with patience leave."""
+        return tuple(self.extra.get("wasted", ()))
+
+    @property
+    def resent(self) -> tuple[float, ...]:
+        """When clients sent a request again, in order of time."""
+        return tuple(self.extra.get("resent", ()))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What this engine does otherwise than the experiment says, a line each."""
         return tuple(self.extra.get("notes", ()))
@@ -157,7 +168,9 @@ class Result:
         tests = [(getattr(self, name), v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
         rows = [i for i in range(len(self)) if all(test(column[i]) for column, test in tests)]
         found = {name: array(code, (self.columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
-        return Result(self.experiment, self.engine, found, self.extra)
+        of_all = ("wasted", "resent")  # says nothing about these rows
+        extra = {name: value for name, value in self.extra.items() if name not in of_all}
+        return Result(self.experiment, self.engine, found, extra)
 
     def latencies(self, backend: str | None = None) -> list[float]:
         """Return the latencies of the good answers in seconds, sorted; of one backend if named."""
@@ -189,11 +202,20 @@ class Result:
         return percentile(self._latencies, q)
 
     @cached_property
-    def throughput(self) -> float:
-        """Good answers a second that ended in the window, whenever their requests arrived."""
+    def goodput(self) -> float:
+        """Good answers a second that came within the window to clients that still waited for them."""
         start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
         ends = compress(self.end, map(good, self.status))
         return sum(1 for end in ends if start <= end <= stop) / self.window
+
+    @cached_property
+    def throughput(self) -> float:
+        """Good answers a second that ended in the window, whenever their requests arrived.
+
+        With those to clients that had left: what servers do, and not what it is worth (`goodput`)."""
+        start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
+        vain = sum(1 for work in self.wasted if work.answered and start <= work.end <= stop)
+        return self.goodput + vain / self.window
 
     @cached_property
     def error_rate(self) -> float:
@@ -237,6 +259,8 @@ class Result:
         for backend, start, work in zip(self.backend, self.start, self.service, strict=True):
             if work > 0:
                 busy[backend] += max(0.0, min(start + work, t1) - max(start, t0))
+        for lost in self.wasted:
+            busy[self.backends.index(lost.backend)] += max(0.0, min(lost.end, t1) - max(lost.start, t0))
         workers = {s.name: s.workers for s in self.experiment.servers}
         return {n: b / (workers[n] * self.window) for n, b in zip(self.backends, busy, strict=False)}
 
@@ -281,6 +305,7 @@ class Result:
             "engine": self.engine,
             "requests": sum(self.counted),
             "throughput": self.throughput,
+            "goodput": self.goodput,
             "error_rate": self.error_rate,
             "mean": self.mean,
             "waiting": self.mean_of("waiting"),

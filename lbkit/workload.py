@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, repeat, starmap
 from math import floor, log
+from zlib import crc32
 
 from lbkit.arrivals import Arrivals, ConstantRate, OnOff, Poisson, Profile, Trace
 from lbkit.experiment import Experiment
@@ -129,6 +130,11 @@ def client_name(client: int) -> str:
     own. (Knuth, The Art of Computer Programming 3, 6.4.)"""
     spread = (client + 1) * 0x9E3779B1
     return f"10.{spread >> 16 & 255}.{spread >> 8 & 255}.{spread & 255}"
+
+
+def chosen(what: str, share: float) -> bool:
+    """Return whether a name is among a share of all names that is the same on every engine, and always."""
+    return crc32(what.encode()) < share * 2**32
 
 
 def path_name(path: int) -> str:

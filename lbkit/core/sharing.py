@@ -69,6 +69,16 @@ class ProcessorSharing(Generic[J]):
         heapify(self._goals)
         self._set_due()
 
+    def pause(self, now: float) -> None:
+        """Stop all jobs where they are; none may join before `resume`."""
+        self._progress += (now - self._since) * self._share()
+        self._since, self.due = now, inf
+
+    def resume(self, now: float) -> None:
+        """Go on with all jobs."""
+        self._since = now
+        self._set_due()
+
     def _share(self) -> float:
         """The part of a processor that each job has."""
         return min(1.0, self.processors / len(self._goals)) if self._goals else 0.0

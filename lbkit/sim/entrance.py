@@ -104,6 +104,11 @@ class Entrance:
         _, status = self._refuse(self.gate.late(self.waiting[row]))
         return status
 
+    def withdraw(self, row: int) -> None:
+        """The client of a request has left: it waits no longer at the gate, if it did."""
+        if self.gate and (item := self.waiting.pop(row, None)):
+            self.gate.leave(item)
+
     def leave(self, row: int, ok: bool) -> bool:
         """A request has its answer. Return whether it had passed the gate: call `next` then."""
         if self.gate is None or row not in self.admitted:

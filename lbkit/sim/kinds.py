@@ -26,3 +26,6 @@ CHECK: Final = 16  # a balancer probes a backend; row: the number of the check
 CHECKED: Final = 17  # the outcome of a probe is known; row: the same
 CUT: Final = 18  # a drain has reached its deadline: what still runs there is cut off; no row
 ROLLOUT: Final = 19  # a rolling deploy looks at how things stand; no row
+LEAVE: Final = 20  # its client has waited long enough
+AGAIN: Final = 21  # a client sends a request again; row: that of its first try
+ABORT: Final = 22  # its server learns that the connection has been closed

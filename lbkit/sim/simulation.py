@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from functools import partial
 from math import inf
@@ -11,6 +12,7 @@ from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
 from lbkit.core.state_change import StateChange
+from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Experiment, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
@@ -32,16 +34,6 @@ MAX_EVENTS_PER_REQUEST = 100
 
 # The events that a request is waiting for while a backend has it, besides the end of its work.
 UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEND)
-
-
-def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:
-    """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
-
-    With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
-    not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
-    MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to
-    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a grace below 0."""
-    return Simulation(experiment, max_events).run(grace)
 
 
 class Simulation:
@@ -100,11 +92,17 @@ class Simulation:
         except KeyboardInterrupt:
             if not self.engine.now:
                 raise
-            columns = self.requests.columns()
-            raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
+            raise Interrupted(so_far(self.experiment, "sim", self.columns(), self.engine.now)) from None
         if end < inf:
             self.requests.abandon(end)
-        return Result(self.experiment, "sim", self.requests.columns(), self._facts())
+        elif any(server.chaos.hung or server.chaos.lost for server in self.servers):
+            # What one hangs on, or has lost, never ends.
+            self.requests.abandon(max(self.engine.now, self.experiment.traffic.duration))
+        return Result(self.experiment, "sim", self.columns(), self._facts())
+
+    def columns(self) -> dict[str, array[Any]]:
+        """Return the columns of the Result."""
+        return self.requests.columns()
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"changes": self.changes}
@@ -134,6 +132,7 @@ class Simulation:
             kinds.CUT: self.cut,
             kinds.ROLLOUT: self.deploy.look if self.deploy else never,
         }
+        happens |= dict.fromkeys((kinds.LEAVE, kinds.AGAIN, kinds.ABORT), never)  # of impatient clients
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
         happens[kinds.CHECKED] = checks.receive if checks else never
@@ -325,6 +324,11 @@ class Simulation:
     def change(self, index: int) -> None:
         """Event `index` of the timeline happens."""
         event = self.timeline[index]
+        if state := DEPENDENCY_STATES.get(event.action):
+            for server in self.servers:
+                if event.server in ("", server.spec.name):
+                    server.set_dependency(event.dependency, state)
+            return
         server, pool = self.by_name[event.server], self.pool
         match event.action:
             case Action.CRASH:
@@ -347,6 +351,14 @@ class Simulation:
                 self.drain(event.server)
             case Action.UNDRAIN:
                 pool.set_intent(event.server, Intent.READY, self.engine.now)
+            case Action.HANG:
+                server.hang()
+            case Action.LOSE:
+                server.lose(event.value or 0.0)
+            case Action.FAIL:
+                server.fail(event.value or 0.0)
+            case Action.DELAY:
+                server.set_delay(event.value or 0.0)
 
     def crash(self, server: SimServer) -> None:
         """A server loses what it has; the balancer learns of it later."""

@@ -1,0 +1,174 @@
+"""Clients that leave, try again and give up, in virtual time.
+
+Each try has a row of its own, as a server may still work on the one before it. The Result has a row for each
+request: from its first try to the outcome of the last.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from typing import Any
+
+from lbkit.arrivals import Closed
+from lbkit.experiment import Experiment
+from lbkit.patience import Wasted, luck_of
+from lbkit.result import COLUMNS, good
+from lbkit.sim import kinds
+from lbkit.sim.engine import Handlers
+from lbkit.sim.requests import NAN, NOT_PICKED
+from lbkit.sim.servers import OK
+from lbkit.sim.simulation import Simulation
+from lbkit.workload import stream
+
+NO_ANSWER = 0
+
+
+class ImpatientSimulation(Simulation):
+    """A simulation in which clients have the patience of the traffic."""
+
+    def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
+        super().__init__(experiment, max_events)
+        patience = experiment.traffic.patience
+        assert patience
+        self.patience = patience
+        self.followed = True
+        self.pauses = stream(experiment.seed, "backoff")
+        self.waiting: set[int] = set()  # rows whose clients wait for an answer
+        self.gone: set[int] = set()  # rows whose clients have left
+        self.first: dict[int, int] = {}  # row of a further try -> row of the request's first one
+        self.last: dict[int, int] = {}  # row of the first try -> row of the last one, if there are several
+        self.tried: Counter[int] = Counter()  # row of the first try -> tries that have ended
+        self.backends_tried: Counter[int] = Counter()  # the same -> attempts of these tries
+        self.wasted: list[Wasted] = []
+        self.resent: list[float] = []  # when clients tried again
+        if not isinstance(experiment.traffic.arrivals, Closed):
+            # A copy: the column grows by the further tries, which must not arrive a second time.
+            self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+
+    def _handlers(self) -> Handlers:
+        handlers = list(super()._handlers())
+        self.reach_entrance = handlers[kinds.ARRIVE]
+        handlers[kinds.ARRIVE] = self.sent
+        handlers[kinds.LEAVE] = self.leave
+        handlers[kinds.AGAIN] = self.again
+        handlers[kinds.ABORT] = self.abort
+        return handlers
+
+    # -- clients ----------------------------------------------------------------------------------
+
+    def sent(self, row: int) -> None:
+        """A client sends a request, for the first time or again."""
+        self.waiting.add(row)
+        requests, now = self.requests, self.engine.now
+        first = requests.arrival[self.first.get(row, row)]
+        self.engine.plan(self.patience.deadline(first, now), kinds.LEAVE, row)
+        self.reach_entrance(row)
+
+    def leave(self, row: int) -> None:
+        """A client has waited for as long as it does: it closes its connection."""
+        if row not in self.waiting:
+            return  # it has its answer
+        self.gone.add(row)
+        requests, now = self.requests, self.engine.now
+        requests.end[row] = now
+        self.entrance.withdraw(row)
+        backend = requests.lease[row]
+        if backend is not NOT_PICKED:
+            requests.lease[row] = NOT_PICKED
+            if self.reporting:
+                self.reports.failed(backend)
+            self.pool.release(backend, requests.since[row], None, now)  # which says nothing about it
+            server = self.server_of[backend]
+            if server.spec.cancels:
+                self.engine.plan(now + server.delay, kinds.ABORT, row)
+        self.ended(row, False)
+
+    def abort(self, row: int) -> None:
+        """A server that watches its connections learns that one has been closed."""
+        server = self.servers[self.requests.backend[row]]
+        if server.chaos.hung:
+            return  # it does not look
+        start = self.requests.start[row]
+        if server.drop(lambda other: other == row) and start == start:
+            self.wasted.append(Wasted(server.spec.name, start, self.engine.now - start, False))
+
+    def ended(self, row: int, ok: bool) -> None:
+        """A client has an answer, or has left: is that the end, or does it try again?"""
+        requests, now = self.requests, self.engine.now
+        self.waiting.discard(row)
+        if row not in self.gone:
+            requests.lease[row] = NOT_PICKED
+        if self.entrance.leave(row, ok):
+            self.admit()
+        first = self.first.get(row, row)
+        self.tried[first] += 1
+        self.backends_tried[first] += requests.attempts[row]
+        if row in self.gone or not good(requests.status[row]):
+            arrival = requests.arrival[first]
+            when = self.patience.next_try(arrival, now, self.tried[first], self.pauses)
+            if when is not None:
+                self.engine.plan(when, kinds.AGAIN, first)
+                return
+        if self.users:
+            self.users.answered(first)
+
+    def again(self, first: int) -> None:
+        """A client sends its request again."""
+        requests, now = self.requests, self.engine.now
+        luck = luck_of(requests.luck[first], self.tried[first])
+        row = requests.add(now, requests.client[first], requests.path[first], requests.demand[first], luck)
+        self.first[row], self.last[first] = first, row
+        self.resent.append(now)
+        self.sent(row)
+
+    # -- what still happens to a request whose client has left -----------------------------------------
+
+    def enter(self, row: int) -> None:
+        if row not in self.gone:
+            super().enter(row)
+
+    def retry(self, row: int) -> None:
+        if row not in self.gone:
+            super().retry(row)
+
+    def resend(self, row: int) -> None:
+        if row not in self.gone:
+            super().resend(row)
+
+    def fail(self, row: int, *args: Any, **options: Any) -> None:
+        if row not in self.gone:
+            super().fail(row, *args, **options)
+
+    def answer(self, row: int) -> None:
+        if row not in self.gone:
+            super().answer(row)
+        elif self.requests.status[row] == OK:
+            requests = self.requests
+            name = self.servers[requests.backend[row]].spec.name
+            self.wasted.append(Wasted(name, requests.start[row], requests.service[row]))
+
+    def release(self, row: int) -> None:
+        super().release(row)
+        self.requests.lease[row] = NOT_PICKED
+
+    # -- the result -------------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, array[Any]]:
+        """Return a row for each request: when it was sent first, and what came of the last try."""
+        tries = super().columns()
+        firsts = [row for row in range(len(tries["arrival"])) if row not in self.first]
+        lasts = [self.last.get(row, row) for row in firsts]
+        columns = {
+            name: array(code, (tries[name][row] for row in (firsts if name == "arrival" else lasts)))
+            for name, code in COLUMNS.items()
+        }
+        columns["attempts"] = array("i", (self.backends_tried[first] for first in firsts))
+        for i, row in enumerate(lasts):
+            if row in self.gone:
+                columns["start"][i], columns["service"][i] = NAN, 0.0
+                columns["backend"][i], columns["status"][i] = -1, NO_ANSWER
+        return columns
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "wasted": self.wasted, "resent": self.resent}
