@@ -1,7 +1,7 @@
 """lbkit: learn load balancing by doing it."""
 
 from lbkit import presets
-from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Trace
+from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
 from lbkit.compare import compare
 from lbkit.core import (
     AlgorithmError,
@@ -94,6 +94,7 @@ __all__ = [
     "Result",
     "RollingDeploy",
     "Server",
+    "Sessions",
     "SlowStart",
     "StateChange",
     "Sticky",

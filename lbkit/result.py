@@ -23,10 +23,11 @@ from lbkit.core.state_change import StateChange
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 from lbkit.patience import Wasted
+from lbkit.sessions import SessionCounts, follow
 from lbkit.stats import PERCENTILES, jain, mean, mean_level, percentile
 from lbkit.table import table
 
-__all__ = ["COLUMNS", "DERIVED", "PERCENTILES", "Result", "good", "jain", "percentile"]
+__all__ = ["COLUMNS", "DERIVED", "OPTIONAL", "PERCENTILES", "Result", "good", "jain", "percentile"]
 
 # Column -> array type code. The order is that of exports.
 COLUMNS = {
@@ -39,6 +40,10 @@ COLUMNS = {
     "status": "i",  # HTTP status; 0: no answer at all
     "attempts": "i",  # backends tried
     "service": "d",  # service time in seconds
+}
+# Columns of some results only.
+OPTIONAL = {
+    "session": "i",  # number of the session, where the traffic has sessions
 }
 # Columns that follow from those, for all rows; nan where no server began to serve the request.
 DERIVED = {
@@ -58,11 +63,11 @@ class Result:
         columns: dict[str, array[Any]],
         extra: dict[str, Any] | None = None,
     ) -> None:
-        """`columns`: all of COLUMNS, rows in any order. `extra`: data of this engine only.
+        """`columns`: all of COLUMNS, and any of OPTIONAL, rows in any order. `extra`: data of this engine.
 
         Raises ValueError for a missing column or columns of unequal length."""
-        lengths = {name: len(columns[name]) for name in COLUMNS if name in columns}
-        if lengths.keys() != COLUMNS.keys() or len(set(lengths.values())) > 1:
+        lengths = {name: len(columns[name]) for name in (*COLUMNS, *OPTIONAL) if name in columns}
+        if not lengths.keys() >= COLUMNS.keys() or len(set(lengths.values())) > 1:
             raise ValueError(f"a result needs columns {', '.join(COLUMNS)} of one length, got {lengths}")
         self.experiment = experiment
         self.engine = engine
@@ -71,8 +76,10 @@ class Result:
         self.extra = extra or {}
 
     def __getattr__(self, name: str) -> Any:
-        if name in COLUMNS:
+        if name in COLUMNS or (name in OPTIONAL and name in self.columns):
             return self.columns[name]
+        if name in OPTIONAL:
+            raise AttributeError(f"this Result has no {name!r}: use traffic that has sessions")
         raise AttributeError(f"a Result has no {name!r}")
 
     def __len__(self) -> int:
@@ -91,6 +98,15 @@ class Result:
     def changes(self) -> tuple[StateChange, ...]:
         """The changes of backends' states by the policy's health rules, in order of time."""
         return tuple(self.extra.get("changes", ()))
+
+    @cached_property
+    def sessions(self) -> SessionCounts:
+        """How many sessions there were, how often they moved, and lost their state.
+
+        Raises ValueError for traffic without sessions."""
+        if "session" not in self.columns:
+            raise ValueError("there are no sessions here: use traffic that has them, Traffic(Sessions(...))")
+        return follow(self.experiment, self.session, self.backend, self.arrival, self.end, self.status)
 
     @property
     def wasted(self) -> tuple[Wasted, ...]:
@@ -160,14 +176,16 @@ class Result:
 
         As in `where(client=0)` or `where(backend="s1", status=lambda status: status > 400)`. Raises
         ValueError for an unknown column."""
-        columns = [*COLUMNS, *DERIVED]
+        columns = [*self.columns, *DERIVED]
         if unknown := wanted.keys() - set(columns):
             raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(columns)}")
         if isinstance(wanted.get("backend"), str):
             wanted["backend"] = self.backends.index(wanted["backend"])
         tests = [(getattr(self, name), v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
         rows = [i for i in range(len(self)) if all(test(column[i]) for column, test in tests)]
-        found = {name: array(code, (self.columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
+        found = {
+            name: array(column.typecode, (column[i] for i in rows)) for name, column in self.columns.items()
+        }
         of_all = ("wasted", "resent")  # says nothing about these rows
         extra = {name: value for name, value in self.extra.items() if name not in of_all}
         return Result(self.experiment, self.engine, found, extra)
@@ -320,7 +338,7 @@ class Result:
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return all columns as lists, with names of backends, as CSV, Parquet and data frames take them."""
-        plain = {name: list(getattr(self, name)) for name in (*COLUMNS, *DERIVED)}
+        plain = {name: list(getattr(self, name)) for name in (*self.columns, *DERIVED)}
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
         return plain
 

@@ -22,11 +22,14 @@ from lbkit import (
     Policy,
     Profile,
     Server,
+    Sessions,
+    Sticky,
     Trace,
     Traffic,
     algorithms,
 )
 from lbkit.core.retry import Backoff
+from lbkit.core.sticky import HOW
 from lbkit.events import DEPENDENCY_STATES, order_fault
 from lbkit.patience import Patience
 from lbkit.server import DISCIPLINES
@@ -60,6 +63,13 @@ arrivals = st.one_of(
         lambda points: Profile([(0, 5.0), *sorted(points)])
     ),
     st.builds(Trace, times=st.lists(at_least_0()).map(sorted)),
+    st.builds(
+        Sessions,
+        rate=positive(10),
+        requests=st.floats(1, 50),
+        think=at_least_0(10),
+        state=st.sampled_from(["memory", "shared"]),
+    ),
     st.builds(Closed, users=st.integers(1, 1000), think=at_least_0(10)),
 )
 
@@ -71,6 +81,14 @@ policies = st.one_of(
         retries=st.integers(0, 3),
     ),
     st.integers(1, 500).map(lambda points: Policy("consistent_hash", {"points": points})),
+    st.builds(
+        Sticky,
+        how=st.sampled_from(sorted(HOW)),
+        name=st.just("session"),
+        idle=positive() | st.just(float("inf")),
+        drain=st.booleans(),
+        gone=st.sampled_from(["another", "refuse"]),
+    ).map(lambda sticky: Policy("random", sticky=sticky)),
 )
 
 traffics = st.builds(

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from lbkit.arrivals import Closed
+from lbkit.arrivals import Closed, Sessions
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
 from lbkit.core.state_change import StateChange
@@ -24,7 +24,8 @@ from lbkit.sim.reports import Reports
 from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.rollouts import Deploy
 from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
-from lbkit.sim.users import Users
+from lbkit.sim.tokens import Tokens
+from lbkit.sim.users import Users, Visitors
 from lbkit.workload import Workload, stream, workload
 
 # Events that a run may plan: those of some minutes and gigabytes of a closed loop, and in an open loop as
@@ -42,8 +43,8 @@ class Simulation:
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.experiment = experiment
         policy, traffic = experiment.policy, experiment.traffic
-        crowd = traffic.arrivals if isinstance(traffic.arrivals, Closed) else None
-        self.requests = Requests(workload(experiment) if crowd is None else Workload.empty())
+        waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
+        self.requests = Requests(Workload.empty() if waiting else workload(experiment))
         self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
         # -- servers, and the pool of their backends
         self.servers = [
@@ -78,9 +79,16 @@ class Simulation:
         self.timeline = experiment.timeline
         for i, event in enumerate(self.timeline):
             self.engine.plan(event.at, kinds.CHANGE, i)
-        self.engine.feed(self.requests.arrival if crowd is None else (), kinds.ARRIVE)
-        self.users = Users(experiment, crowd, self.engine, self.requests) if crowd else None
-        self.followed = self.limited or self.users is not None  # whether anything follows an answer
+        self.users: Users | Visitors | None = None
+        if isinstance(traffic.arrivals, Closed):
+            self.users = Users(experiment, traffic.arrivals, self.engine, self.requests)
+        elif isinstance(traffic.arrivals, Sessions):
+            self.users = Visitors(experiment, self.engine, self.requests)
+        else:
+            self.engine.feed(self.requests.arrival, kinds.ARRIVE)
+        self.tokens = Tokens(policy.sticky, self.pool, self.requests) if policy.sticky else None
+        # Whether anything follows an answer.
+        self.followed = self.limited or self.users is not None or self.tokens is not None
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
@@ -140,10 +148,10 @@ class Simulation:
 
     # -- the entrance -------------------------------------------------------------------------
 
-    def send(self, _: int) -> None:
-        """A user of a closed loop sends a request, unless the traffic has ended."""
+    def send(self, session: int) -> None:
+        """A user of a closed loop, or a session, sends a request, unless the traffic has ended."""
         assert self.users
-        if (row := self.users.request()) is not None:
+        if (row := self.users.request(session)) is not None:
             self.handlers[kinds.ARRIVE](row)
 
     def arrive(self, row: int) -> None:
@@ -190,8 +198,9 @@ class Simulation:
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
         """Pick a backend and send the request there; `tried` are not to be picked again."""
         requests, now = self.requests, self.engine.now
+        token = "" if self.tokens is None else self.tokens.of(row)
         try:
-            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried)
+            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried, token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             requests.attempts[row] = len(tried)
@@ -314,6 +323,8 @@ class Simulation:
 
     def ended(self, row: int, ok: bool) -> None:
         """The client has its answer: tell the gate, and let a user of a closed loop go on."""
+        if self.tokens is not None:
+            self.tokens.answered(row, self.engine.now)
         if self.entrance.leave(row, ok):
             self.admit()
         if self.users:
