@@ -10,10 +10,9 @@ from array import array
 from collections import Counter
 from typing import Any
 
-from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
 from lbkit.patience import Wasted, luck_of
-from lbkit.result import COLUMNS, good
+from lbkit.result import COLUMNS, OPTIONAL, good
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
 from lbkit.sim.requests import NAN, NOT_PICKED
@@ -42,7 +41,7 @@ class ImpatientSimulation(Simulation):
         self.backends_tried: Counter[int] = Counter()  # the same -> attempts of these tries
         self.wasted: list[Wasted] = []
         self.resent: list[float] = []  # when clients tried again
-        if not isinstance(experiment.traffic.arrivals, Closed):
+        if self.users is None:
             # A copy: the column grows by the further tries, which must not arrive a second time.
             self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
 
@@ -98,6 +97,8 @@ class ImpatientSimulation(Simulation):
         requests, now = self.requests, self.engine.now
         self.waiting.discard(row)
         if row not in self.gone:
+            if self.tokens is not None:
+                self.tokens.answered(row, now)
             requests.lease[row] = NOT_PICKED
         if self.entrance.leave(row, ok):
             self.admit()
@@ -116,6 +117,8 @@ class ImpatientSimulation(Simulation):
     def again(self, first: int) -> None:
         """A client sends its request again."""
         requests, now = self.requests, self.engine.now
+        if requests.session is not None:
+            requests.session.append(requests.session[first])
         luck = luck_of(requests.luck[first], self.tried[first])
         row = requests.add(now, requests.client[first], requests.path[first], requests.demand[first], luck)
         self.first[row], self.last[first] = first, row
@@ -161,7 +164,8 @@ class ImpatientSimulation(Simulation):
         lasts = [self.last.get(row, row) for row in firsts]
         columns = {
             name: array(code, (tries[name][row] for row in (firsts if name == "arrival" else lasts)))
-            for name, code in COLUMNS.items()
+            for name, code in (COLUMNS | OPTIONAL).items()
+            if name in tries
         }
         columns["attempts"] = array("i", (self.backends_tried[first] for first in firsts))
         for i, row in enumerate(lasts):

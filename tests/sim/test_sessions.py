@@ -9,6 +9,7 @@ from statistics import mean
 import pytest
 
 from lbkit import Event, Experiment, Poisson, Policy, Sessions, Sticky, Traffic, run, servers
+from lbkit.patience import Patience
 from lbkit.workload import Visits
 
 TRAFFIC = Traffic(Sessions(rate=5, requests=10, think=1.0), duration=60)
@@ -187,6 +188,16 @@ def test_stickiness_costs_balance() -> None:
     for seed in (1, 2, 3):
         free = run(busy.but(seed=seed, policy="least_connections"))
         assert run(busy.but(seed=seed)).mean > 1.2 * free.mean
+
+
+def test_impatient_clients_have_sessions_too() -> None:
+    events = [Event(10, "slow", "s1", 0.01), Event(12, "recover", "s1")]
+    impatient = BASE.but(patience=Patience(timeout=0.3, retries=2), events=events, duration=30)
+    result = run(impatient)
+    assert len(result.session) == len(result)
+    assert result.resent
+    assert result.sessions.moved == 0
+    assert 0 not in set(result.where(arrival=lambda t: t > 16).status)
 
 
 def test_the_same_experiment_has_the_same_result() -> None:
