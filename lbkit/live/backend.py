@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -16,6 +17,8 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
+from types import FrameType
 from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
@@ -209,10 +212,11 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false}`.
+    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "notice": 0}`.
 
     All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
-    container without a parent."""
+    container without a parent. At SIGTERM it finishes what it has, and ends; but first /health fails for
+    `notice` seconds, in which it serves as before: so that checks take it out before it refuses anyone."""
     import uvicorn
 
     if sys.argv[1] == "--health":
@@ -229,13 +233,26 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"port {port}: {error.strerror}")
     app = Backend(server, settings.get("seed", 1))
+    notice = settings.get("notice", 0)
     app.settings.update(changes)
     config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)
 
     class Announcing(uvicorn.Server):
+        leaves = inf  # when it stops, on the clock of time.monotonic
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if sig == signal.SIGTERM and notice and self.leaves == inf:
+                app.settings["healthy"] = False
+                self.leaves = time.monotonic() + notice
+            else:  # the second time
+                super().handle_exit(sig, frame)
+
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or time.monotonic() >= self.leaves
 
     def until_orphaned() -> None:
         # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.

@@ -29,9 +29,11 @@ class FleetError(EngineError):
 class Process:
     """One backend process; started, killed and started again on the same port."""
 
-    def __init__(self, server: Server, seed: int) -> None:
+    def __init__(self, server: Server, seed: int, notice: float = 0.0) -> None:
+        """`notice`: seconds that its /health fails before it ends at `terminate`."""
         self.server = server
         self.seed = seed
+        self.notice = notice
         self.port = 0
         self.start_time = 0.0  # seconds that the last start took
         self._launched = 0.0
@@ -44,7 +46,12 @@ class Process:
 
     def launch(self) -> None:
         """Start it; `ready` waits for it."""
-        settings = {"server": server_to_dict(self.server), "port": self.port, "seed": self.seed}
+        settings = {
+            "server": server_to_dict(self.server),
+            "port": self.port,
+            "seed": self.seed,
+            "notice": self.notice,
+        }
         self._launched = time.monotonic()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
@@ -72,6 +79,13 @@ class Process:
     def last_words(self) -> str:
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+
+    def terminate(self) -> None:
+        """SIGTERM: it finishes what it has. Returns when it has ended."""
+        if self.popen:
+            self.popen.terminate()
+            self.popen.wait()
+            self.kill()
 
     def kill(self) -> None:
         """As a crash: no goodbye. Safe to repeat."""
@@ -127,6 +141,12 @@ class Fleet:
     def restart(self, name: str) -> None:
         """Start a server that does not run, on its old port; returns when it serves. Raises FleetError."""
         raise NotImplementedError
+
+    def replace(self, server: Server) -> None:
+        """Stop a server, and start it as `server` says, at the same port. Raises FleetError."""
+        self.crash(server.name)
+        self.servers[server.name] = server
+        self.restart(server.name)
 
     # -- what all have in common ------------------------------------------------------------------
 
@@ -206,9 +226,10 @@ class LocalFleet(Fleet):
     ...     fleet.crash("s2")
     """
 
-    def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
+    def __init__(self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0) -> None:
+        """`notice`: seconds that /health of a server fails before it ends at `terminate`."""
         super().__init__(servers, seed)
-        self._processes = {s.name: Process(s, seed) for s in self.servers.values()}
+        self._processes = {s.name: Process(s, seed, notice) for s in self.servers.values()}
 
     def start(self) -> Self:
         require("live")
@@ -241,11 +262,16 @@ class LocalFleet(Fleet):
     def crash(self, name: str) -> None:
         self[name].kill()
 
+    def terminate(self, name: str) -> None:
+        """SIGTERM: it fails readiness, finishes what it has, and ends; returns then."""
+        self[name].terminate()
+
     @property
     def start_times(self) -> dict[str, float]:
         return {name: process.start_time for name, process in self._processes.items()}
 
     def restart(self, name: str) -> None:
         process = self[name]
+        process.server = self.servers[name]
         process.launch()
         process.ready()
