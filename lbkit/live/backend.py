@@ -212,7 +212,7 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "notice": 0}`.
+    """`{"server": {}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "notice": 0}`.
 
     All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
     container without a parent. At SIGTERM it finishes what it has, and ends; but first /health fails for

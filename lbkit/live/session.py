@@ -18,7 +18,7 @@ from attrs import evolve
 
 from lbkit.core import algorithms as known_algorithms
 from lbkit.core.state_change import StateChange
-from lbkit.experiment import Action, Event, Experiment, Policy
+from lbkit.experiment import Action, Event, Experiment, Policy, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
 from lbkit.live.fleet import Fleet, LocalFleet
@@ -26,6 +26,7 @@ from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
+from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
 from lbkit.result import COLUMNS, Result
 from lbkit.run import EngineError, require
@@ -74,6 +75,20 @@ class LiveSession:
         boots = {server.name: server.boot for server in experiment.servers}
         events = without_failed_boots(experiment.timeline, boots)
         self._timeline = Timeline(events, lambda event: _HAPPENS[event.action](self, event), self._stopping)
+        self._deploy: Deploy | None = None
+        if experiment.deploy:
+            if on == "docker":
+                raise EngineError("containers keep their version here: use another engine, or deploy=None")
+            self._deploy = Deploy(
+                experiment.deploy,
+                [s.name for s in experiment.servers if s.name not in experiment.joining],
+                self,
+                self._fleet,
+                self._front,
+                self.since,
+                lambda: self.elapsed,
+                self._stopping,
+            )
         self._starts: list[str] = []  # how long recovered servers took to serve
         self.history: list[Change] = []  # what was changed since the start, by events and by hand
 
@@ -94,6 +109,8 @@ class LiveSession:
             self._load = Load(self.experiment, self._front.url, self.grace)
             self._load.start()
             self._timeline.start(self._load.t0)
+            if self._deploy:
+                self._deploy.start()
         except BaseException:
             self.stop()
             raise
@@ -106,6 +123,8 @@ class LiveSession:
             if self._load:
                 self._load.stop()
             self._timeline.join()
+            if self._deploy:
+                self._deploy.join()
             self._front.stop()
             self._fleet.stop()
 
@@ -151,13 +170,16 @@ class LiveSession:
     @property
     def faults(self) -> list[str]:
         """What went wrong so far: events that could not be carried out, an algorithm that fails."""
-        return self._timeline.faults + self._front.faults()
+        deploy = self._deploy.faults if self._deploy else []
+        return self._timeline.faults + deploy + self._front.faults()
 
     @property
     def changes(self) -> list[StateChange]:
-        """The changes of servers' states by the policy's health rules, with times from moment 0."""
+        """The changes of servers' states by the policy's rules and a deploy, with times from moment 0."""
         t0 = self._load.t0 if self._load else 0.0
-        return [change._replace(at=change.at - t0) for change in self._front.changes()]
+        changes = [change._replace(at=change.at - t0) for change in self._front.changes()]
+        deploy = self._deploy.changes if self._deploy else []
+        return sorted([*changes, *deploy], key=lambda change: change.at)
 
     def state(self) -> list[dict[str, Any]]:
         """Return a dict for each server: name, alive, weight, intent, in_flight, picks; None if not known."""
@@ -208,6 +230,8 @@ class LiveSession:
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": self.faults}
         facts["changes"] = self.changes
+        if self._deploy and self._deploy.state:
+            facts["deploy"] = self._deploy.state
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
@@ -252,6 +276,18 @@ class LiveSession:
         else:
             self._fleet.recover(name)
         self._changed(f"recover {name}")
+
+    def replace(self, server: Server) -> None:
+        """Stop a server, and start it as `server` says; returns when it serves, after its `boot` at least."""
+        boot = self._fleet.check(server.name).boot
+        began = time.monotonic()
+        self._fleet.replace(server)
+        self._stopping.wait(max(0.0, began + boot - time.monotonic()))
+        self._changed(f"replace {server.name}")
+
+    def take_out(self, name: str) -> None:
+        self._front.take_out(name)
+        self._changed(f"take out {name}")
 
     def slow(self, name: str, factor: float) -> None:
         self._fleet.slow(name, factor)

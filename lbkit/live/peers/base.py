@@ -276,6 +276,14 @@ class Peer:
         self._check_member(name)
         self._change(name, state="drain")
 
+    def drained(self, name: str) -> bool:
+        """Return whether no request runs on a server, as far as the program tells."""
+        running: int | None = self.state()[name]["in_flight"]
+        return running == 0
+
+    def take_out(self, name: str) -> None:
+        """Do nothing: a server that drains gets nothing."""
+
     def undrain(self, name: str) -> None:
         self._check_member(name)
         self._change(name, state="ready")

@@ -13,7 +13,7 @@ from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
-from lbkit.experiment import Policy
+from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
@@ -95,6 +95,10 @@ class Nginx(Peer):
     start_hints: ClassVar = {
         'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream"
     }
+
+    def __init__(self, experiment: Experiment, layer: int = 7) -> None:
+        super().__init__(experiment, layer)
+        self._retiring: dict[str, set[int]] = {}  # server -> the workers that may still send it requests
 
     def config(self) -> str:
         return self._stream() if self.layer == 4 else self._http()
@@ -247,6 +251,15 @@ http {{
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr"]
+
+    def drain(self, name: str) -> None:
+        self._retiring[name] = {process.pid for process in self._processes()[1:]}
+        super().drain(name)
+
+    def drained(self, name: str) -> bool:
+        """Return whether the workers from before the drain have ended: each finishes its requests first."""
+        there = {process.pid for process in self._processes()}
+        return not self._retiring.get(name, set()) & there
 
     def stats(self) -> dict[str, Any]:
         """Return the counts of stub_status, over all servers; on layer 4 there are none."""
