@@ -28,6 +28,7 @@ from lbkit.core.health import (
     Probe,
     StateChange,
 )
+from lbkit.core.retry import AttemptTimeouts, Backoff, Fallback, Hedge, Retry, RetryBudgetRules
 from lbkit.core.rollout import RollingDeploy
 from lbkit.core.sticky import Sticky
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
@@ -56,7 +57,9 @@ __all__ = [
     "Action",
     "Admission",
     "AlgorithmError",
+    "AttemptTimeouts",
     "Backend",
+    "Backoff",
     "Balancer",
     "Bimodal",
     "BreakerRules",
@@ -73,7 +76,9 @@ __all__ = [
     "ExperimentError",
     "Exponential",
     "Failures",
+    "Fallback",
     "HealthRules",
+    "Hedge",
     "Intent",
     "Lease",
     "LogNormal",
@@ -92,6 +97,8 @@ __all__ = [
     "Replicas",
     "Replication",
     "Result",
+    "Retry",
+    "RetryBudgetRules",
     "RollingDeploy",
     "Server",
     "Sessions",

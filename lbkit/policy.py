@@ -10,11 +10,13 @@ from attrs import field, frozen
 
 from lbkit.checks import number, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
+from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.drain import DrainRules
 from lbkit.core.health.watch import HealthRules
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, option_faults
+from lbkit.core.retry import Retry
 from lbkit.core.state_change import StateChange
 from lbkit.core.sticky import Affinity, Sticky
 from lbkit.watchdog import guard
@@ -41,6 +43,7 @@ class Policy:
     `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
     `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
     without an answer.
+    `retry`: how: pauses, budget, hedges, timeouts, deadlines, and which answers count as failures.
     `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
     backend rises gradually. `health`: what takes backends out of service and brings them back. `panic`:
     below this share of healthy backends, health is ignored. `drain`: how a backend leaves that is told to;
@@ -53,6 +56,7 @@ class Policy:
     options: Mapping[str, Any] = field(factory=dict)
     key: str = field(default="")  # empty: the algorithm's default
     retries: int = field(default=1, validator=whole(0))
+    retry: Retry | None = None
     balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = None
     health: HealthRules | None = None
@@ -121,6 +125,10 @@ class Policy:
         starts = stream("starts")
         pools = [pool(i, [b.twin() for b in backends], starts.random()) for i in range(self.balancers)]
         return Replicas(pools, stream("balancers"))
+
+    def attempts(self, stream: Stream) -> AttemptPolicy:
+        """Return what follows failures by this policy, with a budget and counts of its own."""
+        return AttemptPolicy(self.retries, self.retry, stream("retries") if self.retry else None)
 
     def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
         """Switch a running pool to this policy's algorithm."""

@@ -119,6 +119,13 @@ class Result:
         return tuple(self.extra.get("resent", ()))
 
     @property
+    def attempt_counts(self) -> dict[str, int]:
+        """What the balancer did about failures, by `Policy.retry`: retries, hedges, refusals by the budget.
+
+        The names are those of `lbkit.core.attempts.Counts`; empty for a policy without `retry`."""
+        return dict(self.extra.get("attempt_counts", {}))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What this engine does otherwise than the experiment says, a line each."""
         return tuple(self.extra.get("notes", ()))

@@ -11,19 +11,18 @@ from collections import Counter
 from typing import Any
 
 from lbkit.experiment import Experiment
-from lbkit.patience import Wasted, luck_of
+from lbkit.patience import luck_of
 from lbkit.result import COLUMNS, OPTIONAL, good
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
 from lbkit.sim.requests import NAN, NOT_PICKED
-from lbkit.sim.servers import OK
-from lbkit.sim.simulation import Simulation
+from lbkit.sim.wasting import WastingSimulation
 from lbkit.workload import stream
 
 NO_ANSWER = 0
 
 
-class ImpatientSimulation(Simulation):
+class ImpatientSimulation(WastingSimulation):
     """A simulation in which clients have the patience of the traffic."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
@@ -39,7 +38,6 @@ class ImpatientSimulation(Simulation):
         self.last: dict[int, int] = {}  # row of the first try -> row of the last one, if there are several
         self.tried: Counter[int] = Counter()  # row of the first try -> tries that have ended
         self.backends_tried: Counter[int] = Counter()  # the same -> attempts of these tries
-        self.wasted: list[Wasted] = []
         self.resent: list[float] = []  # when clients tried again
         if self.users is None:
             # A copy: the column grows by the further tries, which must not arrive a second time.
@@ -51,7 +49,6 @@ class ImpatientSimulation(Simulation):
         handlers[kinds.ARRIVE] = self.sent
         handlers[kinds.LEAVE] = self.leave
         handlers[kinds.AGAIN] = self.again
-        handlers[kinds.ABORT] = self.abort
         return handlers
 
     # -- clients ----------------------------------------------------------------------------------
@@ -72,25 +69,20 @@ class ImpatientSimulation(Simulation):
         requests, now = self.requests, self.engine.now
         requests.end[row] = now
         self.entrance.withdraw(row)
+        self.withdraw(row)
+        self.ended(row, False)
+
+    def withdraw(self, row: int) -> None:
+        """The balancer hangs up on the backend that has a request, if one has."""
+        requests = self.requests
         backend = requests.lease[row]
         if backend is not NOT_PICKED:
             requests.lease[row] = NOT_PICKED
             if self.reporting:
                 self.reports.failed(backend)
-            self.pool.release(backend, requests.since[row], None, now)  # which says nothing about it
-            server = self.server_of[backend]
-            if server.spec.cancels:
-                self.engine.plan(now + server.delay, kinds.ABORT, row)
-        self.ended(row, False)
-
-    def abort(self, row: int) -> None:
-        """A server that watches its connections learns that one has been closed."""
-        server = self.servers[self.requests.backend[row]]
-        if server.chaos.hung:
-            return  # it does not look
-        start = self.requests.start[row]
-        if server.drop(lambda other: other == row) and start == start:
-            self.wasted.append(Wasted(server.spec.name, start, self.engine.now - start, False))
+            # Which says nothing about the backend.
+            self.pool.release(backend, requests.since[row], None, self.engine.now)
+            self.hang_up(row)
 
     def ended(self, row: int, ok: bool) -> None:
         """A client has an answer, or has left: is that the end, or does it try again?"""
@@ -146,10 +138,8 @@ class ImpatientSimulation(Simulation):
     def answer(self, row: int) -> None:
         if row not in self.gone:
             super().answer(row)
-        elif self.requests.status[row] == OK:
-            requests = self.requests
-            name = self.servers[requests.backend[row]].spec.name
-            self.wasted.append(Wasted(name, requests.start[row], requests.service[row]))
+        else:
+            self.waste(row)
 
     def release(self, row: int) -> None:
         super().release(row)
@@ -159,8 +149,9 @@ class ImpatientSimulation(Simulation):
 
     def columns(self) -> dict[str, array[Any]]:
         """Return a row for each request: when it was sent first, and what came of the last try."""
-        tries = super().columns()
-        firsts = [row for row in range(len(tries["arrival"])) if row not in self.first]
+        tries = self.requests.columns()
+        others = self.first.keys() | self.requests.copy_of.keys()
+        firsts = [row for row in range(len(tries["arrival"])) if row not in others]
         lasts = [self.last.get(row, row) for row in firsts]
         columns = {
             name: array(code, (tries[name][row] for row in (firsts if name == "arrival" else lasts)))
@@ -175,4 +166,4 @@ class ImpatientSimulation(Simulation):
         return columns
 
     def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), "wasted": self.wasted, "resent": self.resent}
+        return {**super()._facts(), "resent": self.resent}

@@ -29,3 +29,6 @@ ROLLOUT: Final = 19  # a rolling deploy looks at how things stand; no row
 LEAVE: Final = 20  # its client has waited long enough
 AGAIN: Final = 21  # a client sends a request again; row: that of its first try
 ABORT: Final = 22  # its server learns that the connection has been closed
+TIMEOUT: Final = 23  # an attempt has taken its time; row: the attempt's own
+HEDGE: Final = 24  # an attempt has no answer when another copy is due; row: the attempt's own
+DEADLINE: Final = 25  # the time of a request is over

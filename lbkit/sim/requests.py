@@ -25,7 +25,7 @@ class Requests:
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
-    __slots__ = (*COLUMNS, "demand", "lease", "luck", "session", "since")
+    __slots__ = (*COLUMNS, "copy_of", "demand", "lease", "luck", "session", "since")
 
     def __init__(self, traffic: Workload) -> None:
         rows = len(traffic)
@@ -42,6 +42,8 @@ class Requests:
         self.lease = [NOT_PICKED] * rows  # the balancer's own object for the backend that it picked
         self.since = array("d", [NAN]) * rows  # when it did
         self.session: array[int] | None = None  # only traffic of sessions has this column
+        # Row of an attempt -> row of its request, where attempts have rows of their own.
+        self.copy_of: dict[int, int] = {}
 
     def add(self, arrival: float, client: int, path: int, demand: float, luck: float) -> int:
         """Add a request and return its row."""
@@ -60,6 +62,16 @@ class Requests:
         self.lease.append(NOT_PICKED)
         self.since.append(NAN)
         return row
+
+    def copy(self, row: int) -> int:
+        """Add a row for an attempt of a request, and return it; it is in no Result."""
+        added = self.add(
+            self.arrival[row], self.client[row], self.path[row], self.demand[row], self.luck[row]
+        )
+        self.copy_of[added] = row
+        if self.session is not None:
+            self.session.append(self.session[row])
+        return added
 
     def abandon(self, now: float) -> None:
         """End the requests that have no answer: their clients leave now."""

@@ -5,12 +5,22 @@ from __future__ import annotations
 from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation
+
+# Whether clients have patience, and whether the policy has rules for attempts -> what simulates that.
+KINDS: dict[tuple[bool, bool], type[Simulation]] = {
+    (False, False): Simulation,
+    (True, False): ImpatientSimulation,
+    (False, True): RetryingSimulation,
+    (True, True): ImpatientRetryingSimulation,
+}
 
 
 def simulation(experiment: Experiment, max_events: int | None = None) -> Simulation:
-    """Return the simulation of an experiment, as its clients behave."""
-    return (ImpatientSimulation if experiment.traffic.patience else Simulation)(experiment, max_events)
+    """Return the simulation of an experiment, as its clients and its policy's attempts need it."""
+    kind = KINDS[experiment.traffic.patience is not None, experiment.policy.retry is not None]
+    return kind(experiment, max_events)
 
 
 def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:

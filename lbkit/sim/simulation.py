@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit.arrivals import Closed, Sessions
 from lbkit.core import Backend, Intent, NoBackend
-from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
+from lbkit.core.attempts import Attempts, Failure, GiveUp
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Experiment, Server
@@ -68,7 +68,7 @@ class Simulation:
         self.deploy = self._deploy() if experiment.deploy else None
         self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
         # -- the balancer's decisions
-        self.attempt_policy = AttemptPolicy(policy.retries)
+        self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
         self.limited = bool(experiment.limits or experiment.admission)  # else the entrance passes all
         self.entrance = Entrance(experiment, self.engine, self.requests)
@@ -140,7 +140,9 @@ class Simulation:
             kinds.CUT: self.cut,
             kinds.ROLLOUT: self.deploy.look if self.deploy else never,
         }
-        happens |= dict.fromkeys((kinds.LEAVE, kinds.AGAIN, kinds.ABORT), never)  # of impatient clients
+        # Those of impatient clients, and of rules for attempts.
+        others = (kinds.LEAVE, kinds.AGAIN, kinds.ABORT, kinds.TIMEOUT, kinds.HEDGE, kinds.DEADLINE)
+        happens |= dict.fromkeys(others, never)
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
         happens[kinds.CHECKED] = checks.receive if checks else never

@@ -1,0 +1,258 @@
+"""The rules of Policy.retry in the simulator: timeouts, hedges, budget, deadlines, fallback answers."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbkit import (
+    Admission,
+    AttemptTimeouts,
+    Backoff,
+    Bimodal,
+    Closed,
+    Constant,
+    Event,
+    Experiment,
+    Fallback,
+    Hedge,
+    Poisson,
+    Policy,
+    Result,
+    Retry,
+    RetryBudgetRules,
+    Server,
+    Trace,
+    Traffic,
+    run,
+    servers,
+)
+from lbkit.server import DISCIPLINES
+from lbkit.sim.retrying import RetryingSimulation
+
+FLEET = (Server("slow", service=Constant(8.0)), Server("s2", service=Constant(1.0), workers=2))
+
+
+def one_request(
+    fleet: tuple[Server, ...] = FLEET, *events: Event, retries: int = 1, **rules: object
+) -> Result:
+    """A request at 1 s, which goes to the first server."""
+    policy = Policy("first_available", retries=retries, retry=Retry(**rules))  # type: ignore[arg-type]
+    return run(Experiment(fleet, Traffic(Trace([1.0]), 20), policy, events))
+
+
+def row(result: Result) -> dict[str, float]:
+    (only,) = zip(*result.to_dict().values(), strict=True)
+    return dict(zip(result.to_dict(), only, strict=True))
+
+
+@pytest.mark.parametrize("timeouts", [AttemptTimeouts(first_byte=0.5), AttemptTimeouts(total=0.5)])
+def test_an_attempt_that_takes_too_long_is_repeated_elsewhere(timeouts: AttemptTimeouts) -> None:
+    result = one_request(timeouts=timeouts)
+    found = row(result)
+    assert (found["backend"], found["status"], found["attempts"]) == ("s2", 200, 2)
+    assert (found["start"], found["end"], found["service"]) == (1.5, 2.5, 1.0)
+    assert result.attempt_counts["attempt_timeouts"] == result.attempt_counts["retries"] == 1
+
+
+def test_without_another_attempt_a_timeout_is_504() -> None:
+    found = row(one_request(retries=0, timeouts=AttemptTimeouts(first_byte=0.5)))
+    assert (found["backend"], found["status"], found["end"]) == (None, 504, 1.5)
+    assert isnan(found["start"])
+
+
+def test_a_server_goes_on_with_an_attempt_that_was_given_up() -> None:
+    """The second request waits for the worker that is busy with the first, which nobody waits for."""
+    fleet = (Server("s1", service=Constant(2.0)),)
+    policy = Policy("round_robin", retries=0, retry=Retry(timeouts=AttemptTimeouts(total=1.0)))
+    result = run(Experiment(fleet, Traffic(Trace([0.0, 1.5]), 10), policy))
+    assert list(result.status) == [504, 504]
+    longer = Policy("round_robin", retries=0, retry=Retry(timeouts=AttemptTimeouts(total=2.6)))
+    result = run(Experiment(fleet, Traffic(Trace([0.0, 1.5]), 10), longer))
+    assert list(result.end) == [2.0, 4.0]
+
+
+def test_the_pause_before_a_retry_is_the_backoff() -> None:
+    fleet = (*servers(3, service=Constant(1.0)),)
+    crashes = [Event(0.5, "crash", "s1"), Event(0.5, "crash", "s2")]
+    found = row(one_request(fleet, *crashes, retries=2, backoff=Backoff(base=0.25, cap=1, jitter="none")))
+    assert (found["backend"], found["attempts"], found["start"]) == ("s3", 3, 1.0 + 0.25 + 0.5)
+
+
+def test_a_hedge_gives_the_answer_and_the_loser_s_lease_is_given_back() -> None:
+    result = one_request(hedge=Hedge(0.5))
+    found = row(result)
+    assert (found["backend"], found["status"], found["attempts"]) == ("s2", 200, 2)
+    assert (found["start"], found["end"]) == (1.5, 2.5)
+    assert result.attempt_counts["hedges"] == result.attempt_counts["hedges_won"] == 1
+    assert result.attempt_counts["retries"] == 0
+
+
+def test_a_hedge_that_fails_leaves_the_first_attempt_alone() -> None:
+    result = one_request(FLEET, Event(0.5, "crash", "s2"), hedge=Hedge(0.5))
+    found = row(result)
+    assert (found["backend"], found["status"], found["end"], found["attempts"]) == ("slow", 200, 9.0, 2)
+    assert result.attempt_counts["hedges_won"] == 0
+
+
+def test_a_hedge_goes_on_when_the_first_attempt_fails() -> None:
+    found = row(one_request(FLEET, Event(2.0, "crash", "slow"), retries=0, hedge=Hedge(0.5)))
+    assert (found["backend"], found["status"], found["end"]) == ("s2", 200, 2.5)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_hedges_are_bounded_and_each_goes_to_another_backend(most: int) -> None:
+    fleet = tuple(Server(f"s{i}", service=Constant(8.0)) for i in range(4))
+    found = one_request(fleet, hedge=Hedge(0.5, most))
+    assert list(found.attempts) == [1 + most]
+    assert found.attempt_counts["hedges"] == most
+
+
+def test_without_another_backend_there_is_no_hedge() -> None:
+    result = one_request(FLEET[:1], hedge=Hedge(0.5))
+    assert list(result.attempts) == [1]
+    assert result.attempt_counts["hedges"] == 0
+
+
+def test_a_status_of_the_rules_is_a_failure_and_the_last_one_is_passed_on() -> None:
+    bad = Server("bad", error_rate=1.0)
+    found = row(one_request((bad, FLEET[1]), statuses=[500]))
+    assert (found["backend"], found["status"], found["attempts"]) == ("s2", 200, 2)
+    found = row(one_request((bad, Server("worse", error_rate=1.0)), statuses=[500]))
+    assert (found["backend"], found["status"], found["attempts"]) == ("worse", 500, 2)
+    found = row(one_request((bad, FLEET[1]), statuses=[503]))
+    assert (found["backend"], found["status"], found["attempts"]) == ("bad", 500, 1)
+
+
+def test_the_budget_bounds_retries() -> None:
+    fleet = tuple(Server(f"s{i}", error_rate=1.0) for i in range(3))
+    budget = RetryBudgetRules(ratio=0.2, window=100.0, minimum=0.0)
+    policy = Policy(retries=2, retry=Retry(budget=budget, statuses=[500]))
+    result = run(Experiment(fleet, Traffic(Trace([i / 10 for i in range(100)]), 10), policy))
+    assert result.attempt_counts["retries"] == 20 == sum(result.attempts) - 100
+    # Each request whose failure met an empty budget ends there.
+    assert result.attempt_counts["over_budget"] >= 80
+    assert set(result.status) == {500}
+
+
+def test_a_deadline_ends_a_request_and_no_retry_is_planned_beyond_it() -> None:
+    result = one_request(deadline=2.0)
+    assert (row(result)["status"], row(result)["end"]) == (504, 3.0)
+    assert result.attempt_counts["deadlines"] == 1
+    down = [Event(0.5, "crash", "slow")]
+    found = row(one_request(FLEET, *down, deadline=2.0, backoff=Backoff(base=3, cap=3, jitter="none")))
+    assert (found["status"], found["end"], found["attempts"]) == (502, 1.0, 1)
+
+
+def test_a_request_that_comes_too_late_from_the_gate_is_never_sent() -> None:
+    fleet = servers(1, service=Constant(2.0))
+    policy = Policy(retry=Retry(deadline=1.0))
+    admission = Admission(limit={"kind": "concurrency_limit", "limit": 1}) if False else Admission(rate=0.5)
+    result = run(Experiment(fleet, Traffic(Trace([0.0, 0.1]), 10), policy, admission=admission))
+    late = [(s, a) for s, a in zip(result.status, result.attempts, strict=True)][1]
+    assert late == (504, 0)
+
+
+def test_a_fallback_takes_the_place_of_the_balancer_s_own_errors() -> None:
+    down = [Event(0.5, "crash", "slow"), Event(0.5, "crash", "s2")]
+    result = one_request(FLEET, *down, fallback=Fallback("later"))
+    assert (row(result)["status"], row(result)["backend"]) == (200, None)
+    assert result.attempt_counts["fallbacks"] == 1
+    bad = Server("bad", error_rate=1.0)  # its own answer stays
+    assert row(one_request((bad,), fallback=Fallback("later")))["status"] == 500
+
+
+def test_hedges_cut_the_tail() -> None:
+    """The Tail at Scale: a few more requests, a far shorter tail."""
+    slow_at_times = Bimodal(0.01, 1.0, 0.02)
+    fleet = servers(6, service=slow_at_times, workers=20)
+    plain = Experiment(fleet, Traffic(Poisson(100), 20), "least_connections")
+    hedged = plain.but(policy=Policy("least_connections", retry=Retry(hedge=Hedge(0.05))))
+    for seed in range(5):
+        before, after = run(plain.but(seed=seed)), run(hedged.but(seed=seed))
+        assert after.percentile(99) < before.percentile(99)
+        assert sum(after.attempts) < 1.1 * len(after)
+
+
+def test_the_same_experiment_gives_the_same_result() -> None:
+    policy = Policy(retry=Retry(backoff=Backoff(), hedge=Hedge(0.5), statuses=[500]))
+    experiment = Experiment(servers(3, error_rate=0.3), Traffic(Poisson(2), 20), policy)
+    assert run(experiment).columns == run(experiment).columns
+
+
+class Counting(RetryingSimulation):
+    """Counts the ends that each request has."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.ends: dict[int, int] = {}
+        super().__init__(experiment)
+        self.followed = True  # so that `ended` is called
+
+    def ended(self, row: int, ok: bool) -> None:
+        self.ends[row] = self.ends.get(row, 0) + 1
+        super().ended(row, ok)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Retry:
+    maybe = st.none() | st.floats(0.05, 3)
+    return Retry(
+        backoff=draw(
+            st.none() | st.builds(Backoff, base=st.floats(0, 0.25), jitter=st.sampled_from(["full"]))
+        ),
+        budget=draw(st.none() | st.builds(RetryBudgetRules, st.floats(0, 1), minimum=st.floats(0, 1))),
+        hedge=draw(st.none() | st.builds(Hedge, st.floats(0.05, 2), st.integers(1, 3))),
+        timeouts=draw(st.none() | st.builds(AttemptTimeouts, maybe, maybe, maybe)),
+        deadline=draw(maybe),
+        statuses=draw(st.sampled_from([(), (500,), (500, 503)])),
+        fallback=draw(st.none() | st.just(Fallback("x", 299))),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rules=rules(),
+    retries=st.integers(0, 3),
+    closed=st.booleans(),
+    seed=st.integers(0, 1000),
+    crashes=st.lists(
+        st.tuples(st.floats(0, 4), st.sampled_from(["s1", "s2", "s3"])), max_size=3, unique_by=lambda c: c[1]
+    ),
+    discipline=st.sampled_from(DISCIPLINES),
+    delay=st.sampled_from([0.0, 0.1]),
+)
+def test_laws(
+    rules: Retry,
+    retries: int,
+    closed: bool,
+    seed: int,
+    crashes: list[tuple[float, str]],
+    discipline: str,
+    delay: float,
+) -> None:
+    """Every request ends once; all leases are given back; attempts and the budget are never exceeded."""
+    fleet = servers(3, error_rate=0.2, queue=2, delay=delay, discipline=discipline)
+    arrivals = Closed(4, 0.2) if closed else Poisson(4)
+    events = [Event(at, "crash", name) for at, name in crashes]
+    experiment = Experiment(fleet, Traffic(arrivals, 5), Policy(retries=retries, retry=rules), events, seed)
+    simulation = Counting(experiment)
+    result = simulation.run()
+    assert sorted(simulation.ends.values()) == [1] * len(result)
+    assert not simulation.open
+    assert [b.in_flight for b in simulation.pool.backends] == [0, 0, 0]
+    counts = result.attempt_counts
+    most = 1 + retries + (rules.hedge.most if rules.hedge else 0)
+    assert max(result.attempts, default=0) <= most
+    sent = sum(result.attempts)
+    assert sent <= len(result) + counts["retries"] + counts["hedges"]
+    if rules.budget:
+        last = max(result.end, default=0.0)
+        windows = 1 + last / (0.9 * rules.budget.window)
+        allowed = rules.budget.ratio * len(result) + rules.budget.minimum * rules.budget.window * windows
+        assert counts["retries"] + counts["hedges"] <= allowed + 1e-9
+    if rules.deadline:
+        assert all(e - a <= rules.deadline + 1e-9 for a, e in zip(result.arrival, result.end, strict=True))
+    assert set(result.status) <= {200, 299, 500, 502, 503, 504}
