@@ -2,7 +2,8 @@
 
 Several copies of a request may be with servers at a time, and a server goes on with one that nobody waits for
 any more: work that is lost. So each attempt has a row of its own, and the request's row gets the outcome of
-the attempt that gave the answer.
+the attempt that gave the answer. Its work and its luck are the request's own on every server, as on live
+engines, where the client sends them along.
 """
 
 from __future__ import annotations

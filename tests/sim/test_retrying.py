@@ -12,7 +12,6 @@ from lbkit import (
     Admission,
     AttemptTimeouts,
     Backoff,
-    Bimodal,
     Closed,
     Constant,
     Event,
@@ -49,12 +48,12 @@ def row(result: Result) -> dict[str, float]:
     return dict(zip(result.to_dict(), only, strict=True))
 
 
-@pytest.mark.parametrize("timeouts", [AttemptTimeouts(first_byte=0.5), AttemptTimeouts(total=0.5)])
+@pytest.mark.parametrize("timeouts", [AttemptTimeouts(first_byte=1.5), AttemptTimeouts(total=1.5)])
 def test_an_attempt_that_takes_too_long_is_repeated_elsewhere(timeouts: AttemptTimeouts) -> None:
     result = one_request(timeouts=timeouts)
     found = row(result)
     assert (found["backend"], found["status"], found["attempts"]) == ("s2", 200, 2)
-    assert (found["start"], found["end"], found["service"]) == (1.5, 2.5, 1.0)
+    assert (found["start"], found["end"], found["service"]) == (2.5, 3.5, 1.0)
     assert result.attempt_counts["attempt_timeouts"] == result.attempt_counts["retries"] == 1
 
 
@@ -150,10 +149,9 @@ def test_a_deadline_ends_a_request_and_no_retry_is_planned_beyond_it() -> None:
 def test_a_request_that_comes_too_late_from_the_gate_is_never_sent() -> None:
     fleet = servers(1, service=Constant(2.0))
     policy = Policy(retry=Retry(deadline=1.0))
-    admission = Admission(limit={"kind": "concurrency_limit", "limit": 1}) if False else Admission(rate=0.5)
+    admission = Admission(rate=0.5, burst=1, max_queue=10, timeout=10)
     result = run(Experiment(fleet, Traffic(Trace([0.0, 0.1]), 10), policy, admission=admission))
-    late = [(s, a) for s, a in zip(result.status, result.attempts, strict=True)][1]
-    assert late == (504, 0)
+    assert (result.status[1], result.attempts[1]) == (504, 0)
 
 
 def test_a_fallback_takes_the_place_of_the_balancer_s_own_errors() -> None:
@@ -167,20 +165,20 @@ def test_a_fallback_takes_the_place_of_the_balancer_s_own_errors() -> None:
 
 def test_hedges_cut_the_tail() -> None:
     """The Tail at Scale: a few more requests, a far shorter tail."""
-    slow_at_times = Bimodal(0.01, 1.0, 0.02)
-    fleet = servers(6, service=slow_at_times, workers=20)
-    plain = Experiment(fleet, Traffic(Poisson(100), 20), "least_connections")
-    hedged = plain.but(policy=Policy("least_connections", retry=Retry(hedge=Hedge(0.05))))
+    fleet = servers(20, service=Constant(0.01), workers=20)
+    slow = [Event(0.0, "slow", "s1", 0.01)]
+    plain = Experiment(fleet, Traffic(Poisson(100), 20), "random", slow)
+    hedged = plain.but(policy=Policy("random", retry=Retry(hedge=Hedge(0.05))))
     for seed in range(5):
         before, after = run(plain.but(seed=seed)), run(hedged.but(seed=seed))
-        assert after.percentile(99) < before.percentile(99)
+        assert after.percentile(99) < 0.1 < before.percentile(99)
         assert sum(after.attempts) < 1.1 * len(after)
 
 
 def test_the_same_experiment_gives_the_same_result() -> None:
     policy = Policy(retry=Retry(backoff=Backoff(), hedge=Hedge(0.5), statuses=[500]))
     experiment = Experiment(servers(3, error_rate=0.3), Traffic(Poisson(2), 20), policy)
-    assert run(experiment).columns == run(experiment).columns
+    assert repr(run(experiment).to_dict()) == repr(run(experiment).to_dict())
 
 
 class Counting(RetryingSimulation):
@@ -199,10 +197,9 @@ class Counting(RetryingSimulation):
 @st.composite
 def rules(draw: st.DrawFn) -> Retry:
     maybe = st.none() | st.floats(0.05, 3)
+    pauses = st.builds(Backoff, base=st.floats(0, 0.25), jitter=st.sampled_from(["full", "none"]))
     return Retry(
-        backoff=draw(
-            st.none() | st.builds(Backoff, base=st.floats(0, 0.25), jitter=st.sampled_from(["full"]))
-        ),
+        backoff=draw(st.none() | pauses),
         budget=draw(st.none() | st.builds(RetryBudgetRules, st.floats(0, 1), minimum=st.floats(0, 1))),
         hedge=draw(st.none() | st.builds(Hedge, st.floats(0.05, 2), st.integers(1, 3))),
         timeouts=draw(st.none() | st.builds(AttemptTimeouts, maybe, maybe, maybe)),
@@ -218,9 +215,7 @@ def rules(draw: st.DrawFn) -> Retry:
     retries=st.integers(0, 3),
     closed=st.booleans(),
     seed=st.integers(0, 1000),
-    crashes=st.lists(
-        st.tuples(st.floats(0, 4), st.sampled_from(["s1", "s2", "s3"])), max_size=3, unique_by=lambda c: c[1]
-    ),
+    crashes=st.dictionaries(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 4)),
     discipline=st.sampled_from(DISCIPLINES),
     delay=st.sampled_from([0.0, 0.1]),
 )
@@ -229,14 +224,14 @@ def test_laws(
     retries: int,
     closed: bool,
     seed: int,
-    crashes: list[tuple[float, str]],
+    crashes: dict[str, float],
     discipline: str,
     delay: float,
 ) -> None:
     """Every request ends once; all leases are given back; attempts and the budget are never exceeded."""
     fleet = servers(3, error_rate=0.2, queue=2, delay=delay, discipline=discipline)
     arrivals = Closed(4, 0.2) if closed else Poisson(4)
-    events = [Event(at, "crash", name) for at, name in crashes]
+    events = [Event(at, "crash", name) for name, at in crashes.items()]
     experiment = Experiment(fleet, Traffic(arrivals, 5), Policy(retries=retries, retry=rules), events, seed)
     simulation = Counting(experiment)
     result = simulation.run()
