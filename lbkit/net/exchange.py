@@ -16,7 +16,8 @@ from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
-from lbkit.net.messages import Answer, Hold, Named, ResponseHead
+from lbkit.net.messages import Answer, Hold, Named, Reject, ResponseHead
+from lbkit.net.patience import Patience
 
 
 class Exchange(Forwarding):
@@ -29,6 +30,12 @@ class Exchange(Forwarding):
     def begin(self, now: float) -> None:
         """Through the filters to a backend."""
         service = self.service
+        if service.attempts.rules is not None:
+            try:
+                self._patience = Patience(self, service.attempts, service.attempts.rules)
+            except Reject as error:
+                self.answer_with(Answer(error.status, error.why))
+                return
         if service.pool.wants_reports and self.request.target.partition(b"?")[0] == service.private != b"/":
             self.answer_with(Answer(404))
         elif service.on_request:
@@ -78,6 +85,8 @@ class Exchange(Forwarding):
         now = service.now()
         if service.pool.wants_reports and self.lease:
             service.reports.answered(self.lease.backend, head, now)
+        if self._patience is not None and not self._patience.takes(head):
+            return
         self._held = None
         if service.on_response and self._replaced(head):
             return
@@ -194,6 +203,8 @@ class Exchange(Forwarding):
         self._connection = None
         self.status = head.status
         self._started = True
+        if self._patience is not None:
+            self._patience.end()
         client, early = self.client.upgrade(head)
         if early:
             transport.write(early)

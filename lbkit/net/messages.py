@@ -249,3 +249,5 @@ class Answer(NamedTuple):
     status: int
     why: str = ""  # for the client: never a backend's words
     fields: bytes = b""  # more header fields, each with its CRLF
+    body: bytes | None = None  # instead of a line with the status and why
+    content_type: bytes = b"text/plain; charset=utf-8"

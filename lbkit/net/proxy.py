@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from typing import Any, Self, TypeVar
 import attrs
 
 from lbkit.core import Backend, Intent, Pool, Replicas
-from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
@@ -87,7 +87,11 @@ class Proxy:
         self.pool = config.pool() if pool is None else pool
         self.host, self.port = config.address
         self.filters = {field: build(config) for field, build in FILTERS.items() if getattr(config, field)}
-        self.connections = Connections(config.timeouts, config.limits)
+        retry = config.policy.retry
+        timeouts = config.timeouts
+        if retry and retry.timeouts and retry.timeouts.connect:
+            timeouts = attrs.evolve(timeouts, connect=retry.timeouts.connect)
+        self.connections = Connections(timeouts, config.limits)
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
         self.service = Service(
@@ -96,7 +100,7 @@ class Proxy:
             connections=self.connections,
             reports=self.reports,
             join=self._join,
-            attempts=AttemptPolicy(config.policy.retries),
+            attempts=config.policy.attempts(lambda _: random.Random()),
             timeouts=config.timeouts,
             fault=self.faults.report,
             explain=config.explain,

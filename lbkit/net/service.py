@@ -22,6 +22,7 @@ class Connection(Protocol):
     """A connection to a backend."""
 
     transport: asyncio.Transport
+    receiver: Receiver | None
 
     def send(self, receiver: Receiver, head: RequestHead, body: bytes, end: bool) -> None: ...
     def send_body(self, data: bytes, end: bool) -> None: ...

@@ -13,7 +13,7 @@ from lbkit.sim.simulation import Simulation
 
 
 class WastingSimulation(Simulation):
-    """A simulation in which connections to servers close before the answer; it notes the work that is lost."""
+    """A simulation in which connections to servers close before the answer; the work lost is noted."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.wasted: list[Wasted] = []

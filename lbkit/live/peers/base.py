@@ -140,6 +140,8 @@ class Peer:
             raise PeerError(
                 f"{cls.name} drains without a time limit here: use lbkit's proxy, or policy.drain=None"
             )
+        if policy.retry:
+            raise PeerError(f"{cls.name} has no policy.retry here: use lbkit's proxy, or policy.retry=None")
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
 
