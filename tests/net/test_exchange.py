@@ -173,7 +173,7 @@ class World:
     def answered(self, backend: Backend, head: ResponseHead, now: float) -> None: ...
 
     # -- events
-    def happens(self, event: tuple[str, bool, Failure, int, int]) -> None:
+    def happens(self, event: Happening) -> None:
         kind, flag, failure, status, which = event
         exchange, client = self.exchange, self.client
         under_way = [c for c in self.connections if c.state in ("waiting", "answering")]
@@ -219,6 +219,21 @@ class World:
     spy: Spy
 
 
+# What happens, and how: a flag, how an attempt fails, the status of an answer, to which connection.
+Happening = tuple[str, bool, Failure, int, int]
+
+
+def events(kinds: list[str], least: int = 0) -> st.SearchStrategy[list[Happening]]:
+    one = st.tuples(
+        st.sampled_from(kinds),
+        st.booleans(),
+        st.sampled_from(Failure),
+        st.sampled_from([200, 200, 503]),
+        st.integers(0, 2),
+    )
+    return st.lists(one, min_size=least, max_size=25)
+
+
 EVENTS = [
     "body",
     "cut",
@@ -246,26 +261,7 @@ EVENTS = [
     length=st.sampled_from([0, 5, CHUNKED]),
     idle=st.booleans(),
     early=st.booleans(),
-    rules=st.none()
-    | st.builds(
-        Retry,
-        hedge=st.none() | st.builds(Hedge, st.just(1e-9), st.integers(1, 2)),
-        timeouts=st.none() | st.builds(AttemptTimeouts, first_byte=st.none() | st.just(1e-9)),
-        budget=st.none() | st.just(RetryBudgetRules(0.5, 10.0, 0.0)),
-        statuses=st.sampled_from([(), (503,)]),
-        fallback=st.none() | st.just(Fallback()),
-        buffer=st.sampled_from([0, 1, 65536]),
-    ),
-    events=st.lists(
-        st.tuples(
-            st.sampled_from(EVENTS),
-            st.booleans(),
-            st.sampled_from(Failure),
-            st.sampled_from([200, 503]),
-            st.integers(0, 2),
-        ),
-        max_size=25,
-    ),
+    events=events(EVENTS),
 )
 def test_one_way_out(
     verdict: Any,
@@ -276,15 +272,57 @@ def test_one_way_out(
     length: int,
     idle: bool,
     early: bool,
-    rules: Retry | None,
-    events: list[tuple[str, bool, Failure, int, int]],
+    events: list[Happening],
 ) -> None:
     """Whatever happens in whatever order: one answer or an abort, every lease back, every hook told once."""
+    spy = Spy(verdict, replaces, raises)
+    run(spy, retries, method, length, idle, early, None, events)
+
+
+# Times that are over at the next tick.
+RULES = st.builds(
+    Retry,
+    hedge=st.sampled_from([Hedge(1e-9), Hedge(1e-9, 2), None]),
+    timeouts=st.sampled_from([None, None, AttemptTimeouts(first_byte=1e-9)]),
+    budget=st.sampled_from([None, None, RetryBudgetRules(0.5, 10.0, 0.0)]),
+    statuses=st.sampled_from([(), (503,)]),
+    fallback=st.none() | st.just(Fallback()),
+    buffer=st.sampled_from([0, 1, 65536]),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    rules=RULES,
+    retries=st.integers(0, 2),
+    method=st.sampled_from([b"GET", b"GET", b"PUT", b"POST"]),
+    length=st.sampled_from([0, 0, 5]),
+    idle=st.booleans(),
+    events=events(["tick", "tick", "tick", "answer", "answer", "lost", "data", "body"], 4),
+)
+def test_one_way_out_with_rules_for_attempts(
+    rules: Retry, retries: int, method: bytes, length: int, idle: bool, events: list[Happening]
+) -> None:
+    """The same with hedges and timeouts; no POST is sent twice, and no budget is exceeded."""
+    tick = ("tick", False, Failure.RESET, 0, 0)
+    run(Spy(None, False, ""), retries, method, length, idle, False, rules, [tick, *events])
+
+
+def run(
+    spy: Spy,
+    retries: int,
+    method: bytes,
+    length: int,
+    idle: bool,
+    early: bool,
+    rules: Retry | None,
+    events: list[Happening],
+) -> None:
+    """Play the events, and check the laws."""
 
     async def play() -> None:
-        spy = Spy(verdict, replaces, raises)
         world = World(spy, retries, method, length, idle, rules)
-        world.spy, world.held = spy, verdict is HOLD and raises != "on_request"
+        world.spy, world.held = spy, spy.verdict is HOLD and spy.raises != "on_request"
         if early and length:
             world.happens(("body", False, Failure.RESET, 0, 0))
         world.exchange.begin(0.0)
@@ -311,6 +349,6 @@ def test_one_way_out(
             assert sum(c.sends for c in world.connections) <= 1
         if rules and rules.budget:  # half a retry for a request: none
             assert sum(b.picks for b in world.pool.backends) <= 1
-        assert bool(world.faults) == (raises in spy.told)
+        assert bool(world.faults) == (spy.raises in spy.told)
 
     asyncio.run(play())
