@@ -17,7 +17,7 @@ from lbkit.core.attempts import Failure
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
 from lbkit.net.messages import Answer, Hold, Named, Reject, ResponseHead
-from lbkit.net.patience import Patience
+from lbkit.net.timekeeper import Timekeeper
 
 
 class Exchange(Forwarding):
@@ -32,7 +32,7 @@ class Exchange(Forwarding):
         service = self.service
         if service.attempts.rules is not None:
             try:
-                self._patience = Patience(self, service.attempts, service.attempts.rules)
+                self._timekeeper = Timekeeper(self, service.attempts, service.attempts.rules)
             except Reject as error:
                 self.answer_with(Answer(error.status, error.why))
                 return
@@ -85,7 +85,7 @@ class Exchange(Forwarding):
         now = service.now()
         if service.pool.wants_reports and self.lease:
             service.reports.answered(self.lease.backend, head, now)
-        if self._patience is not None and not self._patience.takes(head):
+        if self._timekeeper is not None and not self._timekeeper.takes(head):
             return
         self._held = None
         if service.on_response and self._replaced(head):
@@ -188,6 +188,8 @@ class Exchange(Forwarding):
 
     def cut(self, backend: Backend) -> None:
         """A backend has no more time: if it has the request, that is lost, or goes elsewhere."""
+        if self._timekeeper is not None:
+            self._timekeeper.cut(backend)
         lease = self.lease
         if self._origin_over or lease is None or lease.released or lease.backend is not backend:
             return
@@ -203,8 +205,8 @@ class Exchange(Forwarding):
         self._connection = None
         self.status = head.status
         self._started = True
-        if self._patience is not None:
-            self._patience.end()
+        if self._timekeeper is not None:
+            self._timekeeper.end()
         client, early = self.client.upgrade(head)
         if early:
             transport.write(early)

@@ -10,8 +10,8 @@ from typing import Any
 from lbkit.core import Backend, Lease, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
-from lbkit.net.patience import Patience
 from lbkit.net.service import Connection, Service
+from lbkit.net.timekeeper import Timekeeper
 
 # Bytes of a request's body that are held while there is no connection to send them on. As many are held as
 # long as they may have to be sent again, unless the policy says otherwise (`Retry.buffer`).
@@ -30,11 +30,11 @@ class Forwarding:
         "_held",
         "_next_hook",
         "_origin_over",
-        "_patience",
         "_plan",
         "_started",
         "_suspended",
         "_task",
+        "_timekeeper",
         "attempts",
         "began",
         "client",
@@ -67,7 +67,7 @@ class Forwarding:
         # Its body, while it may have to be sent (again).
         self._held: list[bytes] | None = None if self._complete else []
         self._plan: Attempts | None = None  # made at the first failure
-        self._patience: Patience | None = None  # where the policy has rules for attempts
+        self._timekeeper: Timekeeper | None = None  # where the policy has rules for attempts
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | asyncio.TimerHandle | None = None  # connecting, or backing off
         self._started = False  # the client has the beginning of an answer
@@ -88,7 +88,7 @@ class Forwarding:
         """Pick a backend and send, or answer with an error."""
         service = self.service
         plan = self._plan
-        if self._patience is not None and not self._patience.starts(now):
+        if self._timekeeper is not None and not self._timekeeper.starts(now):
             return
         try:
             key = service.key(self.request)
@@ -116,8 +116,8 @@ class Forwarding:
         """Send the request, and its body as far as it is there."""
         self._connection = connection
         body = b"".join(self._held) if self._held else b""
-        if self._patience is not None:
-            self._patience.sends(self.service.now())
+        if self._timekeeper is not None:
+            self._timekeeper.sends(self.service.now())
         connection.send(self, self.request, body, self._complete)  # type: ignore[arg-type] # an Exchange is one
         if not self.client.writable:
             self.read_origin(False)  # it has not taken the answer before this one yet
@@ -161,14 +161,14 @@ class Forwarding:
         if self._started:
             self._cut_off()
             return
-        if self._patience is None or not self._patience.replaces(failure):
+        if self._timekeeper is None or not self._timekeeper.replaces(failure):
             self._go_on(self._next_step(failure, kept))
 
     def _attempts_so_far(self) -> Attempts:
         """Return the failed attempts: the plan of what follows."""
         if self._plan is None:
-            patience = self._patience
-            self._plan = Attempts(self.service.attempts, False, patience.until if patience else inf)
+            keeper = self._timekeeper
+            self._plan = Attempts(self.service.attempts, False, keeper.until if keeper else inf)
         return self._plan
 
     def _next_step(self, failure: Failure, kept: bool) -> Again | GiveUp:
@@ -197,13 +197,13 @@ class Forwarding:
         if backend is None:
             self._start(self.service.now())
         else:
-            if self._patience is not None:
-                self._patience.renews()
+            if self._timekeeper is not None:
+                self._timekeeper.renews()
             self._connect(backend)
 
     def _own_answer(self, status: int) -> Answer:
         """Return what the client gets when no attempt is left."""
-        return Answer(status) if self._patience is None else self._patience.own_answer(status)
+        return Answer(status) if self._timekeeper is None else self._timekeeper.own_answer(status)
 
     def _repeatable(self) -> bool:
         """Whether it does no harm to send it once more, and all that was sent of it is still there."""
@@ -221,8 +221,8 @@ class Forwarding:
             return
         self.touch()
         connection = self._connection
-        if end and self._patience is not None:
-            self._patience.completed()
+        if end and self._timekeeper is not None:
+            self._timekeeper.completed()
         if self._held is not None:
             self._held.append(data)
             held = self._held_size()
@@ -236,7 +236,7 @@ class Forwarding:
 
     def _keep_at_most(self) -> int:
         """Return how many bytes of the body are kept to be sent again."""
-        return MAX_HELD if self._patience is None else self._patience.rules.buffer
+        return MAX_HELD if self._timekeeper is None else self._timekeeper.rules.buffer
 
     def _held_size(self) -> int:
         assert self._held is not None
@@ -287,8 +287,8 @@ class Forwarding:
         """Nothing more comes from a backend. `ok`: the outcome for the backend."""
         self._origin_over = True
         self._held = None
-        if self._patience is not None:
-            self._patience.end()
+        if self._timekeeper is not None:
+            self._timekeeper.end()
         task, self._task = self._task, None
         if task:
             task.cancel()

@@ -40,7 +40,7 @@ class Attempting(Protocol):
 
 
 class Owner(Protocol):
-    """Whose copy it is: the Patience of an exchange."""
+    """Whose copy it is: the Timekeeper of an exchange."""
 
     exchange: Attempting
     rules: Retry
@@ -55,10 +55,10 @@ class Owner(Protocol):
 class Copy:
     """Reports to its owner, until it becomes the exchange's own attempt or is cancelled."""
 
-    __slots__ = ("_first", "_task", "_timer", "connection", "lease", "patience", "since")
+    __slots__ = ("_first", "_task", "_timer", "connection", "lease", "owner", "since")
 
-    def __init__(self, patience: Owner, lease: Lease, now: float) -> None:
-        self.patience = patience
+    def __init__(self, owner: Owner, lease: Lease, now: float) -> None:
+        self.owner = owner
         self.lease = lease
         self.since = now
         self.connection: Connection | None = None
@@ -71,12 +71,12 @@ class Copy:
         return self.lease.backend
 
     def start(self) -> None:
-        limit = self.patience.timeouts.until_answer
+        limit = self.owner.timeouts.until_answer
         if limit < inf:
             self._timer = asyncio.get_running_loop().call_later(
                 limit, self.lost, Failure.ATTEMPT_TIMEOUT, False
             )
-        if connection := self.patience.exchange.service.connections.idle_one(self._backend):
+        if connection := self.owner.exchange.service.connections.idle_one(self._backend):
             self._send(connection)
         else:
             self._connect()
@@ -84,11 +84,11 @@ class Copy:
     def _connect(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._connected())
         if self._first:
-            self.patience.exchange._task = self._task
+            self.owner.exchange._task = self._task
 
     async def _connected(self) -> None:
         """Cancelled when nobody waits for it any more."""
-        exchange = self.patience.exchange
+        exchange = self.owner.exchange
         failure = None
         try:
             connection = await exchange.service.connections.connect(self._backend)
@@ -116,9 +116,9 @@ class Copy:
             self._send(connection)
 
     def _send(self, connection: Connection) -> None:
-        exchange = self.patience.exchange
+        exchange = self.owner.exchange
         self.connection = connection
-        until = self.patience.until
+        until = self.owner.until
         request = exchange.request
         if until < inf:
             request.data = deadline.stamped(request.data, max(0.0, until - exchange.service.now()))
@@ -126,7 +126,7 @@ class Copy:
 
     def becomes_first(self) -> None:
         """The exchange goes on with this attempt as its own."""
-        patience, exchange = self.patience, self.patience.exchange
+        owner, exchange = self.owner, self.owner.exchange
         self._stop_timer()
         self._first = True
         exchange.lease = self.lease
@@ -134,9 +134,9 @@ class Copy:
         exchange._task = self._task
         if self.connection:
             self.connection.receiver = exchange  # type: ignore[assignment] # an Exchange is one
-        left = patience.timeouts.until_answer - (exchange.service.now() - self.since)
+        left = owner.timeouts.until_answer - (exchange.service.now() - self.since)
         if left < inf:
-            patience.limit_attempt(left)
+            owner.limit_attempt(left)
         exchange.touch()
 
     def cancel(self) -> None:
@@ -149,7 +149,7 @@ class Copy:
         self._release(None)
 
     def _give_up(self, ok: bool | None) -> None:
-        self.patience.copies.remove(self)
+        self.owner.copies.remove(self)
         self._stop_timer()
         self._release(ok)
 
@@ -159,7 +159,7 @@ class Copy:
             self._timer = None
 
     def _release(self, ok: bool | None) -> None:
-        service = self.patience.exchange.service
+        service = self.owner.exchange.service
         try:
             self.lease.release(ok, service.now())
         except Exception:
@@ -176,13 +176,13 @@ class Copy:
         self.lost(Failure.MALFORMED, False)
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        if head.status in self.patience.rules.statuses:
+        if head.status in self.owner.rules.statuses:
             if end:
                 self.connection = None  # it serves others already
             self.lost(Failure.STATUS, False)
             return
-        self.patience.won(self, end)
-        self.patience.exchange.answer(head, data, end)
+        self.owner.won(self, end)
+        self.owner.exchange.answer(head, data, end)
 
     def data(self, data: bytes, end: bool) -> None:
         raise AssertionError("with its answer a copy has become the exchange's own attempt")
@@ -198,7 +198,7 @@ class Copy:
         if kept and failure is Failure.CLOSED_UNANSWERED:
             self._connect()  # a connection that had rested too long: once more on a new one
             return
-        self.patience.exchange._attempts_so_far().failed(failure, self._backend)
+        self.owner.exchange._attempts_so_far().failed(failure, self._backend)
         self._give_up(False)
 
     def origin_ready(self, ready: bool) -> None:

@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from typing import Any
 
+from lbkit.core.attempts import Failure
 from lbkit.experiment import Experiment
 from lbkit.patience import luck_of
 from lbkit.result import COLUMNS, OPTIONAL, good
@@ -131,9 +132,9 @@ class ImpatientSimulation(WastingSimulation):
         if row not in self.gone:
             super().resend(row)
 
-    def fail(self, row: int, *args: Any, **options: Any) -> None:
+    def fail(self, row: int, failure: Failure, kept: bool = False) -> None:
         if row not in self.gone:
-            super().fail(row, *args, **options)
+            super().fail(row, failure, kept)
 
     def answer(self, row: int) -> None:
         if row not in self.gone:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import isnan
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from lbkit import (
     Experiment,
     Fallback,
     Hedge,
+    Patience,
     Poisson,
     Policy,
     Result,
@@ -30,7 +33,7 @@ from lbkit import (
     servers,
 )
 from lbkit.server import DISCIPLINES
-from lbkit.sim.retrying import RetryingSimulation
+from lbkit.sim.runs import simulation
 
 FLEET = (Server("slow", service=Constant(8.0)), Server("s2", service=Constant(1.0), workers=2))
 
@@ -72,6 +75,14 @@ def test_a_server_goes_on_with_an_attempt_that_was_given_up() -> None:
     longer = Policy("round_robin", retries=0, retry=Retry(timeouts=AttemptTimeouts(total=2.6)))
     result = run(Experiment(fleet, Traffic(Trace([0.0, 1.5]), 10), longer))
     assert list(result.end) == [2.0, 4.0]
+
+
+def test_work_that_nobody_waits_for_is_in_the_result() -> None:
+    (lost,) = one_request(hedge=Hedge(0.5)).extra["wasted"]
+    assert lost == ("slow", 1.0, 8.0, True)
+    watchful = (evolve(FLEET[0], cancels=True), FLEET[1])
+    (lost,) = one_request(watchful, hedge=Hedge(0.5)).extra["wasted"]
+    assert lost == ("slow", 1.0, 1.5, False)
 
 
 def test_the_pause_before_a_retry_is_the_backoff() -> None:
@@ -181,19 +192,6 @@ def test_the_same_experiment_gives_the_same_result() -> None:
     assert repr(run(experiment).to_dict()) == repr(run(experiment).to_dict())
 
 
-class Counting(RetryingSimulation):
-    """Counts the ends that each request has."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.ends: dict[int, int] = {}
-        super().__init__(experiment)
-        self.followed = True  # so that `ended` is called
-
-    def ended(self, row: int, ok: bool) -> None:
-        self.ends[row] = self.ends.get(row, 0) + 1
-        super().ended(row, ok)
-
-
 @st.composite
 def rules(draw: st.DrawFn) -> Retry:
     maybe = st.none() | st.floats(0.05, 3)
@@ -214,6 +212,8 @@ def rules(draw: st.DrawFn) -> Retry:
     rules=rules(),
     retries=st.integers(0, 3),
     closed=st.booleans(),
+    patience=st.none() | st.builds(Patience, st.floats(0.1, 3), st.integers(0, 2)),
+    cancels=st.booleans(),
     seed=st.integers(0, 1000),
     crashes=st.dictionaries(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 4)),
     discipline=st.sampled_from(DISCIPLINES),
@@ -223,31 +223,42 @@ def test_laws(
     rules: Retry,
     retries: int,
     closed: bool,
+    patience: Patience | None,
+    cancels: bool,
     seed: int,
     crashes: dict[str, float],
     discipline: str,
     delay: float,
 ) -> None:
     """Every request ends once; all leases are given back; attempts and the budget are never exceeded."""
-    fleet = servers(3, error_rate=0.2, queue=2, delay=delay, discipline=discipline)
+    fleet = servers(3, error_rate=0.2, queue=2, delay=delay, discipline=discipline, cancels=cancels)
     arrivals = Closed(4, 0.2) if closed else Poisson(4)
     events = [Event(at, "crash", name) for name, at in crashes.items()]
-    experiment = Experiment(fleet, Traffic(arrivals, 5), Policy(retries=retries, retry=rules), events, seed)
-    simulation = Counting(experiment)
-    result = simulation.run()
-    assert sorted(simulation.ends.values()) == [1] * len(result)
-    assert not simulation.open
-    assert [b.in_flight for b in simulation.pool.backends] == [0, 0, 0]
+    traffic = Traffic(arrivals, 5, patience=patience)
+    running = simulation(Experiment(fleet, traffic, Policy(retries=retries, retry=rules), events, seed))
+    ends: Counter[int] = Counter()
+    ended, running.followed = running.ended, True  # so that `ended` is called
+
+    def count(row: int, ok: bool) -> None:
+        ends[row] += 1
+        ended(row, ok)
+
+    running.ended = count  # type: ignore[method-assign]
+    result = running.run()
+    tries = len(ends)
+    assert set(ends.values()) <= {1}
+    assert tries == len(result) if patience is None else tries >= len(result)
+    assert [b.in_flight for b in running.pool.backends] == [0, 0, 0]
     counts = result.attempt_counts
     most = 1 + retries + (rules.hedge.most if rules.hedge else 0)
-    assert max(result.attempts, default=0) <= most
-    sent = sum(result.attempts)
-    assert sent <= len(result) + counts["retries"] + counts["hedges"]
+    tries_each = 1 + (patience.retries if patience else 0)
+    assert max(result.attempts, default=0) <= most * tries_each
+    assert sum(result.attempts) <= tries + counts["retries"] + counts["hedges"]
     if rules.budget:
         last = max(result.end, default=0.0)
         windows = 1 + last / (0.9 * rules.budget.window)
-        allowed = rules.budget.ratio * len(result) + rules.budget.minimum * rules.budget.window * windows
+        allowed = rules.budget.ratio * tries + rules.budget.minimum * rules.budget.window * windows
         assert counts["retries"] + counts["hedges"] <= allowed + 1e-9
-    if rules.deadline:
+    if rules.deadline and patience is None:
         assert all(e - a <= rules.deadline + 1e-9 for a, e in zip(result.arrival, result.end, strict=True))
-    assert set(result.status) <= {200, 299, 500, 502, 503, 504}
+    assert set(result.status) <= {0, 200, 299, 500, 502, 503, 504}

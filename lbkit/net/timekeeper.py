@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
-from lbkit.core import NoBackend
+from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
@@ -17,7 +17,7 @@ UNLIMITED = AttemptTimeouts()
 LATE = 504
 
 
-class Patience:
+class Timekeeper:
     """Made with an exchange where `Policy.retry` is given; without it an exchange pays nothing.
 
     The timers: for the request's deadline, and for the present attempt its first byte, its end, and the next
@@ -127,6 +127,11 @@ class Patience:
         exchange._release(False, exchange.service.now())
         self.copies.pop(0).becomes_first()
         return True
+
+    def cut(self, backend: Backend) -> None:
+        """A backend has no more time: the copy that it has is lost."""
+        for copy in [copy for copy in self.copies if copy.lease.backend is backend]:
+            copy.lost(Failure.CLOSED_UNANSWERED, False)
 
     def own_answer(self, status: int) -> Answer:
         """Return what the client gets when no attempt is left."""
