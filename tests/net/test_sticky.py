@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import Connection, Script, Scripted, ask, field
+from scripted import Scripted, field
+from visitors import Browser, named
 
 from lbkit import Backend, Policy, Sticky
 from lbkit.core.sticky import HOW
@@ -20,17 +21,6 @@ from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters.sticky import WAYS, edit_cookie
 from lbkit.net.messages import RequestHead
 from lbkit.net.peer import Peer
-
-
-def named(name: str, fields: str = "") -> Script:
-    """Answers with its name and, as the body, the request that it saw."""
-
-    def script(connection: Connection) -> None:
-        while head := connection.head():
-            answer = f"HTTP/1.1 200 OK\r\nX-Name: {name}\r\n{fields}Content-Length: {len(head)}\r\n\r\n"
-            connection.send(answer.encode() + head)
-
-    return script
 
 
 @contextmanager
@@ -48,31 +38,6 @@ def sticking(rules: Sticky, count: int = 2, fields: str = "", **options: Any) ->
     finally:
         for server in servers:
             server.close()
-
-
-class Browser:
-    """Keeps cookies, by name, and shows what came and what the backend saw."""
-
-    def __init__(self, proxy: Proxy, cookies: dict[str, str] | None = None) -> None:
-        self.proxy = proxy
-        self.cookies = dict(cookies or {})
-        self.status = 0
-        self.head = self.seen = b""
-
-    def get(self, target: str = "/") -> str:
-        """Return the name of the backend that answered."""
-        line = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        cookie = f"Cookie: {line}\r\n" if line else ""
-        request = f"GET {target} HTTP/1.1\r\nHost: a\r\n{cookie}\r\n".encode()
-        self.status, self.head, self.seen = ask(self.proxy, request)
-        for text in self.set_cookies:
-            name, _, value = text.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return "".join(field(self.head, "X-Name"))
-
-    @property
-    def set_cookies(self) -> list[str]:
-        return field(self.head, "Set-Cookie")
 
 
 def test_a_cookie_is_inserted_once_and_backends_do_not_see_it() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from attrs import evolve
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.core.state_change import StateChange
+from lbkit.core.sticky import Sticky
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
 from lbkit.live.peers.errors import PeerError
@@ -63,6 +65,8 @@ class Peer:
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
     many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it forwards connections unread
+    # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
+    sticky_ways: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         """Raises PeerError for what the program cannot do."""
@@ -72,6 +76,8 @@ class Peer:
         self.experiment = experiment
         self.policy = experiment.policy
         self.check(self.policy)
+        if layer == 4 and self.policy.sticky and self.policy.sticky.how != "source":
+            raise PeerError(f"{self.name} sees no cookies and URLs on layer 4: use sticky.how = 'source'")
         self.check_limits()
         if experiment.admission:
             raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")
@@ -142,8 +148,31 @@ class Peer:
             )
         if policy.retry:
             raise PeerError(f"{cls.name} has no policy.retry here: use lbkit's proxy, or policy.retry=None")
+        if policy.sticky:
+            cls.check_sticky(policy.sticky)
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
+
+    @classmethod
+    def check_sticky(cls, rules: Sticky) -> None:
+        """Raise PeerError if the program does not support these sticky sessions."""
+        if rules.how not in cls.sticky_ways:
+            can = f"it can do {', '.join(cls.sticky_ways)}; or " if cls.sticky_ways else ""
+            raise PeerError(
+                f"{cls.name} has no sticky sessions by {rules.how!r} here: {can}use lbkit's proxy"
+            )
+        usual = Sticky()
+        for field in cls.sticky_ways[rules.how]:
+            if getattr(rules, field) != getattr(usual, field):
+                raise PeerError(
+                    f"{cls.name} cannot do sticky.{field} with {rules.how!r} here: "
+                    f"leave it at {getattr(usual, field)!r}, or use lbkit's proxy"
+                )
+
+    def session_key(self) -> str:
+        """Return the secret of sticky sessions in letters that need no quotes; empty without one."""
+        rules = self.policy.sticky
+        return sha256(rules.secret.encode()).hexdigest() if rules and rules.secret else ""
 
     def check_limits(self) -> None:
         """Raise PeerError if the program does not support the rate limits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import signal
 import socket
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,11 @@ def bounded(avalanche: bool, factor: int) -> str:
 
 SCALE = 10  # of weights on the ring: with 16 points a unit of weight, that gives the 160 points of ours
 DRAWN_TWICE = "servers are drawn from a hash ring, and the same one may be drawn twice"
+
+
+def _ms(seconds: float) -> str:
+    """Return a time as HAProxy reads it."""
+    return f"{max(1, round(seconds * 1000))}ms"
 
 
 def on_ring(draws: int) -> Policy:
@@ -94,8 +100,15 @@ class Haproxy(Peer):
         "bounded_hash",
     }
     layers = (7, 4)
-    # Our state -> HAProxy's.
+    # Our state -> HAProxy's. In "drain" it takes the requests of sessions, in "maint" none.
     STATES: ClassVar = {"ready": "ready", "drain": "drain", "out": "maint"}
+    sticky_ways: ClassVar = {
+        "insert": ("gone",),
+        "rewrite": ("gone", "idle", "life"),
+        "prefix": ("gone", "idle", "life"),
+        "learn": ("gone", "life"),
+        "source": ("gone", "life"),
+    }
 
     def weights(self) -> dict[str, int]:
         weights = super().weights()
@@ -136,22 +149,67 @@ frontend clients
 
 backend servers
   {balance}
-{servers}
+{self._sticky()}{servers}
 """
+
+    def _sticky(self) -> str:
+        """Return the lines of sticky sessions."""
+        rules = self.policy.sticky
+        if rules is None:
+            return ""
+        if rules.table:
+            kind = "ip" if rules.how == "source" else "string len 128"
+            expire = "" if rules.idle == inf else f" expire {_ms(rules.idle)}"
+            table = f"  stick-table type {kind} size {rules.size}{expire}\n"
+            if rules.how == "source":
+                return f"{table}  stick on src\n"
+            cookie = f"cook({rules.cookie})"
+            # Also the requests, so that a session that has moved stays where it is.
+            return f"{table}  stick on req.{cookie}\n  stick store-response res.{cookie}\n"
+        words = ["cookie", rules.cookie, rules.how]
+        if rules.how == "insert":
+            words += ["indirect", "nocache"]
+            words += ["httponly"] if rules.http_only else []
+            words += ["secure"] if rules.secure else []
+            words += ["attr", f"SameSite={rules.same_site}"] if rules.same_site else []
+            words += [] if rules.idle == inf else ["maxidle", _ms(rules.idle)]
+            words += [] if rules.life == inf else ["maxlife", _ms(rules.life)]
+        if rules.secret:  # values are hashes of address and key, which clients cannot make up
+            return f"  {' '.join([*words, 'dynamic'])}\n  dynamic-cookie-key {self.session_key()}\n"
+        return f"  {' '.join(words)}\n"
 
     def _server(self, member: Member, weight: int) -> str:
         # No "check": health checks are not part of the experiment.
         line = f"  server {member.name} {member.address} weight {weight}"
         if self.policy.algorithm == "first_available":
             line += f" maxconn {max(1, round(self._balancer().limit * member.weight))}"  # type: ignore[attr-defined]
+        rules = self.policy.sticky
+        if rules and not rules.table and not rules.secret:
+            line += f" cookie {member.name}"
         return line if member.state == "ready" else line + " disabled"
+
+    def notes(self) -> list[str]:
+        rules = self.policy.sticky
+        if rules is None or rules.table:
+            return super().notes()
+        said = []
+        if not rules.secret:
+            said.append(
+                "without sticky.secret its cookies have servers' names, which clients can read and choose"
+            )
+        if rules.how == "insert" and (rules.idle < inf or rules.life < inf):
+            said.append("the times in its cookies are not signed: a client can prolong its session")
+        return [*super().notes(), *said]
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-W", "-db", "-f", str(path)]  # master and worker, in the foreground
 
     def apply(self, member: Member) -> None:
         """Apply a change by the runtime socket: at once, without a restart."""
-        self._runtime(f"set server servers/{member.name} state {self.STATES[member.state]}")
+        state = self.STATES[member.state]
+        if state == "drain" and self.policy.sticky and not self.policy.sticky.drain:
+            state = "maint"  # running requests finish there, too
+        self._runtime(f"set server servers/{member.name} state {state}")
         for name, weight in self.weights().items():
             self._runtime(f"set server servers/{name} weight {weight}")
 
