@@ -43,6 +43,14 @@ def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} is {value!r}: use a path, such as /load")
 
 
+def _socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    fits = isinstance(value, str) and "\0" not in value and len(value.encode(errors="replace")) < 100
+    if not fits or (value and not value.startswith("/")):
+        raise ValueError(
+            f"{attribute.name} is {value!r}: use a short path from / on, such as /run/lbkit.sock"
+        )
+
+
 def _several_texts(attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
         raise ValueError(f"{attribute.name} is {value!r}: use a list of texts")
@@ -169,6 +177,8 @@ class ProxyConfig:
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
     # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
+    # A socket in the file system for the operator's orders, see `lbkit drain`; only its owner can use it.
+    admin: str = field(default="", validator=_socket_path)
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
     # Clients see how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
     # and the page at `probe`; without it they get 404 there from a proxy that probes.

@@ -18,6 +18,7 @@ from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
+from lbkit.net.admin import States, together
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.faults import Faults, say
@@ -312,6 +313,22 @@ class Proxy:
             self.connections.close_idle_to(name)
             # A hook only while it is needed: no other answer pays for it.
             self.service.on_response = (DrainFilter().on_response, *self._on_response)
+
+    def states(self) -> States:
+        """Return how each backend is, over all balancers; in the proxy's thread."""
+        return together(
+            [
+                {
+                    b.name: {
+                        "state": pool.drains.state(b.name).value,
+                        "in_flight": b.in_flight,
+                        "healthy": b.healthy,
+                    }
+                    for b in pool.backends
+                }
+                for pool in self.pool.pools
+            ]
+        )
 
     def _advance_drains(self, now: float) -> None:
         """Cut off what runs on backends that have no more time."""
