@@ -170,6 +170,11 @@ def chosen(what: str, share: float) -> bool:
     return crc32(what.encode()) < share * 2**32
 
 
+def needs(path: str, dependency: str, share: float) -> bool:
+    """Return whether a path is among the share of paths that need a dependency."""
+    return chosen(f"{dependency} {path}", share)
+
+
 def path_name(path: int) -> str:
     """Return the URL path of object number `path`."""
     return f"/item/{path}"

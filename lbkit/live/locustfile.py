@@ -18,6 +18,7 @@ import gc
 import json
 import os
 import time
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
+from lbkit.patience import luck_of
 from lbkit.result import good
 from lbkit.workload import Clients, client_name, path_name, stream, workload
 
@@ -44,6 +46,18 @@ TRAFFIC = EXPERIMENT.traffic
 GRACE: float = SETTINGS.get("grace", 10.0)  # seconds after the duration in which answers still count
 CLOSED = isinstance(TRAFFIC.arrivals, Closed)
 CONNECTIONS = 1000
+PATIENCE = TRAFFIC.patience
+PAUSES = stream(EXPERIMENT.seed, "backoff")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a request; status 0: no answer."""
+
+    status: int = 0
+    size: int = 0
+    fields: dict[str, str] = field(default_factory=dict)  # of the answer's header
+    error: BaseException | None = None
 
 
 class Player:
@@ -68,6 +82,7 @@ class Player:
         self.running: set[gevent.Greenlet] = set()  # requests without an answer
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
+        self.resent: list[float] = []  # when clients sent a request again
         self.users = 0  # closed loop: those that are there
 
     def start(self) -> None:
@@ -98,26 +113,58 @@ class Player:
         return sent
 
     def request(self, arrival: float, client: int, path: int, demand: float, luck: float) -> None:
-        """Send one request that was meant for `arrival`; never raises."""
+        """Send a request that was meant for `arrival`, and again as its client does; never raises."""
         self.lags.append(time.monotonic() - self.t0 - arrival)
+        tried = attempts = 0
+        outcome = Outcome()
+        try:
+            while True:
+                now = time.monotonic() - self.t0
+                if tried:
+                    self.resent.append(now)
+                wait = PATIENCE.deadline(arrival, now) - now if PATIENCE else None
+                outcome = self.ask(client, path, demand, luck_of(luck, tried) if tried else luck, wait)
+                tried += 1
+                attempts += int(outcome.fields.get("x-lbkit-attempts", 1))
+                if PATIENCE is None or good(outcome.status):
+                    break
+                now = time.monotonic() - self.t0
+                again = PATIENCE.next_try(arrival, now, tried, PAUSES)
+                if again is None:
+                    break
+                gevent.sleep(again - now)
+        except gevent.GreenletExit as caught:  # the run is over
+            outcome = Outcome(error=caught)
+        self.report(arrival, client, path, outcome, max(1, attempts))
+
+    def ask(self, client: int, path: int, demand: float, luck: float, wait: float | None) -> Outcome:
+        """Send a request once, and return what comes of it within `wait` seconds."""
         headers = {
             "X-Forwarded-For": client_name(client),
             "X-Lbkit-Demand": f"{demand:.9f}",
             "X-Lbkit-Luck": f"{luck:.9f}",
         }
-        status, size = 0, 0
-        answer: dict[str, str] = {}
-        error: BaseException | None = None
+        if wait is not None:
+            headers["X-Lbkit-Impatient"] = "1"  # so that servers look whether the client is still there
+        # What is left when the time is over: the connection is closed, and nothing was answered.
+        outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:
-            response = self.http.get(path_name(path), headers)
-            size = len(response.read())
-            status = response.status_code
-            answer = {name.lower(): value for name, value in response.items()}
-            if not good(status):
-                error = RuntimeError(f"status {status}")
-        except (Exception, gevent.GreenletExit) as caught:
-            error = caught
+            with gevent.Timeout(wait, False):
+                response = self.http.get(path_name(path), headers)
+                size = len(response.read())
+                status = response.status_code
+                fields = {name.lower(): value for name, value in response.items()}
+                outcome = Outcome(
+                    status, size, fields, None if good(status) else RuntimeError(f"status {status}")
+                )
+        except Exception as caught:
+            outcome = Outcome(error=caught)
+        return outcome
+
+    def report(self, arrival: float, client: int, path: int, outcome: Outcome, attempts: int) -> None:
+        """Tell parent and Locust of a request that has ended."""
         end = time.monotonic() - self.t0
+        answer = outcome.fields
         began = float(answer["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in answer else None
         self.tell(
             [
@@ -127,8 +174,8 @@ class Player:
                 answer.get("x-backend"),
                 client,
                 path,
-                status,
-                int(answer.get("x-lbkit-attempts", 1)),
+                outcome.status,
+                attempts,
                 float(answer.get("x-lbkit-service", 0)),
             ]
         )
@@ -136,8 +183,8 @@ class Player:
             request_type="GET",
             name="/item",
             response_time=(end - arrival) * 1000,
-            response_length=size,
-            exception=error,
+            response_length=outcome.size,
+            exception=outcome.error,
             context={},
         )
 
@@ -152,6 +199,7 @@ class Player:
         self.tell(
             {
                 "done": True,
+                "resent": sorted(self.resent),
                 "send_lag_p99": lags[int(0.99 * (len(lags) - 1))],
                 "locust_requests": entry.num_requests,
                 "locust_failures": entry.num_failures,

@@ -18,6 +18,7 @@ from attrs import evolve
 
 from lbkit.core import algorithms as known_algorithms
 from lbkit.core.state_change import StateChange
+from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Event, Experiment, Policy, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
@@ -235,6 +236,9 @@ class LiveSession:
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
+            if self.experiment.traffic.patience:
+                t0 = self._load.t0 if self._load else 0.0
+                facts["wasted"] = [w._replace(start=w.start - t0) for w in self._fleet.wasted()]
             facts["notes"] = [*facts["notes"], *self._notes()]
             facts |= {"cpu_s": cpu, "cpu_us_per_request": 1e6 * cpu / requests if requests else NAN}
         return facts
@@ -242,8 +246,9 @@ class LiveSession:
     def _notes(self) -> list[str]:
         """Return what a run on processes does in another way than the experiment says."""
         if not self._starts:
-            return []
-        return [f"a recovered server serves once its process has started: {', '.join(self._starts)}"]
+            return self._fleet.notes
+        late = f"a recovered server serves once its process has started: {', '.join(self._starts)}"
+        return [*self._fleet.notes, late]
 
     # -- steering ---------------------------------------------------------------------------
 
@@ -289,6 +294,28 @@ class LiveSession:
         self._front.take_out(name)
         self._changed(f"take out {name}")
 
+    def hang(self, name: str) -> None:
+        self._fleet.hang(name)
+        self._changed(f"hang {name}")
+
+    def lose(self, name: str, share: float) -> None:
+        self._fleet.disturb(name, lose=share)
+        self._changed(f"lose {share:g} at {name}")
+
+    def fail(self, name: str, share: float) -> None:
+        self._fleet.disturb(name, fail=share)
+        self._changed(f"fail {share:g} at {name}")
+
+    def delay(self, name: str, seconds: float) -> None:
+        self._fleet.slow_network(name, seconds)
+        self._changed(f"delay {name} {seconds:g} s")
+
+    def set_dependency(self, dependency: str, state: str, name: str = "") -> None:
+        """Have a server find a dependency ok, degraded or failed; by default all servers that have it."""
+        for server in [name] if name else self._fleet.servers:
+            self._fleet.set_dependency(server, dependency, state)
+        self._changed(f"{dependency} {state} {name}".rstrip())
+
     def slow(self, name: str, factor: float) -> None:
         self._fleet.slow(name, factor)
         self._changed(f"slow {name} {factor:g}")
@@ -326,6 +353,14 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
     Action.SET_WEIGHT: lambda session, e: session.set_weight(e.server, e.value or 0.0),
     Action.DRAIN: lambda session, e: session.drain(e.server),
     Action.UNDRAIN: lambda session, e: session.undrain(e.server),
+    Action.HANG: lambda session, e: session.hang(e.server),
+    Action.LOSE: lambda session, e: session.lose(e.server, e.value or 0.0),
+    Action.FAIL: lambda session, e: session.fail(e.server, e.value or 0.0),
+    Action.DELAY: lambda session, e: session.delay(e.server, e.value or 0.0),
+    **dict.fromkeys(
+        DEPENDENCY_STATES,
+        lambda session, e: session.set_dependency(e.dependency, DEPENDENCY_STATES[e.action], e.server),
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from lbkit.health_page import FAILED, OK
 from lbkit.sim.requests import Requests
-from lbkit.workload import chosen, client_name, path_name
+from lbkit.workload import chosen, client_name, needs, path_name
 
 
 class Chaos:
@@ -62,8 +62,3 @@ class Chaos:
         held, self.held = self.held, []
         self.hung, self.losing, self.failing = False, 0.0, 0.0
         return held
-
-
-def needs(path: str, dependency: str, share: float) -> bool:
-    """Return whether a path is among the share of paths that need a dependency."""
-    return chosen(f"{dependency} {path}", share)
