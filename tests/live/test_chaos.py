@@ -11,6 +11,7 @@ need_module("uvicorn")
 from lbkit import Closed, Constant, Event, Experiment, Policy, Result, Server, Trace, Traffic, run, servers
 from lbkit.core.health import CheckRules, HealthRules, Probe
 from lbkit.patience import Backoff, Patience
+from lbkit.server import DISCIPLINES
 
 pytestmark = pytest.mark.live
 
@@ -90,12 +91,13 @@ def test_a_delay_is_added_by_the_processes_and_said() -> None:
     assert "delay: server processes wait" in result.notes[0]
 
 
-def test_clients_leave_and_try_again_as_in_the_simulator() -> None:
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_clients_leave_and_try_again_as_in_the_simulator(discipline: str) -> None:
     """Each request takes 0.3 s, and two tries of 0.2 s wait for it: the third has a pause before it."""
     paused = Patience(timeout=0.2, retries=2, backoff=Backoff(base=0.5, cap=1.0, jitter="none"))
     traffic = Traffic(Trace([0.5, 3.0]), 6, patience=paused)
     for cancels in (False, True):
-        server = Server("s", workers=4, service=Constant(0.3), cancels=cancels)
+        server = Server("s", workers=4, service=Constant(0.3), cancels=cancels, discipline=discipline)
         experiment = Experiment([server], traffic, Policy(retries=0))
         simulated, real = run(experiment), run(experiment, on="live")
         assert list(real.status) == list(simulated.status) == [0, 0]
