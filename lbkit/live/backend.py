@@ -26,6 +26,7 @@ from lbkit.core.text import unknown
 from lbkit.experiment import Server, server_from_dict
 from lbkit.health_page import DETAIL, FAILED, OK, PATH, STATES, page
 from lbkit.live.discipline import DISCIPLINES
+from lbkit.live.memory import WANTED, SessionMemory
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.net.peer import plain_address
 from lbkit.workload import chosen, needs, stream
@@ -50,6 +51,7 @@ class Backend:
         self.callers: Counter[str] = Counter()
         self.served = 0
         self.jitter = stream(seed, f"jitter/{server.name}")
+        self.sessions = SessionMemory()
         # What /control can change, and its limits.
         self.settings: dict[str, Any] = {
             "speed": server.speed,
@@ -155,6 +157,8 @@ class Backend:
         now = time.monotonic()
         self.meter.ended(now, now - began, status == 200)
         load = (FIELD, write_report(self.meter.report(now)))
+        if WANTED in headers:
+            extra += self.sessions.fields(headers[WANTED], headers.get(b"cookie", b""))
         return status, [name, load, *extra], b"x" * settings["size"]
 
     async def _travel(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from attrs import evolve
 
+from lbkit.arrivals import Sessions
 from lbkit.core import algorithms as known_algorithms
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
@@ -29,7 +30,7 @@ from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
 from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
-from lbkit.result import COLUMNS, Result
+from lbkit.result import COLUMNS, OPTIONAL, Result
 from lbkit.run import EngineError, require
 
 NAN = float("nan")
@@ -219,7 +220,8 @@ class LiveSession:
     def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
         """Return rows as the columns of a Result, with times counted from `since`."""
         index = {s.name: i for i, s in enumerate(self.experiment.servers)}
-        columns: dict[str, array[Any]] = {name: array(code) for name, code in COLUMNS.items()}
+        codes = COLUMNS | (OPTIONAL if isinstance(self.experiment.traffic.arrivals, Sessions) else {})
+        columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}
         for arrival, began, end, backend, *rest in rows:
             times = (arrival - since, NAN if began is None else began - since, end - since)
             values = (*times, index.get(backend or "", -1), *rest)
