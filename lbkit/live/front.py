@@ -164,7 +164,10 @@ class OwnProxy:
 
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
+        attempts = self._proxy.service.attempts if self._proxy else None
+        counts = {"attempt_counts": attempts.report()} if attempts and attempts.rules else {}
         return {
+            **counts,
             "program": f"lbkit {version('lbkit')}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),

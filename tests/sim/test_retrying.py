@@ -18,6 +18,7 @@ from lbkit import (
     Constant,
     Event,
     Experiment,
+    Exponential,
     Fallback,
     Hedge,
     Patience,
@@ -231,7 +232,15 @@ def test_laws(
     delay: float,
 ) -> None:
     """Every request ends once; all leases are given back; attempts and the budget are never exceeded."""
-    fleet = servers(3, error_rate=0.2, queue=2, delay=delay, discipline=discipline, cancels=cancels)
+    fleet = servers(
+        3,
+        service=Exponential(0.5),
+        error_rate=0.2,
+        queue=2,
+        delay=delay,
+        discipline=discipline,
+        cancels=cancels,
+    )
     arrivals = Closed(4, 0.2) if closed else Poisson(4)
     events = [Event(at, "crash", name) for name, at in crashes.items()]
     traffic = Traffic(arrivals, 5, patience=patience)
