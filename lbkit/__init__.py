@@ -30,6 +30,7 @@ from lbkit.core.health import (
 )
 from lbkit.core.retry import AttemptTimeouts, Backoff, Fallback, Hedge, Retry, RetryBudgetRules
 from lbkit.core.rollout import RollingDeploy
+from lbkit.core.shedding import AdmissionControlRules
 from lbkit.core.sticky import Sticky
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "Admission",
+    "AdmissionControlRules",
     "AlgorithmError",
     "AttemptTimeouts",
     "Backend",

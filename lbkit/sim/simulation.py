@@ -114,6 +114,8 @@ class Simulation:
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"changes": self.changes}
+        if self.entrance.gate:
+            facts["refused"] = {why.value: n for why, n in self.entrance.gate.refused.items()}
         if self.deploy and self.deploy.rollout:
             facts["deploy"] = self.deploy.rollout.state.value
         return facts
