@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from math import isnan
 
-from lbkit import Event, Experiment, Policy, Server, Traffic, run
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbkit import Event, Experiment, Policy, Server, Traffic, run, servers
 from lbkit.arrivals import Poisson
-from lbkit.core.drain import DrainRules
-from lbkit.distributions import Constant
+from lbkit.core.drain import DrainRules, DrainState
+from lbkit.distributions import Constant, Exponential
 from lbkit.server import DISCIPLINES
+from lbkit.sim.simulation import Simulation
 
 
 def slow_one(policy: Policy, discipline: str = "fifo", delay: float = 0.0) -> Experiment:
@@ -68,3 +73,72 @@ def test_a_drain_without_load_ends_at_once() -> None:
     experiment = slow_one(Policy("round_robin", drain=DrainRules(timeout=1)))
     result = run(experiment.but(events=[Event(0, "drain", "s1")]))
     assert steps(result) == [(0, "draining"), (0, "drained")]
+
+
+# -- whatever happens --------------------------------------------------------------------------------
+
+
+happenings = st.lists(
+    st.tuples(
+        st.floats(0, 8),
+        st.sampled_from(["drain", "undrain", "crash", "recover"]),
+        st.sampled_from(["s1", "s2"]),
+    ),
+    max_size=12,
+)
+
+
+@given(
+    happenings,
+    st.sampled_from([None, DrainRules(timeout=0.2), DrainRules(timeout=3)]),
+    st.sampled_from(DISCIPLINES),
+    st.sampled_from([0.0, 0.1]),
+    st.integers(0, 2),
+    st.integers(1, 2),
+    st.integers(0, 1000),
+)
+@settings(max_examples=60)
+def test_whatever_happens_a_drained_backend_has_no_request_and_each_request_one_end(
+    events, drain: DrainRules | None, discipline: str, delay: float, retries: int, balancers: int, seed: int
+) -> None:
+    there = servers(3, workers=2, service=Exponential(0.5), discipline=discipline, delay=delay)
+    policy = Policy("least_connections", retries=retries, drain=drain, balancers=balancers)
+    experiment = Experiment(there, policy=policy, events=[Event(*event) for event in events], seed=seed)
+    simulation = Simulation(experiment.at_load(0.8).but(duration=8))
+    drained = depth = 0
+
+    def check() -> None:
+        nonlocal drained
+        for pool in simulation.pool.pools:
+            for backend in pool.backends:
+                state = pool.drains.state(backend.name)
+                assert backend.in_flight >= 0
+                assert (backend.in_flight > 0) or state is not DrainState.DRAINING
+                if state is DrainState.DRAINED:
+                    drained += 1
+                    assert backend.in_flight == 0
+                    assert backend not in pool.eligible
+
+    def checked(handle):
+        def handler(row: int) -> None:
+            nonlocal depth
+            depth += 1
+            handle(row)
+            depth -= 1
+            if not depth:  # one event's handler may call another's
+                check()
+
+        return handler
+
+    simulation.handlers[:] = [checked(handler) for handler in simulation.handlers]
+    result = simulation.run()
+    assert not any(isnan(end) for end in result.end)
+    assert 0 not in result.status
+    assert all(server.free == server.spec.workers for server in simulation.servers)
+    assert all(not server.queue for server in simulation.servers)
+    for name in result.backends:
+        mine = [c for c in result.changes if c.backend == name]
+        if balancers == 1:  # else the changes of two machines are mixed
+            chain = ["ready", *(c.after for c in mine)]
+            assert [c.before for c in mine] == chain[:-1]
+        assert drained or not any(c.after == "drained" for c in mine)
