@@ -18,6 +18,7 @@ from lbkit.core import (
     forget,
     make_balancer,
 )
+from lbkit.core.blue_green import BlueGreen
 from lbkit.core.drain import DrainRules
 from lbkit.core.health import (
     BreakerRules,
@@ -64,6 +65,7 @@ __all__ = [
     "Backoff",
     "Balancer",
     "Bimodal",
+    "BlueGreen",
     "BreakerRules",
     "CheckRules",
     "Closed",

@@ -19,8 +19,9 @@ from attrs import field, frozen
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer, algorithms
+from lbkit.core.blue_green import BlueGreen
+from lbkit.core.deploy import Deployment
 from lbkit.core.options import FINITE, named_fields
-from lbkit.core.rollout import RollingDeploy
 from lbkit.core.text import unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
@@ -131,8 +132,8 @@ class Experiment:
         default=None, validator=attrs.validators.optional(one_of(Failures))
     )
 
-    deploy: RollingDeploy | None = field(  # a new version for all servers, one after the other
-        default=None, validator=attrs.validators.optional(one_of(RollingDeploy))
+    deploy: Deployment | None = field(  # a new version for all servers
+        default=None, validator=attrs.validators.optional(one_of(Deployment))
     )
 
     def __attrs_post_init__(self) -> None:
@@ -152,7 +153,13 @@ class Experiment:
             if fault := self._place_fault(event, names):
                 raise ExperimentError(f"events[{i}].{fault}")
         failures = self.failures and self.failures.fault(list(names), self.traffic.duration)
-        if fault := order_fault(self.events) or failures or self._health_fault() or self._weight_fault():
+        if (
+            fault := order_fault(self.events)
+            or self._deploy_fault()
+            or failures
+            or self._health_fault()
+            or self._weight_fault()
+        ):
             raise ExperimentError(fault)
         for i, limit in enumerate(self.limits):
             if not isinstance(limit, RateLimit):
@@ -182,6 +189,20 @@ class Experiment:
             self.policy.check_weights(weights)
         except ValueError as error:
             return str(error)
+        return ""
+
+    def _deploy_fault(self) -> str:
+        """Return why the deploy cannot be carried out; empty if it can."""
+        names = [server.name for server in self.servers]
+        green = self.deploy.green if isinstance(self.deploy, BlueGreen) else ()
+        for i, name in enumerate(green):
+            if name not in names:
+                return f"deploy.green[{i}] is {name!r}: use one of {', '.join(names)}"
+        if green and set(green) >= set(names):
+            return "deploy.green has all servers: some have to serve before"
+        for i, event in enumerate(self.events):
+            if event.server in green:
+                return f"events[{i}].server is {event.server!r}, which the deploy adds: leave the event out"
         return ""
 
     def _health_fault(self) -> str:
@@ -233,7 +254,7 @@ class Experiment:
     @property
     def joining(self) -> frozenset[str]:
         """The names of the servers that are not in the pool at the start: an event adds them."""
-        return joining(self.events)
+        return joining(self.events) | (self.deploy.joining if self.deploy else frozenset())
 
     @property
     def timeline(self) -> tuple[Event, ...]:
@@ -306,7 +327,7 @@ class Experiment:
 
 _converter = strict_converter()
 _converter.register_structure_hook(Action, lambda value, _: as_action(value))
-for _union in (Service, Arrivals):
+for _union in (Service, Arrivals, Deployment):
     add_union(_converter, _union)
 
 

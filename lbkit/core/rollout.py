@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from lbkit.core.canary import Counts, fails_more
 from lbkit.core.options import named_fields
@@ -31,6 +31,8 @@ class RollingDeploy:
     is never judged. How the new version differs: `speed`, a factor, and `error_rate`, the share that fails.
     """
 
+    kind: ClassVar = "rolling"
+
     at: float = 0.0
     drain: bool = True
     batch: int = 1
@@ -39,6 +41,11 @@ class RollingDeploy:
     false_alarms: float = 0.01
     speed: float = 1.0
     error_rate: float | None = None
+
+    @property
+    def joining(self) -> frozenset[str]:
+        """The servers that are not in the pool before: none, as each is replaced in its place."""
+        return frozenset()
 
     def __post_init__(self) -> None:
         for name in ("at", "settle", "canary"):
@@ -57,6 +64,9 @@ class RollingDeploy:
 
 class Managed(Protocol):
     """What a rollout works on."""
+
+    def add(self, name: str) -> None:
+        """Have a server join the pool."""
 
     def drain(self, name: str) -> None: ...
     def drained(self, name: str) -> bool: ...

@@ -9,7 +9,8 @@ from typing import Protocol
 from attrs import evolve
 
 from lbkit.core.canary import Counts
-from lbkit.core.rollout import RollingDeploy, Rollout
+from lbkit.core.deploy import Deployment, begin
+from lbkit.core.rollout import RollingDeploy
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Server
 from lbkit.live.fleet import Fleet
@@ -23,6 +24,7 @@ EVERY = 0.05  # seconds between looks at how things stand
 class Steered(Protocol):
     """What a session does to its servers, and writes into its history."""
 
+    def add(self, name: str) -> None: ...
     def drain(self, name: str) -> None: ...
     def undrain(self, name: str) -> None: ...
     def take_out(self, name: str) -> None: ...
@@ -34,7 +36,7 @@ class Deploy:
 
     def __init__(
         self,
-        rules: RollingDeploy,
+        rules: Deployment,
         names: Sequence[str],
         session: Steered,
         fleet: Fleet,
@@ -68,7 +70,7 @@ class Deploy:
     def _run(self) -> None:
         if self._stopping.wait(max(0.0, self.rules.at - self._elapsed())):
             return
-        rollout = Rollout(self.rules, self.names, self, self.changes.append)
+        rollout = begin(self.rules, self.names, self, self.changes.append)
         try:
             while not rollout.over:
                 rollout.advance(self._elapsed())
@@ -80,6 +82,9 @@ class Deploy:
 
     # -- what a rollout works on ----------------------------------------------------------------
 
+    def add(self, name: str) -> None:
+        self.session.add(name)
+
     def drain(self, name: str) -> None:
         self.session.drain(name)
 
@@ -87,6 +92,7 @@ class Deploy:
         return self.front.drained(name)
 
     def replace(self, name: str, new: bool) -> None:
+        assert isinstance(self.rules, RollingDeploy)
         server = self._servers[name]
         if new:
             failing = server.error_rate if self.rules.error_rate is None else self.rules.error_rate

@@ -8,7 +8,9 @@ from math import isnan
 from attrs import evolve
 
 from lbkit.core import Intent, Pool, Replicas
+from lbkit.core.blue_green import Switchover
 from lbkit.core.canary import Counts
+from lbkit.core.deploy import Deployment, begin
 from lbkit.core.drain import DrainState
 from lbkit.core.rollout import RollingDeploy, Rollout
 from lbkit.core.state_change import StateChange
@@ -25,12 +27,13 @@ class Deploy:
 
     def __init__(
         self,
-        rules: RollingDeploy,
+        rules: Deployment,
         engine: Engine,
         pool: Pool | Replicas,
         servers: dict[str, SimServer],
         requests: Requests,
         until: float,
+        add: Callable[[str], object],
         drain: Callable[[str], object],
         crash: Callable[[SimServer], object],
         on_change: Callable[[StateChange], object],
@@ -41,7 +44,8 @@ class Deploy:
         self.servers = servers
         self.requests = requests
         self.until = until
-        self.rollout: Rollout | None = None
+        self.rollout: Rollout | Switchover | None = None
+        self._add = add
         self._drain = drain
         self._crash = crash
         self._on_change = on_change
@@ -51,12 +55,15 @@ class Deploy:
     def look(self, _: int) -> None:
         if self.rollout is None:
             names = [backend.name for backend in self.pool.backends]
-            self.rollout = Rollout(self.rules, names, self, self._on_change)
+            self.rollout = begin(self.rules, names, self, self._on_change)
         self.rollout.advance(self.engine.now)
         if not self.rollout.over and self.engine.now + EVERY <= self.until:
             self.engine.plan(self.engine.now + EVERY, ROLLOUT)
 
     # -- what a rollout works on ----------------------------------------------------------------
+
+    def add(self, name: str) -> None:
+        self._add(name)
 
     def drain(self, name: str) -> None:
         self._drain(name)
@@ -65,6 +72,7 @@ class Deploy:
         return all(pool.drains.state(name) is DrainState.DRAINED for pool in self.pool.pools)
 
     def replace(self, name: str, new: bool) -> None:
+        assert isinstance(self.rules, RollingDeploy)
         server, spec = self.servers[name], self._specs[name]
         if new:
             failing = spec.error_rate if self.rules.error_rate is None else self.rules.error_rate

@@ -353,11 +353,7 @@ class Simulation:
             case Action.SLOW:
                 server.slow(event.value or 1.0)
             case Action.ADD:
-                pool.add(backend(server.spec))
-                self._find_servers()
-                if self.checks:
-                    for each in pool.pools:
-                        self.checks.watch(each, each[event.server])
+                self.add(event.server)
             case Action.REMOVE:
                 pool.remove(event.server)
             case Action.SET_WEIGHT:
@@ -374,6 +370,14 @@ class Simulation:
                 server.fail(event.value or 0.0)
             case Action.DELAY:
                 server.set_delay(event.value or 0.0)
+
+    def add(self, name: str) -> None:
+        """A server joins the pool, as a new backend."""
+        self.pool.add(backend(self.by_name[name].spec))
+        self._find_servers()
+        if self.checks:
+            for pool in self.pool.pools:
+                self.checks.watch(pool, pool[name])
 
     def crash(self, server: SimServer) -> None:
         """A server loses what it has; the balancer learns of it later."""
@@ -409,6 +413,7 @@ class Simulation:
             self.by_name,
             self.requests,
             self.experiment.traffic.duration,
+            self.add,
             self.drain,
             self.crash,
             self.changes.append,

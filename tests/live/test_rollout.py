@@ -8,7 +8,7 @@ from needs import need, need_module
 need_module("locust")
 need_module("uvicorn")
 
-from lbkit import DrainRules, Experiment, Policy, RollingDeploy, run, servers
+from lbkit import BlueGreen, DrainRules, Experiment, Policy, RollingDeploy, run, servers
 from lbkit.distributions import Exponential
 from lbkit.live import LiveSession
 from lbkit.run import EngineError
@@ -65,3 +65,17 @@ def test_a_version_that_fails_is_rolled_back() -> None:
 def test_containers_have_no_deploy() -> None:
     with pytest.raises(EngineError, match="containers keep their version here"):
         LiveSession(experiment(), on="docker")
+
+
+@pytest.mark.parametrize("engine", ["live", "haproxy", "nginx"])
+def test_a_blue_green_deploy_loses_nothing(engine: str) -> None:
+    if engine != "live":
+        need(engine)
+    policy = Policy("least_connections", retries=0)
+    deploy = BlueGreen(green=("s3", "s4"), at=2, settle=2)
+    base = Experiment(servers(4, workers=6, service=Exponential(0.1)), policy=policy, deploy=deploy)
+    result = run(base.at_load(0.7).but(duration=6), on=engine)
+    assert (result.extra["deploy"], result.extra["faults"]) == ("done", [])
+    assert result.error_rate == 0
+    late = {b for a, b in zip(result.arrival, result.backend, strict=True) if a > 3}
+    assert {result.backends[b] for b in late} == {"s3", "s4"}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from lbkit import (
+    BlueGreen,
     CheckRules,
     DrainRules,
+    Event,
     Experiment,
+    ExperimentError,
     HealthRules,
     Policy,
     RollingDeploy,
+    Server,
     SlowStart,
     run,
     servers,
@@ -83,3 +87,55 @@ def test_a_deploy_that_does_not_end_with_the_traffic_says_so() -> None:
 def test_it_is_a_part_of_the_file() -> None:
     made = experiment(RollingDeploy(at=3, error_rate=0.5))
     assert Experiment.from_toml(made.to_toml()) == made
+
+
+# -- blue-green ---------------------------------------------------------------------------------------
+
+
+def blue_green(green_errors: float = 0.0) -> Experiment:
+    """Three blue servers, three green ones, at 70 % load of one colour."""
+    blue = servers(3, workers=10)
+    green = [Server(f"g{i}", workers=10, error_rate=green_errors) for i in (1, 2, 3)]
+    policy = Policy("least_connections", retries=0, drain=DRAIN)
+    deploy = BlueGreen(green=("g1", "g2", "g3"), at=4, settle=4)
+    return Experiment([*blue, *green], policy=policy, deploy=deploy).at_load(0.7).but(duration=14)
+
+
+def test_a_blue_green_deploy_loses_nothing() -> None:
+    experiment = blue_green()
+    assert experiment.capacity == 1500  # green ones serve later
+    result = run(experiment)
+    assert (result.extra["deploy"], result.error_rate) == ("done", 0)
+    for arrival, backend in zip(result.arrival, result.backend, strict=True):
+        assert result.backends[backend].startswith("s" if arrival < 4 else "g")
+
+
+def test_a_green_version_that_fails_is_sent_back_within_seconds() -> None:
+    result = run(blue_green(green_errors=0.3))
+    assert result.extra["deploy"] == "rolled back"
+    failed = [arrival for arrival, s in zip(result.arrival, result.status, strict=True) if s >= 500]
+    assert failed
+    assert 4 <= min(failed) <= max(failed) < 6
+    assert {result.backends[b] for a, b in zip(result.arrival, result.backend, strict=True) if a > 8} == {
+        "s1",
+        "s2",
+        "s3",
+    }
+
+
+def test_what_a_blue_green_deploy_cannot_be() -> None:
+    with pytest.raises(ExperimentError, match=r"deploy.green\[0\] is 'g9': use one of s1, s2"):
+        Experiment(servers(2), deploy=BlueGreen(green=("g9",)))
+    with pytest.raises(ExperimentError, match=r"deploy.green has all servers"):
+        Experiment(servers(2), deploy=BlueGreen(green=("s1", "s2")))
+    with pytest.raises(ExperimentError, match=r"events\[0\].server is 's2', which the deploy adds"):
+        Experiment(servers(2), deploy=BlueGreen(green=("s2",)), events=[Event(1, "drain", "s2")])
+    data = {"servers": [{"name": "s1"}], "deploy": {"kind": "rolling", "setle": 3}}
+    with pytest.raises(ExperimentError, match=r"deploy: unknown setle; .* did you mean settle\?"):
+        Experiment.from_dict(data)
+
+
+@pytest.mark.parametrize("deploy", [RollingDeploy(at=2), BlueGreen(green=("s2",), at=2)])
+def test_both_are_a_part_of_the_file(deploy: RollingDeploy | BlueGreen) -> None:
+    made = Experiment(servers(2), deploy=deploy)
+    assert Experiment.from_toml(made.to_toml()) == Experiment.from_json(made.to_json()) == made
