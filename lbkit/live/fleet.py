@@ -164,7 +164,10 @@ class Fleet:
         """Stop a server, and start it as `server` says, at the same port. Raises FleetError."""
         self.crash(server.name)
         self.servers[server.name] = server
+        states = self._dependencies[server.name]
+        self._dependencies[server.name] = {name: states.get(name, OK) for name in server.dependencies}
         self.restart(server.name)
+        self._tell_dependencies(server.name)
 
     # -- what all have in common ------------------------------------------------------------------
 
@@ -215,6 +218,10 @@ class Fleet:
             self.control(name, speed=speed, lose=0.0, fail=0.0, delay=0.0)
         else:
             self.restart(name)
+        self._tell_dependencies(name)
+
+    def _tell_dependencies(self, name: str) -> None:
+        """Tell a new process what it cannot know: which of its dependencies have failed."""
         if any(state != OK for state in self._dependencies[name].values()):
             self.control(name, dependencies=self._dependencies[name])
 

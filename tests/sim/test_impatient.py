@@ -130,3 +130,20 @@ def test_without_retries_or_with_little_load_the_storm_ends_with_its_cause(seed:
     once = Patience(timeout=1.0)
     cancelling = run(storm(0.8, once, seed, cancels=True))
     assert goodput_after(cancelling, 60, 90) > 0.99
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_storm_begins_where_all_tries_together_are_more_than_the_capacity(seed: int) -> None:
+    """With three retries each request is sent four times while nothing is answered in time: the load that can
+    get out of it is below a quarter, and a storm begins above. So a sweep says, and the arithmetic."""
+    recovers = {
+        load: goodput_after(run(storm(load, IMPATIENT, seed).but(duration=150)), 120, 150) > 0.99
+        for load in (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+    }
+    assert recovers == {load: load < 1 / (1 + IMPATIENT.retries) for load in recovers}
+
+
+def test_a_backoff_alone_does_not_end_the_storm() -> None:
+    """A backoff spreads the tries over time; there are as many of them, and at this load too many."""
+    paused = Patience(timeout=1.0, retries=3, backoff=Backoff(base=0.5, cap=4.0))
+    assert goodput_after(run(storm(0.8, paused)), 90, 120) < 0.05
