@@ -120,6 +120,10 @@ class StickTable:
         while len(self._entries) > self.size:
             self._entries.popitem(last=False)
 
+    def drop(self, key: str) -> None:
+        """Remove the entry of a key, if there is one."""
+        self._entries.pop(key, None)
+
     def forget(self, backend: str) -> int:
         """Remove the entries of a backend that has gone; return how many there were."""
         gone = [key for key, entry in self._entries.items() if entry.backend == backend]

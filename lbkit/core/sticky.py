@@ -147,3 +147,11 @@ class Affinity:
         if session and session.backend == backend and now - session.seen <= self.rules.idle / 10:
             return ""
         return self._cookies.encode(backend, session.began if session else now, now)
+
+    def take_over(self, token: str, backend: str | None, now: float) -> None:
+        """Believe a table that is shared: the session is on this backend, or, with None, there is none."""
+        assert self._table is not None, "only tables are shared like that"
+        if backend is None:
+            self._table.drop(token)
+        else:
+            self._table.put(token, backend, now)

@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
-from lbkit.net.shared_store import SharedStore
+from lbkit.net.shared_store import SharedSessions, SharedStore
 from lbkit.schema import parse_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
@@ -189,7 +190,7 @@ class ProxyConfig:
         default=(), converter=_rate_limits, validator=_all_are(RateLimit)
     )
     x_ratelimit: bool = field(default=False, validator=flag)  # tell X-RateLimit-* besides RateLimit
-    # Where limits are counted together with other proxies.
+    # Where limits are counted, and sessions remembered, together with other proxies.
     redis: SharedStore | None = field(default=None, validator=optional(one_of(SharedStore)))
     # How much goes on to the backends; what waits, what is refused.
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
@@ -216,22 +217,49 @@ class ProxyConfig:
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
-        if self.workers > 1 and self.sticky and self.sticky.table:
-            yield (
-                f"policy.sticky.how is {self.sticky.how!r}: each of {self.workers} workers would have a "
-                "table of its own; use insert, or workers = 1"
-            )
-        elif self.workers > 1 and self.sticky and not self.sticky.secret:
-            yield (
-                f"policy.sticky.secret is missing: {self.workers} workers must share one; "
-                "use 16 bytes or more, drawn at random"
-            )
-        if self.redis and not self.rate_limits:
+        yield from self._sticky_faults()
+        if self.redis and not self.rate_limits and not (self.sticky and self.sticky.table):
             yield "redis is set, but there are no rate_limits to count: add some, or leave it out"
         try:
             self.shared_or_own_limits()
         except ValueError as error:
             yield str(error)
+
+    def _sticky_faults(self) -> Iterator[str]:
+        """Yield what several workers, or a table in Redis, cannot have of sticky sessions."""
+        rules = self.sticky
+        if rules is None:
+            return
+        if rules.table and self.redis:
+            if rules.idle == inf or rules.life < inf:
+                yield (
+                    "policy.sticky: in redis sessions end when they are idle; "
+                    "use idle, such as 1800.0 seconds, and no life"
+                )
+            try:
+                self.shared_sessions()
+            except ValueError as error:
+                yield str(error)
+        elif rules.table and self.workers > 1:
+            yield (
+                f"policy.sticky.how is {rules.how!r}: each of {self.workers} workers would have a table of "
+                "its own; use insert, or [redis], or workers = 1"
+            )
+        elif self.workers > 1 and not rules.secret:
+            yield (
+                f"policy.sticky.secret is missing: {self.workers} workers must share one; "
+                "use 16 bytes or more, drawn at random"
+            )
+
+    def shared_sessions(self) -> SharedSessions | None:
+        """Return the table of sessions in Redis, if there is one. Raises ValueError without redis-py."""
+        rules = self.sticky
+        if rules is None or self.redis is None or not rules.table:
+            return None
+        try:
+            return SharedSessions(self.redis, rules.idle if rules.idle < inf else 0.0, rules.cookie)
+        except ModuleNotFoundError:
+            raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
     @property
     def sticky(self) -> Sticky | None:

@@ -54,7 +54,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
-    "sticky": lambda config: StickyFilter(config.sticky),  # type: ignore[arg-type]
+    "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "bandwidth": lambda config: BandwidthFilter(config.bandwidth),
@@ -110,6 +110,7 @@ class Proxy:
         for index, made in enumerate(self.filters.values()):
             made.index = index
             made.fault = self.faults.report
+            made.pool = self.pool
         self.service.filters = len(self.filters)
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,16 +14,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import need, need_module
 from scripted import Scripted, field
 from visitors import Browser, named
 
 from lbkit import Backend, Policy, Sticky
 from lbkit.core.sticky import HOW
+from lbkit.live.redis_server import RedisServer
 from lbkit.net import Proxy
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters.sticky import WAYS, edit_cookie
 from lbkit.net.messages import RequestHead
 from lbkit.net.peer import Peer
+from lbkit.net.shared_store import SharedStore
+from lbkit.net.shared_store.store import connection
 
 
 @contextmanager
@@ -229,3 +236,95 @@ def test_a_proxy_without_a_secret_draws_one_that_no_seed_gives_away() -> None:
     )
     first, second = config.pool(7), config.pool(7)
     assert second.affinity.find(first.keep(first["127.0.0.1:1"], "", 0), 0) is None
+
+
+# -- a table that proxies share ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    need("redis-server")
+    need_module("redis")
+    with RedisServer() as server:
+        yield server
+
+
+PATIENT = 20.0  # seconds, on a busy machine
+
+
+@pytest.mark.parametrize("how", ["learn", "source"])
+def test_proxies_share_a_table(redis: RedisServer, how: str) -> None:
+    store = SharedStore(redis.url, timeout=PATIENT, prefix=f"{how} together")
+    rules = Sticky(how, "app", idle=60)
+    fields = "Set-Cookie: app={name}-session\r\n" if how == "learn" else ""
+    with sticking(rules, 3, fields, redis=store) as one:
+        ports = [server.port for server in one.scripted]  # type: ignore[attr-defined]
+        backends = [Backend(f"s{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports, 1)]
+        policy = Policy("round_robin", sticky=rules)
+        with Proxy(policy.pool(backends, random.Random), policy=policy, redis=store) as two:
+            assert Browser(one).get() == "s1"
+            browser = Browser(one)
+            home = browser.get()
+            assert home == ("s1" if how == "source" else "s2")
+            two.call(two.pool.pick, "", 0.0)  # so that its turns are others
+            written = wait_for_session(one)
+            browser.proxy = two
+            assert written
+            assert all(b"session" not in key.split(b":")[-1] for key in asyncio.run(keys(redis, f"{how} *")))
+            assert [browser.get() for _ in range(3)] == [home] * 3
+            two.call(two.pool.release, two.pool["s1"], 0.0, None, 0.0)
+
+
+def wait_for_session(proxy: Proxy) -> bool:
+    """Return when what the proxy writes to Redis has been written."""
+    shared = proxy.filters["sticky"].shared  # type: ignore[attr-defined]
+    end = time.monotonic() + PATIENT
+    while shared._writes:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return True
+
+
+def test_what_a_client_makes_up_is_not_in_the_shared_table(redis: RedisServer) -> None:
+    store = SharedStore(redis.url, timeout=PATIENT, prefix="made up")
+    with sticking(Sticky("learn", "app", idle=60), redis=store) as proxy:
+        for i in range(5):
+            assert Browser(proxy, {"app": f"made-up-{i}"}).get()
+        wait_for_session(proxy)
+        assert asyncio.run(keys(redis, "made up*")) == []
+        assert proxy.pool.affinity.remembered == 0
+
+
+async def keys(redis: RedisServer, pattern: str) -> list[bytes]:
+    client = connection(redis.url)
+    found = await client.keys(pattern)
+    await client.aclose()
+    return found
+
+
+@pytest.mark.parametrize(("on_failure", "status"), [("open", 200), ("closed", 503)])
+def test_without_redis_each_proxy_has_its_own_table_or_refuses(on_failure: str, status: int) -> None:
+    need_module("redis")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    store = SharedStore(f"redis://127.0.0.1:{port}/0", timeout=1.0, on_failure=on_failure, cooldown=60.0)
+    with sticking(Sticky("source", idle=60), redis=store) as proxy:
+        browser = Browser(proxy)
+        found = {browser.get() for _ in range(6)}
+        assert browser.status == status
+        assert len(found) == 1
+
+
+def test_a_shared_table_ends_by_idle_only() -> None:
+    need_module("redis")
+    backends = [{"address": "127.0.0.1:1"}]
+    for rules in ({"how": "source"}, {"how": "source", "idle": 60, "life": 90}):
+        with pytest.raises(ConfigError, match=r"policy\.sticky: in redis sessions end when they are idle"):
+            ProxyConfig.from_dict({"backends": backends, "redis": {}, "policy": {"sticky": rules}})
+    fine = {"how": "source", "idle": 60}
+    config = ProxyConfig.from_dict(
+        {"backends": backends, "redis": {}, "workers": 2, "policy": {"sticky": fine}}
+    )
+    assert config.shared_sessions()
+    with pytest.raises(ConfigError, match="redis is set, but there are no rate_limits"):
+        ProxyConfig.from_dict({"backends": backends, "redis": {}, "policy": {"sticky": {}}})

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from lbkit.core import Lease
 from lbkit.core.sticky import Sticky
 from lbkit.net.filters.base import Filter
-from lbkit.net.messages import ExchangeView, RequestHead, ResponseHead
+from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
+from lbkit.net.shared_store import SharedSessions
 
 MARK = b"~"  # between our prefix and the application's value, as in HAProxy
 MAX_TOKEN = 1024  # bytes; a longer one is the client's invention
@@ -35,7 +36,8 @@ class Way:
     def take(self, request: RequestHead) -> str:
         raise NotImplementedError
 
-    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
+        """Return the token of a session that begins in the table, if there is a table."""
         raise NotImplementedError
 
 
@@ -101,12 +103,14 @@ class Learn(Way):
     def take(self, request: RequestHead) -> str:
         return edit_cookie(request, self.name, lambda value: value)
 
-    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
         found = self.set_cookie.search(head.data)
         if found and (new := _token(found[2].strip())):
             lease.keep(new, now)
-        elif token:
+            return new
+        if token:
             lease.keep(token, now, begin=False)
+        return None
 
 
 class Source(Way):
@@ -115,8 +119,9 @@ class Source(Way):
     def take(self, request: RequestHead) -> str:
         return request.client
 
-    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
         lease.keep(token, now)
+        return token
 
 
 class Route(Way):
@@ -164,19 +169,72 @@ WAYS: dict[str, type[Way]] = {
 
 
 class StickyFilter(Filter):
-    """The requests of a session go to one backend."""
+    """The requests of a session go to one backend.
+
+    With a table that is shared, each request waits for what that says of its session; the pool's own table
+    then holds the same, and is what there is without an answer (unless on_failure is "closed")."""
 
     name = "sticky"
 
-    def __init__(self, rules: Sticky) -> None:
+    def __init__(self, rules: Sticky, shared: SharedSessions | None = None) -> None:
         self.way = WAYS[rules.how](rules)
+        self.shared = shared
 
-    def on_request(self, exchange: ExchangeView, now: float) -> None:
+    def on_request(self, exchange: ExchangeView, now: float) -> Hold | None:
         exchange.token = self.way.take(exchange.request)
+        if self.shared is None or not exchange.token:
+            return None
+        visit = _Visit()
+        visit.task = asyncio.get_running_loop().create_task(self._look_up(exchange, visit, self.shared))
+        exchange.state[self.index] = visit
+        return HOLD
+
+    async def _look_up(self, exchange: ExchangeView, visit: _Visit, shared: SharedSessions) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            visit.found = await shared.get(exchange.token)
+        except OSError:
+            if shared.store.on_failure == "closed":
+                exchange.answer_with(Answer(503, "sessions cannot be looked up now"))
+                return
+        else:
+            for pool in self.pool.pools:
+                if pool.affinity is not None:
+                    known = visit.found if visit.found in pool else None
+                    pool.affinity.take_over(exchange.token, known, loop.time())
+        exchange.proceed(loop.time())
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
-        if exchange.lease and not head.own:
-            self.way.give(exchange.token, exchange.lease, head, asyncio.get_running_loop().time())
+        if exchange.lease is None or head.own:
+            return
+        lease, now = exchange.lease, asyncio.get_running_loop().time()
+        begun = self.way.give(exchange.token, lease, head, now)
+        if self.shared is None:
+            return
+        visit: _Visit | None = exchange.state[self.index]
+        token = begun or exchange.token
+        known = visit.found if visit and token == exchange.token else None
+        if (begun or known) and known != lease.backend.name:
+            self.shared.put(token, lease.backend.name)
+
+    def on_end(self, exchange: ExchangeView, now: float) -> None:
+        visit: _Visit | None = exchange.state[self.index]
+        if visit and visit.task:
+            visit.task.cancel()
+
+    async def close(self) -> None:
+        if self.shared:
+            await self.shared.close()
+
+
+class _Visit:
+    """What the filter knows of an exchange, with a table that is shared."""
+
+    __slots__ = ("found", "task")
+
+    def __init__(self) -> None:
+        self.found: str | None = None  # the backend of its session
+        self.task: asyncio.Task[None] | None = None  # asks for it
 
 
 def edit_cookie(request: RequestHead, name: bytes, edit: Callable[[bytes], bytes | None]) -> str:
