@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import number, whole, word
+from lbkit.checks import number, one_of, whole, word
 from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import RequestView, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter, limiters
@@ -152,7 +152,9 @@ class Admission:
     priorities: Mapping[str, str] = field(factory=dict)
     target: float = field(default=0.005, validator=number(0, above=True))  # seconds
     interval: float = field(default=0.1, validator=number(0, above=True))  # seconds
-    control: AdmissionControlRules | None = None
+    control: AdmissionControlRules | None = field(
+        default=None, validator=attrs.validators.optional(one_of(AdmissionControlRules))
+    )
 
     @priorities.validator
     def _classes(self, attribute: Any, value: Mapping[str, str]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import optional
 
-from lbkit.checks import number, whole
+from lbkit.checks import number, one_of, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.balance import Balancer, algorithms, make_balancer
@@ -56,7 +57,7 @@ class Policy:
     options: Mapping[str, Any] = field(factory=dict)
     key: str = field(default="")  # empty: the algorithm's default
     retries: int = field(default=1, validator=whole(0))
-    retry: Retry | None = None
+    retry: Retry | None = field(default=None, validator=optional(one_of(Retry)))
     balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = None
     health: HealthRules | None = None

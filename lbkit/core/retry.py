@@ -195,6 +195,9 @@ class Retry:
     fallback: Fallback | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            if not isinstance(part := getattr(self, name), kind | None):
+                raise ValueError(f"{name} is {part!r}: use {kind.__name__}(...)")
         if self.deadline is not None:
             number(0, above=True, deadline=self.deadline)
         if isinstance(self.statuses, int | str):
@@ -204,3 +207,12 @@ class Retry:
             if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
                 raise ValueError(f"statuses has {status!r}: use statuses from 400 to 599")
         whole(0, 1 << 20, buffer=self.buffer)
+
+
+_PARTS = {
+    "backoff": Backoff,
+    "budget": RetryBudgetRules,
+    "hedge": Hedge,
+    "timeouts": AttemptTimeouts,
+    "fallback": Fallback,
+}

@@ -161,8 +161,11 @@ class Forwarding:
         if self._started:
             self._cut_off()
             return
-        if self._timekeeper is None or not self._timekeeper.replaces(failure):
-            self._go_on(self._next_step(failure, kept))
+        if self._timekeeper is not None:
+            if self._timekeeper.replaces(failure):
+                return
+            self._timekeeper.failed()
+        self._go_on(self._next_step(failure, kept))
 
     def _attempts_so_far(self) -> Attempts:
         """Return the failed attempts: the plan of what follows."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from lbkit.core import Backend, NoBackend
-from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure
+from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure, GiveUp
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
 from lbkit.net.hedge import Attempting, Copy
@@ -58,6 +58,10 @@ class Timekeeper:
 
     # -- the exchange tells it ---------------------------------------------------------------------
 
+    def failed(self) -> None:
+        """The present attempt is over."""
+        self._disarm("total", "first byte", "hedge")
+
     def starts(self, now: float) -> bool:
         """An attempt starts; False: it is too late for that, and the client has its answer."""
         exchange = self.exchange
@@ -95,30 +99,28 @@ class Timekeeper:
         """An answer begins; False: it counts as a failure, and the request is sent again."""
         exchange = self.exchange
         if head.status in self.rules.statuses:
-            self._disarm("total", "first byte", "hedge")
             connection = exchange._connection
             if self.replaces(Failure.STATUS):
-                step: object = None
+                step: Again | GiveUp | None = None
             else:
                 step = exchange._next_step(Failure.STATUS, False)
-            if step is None or isinstance(step, Again):
+            if not isinstance(step, GiveUp):
                 if connection:
                     connection.close()
-                if isinstance(step, Again):
+                if step:
+                    self._disarm("total", "first byte", "hedge")
                     exchange._connection = None
                     exchange._go_on(step)
                 return False
-            self._arm("total", self.timeouts.total, self._attempt_over)
         self._disarm("first byte", "hedge")
         self._cancel_copies()
         return True
 
     def replaces(self, failure: Failure) -> bool:
         """The first attempt has failed: whether another copy takes its place."""
-        self._disarm("total", "first byte")
         if not self.copies:
-            self._disarm("hedge")
             return False
+        self._disarm("total", "first byte")
         exchange = self.exchange
         assert exchange.lease
         if exchange._task:

@@ -134,6 +134,7 @@ def test_hedges_are_bounded() -> None:
         (Retry, {"statuses": 503}, "statuses is 503: use a list"),
         (Retry, {"buffer": -1}, "buffer is -1"),
         (Retry, {"deadline": 0}, "deadline is 0: use a number above 0"),
+        (Retry, {"hedge": 0.1}, r"hedge is 0.1: use Hedge\(...\)"),
         (AttemptTimeouts, {"first_byte": 0}, "first_byte is 0: use a number above 0"),
         (Fallback, {"status": 99}, "status is 99"),
         (Fallback, {"content_type": "a\r\nb: c"}, "content_type is"),
