@@ -271,3 +271,36 @@ def test_laws(
     if rules.deadline and patience is None:
         assert all(e - a <= rules.deadline + 1e-9 for a, e in zip(result.arrival, result.end, strict=True))
     assert set(result.status) <= {0, 200, 299, 500, 502, 503, 504}
+
+
+# -- the retry storm -------------------------------------------------------------------------------
+
+
+def goodput_after_a_fault(load: float, seed: int, budget: RetryBudgetRules | None) -> tuple[float, float]:
+    """Return the share of good answers before a fault and long after it.
+
+    For three seconds all servers are ten times slower; an attempt may take half a second, and there are
+    up to three retries."""
+    fleet = servers(4, service=Constant(0.05), workers=2)
+    names = [server.name for server in fleet]
+    fault = [Event(10, "slow", name, 0.1) for name in names] + [Event(13, "recover", name) for name in names]
+    rules = Retry(timeouts=AttemptTimeouts(first_byte=0.5), budget=budget)
+    policy = Policy("least_connections", retries=3, retry=rules)
+    result = run(Experiment(fleet, policy=policy, events=fault, seed=seed).at_load(load).but(duration=45))
+
+    def share(start: float, stop: float) -> float:
+        good = [ok for ok, at in zip(result.ok, result.arrival, strict=True) if start <= at < stop]
+        return sum(good) / len(good)
+
+    return share(0, 9), share(35, 45)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_retry_storm_outlives_its_cause_and_a_budget_ends_it(seed: int) -> None:
+    """Every request that waits too long is sent four times, and the servers serve all four.
+
+    So the storm goes on by itself where load x (1 + retries) is above 1, and a budget of a tenth bears
+    load x 1.1 < 1. (Bronson et al., Metastable Failures in Distributed Systems, HotOS 2021.)"""
+    assert goodput_after_a_fault(0.35, seed, None) == (1, 0)
+    assert goodput_after_a_fault(0.2, seed, None) == (1, 1)
+    assert goodput_after_a_fault(0.7, seed, RetryBudgetRules(0.1, 10.0, 0.0)) == (1, 1)
