@@ -65,6 +65,7 @@ class Peer:
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
     many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it forwards connections unread
+    ends_drains = False  # whether it cuts off what still runs when a drain's time is over
     # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
     sticky_ways: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -142,7 +143,7 @@ class Peer:
             line(make_balancer(name, **policy.options))  # raises for options that it does not have
         if policy.health:
             raise PeerError(f"{cls.name} gets no health rules here: use lbkit's proxy, or policy.health=None")
-        if policy.drain:
+        if policy.drain and not cls.ends_drains:
             raise PeerError(
                 f"{cls.name} drains without a time limit here: use lbkit's proxy, or policy.drain=None"
             )

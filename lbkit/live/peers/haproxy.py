@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import signal
 import socket
+import threading
 from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.experiment import Policy
+from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 
@@ -89,6 +90,7 @@ class Haproxy(Peer):
         "query": "url_param {name}",
     }
     max_weight = 256
+    ends_drains = True
     draws_by_weight = True
     # These use its ring.
     ON_RING: ClassVar = {
@@ -109,6 +111,11 @@ class Haproxy(Peer):
         "learn": ("gone", "life"),
         "source": ("gone", "life"),
     }
+
+    def __init__(self, experiment: Experiment, layer: int = 7) -> None:
+        super().__init__(experiment, layer)
+        self._deadlines: dict[str, threading.Timer] = {}  # of the servers that drain
+        self._faults: list[str] = []
 
     def weights(self) -> dict[str, int]:
         weights = super().weights()
@@ -212,6 +219,41 @@ backend servers
         self._runtime(f"set server servers/{member.name} state {state}")
         for name, weight in self.weights().items():
             self._runtime(f"set server servers/{name} weight {weight}")
+
+    # -- drains -------------------------------------------------------------------------------
+
+    def drain(self, name: str) -> None:
+        self._cancel(name)
+        super().drain(name)
+        rules = self.policy.drain
+        if rules and rules.timeout < inf:
+            timer = self._deadlines[name] = threading.Timer(rules.timeout, self._cut, (name,))
+            timer.daemon = True
+            timer.start()
+
+    def _cut(self, name: str) -> None:
+        """A drain's time is over. HAProxy has no such time itself, but this command for it."""
+        if self.members[name].state == "drain":
+            try:
+                self._runtime(f"shutdown sessions server servers/{name}")
+            except (OSError, PeerError) as error:
+                self._faults.append(f"{name} drains on: {error}")
+
+    def undrain(self, name: str) -> None:
+        self._cancel(name)
+        super().undrain(name)
+
+    def stop(self) -> None:
+        for name in list(self._deadlines):
+            self._cancel(name)
+        super().stop()
+
+    def _cancel(self, name: str) -> None:
+        if timer := self._deadlines.pop(name, None):
+            timer.cancel()
+
+    def faults(self) -> list[str]:
+        return list(self._faults)
 
     def _runtime(self, command: str) -> str:
         """Return the answer of the runtime socket. Raises PeerError with HAProxy's objection, OSError."""

@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 import signal
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,6 +91,7 @@ class Nginx(Peer):
         "query": "$arg_{name}",
     }
     draws_by_weight = True
+    ends_drains = True
     many_balancers = True  # each worker has its own counts
     layers = (7, 4)
     start_hints: ClassVar = {
@@ -113,7 +115,7 @@ class Nginx(Peer):
 # {self.policy.algorithm} in nginx, on layer 4: connections, whatever they carry.
 {stream_module()}daemon off;
 worker_processes {self.policy.balancers};
-{self._user()}pid {self.folder}/nginx.pid;
+{self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
 error_log stderr error;
 events {{
   worker_connections 4096;
@@ -143,7 +145,7 @@ stream {{
 # {self.policy.algorithm} in nginx. Each worker decides by itself, as many as the policy has balancers.
 daemon off;
 worker_processes {self.policy.balancers};
-{self._user()}pid {self.folder}/nginx.pid;
+{self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
 error_log stderr error;
 events {{
   worker_connections 4096;
@@ -235,6 +237,22 @@ http {{
     @staticmethod
     def field_name(name: str) -> str:
         return name.lower().replace("-", "_")
+
+    def notes(self) -> list[str]:
+        notes = super().notes()
+        if self._shutdown():
+            notes.append(
+                "when a drain's time is over, the workers from before its reload end, with all the requests"
+                " that they have, also those on other servers"
+            )
+        return notes
+
+    def _shutdown(self) -> str:
+        """Return the line that ends workers from before a reload, and with them what a drain waits for."""
+        rules = self.policy.drain
+        if not rules or rules.timeout == inf:
+            return ""
+        return f"worker_shutdown_timeout {max(1, round(1000 * rules.timeout))}ms;  # of a drain\n"
 
     def _user(self) -> str:
         # As root, nginx would run its workers as a user that cannot read our folder.
