@@ -16,7 +16,7 @@ import attrs
 import tomli_w
 from attrs import field, frozen
 
-from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
+from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Sessions, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer, algorithms
 from lbkit.core.blue_green import BlueGreen
@@ -240,6 +240,7 @@ class Experiment:
     def at_load(self, load: float) -> Experiment:
         """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start.
 
+        Sessions stay, at the rate that leads to this load once as many end as begin.
         Raises ExperimentError for a load not above 0, and for one above MAX_LOAD, which is more likely
         a percentage."""
         if not isinstance(load, int | float) or not load > 0:
@@ -249,7 +250,10 @@ class Experiment:
             raise ExperimentError(
                 f"load is {load:g}: a share of the capacity, where 1 is 100 %; is {load / 100:g} meant?"
             )
-        return self.but(arrivals=Poisson(load * self.capacity))
+        arrivals, rate = self.traffic.arrivals, load * self.capacity
+        if isinstance(arrivals, Sessions):
+            return self.but(arrivals=attrs.evolve(arrivals, rate=rate / arrivals.requests))
+        return self.but(arrivals=Poisson(rate))
 
     @property
     def joining(self) -> frozenset[str]:

@@ -44,6 +44,12 @@ def test_the_expected_rate_is_the_measured_one(duration: float) -> None:
     assert mean(rates) == pytest.approx(experiment.traffic.arrivals.mean_rate(duration), rel=0.08)
 
 
+def test_a_load_leaves_sessions_as_they_are() -> None:
+    loaded = BASE.at_load(0.5)
+    assert loaded.traffic.arrivals == Sessions(rate=7.5, requests=10, think=1.0)
+    assert loaded.but(duration=10_000).load == pytest.approx(0.5, abs=0.01)
+
+
 def test_sessions_send_the_same_under_every_policy() -> None:
     """Only their times differ: who waits for answers sends later if they are slow."""
     sent = []
