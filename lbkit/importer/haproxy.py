@@ -310,10 +310,10 @@ def _first_limit(proxy: _Proxy, notes: list[str]) -> int:
     """Return how many requests fill a server for `balance first`: its maxconn; without one, nothing does."""
     active = [s for s in proxy.servers if "backup" not in s.options] or proxy.servers
     given = [dict(pairwise(server.options)).get("maxconn", "") for server in active]
-    limits = {int(n) if re.fullmatch("[1-9][0-9]{,5}", n) else presets.UNLIMITED for n in given}
-    limit = max(limits)
-    if limit == presets.UNLIMITED:
+    limits = {int(n) for n in given if re.fullmatch("[1-9][0-9]{,5}", n)}
+    limit = max(limits, default=presets.UNLIMITED)
+    if not limits:
         notes.append(f"{proxy.name}: balance first without maxconn sends everything to one server")
-    elif len(limits) > 1:
+    elif len({*given}) > 1:
         notes.append(f"{proxy.name}: balance first with the largest maxconn, {limit}, for all servers")
     return limit

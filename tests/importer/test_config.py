@@ -483,6 +483,13 @@ def test_first_fills_a_server_up_to_its_maxconn(written) -> None:
     assert policy.options["options"] == {"limit": 3}
 
 
+def test_first_with_different_maxconn_takes_the_largest(written) -> None:
+    text = "backend b\n balance first\n server a a:1 maxconn 3\n server c c:1 maxconn 4\n server d d:1"
+    found = read_config(written(text))
+    assert found.experiment.policy.options == {"limit": 4}
+    assert "largest maxconn" in found.notes[0] + found.notes[1]
+
+
 def test_an_algorithm_that_is_not_known_is_not_that_of_the_defaults(written) -> None:
     found = read_config(
         written("defaults\n balance leastconn\nbackend b\n balance rdp-cookie\n server a a:1")
