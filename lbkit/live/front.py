@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from typing import Any, Protocol
 
 import attrs
 import tomli_w
 
+from lbkit import __version__
 from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
@@ -150,7 +150,7 @@ class OwnProxy:
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
         return {
-            "program": f"lbkit {version('lbkit')}",
+            "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),
             "notes": [],
