@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import optional
 
-from lbkit.checks import number, whole
+from lbkit.checks import number, one_of, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.health.watch import HealthRules
@@ -46,12 +47,12 @@ class Policy:
     """
 
     algorithm: str = "round_robin"
-    options: Mapping[str, Any] = field(factory=dict)
+    options: Mapping[str, Any] = field(factory=dict, validator=one_of(Mapping))
     key: str = field(default="")  # empty: the algorithm's default
     retries: int = field(default=1, validator=whole(0))
     balancers: int = field(default=1, validator=whole(1, 1000))
-    slow_start: SlowStart | None = None
-    health: HealthRules | None = None
+    slow_start: SlowStart | None = field(default=None, validator=optional(one_of(SlowStart)))
+    health: HealthRules | None = field(default=None, validator=optional(one_of(HealthRules)))
     panic: float = field(default=0.0, validator=number(0, 1))
 
     def __attrs_post_init__(self) -> None:

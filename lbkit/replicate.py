@@ -10,11 +10,13 @@ from typing import Any, overload
 
 from lbkit.checks import several
 from lbkit.core.balance import Balancer
-from lbkit.experiment import Experiment, Policy
+from lbkit.core.options import named_options
+from lbkit.core.text import did_you_mean
+from lbkit.experiment import Experiment, Policy, check_experiment
 from lbkit.jobs import Job
 from lbkit.rows import Table
 from lbkit.run import require
-from lbkit.stats import Interval, interval
+from lbkit.stats import Interval, interval, student_t
 from lbkit.sweep import gather
 from lbkit.table import TABLE, TEXTS, html, number
 
@@ -58,7 +60,8 @@ class Replication(Mapping[str, Interval]):
     def values_of(self, measure: str) -> list[float]:
         """Return a measure for each seed. Raises KeyError for an unknown one, naming those there are."""
         if measure not in set(self):
-            raise KeyError(f"no measure {measure!r}: there are {', '.join(self)}")
+            near = did_you_mean(str(measure), self)
+            raise KeyError(f"no measure {measure!r}: there are {', '.join(self)}{near}")
         return [measures[measure] for measures in self.values_by_seed.values()]
 
     def at(self, confidence: float) -> Replication:
@@ -90,7 +93,11 @@ class Comparison(Mapping[str, Replication]):
         self._by_name = {one.name: one for one in replications}
 
     def __getitem__(self, policy: str) -> Replication:
-        return self._by_name[policy]
+        try:
+            return self._by_name[policy]
+        except KeyError:
+            near = did_you_mean(str(policy), self._by_name)
+            raise KeyError(f"no policy {policy!r}: there are {', '.join(self._by_name)}{near}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -190,6 +197,7 @@ def replicate(
 ) -> Comparison: ...
 
 
+@named_options
 def replicate(
     experiment: Experiment,
     n: int = 20,
@@ -216,8 +224,12 @@ def replicate(
         raise ValueError(
             f"n is {n!r}: use a whole number of at least 2, as one seed says nothing of the spread"
         )
+    check_experiment(experiment)
+    student_t(confidence, 1)
     require(on)
     chosen: tuple[Any, ...] = several(experiment.policy if policies is None else policies)
+    if not chosen:
+        raise ValueError("policies is empty: name one or more")
     tried = [Policy.of(one) for one in chosen]
     names = _names(tried)
     seeds = range(experiment.seed, experiment.seed + n)

@@ -9,13 +9,15 @@ from itertools import accumulate
 from math import cos, floor, inf, isfinite, pi, sin, sqrt, tan
 from statistics import fmean, stdev
 
+from lbkit.core.options import real
+
 PERCENTILES = (50, 90, 95, 99, 99.9)  # those that figures and tables show
 
 
 def percentile(ordered: Sequence[float], q: float) -> float:
     """Return the q-th percentile of ascending values, linear between closest ranks; nan without any."""
-    if not 0 <= q <= 100:
-        raise ValueError(f"q is {q}: percentiles go from 0 to 100")
+    if not real(q) or not 0 <= q <= 100:
+        raise ValueError(f"q is {q!r}: percentiles go from 0 to 100")
     if not ordered:
         return float("nan")
     rank = (len(ordered) - 1) * q / 100
@@ -42,6 +44,19 @@ def mean_level(arrivals: Iterable[float], ends: Iterable[float], start: float, s
     Each request adds the part of its stay that lies between the two: the L of Little's law."""
     stays = (min(end, stop) - max(arrival, start) for arrival, end in zip(arrivals, ends, strict=True))
     return sum(stay for stay in stays if stay > 0) / (stop - start)
+
+
+def busy_time(stays: Iterable[tuple[float, float]], workers: int, start: float, stop: float) -> float:
+    """Return the seconds that `workers` work between `start` and `stop`, all added up.
+
+    Of the stays, (begin, end) each, no more than `workers` keep one busy at the same time."""
+    changes = sorted(change for begin, end in stays for change in ((begin, 1), (end, -1)))
+    busy, level, since = 0.0, 0, start
+    for moment, step in changes:
+        moment = min(max(moment, start), stop)
+        busy += min(level, workers) * (moment - since)
+        level, since = level + step, moment
+    return busy
 
 
 def transient(values: Sequence[float]) -> int:
@@ -109,7 +124,7 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
 def student_t(confidence: float, freedom: int) -> float:
     """Return the t that a Student variable with `freedom` degrees of freedom stays within, in absolute
     value, with probability `confidence`: 2.262 for 0.95 and 9."""
-    if not 0 < confidence < 1:
+    if not real(confidence) or not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence!r}: use a number between 0 and 1, such as 0.95")
     low, high = 0.0, pi / 2
     for _ in range(60):  # the angle, to the last bit

@@ -9,6 +9,7 @@ from math import inf
 from lbkit.arrivals import Closed
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
+from lbkit.core.options import number, whole
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Action, Experiment, Server
 from lbkit.interrupted import Interrupted, so_far
@@ -35,7 +36,7 @@ def simulate(experiment: Experiment, grace: float | None = None, max_events: int
     With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
     not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
     MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to
-    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a grace below 0."""
+    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
     return Simulation(experiment, max_events).run(grace)
 
 
@@ -45,6 +46,8 @@ class Simulation:
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.experiment = experiment
         policy, traffic = experiment.policy, experiment.traffic
+        if max_events is not None:
+            whole(1, max_events=max_events)
         crowd = traffic.arrivals if isinstance(traffic.arrivals, Closed) else None
         self.requests = Requests(workload(experiment) if crowd is None else Workload.empty())
         self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
@@ -86,8 +89,8 @@ class Simulation:
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
-        if grace is not None and not grace >= 0:
-            raise ValueError(f"grace is {grace}: use 0 or more seconds, or None to wait for every answer")
+        if grace is not None:
+            number(0, infinite=True, grace=grace)
         end = inf if grace is None else self.experiment.traffic.duration + grace
         try:
             self.engine.run(self.handlers, end)

@@ -8,6 +8,7 @@ import pytest
 
 from lbkit import (
     Admission,
+    AlgorithmError,
     Closed,
     Constant,
     Event,
@@ -18,8 +19,9 @@ from lbkit import (
     Traffic,
     run,
     servers,
+    watchdog,
 )
-from lbkit.core.limit import make_limiter, play
+from lbkit.core.limit import Limiter, make_limiter, play
 
 LIMITERS = [
     {"kind": "token_bucket", "rate": 20, "burst": 5},
@@ -156,3 +158,28 @@ def test_an_adaptive_limit_follows_the_server() -> None:
     alone, guarded = run(slows), run(slows.but(admission=aimd))
     assert guarded.percentile(99) < 0.6 < alone.percentile(50)
     assert guarded.throughput > 0.75 * 50  # of what the slow server can take, and more before
+
+
+class Broken(Limiter[int]):
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        raise ZeroDivisionError("oh")
+
+
+class NeverReturns(Limiter[int]):
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        while True:
+            pass
+
+
+@pytest.mark.parametrize("more", [(), (RateLimit({"kind": "token_bucket", "rate": 5}),)])
+def test_a_limiter_that_raises_is_named_with_its_line(more: tuple[RateLimit, ...]) -> None:
+    broken = Experiment(servers(1), Traffic(duration=1), limits=(*more, RateLimit({"kind": "broken"})))
+    with pytest.raises(AlgorithmError, match=r"Broken\.step raised ZeroDivisionError: oh; .*entrance\.py"):
+        run(broken)
+
+
+def test_a_limiter_that_does_not_return_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LOOKS", 1)
+    endless = Experiment(servers(1), Traffic(duration=1), limits=RateLimit({"kind": "never_returns"}))
+    with pytest.raises(AlgorithmError, match=r"NeverReturns\.step did not return, and was interrupted"):
+        run(endless)
