@@ -169,10 +169,13 @@ def _tries(text: str) -> tuple[float | None, int]:
 def _seconds(value: Any, unit: float = 1.0) -> float:
     """Return a time as seconds: a number of `unit`, or a text such as "1.5ms". Raises ValueError."""
     text = str(value).strip()
-    if parts := re.fullmatch(r"(?:[\d.]+(?:ns|us|µs|ms|s|m|h))+", text):
-        seconds = sum(float(n) * _GO_UNITS[u] for n, u in re.findall(r"([\d.]+)([a-zµ]+)", parts[0]))
-    else:
-        seconds = float(text) * unit
+    try:
+        if parts := re.fullmatch(r"(?:[\d.]+(?:ns|us|µs|ms|s|m|h))+", text):
+            seconds = sum(float(n) * _GO_UNITS[u] for n, u in re.findall(r"([\d.]+)([a-zµ]+)", parts[0]))
+        else:
+            seconds = float(text) * unit
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds <= LONGEST:
         raise ValueError(f"{text} is no time")
     return seconds
