@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from attrs import evolve
 
-from lbkit.cli.console import reported
+from lbkit.cli.console import check_can_write, reported
+from lbkit.schema import format_of
 
 
 def command(
@@ -43,9 +44,14 @@ def command(
       lbkit import nginx.conf --log access.log -o tuesday.toml
       lbkit compare tuesday.toml -p least_connections
     """
-    from lbkit.importer import printable, read_config, read_log
-
     with reported():
+        from lbkit.importer import printable, read_config, read_log
+
+        if form and not log:
+            raise ValueError("--format is about a log: give one with --log")
+        if output:
+            format_of(output, ValueError)
+            check_can_write(output)
         imported = read_config(config, upstream)
         experiment = imported.experiment
         said = imported.report()

@@ -51,6 +51,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
+            start_new_session=True,  # Ctrl-C is for its parent, which ends it
         )
 
     def ready(self) -> None:

@@ -11,8 +11,9 @@ import pytest
 from lbkit.net import Proxy, descriptors
 from lbkit.net.address import split_address
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
-from lbkit.net.preflight import log_fault, start_faults
+from lbkit.net.preflight import log_fault, redis_fault, start_faults
 from lbkit.net.serve import checked
+from lbkit.net.shared_store import SharedStore
 
 GOOD = """
 listen = "127.0.0.1:0"
@@ -415,3 +416,13 @@ def test_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     name, few = checked("x.toml", config).splitlines()[1:]
     assert name.startswith("note: backends[0].address: nor.that.invalid: ")
     assert "264 file descriptors are enough for 100" in few
+
+
+def test_a_redis_that_cannot_be_reached_is_noted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        store = SharedStore(f"redis://127.0.0.1:{port}/0")
+        assert redis_fault(store) == ""
+    assert redis_fault(store) == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+    missing = SharedStore("unix:///no/such/redis.sock")
+    assert redis_fault(missing) == "cannot connect to /no/such/redis.sock: No such file or directory"
