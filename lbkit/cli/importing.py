@@ -13,9 +13,15 @@ from lbkit.schema import format_of
 
 
 def command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="An nginx.conf or a haproxy.cfg.")],
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG", help="An nginx.conf, the output of nginx -T, or a haproxy.cfg."),
+    ],
     log: Annotated[
-        Path | None, typer.Option(help="An access log: of nginx, Apache, HAProxy, Caddy or Traefik.")
+        Path | None,
+        typer.Option(
+            help="An access log of nginx, Apache, HAProxy, Caddy, Traefik, Envoy or AWS ALB, also compressed."
+        ),
     ] = None,
     upstream: Annotated[
         str | None, typer.Option(help="The upstream or backend to take, if the file has several.")
@@ -42,7 +48,7 @@ def command(
       lbkit import nginx.conf
       lbkit import haproxy.cfg --upstream web -o web.toml
       lbkit import nginx.conf --log access.log -o tuesday.toml
-      lbkit compare tuesday.toml -p least_connections
+      lbkit compare tuesday.toml
     """
     with reported():
         from lbkit.importer import printable, read_config, read_log

@@ -14,7 +14,7 @@ class ImportFault(ValueError):
 
 
 def printable(text: str) -> str:
-    """Return a text of strangers without what a terminal obeys, such as escape sequences."""
+    """Return the text without control characters: a log may hold escape sequences for terminals."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -98,6 +98,8 @@ def read_haproxy(file: str, text: str, unread: list[Unread]) -> list[Upstream]:
                 unread.append(source)
         elif section in PROXIES and words[:2] in (["option", "redispatch"], ["option", "allbackups"]):
             _option(proxy, words[1:], on=True)
+        elif section in PROXIES and words == ["redispatch"]:  # as it was written before HAProxy 1.3
+            _option(proxy, words, on=True)
         elif section in PROXIES and words[0] == "no" and words[1:2] == ["option"]:
             _option(proxy, words[2:], on=False)
         elif words[0] not in _IGNORED:

@@ -152,8 +152,9 @@ def read_log(path: str | Path, form: str | None = None) -> Log:
     """Read an access log, line by line, in any mixture of the formats that are known.
 
     Known are common, combined and vhost_combined with request times in any of the usual ways (nginx, Apache),
-    ingress-nginx's, HAProxy's httplog, httpslog and CLF, and JSON lines (nginx, Caddy, Traefik), also behind
-    the prefixes of syslog, Docker and Kubernetes. `form`: nginx's log_format or Apache's LogFormat, for
+    ingress-nginx's, HAProxy's httplog, httpslog and CLF, Traefik's CLF, those of Envoy and AWS ALB, and JSON
+    lines (nginx, Caddy, Traefik), also behind the prefixes of syslog, Docker and Kubernetes. The file may be
+    compressed with gzip, bzip2 or xz. `form`: nginx's log_format or Apache's LogFormat, for
     everything else. Lines in other formats are listed. Raises ImportFault if all are, or if `form` does not
     have what an experiment needs; OSError."""
     path = Path(path)

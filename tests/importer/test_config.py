@@ -379,6 +379,7 @@ def test_a_bounded_ring_with_a_named_function(written) -> None:
         ("retries 3\n option redispatch 1", 3),
         ("retries 4\n option redispatch 2", 2),
         ("retries 0\n option redispatch", 0),
+        ("retries 3\n redispatch", 1),
         ("option redispatch\n no option redispatch", 0),
     ],
 )
@@ -547,6 +548,10 @@ def test_what_we_render_we_read(written, program: str) -> None:
     [
         ("http { server { listen 80; } }", "no upstream or backend with servers in it: give a file with one"),
         ("backend b\n  server 'a", "with one .not understood: some.conf, line 2: server 'a"),
+        (
+            "http { include /etc/nginx/x.conf; }",
+            "outside the file's folder.*; `nginx -T` prints a configuration",
+        ),
         ("hello world\n", "neither nginx's nor HAProxy's configuration"),
         ("", "neither nginx's nor HAProxy's configuration"),
         ("\0\1\2\xff", "neither nginx's nor HAProxy's configuration"),
