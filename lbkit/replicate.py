@@ -166,7 +166,8 @@ class Comparison(Mapping[str, Replication]):
         return html(names, ([row[name] for name in names] for row in body), ["policy"], lines)
 
     def _repr_html_(self) -> str:
-        return self.table(columns=HEAD)
+        """Return the main columns, which fit a small screen; `table(columns=HEAD)` has all."""
+        return self.table()
 
 
 @overload

@@ -26,7 +26,7 @@ from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 from lbkit.server import PROCESSOR_SHARING
 from lbkit.stats import PERCENTILES, busy_time, jain, mean, mean_level, percentile
-from lbkit.table import table
+from lbkit.table import duration, table
 
 __all__ = ["COLUMNS", "DERIVED", "PERCENTILES", "Result", "good", "jain", "percentile"]
 
@@ -347,7 +347,7 @@ class Result:
         doubts = "".join(f"\n  warning: {text}" for text in self.warnings)
         return (
             f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, "
-            f"mean {self.mean * 1e3:.3g} ms, p99 {self.percentile(99) * 1e3:.3g} ms, "
+            f"mean {duration(self.mean)}, p99 {duration(self.percentile(99))}, "
             f"{self.error_rate:.2%} errors>{doubts}"
         )
 

@@ -106,9 +106,12 @@ class Interval:
         return format(self, ".3g")
 
     def __format__(self, form: str) -> str:
-        """Return both numbers in the form, without the d of whole numbers: a mean of them has a fraction."""
+        """Return both numbers in the form, without the d of whole numbers: a mean of them has a fraction.
+
+        Of half widths below 100, digits after the second one say nothing: ".3g" gives "7.65 ± 0.82"."""
         form = form.replace("d", ".0f") or ".3g"
-        return f"{self.mean:{form}} ± " + (f"{self.half:{form}}" if isfinite(self.half) else "?")
+        short = ".2g" if form == ".3g" and self.half < 99.5 else form
+        return f"{self.mean:{form}} ± " + (f"{self.half:{short}}" if isfinite(self.half) else "?")
 
 
 def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:

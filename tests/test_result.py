@@ -318,6 +318,8 @@ def test_summary_and_rows() -> None:
     first, *warnings = repr(r).splitlines()
     assert first == "<Result round_robin on hand: 3 requests, mean 20 ms, p99 29.8 ms, 0.00% errors>"
     assert warnings == [f"  warning: {text}" for text in r.warnings] != []
+    assert "mean 20 s, p99 20 s, 0.00% errors>" in repr(result([{"arrival": 0, "end": 20}]))
+    assert "mean -, p99 -, 100.00% errors>" in repr(result([{"arrival": 0, "end": 1, "status": 500}]))
 
 
 def test_the_table_is_html() -> None:

@@ -32,7 +32,9 @@ def test_an_interval() -> None:
     assert found.half == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
     assert 0 in found
     assert 5 not in found
-    assert str(found) == "2 ± 2.48"
+    assert str(found) == "2 ± 2.5"
+    assert str(Interval(7.651, 0.8221, 10)) == "7.65 ± 0.82"
+    assert str(Interval(450.4, 334.2, 10)) == "450 ± 334"
 
 
 def test_an_interval_of_one_value_is_unbounded() -> None:
