@@ -27,6 +27,8 @@ _COLUMNS = {key: (name, write) for name, (key, write) in TABLE.items() if name n
 HEAD = ("policy", *(name for name, _ in _COLUMNS.values()))  # the columns of a comparison
 MAIN = ("policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %")  # of these, the main ones
 
+CHANCE = 0.2  # share of the runs that may look unsettled by chance
+
 HIGHER = {"throughput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
 
 
@@ -110,7 +112,8 @@ class Comparison(Mapping[str, Replication]):
         """Reasons to doubt the means, a line for each policy that has one."""
         lines = []
         for name, one in self.items():
-            if runs := round(sum(one.values_of("unsettled"))):
+            runs = round(sum(one.values_of("unsettled")))
+            if runs > CHANCE * len(one.seeds):
                 lines.append(
                     f"{name}: no steady state in {runs} of {len(one.seeds)} runs (a load of 1 and more, or "
                     "latency that has not settled), so means depend on the duration"

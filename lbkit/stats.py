@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from math import cos, floor, inf, isfinite, pi, sin, sqrt, tan
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 
 from lbkit.core.options import real
 
@@ -76,6 +76,22 @@ def transient(values: Sequence[float]) -> int:
     errors = [(s2 - s * s / k) / k**2 for k, (s, s2) in enumerate(zip(sums, squares, strict=True), 1)]
     left = min(range(min(5, len(means)), len(means) + 1), key=lambda k: (errors[k - 1], -k))
     return (len(means) - left) * batch
+
+
+def stands_out(values: Sequence[float], point: int, groups: int = 20) -> bool:
+    """Return whether the values before `point` differ from those after it by more than chance explains.
+
+    Values that follow each other are alike, so it compares the means of groups of them: the two sides differ
+    if their means are more than three standard errors apart. True where there are too few to tell."""
+    size = len(values) // groups
+    before = round(point / size) if size else 0
+    if not 0 < before <= groups - 2:
+        return point > 0
+    means = [fmean(values[i * size : (i + 1) * size]) for i in range(groups)]
+    sides = means[:before], means[before:]
+    spread = sum((len(side) - 1) * variance(side) for side in sides if len(side) > 1) / (groups - 2)
+    error = sqrt(spread * sum(1 / len(side) for side in sides))
+    return abs(fmean(sides[0]) - fmean(sides[1])) > 3 * error
 
 
 @dataclass(frozen=True, slots=True)
