@@ -1,4 +1,4 @@
-"""Plays the traffic of an Experiment with Locust.
+"""Sends the traffic of an Experiment with Locust.
 
 Started by lbkit.live.load, which gives the experiment and takes the rows; or from a terminal, with or without
 Locust's web page, on one machine or with its workers on many:
@@ -47,7 +47,7 @@ CONNECTIONS = 1000
 
 
 class Player:
-    """Sends requests, and reports each that ended to the parent, if there is one: a JSON line each."""
+    """Sends requests, and reports each one that ended to the parent, if there is one, as a line of JSON."""
 
     def __init__(self, environment: Any, host: str | None = None) -> None:
         self.environment = environment
@@ -68,24 +68,24 @@ class Player:
         self.running: set[gevent.Greenlet] = set()  # requests without an answer
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
-        self.users = 0  # closed loop: those that are there
+        self.users = 0  # closed loop: users that have started
 
     def start(self) -> None:
-        """Everything is loaded: agree with the parent on when it begins."""
+        """Agree with the parent on moment 0, once everything is loaded."""
         gc.freeze()  # collecting Locust's own objects over and over would delay requests
         self.t0 = time.monotonic()
         if self.lines:
-            self.tell({"ready": True})
+            self.report({"ready": True})
             self.t0 = json.loads(self.lines.readline())["t0"]
         self.started.set()
 
-    def tell(self, what: Any) -> None:
+    def report(self, what: Any) -> None:
         if self.lines:
             self.lines.write(json.dumps(what) + "\n")
             self.lines.flush()
 
     def wait_until(self, moment: float) -> None:
-        """`moment` in seconds from the beginning."""
+        """Sleep until `moment`, in seconds from the beginning."""
         left = self.t0 + moment - time.monotonic()
         if left > 0:
             gevent.sleep(left)
@@ -98,7 +98,7 @@ class Player:
         return sent
 
     def request(self, arrival: float, client: int, path: int, demand: float, luck: float) -> None:
-        """Send one request that was meant for `arrival`; never raises."""
+        """Send one request that is due at `arrival`; never raises."""
         self.lags.append(time.monotonic() - self.t0 - arrival)
         headers = {
             "X-Forwarded-For": client_name(client),
@@ -119,7 +119,7 @@ class Player:
             error = caught
         end = time.monotonic() - self.t0
         began = float(answer["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in answer else None
-        self.tell(
+        self.report(
             [
                 arrival,
                 began,
@@ -142,14 +142,14 @@ class Player:
         )
 
     def finish(self) -> None:
-        """At the end of the traffic, wait for answers during the grace; what has none then is an error."""
+        """Wait for answers until the end of the grace; requests without one then are errors."""
         self.wait_until(TRAFFIC.duration)
         running = list(self.running)
         gevent.joinall(running, timeout=max(0.0, self.t0 + TRAFFIC.duration + GRACE - time.monotonic()))
         gevent.killall(running)
         entry = self.environment.stats.total
         lags = sorted(self.lags) or [0.0]
-        self.tell(
+        self.report(
             {
                 "done": True,
                 "send_lag_p99": lags[int(0.99 * (len(lags) - 1))],
@@ -246,7 +246,7 @@ def think_time(user: User) -> float:
 
 
 class ClosedLoop(User):
-    """Sends, waits for the answer, thinks, sends again."""
+    """A user that sends a request, waits for the answer, thinks, and sends the next one."""
 
     abstract = not CLOSED
 

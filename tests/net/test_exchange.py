@@ -237,7 +237,7 @@ EVENTS = [
     early=st.booleans(),
     events=st.lists(st.tuples(st.sampled_from(EVENTS), st.booleans(), st.sampled_from(Failure)), max_size=25),
 )
-def test_one_way_out(
+def test_every_exchange_ends_exactly_once(
     verdict: Any,
     replaces: bool,
     raises: str,
