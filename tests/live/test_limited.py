@@ -1,4 +1,4 @@
-"""One experiment with rate limits, in the simulator, in our proxy and in nginx: the same requests are admitted."""
+"""One experiment with rate limits admits the same requests in the simulator, our proxy and nginx."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The corpus of tests/net/corpus, against a real Proxy: in memory in every kind of pieces, and on sockets.
 
 Of a request the tests look at what the backend received, byte for byte, how many requests it saw, and
-which client got which answer. Behind each case another request follows on its connection, and another client asks.
+which client got which answer. After each case come another request on its connection, and another client.
 """
 
 from __future__ import annotations
