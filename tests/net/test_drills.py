@@ -238,7 +238,7 @@ class Process:
 
 
 def quiet_ports(count: int) -> list[int]:
-    """Free ports below those that the kernel gives to clients, so that they stay free while a backend is dead."""
+    """Return free ports outside the range of clients, so that they stay free while a backend is dead."""
     found: list[int] = []
     for port in range(18_000 + os.getpid() % 97 * 100, 32_000):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
