@@ -18,6 +18,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def as_whole(text: str, most: int = 1_000_000) -> int | None:
+    """Return a whole number from 0 to `most`; None for any other text, such as a variable."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+    return number if 0 <= number <= most else None
+
+
 @dataclass(frozen=True)
 class Unread:
     """A line that the experiment does not contain."""

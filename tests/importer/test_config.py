@@ -564,6 +564,27 @@ def test_what_cannot_be_imported_is_explained(written, text: str, why: str) -> N
         read_config(written(text))
 
 
+@pytest.mark.parametrize("number", ["²", "٣", "9" * 5000, "-1", "1e3", "$N", "999999999"])
+def test_what_is_no_usable_number_is_listed(written, number: str) -> None:
+    need_module("crossplane")
+    nginx = written(
+        f"worker_processes {number};\nproxy_next_upstream_tries {number};\n"
+        f"upstream u {{ server a weight={number}; zone z 1m; }}"
+    )
+    haproxy = written(
+        f"backend b\n retries {number}\n hash-balance-factor {number}\n balance random({number})\n"
+        f" option redispatch {number}\n server a a:1 weight {number}\n server-template t {number} a:1\n",
+        "haproxy.cfg",
+    )
+    for path, lines in ((nginx, {2, 3}), (haproxy, {2, 3, 6, 7})):
+        found = read_config(path)
+        assert servers(found) == [("a", 1, 0)]
+        assert {one.line for one in found.unread} == lines
+        assert (
+            run(found.experiment.but(traffic=evolve(found.experiment.traffic, duration=1.0))).error_rate == 0
+        )
+
+
 def test_an_upstream_that_is_not_there(written) -> None:
     with pytest.raises(ImportFault, match="no upstream 'x': there are app, images"):
         read_config(written(HAPROXY), "x")

@@ -351,7 +351,10 @@ def test_any_line_is_a_request_or_is_refused(line: str) -> None:
     assert entry.before >= 0
 
 
-@pytest.mark.parametrize("part", ["a", " ", "0.1 ", '"', "\\", "a=1 ", "[1] ", "1/", "web | ", "2001:"])
+@pytest.mark.parametrize(
+    "part",
+    ["a", " ", "0.1 ", '"', "\\", "a=1 ", "[1] ", "1/", "web | ", "2001:", "a, ", '"a" ', "1.111, ", "Z "],
+)
 def test_long_lines_take_no_more_than_their_length(part: str) -> None:
     """No pattern goes back and forth over a line: ten times the length is not a hundred times the work."""
     line = HEAD + " " + part * (100_000 // len(part))
