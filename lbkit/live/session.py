@@ -11,12 +11,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Self
 
 from attrs import evolve
 
 from lbkit.core import algorithms as known_algorithms
+from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Action, Event, Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
@@ -57,8 +57,7 @@ class LiveSession:
 
         Raises EngineError for an engine that is missing or cannot do this, ValueError for an unknown one."""
         require(on)
-        if not 0 <= grace < inf:
-            raise ValueError(f"grace is {grace}: use 0 or more seconds")
+        number(0, grace=grace)
         if layer != 7 and on not in PEERS:
             raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
         self.experiment = experiment

@@ -81,7 +81,7 @@ def test_a_request_without_an_answer_after_the_grace_is_an_error(arrivals: Poiss
     assert any(late)
     assert [status == 0 for status in measured.status] == late
     assert all(e < 1.6 for e in measured.end)
-    with pytest.raises(ValueError, match="grace is -1: use 0 or more seconds"):
+    with pytest.raises(ValueError, match="grace is -1: use a number at least 0"):
         run(slow, on="live", grace=-1)
 
 
