@@ -160,7 +160,7 @@ class Player:
                 gevent.sleep(again - now)
         except gevent.GreenletExit as caught:  # the run is over
             outcome = Outcome(error=caught)
-        self.report(arrival, client, path, outcome, max(1, attempts), session)
+        self.record(arrival, client, path, outcome, max(1, attempts), session)
 
     def ask(
         self,
@@ -197,7 +197,7 @@ class Player:
             outcome = Outcome(error=caught)
         return outcome
 
-    def report(
+    def record(
         self, arrival: float, client: int, path: int, outcome: Outcome, attempts: int, session: int | None
     ) -> None:
         """Tell parent and Locust of a request that has ended."""
