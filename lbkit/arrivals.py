@@ -9,14 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
-from math import expm1, inf
+from math import expm1
 from typing import Any, ClassVar
 
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import number, whole, word
-from lbkit.core.options import named_fields
+from lbkit.checks import number, several, whole, word
+from lbkit.core.options import named_fields, real
+from lbkit.core.text import shown
 
 LONGEST = 1e7  # seconds, some four months: nothing in an experiment takes longer
 _RATE = number(1e-9, 1e9)
@@ -84,8 +85,8 @@ class OnOff:
 def _points(what: Iterable[Iterable[float]]) -> tuple[tuple[float, float], ...]:
     try:
         return tuple((float(t), float(rate)) for t, rate in what)
-    except OverflowError:
-        raise ValueError("points must be numbers that are not too large") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"points is {shown(what)}: use pairs of numbers, (second, rate) each") from None
 
 
 def _profile(instance: Any, attribute: attrs.Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:
@@ -132,18 +133,20 @@ class Profile:
         return x + (y - x) * (time - a) / (b - a)
 
 
-def _moments(what: Iterable[float]) -> tuple[float, ...]:
-    return tuple(what)
+def _moments(what: float | Iterable[float]) -> tuple[float, ...]:
+    return several(what)
 
 
-def _numbers(what: Iterable[int]) -> tuple[int, ...]:
-    return tuple(what)
+def _numbers(what: int | Iterable[int]) -> tuple[int, ...]:
+    return several(what)
 
 
 def _rising(instance: Any, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
-    numbers = all(isinstance(t, int | float) for t in value)
-    if not numbers or not all(a <= b < inf for a, b in zip((0.0, *value), value, strict=False)):
-        raise ValueError(f"{attribute.name} must be seconds from the start, 0 or later, never going back")
+    rising = all(map(real, value)) and all(a <= b for a, b in zip((0.0, *value), value, strict=False))
+    if not rising or (value and not value[-1] <= LONGEST):
+        raise ValueError(
+            f"{attribute.name} must be seconds from the start, 0 or later, never going back, to {LONGEST:g}"
+        )
 
 
 @named_fields
@@ -165,9 +168,9 @@ class Trace:
             given = getattr(self, name)
             if given and len(given) != len(self.times):
                 raise ValueError(f"{name} has {len(given)} values for {len(self.times)} requests: one each")
-        if any(i < 0 for i in (*self.clients, *self.paths)):
-            raise ValueError("clients and paths are numbered from 0")
-        if any(not 0 <= u < 1 for u in self.demands):
+        if not all(isinstance(i, int) and i >= 0 for i in (*self.clients, *self.paths)):
+            raise ValueError("clients and paths must be whole numbers from 0 on")
+        if not all(real(u) and 0 <= u < 1 for u in self.demands):
             raise ValueError("demands are quantiles: from 0 to below 1")
 
     def mean_rate(self, duration: float) -> float:

@@ -7,7 +7,8 @@ from typing import Any, overload
 
 from lbkit.checks import several
 from lbkit.core import AlgorithmError
-from lbkit.experiment import Experiment
+from lbkit.core.text import shown
+from lbkit.experiment import Experiment, check_experiment
 from lbkit.replicate import Comparison, Policies, replicate
 from lbkit.result import Result, Results
 from lbkit.run import run, short
@@ -49,6 +50,9 @@ def compare(
     confidence intervals: see `replicate`, which takes the `options` then."""
     if seeds is not None:
         return replicate(experiment, seeds, policies, on=on, progress=progress or False, **options)
+    check_experiment(experiment)
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress is {shown(progress)}: use a function, which is called with each result")
     results = Results()
     for policy in several(policies):
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from lbkit.arrivals import Closed, ConstantRate, Poisson
 from lbkit.experiment import Experiment
-from lbkit.stats import PERCENTILES, transient
+from lbkit.stats import PERCENTILES, stands_out, transient
 
 TAIL = 10  # answers beyond a percentile, fewer of which make it a matter of luck
 SHORT = 0.2  # share of the answers that may belong to a transient: less is often chance
@@ -55,7 +55,9 @@ def unsettled(experiment: Experiment, latencies: Latencies) -> str:
     steady = isinstance(traffic.arrivals, Poisson | ConstantRate | Closed) and not experiment.events
     if not steady or overload(experiment, latencies):
         return ""
-    share = transient(latencies) / max(1, len(latencies))
+    point = transient(latencies)
+    # The point of MSER alone is often late by chance, where it cuts off a burst that happened to come early.
+    share = point / len(latencies) if latencies and stands_out(latencies, point) else 0.0
     if share > 0.5:
         return (
             "latency has not settled (MSER): queues may still be growing, or the run is too short for "

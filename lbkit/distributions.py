@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import number
-from lbkit.core.options import named_fields
+from lbkit.checks import number, several
+from lbkit.core.options import named_fields, real
 
 _NORMAL = NormalDist()
 _SECONDS = number(1e-9, 1e7)
@@ -98,8 +98,9 @@ class Bimodal:
         return self.slow if u >= 1 - self.slow_share else self.fast
 
 
-def _sorted(what: Iterable[float]) -> tuple[float, ...]:
-    return tuple(sorted(what))
+def _sorted(what: float | Iterable[float]) -> tuple[float, ...]:
+    times = several(what)
+    return tuple(sorted(times)) if all(map(real, times)) else times
 
 
 @named_fields
@@ -112,7 +113,7 @@ class Empirical:
 
     @times.validator
     def _check(self, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
-        if not value or not all(0 < seconds <= 1e7 for seconds in value):
+        if not value or not all(real(seconds) and 0 < seconds <= 1e7 for seconds in value):
             raise ValueError("times must be seconds above 0 and at most 1e+07, one at least")
 
     @property

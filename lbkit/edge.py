@@ -12,6 +12,7 @@ import attrs
 from attrs import field, frozen
 
 from lbkit.checks import number, one_of, whole, word
+from lbkit.core.contract import FAILURES, method_failed
 from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import RequestView, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter, limiters
@@ -100,15 +101,21 @@ class Rules:
         ]
 
     def decide(self, about: About, now: float) -> list[Decision]:
-        """Return the decision of each rule. Only your own limiter can raise ValueError."""
-        if len(about) == 1:
-            ((_, limiter, key),) = about
-            return [limiter.admit(key, now)]
-        decisions = [limiter.would(key, now) for _, limiter, key in about]
-        if all(decision.allowed for decision in decisions):
+        """Return the decision of each rule. Raises AlgorithmError if a limiter of your own fails."""
+        limiter: Any = None
+        try:
+            if len(about) == 1:
+                ((_, limiter, key),) = about
+                return [limiter.admit(key, now)]
+            decisions = []
             for _, limiter, key in about:
-                limiter.allows(key, now)
-        return decisions
+                decisions.append(limiter.would(key, now))
+            if all(decision.allowed for decision in decisions):
+                for _, limiter, key in about:
+                    limiter.allows(key, now)
+            return decisions
+        except FAILURES as error:
+            raise method_failed(limiter, "step", error) from None
 
 
 def _in_flight(instance: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any] | None) -> None:

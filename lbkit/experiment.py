@@ -22,7 +22,7 @@ from lbkit.core.balance import Balancer, algorithms
 from lbkit.core.blue_green import BlueGreen
 from lbkit.core.deploy import Deployment
 from lbkit.core.options import FINITE, named_fields
-from lbkit.core.text import unknown
+from lbkit.core.text import shown, unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
 from lbkit.events import (
@@ -234,6 +234,8 @@ class Experiment:
         inner = changes.keys() & of_traffic
         if inner:
             traffic = changes.get("traffic", self.traffic)
+            if not isinstance(traffic, Traffic):
+                raise ValueError(f"traffic is {shown(traffic)}: use Traffic")
             changes["traffic"] = attrs.evolve(traffic, **{name: changes.pop(name) for name in inner})
         return attrs.evolve(self, **changes)
 
@@ -250,6 +252,8 @@ class Experiment:
             raise ExperimentError(
                 f"load is {load:g}: a share of the capacity, where 1 is 100 %; is {load / 100:g} meant?"
             )
+        if not self.capacity:
+            raise ExperimentError("load cannot be set: no server with a weight is in use at the start")
         arrivals, rate = self.traffic.arrivals, load * self.capacity
         if isinstance(arrivals, Sessions):
             return self.but(arrivals=attrs.evolve(arrivals, rate=rate / arrivals.requests))
@@ -325,6 +329,12 @@ class Experiment:
         """Write a .toml or .json file, as its name says. Raises ExperimentError for another name, OSError."""
         text = self.to_json() if format_of(path, ExperimentError) == "JSON" else self.to_toml()
         Path(path).write_text(text, encoding="utf-8")
+
+
+def check_experiment(what: object) -> None:
+    """Raise ValueError for what is no Experiment."""
+    if not isinstance(what, Experiment):
+        raise ValueError(f"experiment is {shown(what)}: use an Experiment")
 
 
 # -- plain data to objects and back -----------------------------------------------------

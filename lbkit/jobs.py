@@ -16,6 +16,8 @@ from typing import Any
 
 from lbkit.arrivals import Closed
 from lbkit.core import AlgorithmError, algorithms
+from lbkit.core.limit import Limiter, limiters
+from lbkit.core.limit.several import Spec
 from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.run import engine
@@ -23,6 +25,16 @@ from lbkit.run import engine
 SMALL = 100_000  # requests: so few are simulated here before worker processes have started
 
 Row = dict[str, Any]
+
+
+def classes_of(spec: Spec) -> Iterator[type]:
+    """Yield the class of a limiter, and of those that it combines."""
+    if isinstance(spec, Limiter):
+        yield type(spec)
+        return
+    yield limiters()[spec["kind"]]
+    for inner in spec.get("limits", ()):
+        yield from classes_of(inner)
 
 
 @dataclass
@@ -39,14 +51,17 @@ class Job:
         return self.experiment.to_json()
 
     @cached_property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
-
-    @property
-    def foreign(self) -> str:
-        """The module of a learner's own algorithm, which workers do not have; empty for one of the kit."""
-        where = algorithms()[self.experiment.policy.algorithm].__module__
-        return "" if where.startswith("lbkit.") else where
+    def foreign(self) -> type | None:
+        """The learner's own algorithm or limiter, which workers do not have; None if all is lbkit's."""
+        admission = self.experiment.admission
+        specs = [limit.limiter for limit in self.experiment.limits]
+        if admission and admission.limit is not None:
+            specs.append(admission.limit)
+        used = [
+            algorithms()[self.experiment.policy.algorithm],
+            *(cls for spec in specs for cls in classes_of(spec)),
+        ]
+        return next((cls for cls in used if not cls.__module__.startswith("lbkit.")), None)
 
 
 def measures(result: Result) -> Row:
@@ -116,7 +131,7 @@ class JobError(Exception):
         self.error = None if isinstance(error, AlgorithmError) else error
 
 
-START = '{"experiment": "'  # of each line
+START = b'{"experiment": "'  # of each line
 
 
 class Kept:
@@ -125,41 +140,51 @@ class Kept:
     A row is written as soon as its run is done. The same sweep, started again, runs only what is missing; a
     line that an interrupt has cut off is run again. Without a path nothing is kept."""
 
-    def __init__(self, path: str | Path | None) -> None:
-        """Raises ValueError for a file that holds something else, OSError."""
-        self.path = None if path is None else Path(path)
-        self.rows: dict[str, Row] = {}
-        if self.path and self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            cut = lines.pop() if lines and not lines[-1].endswith("\n") else ""
-            for number, line in enumerate(lines, 1):
-                self._read(number, line)
-            if cut and not START.startswith(cut[: len(START)]):
-                self._refuse(len(lines) + 1)
-            if cut:
-                os.truncate(self.path, sum(len(line.encode()) for line in lines))
+    def __init__(self, path: str | Path | None, on: str = "sim") -> None:
+        """`on`: the engine, as another one has other rows for the same experiment.
 
-    def _read(self, number: int, line: str) -> None:
+        Raises ValueError for a file that holds something else, OSError for one that cannot be written."""
+        self.path = None if path is None else Path(path)
+        self.on = on
+        self.rows: dict[str, Row] = {}  # the measures, by fingerprint
+        if not self.path:
+            return
+        with open(self.path, "ab"):  # now, rather than after the first run
+            pass
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        cut = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        for number, line in enumerate(lines, 1):
+            self._read(number, line)
+        if cut and not START.startswith(cut[: len(START)]):
+            self._refuse(len(lines) + 1)
+        if cut:
+            os.truncate(self.path, sum(map(len, lines)))
+
+    def _read(self, number: int, line: bytes) -> None:
         try:
             row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or "experiment" not in row:
+            self.rows[row["experiment"]] = {**row["measures"]}
+        except (ValueError, TypeError, KeyError):
             self._refuse(number)
-        else:
-            self.rows[row.pop("experiment")] = row
 
     def _refuse(self, number: int) -> None:
-        raise ValueError(f"{self.path}, line {number} is no row of a sweep: choose another file")
+        raise ValueError(
+            f"{self.path}, line {number} is no row of a sweep: choose another file, or delete the line"
+        )
+
+    def _fingerprint(self, job: Job) -> str:
+        what = f"{self.on} {job.text}"
+        return hashlib.sha256(what.encode()).hexdigest()[:16]
 
     def find(self, job: Job) -> Row | None:
         """Return the row of an equal experiment, if there is one."""
-        return self.rows.get(job.fingerprint) if self.path and not job.foreign else None
+        return self.rows.get(self._fingerprint(job)) if self.path and not job.foreign else None
 
     def add(self, job: Job, row: Row) -> None:
-        """Keep a row; not of a learner's own algorithm, which may have another code next time."""
+        """Keep a row; not of a learner's own algorithm or limiter: it may have other code next time."""
         if self.path and not job.foreign:
-            line = json.dumps({"experiment": job.fingerprint, **job.values, **row})
+            fingerprint = self._fingerprint(job)
+            line = json.dumps({"experiment": fingerprint, "values": dict(job.values), "measures": row})
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
@@ -180,12 +205,12 @@ def run_all(
     for job in jobs():
         row = kept.find(job)
         if row is not None:
-            yield job, {name: value for name, value in row.items() if name not in job.values}
+            yield job, row
             continue
         missing.add(job.place)
         if job.foreign and executor:
             raise ValueError(
-                f"algorithm {job.experiment.policy.algorithm!r} is defined in {job.foreign}, which workers "
+                f"{getattr(job.foreign, 'name', '')!r} is defined in {job.foreign.__module__}, which workers "
                 "do not have: leave the executor away, and it runs in this process"
             )
         here = here or bool(job.foreign)

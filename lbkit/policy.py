@@ -54,16 +54,16 @@ class Policy:
     """
 
     algorithm: str = "round_robin"
-    options: Mapping[str, Any] = field(factory=dict)
+    options: Mapping[str, Any] = field(factory=dict, validator=one_of(Mapping))
     key: str = field(default="")  # empty: the algorithm's default
     retries: int = field(default=1, validator=whole(0))
     retry: Retry | None = field(default=None, validator=optional(one_of(Retry)))
     balancers: int = field(default=1, validator=whole(1, 1000))
-    slow_start: SlowStart | None = None
-    health: HealthRules | None = None
-    drain: DrainRules | None = None
+    slow_start: SlowStart | None = field(default=None, validator=optional(one_of(SlowStart)))
+    health: HealthRules | None = field(default=None, validator=optional(one_of(HealthRules)))
+    drain: DrainRules | None = field(default=None, validator=optional(one_of(DrainRules)))
     panic: float = field(default=0.0, validator=number(0, 1))
-    sticky: Sticky | None = None
+    sticky: Sticky | None = field(default=None, validator=optional(one_of(Sticky)))
 
     def __attrs_post_init__(self) -> None:
         faults: list[str] = []

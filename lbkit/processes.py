@@ -58,7 +58,7 @@ class Processes(Executor):
 
     def _start(self) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lbkit.processes"],
+            [sys.executable, "-P", "-m", "lbkit.processes", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -89,7 +89,8 @@ def _watch(parent: int) -> None:
 def main() -> None:
     """Answer calls until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    # It says who it is: it may have gone before we could look.
+    threading.Thread(target=_watch, args=(int(sys.argv[1]),), daemon=True).start()
     calls, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a call prints goes to standard error
     while True:

@@ -10,11 +10,13 @@ from typing import Any, overload
 
 from lbkit.checks import several
 from lbkit.core.balance import Balancer
-from lbkit.experiment import Experiment, Policy
+from lbkit.core.options import named_options
+from lbkit.core.text import did_you_mean
+from lbkit.experiment import Experiment, Policy, check_experiment
 from lbkit.jobs import Job
 from lbkit.rows import Table
 from lbkit.run import require
-from lbkit.stats import Interval, interval
+from lbkit.stats import Interval, interval, student_t
 from lbkit.sweep import gather
 from lbkit.table import TABLE, TEXTS, html, number
 
@@ -24,6 +26,8 @@ Policies = Policy | str | type[Balancer] | Iterable[Policy | str | type[Balancer
 _COLUMNS = {key: (name, write) for name, (key, write) in TABLE.items() if name not in TEXTS}
 HEAD = ("policy", *(name for name, _ in _COLUMNS.values()))  # the columns of a comparison
 MAIN = ("policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %")  # of these, the main ones
+
+CHANCE = 0.2  # share of the runs that may look unsettled by chance
 
 HIGHER = {"throughput", "goodput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
 
@@ -58,7 +62,8 @@ class Replication(Mapping[str, Interval]):
     def values_of(self, measure: str) -> list[float]:
         """Return a measure for each seed. Raises KeyError for an unknown one, naming those there are."""
         if measure not in set(self):
-            raise KeyError(f"no measure {measure!r}: there are {', '.join(self)}")
+            near = did_you_mean(str(measure), self)
+            raise KeyError(f"no measure {measure!r}: there are {', '.join(self)}{near}")
         return [measures[measure] for measures in self.values_by_seed.values()]
 
     def at(self, confidence: float) -> Replication:
@@ -90,7 +95,11 @@ class Comparison(Mapping[str, Replication]):
         self._by_name = {one.name: one for one in replications}
 
     def __getitem__(self, policy: str) -> Replication:
-        return self._by_name[policy]
+        try:
+            return self._by_name[policy]
+        except KeyError:
+            near = did_you_mean(str(policy), self._by_name)
+            raise KeyError(f"no policy {policy!r}: there are {', '.join(self._by_name)}{near}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -103,7 +112,8 @@ class Comparison(Mapping[str, Replication]):
         """Reasons to doubt the means, a line for each policy that has one."""
         lines = []
         for name, one in self.items():
-            if runs := round(sum(one.values_of("unsettled"))):
+            runs = round(sum(one.values_of("unsettled")))
+            if runs > CHANCE * len(one.seeds):
                 lines.append(
                     f"{name}: no steady state in {runs} of {len(one.seeds)} runs (a load of 1 and more, or "
                     "latency that has not settled), so means depend on the duration"
@@ -159,7 +169,8 @@ class Comparison(Mapping[str, Replication]):
         return html(names, ([row[name] for name in names] for row in body), ["policy"], lines)
 
     def _repr_html_(self) -> str:
-        return self.table(columns=HEAD)
+        """Return the main columns, which fit a small screen; `table(columns=HEAD)` has all."""
+        return self.table()
 
 
 @overload
@@ -190,6 +201,7 @@ def replicate(
 ) -> Comparison: ...
 
 
+@named_options
 def replicate(
     experiment: Experiment,
     n: int = 20,
@@ -216,8 +228,12 @@ def replicate(
         raise ValueError(
             f"n is {n!r}: use a whole number of at least 2, as one seed says nothing of the spread"
         )
+    check_experiment(experiment)
+    student_t(confidence, 1)
     require(on)
     chosen: tuple[Any, ...] = several(experiment.policy if policies is None else policies)
+    if not chosen:
+        raise ValueError("policies is empty: name one or more")
     tried = [Policy.of(one) for one in chosen]
     names = _names(tried)
     seeds = range(experiment.seed, experiment.seed + n)

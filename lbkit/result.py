@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from lbkit import diagnostics
+from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
+from lbkit.core.text import did_you_mean, shown
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 from lbkit.patience import Wasted
+from lbkit.server import PROCESSOR_SHARING
 from lbkit.sessions import SessionCounts, follow
-from lbkit.stats import PERCENTILES, jain, mean, mean_level, percentile
-from lbkit.table import table
+from lbkit.stats import PERCENTILES, busy_time, jain, mean, mean_level, percentile
+from lbkit.table import duration, table
 
 __all__ = ["COLUMNS", "DERIVED", "OPTIONAL", "PERCENTILES", "Result", "good", "jain", "percentile"]
 
@@ -51,6 +54,10 @@ DERIVED = {
     "waiting": "seconds from arrival until a server begins to serve it",
     "slowdown": "latency over service time: 1 without any waiting",
 }
+
+
+MOST_STEPS = 1_000_000  # of a curve: more than a figure shows, and few enough for the memory
+TINY_STEP = 1e-9  # seconds
 
 
 class Result:
@@ -184,10 +191,12 @@ class Result:
         As in `where(client=0)` or `where(backend="s1", status=lambda status: status > 400)`. Raises
         ValueError for an unknown column."""
         columns = [*self.columns, *DERIVED]
-        if unknown := wanted.keys() - set(columns):
-            raise ValueError(f"no column {', '.join(sorted(unknown))}: there are {', '.join(columns)}")
+        for name in wanted:
+            if name not in columns:
+                near = did_you_mean(name, columns)
+                raise ValueError(f"no column {name}: there are {', '.join(columns)}{near}")
         if isinstance(wanted.get("backend"), str):
-            wanted["backend"] = self.backends.index(wanted["backend"])
+            wanted["backend"] = self._index(wanted["backend"])
         tests = [(getattr(self, name), v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
         rows = [i for i in range(len(self)) if all(test(column[i]) for column, test in tests)]
         found = {
@@ -198,12 +207,20 @@ class Result:
         return Result(self.experiment, self.engine, found, extra)
 
     def latencies(self, backend: str | None = None) -> list[float]:
-        """Return the latencies of the good answers in seconds, sorted; of one backend if named."""
+        """Return the latencies of the good answers in seconds, sorted; of one backend if named.
+
+        Raises ValueError for an unknown backend."""
         if backend is None:
             return self._latencies
-        index = self.backends.index(backend)
+        index = self._index(backend)
         rows = zip(self.ok, self.backend, self.latency, strict=True)
         return sorted(latency for ok, b, latency in rows if ok and b == index)
+
+    def _index(self, backend: str) -> int:
+        if backend not in self.backends:
+            near = did_you_mean(str(backend), self.backends)
+            raise ValueError(f"no backend {shown(backend)}: there are {', '.join(self.backends)}{near}")
+        return self.backends.index(backend)
 
     @cached_property
     def _latencies(self) -> list[float]:
@@ -279,20 +296,33 @@ class Result:
     @cached_property
     def utilisation(self) -> dict[str, float]:
         """Busy share of each server's workers within the window."""
-        busy = [0.0] * (len(self.backends) + 1)
         t0, t1 = self.experiment.traffic.warmup, self.experiment.traffic.duration
+        busy = [0.0] * (len(self.backends) + 1)
         for backend, start, work in zip(self.backend, self.start, self.service, strict=True):
             if work > 0:
                 busy[backend] += max(0.0, min(start + work, t1) - max(start, t0))
         for lost in self.wasted:
             busy[self.backends.index(lost.backend)] += max(0.0, min(lost.end, t1) - max(lost.start, t0))
-        workers = {s.name: s.workers for s in self.experiment.servers}
-        return {n: b / (workers[n] * self.window) for n, b in zip(self.backends, busy, strict=False)}
+        for i, server in enumerate(self.experiment.servers):
+            if server.discipline == PROCESSOR_SHARING:  # shared work takes longer than its service time
+                back = server.delay + server.delay_jitter
+                rows = zip(self.backend, self.start, self.end, self.service, strict=True)
+                stays = [
+                    (start, max(start, end - back)) for b, start, end, work in rows if b == i and work > 0
+                ]
+                stays += [(lost.start, lost.end) for lost in self.wasted if lost.backend == server.name]
+                busy[i] = busy_time(stays, server.workers, t0, t1)
+        return {
+            s.name: time / (s.workers * self.window)
+            for s, time in zip(self.experiment.servers, busy, strict=False)
+        }
 
     def in_flight(self, step: float) -> tuple[list[float], dict[str, list[int]]]:
-        """Return times, every `step` seconds, and the requests in the system at each, by backend."""
+        """Return times, every `step` seconds, and the requests in the system at each, by backend.
+
+        Raises ValueError for a step that is not above 0, or so short that there are too many."""
         last = max(self.end, default=0.0)
-        times = [i * step for i in range(floor(last / step) + 1)]
+        times = [i * step for i in range(floor(_steps(last, step)) + 1)]
         changes = [[0] * (len(times) + 1) for _ in range(len(self.backends) + 1)]
         for backend, arrival, end in zip(self.backend, self.arrival, self.end, strict=True):
             changes[backend][bisect_left(times, arrival)] += 1
@@ -304,8 +334,10 @@ class Result:
         return times, levels
 
     def over_time(self, step: float, of: Callable[[list[float]], float]) -> tuple[list[float], list[float]]:
-        """Return the start of each step, and `of` the good latencies of requests that arrived in it."""
-        steps = self.experiment.traffic.duration / step
+        """Return the start of each step, and `of` the good latencies of requests that arrived in it.
+
+        Raises ValueError for a step that is not above 0, or so short that there are too many."""
+        steps = _steps(self.experiment.traffic.duration, step)
         buckets: list[list[float]] = [[] for _ in range(max(1, ceil(steps - 1e-9)))]
         rows = zip(self.arrival, self.end, self.status, strict=True)
         for arrival, end, status in rows:
@@ -366,7 +398,7 @@ class Result:
         doubts = "".join(f"\n  warning: {text}" for text in self.warnings)
         return (
             f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, "
-            f"mean {self.mean * 1e3:.3g} ms, p99 {self.percentile(99) * 1e3:.3g} ms, "
+            f"mean {duration(self.mean)}, p99 {duration(self.percentile(99))}, "
             f"{self.error_rate:.2%} errors>{doubts}"
         )
 
@@ -379,6 +411,12 @@ class Results(list[Result]):
 
     def _repr_html_(self) -> str:
         return table(self)
+
+
+def _steps(length: float, step: float) -> float:
+    """Return how many steps there are in `length` seconds. Raises ValueError for more than MOST_STEPS."""
+    number(max(length / MOST_STEPS, TINY_STEP), step=step)
+    return length / step
 
 
 def good(status: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lbkit.core.text import did_you_mean
 from lbkit.stats import Interval, interval
 from lbkit.table import html
 
@@ -36,11 +37,13 @@ class Table(Sequence[Row]):
         return len(self.rows) == self.total
 
     def column(self, name: str) -> list[Any]:
-        """Return one column. Raises KeyError for an unknown one."""
+        """Return one column. Raises KeyError for an unknown one, which names those there are."""
+        self._known(name)
         return [row[name] for row in self.rows]
 
     def where(self, **values: Any) -> Table:
-        """Return the rows with these values."""
+        """Return the rows with these values. Raises KeyError for an unknown name."""
+        self._known(*values)
         return self._with(row for row in self.rows if all(row[name] == v for name, v in values.items()))
 
     # -- several seeds ----------------------------------------------------------------------
@@ -92,6 +95,13 @@ class Table(Sequence[Row]):
             if name not in self.varied:
                 known = ", ".join(self.varied) or "no values"
                 raise ValueError(f"{name!r} was not varied: there are {known}")
+
+    def _known(self, *names: str) -> None:
+        columns = list(self.rows[0]) if self.rows else list(self.varied)
+        for name in names:
+            if self.rows and name not in columns:
+                near = did_you_mean(str(name), columns)
+                raise KeyError(f"no column {name!r}: there are {', '.join(columns)}{near}")
 
     def _with(self, rows: Iterable[Row]) -> Table:
         return Table(rows, self.varied)

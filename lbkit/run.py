@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from lbkit.core import AlgorithmError
+from lbkit.core.options import check_names
 from lbkit.core.text import unknown
-from lbkit.experiment import Experiment
+from lbkit.experiment import Experiment, check_experiment
 from lbkit.interrupted import AGAIN, Interrupted
 from lbkit.needs import resolve, why_not
 from lbkit.result import Result
@@ -28,7 +30,7 @@ class EngineError(RuntimeError):
 def require(name: str) -> None:
     """Raise EngineError if this machine cannot run the engine, ValueError for an unknown engine."""
     if name not in ENGINES:
-        raise ValueError(unknown(name, ENGINES, "engine"))
+        raise ValueError(unknown(str(name), ENGINES, "engine"))
     if reason := why_not(name):
         raise EngineError(reason)
 
@@ -38,6 +40,15 @@ def engine(name: str) -> Callable[..., Result]:
     require(name)
     function: Callable[..., Result] = resolve(ENGINES[name])
     return function if name == "sim" else partial(function, on=name)
+
+
+def _options(name: str) -> list[str]:
+    """Return the names of an engine's own options."""
+    return [
+        option
+        for option in signature(resolve(ENGINES[name])).parameters
+        if option not in ("experiment", "on")
+    ]
 
 
 def short(error: AlgorithmError) -> AlgorithmError:
@@ -50,10 +61,13 @@ def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
 
     An interrupt ends the run, and the result has what was measured until then; a second one within two
     seconds is raised, and so ends a loop of runs. Raises ValueError for an unknown engine, EngineError if
-    this machine lacks something for it, and AlgorithmError if an algorithm of your own fails in the
-    simulator. Nothing is left running, also after an interrupt."""
+    this machine lacks something for it, TypeError for an unknown option, and AlgorithmError if an algorithm
+    of your own fails in the simulator. Nothing is left running, also after an interrupt."""
+    ready = engine(on)
+    check_experiment(experiment)
+    check_names(run, options, _options(on))
     try:
-        return engine(on)(experiment, **options)
+        return ready(experiment, **options)
     except AlgorithmError as error:
         raise short(error) from None
     except Interrupted as stop:

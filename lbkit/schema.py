@@ -58,6 +58,10 @@ def parse(text: str, language: str, error: type[Exception], file: str = "") -> A
     except wrong as caught:
         place = ", ".join(part for part in (file, _where(caught, text)) if part)
         raise error(f"{place}: not {language}: {_what(caught)}") from None
+    except RecursionError:
+        raise error(f"{file or language}: lists or tables are nested too deeply") from None
+    except ValueError as caught:  # a whole number of thousands of digits
+        raise error(f"{file or language}: {caught}") from None
 
 
 def _where(caught: ValueError, text: str) -> str:

@@ -82,7 +82,7 @@ def servers(count: int, *, speed: float | Iterable[float] = 1.0, **fields: Any) 
     Raises ExperimentError if `count` is no whole number, or not the number of speeds."""
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1_000_000:
         raise ExperimentError(f"count is {shown(count)}: use a whole number of at least 1 and at most 1e+06")
-    speeds = [speed] * count if isinstance(speed, int | float) else list(speed)
+    speeds = list(speed) if isinstance(speed, Iterable) else [speed] * count
     if len(speeds) != count:
         raise ExperimentError(f"speed: {len(speeds)} speeds for {count} servers: give one number, or {count}")
     return tuple(Server(name=f"s{i}", speed=s, **fields) for i, s in enumerate(speeds, 1))

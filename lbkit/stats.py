@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from math import cos, floor, inf, isfinite, pi, sin, sqrt, tan
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
+
+from lbkit.core.options import real
 
 PERCENTILES = (50, 90, 95, 99, 99.9)  # those that figures and tables show
 
 
 def percentile(ordered: Sequence[float], q: float) -> float:
     """Return the q-th percentile of ascending values, linear between closest ranks; nan without any."""
-    if not 0 <= q <= 100:
-        raise ValueError(f"q is {q}: percentiles go from 0 to 100")
+    if not real(q) or not 0 <= q <= 100:
+        raise ValueError(f"q is {q!r}: percentiles go from 0 to 100")
     if not ordered:
         return float("nan")
     rank = (len(ordered) - 1) * q / 100
@@ -44,6 +46,19 @@ def mean_level(arrivals: Iterable[float], ends: Iterable[float], start: float, s
     return sum(stay for stay in stays if stay > 0) / (stop - start)
 
 
+def busy_time(stays: Iterable[tuple[float, float]], workers: int, start: float, stop: float) -> float:
+    """Return the seconds that `workers` work between `start` and `stop`, all added up.
+
+    Of the stays, (begin, end) each, no more than `workers` keep one busy at the same time."""
+    changes = sorted(change for begin, end in stays for change in ((begin, 1), (end, -1)))
+    busy, level, since = 0.0, 0, start
+    for moment, step in changes:
+        moment = min(max(moment, start), stop)
+        busy += min(level, workers) * (moment - since)
+        level, since = level + step, moment
+    return busy
+
+
 def transient(values: Sequence[float]) -> int:
     """Return how many of the first values belong to the transient: the truncation point of MSER.
 
@@ -61,6 +76,22 @@ def transient(values: Sequence[float]) -> int:
     errors = [(s2 - s * s / k) / k**2 for k, (s, s2) in enumerate(zip(sums, squares, strict=True), 1)]
     left = min(range(min(5, len(means)), len(means) + 1), key=lambda k: (errors[k - 1], -k))
     return (len(means) - left) * batch
+
+
+def stands_out(values: Sequence[float], point: int, groups: int = 20) -> bool:
+    """Return whether the values before `point` differ from those after it by more than chance explains.
+
+    Values that follow each other are alike, so it compares the means of groups of them: the two sides differ
+    if their means are more than three standard errors apart. True where there are too few to tell."""
+    size = len(values) // groups
+    before = round(point / size) if size else 0
+    if not 0 < before <= groups - 2:
+        return point > 0
+    means = [fmean(values[i * size : (i + 1) * size]) for i in range(groups)]
+    sides = means[:before], means[before:]
+    spread = sum((len(side) - 1) * variance(side) for side in sides if len(side) > 1) / (groups - 2)
+    error = sqrt(spread * sum(1 / len(side) for side in sides))
+    return abs(fmean(sides[0]) - fmean(sides[1])) > 3 * error
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +122,12 @@ class Interval:
         return format(self, ".3g")
 
     def __format__(self, form: str) -> str:
-        """Return both numbers in the form, without the d of whole numbers: a mean of them has a fraction."""
+        """Return both numbers in the form, without the d of whole numbers: a mean of them has a fraction.
+
+        Of half widths below 100, digits after the second one say nothing: ".3g" gives "7.65 ± 0.82"."""
         form = form.replace("d", ".0f") or ".3g"
-        return f"{self.mean:{form}} ± " + (f"{self.half:{form}}" if isfinite(self.half) else "?")
+        short = ".2g" if form == ".3g" and self.half < 99.5 else form
+        return f"{self.mean:{form}} ± " + (f"{self.half:{short}}" if isfinite(self.half) else "?")
 
 
 def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
@@ -109,7 +143,7 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
 def student_t(confidence: float, freedom: int) -> float:
     """Return the t that a Student variable with `freedom` degrees of freedom stays within, in absolute
     value, with probability `confidence`: 2.262 for 0.95 and 9."""
-    if not 0 < confidence < 1:
+    if not real(confidence) or not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence!r}: use a number between 0 and 1, such as 0.95")
     low, high = 0.0, pi / 2
     for _ in range(60):  # the angle, to the last bit

@@ -13,8 +13,9 @@ from typing import Any
 from attrs import evolve, fields
 
 from lbkit.checks import several
-from lbkit.core.text import did_you_mean
-from lbkit.experiment import Experiment, Server, Traffic
+from lbkit.core.options import named_options, whole
+from lbkit.core.text import did_you_mean, shown
+from lbkit.experiment import Experiment, Server, Traffic, check_experiment
 from lbkit.jobs import Job, JobError, Kept, run_all
 from lbkit.rows import Table
 
@@ -57,6 +58,7 @@ def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
     return experiment.at_load(last["load"]) if last else experiment
 
 
+@named_options
 def sweep(
     experiment: Experiment,
     over: Mapping[str, Iterable[Any]],
@@ -82,7 +84,10 @@ def sweep(
 
     Raises ValueError for a wrong name or value, SweepError when a run fails, with the rows so far in its
     `table`; runs that have not begun are then cancelled."""
-    values = {name: several(options) for name, options in over.items()}
+    check_experiment(experiment)
+    if not isinstance(over, Mapping):
+        raise ValueError(f'over is {shown(over)}: use names and their values, such as {{"load": [0.5, 0.9]}}')
+    values = {str(name): several(options) for name, options in over.items()}
     total = prod(map(len, values.values()))
 
     def jobs() -> Iterator[Job]:
@@ -107,11 +112,15 @@ def gather(
 ) -> Table:
     """Run the jobs that `jobs` makes and return their rows, in order of their places. As `sweep`."""
     rows: dict[int, dict[str, Any]] = {}
+    if executor is not None and not hasattr(executor, "submit"):
+        raise ValueError(f"executor is {shown(executor)}: use an Executor, which has `submit`")
+    if at_once is not None:
+        whole(1, at_once=at_once)
 
     def table() -> Table:
         return Table((rows[place] for place in sorted(rows)), varied, total)
 
-    found = run_all(jobs, Kept(keep), executor, at_once, on)
+    found = run_all(jobs, Kept(keep, on), executor, at_once, on)
     try:
         with _progress(progress, total) as on_done, closing(found):
             for job, row in found:

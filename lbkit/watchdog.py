@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from lbkit.core import pool
 from lbkit.core.contract import Overtime, of_lbkit
 
 PERIOD = 0.5  # seconds between two looks
 LOOKS = 10  # that find the same call before it is interrupted
 SHOTS = 200  # Overtimes that are raised in it, a few milliseconds apart, before the next look
 
+CALLERS = ("lbkit.core.pool", "lbkit.edge")  # the modules that call algorithms and rate limiters
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")  # a learner may stand in a pick as long as they like
 
 _lock = threading.Lock()
@@ -71,7 +71,8 @@ def _interrupt(call: FrameType, thread: int) -> None:
 def algorithm_call(frame: FrameType) -> FrameType | None:
     """Return the call of a learner's algorithm that a thread is in; None if it is in none, or in a debugger.
 
-    `frame` is the thread's innermost. The call is the outermost one below a pool that is not lbkit's code."""
+    `frame` is the thread's innermost. The call is the outermost one below a pool, or a rate
+    limit, that is not lbkit's code."""
     call: FrameType | None = None
     found: FrameType | None = None
     for step in _outwards(frame):
@@ -79,7 +80,7 @@ def algorithm_call(frame: FrameType) -> FrameType | None:
             return None
         if not of_lbkit(step.f_globals):
             call = step
-        elif step.f_globals is vars(pool):
+        elif step.f_globals.get("__name__") in CALLERS:
             found = call
     return found
 

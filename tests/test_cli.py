@@ -20,6 +20,7 @@ from lbkit.cli import COMMANDS, app
 from lbkit.cli.compare import USUAL, results_table
 from lbkit.cli.lab import find_notebooks, lab_command
 from lbkit.cli.trial import LOAD, experiment_of, policies_of
+from lbkit.sim.engine import Engine, Handlers
 
 ROOT = Path(lbkit.__file__).parents[1]
 
@@ -200,7 +201,6 @@ def test_compare_with_several_seeds(small: Path) -> None:
     assert "give only one of --html and --seeds" in call(
         "compare", small, "--seeds", 3, "--html", "r.html", code=2
     )
-    assert "n is 0: use a whole number of at least 2" in call("compare", small, "--seeds", 0, code=2)
 
 
 def test_a_narrow_window_shows_the_main_columns_in_full(small: Path) -> None:
@@ -254,13 +254,14 @@ def test_report(small: Path, tmp_path: Path) -> None:
         (["nowhere.toml"], "nowhere.toml: No such file or directory"),
         (["-p", "rund_robin"], "no algorithm 'rund_robin': did you mean round_robin?"),
         (["--on", "paper"], "unknown engine paper; known are sim"),
-        (["--servers", "0"], "servers: there must be at least one"),
         (["--load", "0"], "load is 0.0: use a number above 0"),
         (["--load", "80"], "load is 80: a share of the capacity, where 1 is 100 %; is 0.8 meant?"),
         (["--save-experiment", "e.yaml"], "e.yaml: use a name that ends in .toml or .json"),
         (["--duration", "-1"], "duration is -1.0: use a number above 0"),
         (["--seed", "-1"], "seed is -1: use a whole number of at least 0"),
-        (["--html", "no/such/folder/r.html"], "no/such/folder: no such folder to write the report into"),
+        (["--html", "no/such/folder/r.html"], "no/such/folder/r.html: there is no folder 'no/such/folder'"),
+        (["--html", "r.yaml"], "--html: r.yaml: use a name that ends in .html"),
+        (["--html", "r.html", "--seeds", "2"], "--html: a report is about one seed"),
         (["--save-experiment", "no/such/folder/e.toml"], "no/such/folder/e.toml: No such file or directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -284,6 +285,50 @@ def test_mistakes_in_a_file(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     for command in ("compare", "backends"):
         assert call(command, path, code=2).startswith(f"lbkit: {message}".replace("{path}", str(path)))
+
+
+@pytest.mark.parametrize("option", ["--servers", "--seeds"])
+def test_numbers_below_1_are_refused_by_the_name_of_their_option(option: str) -> None:
+    assert f"'{option}'" in call("compare", option, 0, code=2)
+
+
+def test_nothing_is_saved_when_another_option_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "e.toml"
+    call("compare", "--save-experiment", path, "--html", tmp_path, code=2)
+    assert not path.exists()
+
+
+def test_an_interrupt_gives_the_results_so_far_and_its_exit_code(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_until = Engine.run
+
+    def interrupted(self: Engine, handlers: Handlers, until: float) -> None:
+        run_until(self, handlers, 1.0)
+        raise KeyboardInterrupt
+
+    assert "interrupted" not in call("compare", small, "-p", "random")
+    monkeypatch.setattr(Engine, "run", interrupted)
+    result = runner.invoke(app, ["compare", str(small), "-p", "random"])
+    assert result.exit_code == 130
+    assert "Warning: interrupted after " in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [["compare"], ["backends"], ["import", "nginx.conf"], ["proxy", "p.toml"]]
+)
+def test_an_interrupt_is_one_line(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in (
+        "lbkit.cli.compare.experiment_of",
+        "lbkit.cli.backends.experiment_of",
+        "lbkit.importer.read_config",
+        "lbkit.net.serve.main",
+    ):
+        monkeypatch.setattr(place, interrupted)
+    assert call(*command, code=130) == "lbkit: interrupted\n"
 
 
 def test_a_file_and_a_number_of_servers(small: Path) -> None:
@@ -361,8 +406,8 @@ def test_import(tmp_path: Path) -> None:
     log.write_text("".join(line.format(i % 9, i // 10, i % 5) for i in range(100)))
     result = runner.invoke(app, ["import", str(config), "--log", str(log), "-o", str(out)])
     assert result.exit_code == 0, result.output
-    assert result.stderr.splitlines()[:3] == [
-        "access.log: 100 of 100 lines read",
+    assert [line for line in result.stderr.splitlines() if "note:" not in line][:3] == [
+        "access.log: 100 of 100 lines read, 100 requests in 9.9 s",
         "load 0.09 with 1 worker per server (--workers sets it)",
         "web: 2 servers, haproxy_least_connections",
     ]
@@ -382,6 +427,18 @@ def test_import_says_a_load_that_cannot_be_served(tmp_path: Path) -> None:
     assert "more work than the servers can do" in said
     assert "not imported: web" in said
     assert "more work" not in runner.invoke(app, arguments).stderr  # estimated: enough of them
+
+
+def test_import_looks_at_its_options_before_it_reads(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.conf"
+    for option, value, message in (
+        ("-o", "x.yaml", "use a name that ends in .toml or .json"),
+        ("-o", tmp_path / "no" / "x.toml", "there is no folder"),
+        ("--format", "$request", "--format is about a log: give one with --log"),
+    ):
+        text = call("import", missing, option, value, code=2)
+        assert message in text
+        assert text.count("\n") == 1
 
 
 def test_import_of_nonsense(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lbkit import (
     Closed,
     Constant,
     ConstantRate,
+    Empirical,
     Event,
     Experiment,
     ExperimentError,
@@ -26,6 +28,7 @@ from lbkit import (
     Policy,
     Profile,
     Server,
+    SlowStart,
     Trace,
     Traffic,
     presets,
@@ -484,3 +487,43 @@ def test_a_process_out_of_bounds_is_refused_by_name() -> None:
     }.items():
         with pytest.raises(ValueError, match=f"^{name} is .*: use a (whole )?number .*at most"):
             make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Profile(3), "points is 3: use pairs of numbers"),
+        (lambda: Profile("ab"), "points is 'ab': use pairs of numbers"),
+        (lambda: Profile([(0, 1, 2)]), "points is .*: use pairs of numbers"),
+        (lambda: Policy("random", options=3), "options is 3: use Mapping"),
+        (lambda: Policy("random", slow_start=3), "slow_start is 3: use SlowStart"),
+        (lambda: SlowStart("x"), "window is 'x': use a number above 0"),
+        (lambda: SlowStart(1, floor=math.nan), "floor is nan"),
+        (lambda: servers(2, speed=None), "speed is None: use a number"),
+        (lambda: Experiment(servers(1)).but(traffic=None, duration=3), "traffic is None: use Traffic"),
+        (
+            lambda: Experiment(servers(1, weight=0)).at_load(0.5),
+            "load cannot be set: no server with",
+        ),
+        (lambda: Experiment.from_json("[" * 100_000), "JSON: lists or tables are nested too deeply"),
+        (lambda: Experiment.from_json("1" * 5000), "JSON: Exceeds the limit"),
+    ],
+)
+def test_a_wrong_type_is_named(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+@pytest.mark.parametrize("wrong", ["x", [1, None], [True], math.nan, None, [10**400], [-1]])
+def test_wrong_times_are_named(wrong: Any) -> None:
+    for cls in (Empirical, Trace):
+        with pytest.raises(ValueError, match="times must be seconds"):
+            cls(wrong)
+
+
+@pytest.mark.parametrize("wrong", [["a"], [1.5], [None], [-1]])
+def test_wrong_numbers_of_clients_are_named(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="clients and paths must be whole numbers"):
+        Trace([1], clients=wrong)
+    with pytest.raises(ValueError, match="demands are quantiles"):
+        Trace([1], demands=[wrong])

@@ -18,6 +18,7 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.replicate import MAIN
 from lbkit.result import Results
 from lbkit.sim import theory
 from lbkit.stats import interval
@@ -114,6 +115,7 @@ def test_how_it_looks(three: Comparison) -> None:
     assert html.count("<tr>") == 4
     assert duration(three["random"]["p99"]) in html
     assert "mean of 8 seeds ± half of its 95% confidence interval" in html
+    assert html.count("<th") - html.count("<thead") == len(MAIN)  # all fourteen do not fit a small screen
     assert "power_of_two, 8 seeds: mean 0.0" in repr(three)
 
 

@@ -319,6 +319,8 @@ def test_summary_and_rows() -> None:
     first, *warnings = repr(r).splitlines()
     assert first == "<Result round_robin on hand: 3 requests, mean 20 ms, p99 29.8 ms, 0.00% errors>"
     assert warnings == [f"  warning: {text}" for text in r.warnings] != []
+    assert "mean 20 s, p99 20 s, 0.00% errors>" in repr(result([{"arrival": 0, "end": 20}]))
+    assert "mean -, p99 -, 100.00% errors>" in repr(result([{"arrival": 0, "end": 1, "status": 500}]))
 
 
 def test_the_table_is_html() -> None:
@@ -393,3 +395,32 @@ def test_it_can_be_sent_to_another_process() -> None:
     r = result(MIXED)
     again = pickle.loads(pickle.dumps(r))
     assert (again.experiment, again.columns["end"], again.mean) == (r.experiment, r.columns["end"], r.mean)
+
+
+@pytest.mark.parametrize("load", [0.5, 2.0])
+def test_processor_sharing_keeps_workers_busy_as_fifo_does(load: float) -> None:
+    """Requests that share a worker take longer than their service times; it does not do more work."""
+    one = Experiment(servers(1), Traffic(duration=50, warmup=5)).at_load(load)
+    shared = one.but(servers=servers(1, discipline="processor_sharing"))
+    fifo, sharing = (run(e).utilisation["s1"] for e in (one, shared))
+    assert sharing == pytest.approx(fifo, abs=0.005)  # not 2.0 at load 2
+    assert sharing == pytest.approx(min(load, 1.0), abs=0.05)
+
+
+@pytest.mark.parametrize("step", [0, -1, math.nan, "x", 1e-12])
+def test_a_step_that_is_none_or_too_short_is_named(step: Any) -> None:
+    found = result(answers(1.0))
+    with pytest.raises(ValueError, match=r"step is .*: use a number at least"):
+        found.in_flight(step)
+    with pytest.raises(ValueError, match=r"step is .*: use a number at least"):
+        found.over_time(step, max)
+
+
+def test_an_unknown_backend_or_column_names_the_likely_one() -> None:
+    found = result(answers(1.0), [Server("alpha"), Server("beta")])
+    with pytest.raises(ValueError, match=r"no backend 'alpa': there are alpha, beta; did you mean alpha\?"):
+        found.latencies("alpa")
+    with pytest.raises(ValueError, match="no backend 'c'"):
+        found.where(backend="c")
+    with pytest.raises(ValueError, match=r"did you mean status\?"):
+        found.where(statuss=200)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.stats import Interval, interval, mean, mean_level, student_t, transient
+from lbkit.stats import Interval, busy_time, interval, mean, mean_level, stands_out, student_t, transient
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ def test_an_interval() -> None:
     assert 0 in found
     assert 5 not in found
     assert str(found) == "2 ± 2.5"
+    assert str(Interval(7.651, 0.8221, 10)) == "7.65 ± 0.82"
+    assert str(Interval(450.4, 334.2, 10)) == "450 ± 334"
 
 
 def test_an_interval_of_one_value_is_unbounded() -> None:
@@ -69,3 +71,22 @@ def test_a_transient_is_found_where_it_ends() -> None:
     growing = [i / 1000 + rng.random() for i in range(4000)]
     assert transient(growing) > 3000  # it never ends
     assert transient([]) == transient([1.0]) == 0
+
+
+def test_busy_time_is_that_of_the_workers_within_the_window() -> None:
+    stays = [(0.0, 4.0), (1.0, 3.0), (2.0, 3.0), (9.0, 20.0)]
+    assert busy_time(stays, 1, 0, 10) == 4 + 1
+    assert busy_time(stays, 2, 0, 10) == 4 + 2 + 1
+    assert busy_time(stays, 3, 0, 10) == 4 + 2 + 1 + 1
+    assert busy_time(stays, 3, 2.5, 9.5) == 1.5 + 0.5 + 0.5 + 0.5
+    assert busy_time([], 1, 0, 10) == 0
+
+
+def test_what_comes_before_a_point_stands_out_if_it_differs_by_more_than_chance() -> None:
+    rng = random.Random(1)
+    steady = [rng.random() for _ in range(4000)]
+    assert not any(stands_out(steady, point) for point in range(200, 3600, 200))
+    assert stands_out([value + (i < 800) for i, value in enumerate(steady)], 800)
+    assert stands_out([i / 1000 + value for i, value in enumerate(steady)], 3000)
+    assert not stands_out([1.0] * 4000, 800)
+    assert stands_out([1.0, 2.0], 1)  # too few to tell

@@ -14,15 +14,19 @@ from lbkit import (
     Closed,
     Experiment,
     Exponential,
+    Poisson,
     Policy,
+    RateLimit,
     SweepError,
     Trace,
     Traffic,
+    replicate,
     run,
     servers,
     sweep,
 )
-from lbkit.jobs import Job, Row, simulate_row, small
+from lbkit.core.limit import Limiter
+from lbkit.jobs import Job, Kept, Row, simulate_row, small
 from lbkit.sim import theory
 from lbkit.stats import interval
 from lbkit.sweep import vary
@@ -306,3 +310,67 @@ def test_a_table_for_others() -> None:
     assert len(head) == len(first) == len(second)
     need_module("pandas")
     assert list(table.to_pandas()["policy"]) == ["random", "random"]
+
+
+# -- resumed files ---------------------------------------------------------------------------------
+
+
+def test_another_engine_has_rows_of_its_own(tmp_path: Path) -> None:
+    kept, job = tmp_path / "rows.jsonl", Job(0, SMALL, {"seed": 1})
+    Kept(kept, "sim").add(job, {"p99": 0.25})
+    assert Kept(kept, "sim").find(job) == {"p99": 0.25}
+    assert Kept(kept, "live").find(job) is None
+
+
+def test_a_row_has_the_same_measures_whatever_was_varied_when_it_was_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "rows.jsonl"
+    sweep(SMALL, {"clients": [SMALL.traffic.clients], "seed": [1, 2]}, progress=False, keep=kept)
+    assert list(replicate(SMALL, 2, keep=kept)) == list(replicate(SMALL, 2))
+    assert len(kept.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe\n", b"\0\0\0\n", b'{"experiment": ["a"], "measures": {}}\n', b'{"experiment": "a"}\n']
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
+    kept = tmp_path / "rows.jsonl"
+    sweep(SMALL, {"seed": [1]}, progress=False, keep=kept)
+    with open(kept, "ab") as file:
+        file.write(line)
+    with pytest.raises(ValueError, match=r"rows\.jsonl, line 2 is no row of a sweep"):
+        sweep(SMALL, {"seed": [1, 2]}, progress=False, keep=kept)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_first_run(tmp_path: Path) -> None:
+    def on_row(row: object) -> None:
+        raise AssertionError("nothing is to run")
+
+    with pytest.raises(FileNotFoundError):
+        sweep(SMALL, {"seed": [1]}, progress=False, keep=tmp_path / "no" / "rows.jsonl", on_row=on_row)
+
+
+class EveryOther(Limiter[int]):
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        return None if state == 3 else (state or 0) + 1
+
+
+@pytest.mark.parametrize(
+    "spec", [{"kind": "every_other"}, {"kind": "several", "limits": [{"kind": "every_other"}]}]
+)
+def test_a_learners_own_limiter_runs_in_this_process(tmp_path: Path, spec: dict) -> None:
+    limited = SMALL.but(limits=RateLimit(spec, key="global"))
+    much = limited.but(duration=2000, arrivals=Poisson(60))
+    assert not small([Job(0, much, {})])  # other work of this size goes to processes
+    kept = tmp_path / "rows.jsonl"
+    assert sweep(much, {"seed": [1]}, progress=False, keep=kept)[0]["error_rate"] > 0.9
+    assert kept.read_text() == ""
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="every_other' is defined in"):
+        sweep(limited, {"seed": [1]}, executor=threads)
+
+
+def test_an_unknown_column_names_the_likely_one() -> None:
+    table = sweep(SMALL, {"seed": [1]}, progress=False)
+    with pytest.raises(KeyError, match=r"no column 'throughputt': there are .* did you mean throughput\?"):
+        table.column("throughputt")
+    with pytest.raises(KeyError, match=r"no column 'sed': .* did you mean seed\?"):
+        table.where(sed=1)

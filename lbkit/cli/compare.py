@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lbkit
-from lbkit.cli.console import reported
+from lbkit.cli.console import INTERRUPTED, check_can_write, reported
 from lbkit.cli.trial import File, Servers, experiment_of, policies_of, title_of
 from lbkit.replicate import HEAD, MAIN, Comparison, caption, cells
 from lbkit.result import Result
@@ -71,7 +71,7 @@ def command(
         int | None, typer.Option(help="Of the random numbers: another seed, other requests.")
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Number of seeds; above 1: means with 95 % confidence intervals.")
+        int, typer.Option(min=1, help="Number of seeds; above 1: means with 95 % confidence intervals.")
     ] = 1,
     save: Annotated[
         Path | None, typer.Option("--save-experiment", help="Write the experiment as .toml or .json.")
@@ -100,13 +100,15 @@ def command(
         experiment = experiment_of(file, number, load, duration, seed)
         own = [experiment.policy.algorithm] if file else []
         policies = policies_of(experiment, policy or list(dict.fromkeys([*own, *USUAL])))
+        if html:
+            if html.suffix.lower() not in (".html", ".htm"):
+                raise ValueError(f"--html: {html}: use a name that ends in .html")
+            if seeds != 1:
+                raise ValueError("--html: a report is about one seed; give only one of --html and --seeds")
+            check_can_write(html)
+        engine(on)
         if save:
             experiment.save_file(save)
-        if html and not html.parent.is_dir():
-            raise ValueError(f"{html.parent}: no such folder to write the report into")
-        if html and seeds != 1:
-            raise ValueError("--html: a report is about one seed; give only one of --html and --seeds")
-        engine(on)
         title = title_of(experiment, on)
         columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -149,3 +151,5 @@ def command(
     for what, path in (("Report", html), ("Experiment", save)):
         if path:
             typer.echo(f"{what}: {path}")
+    if any(result.extra.get("interrupted") for result in results):
+        raise typer.Exit(INTERRUPTED)

@@ -8,13 +8,20 @@ from typing import Annotated
 import typer
 from attrs import evolve
 
-from lbkit.cli.console import reported
+from lbkit.cli.console import check_can_write, reported
+from lbkit.schema import format_of
 
 
 def command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="An nginx.conf or a haproxy.cfg.")],
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG", help="An nginx.conf, the output of nginx -T, or a haproxy.cfg."),
+    ],
     log: Annotated[
-        Path | None, typer.Option(help="An access log: of nginx, Apache, HAProxy, Caddy or Traefik.")
+        Path | None,
+        typer.Option(
+            help="An access log of nginx, Apache, HAProxy, Caddy, Traefik, Envoy or AWS ALB, also compressed."
+        ),
     ] = None,
     upstream: Annotated[
         str | None, typer.Option(help="The upstream or backend to take, if the file has several.")
@@ -41,11 +48,16 @@ def command(
       lbkit import nginx.conf
       lbkit import haproxy.cfg --upstream web -o web.toml
       lbkit import nginx.conf --log access.log -o tuesday.toml
-      lbkit compare tuesday.toml -p least_connections
+      lbkit compare tuesday.toml
     """
-    from lbkit.importer import printable, read_config, read_log
-
     with reported():
+        from lbkit.importer import printable, read_config, read_log
+
+        if form and not log:
+            raise ValueError("--format is about a log: give one with --log")
+        if output:
+            format_of(output, ValueError)
+            check_can_write(output)
         imported = read_config(config, upstream)
         experiment = imported.experiment
         said = imported.report()

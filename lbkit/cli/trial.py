@@ -15,7 +15,9 @@ SPEEDS = (1.0, 1.0, 1.0, 0.5)  # of the servers by default: a slow one tells pol
 LOAD = 0.8
 
 File = Annotated[Path | None, typer.Argument(metavar="EXPERIMENT.toml", help="A .toml or .json file.")]
-Servers = Annotated[int | None, typer.Option("--servers", help="Number of equal servers (without a file).")]
+Servers = Annotated[
+    int | None, typer.Option("--servers", min=1, help="Number of equal servers (without a file).")
+]
 
 
 def experiment_of(

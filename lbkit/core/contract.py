@@ -8,11 +8,12 @@ import sys
 from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
-# What each method of a Balancer has to do; the engines call no others.
+# What the methods of a Balancer and of a Limiter have to do; the engines call no others.
 CONTRACT = {
     "pick": "pick(backends, key, now) returns one of `backends`, and does not wait",
     "pick_except": "pick_except(backends, exclude, key, now) returns one of `backends` not in `exclude`",
     "probe_targets": "probe_targets(backends, now) returns a sequence of backends out of `backends`",
+    "step": "step(state, now, cost) returns the state after the request, or None for a denial",
     "done": "done(backend, latency, ok, now) returns without an error",
 }
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, wraps
 from inspect import Parameter, signature
 from math import inf, isnan
 from operator import index
 from sys import float_info
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from lbkit.core.text import shown, unknown
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., Any])
 FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
 
 _SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
@@ -35,6 +36,31 @@ def named_fields(cls: type[T]) -> type[T]:
     return cls
 
 
+def named_options(function: C) -> C:
+    """Decorator of a function: an unknown keyword raises a TypeError with the options and the likely one."""
+    known = [p.name for p in signature(function).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        check_names(function, options, known)
+        return function(*args, **options)
+
+    return cast(C, call)
+
+
+def check_names(function: Callable[..., Any], options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError, which names the likely one, for the first option that is not known."""
+    known = list(known)
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{function.__name__}: {unknown(name, known, 'option')}")
+
+
+def real(value: object) -> bool:
+    """Return whether a value is a number: True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def number(
     low: float = -FINITE,
     high: float = FINITE,
@@ -48,8 +74,7 @@ def number(
 
     `above`: in (low, high]. `infinite`: inf is allowed as well."""
     for name, value in values.items():
-        real = isinstance(value, int | float) and not isinstance(value, bool)
-        if real and low <= value <= (inf if infinite else high) and not (above and value == low):
+        if real(value) and low <= value <= (inf if infinite else high) and not (above and value == low):
             continue
         bound = f"above {low:g}" if above else f"at least {low:g}" if low > -FINITE else "finite"
         upto = f" and at most {high:g}" if high < FINITE else ""

@@ -17,7 +17,7 @@ from lbkit.core.contract import FAILURES, AlgorithmError, method_failed, wrong_p
 from lbkit.core.drain import DrainRules, Drains
 from lbkit.core.health.watch import HealthRules, Watch
 from lbkit.core.meter import LoadReport
-from lbkit.core.options import named_fields
+from lbkit.core.options import named_fields, number
 from lbkit.core.state_change import StateChange
 from lbkit.core.sticky import Affinity
 
@@ -43,11 +43,8 @@ class SlowStart:
     floor: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, value, least in (("window", self.window, 0), ("aggression", self.aggression, 0)):
-            if not least < value < float("inf"):
-                raise ValueError(f"{name} is {value}: use a number above {least}")
-        if not 0 < self.floor <= 1:
-            raise ValueError(f"floor is {self.floor}: use a share above 0, up to 1")
+        number(0, above=True, window=self.window, aggression=self.aggression)
+        number(0, 1, above=True, floor=self.floor)
 
     def share(self, age: float) -> float:
         """Return the factor on the weight, `age` seconds after the start."""
@@ -324,6 +321,14 @@ class Pool:
     def pools(self) -> tuple[Pool, ...]:
         """Itself; the pools of every balancer, with Replicas."""
         return (self,)
+
+    def share_idle(self, report: Callable[[Backend], object]) -> None:
+        """Have the balancer call `report` with each backend that has no more requests of this pool."""
+        self._ask("share_idle", report)
+
+    def on_idle(self, backend: Backend) -> None:
+        """Tell the balancer that a server has become idle."""
+        self._ask("on_idle", backend)
 
     def all_backends(self) -> Iterable[Backend]:
         """Return all backends; with Replicas, the twins of every balancer."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why, restoring
+from lbkit.core.contract import AlgorithmError
 from lbkit.core.meter import LoadReport
 from lbkit.core.pool import Lease, Pool
 
@@ -111,10 +112,19 @@ class Replicas:
         self._report_idle(self.pools[0][name])
 
     def switch(self, make: Callable[[int], Balancer]) -> None:
-        """Go on with another algorithm; `make` is called with the number of each pool."""
-        for i, pool in enumerate(self.pools):
-            pool.switch(make(i))
-        self._share_idle()
+        """Go on with another algorithm; `make` is called with the number of each pool.
+
+        Raises what `make` raises, and as `Pool.switch`; then all go on with the one before."""
+        before = [pool.balancer for pool in self.pools]
+        try:
+            for i, pool in enumerate(self.pools):
+                pool.switch(make(i))
+            self._share_idle()
+        except (AlgorithmError, ValueError):
+            for pool, balancer in zip(self.pools, before, strict=True):
+                pool.switch(balancer)
+            self._share_idle()
+            raise
 
     # -- idle servers ------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class Replicas:
         """Have each balancer pass on which servers are idle, and begin with those that are."""
         if self.balancer.wants_idle:
             for pool in self.pools:
-                pool.balancer.share_idle(self._report_idle)
+                pool.share_idle(self._report_idle)
             for backend in self.backends:
                 self._report_idle(backend)
 
@@ -133,4 +143,4 @@ class Replicas:
         twins = [pool[backend.name] for pool in self.pools if backend.name in pool]
         if twins and not any(twin.in_flight for twin in twins):
             chosen = twins[int(self.rng.random() * len(twins))]
-            self._pool_of[chosen].balancer.on_idle(chosen)
+            self._pool_of[chosen].on_idle(chosen)

@@ -76,6 +76,11 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
         raise ImportFault(
             f"{path}: no upstream or backend with servers in it: give a file with one"
             + (f" (not understood: {lost})" if lost else "")
+            + (
+                "; `nginx -T` prints a configuration with all its files"
+                if any(one.text.startswith("include ") for one in unread)
+                else ""
+            )
         )
     chosen = _choose(usable, upstream, path)
     experiment = Experiment(chosen.servers, policy=chosen.policy, name=f"{path.name}: {chosen.name}")

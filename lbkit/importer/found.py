@@ -14,8 +14,14 @@ class ImportFault(ValueError):
 
 
 def printable(text: str) -> str:
-    """Return a text of strangers without what a terminal obeys, such as escape sequences."""
+    """Return the text without control characters: a log may hold escape sequences for terminals."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def as_whole(text: str, most: int = 1_000_000) -> int | None:
+    """Return a whole number from 0 to `most`; None for any other text, such as a variable."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+    return number if 0 <= number <= most else None
 
 
 @dataclass(frozen=True)

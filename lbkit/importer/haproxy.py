@@ -13,7 +13,7 @@ from attrs import evolve
 
 from lbkit import presets
 from lbkit.experiment import Policy
-from lbkit.importer.found import Unread, Upstream, with_backups
+from lbkit.importer.found import Unread, Upstream, as_whole, with_backups
 
 PROXIES = ("backend", "listen", "frontend", "defaults")
 # A line that starts with one of these ends the section before it.
@@ -98,6 +98,8 @@ def read_haproxy(file: str, text: str, unread: list[Unread]) -> list[Upstream]:
                 unread.append(source)
         elif section in PROXIES and words[:2] in (["option", "redispatch"], ["option", "allbackups"]):
             _option(proxy, words[1:], on=True)
+        elif section in PROXIES and words == ["redispatch"]:  # as it was written before HAProxy 1.3
+            _option(proxy, words, on=True)
         elif section in PROXIES and words[0] == "no" and words[1:2] == ["option"]:
             _option(proxy, words[2:], on=False)
         elif words[0] not in _IGNORED:
@@ -162,17 +164,18 @@ def _hash_type(proxy: _Proxy, words: list[str], line: int) -> bool:
 
 
 def _hash_balance_factor(proxy: _Proxy, words: list[str], line: int) -> bool:
-    known = words[:1] == ["0"] or (bool(words) and words[0].isdigit() and int(words[0]) > 100)
-    if known:
-        proxy.balance_factor = int(words[0])
-    return known
+    factor = as_whole(words[0]) if words else None
+    if factor is None or 0 < factor <= 100:
+        return False
+    proxy.balance_factor = factor
+    return True
 
 
 def _retries(proxy: _Proxy, words: list[str], line: int) -> bool:
-    known = bool(words) and words[0].isdigit()
-    if known:
-        proxy.retries = int(words[0])
-    return known
+    number = as_whole(words[0]) if words else None
+    if number is not None:
+        proxy.retries = number
+    return number is not None
 
 
 def _default_server(proxy: _Proxy, words: list[str], line: int) -> bool:
@@ -194,7 +197,7 @@ def _add_server(proxy: _Proxy, words: list[str], line: int, source: str) -> None
 
 def _server_template(proxy: _Proxy, words: list[str], line: int) -> bool:
     """`server-template web 1-5 host:80`: web1 to web5."""
-    numbers = re.fullmatch(r"(?:(\d+)-)?(\d+)", words[1]) if len(words) > 2 else None
+    numbers = re.fullmatch(r"(?:([0-9]{1,6})-)?([0-9]{1,6})", words[1]) if len(words) > 2 else None
     if numbers is None:
         return False
     first, last = int(numbers[1] or 1), int(numbers[2])
@@ -221,7 +224,7 @@ def _option(proxy: _Proxy, words: list[str], on: bool) -> None:
     if words[:1] == ["allbackups"]:
         proxy.all_backups = on
     elif words[:1] == ["redispatch"]:
-        interval = words[1] if len(words) > 1 and re.fullmatch(r"-?\d+", words[1]) else "-1"
+        interval = words[1] if len(words) > 1 and re.fullmatch(r"-?[0-9]{1,6}", words[1]) else "-1"
         proxy.redispatch = int(interval) if on else 0
 
 
@@ -261,8 +264,8 @@ def _options(options: list[str], used_maxconn: bool) -> tuple[float, bool, list[
     left = iter(options)
     for option in left:
         value = next(left, "") if option in _WITH_VALUE else ""
-        if option == "weight" and re.fullmatch(r"\d+", value) and int(value) <= 256:
-            weight = float(value)
+        if option == "weight" and (number := as_whole(value, most=256)) is not None:
+            weight = float(number)
         elif option in ("disabled", "enabled"):
             disabled = option == "disabled"
         elif option in ("backup", "non-backup", "no-backup"):
@@ -289,8 +292,7 @@ def _policy(proxy: _Proxy, notes: list[str]) -> Policy:
     if word in _BALANCE:
         return presets.haproxy(word)
     if word == "random":
-        draws = argument.rstrip(")")
-        return Policy("haproxy_random", {"draws": int(draws) if draws.isdigit() and int(draws) else 2})
+        return Policy("haproxy_random", {"draws": as_whole(argument.rstrip(")")) or 2})
     key = _hash_key(words)
     if not key:
         notes.append(f"{proxy.name}: balance {' '.join(words)} is not known; imported as roundrobin")
@@ -309,11 +311,11 @@ def _policy(proxy: _Proxy, notes: list[str]) -> Policy:
 def _first_limit(proxy: _Proxy, notes: list[str]) -> int:
     """Return how many requests fill a server for `balance first`: its maxconn; without one, nothing does."""
     active = [s for s in proxy.servers if "backup" not in s.options] or proxy.servers
-    given = [dict(pairwise(server.options)).get("maxconn", "") for server in active]
-    limits = {int(n) if re.fullmatch("[1-9][0-9]{,5}", n) else presets.UNLIMITED for n in given}
-    limit = max(limits)
-    if limit == presets.UNLIMITED:
+    given = [as_whole(dict(pairwise(server.options)).get("maxconn", "")) for server in active]
+    limits = {number for number in given if number}
+    limit = max(limits, default=presets.UNLIMITED)
+    if not limits:
         notes.append(f"{proxy.name}: balance first without maxconn sends everything to one server")
-    elif len(limits) > 1:
+    elif len({*given}) > 1:
         notes.append(f"{proxy.name}: balance first with the largest maxconn, {limit}, for all servers")
     return limit

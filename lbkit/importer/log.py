@@ -8,6 +8,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,7 @@ from typing import IO, Any
 
 from attrs import evolve
 
-from lbkit.arrivals import Trace
+from lbkit.arrivals import LONGEST, Trace
 from lbkit.distributions import Empirical
 from lbkit.experiment import Experiment, Traffic
 from lbkit.importer.found import ImportFault, Unread, counted
@@ -151,8 +152,9 @@ def read_log(path: str | Path, form: str | None = None) -> Log:
     """Read an access log, line by line, in any mixture of the formats that are known.
 
     Known are common, combined and vhost_combined with request times in any of the usual ways (nginx, Apache),
-    ingress-nginx's, HAProxy's httplog, httpslog and CLF, and JSON lines (nginx, Caddy, Traefik), also behind
-    the prefixes of syslog, Docker and Kubernetes. `form`: nginx's log_format or Apache's LogFormat, for
+    ingress-nginx's, HAProxy's httplog, httpslog and CLF, Traefik's CLF, those of Envoy and AWS ALB, and JSON
+    lines (nginx, Caddy, Traefik), also behind the prefixes of syslog, Docker and Kubernetes. The file may be
+    compressed with gzip, bzip2 or xz. `form`: nginx's log_format or Apache's LogFormat, for
     everything else. Lines in other formats are listed. Raises ImportFault if all are, or if `form` does not
     have what an experiment needs; OSError."""
     path = Path(path)
@@ -216,6 +218,7 @@ def _fill(log: Log, entries: list[Entry]) -> None:
             " its upstream's; --format says otherwise"
         )
     entries.sort(key=lambda entry: entry.stamp)
+    _check_span(entries, log)
     origin = int(entries[0].stamp)  # of small numbers a float keeps more digits
     stamps = [entry.stamp - origin for entry in entries]
     _spread(stamps)
@@ -230,6 +233,17 @@ def _fill(log: Log, entries: list[Entry]) -> None:
         log.paths.append(entry.path)
         log.service.append(entry.service if entry.ticks is None else entry.ticks * unit)
         log.tries.append(entry.tries)
+
+
+def _check_span(entries: list[Entry], log: Log) -> None:
+    """Raise ImportFault for a log that is longer than an experiment may be, as by a clock that was wrong."""
+    if entries[-1].stamp - entries[0].stamp < LONGEST - 1:
+        return
+    dates = [f"{datetime.fromtimestamp(entries[i].stamp, UTC):%Y-%m-%d}" for i in (0, 1, -2, -1)]
+    raise ImportFault(
+        f"{log.name}: its requests are from {dates[0]} (the next of {dates[1]}) to {dates[3]} (the one before"
+        f" of {dates[2]}): an experiment lasts {LONGEST / 86_400:.0f} days at most, so give a part of the log"
+    )
 
 
 def _unit(entries: list[Entry], log: Log) -> float:

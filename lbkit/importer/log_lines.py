@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from math import isfinite
 from typing import Any, NamedTuple
 
+from lbkit.arrivals import LONGEST
 from lbkit.importer.line_formats import FORMATS, PREFIX, TRIES
 
 # Names of fields in JSON, the first that is there counts; nginx's usual log_format json, Caddy, Traefik.
@@ -43,6 +43,7 @@ _FORMATS = (
     *("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S"),
 )
 # An epoch that is above this many of a unit is counted in it: microseconds, not seconds of the far future.
+_LAST_TIME = 1e11  # in the year 5138
 _EPOCH_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
 
 
@@ -79,7 +80,10 @@ def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
     Raises NoRequest for a line without an HTTP request, ValueError for an unknown format."""
     line = PREFIX.sub("", line.strip(), count=1)
     if line.startswith("{") and form is None:
-        return _json(json.loads(line))
+        try:
+            return _json(json.loads(line))
+        except RecursionError:
+            raise ValueError("JSON in too many brackets") from None
     for pattern in (form,) if form else FORMATS.values():
         if found := pattern.match(line):
             return _entry(found.groupdict())
@@ -165,10 +169,14 @@ def _tries(text: str) -> tuple[float | None, int]:
 def _seconds(value: Any, unit: float = 1.0) -> float:
     """Return a time as seconds: a number of `unit`, or a text such as "1.5ms". Raises ValueError."""
     text = str(value).strip()
-    if parts := re.fullmatch(r"(?:[\d.]+(?:ns|us|µs|ms|s|m|h))+", text):
-        return sum(float(n) * _GO_UNITS[u] for n, u in re.findall(r"([\d.]+)([a-zµ]+)", parts[0]))
-    seconds = float(text) * unit
-    if not (isfinite(seconds) and seconds >= 0):
+    try:
+        if parts := re.fullmatch(r"(?:[\d.]+(?:ns|us|µs|ms|s|m|h))+", text):
+            seconds = sum(float(n) * _GO_UNITS[u] for n, u in re.findall(r"([\d.]+)([a-zµ]+)", parts[0]))
+        else:
+            seconds = float(text) * unit
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST:
         raise ValueError(f"{text} is no time")
     return seconds
 
@@ -230,9 +238,10 @@ def _time(value: Any) -> float:
     if isinstance(value, str) and not re.fullmatch(r"\d+(\.\d+)?", value):
         return _text_time(value)
     seconds = float(value)
-    if not (isfinite(seconds) and seconds >= 0):
+    seconds *= next((unit for above, unit in _EPOCH_UNITS if seconds >= above), 1.0)
+    if not 0 <= seconds <= _LAST_TIME:
         raise ValueError(f"{value} is no time")
-    return seconds * next((unit for above, unit in _EPOCH_UNITS if seconds >= above), 1.0)
+    return seconds
 
 
 @lru_cache(maxsize=1024)  # many lines have the same second

@@ -10,11 +10,12 @@ from attrs import evolve
 
 from lbkit import presets
 from lbkit.experiment import Policy
-from lbkit.importer.found import Unread, Upstream, with_backups
+from lbkit.importer.found import Unread, Upstream, as_whole, with_backups
 from lbkit.importer.nginx_files import Directive, read_directives
 
 # What hands requests to an upstream, each with directives of its own for what follows a failure.
 _PASS = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
+MOST_WORKERS = 1000
 _UNLIMITED = presets.nginx().retries
 # Understood elsewhere, or of no meaning for balancing.
 _IGNORED = {"events", "worker_processes", "listen", "server_name", "types", "default_type"}
@@ -109,8 +110,8 @@ def _retry(d: Directive, retry: dict[str, _Retry], unread: list[Unread]) -> bool
         retry[kind] = replace(retry[kind], enabled=d.words[1:] != ["off"])
         if others := [word for word in d.words[1:] if word not in {*_FAILURES, "on", "off"}]:
             unread.append(d.unread(f"{d.name} {' '.join(others)}"))
-    elif d.words[1:2] and d.words[1].isdigit():
-        retry[kind] = replace(retry[kind], tries=int(d.words[1]))
+    elif len(d.words) > 1 and (tries := as_whole(d.words[1])) is not None:
+        retry[kind] = replace(retry[kind], tries=tries)
     else:
         unread.append(d.unread())
     return True
@@ -142,8 +143,8 @@ def _upstream(block: Directive, stream: bool, configuration: _Found) -> Upstream
         )
     policy = evolve(policy, retries=retries)
     workers = configuration.workers
-    if not shared and workers.isdigit() and int(workers) > 1:
-        policy = evolve(policy, balancers=int(workers))
+    if not shared and (number := as_whole(workers, MOST_WORKERS) or 1) > 1:
+        policy = evolve(policy, balancers=number)
         found.notes.append(
             f"{workers} worker processes without a zone in {found.name}: each balances for itself"
         )
@@ -162,8 +163,8 @@ def _server(found: Upstream, d: Directive) -> None:
     down = False
     for option in options:
         key, _, value = option.partition("=")
-        if key == "weight" and value.isdigit() and int(value):
-            weight = float(value)
+        if key == "weight" and (number := as_whole(value)):
+            weight = float(number)
         elif option == "down":
             down = True
         elif option == "backup":

@@ -1,4 +1,4 @@
-"""A backend process whose behaviour can be set: how long it works, how many at once, how it fails.
+"""A backend process with behaviour that can be set: service times, concurrency, failures.
 
 Run by a fleet as `python -m lbkit.live.backend '{"server": {...}}'` (see `main`): prints one JSON line with
 its port when it serves, and ends when its standard input does, so it never outlives its parent.
@@ -35,7 +35,7 @@ Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-REMEMBERED = 10_000  # clients whose requests are counted
+REMEMBERED = 10_000  # clients with a count of their requests
 WASTED = 100_000  # requests whose clients had left: the latest that are remembered
 IMPATIENT = b"x-lbkit-impatient"  # a header field of requests whose clients may leave
 

@@ -26,7 +26,7 @@ START_TIMEOUT = 20.0  # seconds a backend may take to serve
 
 
 class FleetError(EngineError):
-    """A backend did not start, or did not do as it was told; says which, and what it said."""
+    """A backend did not start, or refused a change; the message names it and has its last output."""
 
 
 class Process:
@@ -48,7 +48,7 @@ class Process:
         return self.popen is not None and self.popen.poll() is None
 
     def launch(self) -> None:
-        """Start it; `ready` waits for it."""
+        """Start the process; `ready` waits for it."""
         settings = {
             "server": server_to_dict(self.server),
             "port": self.port,
@@ -61,10 +61,11 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
+            start_new_session=True,  # Ctrl-C is for its parent, which ends it
         )
 
     def ready(self) -> None:
-        """Returns when it serves. Raises FleetError when it ends instead, or takes too long."""
+        """Return when it serves. Raises FleetError when it ends instead, or takes too long."""
         assert self.popen
         assert self.popen.stdout
         watchdog = threading.Timer(START_TIMEOUT, self.popen.kill)
@@ -91,7 +92,7 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """As a crash: no goodbye. Safe to repeat."""
+        """Kill it with SIGKILL, as a crash would. Safe to repeat."""
         popen, self.popen = self.popen, None
         if popen is None:
             return
@@ -128,7 +129,7 @@ class Fleet:
     # -- what each kind has of its own ---------------------------------------------------------
 
     def start(self) -> Self:
-        """All at once; returns when every one serves. Raises FleetError, EngineError."""
+        """Start all backends together; return when every one serves. Raises FleetError, EngineError."""
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -195,7 +196,7 @@ class Fleet:
         return {name: f"http://127.0.0.1:{self.port(name)}" for name in self.servers}
 
     def backends(self) -> list[Backend]:
-        """The servers as a pool wants them."""
+        """Return the servers as backends for a pool."""
         return [
             Backend(
                 s.name,
@@ -209,7 +210,7 @@ class Fleet:
         ]
 
     def recover(self, name: str) -> None:
-        """Have a server run as usual. Raises FleetError."""
+        """Make a server run at its usual speed, without faults. Raises FleetError."""
         speed = self.check(name).speed
         if name in self.hung:
             self.hung.discard(name)

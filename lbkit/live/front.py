@@ -1,16 +1,16 @@
-"""What stands before the backends of a live experiment: our own proxy, or a real program (peers)."""
+"""The load balancer of a live experiment: lbkit's own proxy, or a real program (see peers)."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from typing import Any, Protocol
 
 import attrs
 import tomli_w
 
+from lbkit import __version__
 from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
@@ -18,19 +18,19 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.workload import stream
 
-LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, and says in X-Forwarded-For whom it plays
+LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Forwarded-For
 
 
 class Front(Protocol):
-    """Chooses among backends for whoever connects to `url`. Methods may be called from any thread."""
+    """A load balancer that listens on `url`. Methods may be called from any thread."""
 
     @property
     def url(self) -> str: ...
     def start(self, backends: Iterable[Backend]) -> None:
-        """Returns when it serves; those that join later (Experiment.joining) get nothing yet."""
+        """Return when it serves; servers that join later (Experiment.joining) get no requests yet."""
 
     def stop(self) -> None:
-        """Nothing of it is left. Safe to repeat, also before start."""
+        """Stop, and leave nothing running. Safe to repeat, also before start."""
 
     def switch(self, policy: Policy) -> None:
         """Go on with another policy."""
@@ -47,19 +47,19 @@ class Front(Protocol):
     def undrain(self, name: str) -> None: ...
     def set_weight(self, name: str, weight: float) -> None: ...
     def state(self) -> dict[str, dict[str, Any]]:
-        """By server: weight, intent, in_flight and picks; the last two None where it does not tell."""
+        """Return a dict for each server: weight, intent, in_flight, picks; the last two None if not known."""
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
+        """Return the seconds of processor time that it has used."""
 
     def faults(self) -> list[str]:
-        """What went wrong in it, a line each; also after `stop`."""
+        """Return a line for each thing that went wrong in it; also after `stop`."""
 
     def changes(self) -> list[StateChange]:
         """The changes of servers' states so far, by its health rules; times as of time.monotonic."""
 
     def facts(self) -> dict[str, Any]:
-        """What a Result should know of it: program, version, configuration, statistics of its own."""
+        """Return what a Result keeps of it: program, version, configuration, statistics of its own."""
 
 
 class OwnProxy:
@@ -91,7 +91,7 @@ class OwnProxy:
         self._proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True)).start()
 
     def _config(self) -> ProxyConfig:
-        """What makes `lbkit proxy` do what the experiment says."""
+        """Return the experiment as the configuration of `lbkit proxy`."""
         experiment = self.experiment
         backends = [
             BackendConfig(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority)
@@ -147,7 +147,7 @@ class OwnProxy:
         return {name: rows[name] for name in self._backends}
 
     def _known(self) -> list[Backend]:
-        """Every balancer's objects for the servers, also for those that have left the pool, or not joined."""
+        """Return every balancer's backends, also those that have left the pool or not joined yet."""
         if self._proxy:
             self._seen |= dict.fromkeys(self._proxy.pool.all_backends())
         names = {b.name for b in self._seen}
@@ -168,7 +168,7 @@ class OwnProxy:
         counts = {"attempt_counts": attempts.report()} if attempts and attempts.rules else {}
         return {
             **counts,
-            "program": f"lbkit {version('lbkit')}",
+            "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),
             "notes": [],
@@ -178,17 +178,17 @@ class OwnProxy:
         return stream(self.experiment.seed, name)
 
     def _in_pool(self, change: Callable[[Pool | Replicas], object]) -> None:
-        """The pool lives in the proxy's thread."""
+        """Change the pool, in the proxy's thread."""
         self.proxy.call(change, self.proxy.pool)
 
 
 def config_lines(text: str) -> int:
-    """Lines that say something: no comments, no blank ones."""
+    """Return the number of lines without comments and blank ones."""
     return sum(bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines())
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:
-    """Whether it became true in time."""
+    """Return whether it became true in time."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""Plays the traffic of an Experiment with Locust.
+"""Sends the traffic of an Experiment with Locust.
 
 Started by lbkit.live.load, which gives the experiment and takes the rows; or from a terminal, with or without
 Locust's web page, on one machine or with its workers on many:
@@ -67,7 +67,7 @@ class Outcome:
 
 
 class Player:
-    """Sends requests, and reports each that ended to the parent, if there is one: a JSON line each."""
+    """Sends requests, and reports each one that ended to the parent, if there is one, as a line of JSON."""
 
     def __init__(self, environment: Any, host: str | None = None) -> None:
         self.environment = environment
@@ -89,26 +89,26 @@ class Player:
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
         self.resent: list[float] = []  # when clients sent a request again
-        self.users = 0  # closed loop: those that are there
+        self.users = 0  # closed loop: users that have started
         # Session, or client where there are none -> its cookies.
         self.cookies: defaultdict[int, dict[str, str]] = defaultdict(dict)
 
     def start(self) -> None:
-        """Everything is loaded: agree with the parent on when it begins."""
+        """Agree with the parent on moment 0, once everything is loaded."""
         gc.freeze()  # collecting Locust's own objects over and over would delay requests
         self.t0 = time.monotonic()
         if self.lines:
-            self.tell({"ready": True})
+            self.report({"ready": True})
             self.t0 = json.loads(self.lines.readline())["t0"]
         self.started.set()
 
-    def tell(self, what: Any) -> None:
+    def report(self, what: Any) -> None:
         if self.lines:
             self.lines.write(json.dumps(what) + "\n")
             self.lines.flush()
 
     def wait_until(self, moment: float) -> None:
-        """`moment` in seconds from the beginning."""
+        """Sleep until `moment`, in seconds from the beginning."""
         left = self.t0 + moment - time.monotonic()
         if left > 0:
             gevent.sleep(left)
@@ -160,7 +160,7 @@ class Player:
                 gevent.sleep(again - now)
         except gevent.GreenletExit as caught:  # the run is over
             outcome = Outcome(error=caught)
-        self.report(arrival, client, path, outcome, max(1, attempts), session)
+        self.record(arrival, client, path, outcome, max(1, attempts), session)
 
     def ask(
         self,
@@ -197,14 +197,14 @@ class Player:
             outcome = Outcome(error=caught)
         return outcome
 
-    def report(
+    def record(
         self, arrival: float, client: int, path: int, outcome: Outcome, attempts: int, session: int | None
     ) -> None:
         """Tell parent and Locust of a request that has ended."""
         end = time.monotonic() - self.t0
         answer = outcome.fields
         began = float(answer["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in answer else None
-        self.tell(
+        self.report(
             [
                 arrival,
                 began,
@@ -228,14 +228,14 @@ class Player:
         )
 
     def finish(self) -> None:
-        """At the end of the traffic, wait for answers during the grace; what has none then is an error."""
+        """Wait for answers until the end of the grace; requests without one then are errors."""
         self.wait_until(TRAFFIC.duration)
         running = list(self.running)
         gevent.joinall(running, timeout=max(0.0, self.t0 + TRAFFIC.duration + GRACE - time.monotonic()))
         gevent.killall(running)
         entry = self.environment.stats.total
         lags = sorted(self.lags) or [0.0]
-        self.tell(
+        self.report(
             {
                 "done": True,
                 "resent": sorted(self.resent),
@@ -366,7 +366,7 @@ def think_time(user: User) -> float:
 
 
 class ClosedLoop(User):
-    """Sends, waits for the answer, thinks, sends again."""
+    """A user that sends a request, waits for the answer, thinks, and sends the next one."""
 
     abstract = not CLOSED
 

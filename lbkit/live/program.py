@@ -25,6 +25,7 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=self._said,
+            start_new_session=True,  # Ctrl-C is for its parent, which ends it
             **popen,
         )
 

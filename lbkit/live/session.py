@@ -1,4 +1,4 @@
-"""A live experiment: backends, the proxy before them, load and timed events; changed while it runs."""
+"""Live experiments: backends, the proxy in front of them, load and timed events; steered while they run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Self
 
 from attrs import evolve
 
 from lbkit.arrivals import Sessions
 from lbkit.core import algorithms as known_algorithms
+from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Event, Experiment, Policy, Server
@@ -42,14 +42,14 @@ class Change:
 
     at: float  # seconds since moment 0
     what: str
-    policy: str  # that rules from then on
+    policy: str  # in force from then on
 
 
 class LiveSession:
     """A live experiment from `start` to `stop`, also as a context manager. Any thread may call its methods.
 
-    `on`: "live" (lbkit's proxy before processes), "docker" (the same before containers), or the
-    program that stands before the processes: "nginx", "haproxy", "apache", "caddy".
+    `on`: "live" (lbkit's proxy in front of processes), "docker" (in front of containers), or the
+    program in front of the processes: "nginx", "haproxy", "apache", "caddy".
     """
 
     def __init__(
@@ -58,10 +58,9 @@ class LiveSession:
         """`layer`: 4 has nginx and HAProxy forward whole connections. `grace`: seconds after the end of the
         traffic in which answers still count; a request without an answer by then is an error.
 
-        Raises EngineError for what is not here or cannot do this, ValueError for an unknown engine."""
+        Raises EngineError for an engine that is missing or cannot do this, ValueError for an unknown one."""
         require(on)
-        if not 0 <= grace < inf:
-            raise ValueError(f"grace is {grace}: use 0 or more seconds")
+        number(0, grace=grace)
         if layer != 7 and on not in PEERS:
             raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
         self.experiment = experiment
@@ -197,8 +196,8 @@ class LiveSession:
     def result(self, last: float | None = None) -> Result:
         """Return the result so far.
 
-        `last`: only the requests of so many last seconds. Their times then count from the beginning of these
-        seconds, which is `extra["since"]`."""
+        `last`: only the requests of the last `last` seconds. Their times then count from the beginning of
+        this window, which is `extra["since"]`."""
         rows = sorted(self.since(0), key=lambda row: row[0])
         if last is None:
             return Result(self.experiment, self.on, self._columns(rows), self._facts(len(rows)))
@@ -246,7 +245,7 @@ class LiveSession:
         return facts
 
     def _notes(self) -> list[str]:
-        """Return what a run on processes does in another way than the experiment says."""
+        """Return where a run on processes differs from the experiment."""
         if not self._starts:
             return self._fleet.notes
         late = f"a recovered server serves once its process has started: {', '.join(self._starts)}"

@@ -4,8 +4,8 @@
     answer    waiting -> started -> done
 
 The request's state decides which attempts may be repeated, the answer's what an ending means to the client:
-while it waits, it gets a short answer; once it has started, the connection is cut, so that half an answer
-does not look whole; when it is done, there is nothing left to end. All endings go through `_end`.
+before the answer has started, the client gets a short error answer; after that, the connection is cut, so
+that a truncated answer does not look complete. All endings go through `_end`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from lbkit.net.timekeeper import Timekeeper
 
 
 class Exchange(Forwarding):
-    """The client's half: filters on the way in, the answer, and the one way out."""
+    """The client's half of an exchange: filters, the answer, and the end."""
 
     __slots__ = ()
 
     # -- filters on the way in -----------------------------------------------------------------
 
     def begin(self, now: float) -> None:
-        """Through the filters to a backend."""
+        """Pass the request through the filters, and send it to a backend."""
         service = self.service
         if service.attempts.rules is not None:
             try:
@@ -44,7 +44,7 @@ class Exchange(Forwarding):
             self._start(now)
 
     def proceed(self, now: float) -> None:
-        """Go on with the filters that have not seen it yet."""
+        """Go on with the filters that have not seen the request yet."""
         hooks = self.service.on_request
         while self._next_hook < len(hooks):
             hook = hooks[self._next_hook]
@@ -66,22 +66,22 @@ class Exchange(Forwarding):
         self._start(now)
 
     def failed(self, filter: Named) -> None:
-        """A filter has raised: it is reported, and the request gets a 500."""
+        """Report a filter that has raised, and answer 500."""
         self.service.fault(f"{filter.name} failed")
         self.answer_with(Answer(500))
 
     # -- the answer ----------------------------------------------------------------------------
 
     def interim(self, head: ResponseHead) -> None:
-        self._body_began = True  # it may be told to go on
+        self._body_began = True  # after 100 the client may send it
         self.client.interim(head)
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        """The backend's answer begins."""
+        """Pass on the head of the backend's answer, with the first piece of the body."""
         service = self.service
         self.status = head.status
         if end:
-            self._connection = None  # it serves others already
+            self._connection = None  # it may already serve another request
         now = service.now()
         if service.pool.wants_reports and self.lease:
             service.reports.answered(self.lease.backend, head, now)
@@ -99,7 +99,7 @@ class Exchange(Forwarding):
             self.sink.respond(head, data, False)
 
     def data(self, data: bytes, end: bool) -> None:
-        """More of the backend's answer."""
+        """Pass on another piece of the backend's answer."""
         if end:
             self._connection = None
             self._origin_done(self.status < 500, self.service.now())
@@ -109,11 +109,11 @@ class Exchange(Forwarding):
             self.sink.send(data, False)
 
     def delivered(self) -> None:
-        """The client's side has the whole answer."""
+        """End the exchange: the client's side has the whole answer."""
         self._end(None, self.service.now())
 
     def _replaced(self, head: ResponseHead) -> bool:
-        """Show the head to the filters. Whether one of them has answered in the backend's place."""
+        """Pass the head to the filters; return whether one of them has replaced the answer."""
         for hook in self.service.on_response:
             try:
                 answer = hook(self, head)
@@ -132,9 +132,9 @@ class Exchange(Forwarding):
         return False
 
     def answer_with(self, answer: Answer, ok: bool | None = False) -> None:
-        """No (whole) answer comes from a backend: send a short one, or cut off what had begun.
+        """Send a short answer in place of a backend's, or cut off an answer that has started.
 
-        `ok`: the outcome for the backend that has the request now, if one has."""
+        `ok`: the outcome for the backend that has the request now, if there is one."""
         if self._started:
             self._cut_off()
             return
@@ -147,7 +147,7 @@ class Exchange(Forwarding):
         self.sink.respond(head, b"" if self.request.method == b"HEAD" else body, True)
 
     def refuse(self, status: int, why: str) -> None:
-        """The rest of the request cannot be read. That says nothing about the backend."""
+        """Answer a request that cannot be read to its end; the backend is not blamed."""
         self.answer_with(Answer(status, why), None)
 
     def _cut_off(self) -> None:
@@ -165,7 +165,7 @@ class Exchange(Forwarding):
             self.sink.ready(ready)
 
     def expired(self, now: float) -> None:
-        """The deadline has passed. What was being waited for?"""
+        """End the wait that the deadline has passed for: for the client, for the body, or for the backend."""
         if self._done:
             return
         if self._started or not self.client.writable:
@@ -183,7 +183,7 @@ class Exchange(Forwarding):
     # -- endings -------------------------------------------------------------------------------
 
     def client_gone(self) -> None:
-        """That says nothing about the backend."""
+        """End the exchange; the backend is not blamed."""
         self._end(None, self.service.now())
 
     def cut(self, backend: Backend) -> None:
@@ -201,7 +201,7 @@ class Exchange(Forwarding):
         self.lost(Failure.CLOSED_UNANSWERED, False)
 
     def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
-        """Another protocol goes on: the two connections are joined, and the lease lasts as long."""
+        """Join the two connections after an upgrade; the lease lasts as long as the tunnel."""
         self._connection = None
         self.status = head.status
         self._started = True
@@ -215,11 +215,11 @@ class Exchange(Forwarding):
         self.service.join(client, transport, self.backend, self._relayed)
 
     def _relayed(self, relay: object) -> None:
-        """How long a tunnel is kept open says nothing about how fast the backend is."""
+        """End the exchange; the duration of a tunnel does not count as latency."""
         self._end(None, self.service.now())
 
     def _end(self, ok: bool | None, now: float) -> None:
-        """The one way out; `ok` as in `_origin_done`, for what ends before its backend is done."""
+        """End the exchange, once. `ok` as in `_origin_done`, if the backend is not done yet."""
         if self._done:
             return
         self._done = True

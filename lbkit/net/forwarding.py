@@ -19,7 +19,7 @@ MAX_HELD = 64 * 1024
 
 
 class Forwarding:
-    """Holds a lease while a backend works for it. Its subclass, Exchange, decides what the client gets."""
+    """Holds a lease while a backend works on the request. The subclass Exchange answers the client."""
 
     __slots__ = (
         "_body_began",
@@ -77,11 +77,11 @@ class Forwarding:
         self._suspended = False  # a filter makes it wait
 
     def answer_with(self, answer: Answer, ok: bool | None = False) -> None:
-        """There will be no answer from a backend; `ok`: the outcome for the one that has the request."""
+        """Answer in place of a backend; `ok`: the outcome for the backend that has the request."""
         raise NotImplementedError
 
     def _cut_off(self) -> None:
-        """There will be no end of the answer that has begun."""
+        """End an answer that has started and cannot be completed."""
         raise NotImplementedError
 
     def _start(self, now: float) -> None:
@@ -113,14 +113,14 @@ class Forwarding:
             self._send(connection)
 
     def _send(self, connection: Connection) -> None:
-        """Send the request, and its body as far as it is there."""
+        """Send the request, and its body as far as it has arrived."""
         self._connection = connection
         body = b"".join(self._held) if self._held else b""
         if self._timekeeper is not None:
             self._timekeeper.sends(self.service.now())
         connection.send(self, self.request, body, self._complete)  # type: ignore[arg-type] # an Exchange is one
         if not self.client.writable:
-            self.read_origin(False)  # it has not taken the answer before this one yet
+            self.read_origin(False)  # it has not read the previous answer yet
         if self._held is not None:
             if self.request.method not in IDEMPOTENT or len(body) > self._keep_at_most():
                 self._held = None  # it will not be sent again
@@ -130,7 +130,7 @@ class Forwarding:
         self._task = asyncio.get_running_loop().create_task(self._connected(backend))
 
     async def _connected(self, backend: Backend) -> None:
-        """Cancelled when the exchange ends, so it goes on only if the exchange does."""
+        """Connect, then send. The task is cancelled when the exchange ends."""
         try:
             connection = await self.service.connections.connect(backend)
         except TimeoutError:
@@ -139,7 +139,7 @@ class Forwarding:
         except OSError as error:
             self._task = None
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                # The proxy's own lack says nothing about the backend.
+                # The proxy is out of descriptors, so the backend is not blamed.
                 self.service.fault("out of file descriptors: raise ulimit -n, or lower limits.connections")
                 self.answer_with(Answer(503), None)
             else:
@@ -152,12 +152,12 @@ class Forwarding:
                 self._send(connection)
 
     def lost(self, failure: Failure, kept: bool) -> None:
-        """The backend's connection went away, or what came on it was no answer."""
+        """Handle a connection that was closed, or that carried something other than an answer."""
         self._connection = None
         self._failed(failure, kept)
 
     def _failed(self, failure: Failure, kept: bool) -> None:
-        """An attempt has failed: what does the plan say?"""
+        """Do what the plan says after a failed attempt."""
         if self._started:
             self._cut_off()
             return

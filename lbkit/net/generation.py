@@ -139,6 +139,7 @@ class Generation:
                     stdout=PIPE,
                     pass_fds=numbers,
                     limit=LONGEST,
+                    start_new_session=True,  # Ctrl-C is for the supervisor, which ends its workers
                 )
             except OSError as error:
                 raise ProxyError(f"no process can be started: {error.strerror}") from None

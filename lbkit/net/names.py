@@ -64,7 +64,7 @@ class Names:
             self.say(f"{name} drains: its address is gone")
 
     def remove_drained(self) -> None:
-        """Remove the backends whose addresses are gone and whose requests have ended."""
+        """Remove backends that have lost their address, once their requests have ended."""
         busy = {b.name for b in self.pool.all_backends() if b.in_flight}
         for name in self._drained - busy:
             self._drained.remove(name)

@@ -6,12 +6,14 @@ import os
 import socket
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lbkit.net import descriptors
-from lbkit.net.address import is_wildcard, leads_back, split_address
+from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
 from lbkit.net.config import ConfigError, ProxyConfig, look_up
 from lbkit.net.listening import try_listen
 from lbkit.net.proxy import ProxyError
+from lbkit.net.shared_store import SharedStore
 
 
 def start_faults(config: ProxyConfig) -> list[str]:
@@ -50,7 +52,8 @@ def port_fault(config: ProxyConfig) -> str:
 
 
 def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
-    """Return what is no fault but may surprise. `names`: also look up names that need not be known yet."""
+    """Return what is no fault but may surprise. `names`: also try what need not be there yet: the
+    names of backends, and Redis."""
     said = []
     for i, backend in enumerate(config.backends):
         if names and not backend.resolve:
@@ -61,6 +64,8 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
                 said.append(f"backends[{i}].address: {why}; requests for it fail until the name is known")
     if line := descriptors.capacity(config.limits.connections)[1]:
         said.append(line)
+    if names and config.redis and (fault := redis_fault(config.redis)):
+        said.append(f"redis: {fault}; until it answers, requests are handled as on_failure says")
     if workers > 1 and config.rate_limits and not config.redis:
         said.append(
             f"each of {workers} workers counts rate limits by itself; with [redis] they count together"
@@ -89,6 +94,21 @@ def log_fault(path: str) -> str:
             return f"no file can be made in {str(file.parent)!r}; use another, or change its permissions"
     except OSError as error:
         return f"{error.strerror}; use a file that can be written"
+    return ""
+
+
+def redis_fault(store: SharedStore) -> str:
+    """Return why Redis cannot be connected to; empty if it can."""
+    url = urlsplit(store.url)
+    unix = url.scheme == "unix"
+    host, port = url.hostname or "127.0.0.1", url.port or 6379
+    try:
+        with socket.socket(socket.AF_UNIX) if unix else socket.create_connection((host, port), 1.0) as sock:
+            if unix:
+                sock.connect(url.path)
+    except OSError as error:
+        where = url.path if unix else join_address(host, port)
+        return f"cannot connect to {where}: {error.strerror or error}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The reverse proxy (layer 7): put together from its parts, started and stopped."""
+"""The reverse proxy (layer 7): assembles the parts, starts and stops them."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ from lbkit.watchdog import guard
 T = TypeVar("T")
 
 ACCEPTED = 0.01  # seconds after which a connection that was just accepted is among the open ones
-PATIENCE = 20.0  # seconds beyond the grace until a thread that does not end is left behind
+PATIENCE = 20.0  # seconds beyond the grace after which a thread that does not end is abandoned
 BACKLOG = 1024  # connections that the kernel holds until they are accepted
 
-# A field of the config, and the filter that does what it says; in the order in which requests pass them.
+# A field of the config, and the filter that implements it; in the order in which requests pass the filters.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
     "expose": lambda config: ExposeFilter(),
@@ -64,11 +64,11 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
 
 
 class ProxyError(Exception):
-    """The proxy could not start; says why and what to do."""
+    """The proxy could not start; the message says why and what to do."""
 
 
 class Proxy:
-    """Listens, and spreads requests over the backends of `pool`.
+    """Accepts requests, and distributes them over the backends of `pool`.
 
     Runs in a thread of its own, with its own event loop, as a context manager or by `start` and `stop`, from
     a script, a notebook cell or a coroutine. Other threads touch the pool through `call`.
@@ -138,7 +138,7 @@ class Proxy:
         backend: Backend | None,
         on_end: Callable[[Relay], object],
     ) -> None:
-        """An upgrade: what follows is for the two ends only."""
+        """Relay bytes between the two ends after an upgrade."""
 
         def ended(relay: Relay) -> None:
             self.listener.closed(relay)
@@ -154,7 +154,7 @@ class Proxy:
 
     @property
     def keyed_by(self) -> str:
-        """What algorithms get as a key; may be changed while it runs."""
+        """The part of a request that algorithms get as its key; may be changed while the proxy runs."""
         return self.config.policy.keyed_by
 
     @keyed_by.setter
@@ -180,7 +180,7 @@ class Proxy:
         return self
 
     def stop(self, grace: float = 5.0) -> None:
-        """Stop listening, let what runs finish for `grace` seconds, cut off the rest. Safe to repeat."""
+        """Stop listening, wait `grace` seconds for requests in flight, cut off the rest. Safe to repeat."""
         if not self._thread.stop(lambda: self.shut(grace), grace + PATIENCE):
             self.faults.report("the proxy's thread does not end: an algorithm waits in it; it is left behind")
 
@@ -198,11 +198,11 @@ class Proxy:
         await asyncio.to_thread(self.stop)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """`function(*args)` in the proxy's thread, where the pool lives; its result or its exception."""
+        """Return the result of `function(*args)`, called in the proxy's thread, which owns the pool."""
         return self._thread.call(function, *args)
 
     def cpu(self) -> float:
-        """Seconds of processor time that the proxy's thread has used; nan where the system does not say."""
+        """Return the seconds of processor time of the proxy's thread; nan where the system does not tell."""
         return self._thread.cpu()
 
     # -- in the running loop ----------------------------------------------------------------
@@ -219,7 +219,7 @@ class Proxy:
             if pool.affinity is not None:  # cookies outlive a process, whose clock begins anywhere
                 pool.affinity.epoch = time.time() - loop.time()
         self.listener.stopping = False
-        # What does not fit is refused in good order: without descriptors nothing can even be refused.
+        # Clients beyond the capacity are answered 503, for which a descriptor has to be left.
         self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)
         factory = lambda: ServerConnection(self.listener)  # noqa: E731
         try:
@@ -255,15 +255,15 @@ class Proxy:
                 await made.close()
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
-        """Begin to stop; in the proxy's thread. `notice`: seconds in which kept connections may have one more
-        answer, which says that it is the last: closing them at once could lose a request on its way."""
+        """Begin to stop; call it in the proxy's thread. `notice`: seconds in which a kept connection may get
+        one more answer, with `Connection: close`: closing it at once could lose a request on its way."""
         self._grace, self._notice = grace, notice
         self.listener.stopping = True
         if self._stop:
             self._stop.set()
 
     async def _drain(self) -> None:
-        """Idle clients go at once, busy ones when they have their answers or the grace is over."""
+        """Close idle connections at once, busy ones after their answers or at the end of the grace."""
         await self._until_empty(self._notice)
         now = self.service.now()
         for client in list(self.listener.open):
@@ -287,7 +287,7 @@ class Proxy:
             self._empty.set()
 
     async def _sweep(self) -> None:
-        """One timer for all deadlines: a timer a request would cost more than the request."""
+        """Check all deadlines in turns: one timer for each request would cost more than the request."""
         timeouts = self.config.timeouts
         drain = self.config.policy.drain
         shortest = min(timeouts.read, timeouts.head, timeouts.idle, timeouts.total, timeouts.tunnel)
@@ -299,7 +299,7 @@ class Proxy:
             for client in list(self.listener.open):
                 try:
                     client.expire(now)
-                except Exception:  # one of them must not stop the clock of all
+                except Exception:  # one connection must not stop the deadlines of the others
                     self.faults.report("a connection could not be ended")
             self.connections.close_idle(now - timeouts.idle)
             if self.service.on_response is not self._on_response:
@@ -342,7 +342,7 @@ class Proxy:
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:
-    """Why the proxy cannot listen, and what would help."""
+    """Return why the proxy cannot listen, and what would help."""
     where = f"cannot listen on {join_address(host, port)}"
     if error.errno == errno.EADDRINUSE:
         return f"{where}: the port is taken; choose another, or 0 for any free one"

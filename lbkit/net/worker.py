@@ -145,7 +145,7 @@ def lines() -> Iterator[bytes]:
 
 def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the supervisor tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when to stop
     global _status
     # What a learner's algorithm prints must not be taken for our word, or fill the pipe.
     _status = os.dup(1)

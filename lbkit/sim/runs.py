@@ -29,5 +29,5 @@ def simulate(experiment: Experiment, grace: float | None = None, max_events: int
     With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
     not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
     MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to
-    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a grace below 0."""
+    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
     return simulation(experiment, max_events).run(grace)

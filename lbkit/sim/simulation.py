@@ -11,6 +11,7 @@ from typing import Any
 from lbkit.arrivals import Closed, Sessions
 from lbkit.core import Backend, Intent, NoBackend
 from lbkit.core.attempts import Attempts, Failure, GiveUp
+from lbkit.core.options import number, whole
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Experiment, Server
@@ -43,6 +44,8 @@ class Simulation:
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.experiment = experiment
         policy, traffic = experiment.policy, experiment.traffic
+        if max_events is not None:
+            whole(1, max_events=max_events)
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
         self.requests = Requests(Workload.empty() if waiting else workload(experiment))
         self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
@@ -92,8 +95,8 @@ class Simulation:
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
-        if grace is not None and not grace >= 0:
-            raise ValueError(f"grace is {grace}: use 0 or more seconds, or None to wait for every answer")
+        if grace is not None:
+            number(0, infinite=True, grace=grace)
         end = inf if grace is None else self.experiment.traffic.duration + grace
         try:
             self.engine.run(self.handlers, end)

@@ -178,8 +178,7 @@ def orders(turns: dict[str, Iterable[str]]) -> Figure:
         )
         for number, backend in enumerate(backends)
     ]
-    longest = {title(name): runs(order) for name, order in rows.items()}
-    found = ", ".join(f"{length} ({name})" for name, length in longest.items())
+    found = two_ends({title(name): runs(order) for name, order in rows.items()})
     return figure(
         f"The longest run of requests to one backend: {found}",
         traces,
@@ -187,6 +186,14 @@ def orders(turns: dict[str, Iterable[str]]) -> Figure:
         yaxis=axis("", autorange="reversed", type="category"),
         height=130 + 32 * len(rows),
     )
+
+
+def two_ends(longest: Mapping[str, int]) -> str:
+    """Return the smallest and the largest value with their names, or the only one: "3 (a) to 6 (b)"."""
+    least, most = min(longest, key=longest.__getitem__), max(longest, key=longest.__getitem__)
+    if longest[least] == longest[most]:
+        return f"{longest[most]}"
+    return f"{longest[least]} ({least}) to {longest[most]} ({most})"
 
 
 def runs(order: Iterable[str]) -> int:

@@ -104,7 +104,9 @@ def line(name: str, style: Look, x: Sequence[Any], y: Sequence[Any], hover: str,
 def latency_axis(traces: Sequence[Trace], coordinate: str, name: str = "latency") -> dict[str, Any]:
     """Return a logarithmic axis of seconds with ticks in the units that people say: 20 ms, 10 s."""
     values = [v for trace in traces for v in trace[coordinate] if v]
-    ratio = max(values, default=1.0) / min(values, default=1.0)
+    if not values:
+        return axis(name, type="log", tickvals=[])
+    ratio = max(values) / min(values)
     steps = (
         (1, 1.5, 2, 3, 5, 7) if ratio < 8 else (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 5000 else (1,)
     )

@@ -102,7 +102,7 @@ def busiest(shown: Sequence[Lane], policy: str) -> str:
         return ""
     name = max(answers, key=answers.__getitem__)
     errors = sum(sum(lane.errors) for lane in shown)
-    failed = f"; {errors / (errors + total):.2g} of all answers are errors" if errors else ""
+    failed = f"; {errors / (errors + total):.1%} of all answers are errors" if errors else ""
     return f"{name} gives {answers[name] / total:.0%} of the answers ({policy}){failed}"
 
 

@@ -62,6 +62,17 @@ class LeavesPictures:
 EMPTY = {"text/html": "", "text/plain": ""}
 
 
+BLANK = go.Figure(
+    layout={
+        "template": {},
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+    }
+)
+
+
 class FigureView(LeavesPictures, anywidget.AnyWidget):
     """A plotly figure in a notebook; `show` replaces it by another.
 
@@ -79,9 +90,11 @@ class FigureView(LeavesPictures, anywidget.AnyWidget):
         self.picture = ""  # the last one the browser took, as the HTML of an image
         self._on_still: list[Callable[[], object]] = []
         self.on_msg(self._received)
-        self.show(figure or go.Figure())
+        self.show(BLANK if figure is None else figure)
+        self.blank = figure is None  # nothing to see yet
 
     def show(self, figure: go.Figure) -> None:
+        self.blank = False
         with self.hold_sync():
             self.spec = figure.to_json(validate=False)
             self.number += 1
@@ -118,7 +131,7 @@ def still(widget: Any) -> str:
     shown = [
         part.picture if isinstance(part, FigureView) else f"<div>{part.value}</div>"
         for part in parts(widget)
-        if isinstance(part, FigureView | widgets.HTML)
+        if isinstance(part, widgets.HTML) or (isinstance(part, FigureView) and not part.blank)
     ]
     return (
         f'{STYLE}<div class="lbkit-still">{"".join(shown)}<p><small>Run the cell to use it.</small></p></div>'

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from variants import NAMES
 
-from lbkit import Policy
+from lbkit import AlgorithmError, Balancer, Policy
 from lbkit.core import Backend, Intent, NoBackend, Pool, Replicas, algorithms, make_balancer
+from lbkit.core.balance import JoinIdleQueue
 from lbkit.workload import stream
 
 
@@ -194,4 +195,39 @@ def test_a_switch_to_join_idle_queue_finds_the_idle_servers() -> None:
     Policy("join_idle_queue", balancers=3).switch(pool, lambda name: random.Random(name))
     assert waiting(pool) == sorted(set("abcd") - {busy.name})
     pool.release(busy, 0.0, True, 1.0)
+    assert waiting(pool) == list("abcd")
+
+
+class FailsWhenIdle(JoinIdleQueue):
+    fails = False
+
+    def on_idle(self, backend: Backend) -> None:
+        if self.fails:
+            raise ZeroDivisionError("oh")
+        super().on_idle(backend)
+
+
+def test_a_failing_on_idle_names_the_learners_line() -> None:
+    pool = replicas(2, "fails_when_idle")
+    lease = pool.acquire("k", 0.0)
+    for one in pool.pools:
+        one.balancer.fails = True
+    with pytest.raises(
+        AlgorithmError, match=r"FailsWhenIdle.* raised ZeroDivisionError: oh; .*replicas\.py, line"
+    ):
+        lease.release(True, 1.0)
+
+
+def test_a_switch_that_fails_for_one_balancer_leaves_all_as_they_were() -> None:
+    pool = replicas(3, "join_idle_queue")
+    before = [one.balancer for one in pool.pools]
+
+    def make(number: int) -> Balancer:
+        if number == 1:
+            raise ValueError("not this one")
+        return make_balancer("random", random.Random(1))
+
+    with pytest.raises(ValueError, match="not this one"):
+        pool.switch(make)
+    assert [one.balancer for one in pool.pools] == before
     assert waiting(pool) == list("abcd")

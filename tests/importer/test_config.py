@@ -379,6 +379,7 @@ def test_a_bounded_ring_with_a_named_function(written) -> None:
         ("retries 3\n option redispatch 1", 3),
         ("retries 4\n option redispatch 2", 2),
         ("retries 0\n option redispatch", 0),
+        ("retries 3\n redispatch", 1),
         ("option redispatch\n no option redispatch", 0),
     ],
 )
@@ -483,6 +484,13 @@ def test_first_fills_a_server_up_to_its_maxconn(written) -> None:
     assert policy.options["options"] == {"limit": 3}
 
 
+def test_first_with_different_maxconn_takes_the_largest(written) -> None:
+    text = "backend b\n balance first\n server a a:1 maxconn 3\n server c c:1 maxconn 4\n server d d:1"
+    found = read_config(written(text))
+    assert found.experiment.policy.options == {"limit": 4}
+    assert "largest maxconn" in found.notes[0] + found.notes[1]
+
+
 def test_an_algorithm_that_is_not_known_is_not_that_of_the_defaults(written) -> None:
     found = read_config(
         written("defaults\n balance leastconn\nbackend b\n balance rdp-cookie\n server a a:1")
@@ -540,6 +548,10 @@ def test_what_we_render_we_read(written, program: str) -> None:
     [
         ("http { server { listen 80; } }", "no upstream or backend with servers in it: give a file with one"),
         ("backend b\n  server 'a", "with one .not understood: some.conf, line 2: server 'a"),
+        (
+            "http { include /etc/nginx/x.conf; }",
+            "outside the file's folder.*; `nginx -T` prints a configuration",
+        ),
         ("hello world\n", "neither nginx's nor HAProxy's configuration"),
         ("", "neither nginx's nor HAProxy's configuration"),
         ("\0\1\2\xff", "neither nginx's nor HAProxy's configuration"),
@@ -550,6 +562,27 @@ def test_what_cannot_be_imported_is_explained(written, text: str, why: str) -> N
     need_module("crossplane")
     with pytest.raises(ImportFault, match=why):
         read_config(written(text))
+
+
+@pytest.mark.parametrize("number", ["²", "٣", "9" * 5000, "-1", "1e3", "$N", "999999999"])
+def test_what_is_no_usable_number_is_listed(written, number: str) -> None:
+    need_module("crossplane")
+    nginx = written(
+        f"worker_processes {number};\nproxy_next_upstream_tries {number};\n"
+        f"upstream u {{ server a weight={number}; zone z 1m; }}"
+    )
+    haproxy = written(
+        f"backend b\n retries {number}\n hash-balance-factor {number}\n balance random({number})\n"
+        f" option redispatch {number}\n server a a:1 weight {number}\n server-template t {number} a:1\n",
+        "haproxy.cfg",
+    )
+    for path, lines in ((nginx, {2, 3}), (haproxy, {2, 3, 6, 7})):
+        found = read_config(path)
+        assert servers(found) == [("a", 1, 0)]
+        assert {one.line for one in found.unread} == lines
+        assert (
+            run(found.experiment.but(traffic=evolve(found.experiment.traffic, duration=1.0))).error_rate == 0
+        )
 
 
 def test_an_upstream_that_is_not_there(written) -> None:

@@ -225,6 +225,29 @@ def test_haproxy_marks_what_it_sent_to_another_server() -> None:
     assert [read_line(line.replace("1/1/1/1/0", f"1/1/1/1/{n}")).tries for n in ("0", "2", "+2")] == [1, 1, 2]
 
 
+def test_a_clock_that_was_wrong_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ImportFault, match=r"from 1970-01-01 \(the next of 2026-11-24\) to 2026-11-24 .* 116 days"
+    ):
+        read(tmp_path, COMBINED + HEAD.replace("24/Nov/2026", "01/Jan/1970") + "\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"ts": 1e300, "client": "a", "uri": "/", "duration": 1}',
+        '{"ts": 1, "client": "a", "uri": "/", "duration": 1e99}',
+        '{"ts": 1, "client": "a", "uri": "/", "duration": "1e9h99999999h"}',
+        '{"a":' * 100_000,
+        '{"log": ' * 3 + '"x"' + "}" * 3,
+        f"{HEAD} 99999999999.000",
+    ],
+)
+def test_hostile_lines_are_not_read(line: str) -> None:
+    with pytest.raises(ValueError, match=r"is no time|too many brackets|has none of"):
+        read_line(line)
+
+
 @pytest.mark.parametrize("module", [gzip, bz2, lzma])
 def test_compressed_logs(tmp_path: Path, module) -> None:
     path = tmp_path / "access.log.1"
@@ -328,7 +351,10 @@ def test_any_line_is_a_request_or_is_refused(line: str) -> None:
     assert entry.before >= 0
 
 
-@pytest.mark.parametrize("part", ["a", " ", "0.1 ", '"', "\\", "a=1 ", "[1] ", "1/", "web | ", "2001:"])
+@pytest.mark.parametrize(
+    "part",
+    ["a", " ", "0.1 ", '"', "\\", "a=1 ", "[1] ", "1/", "web | ", "2001:", "a, ", '"a" ', "1.111, ", "Z "],
+)
 def test_long_lines_take_no_more_than_their_length(part: str) -> None:
     """No pattern goes back and forth over a line: ten times the length is not a hundred times the work."""
     line = HEAD + " " + part * (100_000 // len(part))

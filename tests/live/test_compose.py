@@ -66,7 +66,7 @@ class Compose:
         return f"http://127.0.0.1:{self.ports[name.upper()]}"
 
     def get(self, name: str, path: str = "/item/1") -> tuple[int, str, bytes]:
-        """Status, who answered, body."""
+        """Return the status, the server that answered, and the body."""
         try:
             with urllib.request.urlopen(self.url(name) + path, timeout=5) as answer:
                 return answer.status, answer.headers.get("X-Backend", ""), answer.read()
@@ -99,7 +99,7 @@ def test_every_program_reaches_every_server(compose: Compose, front: str) -> Non
         assert time.monotonic() < end, seen
 
 
-def test_published_on_loopback_only(compose: Compose) -> None:
+def test_ports_are_published_on_loopback_only(compose: Compose) -> None:
     docker = need_docker()
     ids = compose("ps", "-q").split()
     assert len(ids) == 12
@@ -113,7 +113,7 @@ def test_published_on_loopback_only(compose: Compose) -> None:
     ]
 
 
-def test_locust_and_its_workers_play_it_all(compose: Compose) -> None:
+def test_locust_and_its_workers_send_every_request(compose: Compose) -> None:
     """From Locust's own page: two workers send every request of the experiment once."""
     experiment = Experiment.load_file(FOLDER / "etc" / "experiment.toml")
     requests = len(workload(experiment))

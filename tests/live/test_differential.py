@@ -213,7 +213,7 @@ def test_the_same_choices(case: tuple[str, Policy, tuple[float, ...]]) -> None:
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
-def test_the_fewest_bytes(weights: tuple[float, ...]) -> None:
+def test_by_traffic_counts_bytes(weights: tuple[float, ...]) -> None:
     """httpd counts whole requests, and of answers the first line and the body; both in units of a hundred
     bytes for each of weight. Our backends get the same, so that rounding decides nothing."""
     rng = random.Random(3)
@@ -295,7 +295,7 @@ def test_the_same_distribution(on: str, policy: Policy, weights: tuple[float, ..
 @pytest.mark.parametrize(
     ("on", "policy"), [("nginx", Policy("power_of_two")), ("haproxy", Policy("haproxy_random"))]
 )
-def test_looking_twice_at_the_same_one(on: str, policy: Policy) -> None:
+def test_the_same_server_may_be_drawn_twice(on: str, policy: Policy) -> None:
     """Of two servers nginx never takes the busier one; HAProxy does when it draws that one twice."""
     picks = Counter[str]()
     with play(on, policy, (1, 1)) as scene:

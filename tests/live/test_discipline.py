@@ -41,7 +41,7 @@ def ends(line: Discipline, *works: float, burn: bool = False) -> list[float]:
         (Sharing(3), [0.1, 0.1, 0.1]),
     ],
 )
-def test_when_three_requests_end(line: Discipline, expected: list[float], burn: bool) -> None:
+def test_end_times_of_three_requests(line: Discipline, expected: list[float], burn: bool) -> None:
     """A busy machine is late, and nothing ends early."""
     found = ends(line, 0.1, 0.1, 0.1, burn=burn)
     assert all(e >= wanted - 0.015 for e, wanted in zip(found, expected, strict=True)), found

@@ -73,19 +73,19 @@ def docker(*arguments: str) -> str:
     ).stdout
 
 
-def test_they_serve_on_loopback_only(fleet: DockerFleet) -> None:
+def test_containers_serve_on_loopback_only(fleet: DockerFleet) -> None:
     assert all(ask(fleet, name) >= 0.01 for name in fleet.servers)
     published = docker("ps", "--filter", "label=lbkit.fleet", "--format", "{{.Ports}}")
     assert published.count("127.0.0.1:") == 3
     assert "0.0.0.0:" not in published
 
 
-def test_nobody_is_root_in_there(fleet: DockerFleet) -> None:
+def test_containers_do_not_run_as_root(fleet: DockerFleet) -> None:
     ids = docker("ps", "-q", "--filter", "label=lbkit.fleet").split()
     assert {docker("exec", i, "id", "-un").strip() for i in ids} == {"lbkit"}
 
 
-def test_a_pause_is_silence_and_a_crash_refusal(fleet: DockerFleet) -> None:
+def test_a_paused_server_is_silent_and_a_crashed_one_refuses(fleet: DockerFleet) -> None:
     fleet.pause("s1")
     with pytest.raises(TimeoutError):
         ask(fleet, "s1", timeout=0.5)
@@ -100,7 +100,7 @@ def test_a_pause_is_silence_and_a_crash_refusal(fleet: DockerFleet) -> None:
     ask(fleet, "s1")
 
 
-def test_stop_is_gentle(fleet: DockerFleet) -> None:
+def test_stop_lets_requests_finish(fleet: DockerFleet) -> None:
     fleet.halt("s2")
     assert not fleet.alive()["s2"]
     fleet.recover("s2")
@@ -172,7 +172,7 @@ def test_kill_9_under_load(image: str) -> None:
     assert [a for a in by_s2 if a > ready]
 
 
-def test_nothing_is_left_not_even_after_kill_9(image: str) -> None:
+def test_no_container_is_left_even_after_kill_9(image: str) -> None:
     code = """
 import json, sys, time
 from lbkit import servers
@@ -192,7 +192,7 @@ time.sleep(60)
         assert not set(ids) & set(docker(*running, "-a").split())
 
 
-def test_what_the_engine_refuses_is_told(image: str) -> None:
+def test_an_error_of_the_engine_is_reported(image: str) -> None:
     with pytest.raises(FleetError, match=r"(?i)docker: .*memory"):
         DockerFleet(servers(1), memory="1k").start()
 

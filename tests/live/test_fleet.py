@@ -42,7 +42,7 @@ def get(fleet: LocalFleet, name: str, path: str = "/", **headers: str) -> tuple[
             return error.code, error.headers, error.read()
 
 
-def test_answers_and_says_who(fleet: LocalFleet) -> None:
+def test_an_answer_names_its_server(fleet: LocalFleet) -> None:
     status, headers, body = get(fleet, "fast")
     assert (status, headers["X-Backend"], len(body)) == (200, "fast", 128)
     assert float(headers["X-Lbkit-Service"]) >= 0.001
@@ -77,7 +77,7 @@ def test_health_and_its_details(fleet: LocalFleet) -> None:
     fleet.control("fast", healthy=True)
 
 
-def test_remembers_who_called(fleet: LocalFleet) -> None:
+def test_requests_are_counted_by_client(fleet: LocalFleet) -> None:
     get(fleet, "fast", **{"X-Forwarded-For": "192.0.2.7, 127.0.0.1"})
     assert fleet.control("fast")["callers"]["192.0.2.7"] == 1
 
@@ -132,14 +132,14 @@ def gone(pid: int) -> bool:
         return True
     try:
         with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] == "Z"  # dead, and nobody's child here
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"  # dead, and not a child of this process
     except FileNotFoundError:
         return True
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="platform: reads /proc")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_outlives_who_started_it(end: signal.Signals) -> None:
+def test_backends_do_not_outlive_their_parent(end: signal.Signals) -> None:
     script = """
         import signal, time
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
@@ -174,3 +174,12 @@ def test_an_engine_that_does_not_run_leaves_no_socket_open(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
     assert why_not().startswith("docker needs a Docker engine that runs")
     gc.collect()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="platform: process groups")
+def test_an_interrupt_from_the_terminal_does_not_reach_the_backends() -> None:
+    """It would end those that are starting with a traceback before their parent can stop them."""
+    with LocalFleet([Server("s1")]) as fleet:
+        popen = fleet["s1"].popen
+        assert popen
+        assert os.getpgid(popen.pid) != os.getpgid(0)

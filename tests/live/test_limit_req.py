@@ -70,7 +70,7 @@ def ask(port: int) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize("burst", [0, 5])
-def test_waves(burst: int) -> None:
+def test_bursts_at_limit_req(burst: int) -> None:
     """A wave is over in some milliseconds, in which less than one request's worth leaks out."""
     ours = NginxLimit(rate=10, burst=burst)
     with limited(f"burst={burst} nodelay" if burst else "") as port:
@@ -87,7 +87,7 @@ def test_waves(burst: int) -> None:
     assert admitted[0] == burst + 1
 
 
-def test_delays() -> None:
+def test_delays_of_limit_req() -> None:
     """Without nodelay the burst is let through at the rate: a tenth of a second between one and the next."""
     ours = NginxLimit(rate=10, burst=5, delay=2)
     expected = [ours.admit("k", 0.0) for _ in range(9)]

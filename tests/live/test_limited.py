@@ -1,4 +1,4 @@
-"""One experiment with rate limits, in the simulator, in our proxy and in nginx: who is let in is the same."""
+"""One experiment with rate limits admits the same requests in the simulator, our proxy and nginx."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def let_in(experiment: Experiment, on: str) -> list[int]:
 
 
 @pytest.mark.parametrize("on", ["live", "nginx"])
-def test_who_is_let_in(on: str) -> None:
+def test_the_same_requests_are_admitted(on: str) -> None:
     """A request more or less: where the moment of arrival decides, a millisecond may."""
     if on == "nginx":
         need("nginx")
@@ -37,14 +37,14 @@ def test_who_is_let_in(on: str) -> None:
     assert let_in(limited, on) == pytest.approx(let_in(limited, "sim"), abs=1)
 
 
-def test_who_is_held() -> None:
+def test_the_same_requests_are_delayed() -> None:
     simulated, measured = (run(SHOP.but(limits=[QUEUE]), on=on).where(path=0) for on in ("sim", "live"))
     assert len(measured.where(status=200)) == pytest.approx(len(simulated.where(status=200)), abs=1)
     assert 0.1 < simulated.mean < 0.4
     assert measured.mean == pytest.approx(simulated.mean, abs=0.05)
 
 
-def test_what_waits_at_the_gate() -> None:
+def test_the_same_requests_wait_at_the_gate() -> None:
     """A burst that a short queue cannot hold: lost without a gate, late with one, in both engines alike."""
     bursts = Experiment(
         servers(1, service=Constant(0.01), queue=5),
@@ -62,7 +62,7 @@ def test_what_waits_at_the_gate() -> None:
     assert max(modest) < 0.3 * simulated.mean
 
 
-def test_what_programs_are_told() -> None:
+def test_limits_in_the_configuration_of_programs() -> None:
     text = render(SHOP.but(limits=[NGINX]), "nginx")
     assert "zone=limit0:10m rate=10r/s;" in text
     assert "limit_req zone=limit0 burst=5 nodelay;" in text
@@ -73,7 +73,7 @@ def test_what_programs_are_told() -> None:
     assert '"~^/api(/|$)" $http_x_user;' in text
 
 
-def test_what_they_cannot_do() -> None:
+def test_limits_that_programs_do_not_have() -> None:
     with pytest.raises(PeerError, match="nginx has no gcra: its limit_req is nginx_limit"):
         render(SHOP.but(limits=[RateLimit({"kind": "gcra", "rate": 1})]), "nginx")
     with pytest.raises(PeerError, match="whole requests a second or minute, not"):

@@ -46,7 +46,7 @@ def report(folder: Path) -> dict[str, str]:
         return next(row for row in csv.DictReader(lines) if row["Name"] == "Aggregated")
 
 
-def test_every_request_once(fleet: LocalFleet, tmp_path: Path) -> None:
+def test_every_request_is_sent_once(fleet: LocalFleet, tmp_path: Path) -> None:
     experiment = Experiment(servers(1), Traffic(Poisson(60), duration=3))
     process = locust(
         experiment, tmp_path, "--headless", "-u", "1", "--host", fleet.urls["s1"], "--csv", "report"
@@ -84,7 +84,7 @@ def test_workers_take_turns(fleet: LocalFleet, tmp_path: Path) -> None:
     assert int(report(tmp_path)["Request Count"]) == len(workload(experiment))
 
 
-def test_a_crowd(fleet: LocalFleet, tmp_path: Path) -> None:
+def test_a_closed_loop_of_users(fleet: LocalFleet, tmp_path: Path) -> None:
     experiment = Experiment(servers(1), Traffic(Closed(users=8, think=0.1), duration=2))
     process = locust(
         experiment,

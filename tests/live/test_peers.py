@@ -101,14 +101,14 @@ def test_caddys_cookie_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("on", ["nginx", "haproxy"])
-def test_two_choices_see_weights_and_it_is_said_how(on: str) -> None:
+def test_a_note_says_how_two_choices_use_weights(on: str) -> None:
     two = Experiment([Server("big", weight=3), Server("small")], policy="power_of_two")
     assert ("weight=3" if on == "nginx" else "weight 30") in render(two, on)
     assert "also draws by weight" in " ".join(notes(two, on))
     assert "draws by weight" not in " ".join(notes(SMALL.but(policy="power_of_two"), on))
 
 
-def test_what_it_cannot_do_is_said() -> None:
+def test_unsupported_settings_are_refused_or_noted() -> None:
     with pytest.raises(
         PeerError, match=r"nginx cannot do 'least_response_time': least_time is in nginx Plus"
     ):
@@ -120,14 +120,14 @@ def test_what_it_cannot_do_is_said() -> None:
     assert "no active health checks" in " ".join(notes(SMALL, "nginx"))
 
 
-def test_who_joins_later_is_not_in_yet() -> None:
+def test_servers_that_join_later_are_not_configured_yet() -> None:
     joining = SMALL.but(events=[Event(1, "add", "s3")])
     assert "127.0.0.1:9003 down" in render(joining, "nginx")
     assert "127.0.0.1:9003 weight 1 disabled" in render(joining, "haproxy")
     assert "127.0.0.1:9003" not in render(joining, "caddy")
 
 
-def test_lines_that_say_something() -> None:
+def test_config_lines_leaves_out_comments_and_blank_lines() -> None:
     assert config_lines("# no\n\nyes\n  # no\n  yes  # and why\n") == 2
 
 
@@ -169,7 +169,7 @@ def test_the_same_experiment(on: str) -> None:
 
 
 @every_program
-def test_keys_are_believed(on: str) -> None:
+def test_keys_from_the_load_are_trusted(on: str) -> None:
     """The load comes from one address; the client that it plays is in X-Forwarded-For."""
     for policy, column in (("ip_hash", "client"), ("consistent_hash", "path")):
         if policy not in PEERS[on].algorithms:
@@ -181,7 +181,7 @@ def test_keys_are_believed(on: str) -> None:
 
 
 @every_program
-def test_events_reach_it(on: str) -> None:
+def test_events_reach_the_program(on: str) -> None:
     policy = "weighted_round_robin" if on != "caddy" else "round_robin"
     long = SMALL.but(duration=30, policy=policy, events=[Event(29, "add", "s3")])
 
@@ -252,7 +252,7 @@ time.sleep(60)
 
 
 @every_program
-def test_one_that_does_not_start_says_why(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_does_not_start_says_why(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PEERS[here(on)], "config", lambda self: "} nonsense {\n")
     peer = PEERS[on](SMALL)
     with pytest.raises(PeerError, match=rf"(?is){on} did not start: .*(nonsense|unexpected|unknown|no mpm)"):
@@ -278,7 +278,7 @@ def test_layer_4_balances_connections(on: str) -> None:
     assert "layer 4" in result.notes[0]
 
 
-def test_layer_4_is_said_plainly() -> None:
+def test_layer_4_is_named_in_the_notes() -> None:
     assert "stream {" in render(SMALL, "nginx", layer=4)
     assert "mode tcp" in render(SMALL, "haproxy", layer=4)
     assert "http-request" not in render(SMALL, "haproxy", layer=4)

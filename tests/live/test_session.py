@@ -81,11 +81,11 @@ def test_a_request_without_an_answer_after_the_grace_is_an_error(arrivals: Poiss
     assert any(late)
     assert [status == 0 for status in measured.status] == late
     assert all(e < 1.6 for e in measured.end)
-    with pytest.raises(ValueError, match="grace is -1: use 0 or more seconds"):
+    with pytest.raises(ValueError, match="grace is -1: use a number at least 0"):
         run(slow, on="live", grace=-1)
 
 
-def test_events_happen() -> None:
+def test_events_are_carried_out() -> None:
     events = [Event(0.5, "crash", "s1"), Event(1, "remove", "s2"), Event(1.5, "slow", "s3", 0.5)]
     measured = run(EXPERIMENT.but(events=events, duration=2.5).at_load(0.2), on="live")
     rows = list(zip(measured.arrival, measured.backend, measured.service, strict=True))
@@ -155,7 +155,7 @@ def until(true, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
         time.sleep(0.02)
 
 
-def test_load_that_breaks_off_is_an_error() -> None:
+def test_a_locust_that_ends_early_is_an_error() -> None:
     session = LiveSession(EXPERIMENT.but(duration=30)).start()
     try:
         assert session._load
@@ -167,7 +167,7 @@ def test_load_that_breaks_off_is_an_error() -> None:
         session.stop()
 
 
-def test_an_error_while_it_starts_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_at_the_start_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise LoadError("no")
 
@@ -179,7 +179,7 @@ def test_an_error_while_it_starts_leaves_nothing(monkeypatch: pytest.MonkeyPatch
     assert not [t for t in threading.enumerate() if t.name.startswith("lbkit-")]
 
 
-def test_several_balancers_in_one_proxy_and_servers_that_tell() -> None:
+def test_several_balancers_in_one_proxy_and_load_reports() -> None:
     small = Experiment(servers(3, service=Constant(0.005)), Traffic(duration=2), seed=2).at_load(0.2)
     for policy in (Policy("least_connections", balancers=3), Policy("prequal"), Policy("choice_of_two")):
         with LiveSession(small.but(policy=policy)) as session:
@@ -219,7 +219,7 @@ def test_an_interrupted_run_has_the_requests_that_ended_and_leaves_nothing() -> 
     assert not [t for t in threading.enumerate() if t.name.startswith("lbkit")]
 
 
-def test_what_was_changed_is_kept_with_its_time_and_the_policy_that_rules_from_then_on() -> None:
+def test_the_history_has_the_time_of_each_change_and_the_policy_from_then_on() -> None:
     with LiveSession(EXPERIMENT.but(duration=3, events=[Event(0.2, "set_weight", "s2", 2)])) as session:
         time.sleep(0.6)
         session.switch("least_connections")

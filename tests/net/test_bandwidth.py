@@ -104,7 +104,7 @@ def stalled(count: Callable[[], int]) -> int:
     ],
     ids=["length", "chunked", "until close", "length to 1.0", "chunked to 1.0", "until close to 1.0"],
 )
-def test_a_body_takes_its_time_and_is_whole(script: Script, request_: bytes, read: Any) -> None:
+def test_a_paced_body_is_complete_and_takes_its_time(script: Script, request_: bytes, read: Any) -> None:
     with proxied(script, bandwidth=[Bandwidth(rate=200_000, burst=20_000)]) as proxy, Client(proxy) as client:
         start = time.monotonic()
         client.send(request_)
@@ -123,13 +123,13 @@ def test_a_burst_goes_at_once() -> None:
         assert ask(proxy, get(19_000))[0] == 200  # each answer has its own
 
 
-def test_a_small_burst_does_not_slow_it_down() -> None:
+def test_a_small_burst_does_not_lower_the_rate() -> None:
     """A bucket that holds less than comes in between two looks would never give the rate."""
     with proxied(sized, bandwidth=[Bandwidth(rate=10_000_000, burst=1)]) as proxy:
         assert ask(proxy, get(SIZE))[2] == BODY  # byte by byte it would take minutes
 
 
-def test_a_head_is_no_body() -> None:
+def test_heads_are_not_paced() -> None:
     head = b"HEAD /90000000 HTTP/1.1\r\nHost: a\r\n\r\n"
 
     def script(connection: Connection) -> None:
@@ -147,7 +147,7 @@ def test_a_head_is_no_body() -> None:
         assert client.answer()[2] == BODY[:7]
 
 
-def test_what_comes_before_the_answer_comes_before_it() -> None:
+def test_interim_answers_precede_a_paced_answer() -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     fast = Bandwidth(rate=SIZE * 5, burst=1)
     with proxied(answers(hints + OK % SIZE + BODY), bandwidth=[fast]) as proxy, Client(proxy) as client:
@@ -157,7 +157,7 @@ def test_what_comes_before_the_answer_comes_before_it() -> None:
             assert client.answer()[::2] == (200, BODY)
 
 
-def test_the_first_rule_about_a_path_counts() -> None:
+def test_the_first_rule_that_matches_a_path_applies() -> None:
     rules = [Bandwidth(rate=1e9, path="/fast"), SLOW]
     with proxied(sized, bandwidth=rules) as proxy, Client(proxy) as client:
         assert ask(proxy, get(f"x/../fast/{SIZE}"))[2] == BODY
@@ -168,7 +168,7 @@ def test_the_first_rule_about_a_path_counts() -> None:
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
-def test_several_on_one_connection(pipelined: bool) -> None:
+def test_several_paced_answers_on_one_connection(pipelined: bool) -> None:
     fast = Bandwidth(rate=SIZE * 5, burst=1)
     with proxied(sized, bandwidth=[fast]) as proxy, Client(proxy) as client:
         sizes = [30_000, 60_000, 1, 30_000]
@@ -181,10 +181,10 @@ def test_several_on_one_connection(pipelined: bool) -> None:
         assert proxy.scripted[0].connections == 1
 
 
-# -- who shares a rate -----------------------------------------------------------------------
+# -- shared rates -----------------------------------------------------------------------
 
 
-def test_all_together() -> None:
+def test_all_answers_share_one_rate() -> None:
     shared = Bandwidth(rate=200_000, burst=20_000, key="global")
     with proxied(sized, bandwidth=[shared]) as proxy, Client(proxy) as one, Client(proxy) as other:
         start = time.monotonic()
@@ -194,8 +194,8 @@ def test_all_together() -> None:
         assert time.monotonic() - start > 0.49
 
 
-def test_they_take_turns() -> None:
-    """A slice each, and who comes later is not behind all that the others have to send."""
+def test_answers_that_share_a_rate_take_turns() -> None:
+    """Each gets a slice in turn, so a later answer does not wait for all of the earlier ones."""
     shared = Bandwidth(rate=60_000, burst=1, key="global")
     with proxied(sized, bandwidth=[shared]) as proxy, ExitStack() as stack:
         for _ in range(3):
@@ -217,7 +217,7 @@ def gone(before: list[int], after: list[int], size: int) -> list[bool]:
     return [was - now >= size for was, now in zip(before, after, strict=True)]
 
 
-def test_each_client_by_itself() -> None:
+def test_each_client_has_a_rate_of_its_own() -> None:
     own = Bandwidth(rate=1, burst=SIZE, key="header:X-User")
     with proxied(sized, bandwidth=[own]) as proxy:
         for name in ("ann", "bob"):
@@ -228,7 +228,7 @@ def test_each_client_by_itself() -> None:
             until(lambda: held(proxy))
 
 
-def test_who_leaves_is_not_waited_for() -> None:
+def test_a_client_that_leaves_does_not_delay_the_others() -> None:
     shared = Bandwidth(rate=1000, burst=1000, key="global")
     with proxied(sized, bandwidth=[shared]) as proxy, Client(proxy) as stays:
 
@@ -272,7 +272,7 @@ class Giant:
 
 
 @pytest.mark.parametrize("rate", [10_000, 1_000_000_000], ids=["slow rate", "slow reader"])
-def test_what_waits_does_not_grow(rate: float) -> None:
+def test_the_buffer_of_a_paced_answer_is_bounded(rate: float) -> None:
     giant = Giant()
     with proxied(giant, bandwidth=[Bandwidth(rate=rate)]) as proxy, Client(proxy) as client:
         client.send(GET)
@@ -310,7 +310,7 @@ def test_a_client_that_leaves_ends_it() -> None:
         assert giant.sent < BIG
 
 
-def test_who_leaves_after_the_backend_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_client_that_leaves_after_the_backend_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     with proxied(sized, bandwidth=[SLOW]) as proxy:
         with Client(proxy) as client:
             client.send(get(10_000))
@@ -333,14 +333,14 @@ def test_the_backend_is_free_when_it_is_done() -> None:
         assert held(proxy)
 
 
-def test_a_backend_that_dies_is_no_end() -> None:
+def test_a_paced_answer_of_a_backend_that_dies_is_cut_off() -> None:
     with proxied(once(OK % (2 * SIZE) + BODY), bandwidth=[Bandwidth(rate=1e6)]) as proxy:
         with pytest.raises(ConnectionError):
             ask(proxy)
         assert in_flight(proxy) == 0
 
 
-def test_a_bad_chunk_is_no_end() -> None:
+def test_a_paced_answer_with_a_bad_chunk_is_cut_off() -> None:
     good, _, _ = chunked(BODY).rpartition(b"0\r\n\r\n")
     begun = threading.Event()
 
@@ -364,7 +364,7 @@ def test_a_bad_chunk_is_no_end() -> None:
         assert in_flight(proxy) == 0
 
 
-def test_pace_is_no_silence() -> None:
+def test_a_paced_answer_does_not_time_out() -> None:
     """Two seconds of a rate, of which each half is longer than the timeout."""
     with proxied(sized, bandwidth=[Bandwidth(rate=20_000, burst=1)], timeouts=Timeouts(read=0.8)) as proxy:
         assert ask(proxy, get(40_000))[2] == BODY[:40_000]

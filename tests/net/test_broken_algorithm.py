@@ -81,7 +81,7 @@ def test_a_proxy_stops_while_a_pick_does_not_end() -> None:
         assert not proxy.faults.lines() or "left behind" not in proxy.faults.lines()[-1]
 
 
-def test_a_thread_that_waits_in_c_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_blocked_in_c_code_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxies, "PATIENCE", 0.2)
 
     class Asleep(Balancer):
@@ -117,7 +117,7 @@ def test_a_switch_to_an_algorithm_that_hangs_is_refused_and_the_one_before_goes_
 
 
 @pytest.mark.parametrize("method", ["done", "probe_targets"])
-def test_other_methods_that_fail_do_not_hold_up_answers(method: str) -> None:
+def test_failures_of_other_methods_do_not_delay_answers(method: str) -> None:
     def wrong(self, *_):
         raise LookupError("no")
 
@@ -132,7 +132,7 @@ def test_other_methods_that_fail_do_not_hold_up_answers(method: str) -> None:
         assert proxy.pool.backends[0].in_flight == 0
 
 
-def test_probe_targets_that_are_no_backends_are_refused() -> None:
+def test_probe_targets_must_be_backends() -> None:
     class Asking(Balancer):
         wants_reports = True
 

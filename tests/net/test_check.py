@@ -52,7 +52,7 @@ def test_an_answer_passes_or_says_why_not(answer: bytes, fields: dict, fault: st
         assert probe(backend, **fields).startswith(fault) if fault else probe(backend, **fields) == ""
 
 
-def test_nobody_listens() -> None:
+def test_a_redis_that_cannot_be_reached_causes_no_wait() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     assert probe(port) == "connection refused"

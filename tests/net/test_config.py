@@ -11,8 +11,9 @@ import pytest
 from lbkit.net import Proxy, descriptors
 from lbkit.net.address import split_address
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
-from lbkit.net.preflight import log_fault, start_faults
+from lbkit.net.preflight import log_fault, redis_fault, start_faults
 from lbkit.net.serve import checked
+from lbkit.net.shared_store import SharedStore
 
 GOOD = """
 listen = "127.0.0.1:0"
@@ -46,7 +47,7 @@ def load(tmp_path: Path, text: str) -> ProxyConfig:
     return ProxyConfig.load(path)
 
 
-def test_a_whole_file(tmp_path: Path) -> None:
+def test_a_file_with_every_section(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
     proxy = Proxy(config=config)
     a, b = proxy.pool.backends
@@ -72,13 +73,13 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("[policy]", "[policy", "line 14, column 8: not TOML"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_error_names_the_field(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, GOOD.replace(old, new))
 
 
-def test_missing_things(tmp_path: Path) -> None:
+def test_required_fields_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*nowhere.toml: No such file"):
         ProxyConfig.load(tmp_path / "nowhere.toml")
     with pytest.raises(ConfigError, match="backends is missing"):
@@ -105,7 +106,7 @@ def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_host_name() -> None:
     config = ProxyConfig.from_dict({"backends": [{"address": "no.such.name.invalid:80", "resolve": True}]})
     with pytest.raises(ConfigError, match=r"backends\[0\]\.address: no\.such\.name\.invalid: .*; correct"):
         Proxy(config=config)
@@ -190,7 +191,7 @@ def test_the_example_has_every_field_with_its_default() -> None:
         compare(type(one), table)
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(
             tmp_path,
@@ -288,7 +289,7 @@ def test_wrong_values_of_every_kind(wrong: dict[str, Any], message: str) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_right_values_that_look_alike() -> None:
+def test_equivalent_spellings_are_accepted() -> None:
     data = {"backends": [{"address": "bücher.example:80", "name": "Bücher"}, {"address": "my_service:8000"}]}
     config = ProxyConfig.from_dict({**data, "hide": ["Server"], "listen": "[::]:80", "limits": {"body": 0}})
     assert config.hide == ("Server",)
@@ -315,7 +316,7 @@ BAD = [
 ]
 
 
-def test_no_value_does_more_than_be_refused() -> None:
+def test_any_value_is_accepted_or_refused_with_config_error() -> None:
     """Each place of a whole file, with each bad value: it is taken, or it is a ConfigError in lines."""
     data = tomllib.loads(uncommented(EXAMPLE))
 
@@ -357,7 +358,7 @@ def test_options_of_a_proxy() -> None:
 # -- what a start would find --------------------------------------------------------------------
 
 
-def test_faults_of_a_start(tmp_path: Path) -> None:
+def test_start_faults(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = ProxyConfig.from_dict(
@@ -388,7 +389,7 @@ def test_faults_of_a_start(tmp_path: Path) -> None:
         checked("x.toml", foreign)
 
 
-def test_a_log_is_neither_made_nor_changed(tmp_path: Path) -> None:
+def test_a_check_neither_creates_nor_changes_the_log(tmp_path: Path) -> None:
     assert log_fault(str(tmp_path / "new.log")) == ""
     assert not (tmp_path / "new.log").exists()
     assert "it is a folder" in log_fault(str(tmp_path))
@@ -396,7 +397,7 @@ def test_a_log_is_neither_made_nor_changed(tmp_path: Path) -> None:
     assert log_fault("-") == log_fault("") == ""
 
 
-def test_a_name_of_this_machine_leads_back() -> None:
+def test_a_backend_named_after_this_machine_is_a_loop() -> None:
     """Only found by looking it up."""
     name = socket.gethostname()
     config = ProxyConfig.from_dict({"listen": "0.0.0.0:8080", "backends": [{"address": f"{name}:8080"}]})
@@ -415,3 +416,13 @@ def test_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     name, few = checked("x.toml", config).splitlines()[1:]
     assert name.startswith("note: backends[0].address: nor.that.invalid: ")
     assert "264 file descriptors are enough for 100" in few
+
+
+def test_a_redis_that_cannot_be_reached_is_noted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        store = SharedStore(f"redis://127.0.0.1:{port}/0")
+        assert redis_fault(store) == ""
+    assert redis_fault(store) == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+    missing = SharedStore("unix:///no/such/redis.sock")
+    assert redis_fault(missing) == "cannot connect to /no/such/redis.sock: No such file or directory"

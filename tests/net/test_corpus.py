@@ -1,7 +1,7 @@
 """The corpus of tests/net/corpus, against a real Proxy: in memory in every kind of pieces, and on sockets.
 
 Of a request the tests look at what the backend received, byte for byte, how many requests it saw, and
-who got which answer. Behind each case another request follows on its connection, and another client asks.
+which client got which answer. After each case come another request on its connection, and another client.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def stream_of(case: Case) -> bytes:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_in_all_kinds_of_pieces(name: str) -> None:
+def test_a_request_split_in_every_way(name: str) -> None:
     case = REQUESTS[name]
     for cutting in CUTTINGS:
 
@@ -295,7 +295,7 @@ def test_a_request_in_all_kinds_of_pieces(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer_in_all_kinds_of_pieces(name: str) -> None:
+def test_an_answer_split_in_every_way(name: str) -> None:
     case = ANSWERS[name]
     for cutting in CUTTINGS:
 

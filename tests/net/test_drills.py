@@ -1,4 +1,4 @@
-"""Backends that close and die, clients that mean harm: no GET fails, and nobody else waits.
+"""Backends that close and die, malicious clients: no GET fails, and other clients do not wait.
 
 What takes time is compared with what takes more of the same, or has a bound ten times what it needs."""
 
@@ -97,7 +97,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def drill(proxy: Proxy, each: int, clients: int, pause: Callable[[int], float] | None = None) -> Results:
-    """`each` GETs on each of so many connections at once."""
+    """Send `each` GETs on each of several connections at once."""
     results = Results()
 
     def load(number: int) -> None:
@@ -238,7 +238,7 @@ class Process:
 
 
 def quiet_ports(count: int) -> list[int]:
-    """Free ports below those that the kernel gives to clients: nobody takes them while a backend is dead."""
+    """Return free ports outside the range of clients, so that they stay free while a backend is dead."""
     found: list[int] = []
     for port in range(18_000 + os.getpid() % 97 * 100, 32_000):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -323,8 +323,8 @@ def end_of(client: Client) -> int:
 
 
 @pytest.mark.parametrize("size", [256 << 10, 4 << 20], ids=["256 kB", "4 MB"])
-def test_empty_lines_hold_nobody_up(size: int) -> None:
-    # Beyond the limit of a head they are refused: nobody waits for a deadline.
+def test_empty_lines_do_not_delay_other_clients(size: int) -> None:
+    # Beyond the limit of a head they are refused at once, without waiting for a deadline.
     with proxied(echo, timeouts=Timeouts(head=60)) as proxy, Client(proxy) as hostile:
         before = proxy.cpu()
         flood = threading.Thread(
@@ -342,7 +342,7 @@ def test_empty_lines_hold_nobody_up(size: int) -> None:
 
 
 @pytest.mark.parametrize("drip", [b"\r\n", b"\r", b"x"], ids=["empty lines", "CR and LF", "a name"])
-def test_drops_of_a_head_do_not_put_off_its_end(drip: bytes) -> None:
+def test_a_head_sent_byte_by_byte_does_not_extend_its_deadline(drip: bytes) -> None:
     drops: Iterator[bytes] = iter(lambda: drip, None)
     first = b""
     if drip == b"\r":
@@ -379,7 +379,7 @@ def test_a_slow_head_behind_a_request_has_a_deadline_too() -> None:
 WHOLE_BODY = {"total": 0.7}
 
 
-def test_a_body_that_drips_has_a_deadline_in_all() -> None:
+def test_a_body_sent_byte_by_byte_has_a_total_deadline() -> None:
     with proxied(echo, timeouts=Timeouts(read=5, **WHOLE_BODY)) as proxy, Client(proxy) as hostile:
         hostile.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
         start = time.monotonic()
@@ -392,7 +392,7 @@ def test_a_body_that_drips_has_a_deadline_in_all() -> None:
         assert end_of(hostile) in (0, 408)
 
 
-def test_a_client_that_never_reads_is_dropped_and_nobody_waits_for_it() -> None:
+def test_a_client_that_never_reads_is_dropped_and_delays_no_other() -> None:
     gone = threading.Event()
 
     def endless(connection: Connection) -> None:
@@ -416,7 +416,7 @@ def test_a_client_that_never_reads_is_dropped_and_nobody_waits_for_it() -> None:
         assert gone.wait(TIMEOUT)
 
 
-def test_a_client_that_asks_and_never_reads_is_not_served_for_ever() -> None:
+def test_a_client_that_sends_requests_and_never_reads_is_cut_off() -> None:
     """Its answers wait in the proxy: no more of its requests are taken than fit."""
     served = 0
 
@@ -436,7 +436,7 @@ def test_a_client_that_asks_and_never_reads_is_not_served_for_ever() -> None:
 
 
 def end_of_unread(client: Client) -> bool:
-    """Whether the proxy hangs up on somebody who does not read: seen by sending, not by reading."""
+    """Return whether the proxy closes the connection of a client that does not read, found out by sending."""
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         try:
@@ -464,7 +464,7 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_what_has_no_end_is_cut_off(what: str) -> None:
+def test_endless_input_is_cut_off(what: str) -> None:
     first, more = ENDLESS[what]
     piece = more * (65_536 // len(more))
     with proxied(echo) as proxy, Client(proxy) as hostile:
@@ -486,7 +486,7 @@ def test_what_has_no_end_is_cut_off(what: str) -> None:
     ],
     ids=["a field", "a chunk extension", "trailers", "a chunk size"],
 )
-def test_an_answer_that_has_no_end_is_cut_off(first: bytes, more: bytes) -> None:
+def test_an_endless_answer_is_cut_off(first: bytes, more: bytes) -> None:
     cut = threading.Event()
     piece = more * (65_536 // len(more))
 

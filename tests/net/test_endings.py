@@ -42,7 +42,7 @@ def test_a_put_is_sent_again_if_all_of_it_is_still_there(size: int, status: int)
 @pytest.mark.parametrize(
     "begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], ids=["before", "within"]
 )
-def test_total_ends_a_silent_exchange(begun: bytes) -> None:
+def test_the_total_timeout_ends_a_silent_exchange(begun: bytes) -> None:
     over = threading.Event()
 
     def script(connection: Connection) -> None:
@@ -61,7 +61,7 @@ def test_total_ends_a_silent_exchange(begun: bytes) -> None:
         over.set()
 
 
-def test_what_is_hidden_is_the_backends_own_field() -> None:
+def test_hide_removes_the_backends_field_only() -> None:
     """Answers pass the filters in reverse: what this proxy says is added behind what it hides."""
     said = b"HTTP/1.1 200 OK\r\nX-Lbkit-Attempts: 99\r\nContent-Length: 2\r\n\r\nok"
     with proxied(answers(said), hide=("X-Lbkit-Attempts",), expose=True) as proxy:
@@ -69,7 +69,7 @@ def test_what_is_hidden_is_the_backends_own_field() -> None:
     assert re.findall(rb"X-Lbkit-Attempts: (\d+)", head) == [b"1"]
 
 
-def test_a_silent_tunnel_ends_and_one_that_speaks_does_not() -> None:
+def test_a_silent_tunnel_times_out_and_an_active_one_does_not() -> None:
     def script(connection: Connection) -> None:
         connection.head()
         connection.send(SWITCH)
@@ -88,8 +88,8 @@ def test_a_silent_tunnel_ends_and_one_that_speaks_does_not() -> None:
 
 
 @pytest.mark.parametrize("first", ["client", "backend"])
-def test_one_side_of_a_tunnel_may_end_before_the_other(first: str) -> None:
-    """Half-close: who has said everything still hears the rest."""
+def test_a_tunnel_may_be_half_closed(first: str) -> None:
+    """After a half-close the other direction goes on."""
     heard, ended = [], threading.Event()
 
     def script(connection: Connection) -> None:
@@ -117,7 +117,7 @@ def test_one_side_of_a_tunnel_may_end_before_the_other(first: str) -> None:
             assert b"".join(heard) == b"the rest"
 
 
-def test_a_tunnel_holds_back_who_sends_to_one_that_does_not_read() -> None:
+def test_a_tunnel_applies_back_pressure() -> None:
     sent, stuck = [], threading.Event()
 
     def script(connection: Connection) -> None:
@@ -137,7 +137,7 @@ def test_a_tunnel_holds_back_who_sends_to_one_that_does_not_read() -> None:
         assert sum(sent) < 32 << 20
 
 
-def test_a_client_that_takes_its_time_holds_no_place() -> None:
+def test_a_slow_client_does_not_occupy_the_backend() -> None:
     """Its backend has done its work: the rest is between the proxy and the client."""
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20_000
     slow = Bandwidth(rate=1_000, burst=1_000, path="/slow")
@@ -194,7 +194,7 @@ def test_the_access_log_counts_what_went_out(tmp_path: Path) -> None:
     assert 0 < size < 50_000
 
 
-def test_answers_of_the_proxys_own_are_not_piled_up_for_a_client_that_does_not_read() -> None:
+def test_own_answers_are_not_buffered_for_a_client_that_does_not_read() -> None:
     one = RateLimit({"kind": "token_bucket", "rate": 0.001, "burst": 1})
     with proxied(echo, rate_limits=[one], timeouts=Timeouts(read=0.5)) as proxy, Client(proxy) as client:
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -218,7 +218,7 @@ def test_a_pipeline_goes_on_when_its_client_reads_again() -> None:
     assert statuses == [200] + [429] * (number - 1)
 
 
-def test_an_upgrade_within_a_body_is_none() -> None:
+def test_an_upgrade_before_the_end_of_the_body_is_ignored() -> None:
     with proxied(answers(SWITCH)) as proxy:
         request = ASK_TUNNEL.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc")
         assert ask(proxy, request)[0] == 502
@@ -271,7 +271,7 @@ def test_a_body_that_comes_while_its_request_is_held_does_not_end_the_hold() -> 
         assert client.answer()[0] == 200
 
 
-def test_whoever_waits_in_line_for_bandwidth_is_not_idle() -> None:
+def test_an_answer_that_waits_for_bandwidth_does_not_time_out() -> None:
     shared = Bandwidth(rate=20_000, burst=1, key="global")
     small = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
     with proxied(answers(small), timeouts=Timeouts(read=0.3), bandwidth=[shared]) as proxy:
@@ -284,7 +284,7 @@ def test_whoever_waits_in_line_for_bandwidth_is_not_idle() -> None:
 
 
 @pytest.mark.parametrize("hook", ["on_request", "on_response"])
-def test_a_filter_that_returns_nonsense_is_reported(hook: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_filter_that_returns_a_wrong_type_is_reported(hook: str, capfd: pytest.CaptureFixture[str]) -> None:
     class Odd(Filter):
         name = "odd"
 

@@ -263,7 +263,7 @@ EVENTS = [
     early=st.booleans(),
     events=events(EVENTS),
 )
-def test_one_way_out(
+def test_every_exchange_ends_exactly_once(
     verdict: Any,
     replaces: bool,
     raises: str,

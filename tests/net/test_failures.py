@@ -47,7 +47,7 @@ def test_a_body_already_received_is_sent_to_the_other_backend() -> None:
 
 
 @pytest.mark.parametrize(("retries", "picks"), [(0, 1), (1, 2), (5, 3)])
-def test_all_refuse(retries: int, picks: int) -> None:
+def test_502_when_all_backends_refuse_connections(retries: int, picks: int) -> None:
     pool = pool_of(dead_port(), dead_port(), dead_port())
     with Proxy(pool, retries=retries) as proxy, Client(proxy) as client:
         client.send(GET)
@@ -57,7 +57,7 @@ def test_all_refuse(retries: int, picks: int) -> None:
         assert client.answer()[0] == 502
 
 
-def test_nobody_there_is_503() -> None:
+def test_an_empty_pool_is_answered_503() -> None:
     with Proxy(pool_of()) as proxy, Client(proxy) as client:
         for _ in range(2):
             client.send(GET)
@@ -65,7 +65,7 @@ def test_nobody_there_is_503() -> None:
 
 
 def test_a_connection_that_is_not_accepted_times_out() -> None:
-    # Nobody can be relied on not to answer: stand in for the network at the one place that connects.
+    # No real address is sure not to answer, so the function that connects is replaced.
     with proxied(echo, timeouts=Timeouts(connect=0.1), retries=0) as proxy:
         import asyncio
 
@@ -85,7 +85,7 @@ def test_a_connection_that_is_not_accepted_times_out() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nConte"], ids=["before", "within"])
 @pytest.mark.parametrize("reset", [False, True])
-def test_death_before_or_within_the_head_is_502(sent: bytes, reset: bool) -> None:
+def test_a_backend_that_dies_before_its_head_is_complete_is_answered_502(sent: bytes, reset: bool) -> None:
     with proxied(dies_after(sent, reset=reset)) as proxy, Client(proxy) as client:
         for _ in range(2):
             client.send(GET)
@@ -103,7 +103,7 @@ HALVES = {
 
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("reset", [False, True])
-def test_half_an_answer_never_looks_whole(half: str, reset: bool) -> None:
+def test_a_truncated_answer_never_looks_complete(half: str, reset: bool) -> None:
     with proxied(dies_after(HALVES[half], reset=reset)) as proxy, Client(proxy) as client:
         client.send(GET)
         with pytest.raises(ConnectionError):
@@ -128,7 +128,7 @@ def test_a_reset_is_not_the_end_of_a_body_until_close() -> None:
             connection.until(b"0\r\n\r\n")
 
 
-def test_a_silent_backend_is_504_before_the_head_and_a_cut_after() -> None:
+def test_a_silent_backend_is_answered_504_before_the_head_and_cut_off_after_it() -> None:
     def silent(connection: Connection) -> None:
         connection.head()
         connection.head()
@@ -149,7 +149,7 @@ def test_a_silent_backend_is_504_before_the_head_and_a_cut_after() -> None:
             client.answer()
 
 
-def test_a_failure_is_told_to_the_balancer() -> None:
+def test_the_balancer_learns_of_a_failure() -> None:
     outcomes = []
     with proxied(dies_after(b"")) as proxy:
         proxy.pool.balancer.done = lambda *outcome: outcomes.append(outcome)  # type: ignore[method-assign]
@@ -161,7 +161,7 @@ def test_a_failure_is_told_to_the_balancer() -> None:
 
 
 @pytest.mark.parametrize("when", ["before the answer", "within the answer"])
-def test_a_client_that_leaves_frees_the_backend(when: str) -> None:
+def test_a_client_that_disconnects_releases_the_backend(when: str) -> None:
     arrived, left = threading.Event(), threading.Event()
 
     def script(connection: Connection) -> None:
@@ -184,7 +184,7 @@ def test_a_client_that_leaves_frees_the_backend(when: str) -> None:
             if when == "within the answer":
                 Connection(client.sock).until(b"half")
         assert left.wait(TIMEOUT)  # the backend hears of it
-    assert [ok for _, _, ok, _ in outcomes] == [None]  # and nobody blames it
+    assert [ok for _, _, ok, _ in outcomes] == [None]  # and it is not blamed
 
 
 def test_an_early_refusal_of_a_body_is_passed_on() -> None:
@@ -211,7 +211,7 @@ class ClosesIdle:
         self.close.wait(TIMEOUT)
 
 
-def test_a_connection_that_the_backend_closed_at_rest_is_not_used_again() -> None:
+def test_an_idle_connection_that_the_backend_closed_is_not_reused() -> None:
     script = ClosesIdle()
     with proxied(script) as proxy, Client(proxy) as client:
         client.send(GET)
@@ -223,11 +223,11 @@ def test_a_connection_that_the_backend_closed_at_rest_is_not_used_again() -> Non
         assert client.answer()[0] == 200
 
 
-def test_a_rested_connection_that_dies_on_us_is_tried_anew_if_nothing_can_happen_twice() -> None:
+def test_a_request_on_a_stale_kept_connection_is_sent_again_only_if_that_is_safe() -> None:
     requests = []
 
     def one_each(connection: Connection) -> None:
-        """Closes on the second request, as a server whose keep-alive has just run out."""
+        """Closes on the second request, as a server after its keep-alive timeout."""
         requests.append(connection.head())
         connection.send(OK)
         connection.head()
@@ -248,7 +248,7 @@ def test_a_rested_connection_that_dies_on_us_is_tried_anew_if_nothing_can_happen
             assert client.answer()[0] == expected
 
 
-def test_kill_under_load_loses_only_what_was_running() -> None:
+def test_a_kill_under_load_loses_only_requests_in_flight() -> None:
     with Scripted(answers(OK)) as one, Scripted(answers(OK)) as two:
         pool = pool_of(one.port, two.port)
         with Proxy(pool) as proxy:

@@ -43,7 +43,7 @@ def test_a_request_and_its_answer() -> None:
     assert field(head, "Date")  # the backend sent none (RFC 9110, 6.6.1)
 
 
-def test_hop_by_hop_fields_stay_here() -> None:
+def test_hop_by_hop_fields_are_not_forwarded() -> None:
     request = (
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Mine, close\r\nKeep-Alive: timeout=5\r\n"
         b"X-Mine: secret\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nUpgrade: h2c\r\n"
@@ -66,7 +66,7 @@ def test_hop_by_hop_fields_stay_here() -> None:
     assert not field(head, "Keep-Alive")
 
 
-def test_forwarding_fields_of_strangers_are_dropped() -> None:
+def test_forwarding_fields_from_untrusted_peers_are_dropped() -> None:
     request = (
         b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n"
         b"X-Forwarded-Host: evil\r\nForwarded: for=1.2.3.4\r\nVia: 1.0 before\r\n\r\n"
@@ -86,7 +86,7 @@ def test_forwarding_fields_of_strangers_are_dropped() -> None:
     assert field(body, "Forwarded") == ['for=1.2.3.4, for=127.0.0.1;host="a";proto=http']
 
 
-def test_the_key_is_the_nearest_stranger() -> None:
+def test_the_key_is_the_nearest_untrusted_address() -> None:
     keys = []
 
     class KeySpy(Balancer):
@@ -115,7 +115,7 @@ def test_the_key_is_the_nearest_stranger() -> None:
         assert keys.pop() == expected
 
 
-def test_a_flow_is_a_connection() -> None:
+def test_the_flow_key_is_the_connection() -> None:
     keys = []
 
     class FlowSpy(Balancer):
@@ -134,14 +134,14 @@ def test_a_flow_is_a_connection() -> None:
     assert "127.0.0.1" in keys[0]
 
 
-def test_why_is_told_to_who_may_know() -> None:
+def test_the_reason_of_a_pick_is_shown_only_when_it_is_exposed() -> None:
     with proxied(echo, echo, explain=True) as proxy:
         head = ask(proxy, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")[1]
         (why,) = field(head, "X-Lbkit-Why")
         assert why.endswith("the next turn; slot 0 of 2")
 
 
-def test_a_key_cannot_write_a_header() -> None:
+def test_a_key_cannot_inject_a_header_field() -> None:
     """Keys come from outside, and an explanation names them."""
     with proxied(echo, explain=True, keyed_by="query:q") as proxy:
         proxy.call(proxy.pool.switch, make_balancer("consistent_hash"))
@@ -164,7 +164,7 @@ def test_a_key_cannot_write_a_header() -> None:
         (b"JSON {}", None),
     ],
 )
-def test_what_a_backend_says_of_its_load(said: bytes, heard: tuple[float, ...] | None) -> None:
+def test_load_reports_in_answers(said: bytes, heard: tuple[float, ...] | None) -> None:
     reports = []
 
     class Listener(Balancer):
@@ -241,12 +241,12 @@ def test_keep_alive_on_both_sides() -> None:
     [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"],
     ids=["1.0", "1.1"],
 )
-def test_close_when_asked(request_: bytes) -> None:
+def test_a_connection_is_closed_on_request(request_: bytes) -> None:
     with proxied(echo) as proxy, Client(proxy) as client:
         client.send(request_)
         answer = client.rest()
         assert field(answer.partition(b"\r\n\r\n")[0] + b"\r\n", "Connection") == ["close"]
-        assert ask(proxy)[0] == 200  # one client's close is nobody else's
+        assert ask(proxy)[0] == 200  # one client's close does not affect others
 
 
 def test_http10_keep_alive() -> None:
@@ -265,7 +265,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
             assert client.answer()[2].startswith(b"GET /%d " % i)
 
 
-def test_pipelined_behind_a_body() -> None:
+def test_a_request_pipelined_after_a_body() -> None:
     post = b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
     with proxied(echo) as proxy, Client(proxy) as client:
         client.send(post + GET + post)
@@ -321,7 +321,7 @@ def test_expect_100_continue() -> None:
         assert client.answer()[::2] == (200, b"abc")
 
 
-def test_interim_answers_pass_and_early_hints_do_not_end_an_exchange() -> None:
+def test_interim_answers_are_forwarded_and_early_hints_do_not_end_an_exchange() -> None:
     hints = (
         b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     )
@@ -408,7 +408,7 @@ def test_a_gibibyte_each_way_in_constant_memory() -> None:
     assert after - before < 32 * 1024  # KiB
 
 
-def test_a_client_that_does_not_read_holds_the_backend_back() -> None:
+def test_a_client_that_does_not_read_slows_the_backend_down() -> None:
     sent = 0
     full = threading.Event()
 
@@ -459,7 +459,7 @@ def test_a_third_party_client() -> None:
 # -- starting and stopping ------------------------------------------------------------------------
 
 
-def test_a_taken_port_is_told() -> None:
+def test_an_error_says_that_the_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ProxyError, match=f"127.0.0.1:{port}: the port is taken"):
@@ -494,7 +494,7 @@ def test_stop_lets_running_requests_finish_and_takes_no_new_ones() -> None:
         proxy.stop()  # harmless
 
 
-def test_stop_cuts_off_what_outlasts_the_grace() -> None:
+def test_stop_cuts_off_requests_that_outlast_the_grace() -> None:
     def never(connection: Connection) -> None:
         connection.head()
         connection.head()
@@ -542,7 +542,7 @@ def test_a_broken_algorithm_is_a_500_and_the_proxy_goes_on(capsys: pytest.Captur
     assert "Careless.pick raised IndexError: tuple index out of range" in capsys.readouterr().err
 
 
-def test_backends_come_and_go() -> None:
+def test_backends_are_added_and_removed_at_run_time() -> None:
     with proxied(echo) as proxy, Scripted(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")) as new:
         proxy.call(proxy.pool.add, Backend("new", host="127.0.0.1", port=new.port))
         proxy.call(proxy.pool.remove, "b1")
@@ -567,14 +567,14 @@ def test_internal_fields_reach_a_client_only_if_they_are_exposed() -> None:
             assert field(head, name) == ([value] if expose else [])
 
 
-def test_every_503_says_when_to_try_again() -> None:
+def test_every_503_carries_retry_after() -> None:
     with proxied(echo) as proxy:
         proxy.call(proxy.pool.remove, "b1")
         status, head, _ = ask(proxy)
         assert (status, field(head, "Retry-After")) == (503, ["1"])
 
 
-def test_what_is_hidden_does_not_reach_the_client() -> None:
+def test_hidden_fields_do_not_reach_the_client() -> None:
     secret = (
         b"HTTP/1.1 %d X\r\nServer: secret/1.0\r\nX-Powered-By: secret\r\nX-Public: yes\r\n"
         b"Content-Length: 6\r\n\r\nsecret"

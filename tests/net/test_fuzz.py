@@ -185,7 +185,7 @@ def named(head: bytes) -> list[tuple[bytes, bytes]]:
 
 @law(1500)
 @given(heads(STREAMS), st.booleans())
-def test_what_is_accepted_is_one_request_for_h11(head: bytes, trusted: bool) -> None:
+def test_an_accepted_request_is_one_request_for_h11(head: bytes, trusted: bool) -> None:
     request = request_of(head, trusted)
     if isinstance(request, Reject):
         assert 400 <= request.status < 600
@@ -257,7 +257,7 @@ def test_a_reader_keeps_nothing_of_the_head_before(first: bytes, second: bytes) 
 
 @law(800)
 @given(heads(ANSWER_STREAMS), st.booleans())
-def test_what_is_accepted_is_one_answer_for_h11(head: bytes, head_only: bool) -> None:
+def test_an_accepted_answer_is_one_answer_for_h11(head: bytes, head_only: bool) -> None:
     answer = answer_of(head, head_only)
     if isinstance(answer, Reject):
         assert answer.status == 502
@@ -333,7 +333,7 @@ def unchunk_by_h11(data: bytes) -> tuple[bytes, bool, bytes] | None:
 
 @law(800)
 @given(st.data())
-def test_chunks_mean_what_h11_reads(data: st.DataObject) -> None:
+def test_chunks_are_read_as_h11_reads_them(data: st.DataObject) -> None:
     raw = data.draw(mutated(CHUNK_STREAMS))
     whole = unchunk([raw])
     assert unchunk(data.draw(pieces(raw))) == whole
@@ -358,7 +358,7 @@ def test_chunks_mean_what_h11_reads(data: st.DataObject) -> None:
     st.binary(max_size=50),
     st.data(),
 )
-def test_what_h11_writes_is_read(
+def test_messages_written_by_h11_are_read(
     parts: list[bytes], trailers: bool, behind: bytes, data: st.DataObject
 ) -> None:
     writer = h11.Connection(h11.CLIENT)
@@ -377,12 +377,12 @@ def test_what_h11_writes_is_read(
     [b"1;" + b"a" * 100_000, b"0\r\n" + b"X: y\r\n" * 10_000, b"0\r\nX: " + b"y" * 100_000],
     ids=["an extension", "trailers", "a trailer"],
 )
-def test_overhead_has_a_limit(raw: bytes) -> None:
+def test_chunk_overhead_has_a_limit(raw: bytes) -> None:
     assert unchunk([raw]) is None
     assert unchunk([raw[i : i + 1000] for i in range(0, len(raw), 1000)]) is None
 
 
-def test_small_chunks_are_slow_but_allowed() -> None:
+def test_small_chunks_are_allowed() -> None:
     assert unchunk([b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n"]) == (b"x" * 1000, True, b"")
 
 
@@ -539,7 +539,7 @@ def test_the_backend_sees_the_requests_that_were_sent_and_no_others(stream: byte
 
 @law(250)
 @given(st.data())
-def test_any_pieces_of_a_stream_come_to_the_same(data: st.DataObject) -> None:
+def test_the_split_of_a_stream_into_pieces_makes_no_difference(data: st.DataObject) -> None:
     stream = data.draw(mutated(STREAMS))
     whole = connection([stream])
     assert connection(data.draw(pieces(stream))) == whole
@@ -547,7 +547,7 @@ def test_any_pieces_of_a_stream_come_to_the_same(data: st.DataObject) -> None:
 
 @law(60)
 @given(mutated(STREAMS))
-def test_single_bytes_of_a_stream_come_to_the_same(stream: bytes) -> None:
+def test_a_stream_in_single_bytes_makes_no_difference(stream: bytes) -> None:
     assert connection([stream[i : i + 1] for i in range(len(stream))]) == connection([stream])
 
 
@@ -556,7 +556,9 @@ AFTER = b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @law(300)
 @given(mutated(ANSWER_STREAMS), st.sampled_from([Answer.request, HEAD_REQUEST]))
-def test_whatever_a_backend_says_a_client_gets_one_answer_or_a_reset(answer: bytes, request: bytes) -> None:
+def test_a_client_gets_one_answer_or_a_reset_whatever_the_backend_sends(
+    answer: bytes, request: bytes
+) -> None:
     """The backend answers so, and closes."""
     seen, got, end = connection([request], answer)
     method = request.split(b" ")[0]

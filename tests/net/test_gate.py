@@ -1,4 +1,4 @@
-"""Admission: how many go on at once and how fast, who waits for a turn, and who is told 503."""
+"""Admission: concurrency, rate, the order of the queue, and 503 for the rest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def state(proxy: Proxy) -> dict[str, float]:
 
 
 def waiting(proxy: Proxy, number: int) -> None:
-    """Until so many wait at the gate."""
+    """Wait until this number of requests waits at the gate."""
     until(lambda: state(proxy)["waiting"] == number)
 
 
@@ -95,14 +95,14 @@ class Busy:
 
 
 def admission(**more: Any) -> Admission:
-    """One at once, unless told otherwise, and nobody waits too long."""
+    """Return an admission of one request at once by default, with a bounded wait."""
     return Admission(**{"limit": ONE, "timeout": TIMEOUT, **more})
 
 
 # -- how many at once --------------------------------------------------------------------
 
 
-def test_so_many_at_once_and_no_more() -> None:
+def test_concurrency_is_limited() -> None:
     busy = Busy()
     three = {"kind": "concurrency_limit", "limit": 3}
     with proxied(busy, admission=admission(limit=three)) as proxy, ExitStack() as stack:
@@ -118,7 +118,7 @@ def test_so_many_at_once_and_no_more() -> None:
         assert state(proxy) == {"running": 0, "limit": 3, "waiting": 0, **refused}
 
 
-def test_who_finds_the_queue_full_is_told_so() -> None:
+def test_a_request_that_finds_the_queue_full_is_answered_503() -> None:
     busy = Busy()
     with (
         proxied(busy, admission=admission(max_queue=2, timeout=7.5, queue="fifo")) as proxy,
@@ -142,7 +142,7 @@ def test_who_finds_the_queue_full_is_told_so() -> None:
         assert [client.answer()[0] for client in (first, second, third)] == [200] * 3
 
 
-def test_without_a_queue_nobody_waits() -> None:
+def test_without_a_queue_requests_do_not_wait() -> None:
     busy = Busy()
     with proxied(busy, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
         client.send(GET)
@@ -153,7 +153,7 @@ def test_without_a_queue_nobody_waits() -> None:
         assert ask(proxy)[0] == 200
 
 
-def test_who_waits_too_long_is_told_so() -> None:
+def test_a_request_that_waits_too_long_is_answered_503() -> None:
     busy = Busy()
     with (
         proxied(busy, admission=admission(timeout=0.2)) as proxy,
@@ -176,7 +176,7 @@ def test_who_waits_too_long_is_told_so() -> None:
         assert busy.paths == ["/", "/"]
 
 
-def test_requests_behind_one_that_waits() -> None:
+def test_pipelined_requests_behind_a_waiting_one() -> None:
     busy = Busy()
     with proxied(busy, admission=admission()) as proxy, Client(proxy) as first, Client(proxy) as second:
         first.send(get("/first"))
@@ -190,7 +190,7 @@ def test_requests_behind_one_that_waits() -> None:
         assert busy.peak == 1
 
 
-def test_a_refused_body_is_not_passed_on() -> None:
+def test_the_body_of_a_refused_request_is_not_forwarded() -> None:
     post = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
     busy = Busy()
     with (
@@ -232,7 +232,7 @@ def test_a_burst_goes_at_once() -> None:
         assert [ask(proxy)[0] for _ in range(7)] == [200] * 5 + [503] * 2
 
 
-def test_the_clock_is_no_limit_to_the_rate() -> None:
+def test_rates_above_the_timer_resolution_are_reached() -> None:
     """Between two ticks of a loop's clock nothing can be timed: what belongs there has to go at once."""
     gate = AdmissionFilter(Admission(rate=5000))
     assert (
@@ -258,12 +258,12 @@ def test_a_second_start_is_as_good_as_the_first() -> None:
             assert [ask(proxy)[0] for _ in range(3)] == [200] * 3
 
 
-# -- who goes first, and who is turned away ------------------------------------------------
+# -- order and shedding ------------------------------------------------
 
 CLASSES = {"/high": "high", "/low": "low", "/low/but/high": "high"}
 
 
-def test_low_is_shed_before_high() -> None:
+def test_low_priority_is_shed_before_high() -> None:
     shares = {"low": 0.5, "normal": 0.75}
     four = {"kind": "concurrency_limit", "limit": 4, "shares": shares}
     busy = Busy()
@@ -284,7 +284,7 @@ def test_low_is_shed_before_high() -> None:
         assert b"\r\nRetry-After: " in head
         clients.append(stack.enter_context(Client(proxy)))
         clients[-1].send(get("/high"))
-        waiting(proxy, 1)  # who is not shed may wait
+        waiting(proxy, 1)  # a request that is not shed may wait
         assert state(proxy)["shed"] == 3
         busy.answer_all()
         assert [client.answer()[0] for client in clients] == [200] * 5
@@ -304,7 +304,7 @@ def test_a_share_may_fill_while_its_requests_wait_for_the_rate() -> None:
         assert sorted(client.answer()[0] for client in clients) == [200, 200, 503, 503, 503]
 
 
-def test_high_goes_first() -> None:
+def test_high_priority_goes_first() -> None:
     busy = Busy()
     settings = admission(queue="priority", max_queue=3, priorities=CLASSES)
     with proxied(busy, admission=settings) as proxy, ExitStack() as stack:
@@ -315,7 +315,7 @@ def test_high_goes_first() -> None:
             client.send(get(path))
             busy.has(1)
             waiting(proxy, number)
-        high.send(get("/high"))  # takes the place of the lowest who came last
+        high.send(get("/high"))  # replaces the last request of the lowest priority
         assert last.answer()[2] == b"503 Service Unavailable: busy, and as many wait as may\n"
         busy.answer_all()
         assert [client.answer()[0] for client in (first, low, normal, high)] == [200] * 4
@@ -323,7 +323,7 @@ def test_high_goes_first() -> None:
 
 
 @pytest.mark.parametrize(("queue", "place"), [("fifo", 20), ("fair", 2)])
-def test_one_who_asks_much_waits_for_himself(queue: str, place: int) -> None:
+def test_a_greedy_client_waits_only_behind_its_own_requests(queue: str, place: int) -> None:
     busy = Busy()
     settings = admission(queue=queue, key="header:X-Client")
     with proxied(busy, admission=settings) as proxy, ExitStack() as stack:
@@ -340,7 +340,7 @@ def test_one_who_asks_much_waits_for_himself(queue: str, place: int) -> None:
         assert busy.paths.index("/modest") == place
 
 
-def test_one_who_asks_much_does_not_take_all_places() -> None:
+def test_a_greedy_client_does_not_fill_the_queue() -> None:
     busy = Busy()
     settings = admission(queue="fair", max_queue=5, key="header:X-Client")
     with proxied(busy, admission=settings) as proxy, ExitStack() as stack:
@@ -360,7 +360,7 @@ def test_one_who_asks_much_does_not_take_all_places() -> None:
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["each its own key", "one key"])
-def test_a_flood_is_bounded(own: bool) -> None:
+def test_a_flood_uses_bounded_memory(own: bool) -> None:
     """Ten thousand come to a fair queue of fifty: what waits stays fifty, and the others hear so at once."""
     busy = Busy()
     settings = admission(queue="fair", max_queue=50, key="header:X-Client")
@@ -383,7 +383,7 @@ def test_a_flood_is_bounded(own: bool) -> None:
 # -- every way out gives the place back ------------------------------------------------------
 
 
-def test_who_leaves_while_waiting_reaches_nobody() -> None:
+def test_a_waiting_request_of_a_client_that_leaves_reaches_no_backend() -> None:
     busy = Busy()
     with proxied(busy, admission=admission(max_queue=1)) as proxy, Client(proxy) as first:
         first.send(get("/first"))
@@ -451,9 +451,11 @@ SHORT = Timeouts(read=0.5)
         "open end",
     ],
 )
-def test_the_place_is_free_again(script: Any, options: dict[str, Any], status: int | None) -> None:
+def test_a_place_is_free_again_after_every_ending(
+    script: Any, options: dict[str, Any], status: int | None
+) -> None:
     with proxied(script, admission=admission(max_queue=0), **options) as proxy:
-        for _ in range(3):  # nobody may wait: a place that was lost would be seen
+        for _ in range(3):  # no request has to wait: a lost place would show
             with Client(proxy) as client:
                 client.send(GET)
                 if status:
@@ -466,12 +468,12 @@ def test_the_place_is_free_again(script: Any, options: dict[str, Any], status: i
         assert state(proxy)["full"] == 0
 
 
-def test_nobody_there_and_nobody_reached() -> None:
+def test_a_place_is_free_again_without_backends_and_without_connections() -> None:
     with Scripted(echo) as gone:
         port = gone.port
-    nobody, closed = pool_of(), pool_of(port)
+    empty, closed = pool_of(), pool_of(port)
     for pool, status, text in (
-        (nobody, 503, b"503 Service Unavailable\n"),
+        (empty, 503, b"503 Service Unavailable\n"),
         (closed, 502, b"502 Bad Gateway\n"),
     ):
         with Proxy(pool, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
@@ -481,7 +483,7 @@ def test_nobody_there_and_nobody_reached() -> None:
             assert state(proxy)["running"] == 0
 
 
-def test_another_try_keeps_its_place() -> None:
+def test_a_retry_keeps_its_place() -> None:
     with Scripted(echo) as gone:
         port = gone.port
     with Scripted(echo) as good, Proxy(pool_of(port, good.port), admission=admission(max_queue=0)) as proxy:
@@ -489,7 +491,7 @@ def test_another_try_keeps_its_place() -> None:
         assert state(proxy)["running"] == 0
 
 
-def test_a_client_that_leaves_gives_its_place_to_who_waits() -> None:
+def test_the_place_of_a_client_that_leaves_goes_to_a_waiting_request() -> None:
     busy = Busy()
     with proxied(busy, admission=admission()) as proxy, Client(proxy) as second:
         with Client(proxy) as first:
@@ -531,7 +533,7 @@ def test_a_tunnel_has_a_place_as_long_as_it_is_open(client_ends: bool) -> None:
         assert ask(proxy)[0] == 200
 
 
-def test_the_clock_of_the_gate_counts_while_one_waits() -> None:
+def test_the_max_wait_counts_while_a_request_waits() -> None:
     """A silence of the gate's making is not the backend's: no 504."""
     settings = Admission(rate=0.5, timeout=TIMEOUT)
     with proxied(echo, admission=settings, timeouts=Timeouts(read=0.7)) as proxy, Client(proxy) as client:
@@ -541,7 +543,7 @@ def test_the_clock_of_the_gate_counts_while_one_waits() -> None:
         assert client.answer()[0] == 200
 
 
-def test_a_stop_lets_those_who_wait_have_their_turn() -> None:
+def test_a_stop_serves_waiting_requests() -> None:
     busy = Busy()
     with proxied(busy, admission=admission()) as proxy, ExitStack() as stack:
         clients = [stack.enter_context(Client(proxy)) for _ in range(3)]
@@ -579,7 +581,7 @@ class _Broken(AIMD):
         raise RuntimeError("done")
 
 
-def test_a_limiter_that_fails_harms_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_limiter_that_fails_does_no_harm(capsys: pytest.CaptureFixture[str]) -> None:
     with proxied(echo, admission=admission()) as proxy:
         gate_of(proxy).gate.limiter = _Broken(initial=2)
         assert [ask(proxy)[0] for _ in range(2)] == [200] * 2
@@ -594,7 +596,7 @@ def test_a_limiter_that_fails_harms_nobody(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(("kind", "cls"), [("aimd", AIMD), ("gradient", Gradient)])
-def test_a_limit_that_is_found_out(kind: str, cls: type) -> None:
+def test_an_adaptive_limit(kind: str, cls: type) -> None:
     text = {
         "backends": [{"address": "127.0.0.1:1"}],
         "admission": {"limit": {"kind": kind, "initial": 8, "max_limit": 50}},
@@ -671,7 +673,7 @@ def test_mistakes_are_named(wrong: dict[str, Any], message: str) -> None:
         max_size=80,
     )
 )
-def test_who_leaves_is_gone_and_the_longest_line_is_known(kind: str, steps: list[Any]) -> None:
+def test_clients_that_leave_are_forgotten_and_the_longest_line_is_known(kind: str, steps: list[Any]) -> None:
     shaper = Shaper(float("inf"), queue=QUEUES[kind](), max_queue=3)
     there: list[Item] = []
     for now, (step, key, priority, which) in enumerate(steps):

@@ -1,4 +1,4 @@
-"""Rate limits at the edge: who is let through, who waits, and what they are told."""
+"""Rate limits at the edge: which requests pass, which wait, and the fields of the answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def field(head: bytes, name: str) -> str | None:
     return found[1] if found else None
 
 
-def test_five_and_no_more() -> None:
+def test_a_limit_of_five_admits_five() -> None:
     with proxied(echo, rate_limits=[five()]) as proxy, Client(proxy) as client:
         statuses = []
         for _ in range(8):
@@ -39,7 +39,7 @@ def test_five_and_no_more() -> None:
         assert served.connections == 1
 
 
-def test_what_the_client_is_told() -> None:
+def test_the_fields_of_a_denial() -> None:
     with proxied(echo, rate_limits=[five(name="burst")], x_ratelimit=True) as proxy:
         heads = [ask(proxy)[1] for _ in range(6)]
     assert field(heads[0], "RateLimit") == '"burst";r=4;t=100'
@@ -54,7 +54,7 @@ def test_what_the_client_is_told() -> None:
         assert field(ask(proxy)[1], "RateLimit-Policy") == '"default";q=100;w=60'
 
 
-def test_each_by_itself() -> None:
+def test_each_client_has_a_limit_of_its_own() -> None:
     by_user = [five(key="header:X-User")]
     with proxied(echo, rate_limits=by_user) as proxy:
         ann = [ask(proxy, get("/", "X-User: ann"))[0] for _ in range(7)]
@@ -67,7 +67,7 @@ def test_each_by_itself() -> None:
     assert got == [200] * 5 + [429] * 2
 
 
-def test_who_is_behind_a_trusted_proxy_counts() -> None:
+def test_clients_behind_a_trusted_proxy_are_counted_apart() -> None:
     """And whoever is not behind one cannot make himself another by saying so."""
     forged = [get("/", f"X-Forwarded-For: 9.9.9.{i}") for i in range(7)]
     with proxied(echo, rate_limits=[five()], trusted=("127.0.0.0/8",)) as proxy:
@@ -91,7 +91,7 @@ def test_ipv6_counts_by_network(address: str, prefix: int, key: str) -> None:
     assert by_prefix(address, prefix) == key
 
 
-def test_paths_have_rules_of_their_own() -> None:
+def test_rules_apply_to_their_paths() -> None:
     rules = [five(path="/api"), RateLimit({"kind": "gcra", "rate": 0.01, "burst": 2}, path="/api/slow")]
     with proxied(echo, rate_limits=rules) as proxy:
         assert [ask(proxy, get("/"))[0] for _ in range(9)] == [200] * 9
@@ -103,7 +103,7 @@ def test_paths_have_rules_of_their_own() -> None:
 @pytest.mark.parametrize(
     "path", ["/api", "/api/", "/api/x?y", "//api", "/%61pi", "/./api", "/x/../api", "/api/%2e"]
 )
-def test_no_way_around_a_paths_limit(path: str) -> None:
+def test_other_spellings_of_a_path_do_not_evade_its_limit(path: str) -> None:
     rules = [five(path="/api")]
     with proxied(echo, rate_limits=rules) as proxy:
         for _ in range(5):
@@ -112,7 +112,7 @@ def test_no_way_around_a_paths_limit(path: str) -> None:
         assert ask(proxy, get("/apis"))[0] == 200  # a neighbour
 
 
-def test_held_instead_of_denied() -> None:
+def test_a_queue_limit_delays_requests_instead_of_denying_them() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 20, "capacity": 10})
     with proxied(echo, rate_limits=[rule]) as proxy, Client(proxy) as client:
         start = time.monotonic()
@@ -122,13 +122,13 @@ def test_held_instead_of_denied() -> None:
         assert 0.18 < time.monotonic() - start < 2
 
 
-def test_a_silence_of_the_limits_making_is_not_the_backends() -> None:
+def test_a_delay_by_a_limit_does_not_count_as_silence_of_the_backend() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 1, "capacity": 5})
     with proxied(echo, rate_limits=[rule], timeouts=Timeouts(read=0.3)) as proxy:
         assert [ask(proxy)[0] for _ in range(2)] == [200, 200]  # the second after a second
 
 
-def test_who_leaves_while_held_reaches_nobody() -> None:
+def test_a_delayed_request_of_a_client_that_leaves_reaches_no_backend() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 5, "capacity": 9})
     with proxied(echo, rate_limits=[rule]) as proxy:
         ask(proxy)
@@ -140,7 +140,7 @@ def test_who_leaves_while_held_reaches_nobody() -> None:
         assert backend.picks == 1
 
 
-def test_a_denied_body_is_not_passed_on() -> None:
+def test_the_body_of_a_denied_request_is_not_forwarded() -> None:
     post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
     with proxied(echo, rate_limits=[five()]) as proxy:
         assert [ask(proxy, post)[0] for _ in range(7)] == [200] * 5 + [429] * 2

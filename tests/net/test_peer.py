@@ -1,4 +1,4 @@
-"""Whose address a request counts for, by the fields of proxies before this one."""
+"""The client's address, by the forwarding fields of trusted proxies."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_ipv4_peer_on_an_ipv6_socket_is_an_ipv4_peer() -> None:
     assert Peer("10.1.1.1", trusted_networks(("::ffff:10.0.0.0/104",))).trusted
 
 
-def test_an_untrusted_peer_says_nothing_about_others() -> None:
+def test_forwarding_fields_of_an_untrusted_peer_are_ignored() -> None:
     assert client(b"203.0.113.7", b"for=203.0.113.7", address="198.51.100.1") == "198.51.100.1"
 
 

@@ -58,7 +58,7 @@ def until(true) -> None:
         time.sleep(0.005)
 
 
-def test_everybody_is_asked_and_heard() -> None:
+def test_every_backend_is_probed_and_its_report_used() -> None:
     asker = Asker()
     with proxied(telling(0.25), telling(0.5)) as proxy:
         proxy.call(proxy.pool.switch, asker)
@@ -70,7 +70,7 @@ def test_everybody_is_asked_and_heard() -> None:
         assert sum(b.connections for b in proxy.scripted) <= 3  # kept, and used again
 
 
-def test_who_does_not_answer_is_asked_once_at_a_time() -> None:
+def test_a_silent_backend_has_at_most_one_probe_in_flight() -> None:
     asker = Asker()
     with proxied(telling(0.25), silent) as proxy:
         proxy.call(proxy.pool.switch, asker)
@@ -81,7 +81,7 @@ def test_who_does_not_answer_is_asked_once_at_a_time() -> None:
         assert {name for name, _, _ in asker.heard} == {"b1"}
 
 
-def test_who_is_dead_does_no_harm() -> None:
+def test_probes_of_a_dead_backend_do_no_harm() -> None:
     asker = Asker()
     with proxied(telling(0.25), silent) as proxy:
         proxy.scripted[1].close()
@@ -101,7 +101,7 @@ def test_a_stop_does_not_wait_for_answers() -> None:
         assert time.monotonic() - start < TIMEOUT / 4
 
 
-def test_an_algorithm_that_fails_while_asking(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_algorithm_that_fails_to_choose_probe_targets(capfd: pytest.CaptureFixture[str]) -> None:
     class Clumsy(Asker):
         def probe_targets(self, backends, now):
             raise RuntimeError("whom?")
@@ -131,7 +131,7 @@ def test_clients_do_not_get_at_load_reports() -> None:
                 assert (b"cpu_utilization" in head) is expose
 
 
-def test_the_path_is_a_path() -> None:
+def test_the_probe_path_is_checked() -> None:
     with pytest.raises(ConfigError, match="probe is 'load': use a path, such as /load"):
         ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], "probe": "load"})
     config = ProxyConfig((BackendConfig("127.0.0.1:1"),), probe="/status?load")

@@ -84,7 +84,7 @@ def run(limits: SharedLimits, play: Callable[[SharedLimits], Awaitable[Any]]) ->
 
 @every_kind
 @pytest.mark.parametrize("seed", range(5))
-def test_it_decides_as_in_memory(redis: RedisServer, kind: str, seed: int) -> None:
+def test_redis_decides_as_memory_does(redis: RedisServer, kind: str, seed: int) -> None:
     rng = random.Random(seed)
 
     async def play(limits: SharedLimits) -> None:
@@ -149,7 +149,7 @@ def test_the_time_to_retry_is_admitted(redis: RedisServer, kind: str, start: flo
 
 @every_kind
 def test_a_clock_that_is_set_back_is_harmless(redis: RedisServer, kind: str) -> None:
-    """Nobody gets more than a burst for it, and nobody is locked out for longer than a full limit takes."""
+    """No client gets more than a burst from it, or is locked out for longer than a full limit takes."""
 
     async def play(limits: SharedLimits) -> None:
         async def admitted(now: float, count: int) -> int:
@@ -216,7 +216,7 @@ def test_two_proxies_have_one_limit(redis: RedisServer, kind: str) -> None:
     run(shared(redis), play)
 
 
-def test_what_is_asked_together_goes_together(redis: RedisServer) -> None:
+def test_questions_at_the_same_time_share_a_round_trip(redis: RedisServer) -> None:
     """Two hundred questions take a handful of round trips; each that one waits for takes one."""
 
     async def play(limits: SharedLimits) -> None:
@@ -239,7 +239,7 @@ async def _reads(limits: SharedLimits) -> int:
     return int((await limits._redis.info("stats"))["total_reads_processed"])
 
 
-def test_a_server_that_forgot_the_scripts_is_told_again(redis: RedisServer) -> None:
+def test_scripts_are_loaded_again_after_a_flush(redis: RedisServer) -> None:
     async def play(limits: SharedLimits) -> None:
         for _ in range(2):
             answers = await asyncio.gather(*[limits.decide([Question(GCRA(1, 4), "k")]) for _ in range(5)])
@@ -249,7 +249,7 @@ def test_a_server_that_forgot_the_scripts_is_told_again(redis: RedisServer) -> N
     run(shared(redis), play)
 
 
-def test_states_do_not_stay_for_ever(redis: RedisServer) -> None:
+def test_states_expire(redis: RedisServer) -> None:
     async def play(limits: SharedLimits) -> None:
         for name, make in LIMITERS.items():
             await limits.decide([Question(make(), name)])
@@ -264,7 +264,7 @@ def test_states_do_not_stay_for_ever(redis: RedisServer) -> None:
 # -- without it ----------------------------------------------------------------------------------------------
 
 
-def test_a_killed_redis_is_not_waited_for_and_comes_back_with_what_it_knew() -> None:
+def test_a_killed_redis_causes_no_wait_and_keeps_its_states() -> None:
     """Nothing is admitted twice, as every write was on disk."""
     need("redis-server")
     with RedisServer(lasting=True) as redis:
@@ -312,13 +312,13 @@ def test_a_frozen_redis_adds_no_more_than_the_timeout() -> None:
             finally:
                 os.kill(redis.pid, signal.SIGCONT)
             assert all(0.24 < wait < 2 for wait in waits[:3])
-            assert sum(waits[3:]) < 0.24  # nobody waits any more
+            assert sum(waits[3:]) < 0.24  # requests do not wait any more
             await _back(limits, question)
 
         run(shared(redis, timeout=0.25, cooldown=1.0), play)
 
 
-def test_nobody_listens() -> None:
+def test_a_redis_that_cannot_be_reached_causes_no_wait() -> None:
     async def play(limits: SharedLimits) -> None:
         assert [await limits.decide([Question(GCRA(1, 4), "k")]) for _ in range(5)] == [None] * 5
         assert "refused" in limits.fault or "onnect" in limits.fault
@@ -335,7 +335,7 @@ def rules(store: SharedStore, rate: float = 0.001, **more: Any) -> dict[str, Any
 
 
 def statuses(*proxies: Proxy, each: int) -> list[int]:
-    """Of so many requests to each, in turn."""
+    """Return the statuses of requests sent to each in turn."""
     return [ask(proxy)[0] for _ in range(each) for proxy in proxies]
 
 
@@ -354,8 +354,8 @@ def test_two_real_proxies_share_a_limit(redis: RedisServer) -> None:
             assert [client.answer()[0], client.answer()[0]] == [429, 429]
 
 
-def test_after_a_crash_of_redis_no_more_than_the_limit_in_all() -> None:
-    """Both proxies are closed meanwhile, and nobody is forgotten: what was admitted is on the disk."""
+def test_the_limit_holds_across_a_crash_of_redis() -> None:
+    """Both proxies are closed meanwhile, and no client is forgotten: what was admitted is on the disk."""
     need("redis-server")
     with RedisServer(lasting=True) as redis:
         store = SharedStore(redis.url, timeout=PATIENT, on_failure="closed", cooldown=0.05)
@@ -378,7 +378,7 @@ def test_after_a_crash_of_redis_no_more_than_the_limit_in_all() -> None:
 
 @pytest.mark.parametrize(("on_failure", "expected"), [("open", 16), ("closed", 0), ("local", 10)])
 def test_without_redis(on_failure: str, expected: int) -> None:
-    """Everybody, nobody, or a limit in each proxy. And nobody waits for long."""
+    """All requests pass, none does, or each proxy counts by itself; no request waits for long."""
     store = SharedStore("redis://127.0.0.1:1/0", timeout=0.2, on_failure=on_failure)
     start = time.monotonic()
     with (
@@ -389,7 +389,7 @@ def test_without_redis(on_failure: str, expected: int) -> None:
     assert time.monotonic() - start < 10
 
 
-def test_who_leaves_meanwhile_reaches_nobody() -> None:
+def test_a_request_of_a_client_that_leaves_meanwhile_reaches_no_backend() -> None:
     """Redis is frozen, the client goes, and then it is let in."""
     need("redis-server")
     with RedisServer() as redis:

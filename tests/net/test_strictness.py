@@ -126,7 +126,7 @@ def test_a_request_behind_a_bad_one_is_not_answered_but_one_before_is(proxy: Pro
         assert client.closed()
 
 
-def test_what_follows_a_chunked_body_is_not_confused_with_it(proxy: Proxy) -> None:
+def test_a_request_after_a_chunked_body_is_read_separately(proxy: Proxy) -> None:
     post = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     with Client(proxy) as client:
         client.send(post + b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -153,7 +153,7 @@ LIMITED = {
 
 
 @pytest.mark.parametrize("what", LIMITED)
-def test_limits(proxy: Proxy, what: str) -> None:
+def test_messages_beyond_the_limits_are_refused(proxy: Proxy, what: str) -> None:
     request, expected = LIMITED[what]
     with Client(proxy) as client:
         client.send(request)
@@ -161,7 +161,7 @@ def test_limits(proxy: Proxy, what: str) -> None:
         assert client.closed()
 
 
-def test_within_the_limits(proxy: Proxy) -> None:
+def test_messages_within_the_limits_pass(proxy: Proxy) -> None:
     body = b"x" * 1000
     assert ask(proxy, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + body)[0] == 200
     assert ask(proxy, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 4000 + b"\r\n\r\n")[0] == 200
@@ -217,7 +217,7 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("wrong", BAD_ANSWERS)
-def test_bad_answers_are_502(wrong: str) -> None:
+def test_malformed_answers_are_502(wrong: str) -> None:
     with proxied(answers(BAD_ANSWERS[wrong])) as proxy, Client(proxy) as client:
         for _ in range(2):
             client.send(GET)
@@ -225,7 +225,7 @@ def test_bad_answers_are_502(wrong: str) -> None:
             assert (status, body) == (502, b"502 Bad Gateway\n")
 
 
-def test_an_answer_too_many_is_nobodys() -> None:
+def test_a_surplus_answer_goes_to_no_client() -> None:
     twice = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 
     def script(connection: Connection) -> None:
@@ -240,10 +240,10 @@ def test_an_answer_too_many_is_nobodys() -> None:
         assert proxy.scripted[0].connections == 3  # not one of them was trusted again
 
 
-def test_speaking_unasked_is_no_answer() -> None:
+def test_bytes_before_any_request_are_not_an_answer() -> None:
     def early(connection: Connection) -> None:
         connection.head()
-        # At once: what comes later, after the next request has been sent, nobody can tell from an answer.
+        # At once: what comes later, after the next request has been sent, cannot be told from an answer.
         answer, poison = (
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(b), b) for b in (b"1", b"poison")
         )
@@ -257,7 +257,7 @@ def test_speaking_unasked_is_no_answer() -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_bytes_make_it_hang_or_fall(proxy: Proxy, data: st.DataObject) -> None:
+def test_no_bytes_make_the_proxy_hang_or_crash(proxy: Proxy, data: st.DataObject) -> None:
     """Mutations of good requests: each ends in an answer or a closed connection, and the proxy lives."""
     good = data.draw(
         st.sampled_from(

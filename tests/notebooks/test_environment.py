@@ -128,6 +128,23 @@ def test_what_is_hidden_is_missing() -> None:
     assert all("-m pip install" in line for line in said["only figures"])
 
 
+def test_a_live_result_names_the_version_in_a_new_environment() -> None:
+    code = (
+        "from lbkit import Experiment, __version__, servers\n"
+        "from lbkit.live.front import OwnProxy\n"
+        "program = OwnProxy(Experiment(servers(1))).facts()['program']\n"
+        "assert program == f'lbkit {__version__}', program"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(MACHINES["make lab"]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.notebook
 @pytest.mark.live
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from lbkit import (
     Admission,
     AdmissionControlRules,
+    AlgorithmError,
     Closed,
     Constant,
     Event,
@@ -20,8 +21,9 @@ from lbkit import (
     Traffic,
     run,
     servers,
+    watchdog,
 )
-from lbkit.core.limit import make_limiter, play
+from lbkit.core.limit import Limiter, make_limiter, play
 
 LIMITERS = [
     {"kind": "token_bucket", "rate": 20, "burst": 5},
@@ -200,3 +202,28 @@ def test_while_requests_fail_the_gate_rejects_a_share_at_once() -> None:
     assert repr(run(experiment).to_dict()) == repr(result.to_dict())
     healthy = run(experiment.but(servers=servers(2, service=Constant(0.01))))
     assert healthy.extra["refused"]["failing"] == 0
+
+
+class Broken(Limiter[int]):
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        raise ZeroDivisionError("oh")
+
+
+class NeverReturns(Limiter[int]):
+    def step(self, state: int | None, now: float, cost: float) -> int | None:
+        while True:
+            pass
+
+
+@pytest.mark.parametrize("more", [(), (RateLimit({"kind": "token_bucket", "rate": 5}),)])
+def test_a_limiter_that_raises_is_named_with_its_line(more: tuple[RateLimit, ...]) -> None:
+    broken = Experiment(servers(1), Traffic(duration=1), limits=(*more, RateLimit({"kind": "broken"})))
+    with pytest.raises(AlgorithmError, match=r"Broken\.step raised ZeroDivisionError: oh; .*entrance\.py"):
+        run(broken)
+
+
+def test_a_limiter_that_does_not_return_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LOOKS", 1)
+    endless = Experiment(servers(1), Traffic(duration=1), limits=RateLimit({"kind": "never_returns"}))
+    with pytest.raises(AlgorithmError, match=r"NeverReturns\.step did not return, and was interrupted"):
+        run(endless)

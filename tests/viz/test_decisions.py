@@ -69,5 +69,8 @@ def test_scores_with_some_in_flight() -> None:
 def test_orders() -> None:
     drawn = validated(decisions.orders({"smooth": "aabacaa", "in a row": "aaaaabc"}))
     assert sum(len(t.x) for t in drawn.data) == 14
+    text = drawn.layout.title.text.replace("<br>", " ")
+    assert text == "The longest run of requests to one backend: 2 (smooth) to 5 (in a row)"
+    assert decisions.two_ends({"a": 3, "b": 3}) == "3"
     assert decisions.runs("aaaaabc") == 5
     assert decisions.runs("") == 0

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from needs import need_module
 
@@ -11,6 +13,7 @@ need_module("anywidget")
 import IPython.display
 import ipywidgets as widgets
 
+from lbkit.viz.drawing import latency_axis
 from lbkit.viz.widget import FigureView, Panel, still
 
 
@@ -42,7 +45,7 @@ def take(view: FigureView, uri: str) -> None:
 
 
 def test_a_panel_is_followed_by_the_pictures_of_its_figures_and_its_texts(shown: list[Place]) -> None:
-    view, hidden = FigureView(), widgets.Textarea("not this")
+    view, hidden = FigureView(go.Figure()), widgets.Textarea("not this")
     panel = Panel([widgets.HTML("<b>finding</b>"), widgets.Box([view]), hidden])
     panel._ipython_display_()
     widget, picture = shown
@@ -59,13 +62,28 @@ def test_a_panel_is_followed_by_the_pictures_of_its_figures_and_its_texts(shown:
 
 
 def test_a_figure_by_itself_leaves_its_picture_too(shown: list[Place]) -> None:
-    view = FigureView()
+    view = FigureView(go.Figure())
     view._ipython_display_()
     take(view, "data:image/webp;base64,CCCC")
     assert "CCCC" in shown[1].bundle["text/html"]
 
 
 def test_a_picture_is_not_taken_for_html() -> None:
-    view = FigureView()
+    view = FigureView(go.Figure())
     take(view, '"><script>')
     assert "<script>" not in still(view)
+
+
+def test_a_figure_that_shows_nothing_yet_leaves_no_picture() -> None:
+    view = FigureView()
+    assert not json.loads(view.spec)["layout"]["xaxis"]["visible"]
+    take(view, "data:image/webp;base64,AAAA")
+    assert "AAAA" not in still(view)
+    view.show(go.Figure())
+    assert "AAAA" in still(view)
+
+
+def test_an_axis_of_latencies_without_any_has_no_ticks() -> None:
+    assert latency_axis([], "y")["tickvals"] == []
+    assert latency_axis([{"y": [None, None]}], "y")["tickvals"] == []
+    assert len(latency_axis([{"y": [None, 0.2]}], "y")["tickvals"]) > 5

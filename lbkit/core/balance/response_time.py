@@ -14,6 +14,9 @@ from lbkit.core.options import number
 _Entry = tuple[float, int, Backend]  # score, number of the turn, backend
 
 
+FADED = -log(1 - NEW_SAMPLE)  # decays after which an average has lost as much as a new sample replaces
+
+
 class LeastResponseTime(Balancer):
     """The backend with the shortest expected wait: average latency x (in flight + 1), for its weight.
 
@@ -72,7 +75,14 @@ class LeastResponseTime(Balancer):
             heappop(heap)
         backend = heap[0][2]
         self._since[backend] = now
-        heapreplace(heap, self._entry(backend, backend.in_flight + 1, now))
+        # As `_entry`, written out: the calls would take a tenth of the time of a decision.
+        known = self._averages.get(backend)
+        if known and known[0]:
+            turn_of[backend] = self._turn = turn = self._turn + 1
+            score = log(known[0] * (backend.in_flight + 2) / backend.weight) + now / self.decay
+            heapreplace(heap, (score, turn, backend))
+        else:
+            heapreplace(heap, self._entry(backend, backend.in_flight + 1, now))
         return backend
 
     def pick_except(
@@ -93,21 +103,26 @@ class LeastResponseTime(Balancer):
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend.latency > self._slowest:
             self._slowest = backend.latency
-        if backend not in self._turn_of:
+        turn_of, heap = self._turn_of, self._heap
+        if backend not in turn_of:
             return
+        self._since[backend] = now
         if ok:
-            average, when = self._averages.get(backend, (0.0, now))
-            if average:
-                share = max(NEW_SAMPLE, 1 - exp((when - now) / self.decay))
-                self._averages[backend] = average + share * (latency - average), now
+            known = self._averages.get(backend)
+            if known and known[0]:
+                average, when = known
+                share = NEW_SAMPLE
+                if now - when > FADED * self.decay:  # more has faded
+                    share = 1 - exp((when - now) / self.decay)
+                average += share * (latency - average)
             else:
-                self._averages[backend] = backend.latency, now
+                average = backend.latency
+            self._averages[backend] = average, now
         elif ok is False and not backend.latency:
             self._assumed[backend] = self._slowest
-        self._since[backend] = now
-        heappush(self._heap, self._entry(backend, backend.in_flight, now))
-        if len(self._heap) > 4 * len(self._turn_of) + 16:
-            self._heap = [e for e in self._heap if self._turn_of.get(e[2]) == e[1]]
+        heappush(heap, self._entry(backend, backend.in_flight, now))
+        if len(heap) > 4 * len(turn_of) + 16:
+            self._heap = [e for e in heap if turn_of.get(e[2]) == e[1]]
             heapify(self._heap)
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:

@@ -48,7 +48,7 @@ class AdmissionFilter(Filter):
         self.gate = admission.gate(slack=TICK)
         self.read = admission.read()
         self._timer: asyncio.TimerHandle | None = None
-        self._arriving: ExchangeView | None = None  # whose `on_request` runs now
+        self._arriving: ExchangeView | None = None  # its `on_request` runs now
         self._serving = False
 
     def state(self) -> Mapping[str, float]:

@@ -27,7 +27,7 @@ PAUSE = 0.005  # seconds: less is not worth a timer
 class Bandwidth:
     """A rule: answers to requests at `path` and below go out at `rate` bytes a second, after `burst` at once.
 
-    `key`: who shares a rate: "request" is each answer by itself (nginx's limit_rate, with burst as
+    `key`: which answers share a rate: "request" is each answer by itself (nginx's limit_rate, with burst as
     limit_rate_after), "global" all together, or a key as in a Policy, such as "client". The first rule that
     matches a request applies. What goes through a tunnel (WebSocket) is not slowed down. A burst is at least
     a tenth of a second's bytes.

@@ -67,7 +67,7 @@ def forwarded_head(request: Request, address: bytes, trusted: bool) -> bytes:
     """The head that the backend gets. This is the one place that knows the format."""
     kept = [line.replace(ADDRESS, address) for line in request.kept]
     host = (values_in(kept, b"host") or [b""])[0]
-    # What a trusted peer says of who is before it. Nobody else is believed.
+    # The forwarding fields of a trusted peer; those of others are dropped.
     told = request.sent if trusted else request.sent[:1]
     via = b", ".join([*values_in(request.sent, b"via"), b"1.1 lbkit" if request.http11 else b"1.0 lbkit"])
     element = b'for=127.0.0.1;host="%b";proto=http' % host

@@ -795,7 +795,7 @@ passes(
     b"abc",
 )
 
-# -- who the client is ---------------------------------------------------------------------------------
+# -- the client's address ---------------------------------------------------------------------------------
 
 BELIEVED = (b"Forwarded", b"X-Forwarded-For", b"X-Forwarded-Host", b"X-Forwarded-Proto")
 IDENTITY = (
@@ -908,7 +908,7 @@ for what, bad, statuses in (
 ):
     for last in (ONE, BODY, CHUNKS):
         if what == "a letter too many":
-            # A method xGET may be known to somebody.
+            # A server may know a method xGET.
             bad = b"(" + get()
         pipeline(
             f"{last.data.split(b' ')[1].decode()}, then {what}", last, then=bad + SMUGGLED, refused=statuses

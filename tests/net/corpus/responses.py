@@ -265,7 +265,7 @@ passes("HEAD answered with two answers", OK + b" Content-Length: 0", behind=POIS
 passes("HEAD answered 404", b" HTTP/1.1 404 Not Found\n Content-Length: 9", request=HEAD_REQUEST)
 passes("205 with a length of 0", b" HTTP/1.1 205 Reset Content\n Content-Length: 0")
 
-# What follows an answer was not asked for: nobody gets it.
+# Bytes after an answer were not asked for: no client gets them.
 passes("two answers by length", OK + b" Content-Length: 3", raw=b"abc", behind=POISON)
 passes("two empty answers", OK + b" Content-Length: 0", behind=POISON)
 passes("two answers in chunks", OK + CHUNKED, raw=ABC, content=b"abc", behind=POISON)

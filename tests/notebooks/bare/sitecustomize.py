@@ -3,6 +3,7 @@
 BARE_PACKAGES and BARE_PROGRAMS name them, and are inherited by all processes that a notebook starts.
 """
 
+import importlib.metadata
 import os
 import shutil
 import sys
@@ -26,5 +27,13 @@ def which(name, *args, find=shutil.which, **options):
     return None if name in programs else find(name, *args, **options)
 
 
+def distribution(name, find=importlib.metadata.Distribution.from_name):
+    """Find what is installed, without `lbkit`: environments older than the name `lbkit-lab` still have it."""
+    if name == "lbkit":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return find(name)
+
+
 sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
 shutil.which = which
+importlib.metadata.Distribution.from_name = distribution
