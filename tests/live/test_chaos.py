@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from needs import need_module
+from needs import need_feature, need_module
 
 need_module("locust")
 need_module("uvicorn")
 
 from lbkit import Closed, Constant, Event, Experiment, Policy, Result, Server, Trace, Traffic, run, servers
 from lbkit.core.health import CheckRules, HealthRules, Probe
+from lbkit.live import render
 from lbkit.patience import Backoff, Patience
 from lbkit.server import DISCIPLINES
 
@@ -117,3 +118,19 @@ def test_users_of_a_closed_loop_try_again() -> None:
     result = run(Experiment([server], traffic, Policy(retries=0)), on="live")
     assert result.error_rate == 0
     assert len(result.resent) == pytest.approx(len(result), rel=0.5)
+
+
+@pytest.mark.parametrize("program", ["nginx", "haproxy", "apache", "caddy"])
+def test_programs_hang_up_on_servers_when_clients_leave_or_say_that_they_do_not(program: str) -> None:
+    need_feature(program)
+    server = Server("s", workers=8, service=Constant(0.4))
+    traffic = Traffic(Trace([0.2, 0.5, 0.8]), 2, patience=Patience(timeout=0.2))
+    experiment = Experiment([server], traffic, Policy(retries=0))
+    result = run(experiment, on=program)
+    assert list(result.status) == [0, 0, 0]
+    waits = program == "apache"
+    assert len(result.wasted) == (0 if waits else 3)
+    assert any("when a client has left" in note for note in result.notes) == waits
+    patient = experiment.but(patience=None)
+    assert "abortonclose" not in render(patient, program)
+    assert ("abortonclose" in render(experiment, program)) == (program == "haproxy")

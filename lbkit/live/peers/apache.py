@@ -67,6 +67,7 @@ class Apache(Peer):
         "power_of_two": "it has byrequests, bytraffic, bybusyness and heartbeat",
         "least_response_time": "it has byrequests, bytraffic, bybusyness and heartbeat",
     }
+    keeps_abandoned = True
     differences = (
         "the number of servers that a request tried is not reported",
         "from a crash on, some requests to the dead server are answered 503 although another one is there",

@@ -60,6 +60,7 @@ class Peer:
     alternatives: ClassVar[Mapping[str, str]] = {}  # unsupported algorithm -> why, and what to use
     # Parts of an experiment that this program does not do, or does in another way.
     differences: ClassVar[tuple[str, ...]] = ()
+    keeps_abandoned: ClassVar[bool] = False  # whether a server does not see that a client has left
     start_hints: ClassVar[Mapping[str, str]] = {}  # its message when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
@@ -194,6 +195,11 @@ class Peer:
                 f"{self.policy.algorithm} is not quite the simulator's: {difference.why}; mean latency is off"
                 f" by up to {difference.percent} %."
                 f" {same.algorithm}{f' ({options})' if options else ''} simulates it"
+            )
+        if self.keeps_abandoned and self.experiment.traffic.patience:
+            notes.append(
+                f"{self.name} waits for the answer when a client has left: servers do not see it,"
+                " and `wasted` lacks their work"
             )
         if self.policy.slow_start or self.policy.panic:
             notes.append(f"{self.name} does no slow start and no panic here")

@@ -133,6 +133,9 @@ class Haproxy(Peer):
         retry_on = "  retry-on conn-failure empty-response  # and not only when no connection is made\n"
         if self.layer == 4:
             http = reuse = retry_on = ""
+        leave = ""
+        if self.experiment.traffic.patience:
+            leave = "  option abortonclose       # a client that leaves takes its request with it\n"
         weights = self.weights()
         servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
         return f"""\
@@ -149,7 +152,7 @@ defaults
   timeout server 60s
   retries {self.policy.retries}
 {retry_on}  option redispatch 1       # the retry may go to another server
-{reuse}
+{leave}{reuse}
 frontend clients
   bind 127.0.0.1:{self.port}{http}
   default_backend servers
