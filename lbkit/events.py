@@ -34,7 +34,7 @@ class Action(Enum):
     ADD = "add"  # it joins the pool, as a new backend with the weight of the experiment
     REMOVE = "remove"  # it leaves the pool at once; running requests finish
     SET_WEIGHT = "set_weight"
-    DRAIN = "drain"  # no new requests; running ones finish
+    DRAIN = "drain"  # no new requests; running ones have the time that `policy.drain` gives them
     UNDRAIN = "undrain"  # new requests again
     # -- chaos; "recover" ends it
     HANG = "hang"  # its process stops: connections are accepted, and nothing answers; then it goes on

@@ -103,7 +103,7 @@ class Result:
 
     @property
     def changes(self) -> tuple[StateChange, ...]:
-        """The changes of backends' states by the policy's health rules, in order of time."""
+        """The changes of backends' states by health rules, drains and deploys, in order of time."""
         return tuple(self.extra.get("changes", ()))
 
     @cached_property

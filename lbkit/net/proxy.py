@@ -95,6 +95,7 @@ class Proxy:
         self.connections = Connections(timeouts, config.limits)
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
+        self.names.set_intent = self.set_intent
         self.service = Service(
             pool=self.pool,
             key=key_of(config.policy.keyed_by),
@@ -213,7 +214,7 @@ class Proxy:
         """Serve until `shut` is called, on `sock` (listening) or a socket of our own. Raises ProxyError."""
         guard()
         loop = asyncio.get_running_loop()
-        self.listener.now = self.connections.now = self.service.now = self.names.now = loop.time
+        self.listener.now = self.connections.now = self.service.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         for pool in self.pool.pools:
             if pool.affinity is not None:  # cookies outlive a process, whose clock begins anywhere
