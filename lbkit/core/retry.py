@@ -115,7 +115,8 @@ class Hedge:
     """A second copy of a request that has no answer after `after` seconds; the first answer counts.
 
     `after` is best the 95th percentile of latency: then 5 % more requests cut the tail. `most` copies are
-    sent at most, each after another `after`. (Dean and Barroso, The Tail at Scale, 2013.) Raises ValueError.
+    sent at most, each after another `after`. Requests of a sticky session are not hedged: no other backend
+    has its state. (Dean and Barroso, The Tail at Scale, 2013.) Raises ValueError.
     """
 
     after: float

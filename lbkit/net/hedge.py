@@ -22,6 +22,7 @@ class Attempting(Protocol):
     request: RequestHead
     began: float
     attempts: int
+    token: str  # of its session
     lease: Lease | None
     _connection: Connection | None
     _task: asyncio.Task[None] | asyncio.TimerHandle | None

@@ -71,7 +71,8 @@ class Timekeeper:
             self._late()
             return False
         self._arm("total", self.timeouts.total, self._attempt_over)
-        if self._hedge and self.hedged < self._hedge.most:
+        # The state of a session is on its own backend.
+        if self._hedge and self.hedged < self._hedge.most and not exchange.token:
             self._arm("hedge", self._hedge.after, self._hedge_due)
         return True
 

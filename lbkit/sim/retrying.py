@@ -123,6 +123,7 @@ class RetryingSimulation(WastingSimulation):
         copy = requests.copy(row)
         request.copies.append(copy)
         request.attempts += 1
+        requests.attempts[row] = request.attempts
         requests.lease[copy] = backend
         requests.since[copy] = now
         requests.backend[copy] = server.index
@@ -130,7 +131,7 @@ class RetryingSimulation(WastingSimulation):
             self.reports.picked(backend)
         if self.attempt_time < inf:
             self.engine.plan(now + self.attempt_time, kinds.TIMEOUT, copy)
-        if self.rules.hedge:
+        if self.rules.hedge and not token:  # the state of a session is on its own backend
             self.engine.plan(now + self.rules.hedge.after, kinds.HEDGE, copy)
         if server.delay:
             self.engine.plan(now + server.delay, kinds.RECEIVE, copy)
@@ -211,7 +212,6 @@ class RetryingSimulation(WastingSimulation):
     def take(self, row: int, request: _Open, copy: int) -> None:
         """The client gets the answer of this attempt; the others are not waited for."""
         requests, now = self.requests, self.engine.now
-        requests.attempts[row] = request.attempts
         for name in ("start", "service", "backend", "status", "lease"):
             column = getattr(requests, name)
             column[row] = column[copy]

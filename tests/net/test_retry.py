@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from importlib import resources
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import GET, TIMEOUT, Client, Connection, Script, answers, ask, echo, field, proxied
+from scripted import GET, TIMEOUT, Client, Connection, Script, Scripted, answers, ask, echo, field, proxied
 
-from lbkit import AttemptTimeouts, Backoff, Fallback, Hedge, Policy, Retry, RetryBudgetRules
+from lbkit import AttemptTimeouts, Backend, Backoff, Fallback, Hedge, Policy, Retry, RetryBudgetRules, Sticky
 from lbkit.edge import Admission
 from lbkit.net import Proxy, deadline
 from lbkit.net.messages import Reject
@@ -224,6 +225,24 @@ def test_when_all_copies_fail_the_last_failure_is_the_answer() -> None:
         second.die.set()
         first.die.set()
         assert client.answer()[0] == 502
+
+
+def test_a_request_of_a_session_is_not_hedged() -> None:
+    def slow(connection: Connection) -> None:
+        while connection.head():
+            time.sleep(0.1)
+            connection.send(OK)
+
+    policy = Policy(retry=Retry(hedge=Hedge(0.02)), sticky=Sticky())
+    with Scripted(slow) as one, Scripted(slow) as two, ExitStack() as stack:
+        backends = [Backend(f"s{s.port}", host="127.0.0.1", port=s.port) for s in (one, two)]
+        proxy = stack.enter_context(Proxy(policy.pool(backends, random.Random), policy=policy))
+        status, head, _ = ask(proxy)
+        assert (status, counts(proxy)["hedges"]) == (200, 1)
+        (cookie,) = field(head, "Set-Cookie")
+        again = f"GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie.partition(';')[0]}\r\n\r\n"
+        assert ask(proxy, again.encode())[0] == 200
+        assert counts(proxy)["hedges"] == 1
 
 
 def test_a_client_that_leaves_ends_all_copies() -> None:

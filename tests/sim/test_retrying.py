@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import isnan
+from math import inf, isnan
 
 import pytest
 from attrs import evolve
@@ -16,6 +16,7 @@ from lbkit import (
     Backoff,
     Closed,
     Constant,
+    DrainRules,
     Event,
     Experiment,
     Exponential,
@@ -28,6 +29,7 @@ from lbkit import (
     Retry,
     RetryBudgetRules,
     Server,
+    Sticky,
     Trace,
     Traffic,
     run,
@@ -175,6 +177,16 @@ def test_a_fallback_takes_the_place_of_the_balancer_s_own_errors() -> None:
     assert row(one_request((bad,), fallback=Fallback("later")))["status"] == 500
 
 
+def test_requests_of_a_session_are_not_hedged() -> None:
+    """The first request of each of 20 clients may be: nothing is known of its session yet."""
+    fleet = tuple(Server(f"s{i}", service=Constant(0.2), workers=50) for i in range(3))
+    traffic = Traffic(Poisson(100), 10, clients=20)
+    policy = Policy(retry=Retry(hedge=Hedge(0.1)))
+    assert run(Experiment(fleet, traffic, policy)).attempt_counts["hedges"] > 900
+    sticky = run(Experiment(fleet, traffic, evolve(policy, sticky=Sticky())))
+    assert 20 <= sticky.attempt_counts["hedges"] < 120
+
+
 def test_hedges_cut_the_tail() -> None:
     """The Tail at Scale: a few more requests, a far shorter tail."""
     fleet = servers(20, service=Constant(0.01), workers=20)
@@ -208,7 +220,7 @@ def rules(draw: st.DrawFn) -> Retry:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     rules=rules(),
     retries=st.integers(0, 3),
@@ -216,7 +228,12 @@ def rules(draw: st.DrawFn) -> Retry:
     patience=st.none() | st.builds(Patience, st.floats(0.1, 3), st.integers(0, 2)),
     cancels=st.booleans(),
     seed=st.integers(0, 1000),
-    crashes=st.dictionaries(st.sampled_from(["s1", "s2", "s3"]), st.floats(0, 4)),
+    happens=st.dictionaries(
+        st.sampled_from(["s1", "s2", "s3"]),
+        st.tuples(st.floats(0, 4), st.sampled_from(["crash", "crash", "drain", "remove", "hang"])),
+    ),
+    sticky=st.sampled_from([None, None, Sticky()]),
+    drain=st.sampled_from([None, DrainRules(0.3)]),
     discipline=st.sampled_from(DISCIPLINES),
     delay=st.sampled_from([0.0, 0.1]),
 )
@@ -227,7 +244,9 @@ def test_laws(
     patience: Patience | None,
     cancels: bool,
     seed: int,
-    crashes: dict[str, float],
+    happens: dict[str, tuple[float, str]],
+    sticky: Sticky | None,
+    drain: DrainRules | None,
     discipline: str,
     delay: float,
 ) -> None:
@@ -242,9 +261,11 @@ def test_laws(
         cancels=cancels,
     )
     arrivals = Closed(4, 0.2) if closed else Poisson(4)
-    events = [Event(at, "crash", name) for name, at in crashes.items()]
+    events = [Event(at, action, name) for name, (at, action) in happens.items()]
     traffic = Traffic(arrivals, 5, patience=patience)
-    running = simulation(Experiment(fleet, traffic, Policy(retries=retries, retry=rules), events, seed))
+    policy = Policy(retries=retries, retry=rules, sticky=sticky, drain=drain)
+    running = simulation(Experiment(fleet, traffic, policy, events, seed))
+    backends = running.pool.backends
     ends: Counter[int] = Counter()
     ended, running.followed = running.ended, True  # so that `ended` is called
 
@@ -256,17 +277,20 @@ def test_laws(
     result = running.run()
     tries = len(ends)
     assert set(ends.values()) <= {1}
-    assert tries == len(result) if patience is None else tries >= len(result)
-    assert [b.in_flight for b in running.pool.backends] == [0, 0, 0]
+    bounded = rules.deadline or patience or (rules.timeouts and rules.timeouts.until_answer < inf)
+    if bounded or "hang" not in {action for _, action in happens.values()}:
+        assert tries == len(result) if patience is None else tries >= len(result)
+        assert {b.in_flight for b in backends} == {0}
+    begun = max(tries, len(result))  # some may hang for ever
     counts = result.attempt_counts
     most = 1 + retries + (rules.hedge.most if rules.hedge else 0)
     tries_each = 1 + (patience.retries if patience else 0)
     assert max(result.attempts, default=0) <= most * tries_each
-    assert sum(result.attempts) <= tries + counts["retries"] + counts["hedges"]
+    assert sum(result.attempts) <= begun + counts["retries"] + counts["hedges"]
     if rules.budget:
         last = max(result.end, default=0.0)
         windows = 1 + last / (0.9 * rules.budget.window)
-        allowed = rules.budget.ratio * tries + rules.budget.minimum * rules.budget.window * windows
+        allowed = rules.budget.ratio * begun + rules.budget.minimum * rules.budget.window * windows
         assert counts["retries"] + counts["hedges"] <= allowed + 1e-9
     if rules.deadline and patience is None:
         assert all(e - a <= rules.deadline + 1e-9 for a, e in zip(result.arrival, result.end, strict=True))
