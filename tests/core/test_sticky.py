@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from variants import NAMES
 
-from lbkit import Backend, Intent, NoBackend, Policy, Replicas, Sticky
+from lbkit import Backend, Intent, Lease, NoBackend, Policy, Replicas, Sticky
 from lbkit.core.drain import DrainState
 from lbkit.core.sticky import HOW, TABLES
 
@@ -107,6 +108,52 @@ def test_a_session_moves_only_when_its_backend_is_gone(
                 pool.remove(name)
                 homes = {number: home for number, home in homes.items() if home != name}
         assert all(b.in_flight == 0 for b in pool.backends)
+
+
+plays = st.lists(
+    st.one_of(
+        st.tuples(st.just("begin"), st.integers(0, 5), st.booleans()),
+        st.tuples(st.just("begin"), st.integers(0, 5), st.booleans()),
+        st.tuples(st.just("end"), st.integers(0, 99), st.sampled_from([True, False, None])),
+        st.tuples(st.just("weight"), st.integers(1, 4), st.sampled_from([0.0, 1.0, 3.0])),
+        st.tuples(st.just("intent"), st.integers(1, 4), st.sampled_from(Intent)),
+        st.tuples(st.just("health"), st.integers(1, 4), st.booleans()),
+    ),
+    max_size=60,
+)
+
+
+@given(st.sampled_from(sorted(HOW)), st.sampled_from(NAMES), plays)
+def test_counts_are_right_with_requests_under_way(how: str, algorithm: str, history: list[Any]) -> None:
+    """Sessions and newcomers side by side, before every algorithm: none loses count, and none fails."""
+    pool = pool_of(sticky(how), algorithm)
+    tokens = {i: f"10.0.0.{i}" if how in TABLES else "" for i in range(6)}
+    leases: list[Lease] = []
+    for now, (what, which, value) in enumerate(history):
+        if what == "begin":
+            token = tokens[which] if value else ""
+            try:
+                lease = pool.acquire("key", now, (), True, token)
+            except NoBackend:
+                continue
+            assert lease.why is not None
+            tokens[which] = lease.keep(token, now) or tokens[which]
+            leases.append(lease)
+        elif what == "end":
+            if leases:
+                leases.pop(which % len(leases)).release(value, now)
+        elif what == "weight":
+            pool.set_weight(f"s{which}", value)
+        elif what == "intent":
+            pool.set_intent(f"s{which}", value, now)
+        else:
+            pool.set_health(f"s{which}", value)
+        assert Counter(lease.backend.name for lease in leases) == Counter(
+            {b.name: b.in_flight for b in pool.backends if b.in_flight}
+        )
+    for lease in leases:
+        lease.release(None, len(history))
+    assert all(b.in_flight == 0 for b in pool.backends)
 
 
 @given(st.text(max_size=60), st.integers(0, 9))
