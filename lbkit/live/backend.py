@@ -37,7 +37,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 REMEMBERED = 10_000  # clients with a count of their requests
 WASTED = 100_000  # requests whose clients had left: the latest that are remembered
-IMPATIENT = b"x-lbkit-impatient"  # a header field of requests whose clients may leave
+WATCHED = b"x-lbkit-watched"  # a header field of requests that client or proxy may abandon
 
 
 class Backend:
@@ -93,7 +93,7 @@ class Backend:
         if losing and _quantile(headers.get(b"x-lbkit-luck"), self.draw) >= 1 - losing:
             await receive()  # until the client leaves
             return None
-        if IMPATIENT not in headers:
+        if WATCHED not in headers:
             return await self.work(scope, body)
         leaves = asyncio.ensure_future(receive())
         work = asyncio.ensure_future(self.work(scope, body))

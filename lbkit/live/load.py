@@ -51,6 +51,11 @@ class Load:
         self._connection: socket.socket | None = None
         self._stopping = False
 
+    @property
+    def watched(self) -> bool:
+        """Whether requests may be abandoned, by their clients or by the proxy, while servers work on them."""
+        return self.experiment.traffic.patience is not None or self.experiment.policy.retry is not None
+
     def start(self) -> None:
         """Start Locust; returns when moment 0 is agreed. Raises LoadError."""
         arrivals = self.experiment.traffic.arrivals
@@ -65,6 +70,7 @@ class Load:
                 "url": self.url,
                 "port": listener.getsockname()[1],
                 "grace": self.grace,
+                "watched": self.watched,
             }
             bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
             command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]

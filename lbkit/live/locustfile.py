@@ -51,6 +51,8 @@ GRACE: float = SETTINGS.get("grace", 10.0)  # seconds after the duration in whic
 CLOSED = isinstance(TRAFFIC.arrivals, Closed)
 CONNECTIONS = 1000
 PATIENCE = TRAFFIC.patience
+# Whether servers are to look if somebody still waits for their answers.
+WATCHED: bool = SETTINGS.get("watched", PATIENCE is not None)
 PAUSES = stream(EXPERIMENT.seed, "backoff")
 STICKY = EXPERIMENT.policy.sticky  # whether clients keep cookies, or a route
 ROUTE = "x-lbkit-route"  # the field with a route, and its name among the cookies
@@ -177,8 +179,8 @@ class Player:
             "X-Lbkit-Demand": f"{demand:.9f}",
             "X-Lbkit-Luck": f"{luck:.9f}",
         }
-        if wait is not None:
-            headers["X-Lbkit-Impatient"] = "1"  # so that servers look whether the client is still there
+        if WATCHED:
+            headers["X-Lbkit-Watched"] = "1"
         # What is left when the time is over: the connection is closed, and nothing was answered.
         outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:

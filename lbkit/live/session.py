@@ -237,8 +237,8 @@ class LiveSession:
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
-            if self.experiment.traffic.patience:
-                t0 = self._load.t0 if self._load else 0.0
+            if self._load and self._load.watched:
+                t0 = self._load.t0
                 facts["wasted"] = [w._replace(start=w.start - t0) for w in self._fleet.wasted()]
             facts["notes"] = [*facts["notes"], *self._notes()]
             facts |= {"cpu_s": cpu, "cpu_us_per_request": 1e6 * cpu / requests if requests else NAN}

@@ -15,6 +15,8 @@ from lbkit import (
     Policy,
     Retry,
     RetryBudgetRules,
+    Trace,
+    Traffic,
     run,
     servers,
 )
@@ -46,6 +48,17 @@ def test_a_slow_server_costs_what_the_rules_say_as_in_the_simulator(rules: Retry
         assert result.attempt_counts[count] > 5
         assert result.percentile(95) < 0.4
         assert max(result.attempts) == 2
+
+
+def test_work_on_attempts_that_the_proxy_gave_up_is_wasted_as_in_the_simulator() -> None:
+    fleet = servers(2, service=Constant(0.5), workers=4)
+    policy = Policy("round_robin", retry=Retry(timeouts=AttemptTimeouts(total=0.2)))
+    experiment = Experiment(fleet, Traffic(Trace([0.2, 0.4, 1.5]), 3), policy)
+    simulated, measured = run(experiment), run(experiment, on="live")
+    assert len(simulated.wasted) == len(measured.wasted) == 6
+    for theirs, ours in zip(simulated.wasted, measured.wasted, strict=True):
+        assert (ours.backend, ours.answered) == (theirs.backend, True)
+        assert ours.start == pytest.approx(theirs.start, abs=0.2)
 
 
 def test_the_programs_say_that_they_have_no_rules_for_attempts() -> None:
