@@ -645,7 +645,7 @@ def test_the_file() -> None:
         ({"burst": 0.5}, "admission.burst is 0.5: use a number at least 1"),
         ({"queue": "random"}, "admission.queue is 'random': use fifo, lifo, codel, fair, priority"),
         ({"target": 0}, "admission.target is 0"),
-        ({"control": {"success_rate": 2}}, "admission.control: success_rate is 2"),
+        ({"control": {"success_rate": 2}}, "admission.control.success_rate is 2"),
         ({"max_queue": -1}, "admission.max_queue is -1"),
         ({"timeout": 0}, "admission.timeout is 0"),
         ({"key": "colour"}, "admission.key is 'colour'"),
