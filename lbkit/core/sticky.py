@@ -43,7 +43,7 @@ class Sticky:
     session ends, since its last request and since its first. `size`: sessions that a table remembers at most.
     `drain`: whether sessions stay on a backend that drains, or has weight 0. `gone`: for a session on a
     backend that is not there, "another" one or "refuse" (503). `secure`, `http_only`, `same_site`: attributes
-    of the cookie that the balancer inserts. A retry or hedge that another backend answers moves the session.
+    of the cookie that the balancer inserts. A retry that another backend answers moves the session.
     (HAProxy: cookie, stick-table; nginx: sticky; Apache: stickysession; ALB: lb_cookie, app_cookie.)
     Raises ValueError.
     """
