@@ -150,7 +150,8 @@ class Generation:
                 worker.tell(self.config.to_dict())
                 start = (self._start + slot / len(self.ready)) % 1
                 seed = self.rng.getrandbits(32)
-                worker.tell({"seed": seed, "start": start, "intents": dict(self.intents)})
+                told = dict(self.intents)
+                worker.tell({"seed": seed, "start": start, "intents": told})
                 worker.accept_on(numbers[slot :: len(self.ready)])
                 assert process.stdout
                 async with asyncio.timeout(START_TIMEOUT):
@@ -158,6 +159,11 @@ class Generation:
                 said = json.loads(line) if line else f"it ended at once ({await worker.wait()})"
                 if said != READY:
                     raise ProxyError(said)
+                while missed := dict(self.intents.items() - told.items()):  # orders given in the meantime
+                    for name, intent in missed.items():
+                        told[name] = intent
+                        with suppress(AdminError):
+                            await worker.ask({"backend": name, "intent": intent})
                 serves = True
             except TimeoutError:
                 raise ProxyError(f"it was not ready within {START_TIMEOUT:g} s") from None

@@ -602,11 +602,13 @@ def test_the_operator_drains_a_backend_of_all_workers(path: Path, tmp_path: Path
         Scripted(held) as one,
         Scripted(says(b"two")) as two,
         Server(path, one.port, two.port, workers=2, admin=f'"{admin}"') as server,
+        ExitStack() as after,
     ):
         first, second = (f"127.0.0.1:{b.port}" for b in (one, two))
         assert admin.stat().st_mode & 0o777 == 0o600
         assert drain(path) == [f"{name}  ready, 0 in flight" for name in (first, second)]
-        clients = []
+        clients: list[Client] = []
+        after.callback(lambda: [client.sock.close() for client in clients])
         while not held.arrived.acquire(timeout=0.1):  # a request that takes long
             clients.append(Client(server))
             clients[-1].send(GET)
@@ -619,9 +621,11 @@ def test_the_operator_drains_a_backend_of_all_workers(path: Path, tmp_path: Path
         thread.join()
         assert waiting[0][0] == f"{first}  drained, 0 in flight"
         assert [client.answer()[0] for client in clients] == [200] * len(clients)
+        after.close()
         server.hang_up()
         server.wait_for("reloaded")
         assert drain(path)[0] == f"{first}  drained, 0 in flight"  # also for workers that are new
+        wait_until(lambda: len(server.workers()) == 2)  # the old ones have ended
         os.kill(server.workers()[0], signal.SIGKILL)
         server.wait_for("starting another")
         assert {ask(server) for _ in range(20)} == {b"two"}
@@ -629,8 +633,6 @@ def test_the_operator_drains_a_backend_of_all_workers(path: Path, tmp_path: Path
         assert drain(path, first, "--undo")[0] == f"{first}  ready, 0 in flight"
         assert {ask(server) for _ in range(20)} == {b"done", b"two"}
         assert drain(path, first, "--stop")[0] == f"{first}  stopped, 0 in flight"
-        for client in clients:
-            client.sock.close()
     assert not admin.exists()
 
 
@@ -668,3 +670,24 @@ def test_the_socket_of_a_proxy_that_was_killed_is_no_obstacle(path: Path, tmp_pa
         done = command(other)
         assert done.returncode == 1
         assert "another proxy listens there" in done.stderr
+
+
+def test_a_check_looks_at_the_place_of_the_socket(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for admin, fault in (
+        ("/no/such/admin", "there is no folder '/no/such'; make it, or use another path"),
+        (str(tmp_path / "file"), "there is a file of that name; use another path"),
+        ("admin", "use a short path from / on, such as /run/lbkit.sock"),
+    ):
+        path.write_text(f'listen = "127.0.0.1:0"\nadmin = "{admin}"\n[[backends]]\naddress = "127.0.0.1:1"')
+        done = command(path, "--check")
+        assert done.returncode == 1
+        assert done.stderr == f"lbkit: admin is '{admin}': {fault}\n"
+    sticky = '[policy.sticky]\nhow = "insert"'
+    path.write_text(
+        f'listen = "127.0.0.1:0"\nadmin = "{tmp_path}/s"\n{sticky}\n[[backends]]\naddress = "127.0.0.1:1"'
+    )
+    assert "no drain ends by itself" in command(path, "--check").stdout
+    with path.open("a") as file:
+        file.write("\n[policy.drain]\ntimeout = 30")
+    assert "no drain ends by itself" not in command(path, "--check").stdout
