@@ -76,6 +76,8 @@ def algorithm_call(frame: FrameType) -> FrameType | None:
     call: FrameType | None = None
     found: FrameType | None = None
     for step in _outwards(frame):
+        if not step.f_globals:
+            return None  # the thread runs on while it is looked at: this call has just ended
         if str(step.f_globals.get("__name__")).partition(".")[0] in _DEBUGGERS:
             return None
         if not of_lbkit(step.f_globals):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -187,3 +188,9 @@ def test_a_script_ends_with_five_lines_of_traceback_and_the_message(call: str, t
     assert message.startswith("lbkit.core.contract.AlgorithmError: Own.pick returned None")
     assert f"{script}, line 6 (`return None`)" in message
     assert len(trace) <= 5, done.stderr
+
+
+def test_a_call_that_ends_while_it_is_looked_at_is_none() -> None:
+    """The watched thread runs on, so a frame may be taken apart under the watchdog's eyes."""
+    ended = SimpleNamespace(f_globals=None, f_back=None)
+    assert watchdog.algorithm_call(ended) is None  # type: ignore[arg-type]
