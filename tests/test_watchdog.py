@@ -187,7 +187,8 @@ def test_a_script_ends_with_five_lines_of_traceback_and_the_message(call: str, t
     *trace, message = done.stderr.splitlines()
     assert message.startswith("lbkit.core.contract.AlgorithmError: Own.pick returned None")
     assert f"{script}, line 6 (`return None`)" in message
-    assert len(trace) <= 5, done.stderr
+    code = [line for line in trace if line.strip(" ~^")]  # Python 3.13 marks the call with a line of its own
+    assert len(code) <= 5, done.stderr
 
 
 def test_a_call_that_ends_while_it_is_looked_at_is_none() -> None:
