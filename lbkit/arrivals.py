@@ -22,36 +22,34 @@ LONGEST = 1e7  # seconds, some four months: nothing in an experiment takes longe
 _RATE = number(1e-9, 1e9)
 
 
+@frozen
+class _Steady:
+    """The same rate all the time."""
+
+    rate: float = field(default=100.0, validator=_RATE)
+
+    @property
+    def peak(self) -> float:
+        return self.rate
+
+    def mean_rate(self, duration: float) -> float:
+        return self.rate
+
+
 @named_fields
 @frozen
-class Poisson:
+class Poisson(_Steady):
     """Many independent clients, so that gaps are exponential. Open loop: clients do not wait for answers."""
 
     kind: ClassVar[str] = "poisson"
-    rate: float = field(default=100.0, validator=_RATE)
-
-    @property
-    def peak(self) -> float:
-        return self.rate
-
-    def mean_rate(self, duration: float) -> float:
-        return self.rate
 
 
 @named_fields
 @frozen
-class ConstantRate:
+class ConstantRate(_Steady):
     """One request after every 1 / `rate` seconds, open loop."""
 
     kind: ClassVar[str] = "constant"
-    rate: float = field(default=100.0, validator=_RATE)
-
-    @property
-    def peak(self) -> float:
-        return self.rate
-
-    def mean_rate(self, duration: float) -> float:
-        return self.rate
 
 
 @named_fields

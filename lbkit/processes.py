@@ -89,7 +89,7 @@ def _watch(parent: int) -> None:
 def main() -> None:
     """Answer calls until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    # It says who it is: it may have gone before we could look.
+    # The parent passes its own number: it may be gone before this process could ask for it.
     threading.Thread(target=_watch, args=(int(sys.argv[1]),), daemon=True).start()
     calls, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a call prints goes to standard error

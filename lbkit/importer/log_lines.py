@@ -1,4 +1,4 @@
-"""One line of an access log as a request: who, when, what, and how long it took."""
+"""One line of an access log as a request: client, time, path, and how long it took."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class OutlierDetector:
         return self._eject(name, now, f"{self.rules.consecutive} failures in a row")
 
     def sweep(self, now: float) -> list[StateChange]:
-        """Compare the backends, and take those back whose time is over. Call it every `interval`."""
+        """Compare the backends, and end the ejections that are over. Call it every `interval`."""
         changes = []
         for name, host in self._hosts.items():
             if host.until is not None and now >= host.until:

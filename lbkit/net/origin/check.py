@@ -61,7 +61,7 @@ def _parts(data: bytes) -> tuple[int, bytes]:
 
 
 def _tls() -> ssl.SSLContext:
-    """Return a context that takes any certificate: a check asks whether a backend answers, not who it is."""
+    """Return a context that takes any certificate: a check is about answers, not identity."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
