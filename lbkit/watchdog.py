@@ -78,10 +78,11 @@ def algorithm_call(frame: FrameType) -> FrameType | None:
     for step in _outwards(frame):
         if not step.f_globals:
             return None  # the thread runs on while it is looked at: this call has just ended
-        if str(step.f_globals.get("__name__")).partition(".")[0] in _DEBUGGERS:
+        package = str(step.f_globals.get("__name__")).partition(".")[0]
+        if package in _DEBUGGERS:
             return None
-        if not of_lbkit(step.f_globals):
-            call = step
+        if not of_lbkit(step.f_globals) and package not in sys.stdlib_module_names:
+            call = step  # nor is what lbkit itself calls of the standard library
         elif step.f_globals.get("__name__") in CALLERS:
             found = call
     return found

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from lbkit import AlgorithmError, Balancer, Experiment, Traffic, algorithms, forget, run, servers, watchdog
-from lbkit.core import Backend, Pool
+from lbkit.core import Backend, Pool, make_balancer
 
 EXPERIMENT = Experiment(servers(3), Traffic(duration=2)).at_load(0.5)
 
@@ -163,6 +163,20 @@ def test_a_pick_in_a_debugger_is_left_alone() -> None:
 
     Pool([Backend("a")], Debugged()).pick("k", 0.0)
     assert seen == [None]
+
+
+def test_what_lbkit_calls_of_the_standard_library_is_left_alone() -> None:
+    library: dict[str, object] = {
+        "__name__": "random",
+        "sys": sys,
+        "watchdog": watchdog,
+        "seen": (seen := []),
+    }
+    exec("def random():\n    seen.append(watchdog.algorithm_call(sys._getframe()))\n    return 0.5", library)
+    balancer = make_balancer("power_of_two")
+    balancer.rng = SimpleNamespace(random=library["random"])  # type: ignore[assignment]
+    Pool([Backend("a"), Backend("b")], balancer).pick("k", 0.0)
+    assert seen == [None, None]
 
 
 ENV = os.environ | {"PYTHONPATH": str(Path(watchdog.__file__).parent.parent)}

@@ -209,9 +209,10 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false}`.
+    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "at": 0}`.
 
-    All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
+    All optional. `control`: settings as /control takes them. `at`: refuse connections until then, in seconds of
+    time.monotonic. `stay`: go on when standard input ends, in a
     container without a parent."""
     import uvicorn
 
@@ -234,6 +235,7 @@ def main() -> None:
 
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.sleep(settings.get("at", 0) - time.monotonic())
             await super().startup(sockets)
             print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
 

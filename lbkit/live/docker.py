@@ -251,17 +251,19 @@ class DockerFleet(Fleet):
         """SIGTERM: it finishes what it has, for `grace` seconds."""
         self._container(name).stop(timeout=grace)
 
-    def recover(self, name: str) -> None:
+    def recover(self, name: str, at: float = 0.0) -> None:
         if self._state(name)["Paused"]:
             self._container(name).unpause()
-        super().recover(name)
+        super().recover(name, at)
 
     @property
     def start_times(self) -> dict[str, float]:
         return self._start_times
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, at: float = 0.0) -> None:
+        """Start a container as soon as it is known to need until `at`: it cannot be told any more."""
         self._let_go(name)
+        time.sleep(max(0.0, at - self._start_times[name] - time.monotonic()))
         self._run(name)
         self._ready(name)
 

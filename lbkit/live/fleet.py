@@ -42,9 +42,9 @@ class Process:
     def alive(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
 
-    def launch(self) -> None:
-        """Start the process; `ready` waits for it."""
-        settings = {"server": server_to_dict(self.server), "port": self.port, "seed": self.seed}
+    def launch(self, at: float = 0.0) -> None:
+        """Start the process, which refuses connections until `at`; `ready` waits until it serves."""
+        settings = {"server": server_to_dict(self.server), "port": self.port, "seed": self.seed, "at": at}
         self._launched = time.monotonic()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
@@ -125,8 +125,10 @@ class Fleet:
         """Seconds that the last start of each server took."""
         raise NotImplementedError
 
-    def restart(self, name: str) -> None:
-        """Start a server that does not run, on its old port; returns when it serves. Raises FleetError."""
+    def restart(self, name: str, at: float = 0.0) -> None:
+        """Start a server that does not run, on its old port; returns when it serves. Raises FleetError.
+
+        `at`: not before this moment, on the clock of time.monotonic."""
         raise NotImplementedError
 
     # -- what all have in common ------------------------------------------------------------------
@@ -168,12 +170,12 @@ class Fleet:
             for s in self.servers.values()
         ]
 
-    def recover(self, name: str) -> None:
-        """Make a server run at its usual speed. Raises FleetError."""
+    def recover(self, name: str, at: float = 0.0) -> None:
+        """Make a server run at its usual speed; from `at` on if it has to start. Raises FleetError."""
         if self.alive()[name]:
             self.slow(name, 1.0)
         else:
-            self.restart(name)
+            self.restart(name, at)
 
     def slow(self, name: str, factor: float) -> None:
         """Run work that starts from now on at the usual speed x `factor`, until a crash or `recover`.
@@ -246,7 +248,7 @@ class LocalFleet(Fleet):
     def start_times(self) -> dict[str, float]:
         return {name: process.start_time for name, process in self._processes.items()}
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, at: float = 0.0) -> None:
         process = self[name]
-        process.launch()
+        process.launch(at)
         process.ready()

@@ -245,7 +245,7 @@ class LiveSession:
             self._stopping.wait(max(0.0, boot - self._fleet.start_times[name]))
             if self._stopping.is_set():
                 return
-            self._fleet.recover(name)
+            self._fleet.recover(name, began + boot)
             took = time.monotonic() - began
             self._starts.append(f"{name} {took:.2f} s after the event (boot {boot:g} s)")
         else:

@@ -46,7 +46,7 @@ def check(result: Result, lost: int) -> None:
         assert service(result, server, 0.7, 1.4) == pytest.approx(0.2, rel=0.15)
     assert service(result, 1, 1.7, 7) == pytest.approx(0.04, rel=0.25)
     back = min(start for b, start in zip(result.backend, result.start, strict=True) if b == 0 and start > 2.1)
-    assert back > 2.9  # recover at 2.5, 0.5 s of boot; a busy machine starts later
+    assert back >= 3  # recover at 2.5, 0.5 s of boot; a busy machine starts later
     assert service(result, 0, back, 7) == pytest.approx(0.04, rel=0.25)
     bad = [a for a, status in zip(result.arrival, result.status, strict=True) if status != 200]
     assert len(bad) <= lost, bad

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -120,12 +122,18 @@ def test_a_pick_that_never_ends_is_named_on_the_live_panel_which_goes_on(
     )
     experiment = Experiment(servers(2, service=Constant(0.01)), Traffic(duration=60)).at_load(0.2)
 
+    panel: Any = None
+
     async def until(true: Any) -> None:
-        async with asyncio.timeout(30):
-            while not true():
-                await asyncio.sleep(0.05)
+        end = monotonic() + 60
+        while not true():
+            if monotonic() > end:
+                faulthandler.dump_traceback(sys.__stderr__)
+                pytest.fail(f"the panel says {panel.message.value!r} {panel.reason.value!r}")
+            await asyncio.sleep(0.05)
 
     async def play() -> None:
+        nonlocal panel
         panel = LivePanel(LiveSession, experiment.but(policy=Hanging))
         running = panel.start()
         await until(lambda: "Hanging.pick did not return, and was interrupted" in panel.reason.value)
