@@ -211,9 +211,8 @@ def healthy(port: int) -> bool:
 def main() -> None:
     """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "at": 0}`.
 
-    All optional. `control`: settings as /control takes them. `at`: refuse connections until then, in seconds of
-    time.monotonic. `stay`: go on when standard input ends, in a
-    container without a parent."""
+    All optional. `control`: settings as /control takes them. `at`: refuse connections until then, on the
+    clock of time.monotonic. `stay`: go on when standard input ends, in a container without a parent."""
     import uvicorn
 
     if sys.argv[1] == "--health":

@@ -101,12 +101,6 @@ def test_a_pick_that_never_ends_blanks_no_playground(outputs: list[list[dict[str
     assert "Endless.pick did not return, and was interrupted; Cell In[" in said
 
 
-class Hanging(Balancer):
-    def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
-        while True:
-            pass
-
-
 @pytest.mark.live
 def test_a_pick_that_never_ends_is_named_on_the_live_panel_which_goes_on(
     monkeypatch: pytest.MonkeyPatch,
@@ -115,6 +109,11 @@ def test_a_pick_that_never_ends_is_named_on_the_live_panel_which_goes_on(
     need_module("uvicorn")
     from lbkit.live import LiveSession
     from lbkit.viz import EngineSelector, LivePanel, live
+
+    class StuckOnThePanel(Balancer):  # a name of its own: the panel knows algorithms by name
+        def pick(self, backends, key, now):  # type: ignore[no-untyped-def]
+            while True:
+                pass
 
     monkeypatch.setattr(watchdog, "PERIOD", 0.05)
     monkeypatch.setattr(
@@ -134,9 +133,9 @@ def test_a_pick_that_never_ends_is_named_on_the_live_panel_which_goes_on(
 
     async def play() -> None:
         nonlocal panel
-        panel = LivePanel(LiveSession, experiment.but(policy=Hanging))
+        panel = LivePanel(LiveSession, experiment.but(policy=StuckOnThePanel))
         running = panel.start()
-        await until(lambda: "Hanging.pick did not return, and was interrupted" in panel.reason.value)
+        await until(lambda: "StuckOnThePanel.pick did not return, and was interrupted" in panel.reason.value)
         panel.policy.value = "round_robin"
         await until(lambda: panel.session.policy == "round_robin")
         session, now = panel.session, panel.session.elapsed
@@ -149,4 +148,4 @@ def test_a_pick_that_never_ends_is_named_on_the_live_panel_which_goes_on(
     try:
         asyncio.run(play())
     finally:
-        forget(Hanging)
+        forget(StuckOnThePanel)
