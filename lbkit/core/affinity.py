@@ -16,7 +16,7 @@ _ID, _SIGNATURE = 8, 16  # bytes
 
 
 class Session(NamedTuple):
-    """A session that a cookie told of."""
+    """Where a session is, by a cookie or by a table."""
 
     backend: str
     began: float  # seconds, as `now`
@@ -37,7 +37,7 @@ class SessionCookies:
     def __init__(self, secret: bytes, backends: Iterable[str], idle: float = inf, life: float = inf) -> None:
         """Raises ValueError for a secret that is too short, or times that are not above 0."""
         if len(secret) < 16:
-            raise ValueError(f"secret has {len(secret)} bytes: use at least 16, which nobody can guess")
+            raise ValueError(f"secret has {len(secret)} bytes: use at least 16, drawn at random")
         for name, value in (("idle", idle), ("life", life)):
             if not value > 0:
                 raise ValueError(f"{name} is {value}: use seconds above 0")
@@ -83,18 +83,19 @@ class SessionCookies:
 class StickTable:
     """Where each key was served, for at most `size` keys; the key that was unused for longest goes first.
 
-    `idle`: seconds after which an unused entry ends. (HAProxy `stick-table size expire`; nginx `sticky learn
-    zone timeout`.)
+    `idle`, `life`: seconds after which an entry ends, since it was last used and since it was made.
+    (HAProxy `stick-table size expire`; nginx `sticky learn zone timeout`.)
     """
 
-    def __init__(self, size: int = 100_000, idle: float = 1800.0) -> None:
+    def __init__(self, size: int = 100_000, idle: float = 1800.0, life: float = inf) -> None:
         """Raises ValueError for a size or time that is not above 0."""
         if size < 1:
             raise ValueError(f"size is {size}: use at least 1")
-        if not idle > 0:
-            raise ValueError(f"idle is {idle}: use seconds above 0")
-        self.size, self.idle = size, idle
-        self._entries: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        for name, value in (("idle", idle), ("life", life)):
+            if not value > 0:
+                raise ValueError(f"{name} is {value}: use seconds above 0")
+        self.size, self.idle, self.life = size, idle, life
+        self._entries: OrderedDict[str, Session] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -104,23 +105,28 @@ class StickTable:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        backend, seen = entry
-        if now - seen > self.idle:
+        if now - entry.seen > self.idle or now - entry.began > self.life:
             del self._entries[key]
             return None
-        self._entries[key] = (backend, now)
+        self._entries[key] = entry._replace(seen=now)
         self._entries.move_to_end(key)
-        return backend
+        return entry.backend
 
     def put(self, key: str, backend: str, now: float) -> None:
-        self._entries[key] = (backend, now)
+        """Remember the backend of a key; an entry that is moved keeps the time when it was made."""
+        began = self._entries[key].began if self.get(key, now) else now
+        self._entries[key] = Session(backend, began, now)
         self._entries.move_to_end(key)
         while len(self._entries) > self.size:
             self._entries.popitem(last=False)
 
+    def drop(self, key: str) -> None:
+        """Remove the entry of a key, if there is one."""
+        self._entries.pop(key, None)
+
     def forget(self, backend: str) -> int:
         """Remove the entries of a backend that has gone; return how many there were."""
-        gone = [key for key, (name, _) in self._entries.items() if name == backend]
+        gone = [key for key, entry in self._entries.items() if entry.backend == backend]
         for key in gone:
             del self._entries[key]
         return len(gone)

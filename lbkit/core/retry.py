@@ -1,4 +1,4 @@
-"""How much retrying is good: pauses that grow, a budget, and hedges.
+"""How much retrying is good, as data: timeouts, pauses that grow, a budget, hedges, and an answer at last.
 
 Pure. What may be retried at all is `attempts.py`'s decision.
 """
@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from math import inf
 
-from lbkit.core.options import named_fields
+from lbkit.core.options import named_fields, number, whole
 
 
 @named_fields
@@ -115,7 +115,8 @@ class Hedge:
     """A second copy of a request that has no answer after `after` seconds; the first answer counts.
 
     `after` is best the 95th percentile of latency: then 5 % more requests cut the tail. `most` copies are
-    sent at most, each after another `after`. (Dean and Barroso, The Tail at Scale, 2013.) Raises ValueError.
+    sent at most, each after another `after`. Requests of a sticky session are not hedged: no other backend
+    has its state. (Dean and Barroso, The Tail at Scale, 2013.) Raises ValueError.
     """
 
     after: float
@@ -126,3 +127,93 @@ class Hedge:
             raise ValueError(f"after is {self.after}: use seconds above 0")
         if isinstance(self.most, bool) or not isinstance(self.most, int) or not 1 <= self.most <= 10:
             raise ValueError(f"most is {self.most}: use a whole number from 1 to 10")
+
+
+@named_fields
+@dataclass(frozen=True, slots=True)
+class AttemptTimeouts:
+    """Seconds that one attempt may take; None: no limit but the engine's own.
+
+    `connect`: until the connection stands. `first_byte`: from sending until the answer begins. `total`: until
+    the answer is complete. An attempt that has not begun to answer by then is given up, and a request that is
+    harmless twice goes elsewhere. The simulator has no connections and answers in one piece: there `connect`
+    has no effect, and the shorter one of the others counts. Raises ValueError.
+    """
+
+    connect: float | None = None
+    first_byte: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "first_byte", "total"):
+            if getattr(self, name) is not None:
+                number(0, above=True, **{name: getattr(self, name)})
+
+    @property
+    def until_answer(self) -> float:
+        """Seconds until an answer has to begin; inf: no limit."""
+        return min((t for t in (self.first_byte, self.total) if t is not None), default=inf)
+
+
+@named_fields
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """The answer to GET and HEAD in place of the balancer's own 502, 503 or 504 after the last attempt.
+
+    Other methods still get the error: they would believe that their change was made. Raises ValueError.
+    """
+
+    body: str = ""
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+
+    def __post_init__(self) -> None:
+        whole(200, 599, status=self.status)
+        if not self.content_type.isprintable() or not self.content_type.isascii():
+            raise ValueError(f"content_type is {self.content_type!r}: use one such as application/json")
+
+
+@named_fields
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How a policy's retries are made, and what else bounds a request; each is off by default.
+
+    `statuses`: answers of backends that count as failures, such as 503; a request that is harmless twice
+    then goes elsewhere, and without another attempt the client gets that answer. `buffer`: bytes of a
+    request's body that are kept for another attempt; 0 keeps none, so no request with a body is sent twice.
+    `deadline`: seconds for a whole request, at most: a client's `X-Request-Timeout` (seconds) or
+    `grpc-timeout` can shorten it, the rest of it goes to the backend in these fields, and a request that is
+    over its deadline is answered 504 without being sent. Raises ValueError.
+    """
+
+    backoff: Backoff | None = None
+    budget: RetryBudgetRules | None = None
+    hedge: Hedge | None = None
+    timeouts: AttemptTimeouts | None = None
+    deadline: float | None = None
+    statuses: tuple[int, ...] = ()
+    buffer: int = 65536
+    fallback: Fallback | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            if not isinstance(part := getattr(self, name), kind | None):
+                raise ValueError(f"{name} is {part!r}: use {kind.__name__}(...)")
+        if self.deadline is not None:
+            number(0, above=True, deadline=self.deadline)
+        if isinstance(self.statuses, int | str):
+            raise ValueError(f"statuses is {self.statuses!r}: use a list, such as [502, 503]")
+        object.__setattr__(self, "statuses", tuple(self.statuses))
+        for status in self.statuses:
+            if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
+                raise ValueError(f"statuses has {status!r}: use statuses from 400 to 599")
+        whole(0, 1 << 20, buffer=self.buffer)
+
+
+_PARTS = {
+    "backoff": Backoff,
+    "budget": RetryBudgetRules,
+    "hedge": Hedge,
+    "timeouts": AttemptTimeouts,
+    "fallback": Fallback,
+}
