@@ -1,7 +1,7 @@
 """lbkit: learn load balancing by doing it."""
 
 from lbkit import presets
-from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Trace
+from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
 from lbkit.compare import compare
 from lbkit.core import (
     AlgorithmError,
@@ -18,6 +18,8 @@ from lbkit.core import (
     forget,
     make_balancer,
 )
+from lbkit.core.blue_green import BlueGreen
+from lbkit.core.drain import DrainRules
 from lbkit.core.health import (
     BreakerRules,
     CheckRules,
@@ -27,6 +29,10 @@ from lbkit.core.health import (
     Probe,
     StateChange,
 )
+from lbkit.core.retry import AttemptTimeouts, Backoff, Fallback, Hedge, Retry, RetryBudgetRules
+from lbkit.core.rollout import RollingDeploy
+from lbkit.core.shedding import AdmissionControlRules
+from lbkit.core.sticky import Sticky
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import (
@@ -35,6 +41,7 @@ from lbkit.experiment import (
     Experiment,
     ExperimentError,
     Failures,
+    Patience,
     Policy,
     Server,
     Traffic,
@@ -51,16 +58,21 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "Admission",
+    "AdmissionControlRules",
     "AlgorithmError",
+    "AttemptTimeouts",
     "Backend",
+    "Backoff",
     "Balancer",
     "Bimodal",
+    "BlueGreen",
     "BreakerRules",
     "CheckRules",
     "Closed",
     "Comparison",
     "Constant",
     "ConstantRate",
+    "DrainRules",
     "Empirical",
     "EngineError",
     "Event",
@@ -68,7 +80,9 @@ __all__ = [
     "ExperimentError",
     "Exponential",
     "Failures",
+    "Fallback",
     "HealthRules",
+    "Hedge",
     "Intent",
     "Lease",
     "LogNormal",
@@ -77,6 +91,7 @@ __all__ = [
     "OnOff",
     "OutlierRules",
     "Pareto",
+    "Patience",
     "Poisson",
     "Policy",
     "Pool",
@@ -86,9 +101,14 @@ __all__ = [
     "Replicas",
     "Replication",
     "Result",
+    "Retry",
+    "RetryBudgetRules",
+    "RollingDeploy",
     "Server",
+    "Sessions",
     "SlowStart",
     "StateChange",
+    "Sticky",
     "SweepError",
     "Trace",
     "Traffic",

@@ -9,12 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
+from math import expm1
 from typing import Any, ClassVar
 
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import number, several, whole
+from lbkit.checks import number, several, whole, word
 from lbkit.core.options import named_fields, real
 from lbkit.core.text import shown
 
@@ -187,4 +188,33 @@ class Closed:
     think: float = field(default=1.0, validator=number(0, LONGEST))
 
 
-Arrivals = Poisson | ConstantRate | OnOff | Profile | Trace | Closed
+@named_fields
+@frozen
+class Sessions:
+    """Sessions begin at random (Poisson), and each is a closed loop while it lasts: a partly-open system.
+
+    `rate`: new sessions a second. `requests`: of a session on average; after each, another one follows with
+    the same probability (geometric). `think`: seconds on average between an answer and the next request,
+    exponential. `state`: where servers keep it, in their own "memory", so that it is lost with the server, or
+    in a store that is "shared". (Schroeder, Wierman and Harchol-Balter, Open Versus Closed, NSDI 2006.)"""
+
+    kind: ClassVar[str] = "sessions"
+    rate: float = field(default=1.0, validator=_RATE)
+    requests: float = field(default=10.0, validator=number(1, 1e6))
+    think: float = field(default=1.0, validator=number(0, LONGEST))
+    state: str = field(default="memory", validator=word(("memory", "shared")))
+
+    @property
+    def peak(self) -> float:
+        """The rate of requests once as many sessions end as begin."""
+        return self.rate * self.requests
+
+    def mean_rate(self, duration: float) -> float:
+        """Return the rate of requests, which rises while there are fewer sessions than later; service takes
+        no time here."""
+        lasts = self.requests * self.think  # on average
+        begun = lasts / duration * -expm1(-duration / lasts) if lasts else 0.0
+        return self.rate * (1 + (self.requests - 1) * (1 - begun))
+
+
+Arrivals = Poisson | ConstantRate | OnOff | Profile | Trace | Closed | Sessions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -10,7 +11,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import number, whole, word
+from lbkit.checks import number, one_of, whole, word
 from lbkit.core.contract import FAILURES, method_failed
 from lbkit.core.gate import CLASSES, Gate
 from lbkit.core.key import RequestView, key_of
@@ -18,7 +19,8 @@ from lbkit.core.limit import Decision, InFlight, Limiter, limiters
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.options import named_fields, option_faults
 from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
-from lbkit.core.shape import QUEUES, Item, PriorityQueue
+from lbkit.core.shape import QUEUES, Item
+from lbkit.core.shedding import AdmissionControl, AdmissionControlRules
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of requests that are not admitted
 
@@ -138,7 +140,9 @@ class Admission:
     `limit`: requests at once: {kind = "concurrency_limit", limit = 100}, or aimd or gradient, which adapt;
     with `shares`, lower classes are shed before it is full. `rate`: requests a second, `burst` at once.
     Both are optional. Up to `max_queue` requests wait, at most `timeout` seconds; after that, and
-    when the `queue` ("fifo", "fair" by `key`, "priority") is full, they are answered 503. `priorities`: the
+    when the `queue` ("fifo", "lifo", "codel" with its `target` and `interval`, "fair" by `key`, "priority")
+    is full, they are answered 503. `control`: while many requests fail, a share is answered 503 at once, and
+    the backends can recover (Envoy's admission control). `priorities`: the
     class of each path: high, normal (the default) or low; the longest matching path counts. You set them:
     a client cannot choose its own priority. Requests that have waited for half the timeout get a share of the
     slots, whatever their class.
@@ -153,6 +157,11 @@ class Admission:
     key: str = field(default="client", validator=valid_key)
     prefix: int = field(default=64, validator=whole(1))
     priorities: Mapping[str, str] = field(factory=dict)
+    target: float = field(default=0.005, validator=number(0, above=True))  # seconds
+    interval: float = field(default=0.1, validator=number(0, above=True))  # seconds
+    control: AdmissionControlRules | None = field(
+        default=None, validator=attrs.validators.optional(one_of(AdmissionControlRules))
+    )
 
     @priorities.validator
     def _classes(self, attribute: Any, value: Mapping[str, str]) -> None:
@@ -160,14 +169,18 @@ class Admission:
             if not path.startswith("/") or name not in CLASSES:
                 raise ValueError(f"priorities: {path!r} is {name!r}: use a path, and {', '.join(CLASSES)}")
 
-    def gate(self, slack: float = 0.0) -> Gate:
-        """Return the Gate. `slack`: seconds that timers may be late; what they release then goes at once."""
+    def gate(self, slack: float = 0.0, rng: random.Random | None = None) -> Gate:
+        """Return the Gate. `slack`: seconds that timers may be late; what they release then goes at once.
+
+        `rng` draws which requests `control` rejects."""
         limiter = None if self.limit is None else limiter_of(self.limit)
         assert limiter is None or isinstance(limiter, InFlight)
         rate = self.rate or inf
         burst = self.burst if rate == inf else self.burst + rate * slack
-        queue = PriorityQueue(CLASSES, self.timeout / 2) if self.queue == "priority" else QUEUES[self.queue]()
-        return Gate(queue, limiter, rate, burst, self.max_queue, self.timeout)
+        options = {"priority": (CLASSES, self.timeout / 2), "codel": (self.target, self.interval)}
+        queue = QUEUES[self.queue](*options.get(self.queue, ()))
+        control = AdmissionControl(self.control, rng or random.Random()) if self.control else None
+        return Gate(queue, limiter, rate, burst, self.max_queue, self.timeout, control)
 
     def read(self) -> Callable[[RequestView, Any, float], Item]:
         """Return the function that makes an Item of a request and a handle of yours."""

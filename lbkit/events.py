@@ -12,7 +12,17 @@ from lbkit.checks import number, several
 from lbkit.core.options import FINITE, named_fields
 from lbkit.core.text import did_you_mean, shown
 
-__all__ = ["Action", "Event", "Failures", "as_action", "joining", "order_fault"]
+__all__ = [
+    "DEPENDENCY_STATES",
+    "OUTAGES",
+    "Action",
+    "Event",
+    "Failures",
+    "as_action",
+    "joining",
+    "order_fault",
+    "without_flaps",
+]
 
 
 class Action(Enum):
@@ -24,8 +34,18 @@ class Action(Enum):
     ADD = "add"  # it joins the pool, as a new backend with the weight of the experiment
     REMOVE = "remove"  # it leaves the pool at once; running requests finish
     SET_WEIGHT = "set_weight"
-    DRAIN = "drain"  # no new requests; running ones finish
+    DRAIN = "drain"  # no new requests; running ones have the time that `policy.drain` gives them
     UNDRAIN = "undrain"  # new requests again
+    # -- chaos; "recover" ends it
+    HANG = "hang"  # its process stops: connections are accepted, and nothing answers; then it goes on
+    FLAP = "flap"  # it crashes, recovers `value` seconds later, crashes again `value` seconds later, ...
+    LOSE = "lose"  # a share `value` of its requests gets no answer; ends also with a crash, as the next does
+    FAIL = "fail"  # a share `value` of the clients get status 500 from it, and the others do not
+    DELAY = "delay"  # each way to it takes `value` seconds longer
+    # -- chaos around servers: of one that the event names, or of all that have this dependency
+    FAIL_DEPENDENCY = "fail_dependency"  # paths that need it get 500
+    DEGRADE_DEPENDENCY = "degrade_dependency"  # only /health/detail shows it
+    RESTORE_DEPENDENCY = "restore_dependency"
 
 
 def as_action(what: Action | str) -> Action:
@@ -42,20 +62,40 @@ def as_action(what: Action | str) -> Action:
 _VALUE: dict[Action, tuple[Callable[[float], bool], str]] = {
     Action.SLOW: (lambda v: 1e-6 <= v <= 1e6, "the factor on speed, from 1e-06 to 1e+06"),
     Action.SET_WEIGHT: (lambda v: 0 <= v <= FINITE, "the new weight, 0 or more"),
+    Action.FLAP: (lambda v: 0.01 <= v <= 1e6, "seconds down, and then up, from 0.01 to 1e+06"),
+    Action.LOSE: (lambda v: 0 <= v <= 1, "the share of requests, from 0 to 1"),
+    Action.FAIL: (lambda v: 0 <= v <= 1, "the share of clients, from 0 to 1"),
+    Action.DELAY: (lambda v: 0 <= v <= 1e6, "seconds each way, from 0 to 1e+06"),
 }
+# The actions of a dependency, and the state that it has then.
+DEPENDENCY_STATES = {
+    Action.FAIL_DEPENDENCY: "failed",
+    Action.DEGRADE_DEPENDENCY: "degraded",
+    Action.RESTORE_DEPENDENCY: "ok",
+}
+# The actions after which a server does not answer.
+OUTAGES = (Action.CRASH, Action.HANG, Action.FLAP)
 
 
 @named_fields
 @frozen
 class Event:
-    """At second `at`, `action` happens to `server`."""
+    """At second `at`, `action` happens to `server`.
+
+    What happens to a `dependency` happens to that of `server`, or, without one, to that of all servers."""
 
     at: float = field(validator=number(0))
     action: Action = field(converter=as_action)
     server: str = ""
     value: float | None = None
+    dependency: str = ""
 
     def __attrs_post_init__(self) -> None:
+        if self.action in DEPENDENCY_STATES:
+            if not self.dependency:
+                raise ValueError(f"dependency is missing: {self.action.value!r} needs its name")
+        elif self.dependency:
+            raise ValueError(f"dependency is {self.dependency!r}: {self.action.value!r} takes none")
         if self.action not in _VALUE:
             if self.value is not None:
                 raise ValueError(f"value is {shown(self.value)}: {self.action.value!r} takes none")
@@ -95,6 +135,31 @@ def order_fault(events: Sequence[Event]) -> str:
             if event.action is Action.REMOVE:
                 outside.add(event.server)
     return ""
+
+
+def without_flaps(events: Iterable[Event], duration: float) -> Iterator[Event]:
+    """Yield the events, each "flap" as the crashes and recoveries within `duration` that it consists of.
+
+    It ends with the next event that crashes, hangs or recovers the server."""
+    events = list(events)
+    for i, event in enumerate(events):
+        if event.action is not Action.FLAP:
+            yield event
+            continue
+        ends = (Action.RECOVER, *OUTAGES)
+        later = (e.at for e in events[i + 1 :] if e.server == event.server and e.action in ends)
+        end = min(later, default=duration)
+        yield from flaps(event, end)
+
+
+def flaps(event: Event, end: float) -> Iterator[Event]:
+    """Yield the crashes and recoveries of a "flap" before `end`."""
+    assert event.value
+    number, at = 0, event.at
+    while at < end:
+        yield Event(at, Action.RECOVER if number % 2 else Action.CRASH, event.server)
+        number += 1
+        at = event.at + number * event.value
 
 
 # -- random failures -------------------------------------------------------------------------------

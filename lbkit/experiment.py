@@ -16,14 +16,27 @@ import attrs
 import tomli_w
 from attrs import field, frozen
 
-from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
+from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Sessions, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer, algorithms
+from lbkit.core.blue_green import BlueGreen
+from lbkit.core.deploy import Deployment
 from lbkit.core.options import FINITE, named_fields
 from lbkit.core.text import shown, unknown
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
-from lbkit.events import Action, Event, Failures, as_action, joining, order_fault
+from lbkit.events import (
+    DEPENDENCY_STATES,
+    OUTAGES,
+    Action,
+    Event,
+    Failures,
+    as_action,
+    joining,
+    order_fault,
+    without_flaps,
+)
+from lbkit.patience import Patience
 from lbkit.policy import Policy, Stream
 from lbkit.schema import add_union, format_of, parse, parse_file, strict_converter, structure
 from lbkit.server import Server, servers
@@ -34,6 +47,7 @@ __all__ = [
     "Experiment",
     "ExperimentError",
     "Failures",
+    "Patience",
     "Policy",
     "Server",
     "Stream",
@@ -61,6 +75,8 @@ class Traffic:
     client_skew: float = field(default=0.0, validator=number(0))
     paths: int = field(default=1000, validator=whole(1, 1_000_000))
     path_skew: float = field(default=0.0, validator=number(0))
+    # How long clients wait, and whether they try again; None: they wait for ever.
+    patience: Patience | None = field(default=None, validator=attrs.validators.optional(one_of(Patience)))
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.arrivals, Trace):
@@ -116,6 +132,10 @@ class Experiment:
         default=None, validator=attrs.validators.optional(one_of(Failures))
     )
 
+    deploy: Deployment | None = field(  # a new version for all servers
+        default=None, validator=attrs.validators.optional(one_of(Deployment))
+    )
+
     def __attrs_post_init__(self) -> None:
         if not self.servers:
             raise ExperimentError("servers: there must be at least one")
@@ -130,18 +150,34 @@ class Experiment:
         for i, event in enumerate(self.events):
             if not isinstance(event, Event):
                 raise ExperimentError(f"events[{i}] is {event!r}: use an Event")
-            if event.server not in names:
-                raise ExperimentError(
-                    f"events[{i}].server is {event.server!r}: use one of {', '.join(names)}"
-                )
+            if fault := self._place_fault(event, names):
+                raise ExperimentError(f"events[{i}].{fault}")
         failures = self.failures and self.failures.fault(list(names), self.traffic.duration)
-        if fault := order_fault(self.events) or failures or self._health_fault() or self._weight_fault():
+        if (
+            fault := order_fault(self.events)
+            or self._deploy_fault()
+            or failures
+            or self._health_fault()
+            or self._weight_fault()
+        ):
             raise ExperimentError(fault)
         for i, limit in enumerate(self.limits):
             if not isinstance(limit, RateLimit):
                 raise ExperimentError(f"limits[{i}] is {limit!r}: use a RateLimit")
         in_time = tuple(sorted(self.events, key=lambda event: event.at))
         object.__setattr__(self, "events", in_time)  # as attrs advises for frozen classes
+
+    def _place_fault(self, event: Event, names: Mapping[str, int]) -> str:
+        """Return why an event cannot happen to what it names; empty if it can."""
+        whole = event.action in DEPENDENCY_STATES and not event.server
+        if event.server not in names and not whole:
+            return f"server is {event.server!r}: use one of {', '.join(names)}"
+        about = [server for server in self.servers if whole or server.name == event.server]
+        known = sorted({name for server in about for name in server.dependencies})
+        if event.dependency and event.dependency not in known:
+            there = f"use one of {', '.join(known)}" if known else "give servers their `dependencies`"
+            return f"dependency is {event.dependency!r}: {there}"
+        return ""
 
     def _weight_fault(self) -> str:
         """Return which weights would not fit into the algorithm's memory; empty if all do."""
@@ -155,9 +191,23 @@ class Experiment:
             return str(error)
         return ""
 
+    def _deploy_fault(self) -> str:
+        """Return why the deploy cannot be carried out; empty if it can."""
+        names = [server.name for server in self.servers]
+        green = self.deploy.green if isinstance(self.deploy, BlueGreen) else ()
+        for i, name in enumerate(green):
+            if name not in names:
+                return f"deploy.green[{i}] is {name!r}: use one of {', '.join(names)}"
+        if green and set(green) >= set(names):
+            return "deploy.green has all servers: some have to serve before"
+        for i, event in enumerate(self.events):
+            if event.server in green:
+                return f"events[{i}].server is {event.server!r}, which the deploy adds: leave the event out"
+        return ""
+
     def _health_fault(self) -> str:
         """Return why the policy cannot be carried out without health rules; empty if it can."""
-        crashes = self.failures or any(event.action is Action.CRASH for event in self.events)
+        crashes = self.failures or any(event.action in OUTAGES for event in self.events)
         if not crashes or self.policy.health:
             return ""
         policy, mend = self.policy, "without policy.health nothing finds it. Give it HealthRules"
@@ -192,6 +242,7 @@ class Experiment:
     def at_load(self, load: float) -> Experiment:
         """Return a copy with Poisson arrivals at `load` (0.8 is 80 %) of the capacity at the start.
 
+        Sessions stay, at the rate that leads to this load once as many end as begin.
         Raises ExperimentError for a load not above 0, and for one above MAX_LOAD, which is more likely
         a percentage."""
         if not isinstance(load, int | float) or not load > 0:
@@ -203,22 +254,25 @@ class Experiment:
             )
         if not self.capacity:
             raise ExperimentError("load cannot be set: no server with a weight is in use at the start")
-        return self.but(arrivals=Poisson(load * self.capacity))
+        arrivals, rate = self.traffic.arrivals, load * self.capacity
+        if isinstance(arrivals, Sessions):
+            return self.but(arrivals=attrs.evolve(arrivals, rate=rate / arrivals.requests))
+        return self.but(arrivals=Poisson(rate))
 
     @property
     def joining(self) -> frozenset[str]:
         """The names of the servers that are not in the pool at the start: an event adds them."""
-        return joining(self.events)
+        return joining(self.events) | (self.deploy.joining if self.deploy else frozenset())
 
     @property
     def timeline(self) -> tuple[Event, ...]:
-        """All that happens, in order of time: `events`, and those that `failures` makes of the seed."""
-        if not self.failures:
-            return self.events
+        """All that happens, in order of time: `events`, flaps as what they consist of, random failures."""
         duration, seed = self.traffic.duration, self.seed
-        failing = self.failures.servers or tuple(server.name for server in self.servers)
-        drawn = (event for name in failing for event in self.failures.events(name, duration, seed))
-        return tuple(sorted([*self.events, *drawn], key=lambda event: event.at))
+        happening = list(without_flaps(self.events, duration))
+        if self.failures:
+            failing = self.failures.servers or tuple(server.name for server in self.servers)
+            happening += (event for name in failing for event in self.failures.events(name, duration, seed))
+        return tuple(sorted(happening, key=lambda event: event.at))
 
     @property
     def capacity(self) -> float:
@@ -287,7 +341,7 @@ def check_experiment(what: object) -> None:
 
 _converter = strict_converter()
 _converter.register_structure_hook(Action, lambda value, _: as_action(value))
-for _union in (Service, Arrivals):
+for _union in (Service, Arrivals, Deployment):
     add_union(_converter, _union)
 
 

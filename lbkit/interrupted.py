@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from lbkit.experiment import Experiment
-from lbkit.result import COLUMNS, Result
+from lbkit.result import COLUMNS, OPTIONAL, Result
 
 AGAIN = 2.0  # seconds: a second interrupt within this time is meant for whatever calls `run`
 
@@ -42,7 +42,8 @@ def so_far(
     if warmup < traffic.warmup:
         fault += ", and the statistics include the warm-up"
     rows = [i for i, end in enumerate(columns["end"][: min(map(len, columns.values()))]) if end <= at]
-    ended = {name: array(code, (columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
+    codes = {name: code for name, code in (COLUMNS | OPTIONAL).items() if name in columns}
+    ended = {name: array(code, (columns[name][i] for i in rows)) for name, code in codes.items()}
     short = experiment.but(
         traffic=evolve(traffic, duration=length, warmup=warmup),
         events=[event for event in experiment.events if event.at <= length],

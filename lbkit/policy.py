@@ -11,11 +11,15 @@ from attrs.validators import optional
 
 from lbkit.checks import number, one_of, whole
 from lbkit.core import Backend, Pool, Replicas, SlowStart
+from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.balance import Balancer, algorithms, make_balancer
+from lbkit.core.drain import DrainRules
 from lbkit.core.health.watch import HealthRules
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, option_faults
+from lbkit.core.retry import Retry
 from lbkit.core.state_change import StateChange
+from lbkit.core.sticky import Affinity, Sticky
 from lbkit.watchdog import guard
 
 OnChange = Callable[[StateChange], object] | None
@@ -40,9 +44,12 @@ class Policy:
     `key`: client, path, uri, flow (the connection), header:NAME, cookie:NAME or query:NAME.
     `retries`: how many other backends a request may go to, when the first refuses the connection or closes it
     without an answer.
+    `retry`: how: pauses, budget, hedges, timeouts, deadlines, and which answers count as failures.
     `balancers`: number of balancers side by side, each with its own counts. `slow_start`: the weight of a new
     backend rises gradually. `health`: what takes backends out of service and brings them back. `panic`:
-    below this share of healthy backends, health is ignored.
+    below this share of healthy backends, health is ignored. `drain`: how a backend leaves that is told to;
+    without it, what runs there ends by itself. `sticky`: how the requests of a session stay on one backend;
+    the algorithm chooses for new sessions only.
     Raises ValueError for an unknown algorithm, option or key.
     """
 
@@ -50,10 +57,13 @@ class Policy:
     options: Mapping[str, Any] = field(factory=dict, validator=one_of(Mapping))
     key: str = field(default="")  # empty: the algorithm's default
     retries: int = field(default=1, validator=whole(0))
+    retry: Retry | None = field(default=None, validator=optional(one_of(Retry)))
     balancers: int = field(default=1, validator=whole(1, 1000))
     slow_start: SlowStart | None = field(default=None, validator=optional(one_of(SlowStart)))
     health: HealthRules | None = field(default=None, validator=optional(one_of(HealthRules)))
+    drain: DrainRules | None = field(default=None, validator=optional(one_of(DrainRules)))
     panic: float = field(default=0.0, validator=number(0, 1))
+    sticky: Sticky | None = field(default=None, validator=optional(one_of(Sticky)))
 
     def __attrs_post_init__(self) -> None:
         faults: list[str] = []
@@ -77,16 +87,25 @@ class Policy:
             make_balancer(self.algorithm, **self.options).check_weights(weights)
 
     def pool(
-        self, backends: Iterable[Backend], stream: Stream, start: float = 0.0, on_change: OnChange = None
+        self,
+        backends: Iterable[Backend],
+        stream: Stream,
+        start: float = 0.0,
+        on_change: OnChange = None,
+        secret: bytes = b"",
     ) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 
-        `on_change` gets each change of a backend's state, by `health`.
+        `on_change` gets each change of a backend's state, by `health` and by `drain`. `secret`: what
+        signs sessions where `sticky` has none; by default it is drawn from `stream`, which is good enough for
+        a simulation.
 
         `start`: where rotations start, from 0 (the first turn) to below 1. Replicas start at random places of
         their own; one of several processes for the same backends gets a place from its caller."""
         guard()
         backends = list(backends)
+
+        secret = secret or (stream("session cookies").randbytes(32) if self.sticky else b"")
 
         def pool(number: int, members: list[Backend], start: float) -> Pool:
             balancer = self._balancer(number, stream)
@@ -97,7 +116,9 @@ class Policy:
                 panic=self.panic,
                 start=start,
                 health=self.health,
+                drain=self.drain,
                 on_change=on_change,
+                affinity=Affinity(self.sticky, secret) if self.sticky else None,
             )
 
         if self.balancers == 1:
@@ -105,6 +126,10 @@ class Policy:
         starts = stream("starts")
         pools = [pool(i, [b.twin() for b in backends], starts.random()) for i in range(self.balancers)]
         return Replicas(pools, stream("balancers"))
+
+    def attempts(self, stream: Stream) -> AttemptPolicy:
+        """Return what follows failures by this policy, with a budget and counts of its own."""
+        return AttemptPolicy(self.retries, self.retry, stream("retries") if self.retry else None)
 
     def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
         """Switch a running pool to this policy's algorithm."""

@@ -29,7 +29,7 @@ MAIN = ("policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %
 
 CHANCE = 0.2  # share of the runs that may look unsettled by chance
 
-HIGHER = {"throughput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
+HIGHER = {"throughput", "goodput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
 
 
 class Replication(Mapping[str, Interval]):

@@ -24,11 +24,13 @@ from lbkit.core.state_change import StateChange
 from lbkit.core.text import did_you_mean, shown
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
+from lbkit.patience import Wasted
 from lbkit.server import PROCESSOR_SHARING
+from lbkit.sessions import SessionCounts, follow
 from lbkit.stats import PERCENTILES, busy_time, jain, mean, mean_level, percentile
 from lbkit.table import duration, table
 
-__all__ = ["COLUMNS", "DERIVED", "PERCENTILES", "Result", "good", "jain", "percentile"]
+__all__ = ["COLUMNS", "DERIVED", "OPTIONAL", "PERCENTILES", "Result", "good", "jain", "percentile"]
 
 # Column -> array type code. The order is that of exports.
 COLUMNS = {
@@ -41,6 +43,10 @@ COLUMNS = {
     "status": "i",  # HTTP status; 0: no answer at all
     "attempts": "i",  # backends tried
     "service": "d",  # service time in seconds
+}
+# Columns of some results only.
+OPTIONAL = {
+    "session": "i",  # number of the session, where the traffic has sessions
 }
 # Columns that follow from those, for all rows; nan where no server began to serve the request.
 DERIVED = {
@@ -64,11 +70,11 @@ class Result:
         columns: dict[str, array[Any]],
         extra: dict[str, Any] | None = None,
     ) -> None:
-        """`columns`: all of COLUMNS, rows in any order. `extra`: data of this engine only.
+        """`columns`: all of COLUMNS, and any of OPTIONAL, rows in any order. `extra`: data of this engine.
 
         Raises ValueError for a missing column or columns of unequal length."""
-        lengths = {name: len(columns[name]) for name in COLUMNS if name in columns}
-        if lengths.keys() != COLUMNS.keys() or len(set(lengths.values())) > 1:
+        lengths = {name: len(columns[name]) for name in (*COLUMNS, *OPTIONAL) if name in columns}
+        if not lengths.keys() >= COLUMNS.keys() or len(set(lengths.values())) > 1:
             raise ValueError(f"a result needs columns {', '.join(COLUMNS)} of one length, got {lengths}")
         self.experiment = experiment
         self.engine = engine
@@ -77,8 +83,10 @@ class Result:
         self.extra = extra or {}
 
     def __getattr__(self, name: str) -> Any:
-        if name in COLUMNS:
+        if name in COLUMNS or (name in OPTIONAL and name in self.columns):
             return self.columns[name]
+        if name in OPTIONAL:
+            raise AttributeError(f"this Result has no {name!r}: use traffic that has sessions")
         raise AttributeError(f"a Result has no {name!r}")
 
     def __len__(self) -> int:
@@ -95,8 +103,34 @@ class Result:
 
     @property
     def changes(self) -> tuple[StateChange, ...]:
-        """The changes of backends' states by the policy's health rules, in order of time."""
+        """The changes of backends' states by health rules, drains and deploys, in order of time."""
         return tuple(self.extra.get("changes", ()))
+
+    @cached_property
+    def sessions(self) -> SessionCounts:
+        """How many sessions there were, how often they moved, and lost their state.
+
+        Raises ValueError for traffic without sessions."""
+        if "session" not in self.columns:
+            raise ValueError("there are no sessions here: use traffic that has them, Traffic(Sessions(...))")
+        return follow(self.experiment, self.session, self.backend, self.arrival, self.end, self.status)
+
+    @property
+    def wasted(self) -> tuple[Wasted, ...]:
+        """What servers worked on after the client had left; only clients with patience leave."""
+        return tuple(self.extra.get("wasted", ()))
+
+    @property
+    def resent(self) -> tuple[float, ...]:
+        """When clients sent a request again, in order of time."""
+        return tuple(self.extra.get("resent", ()))
+
+    @property
+    def attempt_counts(self) -> dict[str, int]:
+        """What the balancer did about failures, by `Policy.retry`: retries, hedges, refusals by the budget.
+
+        The names are those of `lbkit.core.attempts.Counts`; empty for a policy without `retry`."""
+        return dict(self.extra.get("attempt_counts", {}))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -156,7 +190,7 @@ class Result:
 
         As in `where(client=0)` or `where(backend="s1", status=lambda status: status > 400)`. Raises
         ValueError for an unknown column."""
-        columns = [*COLUMNS, *DERIVED]
+        columns = [*self.columns, *DERIVED]
         for name in wanted:
             if name not in columns:
                 near = did_you_mean(name, columns)
@@ -165,8 +199,12 @@ class Result:
             wanted["backend"] = self._index(wanted["backend"])
         tests = [(getattr(self, name), v if callable(v) else partial(eq, v)) for name, v in wanted.items()]
         rows = [i for i in range(len(self)) if all(test(column[i]) for column, test in tests)]
-        found = {name: array(code, (self.columns[name][i] for i in rows)) for name, code in COLUMNS.items()}
-        return Result(self.experiment, self.engine, found, self.extra)
+        found = {
+            name: array(column.typecode, (column[i] for i in rows)) for name, column in self.columns.items()
+        }
+        of_all = ("wasted", "resent")  # says nothing about these rows
+        extra = {name: value for name, value in self.extra.items() if name not in of_all}
+        return Result(self.experiment, self.engine, found, extra)
 
     def latencies(self, backend: str | None = None) -> list[float]:
         """Return the latencies of the good answers in seconds, sorted; of one backend if named.
@@ -206,11 +244,20 @@ class Result:
         return percentile(self._latencies, q)
 
     @cached_property
-    def throughput(self) -> float:
-        """Good answers a second that ended in the window, whenever their requests arrived."""
+    def goodput(self) -> float:
+        """Good answers a second that came within the window to clients that still waited for them."""
         start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
         ends = compress(self.end, map(good, self.status))
         return sum(1 for end in ends if start <= end <= stop) / self.window
+
+    @cached_property
+    def throughput(self) -> float:
+        """Good answers a second that ended in the window, whenever their requests arrived.
+
+        With those to clients that had left: what servers do, and not what it is worth (`goodput`)."""
+        start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
+        vain = sum(1 for work in self.wasted if work.answered and start <= work.end <= stop)
+        return self.goodput + vain / self.window
 
     @cached_property
     def error_rate(self) -> float:
@@ -254,13 +301,16 @@ class Result:
         for backend, start, work in zip(self.backend, self.start, self.service, strict=True):
             if work > 0:
                 busy[backend] += max(0.0, min(start + work, t1) - max(start, t0))
+        for lost in self.wasted:
+            busy[self.backends.index(lost.backend)] += max(0.0, min(lost.end, t1) - max(lost.start, t0))
         for i, server in enumerate(self.experiment.servers):
             if server.discipline == PROCESSOR_SHARING:  # shared work takes longer than its service time
                 back = server.delay + server.delay_jitter
                 rows = zip(self.backend, self.start, self.end, self.service, strict=True)
-                stays = (
+                stays = [
                     (start, max(start, end - back)) for b, start, end, work in rows if b == i and work > 0
-                )
+                ]
+                stays += [(lost.start, lost.end) for lost in self.wasted if lost.backend == server.name]
                 busy[i] = busy_time(stays, server.workers, t0, t1)
         return {
             s.name: time / (s.workers * self.window)
@@ -312,6 +362,7 @@ class Result:
             "engine": self.engine,
             "requests": sum(self.counted),
             "throughput": self.throughput,
+            "goodput": self.goodput,
             "error_rate": self.error_rate,
             "mean": self.mean,
             "waiting": self.mean_of("waiting"),
@@ -326,7 +377,7 @@ class Result:
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return all columns as lists, with names of backends, as CSV, Parquet and data frames take them."""
-        plain = {name: list(getattr(self, name)) for name in (*COLUMNS, *DERIVED)}
+        plain = {name: list(getattr(self, name)) for name in (*self.columns, *DERIVED)}
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
         return plain
 

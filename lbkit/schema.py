@@ -6,6 +6,7 @@ are checked when every field is right.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -96,6 +97,11 @@ def parse_file(path: str | Path, error: type[Exception], language: str = "") -> 
     return parse(text, language, error, str(path))
 
 
+def _optional(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a hook that leaves None as it is."""
+    return lambda value, *wanted: None if value is None else hook(value, *wanted)
+
+
 def add_union(converter: cattrs.Converter, union: Any) -> None:
     """Teach `converter` a union of classes, distinguished by their `kind`."""
     kinds = {cls.kind: cls for cls in get_args(union)}
@@ -111,8 +117,9 @@ def add_union(converter: cattrs.Converter, union: Any) -> None:
     def unstructure(value: Any) -> Any:
         return {"kind": value.kind, **converter.unstructure(value, type(value))}
 
-    converter.register_structure_hook(union, structure)
-    converter.register_unstructure_hook(union, unstructure)
+    for wanted, way in ((union, lambda hook: hook), (union | None, _optional)):
+        converter.register_structure_hook(wanted, way(structure))
+        converter.register_unstructure_hook(wanted, way(unstructure))
 
 
 def _strict(wanted: type, wording: str) -> Any:
@@ -169,9 +176,16 @@ def _class_hook(cls: Any, converter: cattrs.Converter) -> Any:
     return make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **hooks)
 
 
+def _field_names(wanted: Any) -> list[str]:
+    """Return the names of a class's fields; none for what has no fields."""
+    if attrs.has(wanted):
+        return [f.name for f in attrs.fields(wanted)]
+    return [f.name for f in dataclasses.fields(wanted)] if dataclasses.is_dataclass(wanted) else []
+
+
 def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
     """Yield a line for each fault: a path, " is ", the value, and what would be right."""
-    fields = [f.name for f in attrs.fields(wanted)] if attrs.has(wanted) else []
+    fields = _field_names(wanted)
     if isinstance(error, cattrs.ClassValidationError | cattrs.IterableValidationError):
         noted, others = error.group_exceptions()
         for inner, note in noted:
@@ -194,7 +208,7 @@ def _wrong(error: BaseException, wanted: Any, path: str = "") -> Iterator[str]:
             yield f"{path}{joint}{text}".removeprefix(joint)
     elif not isinstance(error, TypeError | AttributeError):
         yield f"{path}: {error}"
-    elif attrs.has(wanted):
+    elif fields:
         yield f"{path or wanted.__name__.lower()} must be a table of {', '.join(fields)}"
     else:
         yield f"{path} must be a {'table' if get_origin(wanted) is Mapping else 'list'}"

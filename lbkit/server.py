@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import ExperimentError, number, one_of, text, whole, word
+from lbkit.checks import ExperimentError, flag, number, one_of, text, whole, word
 from lbkit.core.options import named_fields
 from lbkit.core.text import shown
 from lbkit.distributions import Exponential, Service
@@ -19,6 +20,20 @@ __all__ = ["DISCIPLINES", "FIFO", "PROCESSOR_SHARING", "Server", "servers"]
 FIFO = "fifo"  # up to `workers` requests run at once, the others wait in the order of their arrival
 PROCESSOR_SHARING = "processor_sharing"  # all requests run at once, and share the speed of the workers evenly
 DISCIPLINES = (FIFO, PROCESSOR_SHARING)
+
+
+def _dependencies(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{attribute.name} is {shown(value)}: use a table of names and shares")
+    for name, share in value.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w-]*", name) or name == "status":
+            raise ValueError(
+                f"{attribute.name} has {shown(name)}: use a name of letters, digits, _ and -, and not status"
+            )
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise ValueError(
+                f"{attribute.name}.{name} is {shown(share)}: use the share of paths that need it, from 0 to 1"
+            )
 
 
 @named_fields
@@ -48,6 +63,12 @@ class Server:
         default=0.0, validator=number(0, 1)
     )  # share answered 500 at once, without service
     boot: float = field(default=0.0, validator=number(0, 1e7))  # seconds from "recover" to serving
+    # Its database, cache and so on: name -> share of the paths that need it, and get 500 while it has failed.
+    # Servers that name the same one share it. `/health/detail` reports their states.
+    dependencies: Mapping[str, float] = field(factory=dict, validator=_dependencies)
+    # Whether it stops working on a request whose connection the client, or the proxy for it, has closed.
+    # Most servers do not notice before they write the answer.
+    cancels: bool = field(default=False, validator=flag)
 
     @property
     def capacity(self) -> float:

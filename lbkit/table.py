@@ -41,6 +41,7 @@ TABLE: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "engine": ("engine", str),
     "requests": ("requests", number(",.0f")),
     "req/s": ("throughput", number(",.0f")),
+    "good/s": ("goodput", number(",.0f")),
     "errors %": ("error_rate", number(".2f", 100)),
     "mean": ("mean", duration),
     "wait": ("waiting", duration),
@@ -77,10 +78,11 @@ def cautions(results: Sequence[Summarised]) -> list[str]:
 def table(results: Sequence[Summarised]) -> str:
     """Return an HTML table with a row for each result, and below it the warnings.
 
-    The engine is left out where all ran on the same."""
+    The engine is left out where all ran on the same, and goodput where it is the throughput."""
     lines = [dict(zip(TABLE, row, strict=True)) for row in rows(results)]
     same = len(lines) > 1 and len({line["engine"] for line in lines}) == 1
-    names = [name for name in TABLE if not (same and name == "engine")]
+    patient = all(line["good/s"] == line["req/s"] for line in lines)  # then every good answer is in time
+    names = [name for name in TABLE if not (name == "engine" and same) and not (name == "good/s" and patient)]
     return html(
         names,
         ([line[name] for name in names] for line in lines),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 from array import array
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, repeat, starmap
 from math import floor, log
+from zlib import crc32
 
-from lbkit.arrivals import Arrivals, ConstantRate, OnOff, Poisson, Profile, Trace
+from lbkit.arrivals import Arrivals, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
 from lbkit.experiment import Experiment
 
 
@@ -73,6 +75,38 @@ def workload(experiment: Experiment) -> Workload:
     )
 
 
+class Visits:
+    """The sessions of an experiment: when each begins, for which client, and what it sends.
+
+    A session has a random stream of its own, so it sends the same whatever happens to the others."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Raises TypeError for traffic without sessions."""
+        traffic, seed = experiment.traffic, experiment.seed
+        if not isinstance(traffic.arrivals, Sessions):
+            raise TypeError(f"{traffic.arrivals.kind} traffic has no sessions")
+        self.sessions, self.seed = traffic.arrivals, seed
+        begin = Poisson(self.sessions.rate)
+        self.began = array("d", arrival_times(begin, traffic.duration, stream(seed, "arrivals")))
+        draw = zipf(traffic.clients, traffic.client_skew, stream(seed, "clients"))
+        self.client = draw(len(self.began))
+        self._paths = list(accumulate((k + 1) ** -traffic.path_skew for k in range(traffic.paths)))
+
+    def __len__(self) -> int:
+        return len(self.began)
+
+    def requests(self, session: int) -> Iterator[tuple[float, int, float, float]]:
+        """Yield pause, path, demand and luck of each request; the pause is the time since the last answer."""
+        draw = stream(self.seed, f"session {session}").random
+        think, end = self.sessions.think, 1 / self.sessions.requests
+        pause = 0.0
+        while True:
+            yield pause, bisect(self._paths, draw() * self._paths[-1]), draw(), draw()
+            if draw() < end:
+                return
+            pause = -think * log(1.0 - draw())
+
+
 def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> Iterator[float]:
     """Yield the times of arrival in seconds from the start, rising, below `duration`."""
     match arrivals:
@@ -129,6 +163,16 @@ def client_name(client: int) -> str:
     own. (Knuth, The Art of Computer Programming 3, 6.4.)"""
     spread = (client + 1) * 0x9E3779B1
     return f"10.{spread >> 16 & 255}.{spread >> 8 & 255}.{spread & 255}"
+
+
+def chosen(what: str, share: float) -> bool:
+    """Return whether a name is among a share of all names that is the same on every engine, and always."""
+    return crc32(what.encode()) < share * 2**32
+
+
+def needs(path: str, dependency: str, share: float) -> bool:
+    """Return whether a path is among the share of paths that need a dependency."""
+    return chosen(f"{dependency} {path}", share)
 
 
 def path_name(path: int) -> str:

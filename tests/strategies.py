@@ -22,11 +22,16 @@ from lbkit import (
     Policy,
     Profile,
     Server,
+    Sessions,
+    Sticky,
     Trace,
     Traffic,
     algorithms,
 )
-from lbkit.events import order_fault
+from lbkit.core.retry import Backoff
+from lbkit.core.sticky import HOW
+from lbkit.events import DEPENDENCY_STATES, order_fault
+from lbkit.patience import Patience
 from lbkit.server import DISCIPLINES
 
 # Names keep to one line.
@@ -58,6 +63,13 @@ arrivals = st.one_of(
         lambda points: Profile([(0, 5.0), *sorted(points)])
     ),
     st.builds(Trace, times=st.lists(at_least_0()).map(sorted)),
+    st.builds(
+        Sessions,
+        rate=positive(10),
+        requests=st.floats(1, 50),
+        think=at_least_0(10),
+        state=st.sampled_from(["memory", "shared"]),
+    ),
     st.builds(Closed, users=st.integers(1, 1000), think=at_least_0(10)),
 )
 
@@ -69,6 +81,14 @@ policies = st.one_of(
         retries=st.integers(0, 3),
     ),
     st.integers(1, 500).map(lambda points: Policy("consistent_hash", {"points": points})),
+    st.builds(
+        Sticky,
+        how=st.sampled_from(sorted(HOW)),
+        name=st.just("session"),
+        idle=positive() | st.just(float("inf")),
+        drain=st.booleans(),
+        gone=st.sampled_from(["another", "refuse"]),
+    ).map(lambda sticky: Policy("random", sticky=sticky)),
 )
 
 traffics = st.builds(
@@ -80,6 +100,14 @@ traffics = st.builds(
     client_skew=at_least_0(3),
     paths=st.integers(1, 10_000),
     path_skew=at_least_0(3),
+    patience=st.none()
+    | st.builds(
+        Patience,
+        timeout=positive(),
+        retries=st.integers(0, 9),
+        backoff=st.none() | st.builds(Backoff, cap=st.floats(0.1, 9)),
+        gives_up=st.none() | positive(),
+    ),
 )
 
 
@@ -111,16 +139,32 @@ def experiments(draw: st.DrawFn) -> Experiment:
                 delay_jitter=at_least_0(1),
                 discipline=st.sampled_from(DISCIPLINES),
                 boot=at_least_0(10),
+                dependencies=st.fixed_dictionaries({"database": st.floats(0, 1)}),
+                cancels=st.booleans(),
             )
         )
         for name in names
     ]
     one = st.sampled_from(names)
-    plain = st.sampled_from([action for action in Action if action not in (Action.SLOW, Action.SET_WEIGHT)])
+    valued = {
+        Action.SLOW: positive(),
+        Action.SET_WEIGHT: at_least_0(),
+        Action.FLAP: st.floats(0.1, 10),
+        Action.LOSE: st.floats(0, 1),
+        Action.FAIL: st.floats(0, 1),
+        Action.DELAY: at_least_0(1),
+    }
+    plain = st.sampled_from([a for a in Action if a not in valued and a not in DEPENDENCY_STATES])
+    broken = st.sampled_from(sorted(DEPENDENCY_STATES, key=lambda action: action.value))
     events = st.one_of(
         st.builds(Event, at=at_least_0(), action=plain, server=one),
-        st.builds(Event, at=at_least_0(), action=st.just(Action.SLOW), server=one, value=positive()),
-        st.builds(Event, at=at_least_0(), action=st.just("set_weight"), server=one, value=at_least_0()),
+        st.builds(
+            Event, at=at_least_0(), action=broken, server=one | st.just(""), dependency=st.just("database")
+        ),
+        *(
+            st.builds(Event, at=at_least_0(), action=st.just(action), server=one, value=values)
+            for action, values in valued.items()
+        ),
     )
     return Experiment(
         servers=servers,

@@ -27,6 +27,7 @@ from lbkit import (
     Profile,
     RateLimit,
     Server,
+    Sessions,
     Trace,
     Traffic,
     run,
@@ -80,7 +81,7 @@ MAKE: dict[str, Make] = {
     "retries": lambda value: BASE.but(policy=attrs.evolve(BASE.policy, retries=value)),
     "balancers": lambda value: BASE.but(policy=attrs.evolve(BASE.policy, balancers=value)),
 }
-for arrivals in (Poisson, ConstantRate, OnOff, Closed):
+for arrivals in (Poisson, ConstantRate, OnOff, Closed, Sessions):
     MAKE |= numbers(arrivals, lambda field, kind=arrivals: BASE.but(arrivals=kind(**field)))
 for service in (Exponential, Constant, LogNormal, Pareto, Bimodal):
     MAKE |= numbers(service, lambda field, kind=service: BASE.but(servers=servers(2, service=kind(**field))))

@@ -238,3 +238,13 @@ def test_nlb_is_uneven_by_zone_unless_it_crosses() -> None:
     off, on = (run(uneven.but(policy=presets.aws_nlb(cross_zone=across))) for across in (False, True))
     assert off.shares["s1"] == pytest.approx(0.25, abs=0.03)
     assert on.shares["s1"] == pytest.approx(0.10, abs=0.03)
+
+
+def test_rules_for_attempts_are_those_of_the_manuals() -> None:
+    envoy, finagle = presets.retry("envoy"), presets.retry("finagle")
+    assert (envoy.backoff.base, envoy.backoff.cap, envoy.backoff.jitter) == (0.025, 0.25, "full")
+    assert (finagle.budget.ratio, finagle.budget.window, finagle.budget.minimum) == (0.2, 10, 10)
+    assert presets.retry("nginx").timeouts.first_byte == 60
+    assert presets.retry("haproxy").buffer == 16384
+    with pytest.raises(ValueError, match="no rules for 'envy': there are envoy"):
+        presets.retry("envy")

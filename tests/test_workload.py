@@ -20,6 +20,7 @@ from lbkit import (
     OnOff,
     Poisson,
     Profile,
+    Sessions,
     Trace,
     Traffic,
     run,
@@ -33,7 +34,10 @@ def times(process: Arrivals, duration: float, seed: int = 1) -> list[float]:
     return list(arrival_times(process, duration, random.Random(seed)))
 
 
-@given(arrivals.filter(lambda a: not isinstance(a, Closed) and a.mean_rate(2.0) < 500), st.integers(0, 99))
+@given(
+    arrivals.filter(lambda a: not isinstance(a, Closed | Sessions) and a.mean_rate(2.0) < 500),
+    st.integers(0, 99),
+)
 def test_arrivals_rise_within_the_duration(process: Arrivals, seed: int) -> None:
     moments = times(process, 2.0, seed)
     assert all(0 <= a <= b < 2.0 for a, b in pairwise([0.0, *moments]))

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from lbkit import __version__
-from lbkit.cli import algorithms, backends, compare, doctor, importing, lab, proxy
+from lbkit.cli import algorithms, backends, compare, doctor, drain, importing, lab, proxy
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lab": lab.command,
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "algorithms": algorithms.command,
     "backends": backends.command,
     "proxy": proxy.command,
+    "drain": drain.command,
     "doctor": doctor.command,
 }
 

@@ -6,14 +6,20 @@ request sent to one backend; which backends are eligible is the Pool's decision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from dataclasses import asdict, dataclass
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
 from lbkit.core.backend import Backend
+from lbkit.core.retry import Retry, RetryBudget
 
 # Sent twice, these do what they do once. (RFC 9110, 9.2.2.)
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+# These change nothing. (9.2.1, there.) Only they are sent twice at once: the late copy of a PUT could undo
+# what the client does after it had its answer.
+SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 
 
 class Repeat(Enum):
@@ -39,6 +45,9 @@ class Failure(Enum):
     CLOSED_UNANSWERED = "closed unanswered", 502, Repeat.IF_SAFE  # ended before the first byte of an answer
     RESET = "reset", 502, Repeat.IF_SAFE  # the connection ended within the answer's head
     TIMEOUT = "timeout", 504, Repeat.NEVER  # no answer in time: the backend may still be working on it
+    # No answer within the policy's time for one attempt, which is there to leave time for another.
+    ATTEMPT_TIMEOUT = "attempt timeout", 504, Repeat.IF_SAFE
+    STATUS = "status", 502, Repeat.IF_SAFE  # an answer that the policy counts as a failure
     MALFORMED = "malformed", 502, Repeat.NEVER  # what came back is not an answer
 
     def __init__(self, label: str, status: int, repeat: Repeat) -> None:
@@ -63,43 +72,112 @@ class GiveUp(NamedTuple):
 _ELSEWHERE = Again(None)
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptPolicy:
-    """`retries`: how many backends to try after the first."""
+@dataclass(slots=True)
+class Counts:
+    """What a balancer has done about failures so far."""
 
-    retries: int = 1
+    retries: int = 0  # attempts at another backend after a failure
+    hedges: int = 0  # further copies of requests that had no answer yet
+    hedges_won: int = 0  # of those, the ones that gave the answer
+    over_budget: int = 0  # retries and hedges that the budget refused
+    attempt_timeouts: int = 0
+    deadlines: int = 0  # requests that were over their deadline
+    fallbacks: int = 0  # fallback answers
+
+
+class AttemptPolicy:
+    """The rules of one balancer, and what all its requests share: the budget, the counts, chance.
+
+    `retries`: how many backends to try after the first. `rules`: how, and what else bounds a request.
+    """
+
+    __slots__ = ("_budget", "_rng", "counts", "retries", "rules")
+
+    def __init__(
+        self, retries: int = 1, rules: Retry | None = None, rng: random.Random | None = None
+    ) -> None:
+        """`rng` draws the pauses."""
+        self.retries = retries
+        self.rules = rules
+        self.counts = Counts()
+        self._budget = RetryBudget(rules.budget) if rules and rules.budget else None
+        self._rng = rng or random.Random()
+
+    def began(self, now: float) -> None:
+        """Count a request: the budget is a share of them. Needed only with `rules`."""
+        if self._budget:
+            self._budget.request(now)
+
+    def may_hedge(self, sent: int, now: float) -> bool:
+        """Return whether to send another copy of a request that has no answer yet; `sent`: copies so far."""
+        hedge = self.rules.hedge if self.rules else None
+        return hedge is not None and sent < hedge.most and self._within_budget(now)
+
+    def retry_delay(self, retry: int, now: float, until: float) -> float | None:
+        """Return the pause before retry number `retry`, from 0; None: it is not made.
+
+        None when the budget is used up, or when the pause would not end before `until`."""
+        delay = 0.0
+        if self.rules and self.rules.backoff:
+            delay = self.rules.backoff.pause(retry, self._rng)
+        if now + delay >= until or not self._within_budget(now):
+            return None
+        self.counts.retries += 1
+        return delay
+
+    def _within_budget(self, now: float) -> bool:
+        if self._budget is None or self._budget.retry(now):
+            return True
+        self.counts.over_budget += 1
+        return False
+
+    def report(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return asdict(self.counts)
 
 
 class Attempts:
     """The failed attempts of one request, and what follows them.
 
     Made at the first failure: a request that meets none pays nothing. `safe`: the request is idempotent and
-    there in full, so that it may be sent again although a backend may have acted on it.
+    there in full, so that it may be sent again although a backend may have acted on it. `until`: the
+    request's deadline, after which there is no point in another attempt.
     """
 
-    __slots__ = ("_policy", "_renewed", "safe", "status", "tried")
+    __slots__ = ("_policy", "_renewed", "safe", "status", "tried", "until")
 
-    def __init__(self, policy: AttemptPolicy, safe: bool) -> None:
+    def __init__(self, policy: AttemptPolicy, safe: bool, until: float = inf) -> None:
         self._policy = policy
         self._renewed: Backend | None = None  # has been given a new connection once
         self.safe = safe
+        self.until = until
         self.status = 503  # of the latest failure
         self.tried: tuple[Backend, ...] = ()  # backends not to pick again
 
-    def after(self, failure: Failure, backend: Backend, kept: bool = False) -> Again | GiveUp:
+    def after(
+        self, failure: Failure, backend: Backend, kept: bool = False, now: float = 0.0
+    ) -> Again | GiveUp:
         """Return the next step after `backend` failed; `kept`: on a connection that had served requests.
 
         A backend may close a kept connection at any time, also just as a request is on its way (RFC 9112,
         9.3.1 and 9.5). That says nothing about its health, so the same backend gets the request once
         more on a new connection, without this counting as a retry.
         """
-        self.status = failure.status
         repeat = failure.repeat
         allowed = repeat is Repeat.ALWAYS or (repeat is Repeat.IF_SAFE and self.safe)
         if allowed and kept and failure is Failure.CLOSED_UNANSWERED and self._renewed is not backend:
-            self._renewed = backend
+            self._renewed, self.status = backend, failure.status
             return Again(backend)
-        self.tried += (backend,)
+        self.failed(failure, backend)
         if allowed and len(self.tried) <= self._policy.retries:
-            return _ELSEWHERE
+            delay = self._policy.retry_delay(len(self.tried) - 1, now, self.until)
+            if delay is not None:
+                return Again(None, delay) if delay else _ELSEWHERE
         return GiveUp(failure.status)
+
+    def failed(self, failure: Failure, backend: Backend) -> None:
+        """Note a failure without a step of its own: another copy of the request is still on its way."""
+        self.status = failure.status
+        self.tried += (backend,)
+        if failure is Failure.ATTEMPT_TIMEOUT:
+            self._policy.counts.attempt_timeouts += 1

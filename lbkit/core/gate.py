@@ -6,13 +6,14 @@ has come or ended, and at `wake_at`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from math import inf
 from typing import Any, NamedTuple
 
 from lbkit.core.limit import InFlight
 from lbkit.core.shape import Item, Queue, Shaper
+from lbkit.core.shedding import AdmissionControl
 
 CLASSES = ("high", "normal", "low")  # of priority
 
@@ -23,6 +24,8 @@ class Refusal(Enum):
     SHED = "shed"  # the share of its priority class is full
     FULL = "full"  # the queue is full
     LATE = "late"  # it has waited for longer than the timeout
+    DELAYED = "delayed"  # all wait too long, and one has to go (CoDel)
+    FAILING = "failing"  # too many requests fail
 
 
 class Refused(NamedTuple):
@@ -35,7 +38,7 @@ class Gate:
 
     `limiter`: how many run at once, and the share of that for each priority class; None: any number.
     `rate`: how many start a second, `burst` at once. Up to `max_queue` wait in `queue`, each for `timeout`
-    seconds.
+    seconds. `control` rejects a share of them while many fail.
     """
 
     def __init__(
@@ -46,8 +49,11 @@ class Gate:
         burst: float = 1.0,
         max_queue: int = 100,
         timeout: float = 1.0,
+        control: AdmissionControl | None = None,
     ) -> None:
         self.limiter = limiter
+        self.control = control
+        self._overdue: Callable[[float], Item | None] | None = getattr(queue, "overdue", None)
         self.max_queue, self.timeout = max_queue, timeout
         self.shaper = Shaper(rate, burst, queue, max(1, max_queue))
         self.refused = dict.fromkeys(Refusal, 0)
@@ -64,6 +70,8 @@ class Gate:
         """Queue a new request; return the rejected one, if any: this one, or one that waited."""
         if self._sheds(item):
             return self._refuse(item, Refusal.SHED)
+        if self.control is not None and not self.control.admits(now):
+            return self._refuse(item, Refusal.FAILING)
         waits = len(self.shaper) or not self._free() or self.shaper.when(item.cost, now) > now
         if waits and not self.max_queue:
             return self._refuse(item, Refusal.FULL)
@@ -75,6 +83,8 @@ class Gate:
         ready = self.shaper.ready_at(now)
         if ready is None or ready > now:
             return None
+        if self._overdue is not None and self._free() and (late := self._overdue(now)):
+            return self._refuse(late, Refusal.DELAYED)
         item = self.shaper.queue.peek(now)
         assert item, "it is ready"
         if self._sheds(item):
@@ -91,6 +101,8 @@ class Gate:
 
     def done(self, now: float, latency: float, ok: bool | None) -> None:
         """A request that ran has ended after `latency` seconds; with `ok` None nothing is learned from it."""
+        if self.control is not None and ok is not None:
+            self.control.ended(ok, now)
         if self.limiter is not None:
             self.limiter.done("", now, latency, ok)
 

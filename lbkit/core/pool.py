@@ -7,16 +7,19 @@ in-flight counts cannot leak, and an algorithm that learns gets every outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from lbkit.core.backend import NEW_SAMPLE, Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, AlgorithmError, method_failed, wrong_pick
+from lbkit.core.drain import DrainRules, Drains
 from lbkit.core.health.watch import HealthRules, Watch
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import named_fields, number
 from lbkit.core.state_change import StateChange
+from lbkit.core.sticky import Affinity
 
 
 class NoBackend(Exception):
@@ -80,6 +83,10 @@ class Lease:
     def released(self) -> bool:
         return self._pool is None
 
+    def keep(self, token: str, now: float, begin: bool = True) -> str:
+        """Take note, before the release, that the backend serves a session; as `Pool.keep`."""
+        return self._pool.keep(self.backend, token, now, begin) if self._pool else ""
+
     def release(self, ok: bool | None, now: float) -> None:
         """Release the backend, as `Pool.release`. Only the first call counts: every way out may call it."""
         pool, self._pool = self._pool, None
@@ -103,13 +110,17 @@ class Pool:
         panic: float = 0.0,
         start: float = 0.0,
         health: HealthRules | None = None,
+        drain: DrainRules | None = None,
         on_change: Callable[[StateChange], object] | None = None,
+        affinity: Affinity | None = None,
     ) -> None:
         """`start`: where rotations start, from 0 (the first turn) to below 1: one of several pools for the
         same servers should start at a place of its own (`Balancer.start_at`).
         `panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
         would be overloaded next (Envoy: 0.5; 0 is never). `Balancer.panics` chooses the backends.
-        `health`: what takes backends out of service, and brings them back; `on_change` gets each change.
+        `health`: what takes backends out of service, and brings them back. `drain`: how backends leave;
+        None: what runs there ends by itself. `on_change` gets each change of a state.
+        `affinity`: where sessions are, whose requests stay on their backends.
         Raises ValueError if two backends have the same name."""
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
@@ -129,11 +140,20 @@ class Pool:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
         self._out: dict[Backend, set[str]] = {}  # backend -> what holds it unhealthy
+        self.affinity = affinity
+        if affinity is not None:
+            for name in self._by_name:
+                affinity.add(name)
         self.balancer = balancer
         balancer.check_weights(self._weights())
         self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
         self._notify()
+        self.drains = Drains(
+            drain or DrainRules(timeout=inf),
+            on_change or (lambda change: None),
+            sessions=affinity is not None and affinity.rules.drain,
+        )
         self.watch = Watch(health, self, on_change) if health else None
         if self.watch:
             for name in self._by_name:
@@ -142,19 +162,32 @@ class Pool:
     # -- picking ------------------------------------------------------------------
 
     def acquire(
-        self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
+        self,
+        key: str,
+        now: float,
+        exclude: Collection[Backend] = (),
+        explain: bool = False,
+        token: str = "",
     ) -> Lease:
         """Pick a backend and return its lease, which is released once; `explain` adds the reason, `why`."""
-        why = self.explain(key, now, exclude) if explain else None  # before the pick changes what it looks at
-        lease = Lease(self, self.pick(key, now, exclude), now)
+        # Before the pick changes what it looks at.
+        why = self.explain(key, now, exclude, token) if explain else None
+        lease = Lease(self, self.pick(key, now, exclude, token), now)
         lease.why = why
         return lease
 
-    def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
+    def explain(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Why | None:
         """Return why `pick` at `now` will choose the backend that it will choose; None without eligible ones.
 
         Weights in slow start are brought up to `now`, as in a pick; nothing else changes."""
         self._advance_watch(now)
+        before = ""
+        if token and self.affinity and (name := self.affinity.find(token, now)):
+            if self._can_resume(name, exclude):
+                return Why(f"its session is on {name}")
+            if self.affinity.rules.gone == "refuse":
+                return None
+            before = f"its session was on {name}, which is not available; so "
         if all(b in exclude for b in self.eligible):
             return None
         self._advance_slow_start(now)
@@ -163,16 +196,22 @@ class Pool:
             if exclude
             else self._ask("explain", self.eligible, key, now)
         )
-        return why
+        return replace(why, rule=before + why.rule) if before else why
 
-    def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend, AlgorithmError.
 
-        `exclude` holds the backends that a retry has tried already. The caller must call `release`
+        `exclude` holds the backends that a retry has tried already. `token`: of a session, which goes on at
+        its backend, if the pool has an `affinity` and the backend is there. The caller must call `release`
         exactly once; where there is more than one way out, use `acquire`.
         """
         if self.watch is not None:
             self._advance_watch(now)
+        if token and self.affinity is not None and (name := self.affinity.find(token, now)):
+            if self._can_resume(name, exclude):
+                return self.pick_named(name, now)
+            if self.affinity.rules.gone == "refuse":
+                raise NoBackend(f"the session is on {name}, which is not available")
         eligible = self.eligible
         if not eligible:
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
@@ -196,6 +235,33 @@ class Pool:
         if self.watch is not None:
             self.watch.started(backend, now)
         return backend
+
+    # -- sessions -----------------------------------------------------------------
+
+    def _can_resume(self, name: str, exclude: Collection[Backend]) -> bool:
+        """Return whether a session may go on at its backend: one that is eligible, or drains, if it may."""
+        backend = self._by_name.get(name)
+        if backend is None or backend in exclude:
+            return False
+        stays = backend.healthy and not backend.blocked and self.drains.accepts_session(name)
+        return backend in self._offered or (stays and self.affinity is not None and self.affinity.rules.drain)
+
+    def pick_named(self, name: str, now: float) -> Backend:
+        """Take one backend without asking the algorithm, which is told, and count it in flight.
+
+        Whether it is eligible is up to the caller. Raises KeyError for an unknown name, AlgorithmError."""
+        backend = self[name]
+        backend.in_flight += 1
+        backend.picks += 1
+        if self.watch is not None:
+            self.watch.started(backend, now)
+        self._ask("resumed", backend, now)
+        return backend
+
+    def keep(self, backend: Backend, token: str, now: float, begin: bool = True) -> str:
+        """Take note of the backend that served a session. Return the token that the client is to present from
+        now on, or "" if it is the old one. See `Affinity.keep`."""
+        return self.affinity.keep(token, backend.name, now, begin) if self.affinity else ""
 
     def _advance_watch(self, now: float) -> None:
         if self.watch is not None and now >= self.watch.wake:
@@ -227,6 +293,8 @@ class Pool:
             backend.latency = known + NEW_SAMPLE * (latency - known) if known else latency
         if self.watch is not None:
             self.watch.ended(backend, start, ok, now)
+        if self.drains.draining:
+            self.drains.settle(backend, now)
         try:
             self.balancer.done(backend, latency, ok, now)
         except FAILURES as error:
@@ -294,6 +362,8 @@ class Pool:
             raise ValueError(f"backend {backend.name!r} is in the pool already")
         self.balancer.check_weights({**self._weights(), backend.name: backend.weight})
         self._by_name[backend.name] = backend
+        if self.affinity is not None:
+            self.affinity.add(backend.name)
         self._changed()
         if self.watch is not None:
             self.watch.add(backend.name)
@@ -303,6 +373,9 @@ class Pool:
         backend = self[name]
         del self._by_name[name]
         self._out.pop(backend, None)
+        self.drains.forget(backend)
+        if self.affinity is not None:
+            self.affinity.remove(name)
         if self.watch is not None:
             self.watch.remove(name)
         self._changed()
@@ -334,11 +407,13 @@ class Pool:
             backend.blocked = blocked
             self._changed()
 
-    def set_intent(self, name: str, intent: Intent) -> None:
+    def set_intent(self, name: str, intent: Intent, now: float) -> None:
+        """Take the operator's wish; `drains` says where the backend is on its way out."""
         backend = self[name]
         if backend.intent is not intent:
             backend.intent = intent
             self._changed()
+        self.drains.wish(backend, intent, now)
 
     def switch(self, balancer: Balancer) -> None:
         """Go on with another algorithm; leases from before are released to the new one.

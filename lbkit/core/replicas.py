@@ -16,7 +16,8 @@ class Replicas:
     """Several pools of the same servers; each request goes to a random one of them.
 
     As behind DNS, or with several workers on one port: each counts only its own requests, a part of all.
-    It has the methods of a Pool; every pool has a twin of each backend, with the same name. A server that has
+    It has the methods of a Pool; every pool has a twin of each backend, with the same name. All of them
+    understand each other's session cookies, but each has a table of sessions of its own. A server that has
     become idle reports to one balancer, drawn at random.
     """
 
@@ -32,21 +33,29 @@ class Replicas:
             return self._pool_of[backend]
         return self.pools[int(self.rng.random() * len(self.pools))]
 
-    def pick(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Backend:
-        return self._pool_for(exclude).pick(key, now, exclude)
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
+        return self._pool_for(exclude).pick(key, now, exclude, token)
 
     def acquire(
-        self, key: str, now: float, exclude: Collection[Backend] = (), explain: bool = False
+        self,
+        key: str,
+        now: float,
+        exclude: Collection[Backend] = (),
+        explain: bool = False,
+        token: str = "",
     ) -> Lease:
-        return self._pool_for(exclude).acquire(key, now, exclude, explain)
+        return self._pool_for(exclude).acquire(key, now, exclude, explain, token)
+
+    def keep(self, backend: Backend, token: str, now: float, begin: bool = True) -> str:
+        return self._pool_of[backend].keep(backend, token, now, begin)
 
     def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
         self._pool_of[backend].release(backend, start, ok, now)
 
-    def explain(self, key: str, now: float, exclude: Collection[Backend] = ()) -> Why | None:
+    def explain(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Why | None:
         with restoring(self.rng):
             pool = self._pool_for(exclude)
-        return pool.explain(key, now, exclude)
+        return pool.explain(key, now, exclude, token)
 
     @property
     def wants_reports(self) -> bool:
@@ -97,9 +106,9 @@ class Replicas:
             pool.set_health(name, healthy, by)
         self._report_idle(self.pools[0][name])
 
-    def set_intent(self, name: str, intent: Intent) -> None:
+    def set_intent(self, name: str, intent: Intent, now: float) -> None:
         for pool in self.pools:
-            pool.set_intent(name, intent)
+            pool.set_intent(name, intent, now)
         self._report_idle(self.pools[0][name])
 
     def switch(self, make: Callable[[int], Balancer]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from math import sqrt
 from typing import Any, NamedTuple, Protocol
 
 from lbkit.core.limit.base import TINY, TOLERANCE, fits, positive
@@ -66,6 +67,68 @@ class Fifo:
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+class Lifo(Fifo):
+    """Last come, first served. In overload the newest are answered in time, and the oldest, with clients that
+    may have left, make room: a FIFO would serve everybody too late. Without overload it hardly differs.
+    """
+
+    def peek(self, now: float) -> Item | None:
+        return self._items[-1] if self._items else None
+
+    def pop(self, now: float) -> Item:
+        return self._items.pop()
+
+    def evict(self, newcomer: Item | None = None) -> Item | None:
+        return self._items.popleft()
+
+
+class CoDel(Fifo):
+    """First come, first served, with a controlled delay: it drops requests while all of them wait too long.
+
+    A burst may queue up. But when every request for an `interval` has waited more than `target`, the queue
+    only makes all late: then one is dropped, and another after interval / sqrt(n), until the wait is below
+    the target. (Nichols and Jacobson, Controlling Queue Delay, 2012; RFC 8289: 5 ms, 100 ms.)
+    """
+
+    def __init__(self, target: float = 0.005, interval: float = 0.1) -> None:
+        super().__init__()
+        positive(target=target, interval=interval)
+        self.target, self.interval = target, interval
+        self._above_at: float | None = None  # when all will have waited too long for an interval
+        self._dropping = False
+        self._count = self._count_before = 0  # drops since it began to, and in the time before this one
+        self._drop_next = 0.0
+
+    def overdue(self, now: float) -> Item | None:
+        """Remove and return a request to drop in place of the one to serve; None: serve the next one."""
+        if not self._too_long(now):
+            self._dropping = False
+            return None
+        if self._dropping:
+            if now < self._drop_next:
+                return None
+            self._count += 1
+            self._drop_next += self.interval / sqrt(self._count)
+        else:
+            # It has dropped not long ago: go on at that pace.
+            more = self._count - self._count_before
+            recent = now - self._drop_next < 16 * self.interval
+            self._dropping = True
+            self._count = self._count_before = more if more > 1 and recent else 1
+            self._drop_next = now + self.interval / sqrt(self._count)
+        return self._items.popleft()
+
+    def _too_long(self, now: float) -> bool:
+        """Return whether requests have waited too long for an interval; asked each time that one may go."""
+        if not self._items or now - self._items[0].since < self.target:
+            self._above_at = None
+        elif self._above_at is None:
+            self._above_at = now + self.interval
+        else:
+            return now >= self._above_at
+        return False
 
 
 class FairQueue:
@@ -225,7 +288,13 @@ class PriorityQueue:
         return sum(len(queue) for queue in self._queues.values())
 
 
-QUEUES: Mapping[str, Callable[[], Queue]] = {"fifo": Fifo, "fair": FairQueue, "priority": PriorityQueue}
+QUEUES: Mapping[str, Callable[..., Queue]] = {
+    "fifo": Fifo,
+    "lifo": Lifo,
+    "codel": CoDel,
+    "fair": FairQueue,
+    "priority": PriorityQueue,
+}
 
 
 class Shaper:

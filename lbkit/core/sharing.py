@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 from typing import Generic, TypeVar
@@ -50,12 +50,34 @@ class ProcessorSharing(Generic[J]):
         self._set_due()
         return job
 
+    def jobs(self) -> list[J]:
+        """Return all jobs, in the order in which they will end."""
+        return [job for _, _, job in sorted(self._goals, key=lambda goal: goal[:2])]
+
     def clear(self) -> list[J]:
         """Drop all jobs; return them in the order in which they would have ended."""
-        jobs = [job for _, _, job in sorted(self._goals, key=lambda goal: goal[:2])]
+        jobs = self.jobs()
         self._goals.clear()
         self._set_due()
         return jobs
+
+    def leave(self, job: J, now: float) -> None:
+        """Drop a job before its end; the others go faster from now on. First `end` all that is due."""
+        self._progress += (now - self._since) * self._share()
+        self._since = now
+        self._goals = [goal for goal in self._goals if goal[2] != job]
+        heapify(self._goals)
+        self._set_due()
+
+    def pause(self, now: float) -> None:
+        """Stop all jobs where they are; none may join before `resume`."""
+        self._progress += (now - self._since) * self._share()
+        self._since, self.due = now, inf
+
+    def resume(self, now: float) -> None:
+        """Go on with all jobs."""
+        self._since = now
+        self._set_due()
 
     def _share(self) -> float:
         """The part of a processor that each job has."""

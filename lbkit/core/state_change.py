@@ -8,7 +8,7 @@ from typing import NamedTuple
 class StateChange(NamedTuple):
     """At second `at`, a state machine of `backend` went from one state to another.
 
-    `kind` names the machine: check, outlier, breaker or drain."""
+    `kind` names the machine: check, outlier, max_fails, breaker, drain or deploy."""
 
     at: float
     backend: str

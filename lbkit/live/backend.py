@@ -9,28 +9,35 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
+from types import FrameType
 from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
 from lbkit.core.text import unknown
 from lbkit.experiment import Server, server_from_dict
+from lbkit.health_page import DETAIL, FAILED, OK, PATH, STATES, page
 from lbkit.live.discipline import DISCIPLINES
+from lbkit.live.memory import WANTED, SessionMemory
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.net.peer import plain_address
-from lbkit.workload import stream
+from lbkit.workload import chosen, needs, stream
 
 Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 REMEMBERED = 10_000  # clients with a count of their requests
+WASTED = 100_000  # requests whose clients had left: the latest that are remembered
+WATCHED = b"x-lbkit-watched"  # a header field of requests that client or proxy may abandon
 
 
 class Backend:
@@ -44,6 +51,7 @@ class Backend:
         self.callers: Counter[str] = Counter()
         self.served = 0
         self.jitter = stream(seed, f"jitter/{server.name}")
+        self.sessions = SessionMemory()
         # What /control can change, and its limits.
         self.settings: dict[str, Any] = {
             "speed": server.speed,
@@ -51,8 +59,13 @@ class Backend:
             "healthy": True,
             "size": 128,  # bytes of an answer's body
             "burn": False,  # compute instead of sleeping
-            "dependencies": {},  # name -> "ok", "degraded", "down"
+            "dependencies": dict.fromkeys(server.dependencies, OK),  # name -> ok, degraded or failed
+            "lose": 0.0,  # share of the requests that get no answer
+            "fail": 0.0,  # share of the clients that get status 500
+            "delay": 0.0,  # seconds that each way takes longer
         }
+        # Start, seconds and whether it was completed: of work for clients that had left.
+        self.wasted: deque[tuple[float, float, bool]] = deque(maxlen=WASTED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -61,12 +74,48 @@ class Backend:
         forwarded = any(name in (b"via", b"x-forwarded-for") for name, _ in scope["headers"])
         # Clients of a proxy get nothing but work: the other pages are for its probes and for the operator.
         handler = Backend.work if forwarded else self.pages.get(scope["path"], Backend.work)
-        status, headers, answer = await handler(self, scope, body)
+        if handler is not Backend.work:
+            status, headers, answer = await handler(self, scope, body)
+        elif (answered := await self._work_for(scope, body, receive)) is not None:
+            status, headers, answer = answered
+        else:
+            return  # nobody is there
         length = (b"content-length", b"%d" % len(answer))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer})
 
     # -- the work -------------------------------------------------------------------------
+
+    async def _work_for(self, scope: Scope, body: bytes, receive: Receive) -> Answer | None:
+        """Return the answer; None if the client left, or gets none."""
+        headers = dict(scope["headers"])
+        losing = self.settings["lose"]
+        if losing and _quantile(headers.get(b"x-lbkit-luck"), self.draw) >= 1 - losing:
+            await receive()  # until the client leaves
+            return None
+        if WATCHED not in headers:
+            return await self.work(scope, body)
+        leaves = asyncio.ensure_future(receive())
+        work = asyncio.ensure_future(self.work(scope, body))
+        try:
+            await asyncio.wait((work, leaves), return_when=asyncio.FIRST_COMPLETED)
+            if self.server.cancels and not work.done():
+                work.cancel()
+                return None
+            answer = await work
+            if not leaves.done():
+                return answer
+            self._waste(answer)
+            return None
+        finally:
+            leaves.cancel()
+
+    def _waste(self, answer: Answer) -> None:
+        """Remember work that was completed for a client that had left."""
+        fields = dict(answer[1])
+        if b"x-lbkit-start" in fields:
+            start, spent = fields[b"x-lbkit-start"], fields[b"x-lbkit-service"]
+            self.wasted.append((float(start), float(spent), True))
 
     async def work(self, scope: Scope, body: bytes) -> Answer:
         headers = dict(scope["headers"])
@@ -81,14 +130,26 @@ class Backend:
         if (
             settings["error_rate"]
             and _quantile(headers.get(b"x-lbkit-luck"), self.draw) < settings["error_rate"]
-        ):
+        ) or self._breaks(scope["path"], headers):
             status = 500
         elif server.queue is not None and self.line.present >= server.workers + server.queue:
             status = 503
         else:
-            start, spent = await self.line.serve(
-                lambda: server.service.quantile(u) / settings["speed"], settings["burn"]
-            )
+            start = 0.0
+
+            def seconds() -> float:
+                nonlocal start
+                start = time.monotonic()
+                return float(server.service.quantile(u) / settings["speed"])
+
+            try:
+                start, spent = await self.line.serve(seconds, settings["burn"])
+            except asyncio.CancelledError:
+                now = time.monotonic()
+                self.meter.ended(now, now - began, False)
+                if start:
+                    self.wasted.append((start, now - start, False))
+                raise
             status = 200
             extra = [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
         await self._travel()
@@ -96,30 +157,45 @@ class Backend:
         now = time.monotonic()
         self.meter.ended(now, now - began, status == 200)
         load = (FIELD, write_report(self.meter.report(now)))
+        if WANTED in headers:
+            extra += self.sessions.fields(headers[WANTED], headers.get(b"cookie", b""))
         return status, [name, load, *extra], b"x" * settings["size"]
 
     async def _travel(self) -> None:
         """Be on the network for one way."""
         server = self.server
         jitter = self.jitter.expovariate(1 / server.delay_jitter) if server.delay_jitter else 0.0
-        if server.delay or jitter:
-            await asyncio.sleep(server.delay + jitter)
+        if delay := server.delay + self.settings["delay"] + jitter:
+            await asyncio.sleep(delay)
+
+    def _breaks(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Return whether a request gets an error, for its client or for a dependency that has failed."""
+        settings = self.settings
+        if settings["fail"] and chosen(_client(headers), settings["fail"]):
+            return True
+        shares = self.server.dependencies
+        return any(
+            state == FAILED and needs(path, name, shares.get(name, 0.0))
+            for name, state in settings["dependencies"].items()
+        )
 
     def _remember(self, headers: Mapping[bytes, bytes]) -> None:
-        named = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1").strip()
-        client = plain_address(named) or named
+        client = _client(headers)
         if client in self.callers or len(self.callers) < REMEMBERED:
             self.callers[client] += 1
 
     # -- pages of its own --------------------------------------------------------------------
 
     async def health(self, scope: Scope, body: bytes) -> Answer:
-        return _json(200 if self.settings["healthy"] else 503, {"healthy": self.settings["healthy"]})
+        """Return its health, over the network; on /health/detail with that of what it depends on."""
+        await self._travel()
+        status, answer = page(scope["path"], self.settings["healthy"], self.settings["dependencies"])
+        await self._travel()
+        return status, [JSON], answer
 
-    async def detail(self, scope: Scope, body: bytes) -> Answer:
-        dependencies = self.settings["dependencies"]
-        good = self.settings["healthy"] and all(state == "ok" for state in dependencies.values())
-        return _json(200 if good else 503, {"status": "healthy" if good else "unhealthy", **dependencies})
+    async def show_wasted(self, scope: Scope, body: bytes) -> Answer:
+        """Return the work for clients that had left: start on this machine's clock, seconds, completed."""
+        return _json(200, list(self.wasted))
 
     async def control(self, scope: Scope, body: bytes) -> Answer:
         """GET: how it is set; POST: JSON with what to change. 400 names the field."""
@@ -140,7 +216,13 @@ class Backend:
         status, headers, answer = _json(200, report._asdict())
         return status, [*headers, (FIELD, write_report(report))], answer
 
-    pages: ClassVar = {"/load": load, "/health": health, "/health/detail": detail, "/control": control}
+    pages: ClassVar = {
+        "/load": load,
+        PATH: health,
+        DETAIL: health,
+        "/control": control,
+        "/wasted": show_wasted,
+    }
 
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -153,9 +235,12 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "burn": (lambda v: isinstance(v, bool), "true or false"),
     "size": (lambda v: type(v) is int and 0 <= v <= 10_000_000, "bytes, from 0 to 10000000"),
     "dependencies": (
-        lambda v: isinstance(v, dict) and all(s in ("ok", "degraded", "down") for s in v.values()),
-        "a table of names and ok, degraded or down",
+        lambda v: isinstance(v, dict) and all(s in STATES for s in v.values()),
+        f"a table of names and {', '.join(STATES[:-1])} or {STATES[-1]}",
     ),
+    "lose": (lambda v: _number(v) and 0 <= v <= 1, "a share of requests, from 0 to 1"),
+    "fail": (lambda v: _number(v) and 0 <= v <= 1, "a share of clients, from 0 to 1"),
+    "delay": (lambda v: _number(v) and 0 <= v <= 1e6, "seconds, from 0 to 1e+06"),
 }
 
 
@@ -184,8 +269,17 @@ def _quantile(text: bytes | None, draw: Callable[[], float]) -> float:
     return u if 0 <= u < 1 else draw()
 
 
+def _client(headers: Mapping[bytes, bytes]) -> str:
+    """Return the address of the client that a proxy forwards for, without the port."""
+    named = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1").strip()
+    return plain_address(named) or named
+
+
+JSON = (b"content-type", b"application/json")
+
+
 def _json(status: int, data: Any) -> Answer:
-    return status, [(b"content-type", b"application/json")], json.dumps(data).encode()
+    return status, [JSON], json.dumps(data).encode()
 
 
 async def _read(receive: Receive) -> bytes:
@@ -209,10 +303,13 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """`{"server": {...}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "at": 0}`.
+    """`{"server": {}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "notice": 0,
+    "at": 0}`.
 
-    All optional. `control`: settings as /control takes them. `at`: refuse connections until then, on the
-    clock of time.monotonic. `stay`: go on when standard input ends, in a container without a parent."""
+    All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
+    container without a parent. `at`: refuse connections until then, on the clock of time.monotonic.
+    At SIGTERM it finishes what it has, and ends; but first /health fails for `notice` seconds, in which it
+    serves as before: so that checks take it out before it refuses anyone."""
     import uvicorn
 
     if sys.argv[1] == "--health":
@@ -229,14 +326,27 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"port {port}: {error.strerror}")
     app = Backend(server, settings.get("seed", 1))
+    notice = settings.get("notice", 0)
     app.settings.update(changes)
     config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)
 
     class Announcing(uvicorn.Server):
+        leaves = inf  # when it stops, on the clock of time.monotonic
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await asyncio.sleep(settings.get("at", 0) - time.monotonic())
             await super().startup(sockets)
             print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if sig == signal.SIGTERM and notice and self.leaves == inf:
+                app.settings["healthy"] = False
+                self.leaves = time.monotonic() + notice
+            else:  # the second time
+                super().handle_exit(sig, frame)
+
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or time.monotonic() >= self.leaves
 
     def until_orphaned() -> None:
         # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.

@@ -101,7 +101,13 @@ class Sharing:
         self._end_due()
         while burn and not served.done():
             await asyncio.sleep(0)
-        await served  # a client that leaves does not stop the work
+        try:
+            await served
+        except asyncio.CancelledError:  # a client has left, and the server stops the work
+            self._end_due()
+            self.sharing.leave(served, time.monotonic())
+            self._end_due()
+            raise
         return start, seconds
 
     def _end_due(self) -> None:

@@ -125,6 +125,7 @@ class DockerFleet(Fleet):
         self._containers: dict[str, Any] = {}
         self._holds: dict[str, Any] = {}  # server -> the connection to its standard input
         self._docker: Any = None
+        self._delayed: set[str] = set()  # those whose network is slow
         self._started: dict[str, float] = {}  # when each was started last
         self._start_times: dict[str, float] = {}
 
@@ -243,7 +244,10 @@ class DockerFleet(Fleet):
 
     def crash(self, name: str) -> None:
         container = self._container(name)
+        self.hung.discard(name)
         if self._state(name)["Running"]:
+            if self._state(name)["Paused"]:
+                container.unpause()  # the engine does not kill one that is paused
             container.kill()  # SIGKILL
             container.wait()
 
@@ -254,6 +258,9 @@ class DockerFleet(Fleet):
     def recover(self, name: str, at: float = 0.0) -> None:
         if self._state(name)["Paused"]:
             self._container(name).unpause()
+        if name in self._delayed:
+            self.delay(name, 0.0)
+            self._delayed.discard(name)
         super().recover(name, at)
 
     @property
@@ -270,6 +277,23 @@ class DockerFleet(Fleet):
     def pause(self, name: str) -> None:
         """It is there and says nothing: neither refused nor answered, the worst kind of dead."""
         self._container(name).pause()
+
+    def _freeze(self, name: str) -> None:
+        self.pause(name)
+
+    def _thaw(self, name: str) -> None:
+        if self._state(name)["Paused"]:
+            self._container(name).unpause()
+
+    def slow_network(self, name: str, seconds: float) -> None:
+        """Have each way to a server take `seconds` longer: its answers wait for both ways."""
+        try:
+            self.delay(name, 2 * seconds)
+        except FleetError as error:
+            self._note(f"delay: the server waits itself, as {error}")
+            self.disturb(name, delay=seconds)
+        else:
+            self._delayed.add(name)
 
     def throttle(self, name: str, cpus: float) -> None:
         """Give it that much of a processor: 0.25 is a quarter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from typing import IO, Any, Self
 
 from lbkit.core import Backend
 from lbkit.experiment import Server, server_to_dict
+from lbkit.health_page import OK
+from lbkit.patience import Wasted
 from lbkit.run import EngineError, require
 
 START_TIMEOUT = 20.0  # seconds a backend may take to serve
@@ -29,9 +32,11 @@ class FleetError(EngineError):
 class Process:
     """One backend process; started, killed and started again on the same port."""
 
-    def __init__(self, server: Server, seed: int) -> None:
+    def __init__(self, server: Server, seed: int, notice: float = 0.0) -> None:
+        """`notice`: seconds that its /health fails before it ends at `terminate`."""
         self.server = server
         self.seed = seed
+        self.notice = notice
         self.port = 0
         self.start_time = 0.0  # seconds that the last start took
         self._launched = 0.0
@@ -44,7 +49,13 @@ class Process:
 
     def launch(self, at: float = 0.0) -> None:
         """Start the process, which refuses connections until `at`; `ready` waits until it serves."""
-        settings = {"server": server_to_dict(self.server), "port": self.port, "seed": self.seed, "at": at}
+        settings = {
+            "server": server_to_dict(self.server),
+            "port": self.port,
+            "seed": self.seed,
+            "notice": self.notice,
+            "at": at,
+        }
         self._launched = time.monotonic()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
@@ -74,6 +85,13 @@ class Process:
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
 
+    def terminate(self) -> None:
+        """SIGTERM: it finishes what it has. Returns when it has ended."""
+        if self.popen:
+            self.popen.terminate()
+            self.popen.wait()
+            self.kill()
+
     def kill(self) -> None:
         """Kill it with SIGKILL, as a crash would. Safe to repeat."""
         popen, self.popen = self.popen, None
@@ -84,6 +102,12 @@ class Process:
             if pipe:
                 pipe.close()
         popen.wait()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it lives."""
+        if self.alive:
+            assert self.popen
+            self.popen.send_signal(number)
 
     def stop(self) -> None:
         self.kill()
@@ -99,6 +123,9 @@ class Fleet:
     def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
         self.servers = {s.name: s for s in servers}
         self.seed = seed
+        self.hung: set[str] = set()
+        self.notes: list[str] = []  # what happens in another way than the experiment says
+        self._dependencies = {name: dict.fromkeys(s.dependencies, OK) for name, s in self.servers.items()}
 
     # -- what each kind has of its own ---------------------------------------------------------
 
@@ -120,6 +147,12 @@ class Fleet:
         """SIGKILL: running requests are lost, new connections refused."""
         raise NotImplementedError
 
+    def _freeze(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _thaw(self, name: str) -> None:
+        raise NotImplementedError
+
     @property
     def start_times(self) -> dict[str, float]:
         """Seconds that the last start of each server took."""
@@ -130,6 +163,15 @@ class Fleet:
 
         `at`: not before this moment, on the clock of time.monotonic."""
         raise NotImplementedError
+
+    def replace(self, server: Server) -> None:
+        """Stop a server, and start it as `server` says, at the same port. Raises FleetError."""
+        self.crash(server.name)
+        self.servers[server.name] = server
+        states = self._dependencies[server.name]
+        self._dependencies[server.name] = {name: states.get(name, OK) for name in server.dependencies}
+        self.restart(server.name)
+        self._tell_dependencies(server.name)
 
     # -- what all have in common ------------------------------------------------------------------
 
@@ -171,18 +213,74 @@ class Fleet:
         ]
 
     def recover(self, name: str, at: float = 0.0) -> None:
-        """Make a server run at its usual speed; from `at` on if it has to start. Raises FleetError."""
+        """Make a server run at its usual speed, without faults; from `at` on if it has to start.
+
+        Raises FleetError."""
+        speed = self.check(name).speed
+        if name in self.hung:
+            self.hung.discard(name)
+            self._thaw(name)
         if self.alive()[name]:
-            self.slow(name, 1.0)
+            self.control(name, speed=speed, lose=0.0, fail=0.0, delay=0.0)
         else:
             self.restart(name, at)
+        self._tell_dependencies(name)
+
+    def _tell_dependencies(self, name: str) -> None:
+        """Tell a new process what it cannot know: which of its dependencies have failed."""
+        if any(state != OK for state in self._dependencies[name].values()):
+            self.control(name, dependencies=self._dependencies[name])
 
     def slow(self, name: str, factor: float) -> None:
         """Run work that starts from now on at the usual speed x `factor`, until a crash or `recover`.
 
         A server that is down stays as it is: when it recovers, it is a new process."""
+        self.disturb(name, speed=self.check(name).speed * factor)
+
+    # -- chaos ------------------------------------------------------------------------------------
+
+    def hang(self, name: str) -> None:
+        """Stop it: the system accepts connections for it, and nothing answers. `recover` lets it go on."""
         if self.alive()[self.check(name).name]:
-            self.control(name, speed=self.check(name).speed * factor)
+            self._freeze(name)
+            self.hung.add(name)
+
+    def disturb(self, name: str, **settings: Any) -> None:
+        """Change settings of a server that runs; one that does not is a new process when it recovers."""
+        if self.alive()[self.check(name).name] and name not in self.hung:
+            self.control(name, **settings)
+
+    def slow_network(self, name: str, seconds: float) -> None:
+        """Have each way to a server take `seconds` longer."""
+        self.disturb(name, delay=seconds)
+        self._note("delay: server processes wait, as there is no network before them")
+
+    def set_dependency(self, name: str, dependency: str, state: str) -> None:
+        """Have a server find a dependency ok, degraded or failed, if it has it; also after a restart."""
+        states = self._dependencies[self.check(name).name]
+        if dependency in states:
+            states[dependency] = state
+            self.disturb(name, dependencies=states)
+
+    def wasted(self) -> list[Wasted]:
+        """Return what servers worked on for clients that had left; starts as of time.monotonic.
+
+        Of processes that run: one that crashed takes its list with it."""
+        found = []
+        for name, alive in self.alive().items():
+            if not alive or name in self.hung:
+                continue
+            url = f"http://127.0.0.1:{self.port(name)}/wasted"
+            try:
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    found += [Wasted(name, *work) for work in json.load(answer)]
+            except OSError as error:
+                raise FleetError(f"backend {name!r} does not answer: {error}") from None
+        return sorted(found, key=lambda work: work.end)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def control(self, name: str, **changes: Any) -> dict[str, Any]:
         """Change settings of a backend (see lbkit.live.backend.SETTINGS); returns how it is set.
@@ -209,9 +307,10 @@ class LocalFleet(Fleet):
     ...     fleet.crash("s2")
     """
 
-    def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
+    def __init__(self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0) -> None:
+        """`notice`: seconds that /health of a server fails before it ends at `terminate`."""
         super().__init__(servers, seed)
-        self._processes = {s.name: Process(s, seed) for s in self.servers.values()}
+        self._processes = {s.name: Process(s, seed, notice) for s in self.servers.values()}
 
     def start(self) -> Self:
         require("live")
@@ -243,6 +342,17 @@ class LocalFleet(Fleet):
 
     def crash(self, name: str) -> None:
         self[name].kill()
+        self.hung.discard(name)
+
+    def _freeze(self, name: str) -> None:
+        self[name].signal(signal.SIGSTOP)
+
+    def _thaw(self, name: str) -> None:
+        self[name].signal(signal.SIGCONT)
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM: it fails readiness, finishes what it has, and ends; returns then."""
+        self[name].terminate()
 
     @property
     def start_times(self) -> dict[str, float]:
@@ -250,5 +360,6 @@ class LocalFleet(Fleet):
 
     def restart(self, name: str, at: float = 0.0) -> None:
         process = self[name]
+        process.server = self.servers[name]
         process.launch(at)
         process.ready()

@@ -12,6 +12,7 @@ import tomli_w
 
 from lbkit import __version__
 from lbkit.core import Backend, Intent, Pool, Replicas
+from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
@@ -37,6 +38,12 @@ class Front(Protocol):
     def add(self, name: str) -> None: ...
     def remove(self, name: str) -> None: ...
     def drain(self, name: str) -> None: ...
+    def drained(self, name: str) -> bool:
+        """Whether nothing runs any more on a server that drains."""
+
+    def take_out(self, name: str) -> None:
+        """A server that is drained is about to stop."""
+
     def undrain(self, name: str) -> None: ...
     def set_weight(self, name: str, weight: float) -> None: ...
     def state(self) -> dict[str, dict[str, Any]]:
@@ -115,10 +122,17 @@ class OwnProxy:
         self._in_pool(lambda pool: pool.remove(name))
 
     def drain(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.set_intent(name, Intent.DRAIN))
+        self.proxy.call(self.proxy.set_intent, name, Intent.DRAIN)
+
+    def drained(self, name: str) -> bool:
+        states = self.proxy.call(lambda: [pool.drains.state(name) for pool in self.proxy.pool.pools])
+        return set(states) == {DrainState.DRAINED}
+
+    def take_out(self, name: str) -> None:
+        self.proxy.call(self.proxy.set_intent, name, Intent.OUT)
 
     def undrain(self, name: str) -> None:
-        self._in_pool(lambda pool: pool.set_intent(name, Intent.READY))
+        self.proxy.call(self.proxy.set_intent, name, Intent.READY)
 
     def set_weight(self, name: str, weight: float) -> None:
         self._in_pool(lambda pool: pool.set_weight(name, weight))
@@ -129,6 +143,7 @@ class OwnProxy:
             row = rows.setdefault(b.name, {"weight": b.weight, "intent": b.intent.value})
             row["in_flight"] = row.get("in_flight", 0) + b.in_flight
             row["picks"] = row.get("picks", 0) + b.picks
+            row["healthy"] = row.get("healthy", True) and b.healthy
         return {name: rows[name] for name in self._backends}
 
     def _known(self) -> list[Backend]:
@@ -149,7 +164,10 @@ class OwnProxy:
 
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
+        attempts = self._proxy.service.attempts if self._proxy else None
+        counts = {"attempt_counts": attempts.report()} if attempts and attempts.rules else {}
         return {
+            **counts,
             "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),

@@ -23,8 +23,9 @@ GRACE = 10.0  # seconds after the duration in which answers still count
 LOAD_TIMEOUT = 30.0  # seconds that Locust may take to start
 HEAD_START = 0.15  # seconds between the agreement on moment 0 and moment 0
 
-# Row of a request, in the order of lbkit.result.COLUMNS; backend by name, None where nothing is known.
-Row = tuple[float, float | None, float, str | None, int, int, int, int, float]
+# Row of a request, in the order of lbkit.result.COLUMNS, and its session if the traffic has sessions; the
+# backend by name, None where nothing is known.
+Row = tuple[Any, ...]
 STATUS = list(COLUMNS).index("status")
 
 
@@ -50,6 +51,11 @@ class Load:
         self._connection: socket.socket | None = None
         self._stopping = False
 
+    @property
+    def watched(self) -> bool:
+        """Whether requests may be abandoned, by their clients or by the proxy, while servers work on them."""
+        return self.experiment.traffic.patience is not None or self.experiment.policy.retry is not None
+
     def start(self) -> None:
         """Start Locust; returns when moment 0 is agreed. Raises LoadError."""
         arrivals = self.experiment.traffic.arrivals
@@ -58,10 +64,13 @@ class Load:
             listener.settimeout(LOAD_TIMEOUT)
             # Not what may be a learner's own: Locust's process does not know the class.
             settings = {
-                "experiment": self.experiment.but(policy=Policy(), limits=(), admission=None).to_dict(),
+                "experiment": self.experiment.but(
+                    policy=Policy(sticky=self.experiment.policy.sticky), limits=(), admission=None
+                ).to_dict(),
                 "url": self.url,
                 "port": listener.getsockname()[1],
                 "grace": self.grace,
+                "watched": self.watched,
             }
             bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
             command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]

@@ -9,7 +9,8 @@ Open loop: every request is sent at its time of arrival, whether or not earlier 
 its latency counts from that time. So a stall shows in the latencies of all requests that are due during it,
 and not only in that of the one that is waiting (coordinated omission; Gil Tene, 2013). Locust's users have
 nothing to do then, whatever their number; its workers share the requests. Closed loop: the users of all
-workers together are those of the experiment, so start as many as it has.
+workers together are those of the experiment, so start as many as it has. Sessions begin as in an open loop,
+and each waits for its answers; its cookies are its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import gc
 import json
 import os
 import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,10 +32,12 @@ from geventhttpclient import HTTPClient
 from locust import User, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner
 
-from lbkit.arrivals import Closed
+from lbkit.arrivals import Closed, Sessions
+from lbkit.core.sticky import OF_APPLICATION
 from lbkit.experiment import Experiment
+from lbkit.patience import luck_of
 from lbkit.result import good
-from lbkit.workload import Clients, client_name, path_name, stream, workload
+from lbkit.workload import Clients, Visits, client_name, path_name, stream, workload
 
 # From lbkit.live.load: experiment, url, port (where the rows are sent) and grace.
 SETTINGS: dict[str, Any] = json.loads(os.environ.get("LBKIT_PLAY", "{}"))
@@ -44,6 +50,22 @@ TRAFFIC = EXPERIMENT.traffic
 GRACE: float = SETTINGS.get("grace", 10.0)  # seconds after the duration in which answers still count
 CLOSED = isinstance(TRAFFIC.arrivals, Closed)
 CONNECTIONS = 1000
+PATIENCE = TRAFFIC.patience
+# Whether servers are to look if somebody still waits for their answers.
+WATCHED: bool = SETTINGS.get("watched", PATIENCE is not None)
+PAUSES = stream(EXPERIMENT.seed, "backoff")
+STICKY = EXPERIMENT.policy.sticky  # whether clients keep cookies, or a route
+ROUTE = "x-lbkit-route"  # the field with a route, and its name among the cookies
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a request; status 0: no answer."""
+
+    status: int = 0
+    size: int = 0
+    fields: dict[str, str] = field(default_factory=dict)  # of the answer's header
+    error: BaseException | None = None
 
 
 class Player:
@@ -68,7 +90,10 @@ class Player:
         self.running: set[gevent.Greenlet] = set()  # requests without an answer
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
+        self.resent: list[float] = []  # when clients sent a request again
         self.users = 0  # closed loop: users that have started
+        # Session, or client where there are none -> its cookies.
+        self.cookies: defaultdict[int, dict[str, str]] = defaultdict(dict)
 
     def start(self) -> None:
         """Agree with the parent on moment 0, once everything is loaded."""
@@ -97,27 +122,89 @@ class Player:
         sent.link(self.running.discard)
         return sent
 
-    def request(self, arrival: float, client: int, path: int, demand: float, luck: float) -> None:
-        """Send one request that is due at `arrival`; never raises."""
+    def visit(self, visits: Visits, session: int) -> None:
+        """Send the requests of a session, one after the other, until the traffic ends."""
+        arrival = visits.began[session]
+        for pause, path, demand, luck in visits.requests(session):
+            if pause:
+                gevent.sleep(pause)
+                arrival = time.monotonic() - self.t0
+            if arrival >= TRAFFIC.duration:
+                break
+            self.send(arrival, visits.client[session], path, demand, luck, session).join()
+            arrival = time.monotonic() - self.t0
+        self.cookies.pop(session, None)
+
+    def request(
+        self, arrival: float, client: int, path: int, demand: float, luck: float, session: int | None = None
+    ) -> None:
+        """Send a request that was meant for `arrival`, and again as its client does; never raises."""
         self.lags.append(time.monotonic() - self.t0 - arrival)
+        tried = attempts = 0
+        outcome = Outcome()
+        try:
+            while True:
+                now = time.monotonic() - self.t0
+                if tried:
+                    self.resent.append(now)
+                wait = PATIENCE.deadline(arrival, now) - now if PATIENCE else None
+                cookies = self.cookies[client if session is None else session] if STICKY else None
+                one_luck = luck_of(luck, tried) if tried else luck
+                outcome = self.ask(client, path, demand, one_luck, wait, cookies)
+                tried += 1
+                attempts += int(outcome.fields.get("x-lbkit-attempts", 1))
+                if PATIENCE is None or good(outcome.status):
+                    break
+                now = time.monotonic() - self.t0
+                again = PATIENCE.next_try(arrival, now, tried, PAUSES)
+                if again is None:
+                    break
+                gevent.sleep(again - now)
+        except gevent.GreenletExit as caught:  # the run is over
+            outcome = Outcome(error=caught)
+        self.record(arrival, client, path, outcome, max(1, attempts), session)
+
+    def ask(
+        self,
+        client: int,
+        path: int,
+        demand: float,
+        luck: float,
+        wait: float | None,
+        cookies: dict[str, str] | None = None,
+    ) -> Outcome:
+        """Send a request once, and return what comes of it within `wait` seconds; `cookies` are kept."""
         headers = {
             "X-Forwarded-For": client_name(client),
             "X-Lbkit-Demand": f"{demand:.9f}",
             "X-Lbkit-Luck": f"{luck:.9f}",
         }
-        status, size = 0, 0
-        answer: dict[str, str] = {}
-        error: BaseException | None = None
+        if WATCHED:
+            headers["X-Lbkit-Watched"] = "1"
+        # What is left when the time is over: the connection is closed, and nothing was answered.
+        outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:
-            response = self.http.get(path_name(path), headers)
-            size = len(response.read())
-            status = response.status_code
-            answer = {name.lower(): value for name, value in response.items()}
-            if not good(status):
-                error = RuntimeError(f"status {status}")
-        except (Exception, gevent.GreenletExit) as caught:
-            error = caught
+            with gevent.Timeout(wait, False):
+                target = path_name(path) if cookies is None else present(cookies, path_name(path), headers)
+                response = self.http.get(target, headers)
+                size = len(response.read())
+                if cookies is not None:
+                    keep(cookies, response.items())
+                status = response.status_code
+                fields = {name.lower(): value for name, value in response.items()}
+                outcome = Outcome(
+                    status, size, fields, None if good(status) else RuntimeError(f"status {status}")
+                )
+        except Exception as caught:
+            outcome = Outcome(error=caught)
+        return outcome
+
+    def record(
+        self, arrival: float, client: int, path: int, outcome: Outcome, attempts: int, session: int | None
+    ) -> None:
+        """Tell parent and Locust of a request that has ended."""
         end = time.monotonic() - self.t0
+        answer = outcome.fields
         began = float(answer["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in answer else None
         self.report(
             [
@@ -127,17 +214,18 @@ class Player:
                 answer.get("x-backend"),
                 client,
                 path,
-                status,
-                int(answer.get("x-lbkit-attempts", 1)),
+                outcome.status,
+                attempts,
                 float(answer.get("x-lbkit-service", 0)),
+                *(() if session is None else (session,)),
             ]
         )
         self.environment.events.request.fire(
             request_type="GET",
             name="/item",
             response_time=(end - arrival) * 1000,
-            response_length=size,
-            exception=error,
+            response_length=outcome.size,
+            exception=outcome.error,
             context={},
         )
 
@@ -152,6 +240,7 @@ class Player:
         self.report(
             {
                 "done": True,
+                "resent": sorted(self.resent),
                 "send_lag_p99": lags[int(0.99 * (len(lags) - 1))],
                 "locust_requests": entry.num_requests,
                 "locust_failures": entry.num_failures,
@@ -162,8 +251,41 @@ class Player:
             gevent.spawn(self.environment.runner.quit)
 
 
+def present(cookies: dict[str, str], target: str, headers: dict[str, str]) -> str:
+    """Add cookies to the fields of a request; return its target, with the route if there is one."""
+    assert STICKY
+    if STICKY.how in OF_APPLICATION:  # servers begin a session if they do not know the one of the cookie
+        in_memory = isinstance(TRAFFIC.arrivals, Sessions) and TRAFFIC.arrivals.state == "memory"
+        own = in_memory and STICKY.how != "rewrite"  # else they take any
+        headers["X-Lbkit-Session"] = STICKY.cookie if own else f"{STICKY.cookie} any"
+    pairs = [f"{name}={value}" for name, value in cookies.items() if name != ROUTE]
+    if pairs:
+        headers["Cookie"] = "; ".join(pairs)
+    return f"{target}?{STICKY.cookie}={cookies[ROUTE]}" if ROUTE in cookies else target
+
+
+def keep(cookies: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:
+    """Keep the cookies of an answer, and its route."""
+    for field_name, text in fields:
+        if field_name.lower() == "set-cookie":
+            name, _, value = text.partition(";")[0].strip().partition("=")
+            cookies[name] = value
+        elif field_name.lower() == ROUTE:
+            cookies[ROUTE] = text
+
+
 def play(player: Player, turn: int = 0, of: int = 1) -> None:
-    """Open loop: send every `of`-th request from number `turn` on, each at its time of arrival."""
+    """Open loop: send every `of`-th request from number `turn` on, each at its time of arrival.
+
+    Of sessions, begin every `of`-th."""
+    if isinstance(TRAFFIC.arrivals, Sessions):
+        visits = Visits(EXPERIMENT)
+        player.start()
+        for session in range(turn, len(visits), of):
+            player.wait_until(visits.began[session])
+            gevent.spawn(player.visit, visits, session)
+        player.finish()
+        return
     requests = workload(EXPERIMENT)
     player.start()
     for row in range(turn, len(requests), of):

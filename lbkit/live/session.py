@@ -15,10 +15,12 @@ from typing import Any, Self
 
 from attrs import evolve
 
+from lbkit.arrivals import Sessions
 from lbkit.core import algorithms as known_algorithms
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
-from lbkit.experiment import Action, Event, Experiment, Policy
+from lbkit.events import DEPENDENCY_STATES
+from lbkit.experiment import Action, Event, Experiment, Policy, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live.docker import DockerFleet
 from lbkit.live.fleet import Fleet, LocalFleet
@@ -26,8 +28,9 @@ from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
+from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
-from lbkit.result import COLUMNS, Result
+from lbkit.result import COLUMNS, OPTIONAL, Result
 from lbkit.run import EngineError, require
 
 NAN = float("nan")
@@ -73,6 +76,20 @@ class LiveSession:
         boots = {server.name: server.boot for server in experiment.servers}
         events = without_failed_boots(experiment.timeline, boots)
         self._timeline = Timeline(events, lambda event: _HAPPENS[event.action](self, event), self._stopping)
+        self._deploy: Deploy | None = None
+        if experiment.deploy:
+            if on == "docker":
+                raise EngineError("containers keep their version here: use another engine, or deploy=None")
+            self._deploy = Deploy(
+                experiment.deploy,
+                [s.name for s in experiment.servers if s.name not in experiment.joining],
+                self,
+                self._fleet,
+                self._front,
+                self.since,
+                lambda: self.elapsed,
+                self._stopping,
+            )
         self._starts: list[str] = []  # how long recovered servers took to serve
         self.history: list[Change] = []  # what was changed since the start, by events and by hand
 
@@ -93,6 +110,8 @@ class LiveSession:
             self._load = Load(self.experiment, self._front.url, self.grace)
             self._load.start()
             self._timeline.start(self._load.t0)
+            if self._deploy:
+                self._deploy.start()
         except BaseException:
             self.stop()
             raise
@@ -105,6 +124,8 @@ class LiveSession:
             if self._load:
                 self._load.stop()
             self._timeline.join()
+            if self._deploy:
+                self._deploy.join()
             self._front.stop()
             self._fleet.stop()
 
@@ -150,13 +171,16 @@ class LiveSession:
     @property
     def faults(self) -> list[str]:
         """What went wrong so far: events that could not be carried out, an algorithm that fails."""
-        return self._timeline.faults + self._front.faults()
+        deploy = self._deploy.faults if self._deploy else []
+        return self._timeline.faults + deploy + self._front.faults()
 
     @property
     def changes(self) -> list[StateChange]:
-        """The changes of servers' states by the policy's health rules, with times from moment 0."""
+        """The changes of servers' states by the policy's rules and a deploy, with times from moment 0."""
         t0 = self._load.t0 if self._load else 0.0
-        return [change._replace(at=change.at - t0) for change in self._front.changes()]
+        changes = [change._replace(at=change.at - t0) for change in self._front.changes()]
+        deploy = self._deploy.changes if self._deploy else []
+        return sorted([*changes, *deploy], key=lambda change: change.at)
 
     def state(self) -> list[dict[str, Any]]:
         """Return a dict for each server: name, alive, weight, intent, in_flight, picks; None if not known."""
@@ -195,7 +219,8 @@ class LiveSession:
     def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
         """Return rows as the columns of a Result, with times counted from `since`."""
         index = {s.name: i for i, s in enumerate(self.experiment.servers)}
-        columns: dict[str, array[Any]] = {name: array(code) for name, code in COLUMNS.items()}
+        codes = COLUMNS | (OPTIONAL if isinstance(self.experiment.traffic.arrivals, Sessions) else {})
+        columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}
         for arrival, began, end, backend, *rest in rows:
             times = (arrival - since, NAN if began is None else began - since, end - since)
             values = (*times, index.get(backend or "", -1), *rest)
@@ -207,9 +232,14 @@ class LiveSession:
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": self.faults}
         facts["changes"] = self.changes
+        if self._deploy and self._deploy.state:
+            facts["deploy"] = self._deploy.state
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
+            if self._load and self._load.watched:
+                t0 = self._load.t0
+                facts["wasted"] = [w._replace(start=w.start - t0) for w in self._fleet.wasted()]
             facts["notes"] = [*facts["notes"], *self._notes()]
             facts |= {"cpu_s": cpu, "cpu_us_per_request": 1e6 * cpu / requests if requests else NAN}
         return facts
@@ -217,8 +247,9 @@ class LiveSession:
     def _notes(self) -> list[str]:
         """Return where a run on processes differs from the experiment."""
         if not self._starts:
-            return []
-        return [f"a recovered server serves once its process has started: {', '.join(self._starts)}"]
+            return self._fleet.notes
+        late = f"a recovered server serves once its process has started: {', '.join(self._starts)}"
+        return [*self._fleet.notes, late]
 
     # -- steering ---------------------------------------------------------------------------
 
@@ -251,6 +282,40 @@ class LiveSession:
         else:
             self._fleet.recover(name)
         self._changed(f"recover {name}")
+
+    def replace(self, server: Server) -> None:
+        """Stop a server, and start it as `server` says; returns when it serves, after its `boot` at least."""
+        boot = self._fleet.check(server.name).boot
+        began = time.monotonic()
+        self._fleet.replace(server)
+        self._stopping.wait(max(0.0, began + boot - time.monotonic()))
+        self._changed(f"replace {server.name}")
+
+    def take_out(self, name: str) -> None:
+        self._front.take_out(name)
+        self._changed(f"take out {name}")
+
+    def hang(self, name: str) -> None:
+        self._fleet.hang(name)
+        self._changed(f"hang {name}")
+
+    def lose(self, name: str, share: float) -> None:
+        self._fleet.disturb(name, lose=share)
+        self._changed(f"lose {share:g} at {name}")
+
+    def fail(self, name: str, share: float) -> None:
+        self._fleet.disturb(name, fail=share)
+        self._changed(f"fail {share:g} at {name}")
+
+    def delay(self, name: str, seconds: float) -> None:
+        self._fleet.slow_network(name, seconds)
+        self._changed(f"delay {name} {seconds:g} s")
+
+    def set_dependency(self, dependency: str, state: str, name: str = "") -> None:
+        """Have a server find a dependency ok, degraded or failed; by default all servers that have it."""
+        for server in [name] if name else self._fleet.servers:
+            self._fleet.set_dependency(server, dependency, state)
+        self._changed(f"{dependency} {state} {name}".rstrip())
 
     def slow(self, name: str, factor: float) -> None:
         self._fleet.slow(name, factor)
@@ -289,6 +354,14 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
     Action.SET_WEIGHT: lambda session, e: session.set_weight(e.server, e.value or 0.0),
     Action.DRAIN: lambda session, e: session.drain(e.server),
     Action.UNDRAIN: lambda session, e: session.undrain(e.server),
+    Action.HANG: lambda session, e: session.hang(e.server),
+    Action.LOSE: lambda session, e: session.lose(e.server, e.value or 0.0),
+    Action.FAIL: lambda session, e: session.fail(e.server, e.value or 0.0),
+    Action.DELAY: lambda session, e: session.delay(e.server, e.value or 0.0),
+    **dict.fromkeys(
+        DEPENDENCY_STATES,
+        lambda session, e: session.set_dependency(e.dependency, DEPENDENCY_STATES[e.action], e.server),
+    ),
 }
 
 

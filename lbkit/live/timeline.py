@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lbkit.experiment import Action, Event
 
-OF_PROCESSES = (Action.CRASH, Action.RECOVER, Action.SLOW)
+OF_PROCESSES = (
+    *(Action.CRASH, Action.RECOVER, Action.SLOW),
+    *(Action.HANG, Action.LOSE, Action.FAIL, Action.DELAY),
+)
 
 
 class Timeline:
-    """Carries out events in threads: one for the pool, one for each server that crashes, recovers or slows.
+    """Carries out events in threads: one for the pool, one for each server whose process changes.
 
     So a start that takes a second delays only what follows for that server."""
 

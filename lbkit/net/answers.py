@@ -14,16 +14,23 @@ _KNOWN = frozenset(HTTPStatus)
 
 
 def own_answer(answer: Answer) -> tuple[ResponseHead, bytes]:
-    """Return the head and body of a short text. A 503 tells clients when to try again."""
+    """Return the head and body, a short text unless it is given. A 503 tells clients when to try again."""
     status = answer.status
     phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
-    body = f"{status} {phrase}{': ' + answer.why if answer.why else ''}\n".encode()
+    body = answer.body
+    if body is None:
+        body = f"{status} {phrase}{': ' + answer.why if answer.why else ''}\n".encode()
     fields = answer.fields
     if status == HTTPStatus.SERVICE_UNAVAILABLE and b"retry-after:" not in fields.lower():
         fields += b"Retry-After: %d\r\n" % RETRY_AFTER
-    data = (
-        b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b"
-    ) % (status, phrase.encode(), http_date(), len(body), fields)
+    data = (b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b") % (
+        status,
+        phrase.encode(),
+        http_date(),
+        answer.content_type,
+        len(body),
+        fields,
+    )
     return ResponseHead(status, data, len(body), own=True), body
 
 

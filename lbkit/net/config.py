@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+import secrets
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from attrs.validators import optional
 from lbkit.checks import flag, number, one_of, several, text, whole, word
 from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.options import named_fields
+from lbkit.core.sticky import Sticky
 from lbkit.core.text import unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
@@ -25,7 +28,7 @@ from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
-from lbkit.net.shared_store import SharedStore
+from lbkit.net.shared_store import SharedSessions, SharedStore
 from lbkit.schema import parse_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
@@ -39,6 +42,14 @@ class ConfigError(ValueError):
 def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not (isinstance(value, str) and re.fullmatch(r"/[!-~]*", value)):
         raise ValueError(f"{attribute.name} is {value!r}: use a path, such as /load")
+
+
+def _socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    fits = isinstance(value, str) and "\0" not in value and len(value.encode(errors="replace")) < 100
+    if not fits or (value and not value.startswith("/")):
+        raise ValueError(
+            f"{attribute.name} is {value!r}: use a short path from / on, such as /run/lbkit.sock"
+        )
 
 
 def _several_texts(attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -167,6 +178,8 @@ class ProxyConfig:
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
     # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
+    # A socket in the file system for the operator's orders, see `lbkit drain`; only its owner can use it.
+    admin: str = field(default="", validator=_socket_path)
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
     # Clients see how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
     # and the page at `probe`; without it they get 404 there from a proxy that probes.
@@ -177,7 +190,7 @@ class ProxyConfig:
         default=(), converter=_rate_limits, validator=_all_are(RateLimit)
     )
     x_ratelimit: bool = field(default=False, validator=flag)  # tell X-RateLimit-* besides RateLimit
-    # Where limits are counted together with other proxies.
+    # Where limits are counted, and sessions remembered, together with other proxies.
     redis: SharedStore | None = field(default=None, validator=optional(one_of(SharedStore)))
     # How much goes on to the backends; what waits, what is refused.
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
@@ -204,12 +217,54 @@ class ProxyConfig:
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
-        if self.redis and not self.rate_limits:
+        yield from self._sticky_faults()
+        if self.redis and not self.rate_limits and not (self.sticky and self.sticky.table):
             yield "redis is set, but there are no rate_limits to count: add some, or leave it out"
         try:
             self.shared_or_own_limits()
         except ValueError as error:
             yield str(error)
+
+    def _sticky_faults(self) -> Iterator[str]:
+        """Yield what several workers, or a table in Redis, cannot have of sticky sessions."""
+        rules = self.sticky
+        if rules is None:
+            return
+        if rules.table and self.redis:
+            if rules.idle == inf or rules.life < inf:
+                yield (
+                    "policy.sticky: in redis sessions end when they are idle; "
+                    "use idle, such as 1800.0 seconds, and no life"
+                )
+            try:
+                self.shared_sessions()
+            except ValueError as error:
+                yield str(error)
+        elif rules.table and self.workers > 1:
+            yield (
+                f"policy.sticky.how is {rules.how!r}: each of {self.workers} workers would have a table of "
+                "its own; use insert, or [redis], or workers = 1"
+            )
+        elif self.workers > 1 and not rules.secret:
+            yield (
+                f"policy.sticky.secret is missing: {self.workers} workers must share one; "
+                "use 16 bytes or more, drawn at random"
+            )
+
+    def shared_sessions(self) -> SharedSessions | None:
+        """Return the table of sessions in Redis, if there is one. Raises ValueError without redis-py."""
+        rules = self.sticky
+        if rules is None or self.redis is None or not rules.table:
+            return None
+        try:
+            return SharedSessions(self.redis, rules.idle if rules.idle < inf else 0.0, rules.cookie)
+        except ModuleNotFoundError:
+            raise ValueError(f"redis: {why_not('shared_limits')}") from None
+
+    @property
+    def sticky(self) -> Sticky | None:
+        """The policy's rules of sticky sessions, which are a filter's business, too."""
+        return self.policy.sticky
 
     @property
     def address(self) -> tuple[str, int]:
@@ -238,7 +293,12 @@ class ProxyConfig:
         if faults:
             raise ConfigError("\n".join(faults))
         try:
-            return self.policy.pool(backends, lambda name: random.Random(f"{seed}/{name}"), start)
+            return self.policy.pool(
+                backends,
+                lambda name: random.Random(f"{seed}/{name}"),
+                start,
+                secret=secrets.token_bytes(32),
+            )
         except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError(f"policy: {error}") from None
 

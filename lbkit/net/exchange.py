@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 
+from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
-from lbkit.net.messages import Answer, Hold, Named, ResponseHead
+from lbkit.net.messages import Answer, Hold, Named, Reject, ResponseHead
+from lbkit.net.timekeeper import Timekeeper
 
 
 class Exchange(Forwarding):
@@ -28,6 +30,12 @@ class Exchange(Forwarding):
     def begin(self, now: float) -> None:
         """Pass the request through the filters, and send it to a backend."""
         service = self.service
+        if service.attempts.rules is not None:
+            try:
+                self._timekeeper = Timekeeper(self, service.attempts, service.attempts.rules)
+            except Reject as error:
+                self.answer_with(Answer(error.status, error.why))
+                return
         if service.pool.wants_reports and self.request.target.partition(b"?")[0] == service.private != b"/":
             self.answer_with(Answer(404))
         elif service.on_request:
@@ -77,6 +85,8 @@ class Exchange(Forwarding):
         now = service.now()
         if service.pool.wants_reports and self.lease:
             service.reports.answered(self.lease.backend, head, now)
+        if self._timekeeper is not None and not self._timekeeper.takes(head):
+            return
         self._held = None
         if service.on_response and self._replaced(head):
             return
@@ -176,17 +186,33 @@ class Exchange(Forwarding):
         """End the exchange; the backend is not blamed."""
         self._end(None, self.service.now())
 
+    def cut(self, backend: Backend) -> None:
+        """A backend has no more time: if it has the request, that is lost, or goes elsewhere."""
+        if self._timekeeper is not None:
+            self._timekeeper.cut(backend)
+        lease = self.lease
+        if self._origin_over or lease is None or lease.released or lease.backend is not backend:
+            return
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+        if self._connection:
+            self._connection.close()
+        self.lost(Failure.CLOSED_UNANSWERED, False)
+
     def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
         """Join the two connections after an upgrade; the lease lasts as long as the tunnel."""
         self._connection = None
         self.status = head.status
         self._started = True
+        if self._timekeeper is not None:
+            self._timekeeper.end()
         client, early = self.client.upgrade(head)
         if early:
             transport.write(early)
         if data:
             client.write(data)
-        self.service.join(client, transport, self._relayed)
+        self.service.join(client, transport, self.backend, self._relayed)
 
     def _relayed(self, relay: object) -> None:
         """End the exchange; the duration of a tunnel does not count as latency."""

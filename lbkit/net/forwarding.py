@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from math import inf
 from typing import Any
 
 from lbkit.core import Backend, Lease, NoBackend
-from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure
+from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
 from lbkit.net.service import Connection, Service
+from lbkit.net.timekeeper import Timekeeper
 
-# Bytes of a request's body that are held: while there is no connection to send them on, and as long as they
-# may have to be sent again.
+# Bytes of a request's body that are held while there is no connection to send them on. As many are held as
+# long as they may have to be sent again, unless the policy says otherwise (`Retry.buffer`).
 MAX_HELD = 64 * 1024
 
 
@@ -32,6 +34,7 @@ class Forwarding:
         "_started",
         "_suspended",
         "_task",
+        "_timekeeper",
         "attempts",
         "began",
         "client",
@@ -42,6 +45,7 @@ class Forwarding:
         "sink",
         "state",
         "status",
+        "token",
     )
 
     def __init__(self, service: Service, request: RequestHead, client: Client, now: float) -> None:
@@ -52,6 +56,7 @@ class Forwarding:
         self.sink: Sink = client
         self.state: list[Any] = [None] * service.filters if service.filters else []
         self.status = 0
+        self.token = ""  # of its session
         self.began = now
         self.deadline = now + service.first_wait
         self.attempts = 0
@@ -62,6 +67,7 @@ class Forwarding:
         # Its body, while it may have to be sent (again).
         self._held: list[bytes] | None = None if self._complete else []
         self._plan: Attempts | None = None  # made at the first failure
+        self._timekeeper: Timekeeper | None = None  # where the policy has rules for attempts
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | asyncio.TimerHandle | None = None  # connecting, or backing off
         self._started = False  # the client has the beginning of an answer
@@ -82,12 +88,15 @@ class Forwarding:
         """Pick a backend and send, or answer with an error."""
         service = self.service
         plan = self._plan
+        if self._timekeeper is not None and not self._timekeeper.starts(now):
+            return
         try:
             key = service.key(self.request)
-            self.lease = lease = service.pool.acquire(key, now, plan.tried if plan else (), service.explain)
+            tried = plan.tried if plan else ()
+            self.lease = lease = service.pool.acquire(key, now, tried, service.explain, self.token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
-            self.answer_with(Answer(plan.status if plan else 503))
+            self.answer_with(self._own_answer(plan.status if plan else 503))
             return
         except Exception:
             service.fault("picking a backend failed")
@@ -107,11 +116,13 @@ class Forwarding:
         """Send the request, and its body as far as it has arrived."""
         self._connection = connection
         body = b"".join(self._held) if self._held else b""
+        if self._timekeeper is not None:
+            self._timekeeper.sends(self.service.now())
         connection.send(self, self.request, body, self._complete)  # type: ignore[arg-type] # an Exchange is one
         if not self.client.writable:
             self.read_origin(False)  # it has not read the previous answer yet
         if self._held is not None:
-            if self.request.method not in IDEMPOTENT:
+            if self.request.method not in IDEMPOTENT or len(body) > self._keep_at_most():
                 self._held = None  # it will not be sent again
             self._read_body(True)
 
@@ -150,16 +161,30 @@ class Forwarding:
         if self._started:
             self._cut_off()
             return
-        assert self.lease
-        backend = self.lease.backend
+        if self._timekeeper is not None:
+            if self._timekeeper.replaces(failure):
+                return
+            self._timekeeper.failed()
+        self._go_on(self._next_step(failure, kept))
+
+    def _attempts_so_far(self) -> Attempts:
+        """Return the failed attempts: the plan of what follows."""
         if self._plan is None:
-            self._plan = Attempts(self.service.attempts, False)
-        self._plan.safe = self._repeatable()
-        step = self._plan.after(failure, backend, kept)
+            keeper = self._timekeeper
+            self._plan = Attempts(self.service.attempts, False, keeper.until if keeper else inf)
+        return self._plan
+
+    def _next_step(self, failure: Failure, kept: bool) -> Again | GiveUp:
+        assert self.lease
+        plan = self._attempts_so_far()
+        plan.safe = self._repeatable()
+        return plan.after(failure, self.lease.backend, kept, self.service.now())
+
+    def _go_on(self, step: Again | GiveUp) -> None:
         now = self.service.now()
         if not isinstance(step, Again):
             self._release(False, now)
-            self.answer_with(Answer(step.status))
+            self.answer_with(self._own_answer(step.status))
             return
         self.touch()
         if step.backend is None:
@@ -175,7 +200,13 @@ class Forwarding:
         if backend is None:
             self._start(self.service.now())
         else:
+            if self._timekeeper is not None:
+                self._timekeeper.renews()
             self._connect(backend)
+
+    def _own_answer(self, status: int) -> Answer:
+        """Return what the client gets when no attempt is left."""
+        return Answer(status) if self._timekeeper is None else self._timekeeper.own_answer(status)
 
     def _repeatable(self) -> bool:
         """Whether it does no harm to send it once more, and all that was sent of it is still there."""
@@ -193,16 +224,22 @@ class Forwarding:
             return
         self.touch()
         connection = self._connection
+        if end and self._timekeeper is not None:
+            self._timekeeper.completed()
         if self._held is not None:
             self._held.append(data)
             held = self._held_size()
             if connection is None:
                 if held > MAX_HELD:
                     self._read_body(False)
-            elif held > MAX_HELD:
+            elif held > self._keep_at_most():
                 self._held = None  # too much to be sent again
         if connection:
             connection.send_body(data, end)
+
+    def _keep_at_most(self) -> int:
+        """Return how many bytes of the body are kept to be sent again."""
+        return MAX_HELD if self._timekeeper is None else self._timekeeper.rules.buffer
 
     def _held_size(self) -> int:
         assert self._held is not None
@@ -253,6 +290,8 @@ class Forwarding:
         """Nothing more comes from a backend. `ok`: the outcome for the backend."""
         self._origin_over = True
         self._held = None
+        if self._timekeeper is not None:
+            self._timekeeper.end()
         task, self._task = self._task, None
         if task:
             task.cancel()

@@ -15,9 +15,10 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from lbkit.net.admin import AdminError, States, together
 from lbkit.net.config import ProxyConfig
 from lbkit.net.proxy import ProxyError
 from lbkit.net.stand_in import StandIn
@@ -28,6 +29,7 @@ FIRST_DELAY, MAX_DELAY = 0.2, 10.0  # seconds before a restart: doubled while re
 STEADY = 10.0  # seconds after which a worker's death is the first one again
 PATIENCE = 1.0  # seconds that connections wait for a worker before they are answered 503
 LONGEST = 1 << 20  # bytes of a reason
+ANSWER_TIMEOUT = 5.0  # seconds a worker may take to answer an order
 SLACK = 2.0  # seconds beyond the grace, for a worker to end by itself
 
 
@@ -37,6 +39,8 @@ class WorkerProcess:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.duty: list[int] = []
+        self._asking = asyncio.Lock()
+        self._asked = 0
 
     @property
     def pid(self) -> int:
@@ -46,6 +50,22 @@ class WorkerProcess:
         """Write a line to its input."""
         if self.process.stdin and not self.process.stdin.is_closing():
             self.process.stdin.write(json.dumps(line).encode() + b"\n")
+
+    async def ask(self, order: Mapping[str, str]) -> States:
+        """Have it carry out an order; return the states of its backends. Raises AdminError."""
+        assert self.process.stdout
+        async with self._asking, asyncio.timeout(ANSWER_TIMEOUT):
+            self._asked += 1
+            self.tell({**order, "number": self._asked})
+            while line := await self.process.stdout.readline():
+                answer = json.loads(line)
+                if answer["number"] != self._asked:
+                    continue  # it came too late for the one who asked
+                if "error" in answer:
+                    raise AdminError(answer["error"])
+                states: States = answer["states"]
+                return states
+        raise AdminError(f"worker {self.pid} has ended: ask again")
 
     def accept_on(self, duty: list[int]) -> None:
         if duty != self.duty:
@@ -74,8 +94,11 @@ class Generation:
         count: int,
         say: Callable[[str], object],
         rng: random.Random,
+        intents: Mapping[str, str],
     ) -> None:
-        """`rng`: of the seeds of workers, and of the places at which their rotations start."""
+        """`rng`: of the seeds of workers, and of the places at which their rotations start. `intents`: what
+        the operator wants of backends, for workers that start."""
+        self.intents = intents
         self.config = config
         self.sockets = sockets
         self.say = say
@@ -126,7 +149,9 @@ class Generation:
             try:
                 worker.tell(self.config.to_dict())
                 start = (self._start + slot / len(self.ready)) % 1
-                worker.tell({"seed": self.rng.getrandbits(32), "start": start})
+                seed = self.rng.getrandbits(32)
+                told = dict(self.intents)
+                worker.tell({"seed": seed, "start": start, "intents": told})
                 worker.accept_on(numbers[slot :: len(self.ready)])
                 assert process.stdout
                 async with asyncio.timeout(START_TIMEOUT):
@@ -134,6 +159,11 @@ class Generation:
                 said = json.loads(line) if line else f"it ended at once ({await worker.wait()})"
                 if said != READY:
                     raise ProxyError(said)
+                while missed := dict(self.intents.items() - told.items()):  # orders given in the meantime
+                    for name, intent in missed.items():
+                        told[name] = intent
+                        with suppress(AdminError):
+                            await worker.ask({"backend": name, "intent": intent})
                 serves = True
             except TimeoutError:
                 raise ProxyError(f"it was not ready within {START_TIMEOUT:g} s") from None
@@ -174,6 +204,18 @@ class Generation:
                 worker = None
                 fault = f"a worker did not start: {error}"
             self._share_out()
+
+    async def ask(self, order: Mapping[str, str]) -> States:
+        """Have all workers carry out an order; return the states of the backends over all of them.
+
+        Raises AdminError."""
+        ready = [worker for worker in self.ready if worker]
+        if not ready:
+            raise AdminError("no worker runs at present: ask again")
+        try:
+            return together(await asyncio.gather(*(worker.ask(order) for worker in ready)))
+        except TimeoutError:
+            raise AdminError(f"a worker did not answer within {ANSWER_TIMEOUT:g} s") from None
 
     def _share_out(self) -> None:
         """See that each socket is accepted from: by its own worker, or by another while that is down."""

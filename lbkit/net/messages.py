@@ -130,6 +130,9 @@ class Client(Sink, Protocol):
     def upgrade(self, head: ResponseHead) -> tuple[Transport, bytes]:
         """A 101 answer. Gives up the transport; with it comes what the client has sent already."""
 
+    def say_last(self) -> None:
+        """Tell the client with the answer that its connection closes then."""
+
     def abort(self) -> None:
         """End it so that the answer does not look whole."""
 
@@ -156,6 +159,9 @@ class Incoming(Protocol):
 
     def client_ready(self, ready: bool) -> None:
         """The client takes more of the answer, or not now."""
+
+    def cut(self, backend: Backend) -> None:
+        """A backend has no more time."""
 
     def client_gone(self) -> None: ...
     def expired(self, now: float) -> None: ...
@@ -199,6 +205,7 @@ class ExchangeView(Protocol):
     state: list[Any]  # what a filter keeps of this exchange: a place each, by its index
     status: int  # of the answer; 0 before
     attempts: int  # backends picked
+    token: str  # what stands for the backend of its session; empty without one
     began: float  # on the loop's clock, seconds
 
     @property
@@ -242,3 +249,5 @@ class Answer(NamedTuple):
     status: int
     why: str = ""  # for the client: never a backend's words
     fields: bytes = b""  # more header fields, each with its CRLF
+    body: bytes | None = None  # instead of a line with the status and why
+    content_type: bytes = b"text/plain; charset=utf-8"

@@ -29,6 +29,10 @@ class Names:
         self.named = [backend for backend in backends if backend.resolve]
         self.interval = interval
         self.say = say
+        # A proxy has more to do for a backend that leaves.
+        self.set_intent: Callable[[str, Intent], object] = lambda name, intent: pool.set_intent(
+            name, intent, 0.0
+        )
         self._drained: set[str] = set()  # names of backends that leave once they are idle
 
     async def run(self) -> None:
@@ -55,11 +59,11 @@ class Names:
                 self.say(f"{name} joins")
             elif name in self._drained:
                 self._drained.remove(name)
-                self.pool.set_intent(name, Intent.READY)
+                self.set_intent(name, Intent.READY)
                 self.say(f"{name} is back")
         for name in present.keys() - wanted.keys() - self._drained:
             self._drained.add(name)
-            self.pool.set_intent(name, Intent.DRAIN)
+            self.set_intent(name, Intent.DRAIN)
             self.say(f"{name} drains: its address is gone")
 
     def remove_drained(self) -> None:

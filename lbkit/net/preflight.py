@@ -1,10 +1,11 @@
-"""Checks before a start: names, the access log, the port, and backends that lead back to the proxy."""
+"""Checks before a start: names, files, the port, and backends that lead back to the proxy."""
 
 from __future__ import annotations
 
 import os
 import socket
 import stat
+from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,6 +40,8 @@ def start_faults(config: ProxyConfig) -> list[str]:
             faults += str(error).splitlines()
     if fault := log_fault(config.access_log):
         faults.append(f"access_log is {config.access_log!r}: {fault}")
+    if fault := admin_fault(config.admin):
+        faults.append(f"admin is {config.admin!r}: {fault}")
     return faults
 
 
@@ -74,7 +77,27 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
         said.append(
             f"each of {workers} workers has an admission of its own: {workers} times as much goes on in all"
         )
+    sticky, drain = config.policy.sticky, config.policy.drain
+    if config.admin and sticky and sticky.drain and (drain is None or drain.timeout == inf):
+        said.append(
+            "sessions go on at a backend that drains, and there is no [policy.drain] with a timeout:"
+            " no drain ends by itself"
+        )
     return said
+
+
+def admin_fault(path: str) -> str:
+    """Return why there can be no socket for the operator; empty if there can, or none is wanted."""
+    if not path:
+        return ""
+    if not hasattr(socket, "AF_UNIX"):
+        return "this system has no sockets in the file system; leave it out"
+    there = Path(path)
+    if not there.parent.is_dir():
+        return f"there is no folder {str(there.parent)!r}; make it, or use another path"
+    if there.exists() and not there.is_socket():
+        return "there is a file of that name; use another path"
+    return ""
 
 
 def log_fault(path: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import random
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -12,11 +14,11 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from lbkit.core import Pool, Replicas
-from lbkit.core.attempts import AttemptPolicy
+from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
+from lbkit.net.admin import States, together
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.faults import Faults, say
@@ -24,9 +26,11 @@ from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
+from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
+from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import ServerConnection
 from lbkit.net.l4.relay import Relay
@@ -50,6 +54,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
+    "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "bandwidth": lambda config: BandwidthFilter(config.bandwidth),
@@ -83,16 +88,21 @@ class Proxy:
         self.pool = config.pool() if pool is None else pool
         self.host, self.port = config.address
         self.filters = {field: build(config) for field, build in FILTERS.items() if getattr(config, field)}
-        self.connections = Connections(config.timeouts, config.limits)
+        retry = config.policy.retry
+        timeouts = config.timeouts
+        if retry and retry.timeouts and retry.timeouts.connect:
+            timeouts = attrs.evolve(timeouts, connect=retry.timeouts.connect)
+        self.connections = Connections(timeouts, config.limits)
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
+        self.names.set_intent = self.set_intent
         self.service = Service(
             pool=self.pool,
             key=key_of(config.policy.keyed_by),
             connections=self.connections,
             reports=self.reports,
             join=self._join,
-            attempts=AttemptPolicy(config.policy.retries),
+            attempts=config.policy.attempts(lambda _: random.Random()),
             timeouts=config.timeouts,
             fault=self.faults.report,
             explain=config.explain,
@@ -101,9 +111,11 @@ class Proxy:
         for index, made in enumerate(self.filters.values()):
             made.index = index
             made.fault = self.faults.report
+            made.pool = self.pool
         self.service.filters = len(self.filters)
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
+        self._on_response = self.service.on_response
         self.listener = Listener(
             partial(Exchange, self.service),
             timeouts=config.timeouts,
@@ -121,7 +133,11 @@ class Proxy:
         self._scarcity = ""  # why there are fewer clients than limits.connections
 
     def _join(
-        self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Relay], object]
+        self,
+        client: asyncio.Transport,
+        origin: asyncio.Transport,
+        backend: Backend | None,
+        on_end: Callable[[Relay], object],
     ) -> None:
         """Relay bytes between the two ends after an upgrade."""
 
@@ -130,7 +146,7 @@ class Proxy:
             on_end(relay)
 
         timeouts = self.config.timeouts
-        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended)
+        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended, backend)
         if not relay.over:
             self.listener.open.add(relay)
 
@@ -200,6 +216,9 @@ class Proxy:
         loop = asyncio.get_running_loop()
         self.listener.now = self.connections.now = self.service.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
+        for pool in self.pool.pools:
+            if pool.affinity is not None:  # cookies outlive a process, whose clock begins anywhere
+                pool.affinity.epoch = time.time() - loop.time()
         self.listener.stopping = False
         # Clients beyond the capacity are answered 503, for which a descriptor has to be left.
         self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)
@@ -271,7 +290,9 @@ class Proxy:
     async def _sweep(self) -> None:
         """Check all deadlines in turns: one timer for each request would cost more than the request."""
         timeouts = self.config.timeouts
+        drain = self.config.policy.drain
         shortest = min(timeouts.read, timeouts.head, timeouts.idle, timeouts.total, timeouts.tunnel)
+        shortest = min(shortest, drain.timeout) if drain else shortest
         tick = min(0.5, max(0.01, shortest / 10))
         while True:
             await asyncio.sleep(tick)
@@ -282,6 +303,43 @@ class Proxy:
                 except Exception:  # one connection must not stop the deadlines of the others
                     self.faults.report("a connection could not be ended")
             self.connections.close_idle(now - timeouts.idle)
+            if self.service.on_response is not self._on_response:
+                self._advance_drains(now)
+
+    # -- backends that leave; in the proxy's thread ---------------------------------------------
+
+    def set_intent(self, name: str, intent: Intent) -> None:
+        """Have a backend leave, or come back. Raises KeyError, which lists the names."""
+        self.pool.set_intent(name, intent, self._now())
+        if intent is not Intent.READY:
+            self.connections.close_idle_to(name)
+            # A hook only while it is needed: no other answer pays for it.
+            self.service.on_response = (DrainFilter().on_response, *self._on_response)
+
+    def states(self) -> States:
+        """Return how each backend is, over all balancers; in the proxy's thread."""
+        return together(
+            [
+                {
+                    b.name: {
+                        "state": pool.drains.state(b.name).value,
+                        "in_flight": b.in_flight,
+                        "healthy": b.healthy,
+                    }
+                    for b in pool.backends
+                }
+                for pool in self.pool.pools
+            ]
+        )
+
+    def _advance_drains(self, now: float) -> None:
+        """Cut off what runs on backends that have no more time."""
+        for pool in self.pool.pools:
+            for backend in pool.drains.advance(now):
+                for client in list(self.listener.open):
+                    client.cut(backend)
+        if not any(pool.drains.draining for pool in self.pool.pools):
+            self.service.on_response = self._on_response
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:

@@ -22,6 +22,7 @@ class Connection(Protocol):
     """A connection to a backend."""
 
     transport: asyncio.Transport
+    receiver: Receiver | None
 
     def send(self, receiver: Receiver, head: RequestHead, body: bytes, end: bool) -> None: ...
     def send_body(self, data: bytes, end: bool) -> None: ...
@@ -45,7 +46,11 @@ class Reporting(Protocol):
 
 class Joiner(Protocol):
     def __call__(
-        self, client: asyncio.Transport, origin: asyncio.Transport, on_end: Callable[[Any], object]
+        self,
+        client: asyncio.Transport,
+        origin: asyncio.Transport,
+        backend: Backend | None,
+        on_end: Callable[[Any], object],
     ) -> object: ...
 
 

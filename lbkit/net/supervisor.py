@@ -15,13 +15,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from lbkit.core import Intent
 from lbkit.net.address import join_address
+from lbkit.net.admin import Admin, AdminError, Order, States
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.generation import Generation
 from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
 from lbkit.net.preflight import notes
 from lbkit.net.proxy import ProxyError
 
+INTENTS = tuple(intent.value for intent in Intent)
 MAX_RETIRING = 2  # generations that finish their answers; a reload waits until there are fewer
 
 
@@ -47,6 +50,8 @@ class Supervisor:
         self._serving: asyncio.Task[None] | None = None
         self._retirements: set[asyncio.Task[None]] = set()
         self._mark: socket.socket | None = None
+        self._admin: Admin | None = None
+        self.intents: dict[str, str] = {}  # backend -> what the operator wants of it; reloads keep it
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises ProxyError if it cannot start."""
@@ -80,15 +85,31 @@ class Supervisor:
         if self.port:
             try_listen(self.host, self.port)
         self.sockets = self._listen(self.host, self.port, self._count(config), [])
-        generation = Generation(config, self.sockets, self._count(config), say, self.rng)
+        generation = Generation(config, self.sockets, self._count(config), say, self.rng, self.intents)
         self.generations.append(generation)
         await generation.start()
         self._mark = running_mark(self.path, config.listen)
+        if config.admin:
+            self._admin = Admin(config.admin, self._carry_out)
+            try:
+                await self._admin.start()
+            except OSError as error:
+                raise ProxyError(str(error)) from None
         say(f"{self._summary()} on http://{join_address(self.host, self.port)}, {self._staff()}")
         self._tell_notes()
         while True:
             await self._reload_wanted.wait()
             await self._reload()
+
+    async def _carry_out(self, order: Order) -> States:
+        """Have the workers do what the operator wants, also those that start later. Raises AdminError."""
+        if order.get("backend") and order.get("intent") not in INTENTS:
+            raise AdminError(f"intent is {order.get('intent')!r}: use one of {', '.join(INTENTS)}")
+        states = await self.generations[-1].ask(order)
+        if name := order.get("backend"):
+            self.intents[name] = order["intent"]
+            say(f"{name} {order['intent']}, by the operator")
+        return states
 
     def _count(self, config: ProxyConfig) -> int:
         return self.workers or config.workers
@@ -141,7 +162,7 @@ class Supervisor:
                 if port not in (0, self.port):
                     try_listen(host, port)
                 sockets = self._listen(host, port, count, [])
-            generation = Generation(config, sockets, count, say, self.rng)
+            generation = Generation(config, sockets, count, say, self.rng, self.intents)
             self.generations.append(generation)
             try:
                 await generation.start()
@@ -160,6 +181,8 @@ class Supervisor:
             if sock not in sockets:
                 stop_listening(sock)
         moved = (host, self.port) != before
+        if config.admin != self.config.admin:
+            say("admin has changed: that takes effect at the next start")
         self.config, self.sockets = config, sockets
         if self._mark:
             self._mark.close()
@@ -182,6 +205,8 @@ class Supervisor:
     # -- end --------------------------------------------------------------------------------
 
     async def _end(self) -> None:
+        if self._admin:
+            self._admin.stop()
         for generation in self.generations:
             generation.retire()
         for sock in self.sockets:

@@ -1,9 +1,10 @@
 """A process that serves: a worker of a supervisor, or all there is where ports cannot be shared.
 
 A worker gets numbers of listening sockets as arguments, and on standard input lines of JSON: its
-configuration; its seed, and where its rotation starts; then, whenever they change, the sockets to accept on.
-It takes over the socket of a worker that is down, and retires when it has none. It writes one line: READY, or
-why it cannot start. At the end of its input it stops.
+configuration; its seed, where its rotation starts, and what the operator wants of backends; then, whenever
+they change, the sockets to accept on, as a list, and orders, as tables. It takes over the socket of a worker
+that is down, and retires when it has none. It writes one line: READY, or why it cannot start; then one for
+each order, with its number. At the end of its input it stops.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
+from lbkit.core import Intent
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.http1.server import ServerConnection
 from lbkit.net.loop import new_event_loop
@@ -55,13 +58,15 @@ class Worker:
     def __init__(self, config: ProxyConfig, sockets: Iterable[int], orders: Iterator[bytes]) -> None:
         """`orders`: the lines of standard input after the first. Raises ConfigError."""
         self.config = config
-        self.proxy = Proxy(config.pool(**json.loads(next(orders))), config)
+        made = json.loads(next(orders))
+        self.intents: dict[str, str] = made.pop("intents")
+        self.proxy = Proxy(config.pool(**made), config)
         self.sockets = {number: socket.socket(fileno=number) for number in sockets}
         self.orders = orders
         self.duty: list[int] = json.loads(next(orders))
         self.first = self.duty[0]  # the proxy's own, until the end
         self.servers: dict[int, asyncio.Server] = {}
-        self.changes: asyncio.Queue[list[int]] = asyncio.Queue()
+        self.changes: asyncio.Queue[list[int] | dict[str, Any]] = asyncio.Queue()
         self.stopping = False
 
     async def run(self, on_ready: Callable[[], object]) -> None:
@@ -71,6 +76,9 @@ class Worker:
         following = loop.create_task(self._follow())
 
         def ready() -> None:
+            for name, intent in self.intents.items():
+                with suppress(KeyError):  # a file that was read again does not have it any more
+                    self.proxy.set_intent(name, Intent(intent))
             on_ready()
             threading.Thread(target=self._read_input, args=(loop,), daemon=True).start()
 
@@ -94,7 +102,11 @@ class Worker:
         """Open and close servers, as we are told."""
         loop = asyncio.get_running_loop()
         while True:
-            wanted = set(await self.changes.get())
+            change = await self.changes.get()
+            if isinstance(change, dict):
+                say(self._obey(change))
+                continue
+            wanted = set(change)
             if not wanted:
                 self.stop(NOTICE)
             for number in self.servers.keys() - wanted:
@@ -105,6 +117,15 @@ class Worker:
                 factory = lambda: ServerConnection(self.proxy.listener)  # noqa: E731
                 sock = self.sockets[number].dup()
                 self.servers[number] = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+
+    def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out an order; return the answer to it."""
+        try:
+            if order.get("backend"):
+                self.proxy.set_intent(order["backend"], Intent(order["intent"]))
+            return {"number": order["number"], "states": self.proxy.states()}
+        except (KeyError, ValueError) as error:  # no such backend, or intent
+            return {"number": order["number"], "error": error.args[0]}
 
     def _read_input(self, loop: asyncio.AbstractEventLoop) -> None:
         # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
@@ -148,7 +169,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def say(what: str) -> None:
+def say(what: object) -> None:
     """To the supervisor."""
     os.write(_status, json.dumps(what).encode() + b"\n")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from lbkit.core import Backend, Pool
 from lbkit.core.health.checks import CheckRules
+from lbkit.health_page import page
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import CHECK, CHECKED
 from lbkit.sim.servers import SimServer
@@ -53,11 +54,20 @@ class Checks:
         now, server = self.engine.now, self.server_of[backend]
         self.sent += 1
         takes = server.delay + server.delay
-        outcome = "" if server.up else "connection refused"
-        if takes > self.rules.timeout:
+        outcome = self._outcome(server) if server.up else "connection refused"
+        # A connection to one that hangs is accepted: that is enough for a probe that only connects.
+        unanswered = server.chaos.hung and self.rules.probe.kind != "tcp"
+        if takes > self.rules.timeout or unanswered:
             takes, outcome = self.rules.timeout, "no answer in time"
         self._starts[number], self._outcomes[number] = now, outcome
         self._plan(now + takes, CHECKED, number)
+
+    def _outcome(self, server: SimServer) -> str:
+        """Return how a probe of a server that is up fails; empty if it passes."""
+        probe = self.rules.probe
+        if probe.kind != "http":
+            return ""
+        return probe.fault(*page(probe.path, True, server.chaos.states))
 
     def receive(self, number: int) -> None:
         """The outcome of a probe is known."""

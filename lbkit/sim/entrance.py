@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from lbkit.core.gate import Refused
+from lbkit.core.gate import Gate, Refused
 from lbkit.core.limit.several import tightest
 from lbkit.core.shape import Item
 from lbkit.edge import TOO_MANY, UNAVAILABLE, Admission, Rules
@@ -16,7 +16,7 @@ from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE
 from lbkit.sim.requests import Requests
-from lbkit.workload import client_name, path_name
+from lbkit.workload import client_name, path_name, stream
 
 # Decisions about a request, besides the statuses of answers.
 PASS = 0  # it goes on
@@ -42,7 +42,9 @@ class Entrance:
         self.engine = engine
         self.requests = requests
         self.rules = Rules(experiment.limits) if experiment.limits else None
-        self.gate = experiment.admission.gate() if experiment.admission else None
+        self.gate: Gate | None = None
+        if experiment.admission:
+            self.gate = experiment.admission.gate(rng=stream(experiment.seed, "admission"))
         self.read = (experiment.admission or Admission()).read()
         self.waiting: dict[int, Item] = {}  # row -> its place at the gate
         self.admitted: dict[int, float] = {}  # row -> when the gate let it through
@@ -103,6 +105,11 @@ class Entrance:
             return None
         _, status = self._refuse(self.gate.late(self.waiting[row]))
         return status
+
+    def withdraw(self, row: int) -> None:
+        """The client of a request has left: it waits no longer at the gate, if it did."""
+        if self.gate and (item := self.waiting.pop(row, None)):
+            self.gate.leave(item)
 
     def leave(self, row: int, ok: bool) -> bool:
         """A request has its answer. Return whether it had passed the gate: call `next` then."""

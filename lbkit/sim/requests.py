@@ -25,7 +25,7 @@ class Requests:
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
-    __slots__ = (*COLUMNS, "demand", "lease", "luck", "since")
+    __slots__ = (*COLUMNS, "copy_of", "demand", "lease", "luck", "session", "since")
 
     def __init__(self, traffic: Workload) -> None:
         rows = len(traffic)
@@ -41,6 +41,9 @@ class Requests:
         self.status = [0] * rows
         self.lease = [NOT_PICKED] * rows  # the balancer's own object for the backend that it picked
         self.since = array("d", [NAN]) * rows  # when it did
+        self.session: array[int] | None = None  # only traffic of sessions has this column
+        # Row of an attempt -> row of its request, where attempts have rows of their own.
+        self.copy_of: dict[int, int] = {}
 
     def add(self, arrival: float, client: int, path: int, demand: float, luck: float) -> int:
         """Add a request and return its row."""
@@ -60,6 +63,16 @@ class Requests:
         self.since.append(NAN)
         return row
 
+    def copy(self, row: int) -> int:
+        """Add a row for an attempt of a request, and return it; it is in no Result."""
+        added = self.add(
+            self.arrival[row], self.client[row], self.path[row], self.demand[row], self.luck[row]
+        )
+        self.copy_of[added] = row
+        if self.session is not None:
+            self.session.append(self.session[row])
+        return added
+
     def abandon(self, now: float) -> None:
         """End the requests that have no answer: their clients leave now."""
         for row, end in enumerate(self.end):
@@ -69,7 +82,10 @@ class Requests:
 
     def columns(self) -> dict[str, array[Any]]:
         """Return the columns of a Result."""
-        return {name: array(code, getattr(self, name)) for name, code in COLUMNS.items()}
+        columns: dict[str, array[Any]] = {
+            name: array(code, getattr(self, name)) for name, code in COLUMNS.items()
+        }
+        return columns if self.session is None else columns | {"session": array("i", self.session)}
 
     def keys(self, spec: str, traffic: Traffic) -> tuple[Sequence[int], list[str]]:
         """Return the keys for a policy's `keyed_by`: a number for each row, and the keys by number."""

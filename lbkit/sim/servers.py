@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from math import inf
 
 from lbkit.core.sharing import ProcessorSharing
 from lbkit.experiment import Server
 from lbkit.server import FIFO, PROCESSOR_SHARING
+from lbkit.sim.chaos import Chaos
 from lbkit.sim.engine import Engine
-from lbkit.sim.kinds import BOOT, COMPLETE, SHARE
+from lbkit.sim.kinds import BOOT, COMPLETE, RECEIVE, SHARE
 from lbkit.sim.network import varying
 from lbkit.sim.requests import NAN, Requests
 from lbkit.workload import stream
@@ -25,12 +27,16 @@ class SimServer:
     Plans the COMPLETE of each request that it serves. The network is not part of it."""
 
     __slots__ = (
+        "chaos",
         "delay",
         "engine",
         "error_rate",
         "free",
+        "frozen",
         "index",
+        "jitter",
         "places",
+        "plain",
         "quantile",
         "queue",
         "requests",
@@ -45,9 +51,9 @@ class SimServer:
         self.requests = requests
         self.spec = spec
         self.index = index  # in the result's `backends`
-        self.delay = spec.delay  # seconds to it, and back from it
-        if spec.delay_jitter:
-            self.delay = varying(spec.delay, spec.delay_jitter, stream(seed, f"jitter/{spec.name}"))
+        self.jitter = stream(seed, f"jitter/{spec.name}")
+        self.delay = 0.0  # seconds to it, and back from it
+        self.set_delay(0.0)
         self.error_rate = spec.error_rate
         self.quantile = spec.service.quantile
         self.speed = spec.speed
@@ -56,11 +62,14 @@ class SimServer:
         self.queue: deque[int] = deque()  # rows that wait for a worker
         self.up = True
         self.up_at = inf  # when a boot ends
+        self.chaos = Chaos(requests, spec.dependencies)
+        self.frozen: list[int] = []  # rows that were being served when it began to hang
+        self.plain = True  # up, and nothing is wrong with it: a request need not ask what
 
     def receive(self, row: int) -> int:
         """Return the outcome of a request that arrives: ACCEPTED, REFUSED, or the status of an answer."""
-        if not self.up:
-            return REFUSED
+        if not self.plain and (outcome := self._disturbed(row)) is not None:
+            return outcome
         if self.error_rate and self.requests.luck[row] < self.error_rate:
             return SERVER_ERROR
         if self.free:
@@ -71,6 +80,18 @@ class SimServer:
         else:
             return UNAVAILABLE
         return ACCEPTED
+
+    def _disturbed(self, row: int) -> int | None:
+        """Return the outcome of a request at a server that is down or disturbed; None if it is as usual."""
+        if not self.up:
+            return REFUSED
+        if self.chaos.takes(row):
+            return ACCEPTED
+        return SERVER_ERROR if self.chaos.fails(row) else None
+
+    def _settle(self) -> None:
+        """The state has changed: does a request have to ask?"""
+        self.plain = self.up and not self.chaos
 
     def _start(self, row: int) -> None:
         """A worker begins with the request."""
@@ -92,37 +113,107 @@ class SimServer:
         """Lose all requests and refuse new ones, until `recover`. Returns the rows of those that were lost.
 
         First the running ones, in the order in which they would have ended, then the queue."""
-        lost = self._lose_running()
+        lost = self.frozen + self._lose_running()
+        self.frozen = []
         for row in lost:
             self.requests.start[row], self.requests.service[row] = NAN, 0.0
         lost += self.queue
         self.queue.clear()
+        lost += self.chaos.crash()
         self.free = self.spec.workers
         self.up, self.up_at = False, inf
+        self._settle()
         return lost
+
+    def drop(self, wanted: Callable[[int], bool]) -> list[int]:
+        """Drop the `wanted` requests, as their connections are closed; workers go on with the next ones."""
+        waiting = [row for row in self.queue if wanted(row)]
+        for row in waiting:
+            self.queue.remove(row)
+        return waiting + self._drop_running(wanted)
+
+    def _drop_running(self, wanted: Callable[[int], bool]) -> list[int]:
+        requests = self.requests
+        running = self.engine.cancel(
+            COMPLETE, lambda row: requests.backend[row] == self.index and wanted(row)
+        )
+        for _ in running:
+            self.complete()
+        return running
 
     def _lose_running(self) -> list[int]:
         requests = self.requests
         return self.engine.cancel(COMPLETE, lambda row: requests.backend[row] == self.index)
 
     def recover(self) -> None:
-        """Run at the usual speed again: at once, or from the end of its boot on if it is down."""
+        """Run as usual again: at once, or from the end of its boot on if it is down."""
         self.speed = self.spec.speed
+        self.set_delay(0.0)
+        if self.chaos.hung:
+            self._go_on()
+        for row in self.chaos.calm():
+            self.engine.plan(self.engine.now, RECEIVE, row)
         if not self.up and self.spec.boot:
             if self.up_at == inf:
                 self.up_at = self.engine.now + self.spec.boot
                 self.engine.plan(self.up_at, BOOT, self.index)
         else:
             self.up = True
+        self._settle()
 
     def booted(self) -> None:
         """A boot ends; unless a crash ended it before."""
         if self.up_at == self.engine.now:
             self.up, self.up_at = True, inf
+            self._settle()
 
     def slow(self, factor: float) -> None:
         """Work that starts from now on runs at the usual speed x `factor`, until a crash or `recover`."""
         self.speed = self.spec.speed * factor
+
+    # -- chaos ---------------------------------------------------------------------------------
+
+    def hang(self) -> None:
+        """Stop: accept connections, and do nothing, until `recover` lets all go on."""
+        if not self.up or self.chaos.hung:
+            return
+        self.chaos.hung, self.chaos.hung_at = True, self.engine.now
+        self._settle()
+        self._freeze()
+
+    def _freeze(self) -> None:
+        self.frozen = self._lose_running()
+
+    def _go_on(self) -> None:
+        """The running requests take as much longer as the server hung."""
+        requests, now = self.requests, self.engine.now
+        for row in self.frozen:
+            requests.service[row] += now - self.chaos.hung_at
+            self.engine.plan(max(now, requests.start[row] + requests.service[row]), COMPLETE, row)
+        self.frozen = []
+
+    def lose(self, share: float) -> None:
+        """Leave a share of the requests without an answer."""
+        self.chaos.losing = share if self.up else 0.0
+        self._settle()
+
+    def fail(self, share: float) -> None:
+        """Answer a share of the clients with errors."""
+        self.chaos.failing = share if self.up else 0.0
+        self._settle()
+
+    def set_delay(self, more: float) -> None:
+        """Have the network to it take `more` seconds longer, each way."""
+        spec = self.spec
+        self.delay = spec.delay + more
+        if spec.delay_jitter:
+            self.delay = varying(spec.delay + more, spec.delay_jitter, self.jitter)
+
+    def set_dependency(self, name: str, state: str) -> None:
+        """One of its dependencies, if it has it, has another state."""
+        if name in self.chaos.states:
+            self.chaos.states[name] = state
+            self._settle()
 
 
 class SharingServer(SimServer):
@@ -140,8 +231,8 @@ class SharingServer(SimServer):
 
     def receive(self, row: int) -> int:
         requests, engine, sharing = self.requests, self.engine, self.sharing
-        if not self.up:
-            return REFUSED
+        if not self.plain and (outcome := self._disturbed(row)) is not None:
+            return outcome
         if self.error_rate and requests.luck[row] < self.error_rate:
             return SERVER_ERROR
         if len(sharing) >= self.places:
@@ -159,8 +250,24 @@ class SharingServer(SimServer):
             self.engine.plan(self.sharing.due, SHARE, self.index)
         return row
 
+    def _drop_running(self, wanted: Callable[[int], bool]) -> list[int]:
+        running = [row for row in self.sharing.jobs() if wanted(row)]
+        for row in running:
+            self.sharing.leave(row, self.engine.now)
+        if running and self.sharing.due < inf:
+            self.engine.plan(self.sharing.due, SHARE, self.index)
+        return running
+
     def _lose_running(self) -> list[int]:
         return self.sharing.clear()
+
+    def _freeze(self) -> None:
+        self.sharing.pause(self.engine.now)
+
+    def _go_on(self) -> None:
+        self.sharing.resume(self.engine.now)
+        if self.sharing.due < inf:
+            self.engine.plan(self.sharing.due, SHARE, self.index)
 
 
 SERVERS: dict[str, type[SimServer]] = {FIFO: SimServer, PROCESSOR_SHARING: SharingServer}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from functools import partial
 from math import inf
+from typing import Any
 
-from lbkit.arrivals import Closed
+from lbkit.arrivals import Closed, Sessions
 from lbkit.core import Backend, Intent, NoBackend
-from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
+from lbkit.core.attempts import Attempts, Failure, GiveUp
 from lbkit.core.options import number, whole
 from lbkit.core.state_change import StateChange
+from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Experiment, Server
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
@@ -19,9 +22,11 @@ from lbkit.sim.checks import Checks
 from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
-from lbkit.sim.requests import Requests
+from lbkit.sim.requests import NAN, Requests
+from lbkit.sim.rollouts import Deploy
 from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
-from lbkit.sim.users import Users
+from lbkit.sim.tokens import Tokens
+from lbkit.sim.users import Users, Visitors
 from lbkit.workload import Workload, stream, workload
 
 # Events that a run may plan: those of some minutes and gigabytes of a closed loop, and in an open loop as
@@ -29,15 +34,8 @@ from lbkit.workload import Workload, stream, workload
 MAX_EVENTS = 50_000_000
 MAX_EVENTS_PER_REQUEST = 100
 
-
-def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:
-    """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
-
-    With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
-    not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
-    MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to
-    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
-    return Simulation(experiment, max_events).run(grace)
+# The events that a request is waiting for while a backend has it, besides the end of its work.
+UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEND)
 
 
 class Simulation:
@@ -48,8 +46,8 @@ class Simulation:
         policy, traffic = experiment.policy, experiment.traffic
         if max_events is not None:
             whole(1, max_events=max_events)
-        crowd = traffic.arrivals if isinstance(traffic.arrivals, Closed) else None
-        self.requests = Requests(workload(experiment) if crowd is None else Workload.empty())
+        waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
+        self.requests = Requests(Workload.empty() if waiting else workload(experiment))
         self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
         # -- servers, and the pool of their backends
         self.servers = [
@@ -70,9 +68,10 @@ class Simulation:
             for pool in self.pool.pools:
                 for member in pool.backends:
                     self.checks.watch(pool, member)
+        self.deploy = self._deploy() if experiment.deploy else None
         self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
         # -- the balancer's decisions
-        self.attempt_policy = AttemptPolicy(policy.retries)
+        self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
         self.limited = bool(experiment.limits or experiment.admission)  # else the entrance passes all
         self.entrance = Entrance(experiment, self.engine, self.requests)
@@ -83,9 +82,16 @@ class Simulation:
         self.timeline = experiment.timeline
         for i, event in enumerate(self.timeline):
             self.engine.plan(event.at, kinds.CHANGE, i)
-        self.engine.feed(self.requests.arrival if crowd is None else (), kinds.ARRIVE)
-        self.users = Users(experiment, crowd, self.engine, self.requests) if crowd else None
-        self.followed = self.limited or self.users is not None  # whether anything follows an answer
+        self.users: Users | Visitors | None = None
+        if isinstance(traffic.arrivals, Closed):
+            self.users = Users(experiment, traffic.arrivals, self.engine, self.requests)
+        elif isinstance(traffic.arrivals, Sessions):
+            self.users = Visitors(experiment, self.engine, self.requests)
+        else:
+            self.engine.feed(self.requests.arrival, kinds.ARRIVE)
+        self.tokens = Tokens(policy.sticky, self.pool, self.requests) if policy.sticky else None
+        # Whether anything follows an answer.
+        self.followed = self.limited or self.users is not None or self.tokens is not None
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
@@ -97,11 +103,25 @@ class Simulation:
         except KeyboardInterrupt:
             if not self.engine.now:
                 raise
-            columns = self.requests.columns()
-            raise Interrupted(so_far(self.experiment, "sim", columns, self.engine.now)) from None
+            raise Interrupted(so_far(self.experiment, "sim", self.columns(), self.engine.now)) from None
         if end < inf:
             self.requests.abandon(end)
-        return Result(self.experiment, "sim", self.requests.columns(), {"changes": self.changes})
+        elif any(server.chaos.hung or server.chaos.lost for server in self.servers):
+            # What one hangs on, or has lost, never ends.
+            self.requests.abandon(max(self.engine.now, self.experiment.traffic.duration))
+        return Result(self.experiment, "sim", self.columns(), self._facts())
+
+    def columns(self) -> dict[str, array[Any]]:
+        """Return the columns of the Result."""
+        return self.requests.columns()
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"changes": self.changes}
+        if self.entrance.gate:
+            facts["refused"] = {why.value: n for why, n in self.entrance.gate.refused.items()}
+        if self.deploy and self.deploy.rollout:
+            facts["deploy"] = self.deploy.rollout.state.value
+        return facts
 
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""
@@ -122,7 +142,12 @@ class Simulation:
             kinds.CHANGE: self.change,
             kinds.BOOT: lambda index: self.servers[index].booted(),
             kinds.SHARE: self.share,
+            kinds.CUT: self.cut,
+            kinds.ROLLOUT: self.deploy.look if self.deploy else never,
         }
+        # Those of impatient clients, and of rules for attempts.
+        others = (kinds.LEAVE, kinds.AGAIN, kinds.ABORT, kinds.TIMEOUT, kinds.HEDGE, kinds.DEADLINE)
+        happens |= dict.fromkeys(others, never)
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
         happens[kinds.CHECKED] = checks.receive if checks else never
@@ -130,10 +155,10 @@ class Simulation:
 
     # -- the entrance -------------------------------------------------------------------------
 
-    def send(self, _: int) -> None:
-        """A user of a closed loop sends a request, unless the traffic has ended."""
+    def send(self, session: int) -> None:
+        """A user of a closed loop, or a session, sends a request, unless the traffic has ended."""
         assert self.users
-        if (row := self.users.request()) is not None:
+        if (row := self.users.request(session)) is not None:
             self.handlers[kinds.ARRIVE](row)
 
     def arrive(self, row: int) -> None:
@@ -180,8 +205,9 @@ class Simulation:
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
         """Pick a backend and send the request there; `tried` are not to be picked again."""
         requests, now = self.requests, self.engine.now
+        token = "" if self.tokens is None else self.tokens.of(row)
         try:
-            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried)
+            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried, token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             requests.attempts[row] = len(tried)
@@ -304,6 +330,8 @@ class Simulation:
 
     def ended(self, row: int, ok: bool) -> None:
         """The client has its answer: tell the gate, and let a user of a closed loop go on."""
+        if self.tokens is not None:
+            self.tokens.answered(row, self.engine.now)
         if self.entrance.leave(row, ok):
             self.admit()
         if self.users:
@@ -314,29 +342,85 @@ class Simulation:
     def change(self, index: int) -> None:
         """Event `index` of the timeline happens."""
         event = self.timeline[index]
+        if state := DEPENDENCY_STATES.get(event.action):
+            for server in self.servers:
+                if event.server in ("", server.spec.name):
+                    server.set_dependency(event.dependency, state)
+            return
         server, pool = self.by_name[event.server], self.pool
         match event.action:
             case Action.CRASH:
-                for row in server.crash():
-                    self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
+                self.crash(server)
             case Action.RECOVER:
                 server.recover()
             case Action.SLOW:
                 server.slow(event.value or 1.0)
             case Action.ADD:
-                pool.add(backend(server.spec))
-                self._find_servers()
-                if self.checks:
-                    for each in pool.pools:
-                        self.checks.watch(each, each[event.server])
+                self.add(event.server)
             case Action.REMOVE:
                 pool.remove(event.server)
             case Action.SET_WEIGHT:
                 pool.set_weight(event.server, event.value or 0.0)
             case Action.DRAIN:
-                pool.set_intent(event.server, Intent.DRAIN)
+                self.drain(event.server)
             case Action.UNDRAIN:
-                pool.set_intent(event.server, Intent.READY)
+                pool.set_intent(event.server, Intent.READY, self.engine.now)
+            case Action.HANG:
+                server.hang()
+            case Action.LOSE:
+                server.lose(event.value or 0.0)
+            case Action.FAIL:
+                server.fail(event.value or 0.0)
+            case Action.DELAY:
+                server.set_delay(event.value or 0.0)
+
+    def add(self, name: str) -> None:
+        """A server joins the pool, as a new backend."""
+        self.pool.add(backend(self.by_name[name].spec))
+        self._find_servers()
+        if self.checks:
+            for pool in self.pool.pools:
+                self.checks.watch(pool, pool[name])
+
+    def crash(self, server: SimServer) -> None:
+        """A server loses what it has; the balancer learns of it later."""
+        for row in server.crash():
+            self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
+
+    def drain(self, name: str) -> None:
+        """A backend gets no new requests, and has until its deadline for those it has."""
+        self.pool.set_intent(name, Intent.DRAIN, self.engine.now)
+        wake = min(pool.drains.wake for pool in self.pool.pools)
+        if wake < inf:
+            self.engine.plan(wake, kinds.CUT)
+
+    def cut(self, _: int) -> None:
+        """Cut off what still runs on backends with a drain that is at its deadline."""
+        lease, engine = self.requests.lease, self.engine
+        for pool in self.pool.pools:
+            for backend in pool.drains.advance(engine.now):
+                there = lambda row, backend=backend: lease[row] is backend  # noqa: E731
+                rows = self.server_of[backend].drop(there)
+                for kind in UNDER_WAY:
+                    rows += engine.cancel(kind, there)
+                for row in rows:
+                    self.requests.start[row], self.requests.service[row] = NAN, 0.0
+                    self.fail(row, Failure.CLOSED_UNANSWERED)
+
+    def _deploy(self) -> Deploy:
+        assert self.experiment.deploy
+        return Deploy(
+            self.experiment.deploy,
+            self.engine,
+            self.pool,
+            self.by_name,
+            self.requests,
+            self.experiment.traffic.duration,
+            self.add,
+            self.drain,
+            self.crash,
+            self.changes.append,
+        )
 
     def _find_servers(self) -> None:
         """Find the server behind each balancer's backends."""

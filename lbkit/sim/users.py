@@ -1,13 +1,16 @@
-"""A closed loop in virtual time: each user waits for an answer, thinks, and sends the next request."""
+"""Clients that wait for answers, in virtual time: the users of a closed loop, and sessions."""
 
 from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
 
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import SEND
 from lbkit.sim.requests import Requests
-from lbkit.workload import Clients, stream
+from lbkit.workload import Clients, Visits, stream
 
 # Seconds until a user sends the next request, at least, when the answer took no time at all: a user without a
 # pause would send requests for ever at the same moment to a server that refuses them at once.
@@ -37,7 +40,44 @@ class Users:
         pause = self.rng.expovariate(self.rate) if self.rate else 0.0
         self.engine.plan(self.engine.now + max(pause, least), SEND)
 
-    def request(self) -> int | None:
+    def request(self, _: int) -> int | None:
         """Return the row of a user's next request; None after the end of the traffic."""
         now = self.engine.now
         return self.requests.add(now, *self.clients.one()) if now < self.duration else None
+
+
+class Visitors:
+    """Plans a SEND, with the number of the session as its row, for each request of each session."""
+
+    def __init__(self, experiment: Experiment, engine: Engine, requests: Requests) -> None:
+        self.engine = engine
+        self.requests = requests
+        self.duration = experiment.traffic.duration
+        self.visits = Visits(experiment)
+        self.session = requests.session = array("i")  # of each row
+        # Session -> what it is about to send, and what comes after that.
+        self._next: dict[int, tuple[float, int, float, float]] = {}
+        self._rest: dict[int, Iterator[tuple[float, int, float, float]]] = {}
+        engine.feed(self.visits.began, SEND)
+
+    def request(self, session: int) -> int | None:
+        """Return the row of the next request of a session; None after the end of the traffic."""
+        now = self.engine.now
+        if now >= self.duration:
+            return None
+        if session not in self._rest:
+            self._rest[session] = self.visits.requests(session)
+            self._next[session] = next(self._rest[session])
+        _, path, demand, luck = self._next.pop(session)
+        self.session.append(session)
+        return self.requests.add(now, self.visits.client[session], path, demand, luck)
+
+    def answered(self, row: int) -> None:
+        """Have the session of request `row` think and go on, or end."""
+        session = self.session[row]
+        following = next(self._rest[session], None)
+        if following is None:
+            del self._rest[session]
+        else:
+            self._next[session] = following
+            self.engine.plan(self.engine.now + following[0], SEND, session)

@@ -5,8 +5,10 @@ from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
 from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
+from lbkit.viz.goodput import goodput
 from lbkit.viz.latency import response_time_curve
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
+from lbkit.viz.states import states
 
 latency_cdf = warned(latency.latency_cdf)
 percentiles = warned(latency.percentiles)
@@ -15,6 +17,7 @@ __all__ = [
     "backend_load",
     "bars",
     "figure",
+    "goodput",
     "in_flight",
     "labelled",
     "latency_cdf",
@@ -23,4 +26,5 @@ __all__ = [
     "percentiles",
     "response_time_curve",
     "shares",
+    "states",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from lbkit.events import Action, Event
+from lbkit.events import DEPENDENCY_STATES, Action, Event
 from lbkit.experiment import Experiment
 from lbkit.result import Result, good, percentile
 from lbkit.viz.drawing import Figure, answered, figure, latency_axis, line
@@ -141,7 +141,7 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
     happening: dict[tuple[float, str], list[str]] = {}
     for event in experiment.timeline:
         if event.at <= end:
-            happening.setdefault((event.at, _what(event)), []).append(event.server)
+            happening.setdefault((event.at, _what(event)), []).append(event.server or "everywhere")
     shapes = [VERTICAL | {"x0": at, "x1": at} for at, _ in happening]
     notes = []
     if len(happening) <= LABELLED:
@@ -158,7 +158,17 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
 
 def _what(event: Event) -> str:
     """Return what happens, in words; a new speed as its factor, since a factor of 1 is a recovery."""
-    return f"{event.value:g} × speed of" if event.action is Action.SLOW else title(event.action.value)
+    if event.dependency:
+        return f"{event.dependency} {DEPENDENCY_STATES[event.action]}"
+    return VALUED.get(event.action, title(event.action.value)).format(event.value)
+
+
+VALUED = {
+    Action.SLOW: "{:g} × speed of",
+    Action.LOSE: "lose {:.0%} at",
+    Action.FAIL: "fail {:.0%} at",
+    Action.DELAY: "delay of {:g} s to",
+}
 
 
 LABELLED = 16  # labels that fit side by side: of more events, as with random failures, there are only lines

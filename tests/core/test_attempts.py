@@ -1,11 +1,15 @@
 """The plan after a failure, without sockets: what may be sent again, where, and how often."""
 
+import random
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core import Backend
 from lbkit.core.attempts import Again, AttemptPolicy, Attempts, Failure, GiveUp, Repeat
+from lbkit.core.retry import AttemptTimeouts, Backoff, Fallback, Hedge, Retry, RetryBudgetRules
 
 A, B, C = (Backend(name) for name in "abc")
 
@@ -26,8 +30,8 @@ def test_a_request_that_was_never_sent_goes_to_another_backend(failure: Failure,
 @pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.IF_SAFE])
 def test_a_request_that_may_have_been_served_is_repeated_only_if_that_is_safe(failure: Failure) -> None:
     assert plan().after(failure, A) == Again(None)
-    assert plan(safe=False).after(failure, A) == GiveUp(502)
-    assert plan(safe=False).after(failure, A, kept=True) == GiveUp(502)
+    assert plan(safe=False).after(failure, A) == GiveUp(failure.status)
+    assert plan(safe=False).after(failure, A, kept=True) == GiveUp(failure.status)
 
 
 @pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.NEVER])
@@ -75,3 +79,67 @@ def test_it_ends(retries: int, safe: bool, failures: list[tuple[Failure, bool]])
     assert isinstance(step, GiveUp)
     assert len(attempts.tried) == len(set(attempts.tried)) <= 1 + retries
     assert sent <= 2 * (1 + retries)
+
+
+# -- with rules ------------------------------------------------------------------------------------
+
+
+def test_each_retry_waits_longer() -> None:
+    policy = AttemptPolicy(3, Retry(backoff=Backoff(0.1, 0.3, jitter="none")), random.Random(1))
+    attempts = Attempts(policy, True)
+    assert [attempts.after(Failure.REFUSED, b).delay for b in (A, B, C)] == [0.1, 0.2, 0.3]  # type: ignore[union-attr]
+
+
+def test_the_budget_is_shared_by_all_requests_of_a_balancer() -> None:
+    policy = AttemptPolicy(1, Retry(budget=RetryBudgetRules(0.5, 10.0, 0.0)))
+    for _ in range(4):
+        policy.began(0.0)
+    steps = [Attempts(policy, True).after(Failure.REFUSED, A, now=1.0) for _ in range(4)]
+    assert steps == [Again(None), Again(None), GiveUp(502), GiveUp(502)]
+    assert (policy.counts.retries, policy.counts.over_budget) == (2, 2)
+    assert not policy.may_hedge(0, 1.0)  # no rule for hedges, so none is counted either
+    assert policy.counts.over_budget == 2
+
+
+def test_a_new_connection_to_the_same_backend_costs_no_budget() -> None:
+    policy = AttemptPolicy(1, Retry(budget=RetryBudgetRules(0.0, 10.0, 0.0)))
+    attempts = Attempts(policy, True)
+    assert attempts.after(Failure.CLOSED_UNANSWERED, A, kept=True) == Again(A)
+    assert attempts.after(Failure.CLOSED_UNANSWERED, A, kept=True) == GiveUp(502)
+
+
+@pytest.mark.parametrize(("until", "again"), [(1.4, False), (1.5, False), (1.6, True), (inf, True)])
+def test_no_retry_begins_at_the_deadline_or_after_it(until: float, again: bool) -> None:
+    policy = AttemptPolicy(1, Retry(backoff=Backoff(0.5, 0.5, jitter="none")), random.Random(1))
+    step = Attempts(policy, True, until).after(Failure.REFUSED, A, now=1.0)
+    assert step == (Again(None, 0.5) if again else GiveUp(502))
+
+
+def test_a_failure_that_another_copy_makes_up_for_is_only_noted() -> None:
+    attempts = plan()
+    attempts.failed(Failure.ATTEMPT_TIMEOUT, A)
+    assert (attempts.tried, attempts.status) == ((A,), 504)
+    assert attempts.after(Failure.REFUSED, B) == GiveUp(502)  # it counts as one that was tried
+
+
+def test_hedges_are_bounded() -> None:
+    policy = AttemptPolicy(0, Retry(hedge=Hedge(1.0, 2)))
+    assert [policy.may_hedge(sent, 0.0) for sent in range(4)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "why"),
+    [
+        (Retry, {"statuses": (200,)}, "statuses has 200: use statuses from 400 to 599"),
+        (Retry, {"statuses": 503}, "statuses is 503: use a list"),
+        (Retry, {"buffer": -1}, "buffer is -1"),
+        (Retry, {"deadline": 0}, "deadline is 0: use a number above 0"),
+        (Retry, {"hedge": 0.1}, r"hedge is 0.1: use Hedge\(...\)"),
+        (AttemptTimeouts, {"first_byte": 0}, "first_byte is 0: use a number above 0"),
+        (Fallback, {"status": 99}, "status is 99"),
+        (Fallback, {"content_type": "a\r\nb: c"}, "content_type is"),
+    ],
+)
+def test_rules_that_make_no_sense(cls: type, options: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        cls(**options)

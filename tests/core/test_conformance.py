@@ -117,7 +117,7 @@ class Play:
 
     def intent(self, i: int, intent: Intent) -> None:
         if self.backends[i] in self.members:
-            self.pool.set_intent(f"b{i}", intent)
+            self.pool.set_intent(f"b{i}", intent, self.now)
 
     def add(self, i: int) -> None:
         if self.backends[i] not in self.members:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from lbkit.core.gate import CLASSES, Gate, Refusal, Refused
 from lbkit.core.limit import ConcurrencyLimit
-from lbkit.core.shape import QUEUES, Fifo, Item, PriorityQueue
+from lbkit.core.shape import QUEUES, CoDel, Fifo, Item, PriorityQueue
+from lbkit.core.shedding import AdmissionControl, AdmissionControlRules
 
 
 def item(what: object, now: float = 0.0, key: str = "", priority: str = "normal") -> Item:
@@ -141,3 +143,35 @@ def test_a_share_that_fills_while_one_waits() -> None:
     assert gate.enter(low, 0.5) is None
     assert through(gate, 1.0) == ["first"]
     assert gate.next(2.0) == Refused(low, Refusal.SHED)
+
+
+def test_a_queue_with_controlled_delay_drops_only_when_there_is_a_place() -> None:
+    gate = Gate(CoDel(target=0.1, interval=0.5), ConcurrencyLimit(1), max_queue=10, timeout=60)
+    for i in range(4):
+        gate.enter(item(i), 0.0)
+    assert through(gate, 0.0) == [0]
+    assert gate.next(9.0) is None  # 0 still runs: nothing may go, so nothing is dropped
+    gate.done(9.0, 9.0, True)
+    assert through(gate, 9.0) == [1]  # the wait is above the target from now on
+    gate.done(9.6, 0.6, True)
+    refused = gate.next(9.6)
+    assert isinstance(refused, Refused)
+    assert (refused.item.what, refused.why) == (2, Refusal.DELAYED)
+    assert through(gate, 9.6) == [3]
+    assert gate.state()["delayed"] == 1
+
+
+def test_while_requests_fail_a_share_is_rejected_at_the_gate() -> None:
+    control = AdmissionControl(AdmissionControlRules(window=10.0), random.Random(1))
+    gate = Gate(Fifo(), control=control)
+    for i in range(100):
+        assert gate.enter(item(i), 0.0) is None
+        assert through(gate, 0.0) == [i]
+    for i in range(100):
+        gate.done(0.0, 0.1, None if i < 50 else False)  # nothing is learned from the first ones
+    assert control.rejection(0.0) == pytest.approx(50 / 51, abs=0.2)
+    outcomes = [gate.enter(item(i), 1.0) for i in range(200)]
+    why = [refused.why for refused in outcomes if refused]
+    assert set(why) == {Refusal.FAILING, Refusal.FULL} or set(why) == {Refusal.FAILING}
+    assert 130 < why.count(Refusal.FAILING) < 190  # 80 % at most
+    assert gate.enter(item("later"), 20.0) is None or gate.refused[Refusal.FULL]

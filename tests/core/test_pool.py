@@ -76,7 +76,7 @@ def test_the_same_tuple_until_something_changes(pool: Pool) -> None:
     first, *rest = pool.balancer.seen
     assert all(seen is first for seen in rest)
     pool.set_health("a", True)  # as it was
-    pool.set_intent("b", Intent.READY)
+    pool.set_intent("b", Intent.READY, 0.0)
     pool.acquire("k", 0.0)
     assert pool.balancer.seen[-1] is first
     assert pool.balancer.rebuilds == [["a", "b"]]
@@ -85,8 +85,8 @@ def test_the_same_tuple_until_something_changes(pool: Pool) -> None:
 def test_the_balancer_is_rebuilt_at_every_change(pool: Pool) -> None:
     pool.set_health("a", False)
     pool.set_health("a", True)
-    pool.set_intent("b", Intent.DRAIN)
-    pool.set_intent("b", Intent.OUT)
+    pool.set_intent("b", Intent.DRAIN, 0.0)
+    pool.set_intent("b", Intent.OUT, 0.0)
     pool.set_weight("a", 0)
     pool.add(Backend("c"))
     pool.remove("c")
@@ -302,7 +302,7 @@ def test_explain_uses_the_weight_of_a_slow_start_at_that_time(algorithm: str) ->
 def test_panic() -> None:
     """Under half healthy: all get traffic again, but for those that the operator took out."""
     pool = Pool([Backend(n) for n in "abcdef"], make_balancer("round_robin"), panic=0.5)
-    pool.set_intent("f", Intent.DRAIN)
+    pool.set_intent("f", Intent.DRAIN, 0.0)
     for name in "ab":
         pool.set_health(name, False)
     assert {b.name for b in pool.eligible} == set("cde")  # 3 of 5

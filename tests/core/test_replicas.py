@@ -54,7 +54,7 @@ def test_changes_reach_all() -> None:
     pool.remove("a")
     pool.set_weight("b", 0)
     pool.set_health("c", False)
-    pool.set_intent("d", Intent.OUT)
+    pool.set_intent("d", Intent.OUT, 0.0)
     assert {pool.pick("k", i).name for i in range(30)} == {"e"}
     assert pool._pool_of[pool.pick("k", 0.0)] in pool.pools
     pool.set_weight("e", 0)
@@ -179,9 +179,9 @@ def test_idle_servers_report_to_all_balancers_alike() -> None:
 
 def test_a_server_that_joins_comes_back_or_is_undrained_is_idle_at_one_balancer() -> None:
     pool = replicas(3, "join_idle_queue")
-    pool.set_intent("a", Intent.DRAIN)
+    pool.set_intent("a", Intent.DRAIN, 0.0)
     assert waiting(pool) == list("bcd")
-    pool.set_intent("a", Intent.READY)
+    pool.set_intent("a", Intent.READY, 0.0)
     pool.remove("b")
     assert waiting(pool) == list("acd")
     pool.add(Backend("b"))

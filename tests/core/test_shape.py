@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from lbkit.core import Backend
 from lbkit.core.meter import LoadMeter
-from lbkit.core.shape import QUEUES, FairQueue, Fifo, Item, PriorityQueue, Shaper
+from lbkit.core.shape import QUEUES, CoDel, FairQueue, Fifo, Item, Lifo, PriorityQueue, Shaper
 
 every_queue = pytest.mark.parametrize("kind", QUEUES)
 costs = st.sampled_from([0.25, 0.5, 1.0])
 comings = st.lists(
     st.tuples(
-        st.integers(0, 8), st.sampled_from("abc"), costs, st.sampled_from(["high", "normal", "low", "?"])
+        st.sampled_from([0, 0, 1, 8]),
+        st.sampled_from("abc"),
+        costs,
+        st.sampled_from(["high", "normal", "low", "?"]),
     ),
     max_size=60,
 )
@@ -49,7 +52,7 @@ def test_all_leave_once_in_order_of_their_own_and_not_too_fast(kind: str, coming
     out += drained(shaper, now)
     assert sorted(item.what for _, item in out) == list(range(len(comings)))
     assert len(shaper) == 0
-    for key in "abc":  # within a key and class nobody overtakes
+    for key in "abc" if kind != "lifo" else "":  # within a key and class nobody overtakes
         for priority in ("high", "normal", "low"):
             mine = [item.what for _, item in out if (item.key, item.priority) == (key, priority)]
             assert mine == sorted(mine)
@@ -73,10 +76,14 @@ def test_the_whole_rate_is_used_while_requests_wait(kind: str) -> None:
 def test_bounded(kind: str) -> None:
     shaper = Shaper(rate=1, queue=QUEUES[kind](), max_queue=5)
     items = [Item(i, str(i % 2), 1.0, "", 0.0) for i in range(7)]
-    assert [shaper.put(item) for item in items] == [None] * 5 + items[5:]
-    assert shaper.take(0.0) == items[0]
+    out = [shaper.put(item) for item in items]
+    # A full queue rejects the newcomers; last come, first served, the oldest, which come last.
+    assert out == [None] * 5 + (items[:2] if kind == "lifo" else items[5:])
+    kept = [item for item in items if item not in out]
+    first = shaper.take(0.0)
+    assert first == (kept[-1] if kind == "lifo" else kept[0])
     assert shaper.offer("new", 1.9) is None
-    for item in items[1:5]:
+    for item in (item for item in kept if item != first):
         shaper.queue.discard(item)
     assert len(shaper) == 1
     (rest,) = drained(shaper, 2.0)
@@ -233,3 +240,78 @@ def test_requests_that_come_at_the_rate_never_wait(rate: float, start: float) ->
 def test_wrong_options_are_named(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# -- last come, first served, and controlled delay -------------------------------------------------
+
+
+def test_in_overload_the_newest_are_answered_in_time_and_with_fifo_none_is() -> None:
+    """20 requests a second, of which 10 can go, and clients that wait for half a second."""
+    in_time = {}
+    for name, queue in (("fifo", Fifo()), ("lifo", Lifo())):
+        shaper = Shaper(rate=10, queue=queue, max_queue=50)
+        out: list[tuple[float, Item]] = []
+        for i in range(1200):
+            out += drained(shaper, i / 20, (i + 0.9) / 20)
+            shaper.offer(i, (i + 0.9) / 20)
+        late = [when - item.since for when, item in out if when > 30]
+        in_time[name] = sum(wait < 0.5 for wait in late) / len(late)
+    assert in_time["fifo"] == 0
+    assert in_time["lifo"] > 0.95
+
+
+class Line:
+    """A CoDel of which one request may go every `step` seconds."""
+
+    def __init__(self, **options: float) -> None:
+        self.queue = CoDel(**options)
+        self.dropped: list[float] = []
+
+    def turn(self, now: float) -> Item | None:
+        while self.queue.overdue(now):
+            self.dropped.append(now)
+        return self.queue.pop(now) if len(self.queue) else None
+
+    def come(self, now: float) -> None:
+        self.queue.push(Item(now, "", 1.0, "", now))
+
+
+def test_a_burst_passes_and_a_standing_queue_is_dropped_faster_and_faster() -> None:
+    burst = Line(target=0.05, interval=1.0)
+    for _ in range(50):
+        burst.come(0.0)
+    for i in range(50):  # half a second, though most have waited for longer than the target
+        burst.turn(i / 100)
+    assert burst.dropped == []
+    line = Line(target=0.05, interval=1.0)
+    for _ in range(100):
+        line.come(0.0)
+    for i in range(1, 600):  # as many come as go: the queue would stand for ever
+        line.come(i / 100)
+        line.turn(i / 100)
+    gaps = [b - a for a, b in pairwise(line.dropped)]
+    # RFC 8289: the first after an interval above the target, then after interval / sqrt(n).
+    assert line.dropped[0] == pytest.approx(1.06, abs=0.02)
+    assert gaps[:4] == pytest.approx([1, 1 / 2**0.5, 1 / 3**0.5, 1 / 4**0.5], abs=0.02)
+
+
+def test_below_the_target_nothing_is_dropped() -> None:
+    line = Line(target=0.05, interval=0.1)
+    for i in range(1000):
+        line.come(i / 100)
+        line.turn(i / 100 + 0.04)
+    assert line.dropped == []
+
+
+def test_dropping_ends_when_the_wait_is_short() -> None:
+    line = Line(target=0.05, interval=0.1)
+    for i in range(40):
+        line.come(i / 100)
+    for i in range(40):
+        line.turn(0.4 + i / 100)
+    assert line.dropped
+    before = len(line.dropped)
+    for i in range(200):
+        line.come(10 + i / 100)
+        line.turn(10 + i / 100)
+    assert len(line.dropped) == before

@@ -48,7 +48,7 @@ def test_end_times_of_three_requests(line: Discipline, expected: list[float], bu
     assert burn or sum(found) < sum(expected) + 1.0  # burning takes its time on a busy processor
 
 
-def test_a_client_that_leaves_does_not_stop_the_work_of_a_sharing_server() -> None:
+def test_a_request_that_is_cancelled_leaves_its_share_to_the_others() -> None:
     async def play() -> float:
         line = Sharing(1)
         start = time.monotonic()
@@ -59,7 +59,8 @@ def test_a_client_that_leaves_does_not_stop_the_work_of_a_sharing_server() -> No
         await stays
         return time.monotonic() - start
 
-    assert asyncio.run(play()) >= 0.19
+    # 0.02 s at half the speed, then at the full one; 0.19 s if it were not cancelled.
+    assert 0.109 <= asyncio.run(play()) < 0.18
 
 
 @pytest.mark.live

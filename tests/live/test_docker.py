@@ -16,7 +16,23 @@ from needs import need_docker, need_feature, need_module, skip_platform
 need_feature("live")
 need_module("docker")
 
-from lbkit import Constant, Experiment, Exponential, Server, Traffic, run, servers, why_not
+from lbkit import (
+    CheckRules,
+    Constant,
+    Event,
+    Experiment,
+    Exponential,
+    HealthRules,
+    Patience,
+    Poisson,
+    Policy,
+    Probe,
+    Server,
+    Traffic,
+    run,
+    servers,
+    why_not,
+)
 from lbkit.live import DockerFleet, FleetError, LiveSession, build_image
 
 pytestmark = pytest.mark.container
@@ -185,3 +201,27 @@ def test_without_an_engine_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     reason = why_not("docker")
     assert reason == "docker needs a Docker engine that runs: start Docker Desktop, or dockerd as root"
+
+
+def test_chaos_in_containers_is_what_it_is_in_the_simulator(image: str) -> None:
+    """One is paused, and goes on; one is far away for a while; one finds its database failed."""
+    events = [
+        Event(1, "hang", "s1"),
+        Event(2.5, "recover", "s1"),
+        Event(1, "fail_dependency", "s3", dependency="database"),
+        Event(1, "delay", "s2", 0.1),
+        Event(2.5, "recover", "s2"),
+    ]
+    three = servers(3, service=Constant(0.01), dependencies={"database": 0.5})
+    checks = CheckRules(interval=0.4, timeout=0.3, fall=2, probe=Probe(path="/health/detail"))
+    policy = Policy("round_robin", health=HealthRules(checks=checks), retries=0)
+    traffic = Traffic(Poisson(30), 5, patience=Patience(timeout=0.5))
+    result = run(Experiment(three, traffic, policy, events), on="docker")
+    assert result.faults == ()
+    states = [(c.backend, c.after) for c in result.changes]
+    assert [after for name, after in states if name == "s1"] == ["failing", "down", "recovering", "up"]
+    assert [after for name, after in states if name == "s3"] == ["failing", "down"]
+    slow = result.where(backend="s2", arrival=lambda at: 1.7 < at < 2.3)  # the engine takes its time
+    assert min(slow.latency) >= 0.2
+    assert any(status == 0 for status in result.status)
+    assert max(result.latency) < 1.5

@@ -68,10 +68,10 @@ def test_does_the_work_that_the_request_brings() -> None:
 
 def test_health_and_its_details(fleet: LocalFleet) -> None:
     assert get(fleet, "fast", "/health")[0] == 200
-    fleet.control("fast", dependencies={"database": "down"})
+    fleet.control("fast", dependencies={"database": "failed"})
     assert get(fleet, "fast", "/health")[0] == 200
     status, _, body = get(fleet, "fast", "/health/detail")
-    assert (status, json.loads(body)) == (503, {"status": "unhealthy", "database": "down"})
+    assert (status, json.loads(body)) == (503, {"status": "unhealthy", "database": "failed"})
     fleet.control("fast", dependencies={}, healthy=False)
     assert get(fleet, "fast", "/health")[0] == 503
     fleet.control("fast", healthy=True)

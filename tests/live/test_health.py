@@ -6,7 +6,7 @@ from needs import need_module
 need_module("locust")
 need_module("uvicorn")
 
-from lbkit import Event, Experiment, Policy, run, servers
+from lbkit import DrainRules, Event, Experiment, Policy, run, servers
 from lbkit.core.health import BreakerRules, CheckRules, HealthRules, MaxFailsRules
 from lbkit.live import PeerError, render
 
@@ -46,6 +46,13 @@ def test_passive_rules_need_no_probes() -> None:
     result = run(experiment(health), on="live")
     assert [c.after for c in result.changes][:2] == ["out", "in"]
     assert result.error_rate == 0
+
+
+def test_programs_without_a_time_limit_of_drains_say_so() -> None:
+    drained = Experiment(servers(2), policy=Policy("round_robin", drain=DrainRules()))
+    for program in ("apache", "caddy"):
+        with pytest.raises(PeerError, match=f"{program} drains without a time limit here: use lbkit's proxy"):
+            render(drained, program)
 
 
 def test_the_programs_say_that_they_get_no_health_rules() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbkit import Backend, Pool, make_balancer
-from lbkit.core.attempts import AttemptPolicy, Failure
+from lbkit.core.attempts import AttemptPolicy, Failure, Repeat
 from lbkit.core.key import key_of
+from lbkit.core.retry import AttemptTimeouts, Fallback, Hedge, Retry, RetryBudgetRules
 from lbkit.net.exchange import Exchange
 from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.messages import CHUNKED, HOLD, Answer, RequestHead, ResponseHead
@@ -29,11 +30,13 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.transport = FakeTransport()
-        self.receiver: Exchange | None = None
+        self.receiver: Any = None
+        self.sends = 0
         self.state = "new"  # then waiting, answering, over
 
-    def send(self, receiver: Exchange, head: RequestHead, body: bytes, end: bool) -> None:
+    def send(self, receiver: Any, head: RequestHead, body: bytes, end: bool) -> None:
         assert self.state == "new"
+        self.sends += 1
         self.receiver, self.state, self.sent_all = receiver, "waiting", end
 
     def send_body(self, data: bytes, end: bool) -> None:
@@ -45,7 +48,7 @@ class FakeConnection:
         assert self.state in ("waiting", "answering")
 
     def close(self) -> None:
-        self.state = "over"
+        self.state, self.receiver = "over", None
 
 
 class FakeClient:
@@ -126,7 +129,9 @@ class Spy(Filter):
 class World:
     """An exchange with all that is around it."""
 
-    def __init__(self, spy: Spy, retries: int, method: bytes, length: int, idle: bool) -> None:
+    def __init__(
+        self, spy: Spy, retries: int, method: bytes, length: int, idle: bool, rules: Retry | None
+    ) -> None:
         self.pool = Pool([Backend(f"b{i}") for i in range(3)], make_balancer("round_robin"))
         self.connections: list[FakeConnection] = []
         self.idle = idle
@@ -138,8 +143,8 @@ class World:
             key_of("client"),
             self,
             self,
-            lambda client, origin, on_end: self.relays.append(on_end),
-            AttemptPolicy(retries),
+            lambda client, origin, backend, on_end: self.relays.append(on_end),
+            AttemptPolicy(retries, rules),
             Timeouts(),
             self.faults.append,
         )
@@ -168,36 +173,40 @@ class World:
     def answered(self, backend: Backend, head: ResponseHead, now: float) -> None: ...
 
     # -- events
-    def happens(self, event: tuple[str, bool, Failure]) -> None:
-        kind, flag, failure = event
+    def happens(self, event: Happening) -> None:
+        kind, flag, failure, status, which = event
         exchange, client = self.exchange, self.client
-        origin = self.connections[-1] if self.connections else FakeConnection()
-        working = origin.receiver is exchange and origin.state in ("waiting", "answering")
+        under_way = [c for c in self.connections if c.state in ("waiting", "answering")]
+        origin = under_way[which % len(under_way)] if under_way else FakeConnection()
+        receiver, working = origin.receiver, bool(under_way)
         match kind:
             case "body" if not self.complete and not client.over:
                 self.complete = flag
                 exchange.body(b"x", flag)
             case "answer" if working and origin.state == "waiting":
                 origin.state = "over" if flag else "answering"
-                exchange.answer(ResponseHead(200, b"", -1), b"x", flag)
+                receiver.answer(ResponseHead(status, b"", -1), b"x", flag)
             case "data" if working and origin.state == "answering":
                 origin.state = "over" if flag else "answering"
-                exchange.data(b"x", flag)
-            case "switched" if working and origin.state == "waiting":
+                receiver.data(b"x", flag)
+            case "switched" if working and origin.state == "waiting" and receiver is exchange:
                 origin.state = "over"
                 exchange.switched(ResponseHead(101, b"", 0), FakeTransport(), b"")  # type: ignore[arg-type]
             case "interim" if working and origin.state == "waiting":
-                exchange.interim(ResponseHead(103, b"", 0))
+                receiver.interim(ResponseHead(103, b"", 0))
             case "lost" if working:
                 origin.state = "over"
-                exchange.lost(failure, flag)
+                self.never_sent |= failure.repeat is Repeat.ALWAYS
+                receiver.lost(failure, flag)
             case "origin_ready" if working:
-                exchange.origin_ready(flag)
+                receiver.origin_ready(flag)
             case "client_ready" if not client.over:
                 client.writable = flag
                 exchange.client_ready(flag)
             case "expired" if not client.over:
                 exchange.expired(self.now)
+            case "cut" if exchange.lease and not client.over and not self.relays:
+                exchange.cut(exchange.lease.backend)
             case "refuse" if not client.over and not self.complete:
                 exchange.refuse(413, "too much")
             case "proceed":
@@ -206,11 +215,28 @@ class World:
                     exchange.proceed(self.now)
 
     held = False
+    never_sent = False  # a backend is said not to have had the request, though it was sent
     spy: Spy
+
+
+# What happens, and how: a flag, how an attempt fails, the status of an answer, to which connection.
+Happening = tuple[str, bool, Failure, int, int]
+
+
+def events(kinds: list[str], least: int = 0) -> st.SearchStrategy[list[Happening]]:
+    one = st.tuples(
+        st.sampled_from(kinds),
+        st.booleans(),
+        st.sampled_from(Failure),
+        st.sampled_from([200, 200, 503]),
+        st.integers(0, 2),
+    )
+    return st.lists(one, min_size=least, max_size=25)
 
 
 EVENTS = [
     "body",
+    "cut",
     "answer",
     "data",
     "switched",
@@ -235,7 +261,7 @@ EVENTS = [
     length=st.sampled_from([0, 5, CHUNKED]),
     idle=st.booleans(),
     early=st.booleans(),
-    events=st.lists(st.tuples(st.sampled_from(EVENTS), st.booleans(), st.sampled_from(Failure)), max_size=25),
+    events=events(EVENTS),
 )
 def test_every_exchange_ends_exactly_once(
     verdict: Any,
@@ -246,16 +272,59 @@ def test_every_exchange_ends_exactly_once(
     length: int,
     idle: bool,
     early: bool,
-    events: list[tuple[str, bool, Failure]],
+    events: list[Happening],
 ) -> None:
     """Whatever happens in whatever order: one answer or an abort, every lease back, every hook told once."""
+    spy = Spy(verdict, replaces, raises)
+    run(spy, retries, method, length, idle, early, None, events)
+
+
+# Times that are over at the next tick.
+RULES = st.builds(
+    Retry,
+    hedge=st.sampled_from([Hedge(1e-9), Hedge(1e-9, 2), None]),
+    timeouts=st.sampled_from([None, None, AttemptTimeouts(first_byte=1e-9)]),
+    budget=st.sampled_from([None, None, RetryBudgetRules(0.5, 10.0, 0.0)]),
+    statuses=st.sampled_from([(), (503,)]),
+    fallback=st.none() | st.just(Fallback()),
+    buffer=st.sampled_from([0, 1, 65536]),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    rules=RULES,
+    retries=st.integers(0, 2),
+    method=st.sampled_from([b"GET", b"GET", b"PUT", b"POST"]),
+    length=st.sampled_from([0, 0, 5]),
+    idle=st.booleans(),
+    events=events(["tick", "tick", "tick", "answer", "answer", "lost", "data", "body"], 4),
+)
+def test_one_way_out_with_rules_for_attempts(
+    rules: Retry, retries: int, method: bytes, length: int, idle: bool, events: list[Happening]
+) -> None:
+    """The same with hedges and timeouts; no POST is sent twice, and no budget is exceeded."""
+    tick = ("tick", False, Failure.RESET, 0, 0)
+    run(Spy(None, False, ""), retries, method, length, idle, False, rules, [tick, *events])
+
+
+def run(
+    spy: Spy,
+    retries: int,
+    method: bytes,
+    length: int,
+    idle: bool,
+    early: bool,
+    rules: Retry | None,
+    events: list[Happening],
+) -> None:
+    """Play the events, and check the laws."""
 
     async def play() -> None:
-        spy = Spy(verdict, replaces, raises)
-        world = World(spy, retries, method, length, idle)
-        world.spy, world.held = spy, verdict is HOLD and raises != "on_request"
+        world = World(spy, retries, method, length, idle, rules)
+        world.spy, world.held = spy, spy.verdict is HOLD and spy.raises != "on_request"
         if early and length:
-            world.happens(("body", False, Failure.RESET))
+            world.happens(("body", False, Failure.RESET, 0, 0))
         world.exchange.begin(0.0)
         for event in events:
             world.now += 1.0
@@ -273,8 +342,13 @@ def test_every_exchange_ends_exactly_once(
         assert spy.told.count("on_end") == spy.told.count("on_origin_done") == 1
         assert spy.told.index("on_origin_done") < spy.told.index("on_end")
         assert all(c.state in ("over", "new") for c in world.connections)
-        assert sum(b.picks for b in world.pool.backends) <= 1 + retries
-        assert len(world.connections) <= 2 * (1 + retries)
-        assert bool(world.faults) == (raises in spy.told)
+        most = 1 + retries + (rules.hedge.most if rules and rules.hedge and method == b"GET" else 0)
+        assert sum(b.picks for b in world.pool.backends) <= most
+        assert len(world.connections) <= 2 * most
+        if method == b"POST" and not world.never_sent:
+            assert sum(c.sends for c in world.connections) <= 1
+        if rules and rules.budget:  # half a retry for a request: none
+            assert sum(b.picks for b in world.pool.backends) <= 1
+        assert bool(world.faults) == (spy.raises in spy.told)
 
     asyncio.run(play())

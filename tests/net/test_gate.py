@@ -16,6 +16,7 @@ from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers, ask, e
 
 from lbkit.core.limit import AIMD, Gradient
 from lbkit.core.shape import QUEUES, Item, Shaper
+from lbkit.core.shedding import AdmissionControlRules
 from lbkit.edge import Admission
 from lbkit.net import Proxy, Timeouts
 from lbkit.net.config import ConfigError, ProxyConfig
@@ -113,7 +114,8 @@ def test_concurrency_is_limited() -> None:
         busy.answer_all()
         assert [client.answer()[0] for client in clients] == [200] * 10
         assert busy.peak == 3
-        assert state(proxy) == {"running": 0, "limit": 3, "waiting": 0, "shed": 0, "full": 0, "late": 0}
+        refused = dict.fromkeys(("shed", "full", "late", "delayed", "failing"), 0)
+        assert state(proxy) == {"running": 0, "limit": 3, "waiting": 0, **refused}
 
 
 def test_a_request_that_finds_the_queue_full_is_answered_503() -> None:
@@ -641,7 +643,9 @@ def test_the_file() -> None:
         ({"limit": 100}, "admission.limit"),
         ({"rate": 0}, "admission.rate is 0"),
         ({"burst": 0.5}, "admission.burst is 0.5: use a number at least 1"),
-        ({"queue": "lifo"}, "admission.queue is 'lifo': use fifo, fair, priority"),
+        ({"queue": "random"}, "admission.queue is 'random': use fifo, lifo, codel, fair, priority"),
+        ({"target": 0}, "admission.target is 0"),
+        ({"control": {"success_rate": 2}}, "admission.control.success_rate is 2"),
         ({"max_queue": -1}, "admission.max_queue is -1"),
         ({"timeout": 0}, "admission.timeout is 0"),
         ({"key": "colour"}, "admission.key is 'colour'"),
@@ -695,3 +699,58 @@ def test_clients_that_leave_are_forgotten_and_the_longest_line_is_known(kind: st
         assert taken
         there.remove(taken)
     assert shaper.take(1e9) is None
+
+
+# -- queues for overload, and admission by success -------------------------------------------------
+
+
+def test_last_come_is_first_served() -> None:
+    busy = Busy()
+    with (
+        proxied(busy, admission=admission(max_queue=9, timeout=60, queue="lifo")) as proxy,
+        Client(proxy) as first,
+        Client(proxy) as older,
+        Client(proxy) as newer,
+    ):
+        first.send(GET)
+        busy.has(1)
+        for number, client in enumerate((older, newer), 1):
+            client.send(get(f"/{number}"))
+            waiting(proxy, number)
+        busy.answer_all()
+        assert [client.answer()[0] for client in (first, older, newer)] == [200] * 3
+        assert busy.paths == ["/", "/2", "/1"]
+
+
+def test_a_queue_with_controlled_delay_drops_while_all_wait_too_long() -> None:
+    def slow(connection: Connection) -> None:
+        while connection.head():
+            time.sleep(0.02)
+            connection.send(OK)
+
+    gate = admission(max_queue=50, timeout=60, queue="codel", target=0.001, interval=0.01)
+    with ExitStack() as stack:
+        proxy = stack.enter_context(proxied(slow, admission=gate))
+        clients = [stack.enter_context(Client(proxy)) for _ in range(12)]
+        for client in clients:
+            client.send(GET)
+        found = [client.answer() for client in clients]
+        dropped = [body for status, _, body in found if status == 503]
+        assert dropped
+        assert set(dropped) == {b"503 Service Unavailable: busy, and all wait too long\n"}
+        assert state(proxy)["delayed"] == len(dropped)
+        assert ask(proxy)[0] == 200
+
+
+def test_while_requests_fail_a_share_is_answered_at_once() -> None:
+    failing = answers(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n")
+    with proxied(failing, admission=Admission(control=AdmissionControlRules())) as proxy:
+        with Client(proxy) as client:
+            found = []
+            for _ in range(200):
+                client.send(GET)
+                found.append(client.answer())
+        rejected = [body for status, _, body in found if status == 503]
+        assert 100 < len(rejected) < 190  # 80 % at most, of all but the first
+        assert set(rejected) == {b"503 Service Unavailable: too many requests fail\n"}
+        assert sum(b.picks for b in proxy.pool.backends) == 200 - len(rejected)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
-from scripted import GET, TIMEOUT, Client, Scripted, answers, ask
+from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers, ask
 
 from lbkit.core import Intent
+from lbkit.core.drain import DrainRules
 from lbkit.net import Proxy
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 from lbkit.net.names import Names
@@ -94,6 +96,31 @@ def test_a_running_proxy_follows_the_name(
             found.clear()  # the name is not known for a while
             until(lambda: "keeping the addresses" in capfd.readouterr().err)
             assert ask(proxy)[2] == b"new"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="platform: 127.0.0.2 is an address on Linux only")
+def test_a_request_at_an_old_address_has_the_time_of_a_drain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+
+    def holds(connection: Connection) -> None:
+        connection.head()
+        over.wait(TIMEOUT)
+
+    new = answers(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")
+    with Scripted(holds) as old, Scripted(new, "127.0.0.2", old.port):
+        found = resolving(monkeypatch, "127.0.0.1")
+        backend = BackendConfig(f"localhost:{old.port}", resolve=True)
+        policy = Policy(drain=DrainRules(timeout=0.2))
+        config = ProxyConfig((backend,), "127.0.0.1:0", lookup_interval=0.02, policy=policy)
+        with Proxy(config=config) as proxy, Client(proxy) as client:
+            client.send(GET)
+            until(lambda: proxy.pool.backends[0].in_flight == 1)
+            found[:] = ["127.0.0.2"]
+            assert client.answer()[2] == b"new"  # cut off there, and sent to the new address
+            until(lambda: [b.host for b in proxy.pool.backends] == ["127.0.0.2"])
+        over.set()
 
 
 def test_the_interval_is_above_0() -> None:

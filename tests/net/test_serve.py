@@ -578,3 +578,116 @@ def test_a_check_beside_a_running_proxy(path: Path, tmp_path: Path) -> None:
         assert command(other, "--check").returncode == 1
         assert ask(server) == b"one"
         assert len(server.said) == 2
+
+
+# -- the operator's way in ------------------------------------------------------------------------
+
+
+def drain(path: Path, *arguments: str, status: int = 0) -> list[str]:
+    """Return what `lbkit drain` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lbkit.cli", "drain", str(path), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == status, done.stderr
+    return (done.stdout + done.stderr).splitlines()
+
+
+def test_the_operator_drains_a_backend_of_all_workers(path: Path, tmp_path: Path) -> None:
+    admin = tmp_path / "admin.sock"
+    held = Held()
+    with (
+        Scripted(held) as one,
+        Scripted(says(b"two")) as two,
+        Server(path, one.port, two.port, workers=2, admin=f'"{admin}"') as server,
+        ExitStack() as after,
+    ):
+        first, second = (f"127.0.0.1:{b.port}" for b in (one, two))
+        assert admin.stat().st_mode & 0o777 == 0o600
+        assert drain(path) == [f"{name}  ready, 0 in flight" for name in (first, second)]
+        clients: list[Client] = []
+        after.callback(lambda: [client.sock.close() for client in clients])
+        while not held.arrived.acquire(timeout=0.1):  # a request that takes long
+            clients.append(Client(server))
+            clients[-1].send(GET)
+        assert drain(path, first)[0].startswith(f"{first}  draining, ")
+        assert {ask(server) for _ in range(20)} == {b"two"}
+        waiting: list[list[str]] = []
+        thread = threading.Thread(target=lambda: waiting.append(drain(path, first, "--wait")))
+        thread.start()
+        held.go.set()
+        thread.join()
+        assert waiting[0][0] == f"{first}  drained, 0 in flight"
+        assert [client.answer()[0] for client in clients] == [200] * len(clients)
+        after.close()
+        server.hang_up()
+        server.wait_for("reloaded")
+        assert drain(path)[0] == f"{first}  drained, 0 in flight"  # also for workers that are new
+        wait_until(lambda: len(server.workers()) == 2)  # the old ones have ended
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_for("starting another")
+        assert {ask(server) for _ in range(20)} == {b"two"}
+        wait_until(lambda: len(server.workers()) == 2)
+        assert drain(path, first, "--undo")[0] == f"{first}  ready, 0 in flight"
+        assert {ask(server) for _ in range(20)} == {b"done", b"two"}
+        assert drain(path, first, "--stop")[0] == f"{first}  stopped, 0 in flight"
+    assert not admin.exists()
+
+
+def test_what_an_operator_gets_wrong_ends_in_a_line(path: Path, tmp_path: Path) -> None:
+    admin = tmp_path / "admin.sock"
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, admin=f'"{admin}"') as server:
+        name = f"127.0.0.1:{backend.port}"
+        assert drain(path, "web9", status=1) == [f"lbkit: no backend 'web9' in the pool: there are {name}"]
+        assert "BACKEND is missing" in drain(path, "--undo", status=2)[0]
+        assert "contradict" in drain(path, name, "--undo", "--stop", status=2)[0]
+        for line, why in (
+            (b"GET / HTTP/1.1\n", "Expecting value"),
+            (b'["x"]\n', "an order is a table of texts"),
+            (b'{"backend": "x", "intent": "kill"}\n', "intent is 'kill': use one of ready, drain, out"),
+        ):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(TIMEOUT)
+                sock.connect(str(admin))
+                sock.sendall(line)
+                assert why in sock.recv(1000).decode()
+        assert ask(server) == b"one"
+    assert "no proxy listens at admin" in drain(path, status=1)[0]
+    path.write_text(f'[[backends]]\naddress = "{name}"')
+    assert "has no admin: add a line such as admin" in drain(path, status=1)[0]
+
+
+def test_the_socket_of_a_proxy_that_was_killed_is_no_obstacle(path: Path, tmp_path: Path) -> None:
+    admin = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(admin))
+    with Scripted(says(b"one")) as backend, Server(path, backend.port, admin=f'"{admin}"'):
+        assert drain(path) == [f"127.0.0.1:{backend.port}  ready, 0 in flight"]
+        other = tmp_path / "other.toml"
+        other.write_text(path.read_text())
+        done = command(other)
+        assert done.returncode == 1
+        assert "another proxy listens there" in done.stderr
+
+
+def test_a_check_looks_at_the_place_of_the_socket(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for admin, fault in (
+        ("/no/such/admin", "there is no folder '/no/such'; make it, or use another path"),
+        (str(tmp_path / "file"), "there is a file of that name; use another path"),
+        ("admin", "use a short path from / on, such as /run/lbkit.sock"),
+    ):
+        path.write_text(f'listen = "127.0.0.1:0"\nadmin = "{admin}"\n[[backends]]\naddress = "127.0.0.1:1"')
+        done = command(path, "--check")
+        assert done.returncode == 1
+        assert done.stderr == f"lbkit: admin is '{admin}': {fault}\n"
+    sticky = '[policy.sticky]\nhow = "insert"'
+    path.write_text(
+        f'listen = "127.0.0.1:0"\nadmin = "{tmp_path}/s"\n{sticky}\n[[backends]]\naddress = "127.0.0.1:1"'
+    )
+    assert "no drain ends by itself" in command(path, "--check").stdout
+    with path.open("a") as file:
+        file.write("\n[policy.drain]\ntimeout = 30")
+    assert "no drain ends by itself" not in command(path, "--check").stdout

@@ -8,6 +8,7 @@ import pytest
 
 from lbkit import (
     Admission,
+    AdmissionControlRules,
     AlgorithmError,
     Closed,
     Constant,
@@ -16,6 +17,7 @@ from lbkit import (
     OnOff,
     Poisson,
     RateLimit,
+    Result,
     Traffic,
     run,
     servers,
@@ -98,7 +100,7 @@ BURSTS = Experiment(
 PATIENT = {"max_queue": 10_000, "timeout": 1000.0}
 
 
-@pytest.mark.parametrize("queue", ["fifo", "fair", "priority"])
+@pytest.mark.parametrize("queue", ["fifo", "lifo", "fair", "priority"])
 def test_the_gate_releases_requests_at_its_rate(queue: str) -> None:
     """No request is lost, and no interval has more than burst + rate x t."""
     gate = Admission(rate=90, burst=3, queue=queue, priorities={"/item/0": "high"}, **PATIENT)
@@ -158,6 +160,48 @@ def test_an_adaptive_limit_follows_the_server() -> None:
     alone, guarded = run(slows), run(slows.but(admission=aimd))
     assert guarded.percentile(99) < 0.6 < alone.percentile(50)
     assert guarded.throughput > 0.75 * 50  # of what the slow server can take, and more before
+
+
+# -- overload --------------------------------------------------------------------------------------
+
+
+def overloaded(seed: int, **admission: object) -> Result:
+    """Half as many requests again as one worker can serve, at a gate that lets one in at a time."""
+    fleet = servers(1, service=Constant(0.01))
+    gate = Admission(limit={"kind": "concurrency_limit", "limit": 1}, **admission)  # type: ignore[arg-type]
+    return run(Experiment(fleet, Traffic(Poisson(150), 20, warmup=5), admission=gate, seed=seed))
+
+
+def in_time(result: Result, within: float) -> int:
+    """Return how many requests had a good answer within so many seconds."""
+    return sum(ok and latency <= within for ok, latency in zip(result.ok, result.latency, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_overload_lifo_and_controlled_delay_answer_in_time_where_fifo_does_not(seed: int) -> None:
+    fifo, lifo, codel = (
+        overloaded(seed, queue=queue, max_queue=100, timeout=10.0, target=0.02, interval=0.1)
+        for queue in ("fifo", "lifo", "codel")
+    )
+    assert in_time(fifo, 0.5) < 0.05 * len(fifo)
+    assert in_time(lifo, 0.5) > 10 * in_time(fifo, 0.5) + 1000
+    assert codel.percentile(50) < fifo.percentile(50) / 2
+    assert codel.extra["refused"]["delayed"] > 0
+    for result in (lifo, codel):  # the worker is as busy as before
+        assert result.throughput == pytest.approx(fifo.throughput, rel=0.03)
+
+
+def test_while_requests_fail_the_gate_rejects_a_share_at_once() -> None:
+    fleet = servers(2, service=Constant(0.01), error_rate=0.9)
+    traffic = Traffic(Poisson(50), 20, warmup=5)
+    control = AdmissionControlRules(window=5.0)
+    experiment = Experiment(fleet, traffic, admission=Admission(control=control))
+    result = run(experiment)
+    refused = result.extra["refused"]["failing"]
+    assert 0.6 * len(result) < refused < 0.9 * len(result)  # 80 % at most
+    assert repr(run(experiment).to_dict()) == repr(result.to_dict())
+    healthy = run(experiment.but(servers=servers(2, service=Constant(0.01))))
+    assert healthy.extra["refused"]["failing"] == 0
 
 
 class Broken(Limiter[int]):

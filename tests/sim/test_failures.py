@@ -201,8 +201,8 @@ class Audited(Simulation):
         self.row = -1
         pick, release = self.pool.pick, self.pool.release
 
-        def picked(key: str, now: float, exclude: tuple[Backend, ...] = ()) -> Backend:
-            backend = pick(key, now, exclude)
+        def picked(key: str, now: float, exclude: tuple[Backend, ...] = (), token: str = "") -> Backend:
+            backend = pick(key, now, exclude, token)
             assert backend not in exclude
             self.leases[backend, now] += 1
             self.picks[self.row] += 1

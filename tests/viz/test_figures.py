@@ -45,6 +45,8 @@ FIGURES: dict[str, Callable[[Result], go.Figure]] = {
     "backend_load": figures.backend_load,
     "in_flight": figures.in_flight,
     "shares": lambda r: figures.shares([r]),
+    "states": figures.states,
+    "goodput": lambda r: figures.goodput([r]),
 }
 
 
@@ -73,7 +75,7 @@ def test_is_valid_and_its_axes_say_their_units(name: str) -> None:
         figure.update_layout(xaxes={"title": "typo"})
 
 
-@pytest.mark.parametrize("name", [n for n in FIGURES if n not in ("in_flight",)])
+@pytest.mark.parametrize("name", [n for n in FIGURES if n not in ("in_flight", "states", "goodput")])
 def test_of_nothing_says_so(name: str) -> None:
     figure = FIGURES[name](NOTHING)
     assert not figure.data
@@ -82,7 +84,13 @@ def test_of_nothing_says_so(name: str) -> None:
 
 @pytest.mark.parametrize(
     "draw",
-    [figures.latency_cdf, figures.percentiles, figures.latency_over_time, figures.shares],
+    [
+        figures.latency_cdf,
+        figures.percentiles,
+        figures.latency_over_time,
+        figures.shares,
+        figures.goodput,
+    ],
 )
 def test_of_no_results_says_so(draw: Callable[[list[Result]], go.Figure]) -> None:
     assert draw([]).layout.annotations[0].text == "no good answers"

@@ -126,6 +126,11 @@ class Balancer:
 
         `latency` is in seconds. `ok` is None when the outcome is not known, as when the client left."""
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        """Called when a session goes on at its backend, which then is not picked. `in_flight` is up to date.
+
+        The backend need not be eligible: it may be draining."""
+
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         """Return why `pick` will choose the backend that it will choose; changes nothing."""
         return Why((type(self).__doc__ or self.name).strip().partition("\n")[0])

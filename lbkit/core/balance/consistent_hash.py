@@ -146,6 +146,10 @@ class BoundedHash(ConsistentHash):
         assert nearest, "the pool never excludes all of them"
         return nearest  # all that are left are full: the first clockwise
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        if backend in self._members:
+            self._in_flight += 1
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend in self._members:
             self._in_flight -= 1

@@ -103,6 +103,10 @@ class _Grouped(Balancer):
         name = self.draw_again(exclude, key)
         return self._inner[name].pick_except(self._groups[name], exclude, key, now)
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        if inner := self._inner.get(self.group(backend)):
+            inner.resumed(backend, now)
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if inner := self._inner.get(self.group(backend)):
             inner.done(backend, latency, ok, now)

@@ -59,6 +59,9 @@ class JoinIdleQueue(Balancer):
         """Return the idle backends that may be picked: fewer in a retry."""
         return self._idle if len(backends) == len(self._members) else [b for b in self._idle if b in backends]
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        self._idle.pop(backend, None)
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if not backend.in_flight:
             (self._report or self.on_idle)(backend)

@@ -68,6 +68,10 @@ class _LowestScore(Balancer):
         if backend in self._level_of:  # still eligible
             self._move(backend, backend.in_flight)
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        if backend in self._level_of:
+            self._move(backend, backend.in_flight)
+
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
         return Why("score, longest waiting first", scores, "lowest")

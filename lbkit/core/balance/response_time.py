@@ -95,6 +95,11 @@ class LeastResponseTime(Balancer):
         heappush(self._heap, self._entry(backend, backend.in_flight + 1, now))
         return backend
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        if backend in self._turn_of:
+            self._since[backend] = now
+            heappush(self._heap, self._entry(backend, backend.in_flight, now))
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend.latency > self._slowest:
             self._slowest = backend.latency

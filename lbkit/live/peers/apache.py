@@ -67,6 +67,7 @@ class Apache(Peer):
         "power_of_two": "it has byrequests, bytraffic, bybusyness and heartbeat",
         "least_response_time": "it has byrequests, bytraffic, bybusyness and heartbeat",
     }
+    keeps_abandoned = True
     differences = (
         "the number of servers that a request tried is not reported",
         "from a crash on, some requests to the dead server are answered 503 although another one is there",
@@ -74,6 +75,7 @@ class Apache(Peer):
         " as the experiment says",
     )
     max_weight = 100
+    sticky_ways: ClassVar = {"insert": ("idle", "life", "secret"), "route": ("idle", "life", "secret")}
     # Our state -> its flags: D is disabled, N ignores new sessions (drain).
     STATES: ClassVar = {"ready": {"D": 0, "N": 0}, "drain": {"D": 0, "N": 1}, "out": {"D": 1, "N": 0}}
 
@@ -105,9 +107,9 @@ ProxyAddHeaders Off
 
 <Proxy "balancer://servers">
 {members}
-  ProxySet lbmethod={self.balance()} maxattempts={self.policy.retries}
+  ProxySet lbmethod={self.balance()} maxattempts={self.policy.retries}{self._persistence()}
 </Proxy>
-<Location "{MANAGER}">
+{self._route_header()}<Location "{MANAGER}">
   SetHandler balancer-manager
   Require ip 127.0.0.0/8
 </Location>
@@ -116,15 +118,53 @@ ProxyPass "/" "balancer://servers/"
 """
 
     def _member(self, member: Member, weight: int) -> str:
-        flags = "".join(f"+{flag}" for flag, on in self.STATES[member.state].items() if on)
+        flags = "".join(f"+{flag}" for flag, on in self._flags(member.state).items() if on)
         if not weight:
             flags = "+D"  # Apache has no weight of 0
         status = f" status={flags}" if flags else ""
+        if self.policy.sticky:
+            status += f" route={member.name}"
         return (
             f"  # {member.name}\n"
             f'  BalancerMember "http://{member.address}" loadfactor={max(weight, 1)} retry=0'
             f" connectiontimeout=5{status}"
         )
+
+    def _persistence(self) -> str:
+        """Return the balancer's options of sticky sessions: a cookie or a parameter names the route."""
+        rules = self.policy.sticky
+        if rules is None:
+            return ""
+        return f" stickysession={rules.cookie}" + (" nofailover=On" if rules.gone == "refuse" else "")
+
+    def _route_header(self) -> str:
+        """Return the line that gives clients their route, when that has changed."""
+        rules = self.policy.sticky
+        if rules is None:
+            return ""
+        route = ".%{BALANCER_WORKER_ROUTE}e"
+        if rules.how == "route":
+            return f'Header set X-Lbkit-Route "{route}" env=BALANCER_ROUTE_CHANGED\n'
+        words = [f"{rules.cookie}={route}", "Path=/"]
+        words += ["Secure"] if rules.secure else []
+        words += ["HttpOnly"] if rules.http_only else []
+        words += [f"SameSite={rules.same_site}"] if rules.same_site else []
+        return f'Header add Set-Cookie "{"; ".join(words)}" env=BALANCER_ROUTE_CHANGED\n'
+
+    def notes(self) -> list[str]:
+        rules = self.policy.sticky
+        if rules is None:
+            return super().notes()
+        said = [
+            "its sessions have servers' names in them, which clients can read and choose",
+            "servers see the cookie, or the parameter, that names the route",
+        ]
+        return [*super().notes(), *said]
+
+    def _flags(self, state: str) -> dict[str, int]:
+        """Return the flags of a member's state; N lets the requests of sessions in."""
+        rules = self.policy.sticky
+        return self.STATES["out" if state == "drain" and rules and not rules.drain else state]
 
     def _modules(self) -> str:
         folder = next((f for f in MODULE_FOLDERS if os.path.isdir(f)), None)
@@ -154,7 +194,7 @@ ProxyPass "/" "balancer://servers/"
         nonce = self._manager().findtext(".//{*}nonce") or ""
         for name, weight in self.weights().items():
             other = self.members[name]
-            flags = dict(self.STATES[other.state]) if weight else {"D": 1, "N": 0}
+            flags = dict(self._flags(other.state)) if weight else {"D": 1, "N": 0}
             form = {"b": "servers", "w": f"http://{other.address}", "nonce": nonce, "w_lf": max(weight, 1)}
             form |= {f"w_status_{flag}": on for flag, on in flags.items()}
             self._call_manager(urlencode(form).encode())

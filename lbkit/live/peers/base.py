@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from attrs import evolve
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
 from lbkit.core.state_change import StateChange
+from lbkit.core.sticky import Sticky
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
 from lbkit.live.peers.errors import PeerError
@@ -58,11 +60,15 @@ class Peer:
     alternatives: ClassVar[Mapping[str, str]] = {}  # unsupported algorithm -> why, and what to use
     # Parts of an experiment that this program does not do, or does in another way.
     differences: ClassVar[tuple[str, ...]] = ()
+    keeps_abandoned: ClassVar[bool] = False  # whether a server does not see that a client has left
     start_hints: ClassVar[Mapping[str, str]] = {}  # its message when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
     many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it forwards connections unread
+    ends_drains = False  # whether it cuts off what still runs when a drain's time is over
+    # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
+    sticky_ways: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         """Raises PeerError for what the program cannot do."""
@@ -72,6 +78,8 @@ class Peer:
         self.experiment = experiment
         self.policy = experiment.policy
         self.check(self.policy)
+        if layer == 4 and self.policy.sticky and self.policy.sticky.how != "source":
+            raise PeerError(f"{self.name} sees no cookies and URLs on layer 4: use sticky.how = 'source'")
         self.check_limits()
         if experiment.admission:
             raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")
@@ -136,8 +144,37 @@ class Peer:
             line(make_balancer(name, **policy.options))  # raises for options that it does not have
         if policy.health:
             raise PeerError(f"{cls.name} gets no health rules here: use lbkit's proxy, or policy.health=None")
+        if policy.drain and not cls.ends_drains:
+            raise PeerError(
+                f"{cls.name} drains without a time limit here: use lbkit's proxy, or policy.drain=None"
+            )
+        if policy.retry:
+            raise PeerError(f"{cls.name} has no policy.retry here: use lbkit's proxy, or policy.retry=None")
+        if policy.sticky:
+            cls.check_sticky(policy.sticky)
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
+
+    @classmethod
+    def check_sticky(cls, rules: Sticky) -> None:
+        """Raise PeerError if the program does not support these sticky sessions."""
+        if rules.how not in cls.sticky_ways:
+            can = f"it can do {', '.join(cls.sticky_ways)}; or " if cls.sticky_ways else ""
+            raise PeerError(
+                f"{cls.name} has no sticky sessions by {rules.how!r} here: {can}use lbkit's proxy"
+            )
+        usual = Sticky()
+        for field in cls.sticky_ways[rules.how]:
+            if getattr(rules, field) != getattr(usual, field):
+                raise PeerError(
+                    f"{cls.name} cannot do sticky.{field} with {rules.how!r} here: "
+                    f"leave it at {getattr(usual, field)!r}, or use lbkit's proxy"
+                )
+
+    def session_key(self) -> str:
+        """Return the secret of sticky sessions in letters that need no quotes; empty without one."""
+        rules = self.policy.sticky
+        return sha256(rules.secret.encode()).hexdigest() if rules and rules.secret else ""
 
     def check_limits(self) -> None:
         """Raise PeerError if the program does not support the rate limits."""
@@ -158,6 +195,11 @@ class Peer:
                 f"{self.policy.algorithm} is not quite the simulator's: {difference.why}; mean latency is off"
                 f" by up to {difference.percent} %."
                 f" {same.algorithm}{f' ({options})' if options else ''} simulates it"
+            )
+        if self.keeps_abandoned and self.experiment.traffic.patience:
+            notes.append(
+                f"{self.name} waits for the answer when a client has left: servers do not see it,"
+                " and `wasted` lacks their work"
             )
         if self.policy.slow_start or self.policy.panic:
             notes.append(f"{self.name} does no slow start and no panic here")
@@ -271,6 +313,14 @@ class Peer:
     def drain(self, name: str) -> None:
         self._check_member(name)
         self._change(name, state="drain")
+
+    def drained(self, name: str) -> bool:
+        """Return whether no request runs on a server, as far as the program tells."""
+        running: int | None = self.state()[name]["in_flight"]
+        return running == 0
+
+    def take_out(self, name: str) -> None:
+        """Do nothing: a server that drains gets nothing."""
 
     def undrain(self, name: str) -> None:
         self._check_member(name)

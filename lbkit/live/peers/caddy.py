@@ -75,8 +75,25 @@ class Caddy(Peer):
         "cookie": "cookie {name}",
     }
 
+    sticky_ways: ClassVar = {"insert": ("idle", "life", "gone", "secure")}
+
+    @classmethod
+    def check(cls, policy: Policy) -> None:
+        super().check(policy)
+        if policy.sticky and policy.algorithm != "random":
+            raise PeerError(
+                "caddy chooses at random for new sessions before 2.7: use policy.algorithm = 'random'"
+            )
+
+    def balance(self) -> str:
+        rules = self.policy.sticky
+        return super().balance() if rules is None else f"cookie {rules.cookie} {self.session_key()}".rstrip()
+
     def notes(self) -> list[str]:
         notes = super().notes()
+        if self.policy.sticky:
+            notes.append("its cookie has no HttpOnly and no SameSite, and servers see it")
+            notes.append("sessions do not stay on a server that drains")
         if self.policy.algorithm == "first_available":
             notes.append("when every server has as many requests as the limit, the answer is 503")
         if self.policy.keyed_by.startswith("cookie:") and "{key}" in str(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import signal
 import socket
+import threading
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lbkit.experiment import Policy
+from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 
@@ -21,6 +23,11 @@ def bounded(avalanche: bool, factor: int) -> str:
 
 SCALE = 10  # of weights on the ring: with 16 points a unit of weight, that gives the 160 points of ours
 DRAWN_TWICE = "servers are drawn from a hash ring, and the same one may be drawn twice"
+
+
+def _ms(seconds: float) -> str:
+    """Return a time as HAProxy reads it."""
+    return f"{max(1, round(seconds * 1000))}ms"
 
 
 def on_ring(draws: int) -> Policy:
@@ -83,6 +90,7 @@ class Haproxy(Peer):
         "query": "url_param {name}",
     }
     max_weight = 256
+    ends_drains = True
     draws_by_weight = True
     # These use its ring.
     ON_RING: ClassVar = {
@@ -94,8 +102,20 @@ class Haproxy(Peer):
         "bounded_hash",
     }
     layers = (7, 4)
-    # Our state -> HAProxy's.
+    # Our state -> HAProxy's. In "drain" it takes the requests of sessions, in "maint" none.
     STATES: ClassVar = {"ready": "ready", "drain": "drain", "out": "maint"}
+    sticky_ways: ClassVar = {
+        "insert": ("gone",),
+        "rewrite": ("gone", "idle", "life"),
+        "prefix": ("gone", "idle", "life"),
+        "learn": ("gone", "life"),
+        "source": ("gone", "life"),
+    }
+
+    def __init__(self, experiment: Experiment, layer: int = 7) -> None:
+        super().__init__(experiment, layer)
+        self._deadlines: dict[str, threading.Timer] = {}  # of the servers that drain
+        self._faults: list[str] = []
 
     def weights(self) -> dict[str, int]:
         weights = super().weights()
@@ -113,6 +133,9 @@ class Haproxy(Peer):
         retry_on = "  retry-on conn-failure empty-response  # and not only when no connection is made\n"
         if self.layer == 4:
             http = reuse = retry_on = ""
+        leave = ""
+        if self.experiment.traffic.patience:
+            leave = "  option abortonclose       # a client that leaves takes its request with it\n"
         weights = self.weights()
         servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
         return f"""\
@@ -129,31 +152,111 @@ defaults
   timeout server 60s
   retries {self.policy.retries}
 {retry_on}  option redispatch 1       # the retry may go to another server
-{reuse}
+{leave}{reuse}
 frontend clients
   bind 127.0.0.1:{self.port}{http}
   default_backend servers
 
 backend servers
   {balance}
-{servers}
+{self._sticky()}{servers}
 """
+
+    def _sticky(self) -> str:
+        """Return the lines of sticky sessions."""
+        rules = self.policy.sticky
+        if rules is None:
+            return ""
+        if rules.table:
+            kind = "ip" if rules.how == "source" else "string len 128"
+            expire = "" if rules.idle == inf else f" expire {_ms(rules.idle)}"
+            table = f"  stick-table type {kind} size {rules.size}{expire}\n"
+            if rules.how == "source":
+                return f"{table}  stick on src\n"
+            cookie = f"cook({rules.cookie})"
+            # Also the requests, so that a session that has moved stays where it is.
+            return f"{table}  stick on req.{cookie}\n  stick store-response res.{cookie}\n"
+        words = ["cookie", rules.cookie, rules.how]
+        if rules.how == "insert":
+            words += ["indirect", "nocache"]
+            words += ["httponly"] if rules.http_only else []
+            words += ["secure"] if rules.secure else []
+            words += ["attr", f"SameSite={rules.same_site}"] if rules.same_site else []
+            words += [] if rules.idle == inf else ["maxidle", _ms(rules.idle)]
+            words += [] if rules.life == inf else ["maxlife", _ms(rules.life)]
+        if rules.secret:  # values are hashes of address and key, which clients cannot make up
+            return f"  {' '.join([*words, 'dynamic'])}\n  dynamic-cookie-key {self.session_key()}\n"
+        return f"  {' '.join(words)}\n"
 
     def _server(self, member: Member, weight: int) -> str:
         # No "check": health checks are not part of the experiment.
         line = f"  server {member.name} {member.address} weight {weight}"
         if self.policy.algorithm == "first_available":
             line += f" maxconn {max(1, round(self._balancer().limit * member.weight))}"  # type: ignore[attr-defined]
+        rules = self.policy.sticky
+        if rules and not rules.table and not rules.secret:
+            line += f" cookie {member.name}"
         return line if member.state == "ready" else line + " disabled"
+
+    def notes(self) -> list[str]:
+        rules = self.policy.sticky
+        if rules is None or rules.table:
+            return super().notes()
+        said = []
+        if not rules.secret:
+            said.append(
+                "without sticky.secret its cookies have servers' names, which clients can read and choose"
+            )
+        if rules.how == "insert" and (rules.idle < inf or rules.life < inf):
+            said.append("the times in its cookies are not signed: a client can prolong its session")
+        return [*super().notes(), *said]
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-W", "-db", "-f", str(path)]  # master and worker, in the foreground
 
     def apply(self, member: Member) -> None:
         """Apply a change by the runtime socket: at once, without a restart."""
-        self._runtime(f"set server servers/{member.name} state {self.STATES[member.state]}")
+        state = self.STATES[member.state]
+        if state == "drain" and self.policy.sticky and not self.policy.sticky.drain:
+            state = "maint"  # running requests finish there, too
+        self._runtime(f"set server servers/{member.name} state {state}")
         for name, weight in self.weights().items():
             self._runtime(f"set server servers/{name} weight {weight}")
+
+    # -- drains -------------------------------------------------------------------------------
+
+    def drain(self, name: str) -> None:
+        self._cancel(name)
+        super().drain(name)
+        rules = self.policy.drain
+        if rules and rules.timeout < inf:
+            timer = self._deadlines[name] = threading.Timer(rules.timeout, self._cut, (name,))
+            timer.daemon = True
+            timer.start()
+
+    def _cut(self, name: str) -> None:
+        """A drain's time is over. HAProxy has no such time itself, but this command for it."""
+        if self.members[name].state == "drain":
+            try:
+                self._runtime(f"shutdown sessions server servers/{name}")
+            except (OSError, PeerError) as error:
+                self._faults.append(f"{name} drains on: {error}")
+
+    def undrain(self, name: str) -> None:
+        self._cancel(name)
+        super().undrain(name)
+
+    def stop(self) -> None:
+        for name in list(self._deadlines):
+            self._cancel(name)
+        super().stop()
+
+    def _cancel(self, name: str) -> None:
+        if timer := self._deadlines.pop(name, None):
+            timer.cancel()
+
+    def faults(self) -> list[str]:
+        return list(self._faults)
 
     def _runtime(self, command: str) -> str:
         """Return the answer of the runtime socket. Raises PeerError with HAProxy's objection, OSError."""

@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 import signal
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
-from lbkit.experiment import Policy
+from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.process import fetch
@@ -90,11 +91,16 @@ class Nginx(Peer):
         "query": "$arg_{name}",
     }
     draws_by_weight = True
+    ends_drains = True
     many_balancers = True  # each worker has its own counts
     layers = (7, 4)
     start_hints: ClassVar = {
         'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream"
     }
+
+    def __init__(self, experiment: Experiment, layer: int = 7) -> None:
+        super().__init__(experiment, layer)
+        self._retiring: dict[str, set[int]] = {}  # server -> the workers that may still send it requests
 
     def config(self) -> str:
         return self._stream() if self.layer == 4 else self._http()
@@ -109,7 +115,7 @@ class Nginx(Peer):
 # {self.policy.algorithm} in nginx, on layer 4: connections, whatever they carry.
 {stream_module()}daemon off;
 worker_processes {self.policy.balancers};
-{self._user()}pid {self.folder}/nginx.pid;
+{self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
 error_log stderr error;
 events {{
   worker_connections 4096;
@@ -139,7 +145,7 @@ stream {{
 # {self.policy.algorithm} in nginx. Each worker decides by itself, as many as the policy has balancers.
 daemon off;
 worker_processes {self.policy.balancers};
-{self._user()}pid {self.folder}/nginx.pid;
+{self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
 error_log stderr error;
 events {{
   worker_connections 4096;
@@ -232,6 +238,22 @@ http {{
     def field_name(name: str) -> str:
         return name.lower().replace("-", "_")
 
+    def notes(self) -> list[str]:
+        notes = super().notes()
+        if self._shutdown():
+            notes.append(
+                "when a drain's time is over, the workers from before its reload end, with all the requests"
+                " that they have, also those on other servers"
+            )
+        return notes
+
+    def _shutdown(self) -> str:
+        """Return the line that ends workers from before a reload, and with them what a drain waits for."""
+        rules = self.policy.drain
+        if not rules or rules.timeout == inf:
+            return ""
+        return f"worker_shutdown_timeout {max(1, round(1000 * rules.timeout))}ms;  # of a drain\n"
+
     def _user(self) -> str:
         # As root, nginx would run its workers as a user that cannot read our folder.
         return f"user {getpass.getuser()};\n" if os.name == "posix" and os.geteuid() == 0 else ""
@@ -247,6 +269,15 @@ http {{
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr"]
+
+    def drain(self, name: str) -> None:
+        self._retiring[name] = {process.pid for process in self._processes()[1:]}
+        super().drain(name)
+
+    def drained(self, name: str) -> bool:
+        """Return whether the workers from before the drain have ended: each finishes its requests first."""
+        there = {process.pid for process in self._processes()}
+        return not self._retiring.get(name, set()) & there
 
     def stats(self) -> dict[str, Any]:
         """Return the counts of stub_status, over all servers; on layer 4 there are none."""

@@ -20,6 +20,8 @@ WORDS = {
     Refusal.SHED: "busy, and this is of {priority} priority",
     Refusal.FULL: "busy, and as many wait as may",
     Refusal.LATE: "waited {timeout:g} s for its turn",
+    Refusal.DELAYED: "busy, and all wait too long",
+    Refusal.FAILING: "too many requests fail",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lbkit.core import Pool, Replicas
 from lbkit.net.messages import Answer, ExchangeView, Hold, ResponseHead, Sink
 
 HOOKS = ("on_request", "on_response", "on_origin_done", "on_end")
@@ -21,6 +22,7 @@ class Filter:
     index = 0  # its place in `exchange.state`
     # Reports what raised outside of hooks, within the exception's handler. The proxy sets it.
     fault: Callable[[str], object] = staticmethod(print)
+    pool: Pool | Replicas  # The proxy sets it.
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
         """Before a backend is picked: None to go on, an Answer, or HOLD."""

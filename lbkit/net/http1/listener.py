@@ -7,6 +7,7 @@ from typing import Protocol
 
 from httptools import HttpRequestParser
 
+from lbkit.core import Backend
 from lbkit.net.http1.head import HeadReader
 from lbkit.net.messages import Handler
 from lbkit.net.peer import Network
@@ -21,6 +22,9 @@ class Open(Protocol):
 
     def drain(self, now: float) -> None:
         """The proxy stops: end as soon as nothing is under way."""
+
+    def cut(self, backend: Backend) -> None:
+        """The backend leaves, and its time is over: end what it still does for this client."""
 
     def abort(self) -> None: ...
 

@@ -7,6 +7,7 @@ import socket
 import struct
 from contextlib import suppress
 
+from lbkit.core import Backend
 from lbkit.net.answers import own_answer
 from lbkit.net.http1.body import chunk
 from lbkit.net.http1.listener import Listener
@@ -156,6 +157,13 @@ class ServerConnection(RequestReading):
             self._pause_or_resume()
 
     # -- endings --------------------------------------------------------------------------
+
+    def say_last(self) -> None:
+        self._keep_alive = False
+
+    def cut(self, backend: Backend) -> None:
+        if self._current:
+            self._current.cut(backend)
 
     def _refuse(self, reject: Reject) -> None:
         """There is no knowing where the next request would begin: answer, and close."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from lbkit.core import Backend
+
 
 class Relay:
     """Joins two transports until both sides have ended, one is lost, or nothing moves for `idle` seconds.
@@ -21,7 +23,9 @@ class Relay:
         idle: float,
         linger: float,
         on_end: Callable[[Relay], object],
+        backend: Backend | None = None,
     ) -> None:
+        self.backend = backend
         self.now = now
         self.idle = idle
         self.linger = linger
@@ -52,6 +56,11 @@ class Relay:
 
     def drain(self, now: float) -> None:
         """There is always something under way: only its peers know when it is over."""
+
+    def cut(self, backend: Backend) -> None:
+        """End it if it leads to a backend that has no more time: nothing else tells a tunnel's peers."""
+        if backend is self.backend:
+            self.abort()
 
     def abort(self) -> None:
         for side in self.sides:

@@ -9,7 +9,7 @@ from math import inf
 
 from httptools import HttpResponseParser
 
-from lbkit.core import Backend
+from lbkit.core import Backend, Intent
 from lbkit.net.http1.client import ClientConnection
 from lbkit.net.http1.head import HeadReader
 from lbkit.net.settings import Limits, Timeouts
@@ -60,7 +60,7 @@ class Connections:
         idle = self.idle.get(connection.backend)
         if idle is None:
             idle = self.idle[connection.backend] = []
-        if len(idle) >= self.limits.idle_per_backend:
+        if len(idle) >= self.limits.idle_per_backend or connection.backend.intent is not Intent.READY:
             connection.close()
             return
         connection.rested_since = self.now()
@@ -74,6 +74,13 @@ class Connections:
             idle.remove(connection)
         if idle == []:
             del self.idle[connection.backend]
+
+    def close_idle_to(self, name: str) -> None:
+        """Close those to a backend that leaves: it waits for them to end."""
+        for backend, idle in list(self.idle.items()):
+            if backend.name == name:
+                for connection in list(idle):
+                    connection.close()
 
     def close_idle(self, before: float) -> None:
         """Close those that have not been used since `before` (inf: all)."""

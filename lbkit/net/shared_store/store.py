@@ -78,7 +78,7 @@ class SharedLimits:
 
     def __init__(self, store: SharedStore | None = None) -> None:
         self.store = store or SharedStore()
-        self._redis = _connection(self.store.url)
+        self._redis = connection(self.store.url)
         self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self._sender: asyncio.Task[None] | None = None
         self._failed = 0  # in a row
@@ -187,7 +187,8 @@ class SharedLimits:
         await self._redis.aclose()
 
 
-def _connection(url: str) -> Redis:
+def connection(url: str) -> Redis:
+    """Return a client of Redis, which connects when it is used. Raises ModuleNotFoundError."""
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff

@@ -88,6 +88,10 @@ class HaproxyRing(_HashRing):
         assert chosen, "the pool never excludes all of them"
         return chosen
 
+    def resumed(self, backend: Backend, now: float) -> None:
+        if backend in self._slots_of:
+            self._in_flight += 1
+
     def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
         if backend in self._slots_of:
             self._in_flight -= 1

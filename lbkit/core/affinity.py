@@ -1,0 +1,132 @@
+"""Session affinity: which backend a client's session is on, in a cookie or in a table."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Iterable
+from hashlib import sha256
+from math import inf
+from struct import Struct
+from typing import NamedTuple
+
+_TIMES = Struct(">II")  # when the session began and when it was last seen, in seconds
+_ID, _SIGNATURE = 8, 16  # bytes
+
+
+class Session(NamedTuple):
+    """Where a session is, by a cookie or by a table."""
+
+    backend: str
+    began: float  # seconds, as `now`
+    seen: float
+
+
+class SessionCookies:
+    """Cookie values that say where a session lives, which a client can neither read nor choose.
+
+    A value holds a keyed hash of the backend's name, two times, and a signature of it all (HMAC-SHA-256, cut
+    to 128 bits). A client cannot tell which backend it means, whether two cookies mean the same one in two
+    installations, or make one that is accepted. No table is needed: any proxy with the secret understands it.
+
+    `idle` and `life`: seconds after which a session ends, since it was last seen and since it began.
+    (HAProxy: `cookie ... maxidle maxlife`; Caddy: an HMAC of the address.)
+    """
+
+    def __init__(self, secret: bytes, backends: Iterable[str], idle: float = inf, life: float = inf) -> None:
+        """Raises ValueError for a secret that is too short, or times that are not above 0."""
+        if len(secret) < 16:
+            raise ValueError(f"secret has {len(secret)} bytes: use at least 16, drawn at random")
+        for name, value in (("idle", idle), ("life", life)):
+            if not value > 0:
+                raise ValueError(f"{name} is {value}: use seconds above 0")
+        self._key = hmac.digest(secret, b"lbkit session cookie", sha256)
+        self.idle, self.life = idle, life
+        self._names: dict[bytes, str] = {}
+        for name in backends:
+            self.add(name)
+
+    def add(self, backend: str) -> None:
+        self._names[self._id(backend)] = backend
+
+    def remove(self, backend: str) -> None:
+        self._names.pop(self._id(backend), None)
+
+    def encode(self, backend: str, began: float, now: float) -> str:
+        """Return the value for a session on `backend`."""
+        content = self._id(backend) + _TIMES.pack(int(began) % 2**32, int(now) % 2**32)
+        return urlsafe_b64encode(content + self._sign(content)).decode().rstrip("=")
+
+    def decode(self, value: str, now: float) -> Session | None:
+        """Return the session of a value; None if it is forged, over, or on a backend that has gone."""
+        try:
+            data = urlsafe_b64decode(value + "=" * (-len(value) % 4))
+        except ValueError:
+            return None
+        content, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
+        if len(content) != _ID + _TIMES.size or not hmac.compare_digest(signature, self._sign(content)):
+            return None
+        began, seen = _TIMES.unpack(content[_ID:])
+        backend = self._names.get(content[:_ID])
+        if backend is None or now - seen > self.idle or now - began > self.life:
+            return None
+        return Session(backend, began, seen)
+
+    def _id(self, backend: str) -> bytes:
+        return hmac.digest(self._key, b"backend " + backend.encode(), sha256)[:_ID]
+
+    def _sign(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, b"value " + content, sha256)[:_SIGNATURE]
+
+
+class StickTable:
+    """Where each key was served, for at most `size` keys; the key that was unused for longest goes first.
+
+    `idle`, `life`: seconds after which an entry ends, since it was last used and since it was made.
+    (HAProxy `stick-table size expire`; nginx `sticky learn zone timeout`.)
+    """
+
+    def __init__(self, size: int = 100_000, idle: float = 1800.0, life: float = inf) -> None:
+        """Raises ValueError for a size or time that is not above 0."""
+        if size < 1:
+            raise ValueError(f"size is {size}: use at least 1")
+        for name, value in (("idle", idle), ("life", life)):
+            if not value > 0:
+                raise ValueError(f"{name} is {value}: use seconds above 0")
+        self.size, self.idle, self.life = size, idle, life
+        self._entries: OrderedDict[str, Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str, now: float) -> str | None:
+        """Return the backend of a key, and count the key as used; None if there is none."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if now - entry.seen > self.idle or now - entry.began > self.life:
+            del self._entries[key]
+            return None
+        self._entries[key] = entry._replace(seen=now)
+        self._entries.move_to_end(key)
+        return entry.backend
+
+    def put(self, key: str, backend: str, now: float) -> None:
+        """Remember the backend of a key; an entry that is moved keeps the time when it was made."""
+        began = self._entries[key].began if self.get(key, now) else now
+        self._entries[key] = Session(backend, began, now)
+        self._entries.move_to_end(key)
+        while len(self._entries) > self.size:
+            self._entries.popitem(last=False)
+
+    def drop(self, key: str) -> None:
+        """Remove the entry of a key, if there is one."""
+        self._entries.pop(key, None)
+
+    def forget(self, backend: str) -> int:
+        """Remove the entries of a backend that has gone; return how many there were."""
+        gone = [key for key, entry in self._entries.items() if entry.backend == backend]
+        for key in gone:
+            del self._entries[key]
+        return len(gone)

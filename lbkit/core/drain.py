@@ -1,0 +1,152 @@
+"""Draining: a backend leaves the rotation, finishes what runs, and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+
+from lbkit.core.backend import Backend, Intent
+from lbkit.core.options import named_fields
+from lbkit.core.state_change import StateChange
+
+
+class DrainState(Enum):
+    READY = "ready"  # in the rotation
+    DRAINING = "draining"  # nothing new; what runs finishes
+    DRAINED = "drained"  # nothing runs: it may be stopped
+    STOPPED = "stopped"
+
+
+class DrainEvent(Enum):
+    DRAIN = "drain"  # the operator's wish
+    IDLE = "idle"  # the last request, or session, has ended
+    TIMEOUT = "timeout"  # what still runs is cut off
+    STOP = "stop"  # the process ends
+    UNDRAIN = "undrain"  # back into the rotation
+    START = "start"  # a new process
+
+
+TRANSITIONS = {
+    (DrainState.READY, DrainEvent.DRAIN): DrainState.DRAINING,
+    (DrainState.READY, DrainEvent.STOP): DrainState.STOPPED,  # a plain stop: what runs is lost
+    (DrainState.DRAINING, DrainEvent.IDLE): DrainState.DRAINED,
+    (DrainState.DRAINING, DrainEvent.TIMEOUT): DrainState.DRAINED,
+    (DrainState.DRAINING, DrainEvent.STOP): DrainState.STOPPED,
+    (DrainState.DRAINING, DrainEvent.UNDRAIN): DrainState.READY,
+    (DrainState.DRAINED, DrainEvent.STOP): DrainState.STOPPED,
+    (DrainState.DRAINED, DrainEvent.UNDRAIN): DrainState.READY,
+    (DrainState.STOPPED, DrainEvent.START): DrainState.READY,
+}
+
+
+@named_fields
+@dataclass(frozen=True, slots=True)
+class DrainRules:
+    """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never).
+
+    Whether sessions that live there still go there while it drains is `Sticky.drain`'s to say; if they do, it
+    is drained at the timeout only. (AWS: deregistration delay 300 s; Traefik: 10 s.) Raises ValueError.
+    """
+
+    timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise ValueError(f"timeout is {self.timeout}: use seconds above 0, or inf for no limit")
+
+
+class Drain:
+    """Where one backend is on its way out."""
+
+    __slots__ = ("_rules", "deadline", "state")
+
+    def __init__(self, rules: DrainRules) -> None:
+        self._rules = rules
+        self.state = DrainState.READY
+        self.deadline = inf  # in seconds; when what still runs is cut off
+
+    def on(self, event: DrainEvent, now: float) -> bool:
+        """Take an event; return whether the state changed. An event that does not apply changes nothing."""
+        after = TRANSITIONS.get((self.state, event))
+        if after is None:
+            return False
+        self.state = after
+        self.deadline = now + self._rules.timeout if after is DrainState.DRAINING else inf
+        return True
+
+
+def _event(intent: Intent, state: DrainState) -> DrainEvent:
+    """Return the operator's wish as an event, for a backend in this state."""
+    if intent is Intent.READY:
+        return DrainEvent.START if state is DrainState.STOPPED else DrainEvent.UNDRAIN
+    return DrainEvent.DRAIN if intent is Intent.DRAIN else DrainEvent.STOP
+
+
+class Drains:
+    """Where the backends of a pool are on their way out: a Drain for each that was ever told to leave.
+
+    `wake`: the engine calls `advance` at that time.
+    """
+
+    def __init__(
+        self, rules: DrainRules, on_change: Callable[[StateChange], object], sessions: bool = False
+    ) -> None:
+        """`sessions`: those that live on a backend may go on there while it drains. Their clients have the
+        tokens, so more requests may come at any time: such a backend is drained at its deadline only."""
+        self.rules = rules
+        self.sessions = sessions
+        self.wake = inf  # in seconds; the first deadline
+        self._on_change = on_change
+        self._drains: dict[str, Drain] = {}
+        self.draining: set[Backend] = set()  # while it is empty, the end of a request says nothing
+
+    def state(self, name: str) -> DrainState:
+        return self._drains[name].state if name in self._drains else DrainState.READY
+
+    def accepts_session(self, name: str) -> bool:
+        """Return whether a request of a session on a backend may go there."""
+        state = self.state(name)
+        return state is DrainState.READY or (state is DrainState.DRAINING and self.sessions)
+
+    def wish(self, backend: Backend, intent: Intent, now: float) -> None:
+        """Take the operator's wish for a backend."""
+        drain = self._drains.get(backend.name)
+        if drain is None:
+            if intent is Intent.READY:
+                return
+            drain = self._drains[backend.name] = Drain(self.rules)
+        self._on(backend, _event(intent, drain.state), now)
+        self.settle(backend, now)
+
+    def settle(self, backend: Backend, now: float) -> None:
+        """A request on a backend has ended: perhaps it was the last."""
+        if backend in self.draining and not backend.in_flight and not self.sessions:
+            self._on(backend, DrainEvent.IDLE, now)
+
+    def advance(self, now: float) -> list[Backend]:
+        """Return the backends that have reached their deadline: the engine cuts off what runs there."""
+        late = [b for b in self.draining if now >= self._drains[b.name].deadline]
+        for backend in late:
+            self._on(backend, DrainEvent.TIMEOUT, now)
+        return late
+
+    def forget(self, backend: Backend) -> None:
+        """A backend has left the pool."""
+        self._drains.pop(backend.name, None)
+        self.draining.discard(backend)
+        self._set_wake()
+
+    def _on(self, backend: Backend, event: DrainEvent, now: float) -> None:
+        drain = self._drains[backend.name]
+        before = drain.state
+        if not drain.on(event, now):
+            return
+        (self.draining.add if drain.state is DrainState.DRAINING else self.draining.discard)(backend)
+        self._set_wake()
+        why = "time is over" if event is DrainEvent.TIMEOUT else ""
+        self._on_change(StateChange(now, backend.name, "drain", before.value, drain.state.value, why))
+
+    def _set_wake(self) -> None:
+        self.wake = min((self._drains[b.name].deadline for b in self.draining), default=inf)

@@ -1,0 +1,108 @@
+"""The operator's way into a running `lbkit proxy`: a socket in the file system, for its owner only.
+
+A line of JSON asks, a line answers. `{}` asks for the states of the backends; with `backend` and `intent`
+(ready, drain or out) that is carried out first. There is no way in from the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 10.0  # seconds that an answer may take
+Order = dict[str, str]
+States = dict[str, dict[str, Any]]  # backend -> state, in_flight, weight, healthy
+
+
+class AdminError(ValueError):
+    """An order cannot be carried out; says why."""
+
+
+class Admin:
+    """Listens for orders, and has `carry_out` answer them."""
+
+    def __init__(self, path: str, carry_out: Callable[[Order], Awaitable[States]]) -> None:
+        self.path = path
+        self.carry_out = carry_out
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Raises OSError with a reason. A socket that is left of a proxy that was killed is removed."""
+        path = Path(self.path)
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            with socket.socket(socket.AF_UNIX) as sock:
+                if sock.connect_ex(self.path) == 0:
+                    raise OSError(f"admin {self.path}: another proxy listens there")
+            path.unlink()
+        before = os.umask(0o177)  # from its first moment on, for nobody but the owner
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self.path)
+        except OSError as error:
+            raise OSError(f"admin {self.path}: {error.strerror or error}") from None
+        finally:
+            os.umask(before)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                answer = await self._answer(await reader.readline())
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (OSError, ValueError):  # the other side is gone, or sends a line without an end
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> Any:
+        try:
+            order = json.loads(line)
+            if not isinstance(order, dict) or not all(isinstance(v, str) for v in order.values()):
+                raise AdminError("an order is a table of texts")
+            return {"backends": await self.carry_out(order)}
+        except (AdminError, ValueError) as error:
+            return {"error": str(error)}
+
+    def stop(self) -> None:
+        server, self._server = self._server, None
+        if server:
+            server.close()
+            with suppress(OSError):
+                os.unlink(self.path)
+
+
+def ask(path: str, order: Order) -> States:
+    """Return the states of the backends, after an order. Raises AdminError, OSError."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(2 * TIMEOUT)
+        sock.connect(path)
+        with sock.makefile("rwb") as file:
+            file.write(json.dumps(order).encode() + b"\n")
+            file.flush()
+            line = file.readline()
+    if not line:
+        raise AdminError("the proxy closed the connection without an answer")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise AdminError(answer["error"])
+    states: States = answer["backends"]
+    return states
+
+
+def together(answers: list[States]) -> States:
+    """Return the states of the backends over all workers: a backend is drained when it is so for each."""
+    order = ("draining", "ready", "stopped", "drained")  # the first of these that a worker says
+    states: States = {}
+    for answer in answers:
+        for name, row in answer.items():
+            known = states.setdefault(name, dict(row, in_flight=0))
+            known["in_flight"] += row["in_flight"]
+            known["state"] = min(known["state"], row["state"], key=order.index)
+            known["healthy"] = known["healthy"] and row["healthy"]
+    return states

@@ -1,0 +1,267 @@
+"""Sticky sessions on the wire: where a request carries its session's token, and how the client gets it.
+
+Which backend a token stands for is the pool's decision (lbkit/core/sticky.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+from lbkit.core import Lease
+from lbkit.core.sticky import Sticky
+from lbkit.net.filters.base import Filter
+from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
+from lbkit.net.shared_store import SharedSessions
+
+MARK = b"~"  # between our prefix and the application's value, as in HAProxy
+MAX_TOKEN = 1024  # bytes; a longer one is the client's invention
+
+_COOKIES = re.compile(rb"\r\n(cookie:)([^\r\n]*)", re.IGNORECASE)
+_LOCATION = re.compile(rb"\r\n(location:[ \t]*/(?!/)[^\r\n#]*)", re.IGNORECASE)  # on this site
+
+
+class Way:
+    """A way for tokens to travel. `take` gets it from a request, `give` returns it with an answer."""
+
+    def __init__(self, rules: Sticky) -> None:
+        self.rules = rules
+        self.name = rules.cookie.encode()
+        self.set_cookie = re.compile(
+            rb"(\r\n(?i:set-cookie):[ \t]*%b[ \t]*=[ \t]*)([^;\r\n]*)" % re.escape(self.name)
+        )
+
+    def take(self, request: RequestHead) -> str:
+        raise NotImplementedError
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
+        """Return the token of a session that begins in the table, if there is a table."""
+        raise NotImplementedError
+
+
+class Insert(Way):
+    """A cookie of our own, which backends do not see (HAProxy: insert indirect nocache)."""
+
+    def __init__(self, rules: Sticky) -> None:
+        super().__init__(rules)
+        words = ["Path=/"]
+        words += ["Secure"] if rules.secure else []
+        words += ["HttpOnly"] if rules.http_only else []
+        words += [f"SameSite={rules.same_site}"] if rules.same_site else []
+        self.attributes = "; ".join(words).encode()
+
+    def take(self, request: RequestHead) -> str:
+        return edit_cookie(request, self.name, lambda value: None)
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+        if new := lease.keep(token, now):
+            # A shared cache would hand the cookie to other clients.
+            head.data += b"Set-Cookie: %b=%b; %b\r\nCache-Control: private\r\n" % (
+                self.name,
+                new.encode(),
+                self.attributes,
+            )
+
+
+class Rewrite(Way):
+    """Our value in place of the one that the backend gives to a cookie."""
+
+    def take(self, request: RequestHead) -> str:
+        return edit_cookie(request, self.name, lambda value: value)
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+        if self.set_cookie.search(head.data):
+            new = (lease.keep(token, now) or token).encode()
+            head.data = self.set_cookie.sub(lambda found: found[1] + new, head.data)
+
+
+class Prefix(Way):
+    """Our value before the one that the backend gives to a cookie; backends get theirs back."""
+
+    def take(self, request: RequestHead) -> str:
+        prefixes: list[bytes] = []
+
+        def without(value: bytes) -> bytes:
+            prefix, mark, rest = value.partition(MARK)
+            prefixes.append(prefix if mark else b"")
+            return rest if mark else value
+
+        edit_cookie(request, self.name, without)
+        return _token(prefixes[0]) if prefixes else ""
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+        if self.set_cookie.search(head.data):
+            new = (lease.keep(token, now) or token).encode()
+            head.data = self.set_cookie.sub(lambda found: found[1] + new + MARK + found[2], head.data)
+
+
+class Learn(Way):
+    """The application's cookie as it is: a table knows which backend has set it."""
+
+    def take(self, request: RequestHead) -> str:
+        return edit_cookie(request, self.name, lambda value: value)
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
+        found = self.set_cookie.search(head.data)
+        if found and (new := _token(found[2].strip())):
+            lease.keep(new, now)
+            return new
+        if token:
+            lease.keep(token, now, begin=False)
+        return None
+
+
+class Source(Way):
+    """The client's address."""
+
+    def take(self, request: RequestHead) -> str:
+        return request.client
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
+        lease.keep(token, now)
+        return token
+
+
+class Route(Way):
+    """A query parameter, for clients that keep no cookies.
+
+    Redirects on this site get it; others find it in X-Lbkit-Route, when it is new, and put it into their
+    URLs. Backends do not see it."""
+
+    def __init__(self, rules: Sticky) -> None:
+        super().__init__(rules)
+        self.parameter = re.compile(rb"([?&])%b=([^&]*)(&?)" % re.escape(quote(rules.cookie).encode()))
+
+    def take(self, request: RequestHead) -> str:
+        found = self.parameter.search(request.target)
+        if found is None:
+            return ""
+        before, after = request.target[: found.start()], request.target[found.end() :]
+        target = before + (found[1] if found[3] else b"") + after
+        line = len(request.method) + 1
+        request.data = request.data[:line] + target + request.data[line + len(request.target) :]
+        request.target = target
+        return _token(found[2])
+
+    def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+        new = lease.keep(token, now)
+        if new:
+            head.data += b"X-Lbkit-Route: %b\r\n" % new.encode()
+        value = (new or token).encode()
+
+        def routed(found: re.Match[bytes]) -> bytes:
+            joint = b"&" if b"?" in found[1] else b"?"
+            return b"\r\n%b%b%b=%b" % (found[1].rstrip(), joint, quote(self.rules.cookie).encode(), value)
+
+        head.data = _LOCATION.sub(routed, head.data, count=1)
+
+
+WAYS: dict[str, type[Way]] = {
+    "insert": Insert,
+    "rewrite": Rewrite,
+    "prefix": Prefix,
+    "learn": Learn,
+    "source": Source,
+    "route": Route,
+}
+
+
+class StickyFilter(Filter):
+    """The requests of a session go to one backend.
+
+    With a table that is shared, each request waits for what that says of its session; the pool's own table
+    then holds the same, and is what there is without an answer (unless on_failure is "closed")."""
+
+    name = "sticky"
+
+    def __init__(self, rules: Sticky, shared: SharedSessions | None = None) -> None:
+        self.way = WAYS[rules.how](rules)
+        self.shared = shared
+
+    def on_request(self, exchange: ExchangeView, now: float) -> Hold | None:
+        exchange.token = self.way.take(exchange.request)
+        if self.shared is None or not exchange.token:
+            return None
+        visit = _Visit()
+        visit.task = asyncio.get_running_loop().create_task(self._look_up(exchange, visit, self.shared))
+        exchange.state[self.index] = visit
+        return HOLD
+
+    async def _look_up(self, exchange: ExchangeView, visit: _Visit, shared: SharedSessions) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            visit.found = await shared.get(exchange.token)
+        except OSError:
+            if shared.store.on_failure == "closed":
+                exchange.answer_with(Answer(503, "sessions cannot be looked up now"))
+                return
+        else:
+            for pool in self.pool.pools:
+                if pool.affinity is not None:
+                    known = visit.found if visit.found in pool else None
+                    pool.affinity.take_over(exchange.token, known, loop.time())
+        exchange.proceed(loop.time())
+
+    def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
+        if exchange.lease is None or head.own:
+            return
+        lease, now = exchange.lease, asyncio.get_running_loop().time()
+        begun = self.way.give(exchange.token, lease, head, now)
+        if self.shared is None:
+            return
+        visit: _Visit | None = exchange.state[self.index]
+        token = begun or exchange.token
+        known = visit.found if visit and token == exchange.token else None
+        if (begun or known) and known != lease.backend.name:
+            self.shared.put(token, lease.backend.name)
+
+    def on_end(self, exchange: ExchangeView, now: float) -> None:
+        visit: _Visit | None = exchange.state[self.index]
+        if visit and visit.task:
+            visit.task.cancel()
+
+    async def close(self) -> None:
+        if self.shared:
+            await self.shared.close()
+
+
+class _Visit:
+    """What the filter knows of an exchange, with a table that is shared."""
+
+    __slots__ = ("found", "task")
+
+    def __init__(self) -> None:
+        self.found: str | None = None  # the backend of its session
+        self.task: asyncio.Task[None] | None = None  # asks for it
+
+
+def edit_cookie(request: RequestHead, name: bytes, edit: Callable[[bytes], bytes | None]) -> str:
+    """Return the first value of a cookie as a token; all other cookies stay as they are.
+
+    `edit` gets each value and returns the one for the backend, None for none."""
+    if name not in request.data:
+        return ""
+    values: list[bytes] = []
+
+    def edited(line: re.Match[bytes]) -> bytes:
+        kept = []
+        for pair in line[2].split(b";"):
+            found, mark, value = pair.strip(b" \t").partition(b"=")
+            if mark and found == name:
+                values.append(value)
+                new = edit(value)
+                pair = b" %b=%b" % (name, new) if new is not None else b""
+            if pair.strip(b" \t"):
+                kept.append(pair)
+        return b"\r\n%b %b" % (line[1], b";".join(kept).lstrip(b" \t")) if kept else b""
+
+    data = _COOKIES.sub(edited, request.data)
+    if values:
+        request.data = data
+    return _token(values[0]) if values else ""
+
+
+def _token(value: bytes) -> str:
+    return value.decode("latin-1") if len(value) <= MAX_TOKEN else ""

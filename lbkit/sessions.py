@@ -1,0 +1,57 @@
+"""What became of sessions: how often they moved to another server, and lost the state they had."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lbkit.arrivals import Sessions
+from lbkit.events import Action
+from lbkit.experiment import Experiment
+
+
+class SessionCounts(NamedTuple):
+    """What became of the sessions of a run."""
+
+    begun: int  # sessions with an answer
+    moved: int  # how often one went on at another server
+    lost: int  # how often one found its state gone: with a server that had crashed, or left behind
+    hit: int  # sessions that found it gone at least once
+
+
+def follow(
+    experiment: Experiment,
+    session: Sequence[int],
+    backend: Sequence[int],
+    arrival: Sequence[float],
+    end: Sequence[float],
+    status: Sequence[int],
+) -> SessionCounts:
+    """Return the counts of a run with these columns, by the rows that servers answered without an error.
+
+    A session's state is where its last such answer came from, and empty after a crash. It is never lost when
+    the traffic says that servers share it."""
+    arrivals = experiment.traffic.arrivals
+    in_memory = isinstance(arrivals, Sessions) and arrivals.state == "memory"
+    index = {server.name: i for i, server in enumerate(experiment.servers)}
+    crashes: dict[int, list[float]] = defaultdict(list)
+    for event in experiment.timeline:
+        if event.action is Action.CRASH:
+            crashes[index[event.server]].append(event.at)
+    places: dict[int, tuple[int, float]] = {}  # session -> the server with its state, and since when
+    moved = lost = 0
+    hit: set[int] = set()
+    for row in sorted(range(len(arrival)), key=arrival.__getitem__):
+        server, its = backend[row], session[row]
+        if server < 0 or status[row] >= 500:
+            continue
+        before, since = places.get(its, (server, end[row]))
+        crashed = bisect(crashes[server], end[row]) > bisect(crashes[server], since)
+        moved += server != before
+        if in_memory and (server != before or crashed):
+            lost += 1
+            hit.add(its)
+        places[its] = server, end[row]
+    return SessionCounts(len(places), moved, lost, len(hit))

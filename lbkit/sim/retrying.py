@@ -1,0 +1,240 @@
+"""A run whose policy has rules for attempts: timeouts, hedges, deadlines, answers that count as failures.
+
+Several copies of a request may be with servers at a time, and a server goes on with one that nobody waits for
+any more: work that is lost. So each attempt has a row of its own, and the request's row gets the outcome of
+the attempt that gave the answer. Its work and its luck are the request's own on every server, as on live
+engines, where the client sends them along.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from itertools import compress
+from math import inf
+from typing import Any
+
+from lbkit.core import Backend, NoBackend
+from lbkit.core.attempts import Attempts, Failure, GiveUp
+from lbkit.experiment import Experiment
+from lbkit.sim import kinds
+from lbkit.sim.engine import Handlers
+from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.servers import UNAVAILABLE
+from lbkit.sim.wasting import WastingSimulation
+
+LATE = 504
+
+
+class _Open:
+    """A request without an answer."""
+
+    __slots__ = ("attempts", "copies", "failed", "hedges", "until")
+
+    def __init__(self, until: float) -> None:
+        self.until = until  # its deadline
+        self.copies: list[int] = []  # rows of the attempts under way
+        self.hedges: list[int] = []  # rows of those that were sent while another was under way
+        self.attempts = 0  # backends picked
+        self.failed: Attempts | None = None
+
+
+class RetryingSimulation(WastingSimulation):
+    """A simulation in which the rules of `Policy.retry` hold."""
+
+    def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
+        rules = experiment.policy.retry
+        assert rules
+        self.rules = rules
+        self.open: dict[int, _Open] = {}
+        super().__init__(experiment, max_events)
+        self.attempt_time = rules.timeouts.until_answer if rules.timeouts else inf  # seconds for one attempt
+        self.lifetime = inf if rules.deadline is None else rules.deadline  # seconds for a request
+        if self.users is None:
+            # A copy: the column grows by the attempts, which must not arrive as requests.
+            self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+
+    def _handlers(self) -> Handlers:
+        happens: list[Callable[[int], object]] = list(super()._handlers())
+        happens[kinds.TIMEOUT] = self.time_out
+        happens[kinds.HEDGE] = self.hedge
+        happens[kinds.DEADLINE] = self.miss
+        return happens
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "attempt_counts": self.attempt_policy.report()}
+
+    def columns(self) -> dict[str, array[Any]]:
+        """Return the rows of requests, without those of attempts."""
+        columns, copies = super().columns(), self.requests.copy_of
+        wanted = [row not in copies for row in range(len(columns["arrival"]))]
+        return {name: array(c.typecode, compress(c, wanted)) for name, c in columns.items()}
+
+    # -- a request ---------------------------------------------------------------------------------
+
+    def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
+        """Begin with a request; its deadline counts from its arrival."""
+        now = self.engine.now
+        request = self.open[row] = _Open(self.requests.arrival[row] + self.lifetime)
+        self.attempt_policy.began(now)
+        if request.until <= now:
+            self.miss(row)
+            return
+        if request.until < inf:
+            self.engine.plan(request.until, kinds.DEADLINE, row)
+        self.attempt(row, request)
+
+    def retry(self, row: int) -> None:
+        if request := self.open.get(row):
+            self.attempt(row, request)
+
+    def miss(self, row: int) -> None:
+        """The deadline of a request: whoever works on it may be as fast as ever, so nothing is learned."""
+        if request := self.open.get(row):
+            self.attempt_policy.counts.deadlines += 1
+            self.give_up(row, request, LATE)
+
+    def give_up(self, row: int, request: _Open, status: int) -> None:
+        """Answer a request by the balancer itself."""
+        for copy in list(request.copies):
+            self.cancel(copy, request)
+        del self.open[row]
+        self.requests.attempts[row] = request.attempts
+        if fallback := self.rules.fallback:
+            self.attempt_policy.counts.fallbacks += 1
+            status = fallback.status
+        self.reply(row, status)
+
+    # -- its attempts ------------------------------------------------------------------------------
+
+    def attempt(self, row: int, request: _Open) -> int | None:
+        """Send a copy of a request to a backend that has none; return the attempt's row, None without one."""
+        requests, now = self.requests, self.engine.now
+        tried = request.failed.tried if request.failed else ()
+        tried += tuple(requests.lease[copy] for copy in request.copies)
+        token = "" if self.tokens is None else self.tokens.of(row)
+        try:
+            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried, token)
+        except NoBackend:
+            if not request.copies:
+                self.give_up(row, request, request.failed.status if request.failed else UNAVAILABLE)
+            return None
+        server = self.server_of[backend]
+        copy = requests.copy(row)
+        request.copies.append(copy)
+        request.attempts += 1
+        requests.attempts[row] = request.attempts
+        requests.lease[copy] = backend
+        requests.since[copy] = now
+        requests.backend[copy] = server.index
+        if self.reporting:
+            self.reports.picked(backend)
+        if self.attempt_time < inf:
+            self.engine.plan(now + self.attempt_time, kinds.TIMEOUT, copy)
+        if self.rules.hedge and not token:  # the state of a session is on its own backend
+            self.engine.plan(now + self.rules.hedge.after, kinds.HEDGE, copy)
+        if server.delay:
+            self.engine.plan(now + server.delay, kinds.RECEIVE, copy)
+        elif outcome := server.receive(copy):
+            self.send_back(copy, server, outcome)
+        return copy
+
+    def under_way(self, copy: int) -> tuple[int, _Open] | None:
+        """Return the request that waits for an attempt, and its row; None if none does any more."""
+        row = self.requests.copy_of[copy]
+        request = self.open.get(row)
+        return (row, request) if request and copy in request.copies else None
+
+    def end_attempt(self, copy: int, request: _Open, ok: bool | None) -> None:
+        """Wait for an attempt no longer, and give its lease back."""
+        request.copies.remove(copy)
+        backend = self.requests.lease[copy]
+        if self.reporting:
+            self.reports.failed(backend)
+        self.pool.release(backend, self.requests.since[copy], ok, self.engine.now)
+
+    def cancel(self, copy: int, request: _Open) -> None:
+        """Hang up on an attempt, which says nothing about its backend."""
+        self.end_attempt(copy, request, None)
+        self.hang_up(copy)
+
+    def hedge(self, copy: int) -> None:
+        """An attempt is slow: another copy of its request may be faster."""
+        if not (found := self.under_way(copy)):
+            return
+        row, request = found
+        policy = self.attempt_policy
+        if policy.may_hedge(len(request.hedges), self.engine.now):
+            hedge = self.attempt(row, request)
+            if hedge is not None:
+                policy.counts.hedges += 1
+                request.hedges.append(hedge)
+
+    def time_out(self, copy: int) -> None:
+        """An attempt has taken its time."""
+        if self.under_way(copy):
+            self.fail(copy, Failure.ATTEMPT_TIMEOUT)
+            self.hang_up(copy)
+
+    def fail(self, copy: int, failure: Failure, kept: bool = False) -> None:
+        """An attempt has failed."""
+        if not (found := self.under_way(copy)):
+            return
+        row, request = found
+        backend = self.requests.lease[copy]
+        if request.failed is None:  # a simulated request is a GET without a body: safe to send again
+            request.failed = Attempts(self.attempt_policy, True, request.until)
+        if len(request.copies) > 1:
+            request.failed.failed(failure, backend)
+            self.end_attempt(copy, request, False)
+            return
+        step = request.failed.after(failure, backend, kept, self.engine.now)
+        if not isinstance(step, GiveUp) and step.backend:
+            self.resend(copy)  # its lease goes on
+        elif not isinstance(step, GiveUp):
+            self.end_attempt(copy, request, False)
+            self.engine.plan(self.engine.now + step.delay, kinds.RETRY, row)
+        elif failure is Failure.STATUS:
+            self.take(row, request, copy)
+        else:
+            self.end_attempt(copy, request, False)
+            self.give_up(row, request, step.status)
+
+    def answer(self, copy: int) -> None:
+        """An answer arrives at the balancer."""
+        if not (found := self.under_way(copy)):
+            self.waste(copy)
+        elif self.requests.status[copy] in self.rules.statuses:
+            self.fail(copy, Failure.STATUS)
+        else:
+            self.take(*found, copy)
+
+    def take(self, row: int, request: _Open, copy: int) -> None:
+        """The client gets the answer of this attempt; the others are not waited for."""
+        requests, now = self.requests, self.engine.now
+        for name in ("start", "service", "backend", "status", "lease"):
+            column = getattr(requests, name)
+            column[row] = column[copy]
+        requests.end[row] = now
+        ok = requests.status[row] < 500
+        request.copies.remove(copy)
+        backend, since = requests.lease[copy], requests.since[copy]
+        if self.reporting:
+            self.reports.answered(backend, now - since, ok)
+        self.pool.release(backend, since, ok, now)
+        for other in list(request.copies):
+            self.cancel(other, request)
+        del self.open[row]
+        self.attempt_policy.counts.hedges_won += copy in request.hedges
+        if self.followed:
+            self.ended(row, ok)
+
+
+class ImpatientRetryingSimulation(ImpatientSimulation, RetryingSimulation):
+    """Both: each try of a client is a request of the balancer, which makes attempts of its own."""
+
+    def withdraw(self, row: int) -> None:
+        if request := self.open.pop(row, None):
+            self.requests.attempts[row] = request.attempts
+            for copy in list(request.copies):
+                self.cancel(copy, request)

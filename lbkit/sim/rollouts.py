@@ -1,0 +1,102 @@
+"""A rolling deploy in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+
+from attrs import evolve
+
+from lbkit.core import Intent, Pool, Replicas
+from lbkit.core.blue_green import Switchover
+from lbkit.core.canary import Counts
+from lbkit.core.deploy import Deployment, begin
+from lbkit.core.drain import DrainState
+from lbkit.core.rollout import RollingDeploy, Rollout
+from lbkit.core.state_change import StateChange
+from lbkit.sim.engine import Engine
+from lbkit.sim.kinds import ROLLOUT
+from lbkit.sim.requests import Requests
+from lbkit.sim.servers import SimServer
+
+EVERY = 0.05  # seconds between looks at how things stand
+
+
+class Deploy:
+    """Plans a ROLLOUT for each look, from the deploy's beginning until it is over, or the traffic is."""
+
+    def __init__(
+        self,
+        rules: Deployment,
+        engine: Engine,
+        pool: Pool | Replicas,
+        servers: dict[str, SimServer],
+        requests: Requests,
+        until: float,
+        add: Callable[[str], object],
+        drain: Callable[[str], object],
+        crash: Callable[[SimServer], object],
+        on_change: Callable[[StateChange], object],
+    ) -> None:
+        self.rules = rules
+        self.engine = engine
+        self.pool = pool
+        self.servers = servers
+        self.requests = requests
+        self.until = until
+        self.rollout: Rollout | Switchover | None = None
+        self._add = add
+        self._drain = drain
+        self._crash = crash
+        self._on_change = on_change
+        self._specs = {name: server.spec for name, server in servers.items()}
+        engine.plan(rules.at, ROLLOUT)
+
+    def look(self, _: int) -> None:
+        if self.rollout is None:
+            names = [backend.name for backend in self.pool.backends]
+            self.rollout = begin(self.rules, names, self, self._on_change)
+        self.rollout.advance(self.engine.now)
+        if not self.rollout.over and self.engine.now + EVERY <= self.until:
+            self.engine.plan(self.engine.now + EVERY, ROLLOUT)
+
+    # -- what a rollout works on ----------------------------------------------------------------
+
+    def add(self, name: str) -> None:
+        self._add(name)
+
+    def drain(self, name: str) -> None:
+        self._drain(name)
+
+    def drained(self, name: str) -> bool:
+        return all(pool.drains.state(name) is DrainState.DRAINED for pool in self.pool.pools)
+
+    def replace(self, name: str, new: bool) -> None:
+        assert isinstance(self.rules, RollingDeploy)
+        server, spec = self.servers[name], self._specs[name]
+        if new:
+            failing = spec.error_rate if self.rules.error_rate is None else self.rules.error_rate
+            spec = evolve(spec, speed=spec.speed * self.rules.speed, error_rate=failing)
+        if self.rules.drain:
+            self.pool.set_intent(name, Intent.OUT, self.engine.now)
+        self._crash(server)
+        server.spec, server.error_rate = spec, spec.error_rate
+        server.recover()
+
+    def serves(self, name: str) -> bool:
+        return self.servers[name].up and all(pool[name].healthy for pool in self.pool.pools)
+
+    def undrain(self, name: str) -> None:
+        self.pool.set_intent(name, Intent.READY, self.engine.now)
+
+    def counts(self) -> dict[str, Counts]:
+        """Looks at every request: for the few moments of a rollout that need it."""
+        requests = self.requests
+        totals, errors = [0] * len(self.servers), [0] * len(self.servers)
+        for end, index, status in zip(requests.end, requests.backend, requests.status, strict=True):
+            if index >= 0 and not isnan(end):
+                totals[index] += 1
+                errors[index] += status >= 500
+        return {
+            name: Counts(totals[server.index], errors[server.index]) for name, server in self.servers.items()
+        }

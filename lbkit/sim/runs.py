@@ -1,0 +1,33 @@
+"""Runs an experiment in virtual time, from its beginning to its Result."""
+
+from __future__ import annotations
+
+from lbkit.experiment import Experiment
+from lbkit.result import Result
+from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
+from lbkit.sim.simulation import Simulation
+
+# Whether clients have patience, and whether the policy has rules for attempts -> what simulates that.
+KINDS: dict[tuple[bool, bool], type[Simulation]] = {
+    (False, False): Simulation,
+    (True, False): ImpatientSimulation,
+    (False, True): RetryingSimulation,
+    (True, True): ImpatientRetryingSimulation,
+}
+
+
+def simulation(experiment: Experiment, max_events: int | None = None) -> Simulation:
+    """Return the simulation of an experiment, as its clients and its policy's attempts need it."""
+    kind = KINDS[experiment.traffic.patience is not None, experiment.policy.retry is not None]
+    return kind(experiment, max_events)
+
+
+def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:
+    """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
+
+    With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
+    not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
+    MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to
+    the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
+    return simulation(experiment, max_events).run(grace)

@@ -1,0 +1,37 @@
+"""What simulated clients present for their sessions, and how they get it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lbkit.core import Pool, Replicas
+from lbkit.core.sticky import Sticky
+from lbkit.sim.requests import Requests
+from lbkit.workload import client_name
+
+
+class Tokens:
+    """The token of each session; without sessions in the traffic, of each client, which is one then."""
+
+    def __init__(self, rules: Sticky, pool: Pool | Replicas, requests: Requests) -> None:
+        self.rules = rules
+        self.pool = pool
+        self.requests = requests
+        self.holder: Sequence[int] = requests.client if requests.session is None else requests.session
+        self._tokens: dict[int, str] = {}
+
+    def of(self, row: int) -> str:
+        """Return what the client of a request presents; empty if it has nothing yet."""
+        if self.rules.how == "source":
+            return client_name(self.requests.client[row])
+        return self._tokens.get(self.holder[row], "")
+
+    def answered(self, row: int, now: float) -> None:
+        """Take note of the backend that answered, unless the balancer did."""
+        if self.requests.backend[row] < 0:
+            return
+        holder, token = self.holder[row], self.of(row)
+        if self.rules.how == "learn" and not token:
+            token = self._tokens[holder] = f"session {holder}"  # the server's own cookie
+        if new := self.pool.keep(self.requests.lease[row], token, now):
+            self._tokens[holder] = new

@@ -1,0 +1,156 @@
+"""A rolling deploy, before a fleet in memory."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.core.canary import Counts
+from lbkit.core.rollout import RollingDeploy, Rollout, RolloutState
+from lbkit.core.state_change import StateChange
+
+
+class FakeFleet:
+    """Servers that take as many looks to drain and to start as they are told to."""
+
+    def __init__(self, names: str, drains: int = 2, starts: int = 3, new_errors: float = 0.0) -> None:
+        self.told: list[str] = []
+        self.drains, self.starts, self.new_errors = drains, starts, new_errors
+        self.new = dict.fromkeys(names, False)
+        self.waits: dict[str, int] = {}
+        self.out: set[str] = set()
+        self.total = dict.fromkeys(names, Counts())
+        self.most_out = 0
+
+    def drain(self, name: str) -> None:
+        self.told.append(f"drain {name}")
+        self.out.add(name)
+        self.waits[name] = self.drains
+
+    def _waited(self, name: str) -> bool:
+        self.waits[name] -= 1
+        return self.waits[name] <= 0
+
+    drained = serves = _waited
+
+    def replace(self, name: str, new: bool) -> None:
+        self.told.append(f"{'new' if new else 'old'} {name}")
+        self.new[name] = new
+        self.waits[name] = self.starts
+        self.out.add(name)
+
+    def undrain(self, name: str) -> None:
+        self.told.append(f"undrain {name}")
+        self.out.discard(name)
+
+    def counts(self) -> dict[str, Counts]:
+        return dict(self.total)
+
+    def serve(self) -> None:
+        self.most_out = max(self.most_out, len(self.out))
+        for name, new in self.new.items():
+            if name not in self.out:
+                self.total[name] += Counts(100, round(100 * self.new_errors) if new else 0)
+
+
+def play(fleet: FakeFleet, rules: RollingDeploy) -> tuple[Rollout, list[StateChange]]:
+    changes: list[StateChange] = []
+    rollout = Rollout(rules, fleet.new, fleet, changes.append)
+    for now in range(1000):
+        rollout.advance(now)
+        if rollout.over:
+            return rollout, changes
+        fleet.serve()
+    raise AssertionError(f"it does not end: {rollout.state}")
+
+
+def test_one_after_the_other() -> None:
+    fleet = FakeFleet("ab")
+    rollout, changes = play(fleet, RollingDeploy(settle=5))
+    assert rollout.state is RolloutState.DONE
+    assert fleet.told == ["drain a", "new a", "undrain a", "drain b", "new b", "undrain b"]
+    assert fleet.most_out == 1
+    mine = [change.after for change in changes if change.backend == "a"]
+    assert mine == ["draining", "starting", "settling", "serving"]
+    assert changes[3].at - changes[2].at == 5
+    assert changes[4].at == changes[3].at  # b follows at once
+
+
+def test_a_plain_restart_tells_nobody() -> None:
+    fleet = FakeFleet("ab")
+    play(fleet, RollingDeploy(drain=False))
+    assert fleet.told == ["new a", "new b"]
+
+
+def test_the_canary_is_alone_and_has_longer() -> None:
+    fleet = FakeFleet("abcde")
+    _, changes = play(fleet, RollingDeploy(settle=2, canary=30, batch=2))
+    assert fleet.most_out == 2
+    began = [(change.at, change.backend) for change in changes if change.after == "draining"]
+    assert [name for at, name in began if at < 30] == ["a"]
+    assert began[1][0] == began[2][0]
+
+
+def test_a_version_that_fails_is_rolled_back_after_the_first_server() -> None:
+    fleet = FakeFleet("abcd", new_errors=0.2)
+    rollout, changes = play(fleet, RollingDeploy(settle=5))
+    assert rollout.state is RolloutState.ROLLED_BACK
+    assert fleet.told == ["drain a", "new a", "undrain a", "drain a", "old a", "undrain a"]
+    assert not any(fleet.new.values())
+    assert [change.why for change in changes if change.why] == ["new version", "old version"]
+
+
+def test_a_server_that_only_drains_is_undrained_when_the_others_are_rolled_back() -> None:
+    fleet = FakeFleet("abcd", drains=1, new_errors=0.2)
+    waited = fleet._waited
+    fleet.drained = lambda name: name != "b" and waited(name)
+    rollout, _ = play(fleet, RollingDeploy(settle=5, batch=2))
+    assert rollout.state is RolloutState.ROLLED_BACK
+    assert not any(fleet.new.values())
+    assert not fleet.out
+    assert "new b" not in fleet.told
+
+
+def test_a_version_that_is_never_judged_goes_out_whatever_it_does() -> None:
+    fleet = FakeFleet("abc", new_errors=1)
+    rollout, _ = play(fleet, RollingDeploy(false_alarms=0))
+    assert rollout.state is RolloutState.DONE
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.01, 0.3]),
+    st.booleans(),
+    st.integers(0, 20),
+)
+def test_all_servers_end_with_one_version_and_in_service(
+    servers: int, batch: int, waits: int, new_errors: float, drain: bool, canary: int
+) -> None:
+    fleet = FakeFleet("abcdef"[:servers], waits, waits, new_errors)
+    rollout, changes = play(fleet, RollingDeploy(batch=batch, drain=drain, settle=3, canary=canary))
+    assert set(fleet.new.values()) == {rollout.state is RolloutState.DONE}
+    assert fleet.most_out <= max(batch, 1) or not drain
+    if drain:
+        assert not fleet.out
+    for name in fleet.new:
+        chain = ["serving", *(change.after for change in changes if change.backend == name)]
+        assert [c.before for c in changes if c.backend == name] == chain[:-1]
+        assert chain[-1] == "serving"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"batch": 0}, "batch is 0: use a whole number"),
+        ({"settle": -1}, "settle is -1: use seconds"),
+        ({"false_alarms": 1}, "false_alarms is 1: use a probability"),
+        ({"speed": 0}, "speed is 0: use a factor"),
+        ({"error_rate": 2}, "error_rate is 2: use a share"),
+    ],
+)
+def test_rules_that_make_no_sense(wrong: dict[str, float], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        RollingDeploy(**wrong)  # type: ignore[arg-type]
