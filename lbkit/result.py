@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit import diagnostics
+from lbkit.core.attempts import AttemptEvent
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.core.text import did_you_mean, shown
@@ -129,8 +130,16 @@ class Result:
     def attempt_counts(self) -> dict[str, int]:
         """What the balancer did about failures, by `Policy.retry`: retries, hedges, refusals by the budget.
 
-        The names are those of `lbkit.core.attempts.Counts`; empty for a policy without `retry`."""
+        The names are those of `lbkit.core.attempts.COUNTS`; empty where no attempt failed, and the policy
+        has no `retry`, and on engines that do not report it."""
         return dict(self.extra.get("attempt_counts", {}))
+
+    @property
+    def attempt_events(self) -> tuple[AttemptEvent, ...]:
+        """Retries, hedges and what else is in `attempt_counts`, each with its time, in order of time.
+
+        Only the first MOST_EVENTS (`lbkit.core.attempts`) of a run: the counts have all."""
+        return tuple(self.extra.get("attempt_events", ()))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -202,7 +211,7 @@ class Result:
         found = {
             name: array(column.typecode, (column[i] for i in rows)) for name, column in self.columns.items()
         }
-        of_all = ("wasted", "resent")  # says nothing about these rows
+        of_all = ("wasted", "resent", "attempt_counts", "attempt_events")  # says nothing about these rows
         extra = {name: value for name, value in self.extra.items() if name not in of_all}
         return Result(self.experiment, self.engine, found, extra)
 
@@ -399,8 +408,13 @@ class Result:
         return (
             f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, "
             f"mean {duration(self.mean)}, p99 {duration(self.percentile(99))}, "
-            f"{self.error_rate:.2%} errors>{doubts}"
+            f"{self.error_rate:.2%} errors{self._attempts_in_words()}>{doubts}"
         )
+
+    def _attempts_in_words(self) -> str:
+        """Return what the balancer did about failures, as in ", 12 retries, 3 hedges won"."""
+        happened = ((count, name) for name, count in self.attempt_counts.items() if count)
+        return "".join(f", {count} {name.replace('_', ' ')}" for count, name in happened)
 
     def _repr_html_(self) -> str:
         return table([self])

@@ -7,10 +7,9 @@ request sent to one backend; which backends are eligible is the Pool's decision.
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lbkit.core.backend import Backend
 from lbkit.core.retry import Retry, RetryBudget
@@ -37,6 +36,7 @@ class Failure(Enum):
     only add to the load; a malformed answer is the backend's own, and would come again.
     """
 
+    label: str
     status: int
     repeat: Repeat
 
@@ -72,26 +72,51 @@ class GiveUp(NamedTuple):
 _ELSEWHERE = Again(None)
 
 
-@dataclass(slots=True)
-class Counts:
-    """What a balancer has done about failures so far."""
+class Kind(StrEnum):
+    """What a balancer does about failures: the kinds of events that it counts."""
 
-    retries: int = 0  # attempts at another backend after a failure
-    hedges: int = 0  # further copies of requests that had no answer yet
-    hedges_won: int = 0  # of those, the ones that gave the answer
-    over_budget: int = 0  # retries and hedges that the budget refused
-    attempt_timeouts: int = 0
-    deadlines: int = 0  # requests that were over their deadline
-    fallbacks: int = 0  # fallback answers
+    RETRY = "retry"  # an attempt at another backend, after a failure
+    HEDGE = "hedge"  # a further copy of a request that has no answer yet
+    HEDGE_WON = "hedge won"  # that copy gave the answer
+    OVER_BUDGET = "over budget"  # a retry or a hedge that the budget refused
+    TIMEOUT = "attempt timeout"
+    DEADLINE = "deadline"  # a request that is over its deadline
+    FALLBACK = "fallback"  # a fallback answer
+
+
+COUNTS = {  # kind -> the name of its count
+    Kind.RETRY: "retries",
+    Kind.HEDGE: "hedges",
+    Kind.HEDGE_WON: "hedges_won",
+    Kind.OVER_BUDGET: "over_budget",
+    Kind.TIMEOUT: "attempt_timeouts",
+    Kind.DEADLINE: "deadlines",
+    Kind.FALLBACK: "fallbacks",
+}
+MOST_EVENTS = 100_000  # that an engine keeps for a Result: about 15 MB
+
+
+class AttemptEvent(NamedTuple):
+    """At second `at`, the balancer did something about a failure, or about the lack of an answer.
+
+    `backend` is the one that failed or was slow; of a hedge that won, the one that answered; empty where it
+    is about none."""
+
+    at: float
+    kind: Kind
+    backend: str = ""
+    why: str = ""
 
 
 class AttemptPolicy:
     """The rules of one balancer, and what all its requests share: the budget, the counts, chance.
 
     `retries`: how many backends to try after the first. `rules`: how, and what else bounds a request.
+    `counts`: how often what happened, by the names in COUNTS. `events`: the first `keep` of what happened,
+    each with its time; none unless a caller sets `keep`.
     """
 
-    __slots__ = ("_budget", "_rng", "counts", "retries", "rules")
+    __slots__ = ("_budget", "_rng", "counts", "events", "keep", "retries", "rules")
 
     def __init__(
         self, retries: int = 1, rules: Retry | None = None, rng: random.Random | None = None
@@ -99,7 +124,9 @@ class AttemptPolicy:
         """`rng` draws the pauses."""
         self.retries = retries
         self.rules = rules
-        self.counts = Counts()
+        self.counts = dict.fromkeys(COUNTS.values(), 0)
+        self.events: list[AttemptEvent] = []
+        self.keep = 0
         self._budget = RetryBudget(rules.budget) if rules and rules.budget else None
         self._rng = rng or random.Random()
 
@@ -108,32 +135,44 @@ class AttemptPolicy:
         if self._budget:
             self._budget.request(now)
 
-    def may_hedge(self, sent: int, now: float) -> bool:
-        """Return whether to send another copy of a request that has no answer yet; `sent`: copies so far."""
-        hedge = self.rules.hedge if self.rules else None
-        return hedge is not None and sent < hedge.most and self._within_budget(now)
+    def note(self, kind: Kind, now: float, backend: Backend | None = None, why: str = "") -> None:
+        """Count what happened, and keep it with its time while there is room."""
+        self.counts[COUNTS[kind]] += 1
+        if len(self.events) < self.keep:
+            self.events.append(AttemptEvent(now, kind, backend.name if backend else "", why))
 
-    def retry_delay(self, retry: int, now: float, until: float) -> float | None:
+    def may_hedge(self, sent: int, now: float, slow: Backend) -> bool:
+        """Return whether to send another copy of a request to which `slow` has not answered yet.
+
+        `sent`: copies so far."""
+        hedge = self.rules.hedge if self.rules else None
+        return hedge is not None and sent < hedge.most and self._within_budget(now, slow, "hedge")
+
+    def retry_delay(
+        self, retry: int, now: float, until: float, failed: Backend, failure: Failure
+    ) -> float | None:
         """Return the pause before retry number `retry`, from 0; None: it is not made.
 
         None when the budget is used up, or when the pause would not end before `until`."""
         delay = 0.0
         if self.rules and self.rules.backoff:
             delay = self.rules.backoff.pause(retry, self._rng)
-        if now + delay >= until or not self._within_budget(now):
+        if now + delay >= until or not self._within_budget(now, failed, failure.label):
             return None
-        self.counts.retries += 1
+        self.note(Kind.RETRY, now, failed, failure.label)
         return delay
 
-    def _within_budget(self, now: float) -> bool:
+    def _within_budget(self, now: float, backend: Backend, why: str) -> bool:
         if self._budget is None or self._budget.retry(now):
             return True
-        self.counts.over_budget += 1
+        self.note(Kind.OVER_BUDGET, now, backend, why)
         return False
 
-    def report(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return asdict(self.counts)
+    def facts(self) -> dict[str, Any]:
+        """Return what a Result keeps: counts and events; nothing where there are no rules, and no events."""
+        if not (self.rules or self.events):
+            return {}
+        return {"attempt_counts": dict(self.counts), "attempt_events": list(self.events)}
 
 
 class Attempts:
@@ -168,16 +207,16 @@ class Attempts:
         if allowed and kept and failure is Failure.CLOSED_UNANSWERED and self._renewed is not backend:
             self._renewed, self.status = backend, failure.status
             return Again(backend)
-        self.failed(failure, backend)
+        self.failed(failure, backend, now)
         if allowed and len(self.tried) <= self._policy.retries:
-            delay = self._policy.retry_delay(len(self.tried) - 1, now, self.until)
+            delay = self._policy.retry_delay(len(self.tried) - 1, now, self.until, backend, failure)
             if delay is not None:
                 return Again(None, delay) if delay else _ELSEWHERE
         return GiveUp(failure.status)
 
-    def failed(self, failure: Failure, backend: Backend) -> None:
+    def failed(self, failure: Failure, backend: Backend, now: float = 0.0) -> None:
         """Note a failure without a step of its own: another copy of the request is still on its way."""
         self.status = failure.status
         self.tried += (backend,)
         if failure is Failure.ATTEMPT_TIMEOUT:
-            self._policy.counts.attempt_timeouts += 1
+            self._policy.note(Kind.TIMEOUT, now, backend)

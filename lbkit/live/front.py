@@ -12,6 +12,7 @@ import tomli_w
 
 from lbkit import __version__
 from lbkit.core import Backend, Intent, Pool, Replicas
+from lbkit.core.attempts import MOST_EVENTS
 from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
@@ -59,7 +60,9 @@ class Front(Protocol):
         """The changes of servers' states so far, by its health rules; times as of time.monotonic."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what a Result keeps of it: program, version, configuration, statistics of its own."""
+        """Return what a Result keeps of it: program, version, configuration, statistics of its own.
+
+        Times of events are as of time.monotonic."""
 
 
 class OwnProxy:
@@ -88,7 +91,9 @@ class OwnProxy:
         joining = self.experiment.joining
         there = (b.twin() for b in self._backends.values() if b.name not in joining)
         pool = policy.pool(there, self._stream, on_change=self._changes.append)
-        self._proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True)).start()
+        proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True))
+        proxy.service.attempts.keep = MOST_EVENTS
+        self._proxy = proxy.start()
 
     def _config(self) -> ProxyConfig:
         """Return the experiment as the configuration of `lbkit proxy`."""
@@ -164,10 +169,8 @@ class OwnProxy:
 
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
-        attempts = self._proxy.service.attempts if self._proxy else None
-        counts = {"attempt_counts": attempts.report()} if attempts and attempts.rules else {}
         return {
-            **counts,
+            **(self._proxy.service.attempts.facts() if self._proxy else {}),
             "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),

@@ -237,6 +237,9 @@ class LiveSession:
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()
+            if events := facts.get("attempt_events"):
+                t0 = self._load.t0 if self._load else 0.0
+                facts["attempt_events"] = [event._replace(at=event.at - t0) for event in events]
             if self._load and self._load.watched:
                 t0 = self._load.t0
                 facts["wasted"] = [w._replace(start=w.start - t0) for w in self._fleet.wasted()]

@@ -199,7 +199,8 @@ class Copy:
         if kept and failure is Failure.CLOSED_UNANSWERED:
             self._connect()  # a connection that had rested too long: once more on a new one
             return
-        self.owner.exchange._attempts_so_far().failed(failure, self._backend)
+        exchange = self.owner.exchange
+        exchange._attempts_so_far().failed(failure, self._backend, exchange.service.now())
         self._give_up(False)
 
     def origin_ready(self, ready: bool) -> None:

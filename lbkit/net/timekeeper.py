@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from lbkit.core import Backend, NoBackend
-from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure, GiveUp
+from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure, GiveUp, Kind
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
 from lbkit.net.hedge import Attempting, Copy
@@ -126,8 +126,9 @@ class Timekeeper:
         assert exchange.lease
         if exchange._task:
             exchange._task.cancel()
-        exchange._attempts_so_far().failed(failure, exchange.lease.backend)
-        exchange._release(False, exchange.service.now())
+        now = exchange.service.now()
+        exchange._attempts_so_far().failed(failure, exchange.lease.backend, now)
+        exchange._release(False, now)
         self.copies.pop(0).becomes_first()
         return True
 
@@ -141,7 +142,7 @@ class Timekeeper:
         fallback = self.rules.fallback
         if fallback is None or self.exchange.request.method not in (b"GET", b"HEAD"):
             return Answer(status)
-        self.policy.counts.fallbacks += 1
+        self.policy.note(Kind.FALLBACK, self.exchange.service.now())
         kind = fallback.content_type.encode("ascii")
         return Answer(fallback.status, body=fallback.body.encode(), content_type=kind)
 
@@ -154,7 +155,8 @@ class Timekeeper:
 
     def _late(self) -> None:
         """The deadline is the client's choice, so nothing is learned about the backend."""
-        self.policy.counts.deadlines += 1
+        lease = self.exchange.lease
+        self.policy.note(Kind.DEADLINE, self.exchange.service.now(), lease.backend if lease else None)
         self.exchange.answer_with(self.own_answer(LATE), None)
 
     def _no_first_byte(self) -> None:
@@ -178,7 +180,7 @@ class Timekeeper:
         assert hedge
         service = exchange.service
         now = service.now()
-        if exchange.lease is None or not self.policy.may_hedge(self.hedged, now):
+        if exchange.lease is None or not self.policy.may_hedge(self.hedged, now, exchange.lease.backend):
             return
         tried = exchange._plan.tried if exchange._plan else ()
         under_way = (exchange.lease.backend, *(copy.lease.backend for copy in self.copies))
@@ -192,7 +194,7 @@ class Timekeeper:
             service.fault("picking a backend for a hedge failed")
             return
         self.hedged += 1
-        self.policy.counts.hedges += 1
+        self.policy.note(Kind.HEDGE, now, exchange.lease.backend)
         exchange.attempts += 1
         if service.pool.wants_reports:
             service.reports.picked(lease.backend, now)
@@ -210,14 +212,15 @@ class Timekeeper:
         """A copy has the first answer; `answered`: all of it is there."""
         exchange = self.exchange
         self.copies.remove(winner)
-        self.policy.counts.hedges_won += 1
+        now = exchange.service.now()
+        self.policy.note(Kind.HEDGE_WON, now, winner.lease.backend)
         self._disarm("total", "first byte", "hedge")
         if exchange._connection:
             exchange._connection.close()
         if exchange._task:
             exchange._task.cancel()
             exchange._task = None
-        exchange._release(None, exchange.service.now())
+        exchange._release(None, now)
         winner.becomes_first()
         if answered:
             exchange._connection = None

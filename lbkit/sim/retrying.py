@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from lbkit.core import Backend, NoBackend
-from lbkit.core.attempts import Attempts, Failure, GiveUp
+from lbkit.core.attempts import Attempts, Failure, GiveUp, Kind
 from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
@@ -61,9 +61,6 @@ class RetryingSimulation(WastingSimulation):
         happens[kinds.DEADLINE] = self.miss
         return happens
 
-    def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), "attempt_counts": self.attempt_policy.report()}
-
     def columns(self) -> dict[str, array[Any]]:
         """Return the rows of requests, without those of attempts."""
         columns, copies = super().columns(), self.requests.copy_of
@@ -91,7 +88,8 @@ class RetryingSimulation(WastingSimulation):
     def miss(self, row: int) -> None:
         """The deadline of a request: whoever works on it may be as fast as ever, so nothing is learned."""
         if request := self.open.get(row):
-            self.attempt_policy.counts.deadlines += 1
+            slow = self.requests.lease[request.copies[0]] if request.copies else None
+            self.attempt_policy.note(Kind.DEADLINE, self.engine.now, slow)
             self.give_up(row, request, LATE)
 
     def give_up(self, row: int, request: _Open, status: int) -> None:
@@ -101,7 +99,7 @@ class RetryingSimulation(WastingSimulation):
         del self.open[row]
         self.requests.attempts[row] = request.attempts
         if fallback := self.rules.fallback:
-            self.attempt_policy.counts.fallbacks += 1
+            self.attempt_policy.note(Kind.FALLBACK, self.engine.now)
             status = fallback.status
         self.reply(row, status)
 
@@ -163,11 +161,11 @@ class RetryingSimulation(WastingSimulation):
         if not (found := self.under_way(copy)):
             return
         row, request = found
-        policy = self.attempt_policy
-        if policy.may_hedge(len(request.hedges), self.engine.now):
+        policy, now, slow = self.attempt_policy, self.engine.now, self.requests.lease[copy]
+        if policy.may_hedge(len(request.hedges), now, slow):
             hedge = self.attempt(row, request)
             if hedge is not None:
-                policy.counts.hedges += 1
+                policy.note(Kind.HEDGE, now, slow)
                 request.hedges.append(hedge)
 
     def time_out(self, copy: int) -> None:
@@ -185,7 +183,7 @@ class RetryingSimulation(WastingSimulation):
         if request.failed is None:  # a simulated request is a GET without a body: safe to send again
             request.failed = Attempts(self.attempt_policy, True, request.until)
         if len(request.copies) > 1:
-            request.failed.failed(failure, backend)
+            request.failed.failed(failure, backend, self.engine.now)
             self.end_attempt(copy, request, False)
             return
         step = request.failed.after(failure, backend, kept, self.engine.now)
@@ -225,7 +223,8 @@ class RetryingSimulation(WastingSimulation):
         for other in list(request.copies):
             self.cancel(other, request)
         del self.open[row]
-        self.attempt_policy.counts.hedges_won += copy in request.hedges
+        if copy in request.hedges:
+            self.attempt_policy.note(Kind.HEDGE_WON, now, backend)
         if self.followed:
             self.ended(row, ok)
 

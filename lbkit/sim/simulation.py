@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit.arrivals import Closed, Sessions
 from lbkit.core import Backend, Intent, NoBackend
-from lbkit.core.attempts import Attempts, Failure, GiveUp
+from lbkit.core.attempts import MOST_EVENTS, Attempts, Failure, GiveUp
 from lbkit.core.options import number, whole
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
@@ -72,6 +72,7 @@ class Simulation:
         self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
         # -- the balancer's decisions
         self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
+        self.attempt_policy.keep = MOST_EVENTS
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
         self.limited = bool(experiment.limits or experiment.admission)  # else the entrance passes all
         self.entrance = Entrance(experiment, self.engine, self.requests)
@@ -116,7 +117,7 @@ class Simulation:
         return self.requests.columns()
 
     def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"changes": self.changes}
+        facts: dict[str, Any] = {"changes": self.changes, **self.attempt_policy.facts()}
         if self.entrance.gate:
             facts["refused"] = {why.value: n for why, n in self.entrance.gate.refused.items()}
         if self.deploy and self.deploy.rollout:
@@ -240,7 +241,7 @@ class Simulation:
         attempts = self.failed.get(row)
         if attempts is None:  # a simulated request is a GET without a body: safe to send again
             attempts = self.failed[row] = Attempts(self.attempt_policy, safe=True)
-        step = attempts.after(failure, self.requests.lease[row], kept)
+        step = attempts.after(failure, self.requests.lease[row], kept, self.engine.now)
         if isinstance(step, GiveUp):
             self.release(row)
             self.reply(row, step.status)

@@ -1,6 +1,7 @@
 """Figures of results: pure functions. Those of percentiles have the results' warnings below the axis."""
 
 from lbkit.viz import latency
+from lbkit.viz.attempts import attempts
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
 from lbkit.viz.doubts import warned
@@ -14,6 +15,7 @@ latency_cdf = warned(latency.latency_cdf)
 percentiles = warned(latency.percentiles)
 
 __all__ = [
+    "attempts",
     "backend_load",
     "bars",
     "figure",

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core import Backend
-from lbkit.core.attempts import Again, AttemptPolicy, Attempts, Failure, GiveUp, Repeat
+from lbkit.core.attempts import (
+    COUNTS,
+    Again,
+    AttemptEvent,
+    AttemptPolicy,
+    Attempts,
+    Failure,
+    GiveUp,
+    Kind,
+    Repeat,
+)
 from lbkit.core.retry import AttemptTimeouts, Backoff, Fallback, Hedge, Retry, RetryBudgetRules
 
 A, B, C = (Backend(name) for name in "abc")
@@ -96,9 +106,9 @@ def test_the_budget_is_shared_by_all_requests_of_a_balancer() -> None:
         policy.began(0.0)
     steps = [Attempts(policy, True).after(Failure.REFUSED, A, now=1.0) for _ in range(4)]
     assert steps == [Again(None), Again(None), GiveUp(502), GiveUp(502)]
-    assert (policy.counts.retries, policy.counts.over_budget) == (2, 2)
-    assert not policy.may_hedge(0, 1.0)  # no rule for hedges, so none is counted either
-    assert policy.counts.over_budget == 2
+    assert (policy.counts["retries"], policy.counts["over_budget"]) == (2, 2)
+    assert not policy.may_hedge(0, 1.0, A)  # no rule for hedges, so none is counted either
+    assert policy.counts["over_budget"] == 2
 
 
 def test_a_new_connection_to_the_same_backend_costs_no_budget() -> None:
@@ -124,7 +134,32 @@ def test_a_failure_that_another_copy_makes_up_for_is_only_noted() -> None:
 
 def test_hedges_are_bounded() -> None:
     policy = AttemptPolicy(0, Retry(hedge=Hedge(1.0, 2)))
-    assert [policy.may_hedge(sent, 0.0) for sent in range(4)] == [True, True, False, False]
+    assert [policy.may_hedge(sent, 0.0, A) for sent in range(4)] == [True, True, False, False]
+
+
+def test_what_happens_is_counted_and_the_first_events_are_kept_with_their_times() -> None:
+    policy = AttemptPolicy(9)
+    policy.keep = 2
+    for second in (1.0, 2.0, 3.0):
+        Attempts(policy, True).after(Failure.REFUSED, A, now=second)
+    assert policy.counts["retries"] == 3
+    assert policy.events == [
+        AttemptEvent(1.0, Kind.RETRY, "a", "refused"),
+        AttemptEvent(2.0, Kind.RETRY, "a", "refused"),
+    ]
+
+
+def test_nothing_is_kept_unless_an_engine_asks_for_it() -> None:
+    policy = AttemptPolicy(9)
+    Attempts(policy, True).after(Failure.REFUSED, A)
+    assert policy.events == []
+    assert policy.facts() == {}
+    assert AttemptPolicy(1, Retry()).facts()["attempt_counts"]["retries"] == 0
+
+
+def test_each_kind_of_event_has_a_count() -> None:
+    assert set(COUNTS) == set(Kind)
+    assert AttemptPolicy().counts.keys() == set(COUNTS.values())
 
 
 @pytest.mark.parametrize(

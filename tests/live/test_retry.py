@@ -48,12 +48,17 @@ def test_a_slow_server_costs_what_the_rules_say_as_in_the_simulator(rules: Retry
         assert result.attempt_counts[count] > 5
         assert result.percentile(95) < 0.4
         assert max(result.attempts) == 2
+        happened = result.attempt_events
+        assert len(happened) == sum(result.attempt_counts.values())
+        assert [event.at for event in happened] == sorted(event.at for event in happened)
+        assert min(event.at for event in happened) > 1  # when the server became slow
+        assert "s2" in {event.backend for event in happened}
 
 
 def test_work_on_attempts_that_the_proxy_gave_up_is_wasted_as_in_the_simulator() -> None:
     fleet = servers(2, service=Constant(0.5), workers=4)
     policy = Policy("round_robin", retry=Retry(timeouts=AttemptTimeouts(total=0.2)))
-    experiment = Experiment(fleet, Traffic(Trace([0.2, 0.4, 1.5]), 3), policy)
+    experiment = Experiment(fleet, Traffic(Trace([0.2, 0.8, 1.5]), 3), policy)
     simulated, measured = run(experiment), run(experiment, on="live")
     assert len(simulated.wasted) == len(measured.wasted) == 6
     for theirs, ours in zip(simulated.wasted, measured.wasted, strict=True):

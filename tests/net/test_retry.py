@@ -65,7 +65,7 @@ def guarded(*scripts: Script, retries: int = 1, admission: Any = None, **rules: 
 
 
 def counts(proxy: Proxy) -> dict[str, int]:
-    return proxy.call(proxy.service.attempts.report)
+    return proxy.call(lambda: dict(proxy.service.attempts.counts))
 
 
 # -- timeouts of one attempt -----------------------------------------------------------------------

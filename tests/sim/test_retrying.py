@@ -35,6 +35,7 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.core.attempts import COUNTS, MOST_EVENTS, AttemptEvent, Kind
 from lbkit.server import DISCIPLINES
 from lbkit.sim.runs import simulation
 
@@ -102,6 +103,51 @@ def test_a_hedge_gives_the_answer_and_the_loser_s_lease_is_given_back() -> None:
     assert (found["start"], found["end"]) == (1.5, 2.5)
     assert result.attempt_counts["hedges"] == result.attempt_counts["hedges_won"] == 1
     assert result.attempt_counts["retries"] == 0
+
+
+def test_each_step_is_an_event_with_its_time_and_its_backend() -> None:
+    late = one_request(timeouts=AttemptTimeouts(total=1.5), backoff=Backoff(0.5, 0.5, jitter="none"))
+    assert late.attempt_events == (
+        AttemptEvent(2.5, Kind.TIMEOUT, "slow"),
+        AttemptEvent(2.5, Kind.RETRY, "slow", "attempt timeout"),
+    )
+    hedged = one_request(hedge=Hedge(2.0))
+    assert hedged.attempt_events == (
+        AttemptEvent(3.0, Kind.HEDGE, "slow"),
+        AttemptEvent(4.0, Kind.HEDGE_WON, "s2"),
+    )
+    refused = one_request(hedge=Hedge(2.0), budget=RetryBudgetRules(0.0, 10.0, 0.0))
+    assert refused.attempt_events == (AttemptEvent(3.0, Kind.OVER_BUDGET, "slow", "hedge"),)
+    ended = one_request(deadline=3.0, fallback=Fallback("x"))
+    assert ended.attempt_events == (
+        AttemptEvent(4.0, Kind.DEADLINE, "slow"),
+        AttemptEvent(4.0, Kind.FALLBACK),
+    )
+    assert ended.attempt_counts["deadlines"] == ended.attempt_counts["fallbacks"] == 1
+    assert "1 deadlines, 1 fallbacks>" in repr(ended).splitlines()[0]
+
+
+def test_retries_without_rules_are_events_too_and_a_run_without_failures_has_none() -> None:
+    fleet = servers(2, service=Constant(0.01))
+    plain = Experiment(fleet, Traffic(Trace([1.0, 2.0, 3.0]), 5), Policy("first_available"))
+    assert run(plain).attempt_events == ()
+    assert run(plain).attempt_counts == {}
+    crashed = run(plain.but(events=[Event(1.5, "crash", "s1")]))
+    assert crashed.attempt_events == (
+        AttemptEvent(2.0, Kind.RETRY, "s1", "refused"),
+        AttemptEvent(3.0, Kind.RETRY, "s1", "refused"),
+    )
+    assert crashed.where(backend="s2").attempt_events == ()  # they are of the whole run
+
+
+def test_a_run_keeps_a_bounded_number_of_events_and_counts_all() -> None:
+    assert 10_000 <= MOST_EVENTS <= 1_000_000
+    policy = Policy("first_available", retry=Retry(hedge=Hedge(0.001)))
+    experiment = Experiment(servers(2, service=Constant(0.01)), Traffic(Poisson(20), 5), policy)
+    running = simulation(experiment)
+    running.attempt_policy.keep = 10
+    result = running.run()
+    assert len(result.attempt_events) == 10 < sum(result.attempt_counts.values())
 
 
 def test_a_hedge_that_fails_leaves_the_first_attempt_alone() -> None:
@@ -283,6 +329,9 @@ def test_laws(
         assert {b.in_flight for b in backends} == {0}
     begun = max(tries, len(result))  # some may hang for ever
     counts = result.attempt_counts
+    events = result.attempt_events
+    assert Counter(COUNTS[event.kind] for event in events) == Counter(counts)
+    assert [event.at for event in events] == sorted(event.at for event in events)
     most = 1 + retries + (rules.hedge.most if rules.hedge else 0)
     tries_each = 1 + (patience.retries if patience else 0)
     assert max(result.attempts, default=0) <= most * tries_each

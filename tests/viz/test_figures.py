@@ -46,6 +46,7 @@ FIGURES: dict[str, Callable[[Result], go.Figure]] = {
     "in_flight": figures.in_flight,
     "shares": lambda r: figures.shares([r]),
     "states": figures.states,
+    "attempts": figures.attempts,
     "goodput": lambda r: figures.goodput([r]),
 }
 
@@ -75,7 +76,9 @@ def test_is_valid_and_its_axes_say_their_units(name: str) -> None:
         figure.update_layout(xaxes={"title": "typo"})
 
 
-@pytest.mark.parametrize("name", [n for n in FIGURES if n not in ("in_flight", "states", "goodput")])
+@pytest.mark.parametrize(
+    "name", [n for n in FIGURES if n not in ("in_flight", "states", "attempts", "goodput")]
+)
 def test_of_nothing_says_so(name: str) -> None:
     figure = FIGURES[name](NOTHING)
     assert not figure.data
