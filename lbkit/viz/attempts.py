@@ -14,9 +14,9 @@ from lbkit.viz.style import axis, shade, title
 
 
 def attempts(result: Result, step: float | None = None) -> Figure:
-    """Return what the balancer did about failures, a second, in steps of `step` seconds: a line for each kind.
+    """Return what the balancer did about failures over time: a line of events a second for each kind.
 
-    The kinds are those of `lbkit.core.attempts.Kind`. Where a run has more events than a Result keeps, the
+    `step`: seconds of a point. The kinds are those of `lbkit.core.attempts.Kind`. Where a run has more events than a Result keeps, the
     lines end with the events, and the title says when."""
     events = result.attempt_events
     duration = result.experiment.traffic.duration
