@@ -16,8 +16,8 @@ from lbkit.viz.style import axis, shade, title
 def attempts(result: Result, step: float | None = None) -> Figure:
     """Return what the balancer did about failures over time: a line of events a second for each kind.
 
-    `step`: seconds of a point. The kinds are those of `lbkit.core.attempts.Kind`. Where a run has more events than a Result keeps, the
-    lines end with the events, and the title says when."""
+    `step`: seconds of a point. The kinds are those of `lbkit.core.attempts.Kind`. Where a run has more events
+    than a Result keeps, the lines end with the events, and the title says when."""
     events = result.attempt_events
     duration = result.experiment.traffic.duration
     width = min(step or duration / STEPS, duration)
