@@ -23,6 +23,7 @@ from lbkit.core.attempts import AttemptEvent
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.core.text import did_you_mean, shown
+from lbkit.detection import Detection, detections
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 from lbkit.patience import Wasted
@@ -106,6 +107,24 @@ class Result:
     def changes(self) -> tuple[StateChange, ...]:
         """The changes of backends' states by health rules, drains and deploys, in order of time."""
         return tuple(self.extra.get("changes", ()))
+
+    @cached_property
+    def detections(self) -> tuple[Detection, ...]:
+        """How long each fault of the timeline stayed undetected, and how many requests failed meanwhile."""
+        failures = [at for at, status in zip(self.arrival, self.status, strict=True) if not good(status)]
+        experiment = self.experiment
+        return tuple(detections(experiment.timeline, experiment.servers, self.changes, failures))
+
+    @property
+    def probes(self) -> int:
+        """How many probes the health checks sent, of all balancers to all servers."""
+        return int(self.extra.get("probes", 0))
+
+    def probe_share(self, work: float) -> float:
+        """Return the share of all workers' time that the probes took, if each costs `work` seconds."""
+        number(0, work=work)
+        workers = sum(server.workers for server in self.experiment.servers)
+        return self.probes * work / (workers * self.experiment.traffic.duration)
 
     @cached_property
     def sessions(self) -> SessionCounts:

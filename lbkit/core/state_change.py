@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# The states in which a backend gets no requests, of all state machines.
+OUT = ("down", "ejected", "out", "open", "drained", "stopped")
+
 
 class StateChange(NamedTuple):
     """At second `at`, a state machine of `backend` went from one state to another.
@@ -16,3 +19,8 @@ class StateChange(NamedTuple):
     before: str
     after: str
     why: str = ""
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether the backend gets no requests from now on, and got some before, by this machine."""
+        return self.after in OUT and self.before not in OUT

@@ -169,8 +169,10 @@ class OwnProxy:
 
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
+        checker = self._proxy.checker if self._proxy else None
         return {
             **(self._proxy.service.attempts.facts() if self._proxy else {}),
+            **({"probes": checker.sent} if checker else {}),
             "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),

@@ -94,6 +94,8 @@ class Proxy:
             timeouts = attrs.evolve(timeouts, connect=retry.timeouts.connect)
         self.connections = Connections(timeouts, config.limits)
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
+        checks = config.policy.health and config.policy.health.checks
+        self.checker = Checker(self.pool, checks.probe, checks.timeout, self._now) if checks else None
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
         self.names.set_intent = self.set_intent
         self.service = Service(
@@ -232,10 +234,8 @@ class Proxy:
             raise ProxyError(listen_error(error, self.host, self.port)) from None
         self.port = server.sockets[0].getsockname()[1]
         tasks = [loop.create_task(self._sweep()), loop.create_task(self.names.run())]
-        health = self.config.policy.health
-        if health and health.checks:
-            checker = Checker(self.pool, health.checks.probe, health.checks.timeout, self._now)
-            tasks.append(loop.create_task(checker.run()))
+        if self.checker:
+            tasks.append(loop.create_task(self.checker.run()))
         try:
             if on_ready:
                 on_ready()

@@ -118,6 +118,8 @@ class Simulation:
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"changes": self.changes, **self.attempt_policy.facts()}
+        if self.checks:
+            facts["probes"] = self.checks.sent
         if self.entrance.gate:
             facts["refused"] = {why.value: n for why, n in self.entrance.gate.refused.items()}
         if self.deploy and self.deploy.rollout:

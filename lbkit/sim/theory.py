@@ -118,3 +118,24 @@ def fullest_bin(balls: int, choices: int = 1) -> float:
         raise ValueError(f"balls is {balls}: the formula is for many, so use at least 16")
     many = log(log(balls))
     return log(balls) / many if choices == 1 else many / log(choices)
+
+
+def checks_until_out(share: float, fall: int) -> float:
+    """Return the mean number of checks until `fall` in a row fail, where each fails with probability `share`.
+
+    (1 - p^f) / ((1 - p) p^f). (Feller, An Introduction to Probability Theory, vol. 1, XIII.7.)"""
+    if not 0 < share < 1:
+        raise ValueError(f"share is {share:g}: use a probability above 0 and below 1")
+    if fall < 1:
+        raise ValueError(f"fall is {fall}: use at least 1")
+    row = share**fall
+    return (1 - row) / ((1 - share) * row)
+
+
+def passive_detection(failures: int, rate: float) -> float:
+    """Return the mean time until a dead server has failed so many requests, of which it gets `rate` a second.
+
+    Nothing finds it before they come, so the time is that of an Erlang distribution."""
+    if not rate > 0:
+        raise ValueError(f"rate is {rate:g}: without requests, nothing is ever noticed")
+    return failures / rate

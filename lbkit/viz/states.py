@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from lbkit.core.state_change import OUT
 from lbkit.result import Result
-from lbkit.viz.drawing import Figure, figure
+from lbkit.viz.drawing import Figure, Trace, figure
 from lbkit.viz.lanes import BROAD, NARROW, ROOM
 from lbkit.viz.latency import rounded
 from lbkit.viz.over_time import time_layout
 from lbkit.viz.style import FAILED, GRID, HEAT, axis, duration, title
 
-# State of a machine -> how bad it is: what is in none of these lists serves as usual.
+# State of a machine -> how bad it is: what is in neither CHANGING nor OUT serves as usual.
 CHANGING = ("failing", "recovering", "half open", "draining", "starting", "settling")
-OUT = ("down", "ejected", "out", "open", "drained", "stopped")
 LEVELS = ("in service", "changing", "out of service")
 COLOURS = (GRID, HEAT[1][1], FAILED)
 
@@ -42,23 +43,29 @@ def states(result: Result) -> Figure:
             current |= {change.kind: change.after for change in own if max(0.0, change.at) == start}
             rows[name].append(max(map(level, current.values()), default=0))
             texts[name].append(", ".join(f"{kind}: {state}" for kind, state in current.items()) or LEVELS[0])
-    heat = {
-        "type": "heatmap",
-        "x": rounded(edges),
-        "y": list(rows),
-        "z": list(rows.values()),
+    heat = strips(edges, rows) | {
         "text": list(texts.values()),
-        "zmin": -0.5,
-        "zmax": 2.5,
-        "ygap": 2,
-        "colorscale": [(edge / 3, COLOURS[i]) for i in range(3) for edge in (i, i + 1)],
-        "colorbar": {"tickvals": [0, 1, 2], "ticktext": list(LEVELS), "thickness": 10, "outlinewidth": 0},
         "hovertemplate": "%{y}: %{text}, from %{x:.3~g} s<extra></extra>",
     }
     more: dict[str, Any] = time_layout(result.experiment)
     more["height"] = 150 + min(BROAD, max(NARROW, ROOM // len(rows))) * len(rows)
     backends = axis("backend", type="category", autorange="reversed", showgrid=False)
     return figure(finding(result, edges, rows), [heat], yaxis=backends, **more)
+
+
+def strips(edges: list[float], rows: Mapping[str, list[int]]) -> Trace:
+    """Return the trace of a heat map with a row of levels for each name; `edges` are those of its cells."""
+    return {
+        "type": "heatmap",
+        "x": rounded(edges),
+        "y": list(rows),
+        "z": list(rows.values()),
+        "zmin": -0.5,
+        "zmax": 2.5,
+        "ygap": 2,
+        "colorscale": [(edge / 3, COLOURS[i]) for i in range(3) for edge in (i, i + 1)],
+        "colorbar": {"tickvals": [0, 1, 2], "ticktext": list(LEVELS), "thickness": 10, "outlinewidth": 0},
+    }
 
 
 def finding(result: Result, edges: list[float], rows: dict[str, list[int]]) -> str:

@@ -38,6 +38,9 @@ def test_checks_find_a_killed_server_and_take_it_back_as_in_the_simulator() -> N
         back = result.changes[3].at
         late = [b for a, b in zip(result.arrival, result.backend, strict=True) if down < a < min(3, back)]
         assert result.backends.index("s2") not in late
+        (found,) = result.detections
+        assert (found.server, found.found, found.by, found.failed) == ("s2", down, "check", 0)
+        assert result.probes >= 3 * 6 / CHECKS.interval / 2  # three servers, six seconds, and a busy machine
     assert live.changes[0].why == "connection refused"
 
 
@@ -45,6 +48,7 @@ def test_passive_rules_need_no_probes() -> None:
     health = HealthRules(max_fails=MaxFailsRules(max_fails=1, fail_timeout=1.5))
     result = run(experiment(health), on="live")
     assert [c.after for c in result.changes][:2] == ["out", "in"]
+    assert result.probes == 0
     assert result.error_rate == 0
 
 

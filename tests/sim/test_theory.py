@@ -1,8 +1,10 @@
 import math
+import random
 from statistics import NormalDist
 
 import pytest
 
+from lbkit.core.health import CheckRules, Health
 from lbkit.sim import theory
 
 
@@ -61,3 +63,36 @@ def test_wrong_arguments_are_refused_by_name() -> None:
     }.items():
         with pytest.raises(ValueError, match=f"^{name} is "):
             call()
+
+
+@pytest.mark.parametrize(
+    ("share", "fall", "checks"), [(0.5, 1, 2), (0.5, 2, 6), (0.5, 3, 14), (0.1, 3, 1110)]
+)
+def test_checks_until_out_table(share: float, fall: int, checks: float) -> None:
+    """Two heads in a row take six throws of a coin; three take fourteen."""
+    assert theory.checks_until_out(share, fall) == pytest.approx(checks)
+
+
+def test_checks_until_out_is_what_the_state_machine_does() -> None:
+    rng = random.Random(5)
+    rules = CheckRules(fall=3)
+    counts = []
+    for _ in range(2000):
+        health, count = Health(rules), 0
+        while health.state.in_service:
+            health.observe(rng.random() >= 0.3)
+            count += 1
+        counts.append(count)
+    expected = theory.checks_until_out(0.3, 3)
+    assert sum(counts) / 2000 == pytest.approx(expected, rel=0.1)  # 4 deviations
+
+
+def test_closed_forms_of_detection_refuse_what_has_none() -> None:
+    assert theory.passive_detection(3, 10) == pytest.approx(0.3)
+    for wrong in (0, 1):
+        with pytest.raises(ValueError, match=f"share is {wrong}"):
+            theory.checks_until_out(wrong, 3)
+    with pytest.raises(ValueError, match="fall is 0"):
+        theory.checks_until_out(0.1, 0)
+    with pytest.raises(ValueError, match="rate is 0"):
+        theory.passive_detection(3, 0)

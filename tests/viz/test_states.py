@@ -6,9 +6,10 @@ from lbkit import Constant, Event, Experiment, Poisson, Policy, Server, Traffic,
 from lbkit.core.drain import DrainState
 from lbkit.core.health import BreakerRules, BreakerState, CheckRules, CheckState, HealthRules
 from lbkit.core.health.outliers import EJECTED, IN
+from lbkit.core.state_change import OUT
 from lbkit.patience import Patience
 from lbkit.viz import figures
-from lbkit.viz.states import CHANGING, OUT, level
+from lbkit.viz.states import CHANGING, level
 
 SERVING = {"up", "closed", "ready", IN}
 

@@ -98,6 +98,12 @@ class CheckRules:
         later = (self.fall - 1) * (self.fast_interval or self.interval)
         return self.interval + later + (self.timeout if hangs else 0.0)
 
+    def mean_detection(self, hangs: bool = False) -> float:
+        """Return the mean seconds from a fault until the backend is out.
+
+        The fault comes at any moment between two probes, so the time is uniform over one interval."""
+        return self.longest_detection(hangs) - self.interval / 2
+
     def probe_rate(self, backends: int) -> float:
         """Return the probes a second while all backends are up."""
         return backends / self.interval
