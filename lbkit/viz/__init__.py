@@ -2,6 +2,7 @@
 
 from lbkit.viz import decisions, figures, limits
 from lbkit.viz.engines import EngineSelector
+from lbkit.viz.explorer import Explorer
 from lbkit.viz.health_panel import HealthPanel
 from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
@@ -10,6 +11,7 @@ from lbkit.viz.topology import graph, topology
 
 __all__ = [
     "EngineSelector",
+    "Explorer",
     "HealthPanel",
     "LimiterPanel",
     "LivePanel",

@@ -4,6 +4,7 @@ from lbkit.viz import latency
 from lbkit.viz.attempts import attempts
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
+from lbkit.viz.curves import curves
 from lbkit.viz.detection import detection_curve, detection_times
 from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
@@ -19,6 +20,7 @@ __all__ = [
     "attempts",
     "backend_load",
     "bars",
+    "curves",
     "detection_curve",
     "detection_times",
     "figure",

@@ -13,6 +13,7 @@ from lbkit.viz.style import axis, shade
 
 # What is counted -> its shade in a figure of one result.
 SENT, SERVED, GOOD = "sent, with retries", "served", "good, in time"
+LAST = 10  # the end of a run, in findings, is its last tenth
 
 
 def goodput(results: Sequence[Result], step: float | None = None) -> Figure:
@@ -21,6 +22,7 @@ def goodput(results: Sequence[Result], step: float | None = None) -> Figure:
     What is served and not good went to clients that had left."""
     rows = [row for row in labelled(results) if len(row[2])]
     traces = []
+    at_last: list[tuple[float, str]] = []
     for name, style, result in rows:
         duration = result.experiment.traffic.duration
         width = min(step or duration / STEPS, duration)
@@ -30,14 +32,24 @@ def goodput(results: Sequence[Result], step: float | None = None) -> Figure:
             for number, (what, rate) in enumerate(((SENT, sent), (SERVED, served))):
                 traces.append(line(what, shade(number + 1), x, rate, "%{y:.4g}/s at %{x:.3~g} s"))
             name = GOOD
+        last = in_time[-max(1, len(in_time) // LAST) :]
+        at_last.append((sum(last) / len(last), name))
         traces.append(line(name, style, x, in_time, "%{y:.4g}/s good, in time, at %{x:.3~g} s"))
     if not rows:
         return figure("", [])
     result = rows[0][2]
     share = result.goodput / result.throughput if result.throughput else 1.0
-    finding = f"{share:.0%} of the good answers come in time" if len(rows) == 1 else "Goodput over time"
+    finding = f"{share:.0%} of the good answers come in time" if len(rows) == 1 else at_the_end(at_last)
     requests = axis("requests/s", rangemode="tozero")
     return figure(finding, traces, yaxis=requests, **time_layout(result.experiment))
+
+
+def at_the_end(goodput: Sequence[tuple[float, str]]) -> str:
+    """Return the finding of several results: the best and the worst goodput at the end."""
+    (worst, loser), (best, winner) = min(goodput), max(goodput)
+    if worst == best:
+        return f"At the end there are {best:.3g} good answers/s with each"
+    return f"At the end there are {best:.3g} good answers/s ({winner}) or {worst:.3g} ({loser})"
 
 
 def rates(result: Result, width: float, steps: int) -> tuple[list[float], list[float], list[float]]:

@@ -58,7 +58,9 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
         name
         for cell in code
         for name in re.findall(
-            r"^(\w+) = (?:Playground|LimiterPanel|HealthPanel|EngineSelector|LivePanel)\(", cell.source, re.M
+            r"^(\w+) = (?:Playground|LimiterPanel|Explorer|HealthPanel|EngineSelector|LivePanel)\(",
+            cell.source,
+            re.M,
         )
     }
     asserting = [cell for cell in code if re.search(r"^\s*assert ", cell.source, re.M)]

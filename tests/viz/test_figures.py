@@ -276,6 +276,20 @@ def test_anything_over_time() -> None:
     assert list(drawn.data[0].y) == [0.5, 1.0]
 
 
+def test_curves_have_a_line_for_each_name_and_marks_where_they_are_told() -> None:
+    lines = {"fifo": ([0, 1], [3, 4]), "random": ([0, 2], [5, 6])}
+    drawn = figures.curves("found", lines, "queue", "good", {"limit": 0.5}, y_format=".0%")
+    go.Figure(drawn.to_dict())
+    assert [(trace.name, list(trace.x), list(trace.y)) for trace in drawn.data] == [
+        ("fifo", [0, 1], [3, 4]),
+        ("random", [0, 2], [5, 6]),
+    ]
+    assert drawn.data[1].line.color == policy_look("random").colour
+    assert drawn.data[0].marker.symbol != drawn.data[1].marker.symbol
+    assert [(shape.x0, shape.x1) for shape in drawn.layout.shapes] == [(0.5, 0.5)]
+    assert [note.text for note in drawn.layout.annotations] == ["limit"]
+
+
 def test_names_that_are_no_policies_have_no_policys_colour() -> None:
     points = ([0, 1], [0.5, 1.0])
     for drawn in (

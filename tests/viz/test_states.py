@@ -65,7 +65,14 @@ def test_goodput_beside_what_is_sent_and_served() -> None:
     assert sum(served.y) / 60 == pytest.approx(result.throughput, rel=0.01)
     assert sum(good.y) / 60 == pytest.approx(result.goodput, rel=0.01)
     assert max(good.y[40:]) < 10 < 200 < min(sent.y[40:])
-    assert len(figures.goodput([result, result]).data) == 2
+    once = run(result.experiment.but(patience=Patience(timeout=1.0), name="no retries"))
+    both = figures.goodput([result, once], step=1)
+    assert len(both.data) == 2
+    last = {trace.name: sum(trace.y[-6:]) / 6 for trace in both.data}
+    said = both.layout.title.text.replace("<br>", " ").replace("\u00a0", " ")
+    best, worst = max(last, key=last.__getitem__), min(last, key=last.__getitem__)
+    found = f"{last[best]:.3g} good answers/s ({best}) or {last[worst]:.3g} ({worst})"
+    assert said == f"At the end there are {found}"
 
 
 def test_chaos_is_written_where_it_happens() -> None:
