@@ -87,7 +87,7 @@ FEATURES = {
     "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
     "import": Feature("reading nginx.conf", ("crossplane",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),
-    "shared_limits": Feature("rate limits that proxies share in a Redis", ("redis",)),
+    "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
 }
 

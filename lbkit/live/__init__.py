@@ -1,5 +1,6 @@
 """Experiments on real processes and real sockets, on this machine."""
 
+from lbkit.live.browser import Browser
 from lbkit.live.docker import DockerFleet, build_image
 from lbkit.live.fleet import Fleet, FleetError, LocalFleet
 from lbkit.live.front import config_lines
@@ -9,6 +10,7 @@ from lbkit.live.session import LiveSession, run_live
 
 __all__ = [
     "PEERS",
+    "Browser",
     "DockerFleet",
     "Fleet",
     "FleetError",

@@ -26,7 +26,7 @@ from lbkit.core.text import unknown
 from lbkit.experiment import Server, server_from_dict
 from lbkit.health_page import DETAIL, FAILED, OK, PATH, STATES, page
 from lbkit.live.discipline import DISCIPLINES
-from lbkit.live.memory import WANTED, SessionMemory
+from lbkit.live.session_store import WANTED, session_fields, session_store
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.net.peer import plain_address
 from lbkit.workload import chosen, needs, stream
@@ -43,7 +43,8 @@ WATCHED = b"x-lbkit-watched"  # a header field of requests that client or proxy 
 class Backend:
     """An ASGI application that works like the simulator's server, on a real clock."""
 
-    def __init__(self, server: Server, seed: int = 1) -> None:
+    def __init__(self, server: Server, seed: int = 1, store: str = "") -> None:
+        """`store`: the address of a Redis that keeps the sessions of its users; "": its own memory."""
         self.server = server
         self.line = DISCIPLINES[server.discipline](server.workers)
         self.meter = LoadMeter(server.workers)
@@ -51,7 +52,7 @@ class Backend:
         self.callers: Counter[str] = Counter()
         self.served = 0
         self.jitter = stream(seed, f"jitter/{server.name}")
-        self.sessions = SessionMemory()
+        self.sessions = session_store(store)
         # What /control can change, and its limits.
         self.settings: dict[str, Any] = {
             "speed": server.speed,
@@ -69,6 +70,9 @@ class Backend:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            return
+        if scope["type"] == "websocket":
+            await self.converse(receive, send)
             return
         body = await _read(receive)
         forwarded = any(name in (b"via", b"x-forwarded-for") for name, _ in scope["headers"])
@@ -152,14 +156,27 @@ class Backend:
                 raise
             status = 200
             extra = [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
+            if WANTED in headers:
+                try:
+                    extra += await session_fields(self.sessions, headers[WANTED], headers.get(b"cookie", b""))
+                except OSError:  # the store does not answer, and without the session there is no answer
+                    status, extra = 500, []
         await self._travel()
         self.served += status == 200
         now = time.monotonic()
         self.meter.ended(now, now - began, status == 200)
         load = (FIELD, write_report(self.meter.report(now)))
-        if WANTED in headers:
-            extra += self.sessions.fields(headers[WANTED], headers.get(b"cookie", b""))
         return status, [name, load, *extra], b"x" * settings["size"]
+
+    async def converse(self, receive: Receive, send: Send) -> None:
+        """Answer each message of a WebSocket with the server's name and the number of messages so far."""
+        messages = 0
+        while (event := await receive())["type"] != "websocket.disconnect":
+            if event["type"] == "websocket.connect":
+                await send({"type": "websocket.accept"})
+            else:
+                messages += 1
+                await send({"type": "websocket.send", "text": f"{self.server.name} {messages}"})
 
     async def _travel(self) -> None:
         """Be on the network for one way."""
@@ -304,10 +321,11 @@ def healthy(port: int) -> bool:
 
 def main() -> None:
     """`{"server": {}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "notice": 0,
-    "at": 0}`.
+    "at": 0, "store": ""}`.
 
     All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
-    container without a parent. `at`: refuse connections until then, on the clock of time.monotonic.
+    container without a parent. `at`: refuse connections until then, on the clock of time.monotonic. `store`: the
+    address of a Redis for sessions, instead of its own memory.
     At SIGTERM it finishes what it has, and ends; but first /health fails for `notice` seconds, in which it
     serves as before: so that checks take it out before it refuses anyone."""
     import uvicorn
@@ -325,7 +343,7 @@ def main() -> None:
         sock.bind((host, port))
     except OSError as error:
         sys.exit(f"port {port}: {error.strerror}")
-    app = Backend(server, settings.get("seed", 1))
+    app = Backend(server, settings.get("seed", 1), settings.get("store", ""))
     notice = settings.get("notice", 0)
     app.settings.update(changes)
     config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)

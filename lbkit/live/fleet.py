@@ -19,6 +19,7 @@ from typing import IO, Any, Self
 from lbkit.core import Backend
 from lbkit.experiment import Server, server_to_dict
 from lbkit.health_page import OK
+from lbkit.needs import why_not
 from lbkit.patience import Wasted
 from lbkit.run import EngineError, require
 
@@ -47,13 +48,16 @@ class Process:
     def alive(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
 
-    def launch(self, at: float = 0.0) -> None:
-        """Start the process, which refuses connections until `at`; `ready` waits until it serves."""
+    def launch(self, at: float = 0.0, store: str = "") -> None:
+        """Start the process, which refuses connections until `at`; `ready` waits until it serves.
+
+        `store`: the address of the Redis that keeps its sessions; "": its own memory."""
         settings = {
             "server": server_to_dict(self.server),
             "port": self.port,
             "seed": self.seed,
             "notice": self.notice,
+            "store": store,
             "at": at,
         }
         self._launched = time.monotonic()
@@ -307,17 +311,25 @@ class LocalFleet(Fleet):
     ...     fleet.crash("s2")
     """
 
-    def __init__(self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0) -> None:
-        """`notice`: seconds that /health of a server fails before it ends at `terminate`."""
+    def __init__(
+        self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0, store: str = ""
+    ) -> None:
+        """`notice`: seconds that /health of a server fails before it ends at `terminate`.
+
+        `store`: the address of a Redis (redis://host:port/0) in which the servers keep their users' sessions
+        together; without it each keeps them in its own memory."""
         super().__init__(servers, seed)
+        self.store = store
         self._processes = {s.name: Process(s, seed, notice) for s in self.servers.values()}
 
     def start(self) -> Self:
         require("live")
+        if self.store and (reason := why_not("shared_limits")):
+            raise EngineError(reason)
         atexit.register(self.stop)
         try:
             for process in self._processes.values():
-                process.launch()
+                process.launch(store=self.store)
             for process in self._processes.values():
                 process.ready()
         except BaseException:
@@ -361,5 +373,5 @@ class LocalFleet(Fleet):
     def restart(self, name: str, at: float = 0.0) -> None:
         process = self[name]
         process.server = self.servers[name]
-        process.launch(at)
+        process.launch(at, self.store)
         process.ready()

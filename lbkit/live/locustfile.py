@@ -54,7 +54,11 @@ PATIENCE = TRAFFIC.patience
 # Whether servers are to look if somebody still waits for their answers.
 WATCHED: bool = SETTINGS.get("watched", PATIENCE is not None)
 PAUSES = stream(EXPERIMENT.seed, "backoff")
-STICKY = EXPERIMENT.policy.sticky  # whether clients keep cookies, or a route
+STICKY = EXPERIMENT.policy.sticky  # whether clients keep a cookie of the balancer, or a route
+SESSIONS = isinstance(TRAFFIC.arrivals, Sessions)  # whether servers keep state for them
+OWN_COOKIE = "session"  # the application's, where the policy does not name it
+# Whether servers see their own cookie, and can say of how many requests of the session they know.
+STATE_SEEN = SESSIONS and not (STICKY and STICKY.how == "rewrite")
 ROUTE = "x-lbkit-route"  # the field with a route, and its name among the cookies
 
 
@@ -91,6 +95,8 @@ class Player:
         self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
         self.resent: list[float] = []  # when clients sent a request again
+        self.known: set[int] = set()  # sessions that a server has remembered once
+        self.lost = 0  # how often a session that had been known was new to its server
         self.users = 0  # closed loop: users that have started
         # Session, or client where there are none -> its cookies.
         self.cookies: defaultdict[int, dict[str, str]] = defaultdict(dict)
@@ -134,6 +140,7 @@ class Player:
             self.send(arrival, visits.client[session], path, demand, luck, session).join()
             arrival = time.monotonic() - self.t0
         self.cookies.pop(session, None)
+        self.known.discard(session)
 
     def request(
         self, arrival: float, client: int, path: int, demand: float, luck: float, session: int | None = None
@@ -148,7 +155,8 @@ class Player:
                 if tried:
                     self.resent.append(now)
                 wait = PATIENCE.deadline(arrival, now) - now if PATIENCE else None
-                cookies = self.cookies[client if session is None else session] if STICKY else None
+                keeps = STICKY is not None or session is not None
+                cookies = self.cookies[client if session is None else session] if keeps else None
                 one_luck = luck_of(luck, tried) if tried else luck
                 outcome = self.ask(client, path, demand, one_luck, wait, cookies)
                 tried += 1
@@ -162,6 +170,9 @@ class Player:
                 gevent.sleep(again - now)
         except gevent.GreenletExit as caught:  # the run is over
             outcome = Outcome(error=caught)
+        if session is not None and "x-lbkit-visits" in outcome.fields:
+            self.lost += session in self.known and outcome.fields["x-lbkit-visits"] == "1"
+            self.known.add(session)
         self.record(arrival, client, path, outcome, max(1, attempts), session)
 
     def ask(
@@ -241,6 +252,7 @@ class Player:
             {
                 "done": True,
                 "resent": sorted(self.resent),
+                **({"sessions_lost": self.lost} if STATE_SEEN else {}),
                 "send_lag_p99": lags[int(0.99 * (len(lags) - 1))],
                 "locust_requests": entry.num_requests,
                 "locust_failures": entry.num_failures,
@@ -253,15 +265,14 @@ class Player:
 
 def present(cookies: dict[str, str], target: str, headers: dict[str, str]) -> str:
     """Add cookies to the fields of a request; return its target, with the route if there is one."""
-    assert STICKY
-    if STICKY.how in OF_APPLICATION:  # servers begin a session if they do not know the one of the cookie
-        in_memory = isinstance(TRAFFIC.arrivals, Sessions) and TRAFFIC.arrivals.state == "memory"
-        own = in_memory and STICKY.how != "rewrite"  # else they take any
-        headers["X-Lbkit-Session"] = STICKY.cookie if own else f"{STICKY.cookie} any"
+    of_application = STICKY is not None and STICKY.how in OF_APPLICATION
+    if SESSIONS or of_application:  # servers begin a session if they do not know the one of the cookie
+        name = STICKY.cookie if STICKY and of_application else OWN_COOKIE
+        headers["X-Lbkit-Session"] = name if STATE_SEEN else f"{name} any"
     pairs = [f"{name}={value}" for name, value in cookies.items() if name != ROUTE]
     if pairs:
         headers["Cookie"] = "; ".join(pairs)
-    return f"{target}?{STICKY.cookie}={cookies[ROUTE]}" if ROUTE in cookies else target
+    return f"{target}?{STICKY.cookie}={cookies[ROUTE]}" if STICKY and ROUTE in cookies else target
 
 
 def keep(cookies: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:

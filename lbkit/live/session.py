@@ -28,8 +28,10 @@ from lbkit.live.front import Front, OwnProxy
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
+from lbkit.live.redis_server import RedisServer
 from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
+from lbkit.needs import why_not
 from lbkit.result import COLUMNS, OPTIONAL, Result
 from lbkit.run import EngineError, require
 
@@ -63,6 +65,8 @@ class LiveSession:
         number(0, grace=grace)
         if layer != 7 and on not in PEERS:
             raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
+        self._shares_state = _shares_state(experiment, on)
+        self._store: RedisServer | None = None
         self.experiment = experiment
         self.grace = grace
         self.on = on
@@ -105,6 +109,10 @@ class LiveSession:
 
         Raises FleetError, ProxyError, PeerError or LoadError."""
         try:
+            if self._shares_state:
+                self._store = RedisServer()
+                assert isinstance(self._fleet, LocalFleet)
+                self._fleet.store = self._store.start().url
             self._fleet.start()
             self._front.start(self._fleet.backends())
             self._load = Load(self.experiment, self._front.url, self.grace)
@@ -128,6 +136,8 @@ class LiveSession:
                 self._deploy.join()
             self._front.stop()
             self._fleet.stop()
+            if self._store:
+                self._store.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -366,6 +376,20 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
         lambda session, e: session.set_dependency(e.dependency, DEPENDENCY_STATES[e.action], e.server),
     ),
 }
+
+
+def _shares_state(experiment: Experiment, on: str) -> bool:
+    """Return whether a Redis keeps the sessions of all servers. Raises EngineError if it cannot."""
+    arrivals = experiment.traffic.arrivals
+    if not isinstance(arrivals, Sessions) or arrivals.state != "shared":
+        return False
+    if on == "docker":
+        raise EngineError(
+            "containers cannot reach a Redis on loopback: use another engine, or state='memory'"
+        )
+    if reason := why_not("redis"):
+        raise EngineError(f"sessions with state='shared' are kept in Redis: {reason}")
+    return True
 
 
 def run_live(
