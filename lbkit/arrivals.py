@@ -196,7 +196,8 @@ class Sessions:
     `rate`: new sessions a second. `requests`: of a session on average; after each, another one follows with
     the same probability (geometric). `think`: seconds on average between an answer and the next request,
     exponential. `state`: where servers keep what they know of a session, in their own "memory", so that it is
-    lost with the server, or in a store that is "shared", which live engines start (Redis). (Schroeder, Wierman and Harchol-Balter, Open Versus Closed, NSDI 2006.)"""
+    lost with the server, or in a store that is "shared": a Redis, which live engines start.
+    (Schroeder, Wierman and Harchol-Balter, Open Versus Closed, NSDI 2006.)"""
 
     kind: ClassVar[str] = "sessions"
     rate: float = field(default=1.0, validator=_RATE)

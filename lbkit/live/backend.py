@@ -324,8 +324,8 @@ def main() -> None:
     "at": 0, "store": ""}`.
 
     All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
-    container without a parent. `at`: refuse connections until then, on the clock of time.monotonic. `store`: the
-    address of a Redis for sessions, instead of its own memory.
+    container without a parent. `at`: refuse connections until then, on the clock of time.monotonic.
+    `store`: the address of a Redis for sessions, instead of its own memory.
     At SIGTERM it finishes what it has, and ends; but first /health fails for `notice` seconds, in which it
     serves as before: so that checks take it out before it refuses anyone."""
     import uvicorn
