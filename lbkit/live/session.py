@@ -384,9 +384,7 @@ def _shares_state(experiment: Experiment, on: str) -> bool:
     if not isinstance(arrivals, Sessions) or arrivals.state != "shared":
         return False
     if on == "docker":
-        raise EngineError(
-            "containers cannot reach a Redis on loopback: use another engine, or state='memory'"
-        )
+        raise EngineError("containers cannot reach a Redis on loopback: use processes, or state='memory'")
     if reason := why_not("redis"):
         raise EngineError(f"sessions with state='shared' are kept in Redis: {reason}")
     return True

@@ -121,7 +121,7 @@ def test_with_a_shared_store_nothing_is_lost_as_in_the_simulator(policy: str | P
 
 def test_containers_cannot_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lbkit.live.session.require", lambda name: None)
-    with pytest.raises(EngineError, match="use another engine, or state='memory'"):
+    with pytest.raises(EngineError, match="use processes, or state='memory'"):
         LiveSession(FLEET, on="docker")
 
 
