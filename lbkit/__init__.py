@@ -18,7 +18,6 @@ from lbkit.core import (
     forget,
     make_balancer,
 )
-from lbkit.core.blue_green import BlueGreen
 from lbkit.core.drain import DrainRules
 from lbkit.core.health import (
     BreakerRules,
@@ -33,6 +32,7 @@ from lbkit.core.retry import AttemptTimeouts, Backoff, Fallback, Hedge, Retry, R
 from lbkit.core.rollout import RollingDeploy
 from lbkit.core.shedding import AdmissionControlRules
 from lbkit.core.sticky import Sticky
+from lbkit.core.traffic_shift import BlueGreen, Canary
 from lbkit.distributions import Bimodal, Constant, Empirical, Exponential, LogNormal, Pareto
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import (
@@ -67,6 +67,7 @@ __all__ = [
     "Bimodal",
     "BlueGreen",
     "BreakerRules",
+    "Canary",
     "CheckRules",
     "Closed",
     "Comparison",

@@ -19,10 +19,10 @@ from attrs import field, frozen
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Sessions, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.balance import Balancer, algorithms
-from lbkit.core.blue_green import BlueGreen
 from lbkit.core.deploy import Deployment
 from lbkit.core.options import FINITE, named_fields
 from lbkit.core.text import shown, unknown
+from lbkit.core.traffic_shift import BlueGreen, Canary
 from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
 from lbkit.events import (
@@ -193,16 +193,31 @@ class Experiment:
 
     def _deploy_fault(self) -> str:
         """Return why the deploy cannot be carried out; empty if it can."""
-        names = [server.name for server in self.servers]
-        green = self.deploy.green if isinstance(self.deploy, BlueGreen) else ()
-        for i, name in enumerate(green):
-            if name not in names:
-                return f"deploy.green[{i}] is {name!r}: use one of {', '.join(names)}"
-        if green and set(green) >= set(names):
-            return "deploy.green has all servers: some have to serve before"
+        if not isinstance(self.deploy, BlueGreen | Canary):
+            return ""
+        weights = {server.name: server.weight for server in self.servers}
+        arrivals, field = self.deploy.arrivals, "green" if isinstance(self.deploy, BlueGreen) else "new"
+        for i, name in enumerate(arrivals):
+            if name not in weights:
+                return f"deploy.{field}[{i}] is {name!r}: use one of {', '.join(weights)}"
+        if set(arrivals) >= set(weights):
+            return f"deploy.{field} has all servers: some have to serve before"
         for i, event in enumerate(self.events):
-            if event.server in green:
+            if event.server in arrivals:
                 return f"events[{i}].server is {event.server!r}, which the deploy adds: leave the event out"
+        return self._canary_fault(self.deploy, weights) if isinstance(self.deploy, Canary) else ""
+
+    def _canary_fault(self, deploy: Canary, weights: Mapping[str, float]) -> str:
+        """Return why weights cannot give the new servers their shares; empty if they can."""
+        known = algorithms()
+        if not known[self.policy.algorithm].by_weight:
+            able = ", ".join(name for name in known if known[name].by_weight)
+            return (
+                f"policy.algorithm is {self.policy.algorithm!r}, which gives no shares in proportion to "
+                f"weights, as a canary deploy needs them: use one of {able}"
+            )
+        if not any(weights[name] for name in deploy.new):
+            return "deploy.new has only servers of weight 0: give one of them a weight"
         return ""
 
     def _health_fault(self) -> str:
@@ -262,7 +277,7 @@ class Experiment:
     @property
     def joining(self) -> frozenset[str]:
         """The names of the servers that are not in the pool at the start: an event adds them."""
-        return joining(self.events) | (self.deploy.joining if self.deploy else frozenset())
+        return joining(self.events) | (frozenset(self.deploy.arrivals if self.deploy else ()))
 
     @property
     def timeline(self) -> tuple[Event, ...]:

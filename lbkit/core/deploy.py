@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
-from lbkit.core.blue_green import BlueGreen, Switchover
 from lbkit.core.rollout import Managed, RollingDeploy, Rollout
 from lbkit.core.state_change import StateChange
+from lbkit.core.traffic_shift import BlueGreen, Canary, TrafficShift
 
-Deployment = RollingDeploy | BlueGreen
+Deployment = RollingDeploy | BlueGreen | Canary
 
 
 def begin(
-    rules: Deployment, names: Iterable[str], fleet: Managed, on_change: Callable[[StateChange], object]
-) -> Rollout | Switchover:
-    """Return the deploy on its way; `names`: the servers in the pool."""
-    if isinstance(rules, BlueGreen):
-        return Switchover(rules, names, fleet, on_change)
-    return Rollout(rules, names, fleet, on_change)
+    rules: Deployment,
+    weights: Mapping[str, float],
+    fleet: Managed,
+    on_change: Callable[[StateChange], object],
+) -> Rollout | TrafficShift:
+    """Return the deploy on its way; `weights`: of all servers, by name."""
+    if isinstance(rules, RollingDeploy):
+        return Rollout(rules, weights, fleet, on_change)
+    return TrafficShift(rules, weights, fleet, on_change)

@@ -46,8 +46,8 @@ TRANSITIONS = {
 class DrainRules:
     """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never).
 
-    Whether sessions that live there still go there while it drains is `Sticky.drain`'s to say; if they do, it
-    is drained at the timeout only. (AWS: deregistration delay 300 s; Traefik: 10 s.) Raises ValueError.
+    `Sticky.drain` says whether requests of its sessions still go there while it drains; if they do, it is
+    drained only at the timeout. (AWS: deregistration delay 300 s; Traefik: 10 s.) Raises ValueError.
     """
 
     timeout: float = 30.0
@@ -58,7 +58,7 @@ class DrainRules:
 
 
 class Drain:
-    """Where one backend is on its way out."""
+    """The drain of one backend: its state, and its deadline."""
 
     __slots__ = ("_rules", "deadline", "state")
 
@@ -85,7 +85,7 @@ def _event(intent: Intent, state: DrainState) -> DrainEvent:
 
 
 class Drains:
-    """Where the backends of a pool are on their way out: a Drain for each that was ever told to leave.
+    """The drains of a pool: a Drain for each backend that the operator ever took out.
 
     `wake`: the engine calls `advance` at that time.
     """
@@ -93,14 +93,14 @@ class Drains:
     def __init__(
         self, rules: DrainRules, on_change: Callable[[StateChange], object], sessions: bool = False
     ) -> None:
-        """`sessions`: those that live on a backend may go on there while it drains. Their clients have the
-        tokens, so more requests may come at any time: such a backend is drained at its deadline only."""
+        """`sessions`: requests of a backend's sessions still go there while it drains. Their clients keep the
+        tokens, so more of them may come at any time: such a backend is drained only at its deadline."""
         self.rules = rules
         self.sessions = sessions
         self.wake = inf  # in seconds; the first deadline
         self._on_change = on_change
         self._drains: dict[str, Drain] = {}
-        self.draining: set[Backend] = set()  # while it is empty, the end of a request says nothing
+        self.draining: set[Backend] = set()  # while it is empty, the end of a request changes no state
 
     def state(self, name: str) -> DrainState:
         return self._drains[name].state if name in self._drains else DrainState.READY
@@ -121,7 +121,7 @@ class Drains:
         self.settle(backend, now)
 
     def settle(self, backend: Backend, now: float) -> None:
-        """A request on a backend has ended: perhaps it was the last."""
+        """Called when a request on a backend has ended: it may have been the last."""
         if backend in self.draining and not backend.in_flight and not self.sessions:
             self._on(backend, DrainEvent.IDLE, now)
 
@@ -133,7 +133,7 @@ class Drains:
         return late
 
     def forget(self, backend: Backend) -> None:
-        """A backend has left the pool."""
+        """Called when a backend has left the pool."""
         self._drains.pop(backend.name, None)
         self.draining.discard(backend)
         self._set_wake()

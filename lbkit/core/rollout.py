@@ -1,7 +1,7 @@
-"""A rolling deploy: one backend after the other drains, is replaced, is checked, and serves again.
+"""A rolling deploy: one backend after another drains, is replaced, is checked, and serves again.
 
-Pure: it is told the time, asks the fleet how things stand, and tells it what to do. The simulator, the proxy
-and real programs have the same one.
+Pure: time is an argument, and all effects are calls of a `Managed` fleet. The simulator, the proxy and real
+programs run the same one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
 
-from lbkit.core.canary import Counts, fails_more
+from lbkit.core.judge import Counts, fails_more
 from lbkit.core.options import named_fields
 from lbkit.core.state_change import StateChange
 
@@ -22,16 +22,18 @@ class RollingDeploy:
     """A new version for all servers, from second `at` on. Raises ValueError.
 
     Each server drains (`drain` False: a plain restart, which loses what runs there), is replaced, and serves
-    again as soon as its process does and checks let it in, with the policy's slow start. `settle` seconds
-    later the new version is judged, and the next one follows; `batch`: so many are on their way at once. The
+    again once its process answers and its health checks pass, with the policy's slow start. `settle` seconds
+    later the new version is judged, and the next server follows. `batch` servers are replaced at a time. The
     first server may serve alone for longer, `canary` seconds.
 
-    `false_alarms`: the probability that a version that is as good as the old one is rolled back, at most
-    (Fisher's exact test, one-sided, shared out over a look for each server; see lbkit/core/canary.py); 0: it
-    is never judged. How the new version differs: `speed`, a factor, and `error_rate`, the share that fails.
+    `false_alarms`: an upper bound of the probability that a version that is as good as the old one is rolled
+    back (Fisher's exact test, one-sided, with one look for each server; see lbkit/core/judge.py); 0: it is
+    never judged. `speed` (a factor) and `error_rate` (the share of requests that fail) are what the new
+    version changes.
     """
 
     kind: ClassVar = "rolling"
+    arrivals: ClassVar[tuple[str, ...]] = ()  # no server joins the pool: each is replaced in its place
 
     at: float = 0.0
     drain: bool = True
@@ -42,39 +44,44 @@ class RollingDeploy:
     speed: float = 1.0
     error_rate: float | None = None
 
-    @property
-    def joining(self) -> frozenset[str]:
-        """The servers that are not in the pool before: none, as each is replaced in its place."""
-        return frozenset()
-
     def __post_init__(self) -> None:
-        for name in ("at", "settle", "canary"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value}: use seconds, 0 or more")
+        check_seconds(at=self.at, settle=self.settle, canary=self.canary)
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
             raise ValueError(f"batch is {self.batch}: use a whole number, at least 1")
-        if not 0 <= self.false_alarms < 1:
-            raise ValueError(f"false_alarms is {self.false_alarms}: use a probability from 0 to below 1")
+        check_rates(self.false_alarms)
         if not 1e-6 <= self.speed <= 1e6:
             raise ValueError(f"speed is {self.speed}: use a factor from 1e-06 to 1e+06")
         if self.error_rate is not None and not 0 <= self.error_rate <= 1:
             raise ValueError(f"error_rate is {self.error_rate}: use a share from 0 to 1")
 
 
-class Managed(Protocol):
-    """What a rollout works on."""
+def check_seconds(**values: float) -> None:
+    """Raise ValueError for the first value that is no time."""
+    for name, value in values.items():
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} is {value}: use seconds, 0 or more")
 
-    def add(self, name: str) -> None:
+
+def check_rates(false_alarms: float) -> None:
+    """Raise ValueError for a rate of false alarms that is no probability."""
+    if not 0 <= false_alarms < 1:
+        raise ValueError(f"false_alarms is {false_alarms}: use a probability from 0 to below 1")
+
+
+class Managed(Protocol):
+    """What a deploy works on."""
+
+    def add(self, name: str, weight: float) -> None:
         """Have a server join the pool."""
 
+    def set_weight(self, name: str, weight: float) -> None: ...
     def drain(self, name: str) -> None: ...
     def drained(self, name: str) -> bool: ...
     def replace(self, name: str, new: bool) -> None:
-        """Stop a server, and start the new version of it, or the old one."""
+        """Stop a server, and start its new version, or the old one."""
 
     def serves(self, name: str) -> bool:
-        """Return whether its process serves, and its checks say so, where there are any."""
+        """Return whether its process answers, and its health checks pass, where there are any."""
 
     def undrain(self, name: str) -> None: ...
     def counts(self) -> Mapping[str, Counts]:
@@ -98,7 +105,7 @@ class Step(Enum):
 
 
 class Rollout:
-    """A rolling deploy on its way. `advance` does what can be done; call it often."""
+    """A rolling deploy on its way. `advance` does what is due; call it often."""
 
     def __init__(
         self,
@@ -181,7 +188,7 @@ class Rollout:
         return fails_more(old, new, self.rules.false_alarms, looks=len(self._names))
 
     def _roll_back(self, now: float) -> None:
-        """Give the old version back to all that have the new one; the latest first."""
+        """Give all servers with the new version the old one again; the latest first."""
         self.state = RolloutState.ROLLING_BACK
         for name, (step, _) in list(self._at_work.items()):
             if step is Step.DRAINING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # The states in which a backend gets no requests, of all state machines.
-OUT = ("down", "ejected", "out", "open", "drained", "stopped")
+OUT = ("down", "ejected", "out", "open", "drained", "stopped", "reserve", "outside")
 
 
 class StateChange(NamedTuple):

@@ -36,7 +36,9 @@ class Front(Protocol):
     def switch(self, policy: Policy) -> None:
         """Go on with another policy."""
 
-    def add(self, name: str) -> None: ...
+    def add(self, name: str, weight: float | None = None) -> None:
+        """Have a server join the pool, by default with the weight of the experiment."""
+
     def remove(self, name: str) -> None: ...
     def drain(self, name: str) -> None: ...
     def drained(self, name: str) -> bool:
@@ -118,9 +120,12 @@ class OwnProxy:
         self._in_pool(lambda pool: policy.switch(pool, self._stream))
         self.proxy.keyed_by = policy.keyed_by
 
-    def add(self, name: str) -> None:
-        """Add a server as a new backend, with the weight of the experiment."""
-        self._in_pool(lambda pool: pool.add(self._backends[name].twin()))
+    def add(self, name: str, weight: float | None = None) -> None:
+        """Have a server join the pool as a new backend, by default with the weight of the experiment."""
+        joins = self._backends[name].twin()
+        if weight is not None:
+            joins.weight = weight
+        self._in_pool(lambda pool: pool.add(joins))
 
     def remove(self, name: str) -> None:
         self._known()

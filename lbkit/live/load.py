@@ -65,7 +65,10 @@ class Load:
             # Not what may be a learner's own: Locust's process does not know the class.
             settings = {
                 "experiment": self.experiment.but(
-                    policy=Policy(sticky=self.experiment.policy.sticky), limits=(), admission=None
+                    policy=Policy(sticky=self.experiment.policy.sticky),
+                    limits=(),
+                    admission=None,
+                    deploy=None,
                 ).to_dict(),
                 "url": self.url,
                 "port": listener.getsockname()[1],

@@ -1,15 +1,15 @@
-"""A rolling deploy of real servers: a thread that looks at how things stand, and does what is next."""
+"""Deploys of real servers: a thread that looks at their state and does what is due."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import evolve
 
-from lbkit.core.canary import Counts
 from lbkit.core.deploy import Deployment, begin
+from lbkit.core.judge import Counts
 from lbkit.core.rollout import RollingDeploy
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Server
@@ -24,7 +24,8 @@ EVERY = 0.05  # seconds between looks at how things stand
 class Steered(Protocol):
     """What a session does to its servers, and writes into its history."""
 
-    def add(self, name: str) -> None: ...
+    def add(self, name: str, weight: float | None = None) -> None: ...
+    def set_weight(self, name: str, weight: float) -> None: ...
     def drain(self, name: str) -> None: ...
     def undrain(self, name: str) -> None: ...
     def take_out(self, name: str) -> None: ...
@@ -32,12 +33,12 @@ class Steered(Protocol):
 
 
 class Deploy:
-    """Carries out the rolling deploy of a session."""
+    """Carries out the deploy of a session."""
 
     def __init__(
         self,
         rules: Deployment,
-        names: Sequence[str],
+        weights: Mapping[str, float],
         session: Steered,
         fleet: Fleet,
         front: Front,
@@ -47,7 +48,7 @@ class Deploy:
     ) -> None:
         """`since`: the requests that ended, from the n-th on. `elapsed`: seconds since moment 0."""
         self.rules = rules
-        self.names = names
+        self.weights = weights
         self.session = session
         self.fleet = fleet
         self.front = front
@@ -70,7 +71,7 @@ class Deploy:
     def _run(self) -> None:
         if self._stopping.wait(max(0.0, self.rules.at - self._elapsed())):
             return
-        rollout = begin(self.rules, self.names, self, self.changes.append)
+        rollout = begin(self.rules, self.weights, self, self.changes.append)
         try:
             while not rollout.over:
                 rollout.advance(self._elapsed())
@@ -80,10 +81,13 @@ class Deploy:
         except Exception as error:  # a fault of the result; the run goes on
             self.faults.append(f"the deploy broke off at {self._elapsed():.2f} s: {error}")
 
-    # -- what a rollout works on ----------------------------------------------------------------
+    # -- what a deploy works on -----------------------------------------------------------------
 
-    def add(self, name: str) -> None:
-        self.session.add(name)
+    def add(self, name: str, weight: float) -> None:
+        self.session.add(name, weight)
+
+    def set_weight(self, name: str, weight: float) -> None:
+        self.session.set_weight(name, weight)
 
     def drain(self, name: str) -> None:
         self.session.drain(name)

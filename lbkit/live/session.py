@@ -81,12 +81,13 @@ class LiveSession:
         events = without_failed_boots(experiment.timeline, boots)
         self._timeline = Timeline(events, lambda event: _HAPPENS[event.action](self, event), self._stopping)
         self._deploy: Deploy | None = None
-        if experiment.deploy:
+        if deploy := experiment.deploy:
             if on == "docker":
                 raise EngineError("containers keep their version here: use another engine, or deploy=None")
+            later = experiment.joining.difference(deploy.arrivals)
             self._deploy = Deploy(
-                experiment.deploy,
-                [s.name for s in experiment.servers if s.name not in experiment.joining],
+                deploy,
+                {s.name: s.weight for s in experiment.servers if s.name not in later},
                 self,
                 self._fleet,
                 self._front,
@@ -214,7 +215,9 @@ class LiveSession:
         last = min(last, max(self.elapsed, 0.001))
         since = self.elapsed - last
         traffic = evolve(self.experiment.traffic, duration=last, warmup=0.0)
-        experiment = self.experiment.but(policy=self.policy, traffic=traffic, events=(), failures=None)
+        experiment = self.experiment.but(
+            policy=self.policy, traffic=traffic, events=(), failures=None, deploy=None
+        )
         rows = rows[bisect_left(rows, since, key=lambda row: row[0]) :]
         return Result(
             experiment, self.on, self._columns(rows, since), {"since": since, "faults": self.faults}
@@ -334,9 +337,10 @@ class LiveSession:
         self._fleet.slow(name, factor)
         self._changed(f"slow {name} {factor:g}")
 
-    def add(self, name: str) -> None:
-        self._front.add(name)
-        self._changed(f"add {name}")
+    def add(self, name: str, weight: float | None = None) -> None:
+        """Have a server join the pool, by default with its own weight."""
+        self._front.add(name, weight)
+        self._changed(f"add {name}" if weight is None else f"add {name} with weight {weight:g}")
 
     def remove(self, name: str) -> None:
         self._front.remove(name)

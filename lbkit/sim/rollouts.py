@@ -1,4 +1,4 @@
-"""A rolling deploy in virtual time."""
+"""Deploys in virtual time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from math import isnan
 from attrs import evolve
 
 from lbkit.core import Intent, Pool, Replicas
-from lbkit.core.blue_green import Switchover
-from lbkit.core.canary import Counts
 from lbkit.core.deploy import Deployment, begin
 from lbkit.core.drain import DrainState
+from lbkit.core.judge import Counts
 from lbkit.core.rollout import RollingDeploy, Rollout
 from lbkit.core.state_change import StateChange
+from lbkit.core.traffic_shift import TrafficShift
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import ROLLOUT
 from lbkit.sim.requests import Requests
@@ -33,7 +33,7 @@ class Deploy:
         servers: dict[str, SimServer],
         requests: Requests,
         until: float,
-        add: Callable[[str], object],
+        add: Callable[[str, float], object],
         drain: Callable[[str], object],
         crash: Callable[[SimServer], object],
         on_change: Callable[[StateChange], object],
@@ -44,7 +44,7 @@ class Deploy:
         self.servers = servers
         self.requests = requests
         self.until = until
-        self.rollout: Rollout | Switchover | None = None
+        self.rollout: Rollout | TrafficShift | None = None
         self._add = add
         self._drain = drain
         self._crash = crash
@@ -54,16 +54,20 @@ class Deploy:
 
     def look(self, _: int) -> None:
         if self.rollout is None:
-            names = [backend.name for backend in self.pool.backends]
-            self.rollout = begin(self.rules, names, self, self._on_change)
+            names = [*(backend.name for backend in self.pool.backends), *self.rules.arrivals]
+            weights = {name: self._specs[name].weight for name in names}
+            self.rollout = begin(self.rules, weights, self, self._on_change)
         self.rollout.advance(self.engine.now)
         if not self.rollout.over and self.engine.now + EVERY <= self.until:
             self.engine.plan(self.engine.now + EVERY, ROLLOUT)
 
-    # -- what a rollout works on ----------------------------------------------------------------
+    # -- what a deploy works on -----------------------------------------------------------------
 
-    def add(self, name: str) -> None:
-        self._add(name)
+    def add(self, name: str, weight: float) -> None:
+        self._add(name, weight)
+
+    def set_weight(self, name: str, weight: float) -> None:
+        self.pool.set_weight(name, weight)
 
     def drain(self, name: str) -> None:
         self._drain(name)

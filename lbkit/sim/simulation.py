@@ -377,9 +377,12 @@ class Simulation:
             case Action.DELAY:
                 server.set_delay(event.value or 0.0)
 
-    def add(self, name: str) -> None:
-        """A server joins the pool, as a new backend."""
-        self.pool.add(backend(self.by_name[name].spec))
+    def add(self, name: str, weight: float | None = None) -> None:
+        """Have a server join the pool as a new backend, by default with its own weight."""
+        joins = backend(self.by_name[name].spec)
+        if weight is not None:
+            joins.weight = weight
+        self.pool.add(joins)
         self._find_servers()
         if self.checks:
             for pool in self.pool.pools:

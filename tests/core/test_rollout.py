@@ -1,4 +1,4 @@
-"""A rolling deploy, before a fleet in memory."""
+"""A rolling deploy of a fleet in memory."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core.canary import Counts
+from lbkit.core.judge import Counts
 from lbkit.core.rollout import RollingDeploy, Rollout, RolloutState
 from lbkit.core.state_change import StateChange
 
 
 class FakeFleet:
-    """Servers that take as many looks to drain and to start as they are told to."""
+    """Servers that take a given number of looks to drain and to start."""
 
     def __init__(self, names: str, drains: int = 2, starts: int = 3, new_errors: float = 0.0) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
         self.drains, self.starts, self.new_errors = drains, starts, new_errors
         self.new = dict.fromkeys(names, False)
         self.waits: dict[str, int] = {}
@@ -24,7 +24,7 @@ class FakeFleet:
         self.most_out = 0
 
     def drain(self, name: str) -> None:
-        self.told.append(f"drain {name}")
+        self.calls.append(f"drain {name}")
         self.out.add(name)
         self.waits[name] = self.drains
 
@@ -35,13 +35,13 @@ class FakeFleet:
     drained = serves = _waited
 
     def replace(self, name: str, new: bool) -> None:
-        self.told.append(f"{'new' if new else 'old'} {name}")
+        self.calls.append(f"{'new' if new else 'old'} {name}")
         self.new[name] = new
         self.waits[name] = self.starts
         self.out.add(name)
 
     def undrain(self, name: str) -> None:
-        self.told.append(f"undrain {name}")
+        self.calls.append(f"undrain {name}")
         self.out.discard(name)
 
     def counts(self) -> dict[str, Counts]:
@@ -69,7 +69,7 @@ def test_one_after_the_other() -> None:
     fleet = FakeFleet("ab")
     rollout, changes = play(fleet, RollingDeploy(settle=5))
     assert rollout.state is RolloutState.DONE
-    assert fleet.told == ["drain a", "new a", "undrain a", "drain b", "new b", "undrain b"]
+    assert fleet.calls == ["drain a", "new a", "undrain a", "drain b", "new b", "undrain b"]
     assert fleet.most_out == 1
     mine = [change.after for change in changes if change.backend == "a"]
     assert mine == ["draining", "starting", "settling", "serving"]
@@ -77,10 +77,10 @@ def test_one_after_the_other() -> None:
     assert changes[4].at == changes[3].at  # b follows at once
 
 
-def test_a_plain_restart_tells_nobody() -> None:
+def test_a_plain_restart_takes_no_server_out_of_the_pool() -> None:
     fleet = FakeFleet("ab")
     play(fleet, RollingDeploy(drain=False))
-    assert fleet.told == ["new a", "new b"]
+    assert fleet.calls == ["new a", "new b"]
 
 
 def test_the_canary_is_alone_and_has_longer() -> None:
@@ -96,7 +96,7 @@ def test_a_version_that_fails_is_rolled_back_after_the_first_server() -> None:
     fleet = FakeFleet("abcd", new_errors=0.2)
     rollout, changes = play(fleet, RollingDeploy(settle=5))
     assert rollout.state is RolloutState.ROLLED_BACK
-    assert fleet.told == ["drain a", "new a", "undrain a", "drain a", "old a", "undrain a"]
+    assert fleet.calls == ["drain a", "new a", "undrain a", "drain a", "old a", "undrain a"]
     assert not any(fleet.new.values())
     assert [change.why for change in changes if change.why] == ["new version", "old version"]
 
@@ -109,7 +109,7 @@ def test_a_server_that_only_drains_is_undrained_when_the_others_are_rolled_back(
     assert rollout.state is RolloutState.ROLLED_BACK
     assert not any(fleet.new.values())
     assert not fleet.out
-    assert "new b" not in fleet.told
+    assert "new b" not in fleet.calls
 
 
 def test_a_version_that_is_never_judged_goes_out_whatever_it_does() -> None:

@@ -1,6 +1,8 @@
-"""A rolling deploy of all backends under load: no failed request, on our proxy and on real programs."""
+"""Deploys of real servers under load: no failed request, on our proxy and on real programs."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from needs import need, need_module
@@ -8,7 +10,7 @@ from needs import need, need_module
 need_module("locust")
 need_module("uvicorn")
 
-from lbkit import BlueGreen, DrainRules, Experiment, Policy, RollingDeploy, run, servers
+from lbkit import BlueGreen, Canary, DrainRules, Experiment, Policy, RollingDeploy, Server, run, servers
 from lbkit.distributions import Exponential
 from lbkit.live import LiveSession
 from lbkit.run import EngineError
@@ -21,7 +23,7 @@ RULES = RollingDeploy(at=1, settle=0.5)
 def experiment(
     rules: RollingDeploy = RULES, drain: DrainRules | None = None, duration: float = 12
 ) -> Experiment:
-    """Three servers at 70 % load, and no retry: as if nothing might be sent twice."""
+    """Three servers at 70 % load, and no retry, as for requests that must not be sent twice."""
     there = servers(3, workers=6, service=Exponential(0.1))
     policy = Policy("least_connections", retries=0, drain=drain)
     return Experiment(there, policy=policy, deploy=rules).at_load(0.7).but(duration=duration)
@@ -79,3 +81,40 @@ def test_a_blue_green_deploy_loses_nothing(engine: str) -> None:
     assert result.error_rate == 0
     late = {b for a, b in zip(result.arrival, result.backend, strict=True) if a > 3}
     assert {result.backends[b] for b in late} == {"s3", "s4"}
+
+
+def canary(errors: float = 0.0) -> Experiment:
+    """Two servers with the old version, two with the new one, at 70 % load of either."""
+    old = servers(2, workers=6, service=Exponential(0.05))
+    new = [Server(f"n{i}", workers=6, service=Exponential(0.05), error_rate=errors) for i in (1, 2)]
+    deploy = Canary(new=("n1", "n2"), at=1, shares=(0.1, 0.5, 1), settle=1.5)
+    policy = Policy("weighted_round_robin", retries=0)
+    return Experiment([*old, *new], policy=policy, deploy=deploy).at_load(0.7).but(duration=7)
+
+
+@pytest.mark.parametrize("engine", ["live", "haproxy", "nginx"])
+def test_a_canary_gets_its_share_of_the_traffic_in_each_step(engine: str) -> None:
+    if engine != "live":
+        need(engine)
+    result = run(canary(), on=engine)
+    assert (result.extra["deploy"], result.extra["faults"]) == ("done", [])
+    assert result.error_rate == 0
+    steps = [(c.at, c.after) for c in result.changes if c.backend == "n1"]
+    assert [after for _, after in steps] == ["0.1 of traffic", "0.5 of traffic", "serving"]
+    edges = [*(at for at, _ in steps), 7]
+    for (begin, end), share in zip(pairwise(edges), (0.1, 0.5, 1.0), strict=True):
+        step = [
+            result.backends[b].startswith("n")
+            for a, b in zip(result.arrival, result.backend, strict=True)
+            if begin + 0.4 < a < end - 0.1
+        ]
+        assert sum(step) / len(step) == pytest.approx(share, abs=0.08)
+
+
+def test_a_canary_that_fails_is_sent_back() -> None:
+    result = run(canary(errors=0.6), on="live")
+    assert result.extra["deploy"] == "rolled back"
+    assert [c for c in result.changes if c.backend == "s1" and c.kind == "deploy"] == []
+    late = {b for a, b in zip(result.arrival, result.backend, strict=True) if a > 6}
+    assert {result.backends[b] for b in late} == {"s1", "s2"}
+    assert 0 < sum(status == 500 for status in result.status) < 0.2 * len(result)

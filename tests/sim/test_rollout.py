@@ -1,4 +1,4 @@
-"""A rolling deploy of all servers under load, in the simulator."""
+"""Deploys under load, in the simulator: rolling, blue-green and canary."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from lbkit import (
     BlueGreen,
+    Canary,
     CheckRules,
     DrainRules,
     Event,
@@ -135,7 +136,56 @@ def test_what_a_blue_green_deploy_cannot_be() -> None:
         Experiment.from_dict(data)
 
 
-@pytest.mark.parametrize("deploy", [RollingDeploy(at=2), BlueGreen(green=("s2",), at=2)])
-def test_both_are_a_part_of_the_file(deploy: RollingDeploy | BlueGreen) -> None:
-    made = Experiment(servers(2), deploy=deploy)
+# -- canary -------------------------------------------------------------------------------------------
+
+
+def canary(errors: float = 0.0, seed: int = 1, algorithm: str = "weighted_round_robin") -> Experiment:
+    """Three servers with the old version, three with the new one, at 70 % load of either."""
+    new = [Server(f"n{i}", workers=10, error_rate=errors) for i in (1, 2, 3)]
+    deploy = Canary(new=("n1", "n2", "n3"), at=4, shares=(0.01, 0.1, 0.5, 1), settle=4)
+    policy = Policy(algorithm, retries=0, drain=DRAIN)
+    base = Experiment([*servers(3, workers=10), *new], policy=policy, deploy=deploy, seed=seed)
+    return base.at_load(0.7).but(duration=24)
+
+
+@pytest.mark.parametrize("algorithm", ["weighted_round_robin", "weighted_random", "earliest_deadline"])
+def test_a_canary_gets_its_share_of_the_traffic_in_each_step_and_nothing_is_lost(algorithm: str) -> None:
+    result = run(canary(algorithm=algorithm))
+    assert (result.extra["deploy"], result.error_rate) == ("done", 0)
+    for begin, share in ((4, 0.01), (8, 0.1), (12, 0.5), (16, 1.0)):
+        step = [
+            result.backends[b].startswith("n")
+            for a, b in zip(result.arrival, result.backend, strict=True)
+            if begin + 0.1 < a < begin + 3.9
+        ]
+        assert sum(step) / len(step) == pytest.approx(share, abs=4 * (share * (1 - share) / len(step)) ** 0.5)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_fewer_requests_fail_with_a_canary_than_with_a_blue_green_deploy(seed: int) -> None:
+    bad = canary(errors=0.3, seed=seed)
+    blue_green = bad.but(deploy=BlueGreen(green=("n1", "n2", "n3"), at=4, settle=4))
+    results = [run(bad), run(blue_green)]
+    assert [r.extra["deploy"] for r in results] == ["rolled back", "rolled back"]
+    failed = [sum(status >= 500 for status in r.status) for r in results]
+    assert 0 < 5 * failed[0] < failed[1]
+
+
+def test_a_canary_needs_an_algorithm_that_goes_by_weight() -> None:
+    """Least connections sends an idle server its next request whatever the weight: no share of 1 %."""
+    with pytest.raises(
+        ExperimentError, match=r"policy.algorithm is 'least_connections', which gives no shares .* use one of"
+    ):
+        Experiment(servers(2), policy="least_connections", deploy=Canary(new=("s2",)))
+    with pytest.raises(ExperimentError, match=r"deploy.new\[0\] is 'n9': use one of s1, s2"):
+        Experiment(servers(2), policy="weighted_random", deploy=Canary(new=("n9",)))
+    with pytest.raises(ExperimentError, match=r"deploy.new has only servers of weight 0"):
+        Experiment([Server("s1"), Server("s2", weight=0)], policy="weighted_random", deploy=Canary(("s2",)))
+
+
+@pytest.mark.parametrize(
+    "deploy", [RollingDeploy(at=2), BlueGreen(green=("s2",), at=2), Canary(new=("s2",), shares=(0.2, 1))]
+)
+def test_all_kinds_are_a_part_of_the_file(deploy: RollingDeploy | BlueGreen | Canary) -> None:
+    made = Experiment(servers(2), policy="weighted_round_robin", deploy=deploy)
     assert Experiment.from_toml(made.to_toml()) == Experiment.from_json(made.to_json()) == made

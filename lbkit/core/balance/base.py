@@ -58,6 +58,8 @@ class Balancer:
     name: ClassVar[str] = ""
     keyed: ClassVar[bool] = False  # whether the key decides, so that equal keys go to one backend
     keyed_by: ClassVar[str] = "client"  # the default of a policy's `key`: see core/key.py
+    # Whether backends get requests in proportion to their weights, whatever their load and the key.
+    by_weight: ClassVar[bool] = False
     wants_reports: ClassVar[bool] = False  # whether backends report their load to it
     # The property of backends, "priority" or "zone", by which it shares traffic out according to health.
     health_by: ClassVar[str] = ""

@@ -43,6 +43,8 @@ class WeightedRoundRobin(_Rotation):
     all weights is taken from it. (nginx, ngx_http_upstream_round_robin.c, "smooth weighted round robin".)
     """
 
+    by_weight = True
+
     def __init__(self) -> None:
         self._current: dict[Backend, float] = {}
 
@@ -71,6 +73,7 @@ class WeightedRoundRobin(_Rotation):
 class _Cycle(Balancer):
     """Turns in a fixed cycle; a new cycle goes on at the same part of its length."""
 
+    by_weight = True
     max_weight: ClassVar[int] = 1000  # turns of the heaviest backend in a cycle, where weights are not whole
 
     def __init__(self) -> None:
@@ -177,6 +180,8 @@ class EarliestDeadline(_Rotation):
     Smooth weighted round robin in O(log n) a pick instead of O(n), also for fractional weights. (Earliest
     deadline first, as in Envoy's and Traefik's weighted round robin.)
     """
+
+    by_weight = True
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Backend]] = []

@@ -27,6 +27,8 @@ class Random(Balancer):
 class WeightedRandom(Balancer):
     """Any backend, with a probability in proportion to weight. O(log n): a bisect in the sums of weights."""
 
+    by_weight = True
+
     def __init__(self) -> None:
         self._cumulative: list[float] = []
 
@@ -58,6 +60,8 @@ class AnomalyMitigation(WeightedRandom):
     description of ALB's weighted_random with anomaly mitigation, which gives no formula: window, factors and
     floor are ours.)
     """
+
+    by_weight = False
 
     name = "anomaly_mitigation"
 

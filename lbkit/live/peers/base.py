@@ -301,9 +301,10 @@ class Peer:
         self.policy = policy
         self.reload()
 
-    def add(self, name: str) -> None:
-        """Add a server, with the weight of the experiment."""
-        weight = next(server.weight for server in self.experiment.servers if server.name == name)
+    def add(self, name: str, weight: float | None = None) -> None:
+        """Have a server join the pool, by default with the weight of the experiment."""
+        if weight is None:
+            weight = next(server.weight for server in self.experiment.servers if server.name == name)
         self._change(name, state="ready", weight=weight)
 
     def remove(self, name: str) -> None:

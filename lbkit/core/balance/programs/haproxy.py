@@ -159,6 +159,8 @@ class HaproxyMap(StaticRoundRobin):
     (lb_map.c. The hash is SDBM for texts, and the address itself for clients.)
     """
 
+    by_weight = False
+
     keyed = True
     keyed_by = "client"
 

@@ -16,6 +16,8 @@ class ByBusyness(WeightedRoundRobin):
     (mod_lbmethod_bybusyness.c.)
     """
 
+    by_weight = False
+
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Do nothing: httpd starts with the first member."""
 

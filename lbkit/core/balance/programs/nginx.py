@@ -115,6 +115,8 @@ class NginxLeastConnections(WeightedRoundRobin):
     (ngx_http_upstream_least_conn_module.c.)
     """
 
+    by_weight = False
+
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Do nothing: every worker of nginx starts with the first server."""
 

@@ -1,4 +1,4 @@
-"""Whether a new version fails more often than the old one: a test, and how often it is wrong."""
+"""Whether a new version fails more often than the old one: a test with a bound on its false alarms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Counts(NamedTuple):
-    """Requests that were answered, and how many of them failed."""
+    """Numbers of answered requests, and of those among them that failed."""
 
     requests: int = 0
     errors: int = 0
@@ -22,11 +22,11 @@ class Counts(NamedTuple):
 
 
 def p_value(old: Counts, new: Counts) -> float:
-    """Return the probability of at least so many errors of the new version, if both are equally good.
+    """Return the probability of at least this many errors of the new version, if both are equally good.
 
-    Fisher's exact test, one-sided: of all requests, as many failed as did, and chance alone decided which of
-    them the new version had. So the number of its errors is hypergeometric. (R. A. Fisher, Statistical
-    Methods for Research Workers, 5th ed. 1934, section 21.02.)
+    Fisher's exact test, one-sided: the total number of errors is given, and chance alone decides which of
+    the requests fail. So the number of errors of the new version is hypergeometric. (R. A. Fisher,
+    Statistical Methods for Research Workers, 5th ed. 1934, section 21.02.)
     """
     total, errors = old.requests + new.requests, old.errors + new.errors
     most = min(errors, new.requests)
@@ -46,8 +46,8 @@ def _log_choose(n: int, k: int) -> float:
 def fails_more(old: Counts, new: Counts, false_alarms: float, looks: int = 1) -> bool:
     """Return whether the new version is judged to fail more often.
 
-    `false_alarms`: the probability that an equally good version is ever rejected, at most, in `looks` looks
-    at the growing counts. Each look gets an equal part of it (Bonferroni): who looks often and stops at the
-    first bad moment would reject far more otherwise.
+    `false_alarms`: an upper bound of the probability that an equally good version is ever rejected in `looks`
+    looks at the growing counts. Each look gets an equal part of it (Bonferroni): repeated looks at the full
+    rate, up to the first bad one, would reject far more often.
     """
     return p_value(old, new) <= false_alarms / looks

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core.canary import Counts, fails_more, p_value
+from lbkit.core.judge import Counts, fails_more, p_value
 
 
 def exactly(old: Counts, new: Counts) -> float:
