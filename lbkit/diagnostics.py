@@ -37,7 +37,7 @@ def tail(experiment: Experiment, latencies: Latencies) -> str:
     """High percentiles of few answers."""
     count = len(latencies)
     if not count:
-        return "there is no good answer to take statistics of"
+        return "no good answers: there is no latency and no fairness to judge"
     few = [q for q in PERCENTILES if round(count * (100 - q) / 100, 6) < TAIL]
     if not few:
         return ""

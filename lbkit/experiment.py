@@ -38,7 +38,7 @@ from lbkit.events import (
 )
 from lbkit.patience import Patience
 from lbkit.policy import Policy, Stream
-from lbkit.schema import add_union, format_of, parse, parse_file, strict_converter, structure
+from lbkit.schema import add_union, format_of, load_file, parse, strict_converter, structure
 from lbkit.server import Server, servers
 
 __all__ = [
@@ -338,7 +338,7 @@ class Experiment:
     @classmethod
     def load_file(cls, path: str | Path) -> Experiment:
         """Read a .toml or .json file. Raises ExperimentError, OSError."""
-        return cls.from_dict(parse_file(path, ExperimentError))
+        return load_file(path, cls.from_dict, ExperimentError)
 
     def save_file(self, path: str | Path) -> None:
         """Write a .toml or .json file, as its name says. Raises ExperimentError for another name, OSError."""

@@ -317,7 +317,10 @@ class Result:
     def fairness(self, by_capacity: bool = False) -> float:
         """Return Jain's index of the counts: 1 if all are equal, 1/n if one has all. (DEC-TR-301, 1984.)
 
-        `by_capacity` divides each count by the server's capacity."""
+        `by_capacity` divides each count by the server's capacity. Without a good answer there is nothing to
+        judge: nan."""
+        if not any(self.ok):
+            return nan
         load = [self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.servers]
         return jain(load)
 

@@ -97,6 +97,17 @@ def parse_file(path: str | Path, error: type[Exception], language: str = "") -> 
     return parse(text, language, error, str(path))
 
 
+def load_file(path: str | Path, read: Callable[[Any], T], error: type[Exception], language: str = "") -> T:
+    """Return what `read` makes of the data in a file; each line of its error gets the file's name.
+
+    Raises as `parse_file` does."""
+    data = parse_file(path, error, language)
+    try:
+        return read(data)
+    except error as caught:
+        raise error("\n".join(f"{path}: {line}" for line in str(caught).splitlines())) from None
+
+
 def _optional(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Return a hook that leaves None as it is."""
     return lambda value, *wanted: None if value is None else hook(value, *wanted)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from math import cos, floor, inf, isfinite, pi, sin, sqrt, tan
+from math import cos, floor, inf, isfinite, nan, pi, sin, sqrt, tan
 from statistics import fmean, stdev, variance
 
 from lbkit.core.options import real
@@ -19,7 +19,7 @@ def percentile(ordered: Sequence[float], q: float) -> float:
     if not real(q) or not 0 <= q <= 100:
         raise ValueError(f"q is {q!r}: percentiles go from 0 to 100")
     if not ordered:
-        return float("nan")
+        return nan
     rank = (len(ordered) - 1) * q / 100
     low = floor(rank)
     high = min(low + 1, len(ordered) - 1)
@@ -29,13 +29,13 @@ def percentile(ordered: Sequence[float], q: float) -> float:
 def mean(values: Iterable[float]) -> float:
     """Return the mean of the values that are numbers; nan without any."""
     numbers = [value for value in values if value == value]
-    return sum(numbers) / len(numbers) if numbers else float("nan")
+    return sum(numbers) / len(numbers) if numbers else nan
 
 
 def jain(loads: Sequence[float]) -> float:
-    """Return Jain's fairness index, (sum x)^2 / (n sum x^2); 1.0 without any load."""
+    """Return Jain's fairness index, (sum x)^2 / (n sum x^2); nan without any load."""
     squares = sum(x * x for x in loads)
-    return sum(loads) ** 2 / (len(loads) * squares) if squares else 1.0
+    return sum(loads) ** 2 / (len(loads) * squares) if squares else nan
 
 
 def mean_level(arrivals: Iterable[float], ends: Iterable[float], start: float, stop: float) -> float:
@@ -134,7 +134,7 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     """Return the mean of independent values and its t interval. Values that are nan are left out."""
     numbers = [value for value in values if value == value]
     if len(numbers) < 2:
-        return Interval(numbers[0] if numbers else float("nan"), inf, len(numbers), confidence)
+        return Interval(numbers[0] if numbers else nan, inf, len(numbers), confidence)
     error = stdev(numbers) / sqrt(len(numbers))
     return Interval(fmean(numbers), student_t(confidence, len(numbers) - 1) * error, len(numbers), confidence)
 

@@ -276,8 +276,12 @@ def test_a_mistake_is_one_line(arguments: list[str], message: str) -> None:
     ("text", "message"),
     [
         ("servers = [", "{path}, line 1, column 12: not TOML: "),
-        ('[[servers]]\nname = "a"\nworkers = 2.5', "servers[0].workers is 2.5: use a whole number"),
-        ('[[servers]]\nname = "a"\n[policy]\nalgorithm = "randon"', "policy: no algorithm 'randon': did you"),
+        ("", "{path}: servers is missing"),
+        ('[[servers]]\nname = "a"\nworkers = 2.5', "{path}: servers[0].workers is 2.5: use a whole number"),
+        (
+            '[[servers]]\nname = "a"\n[policy]\nalgorithm = "randon"',
+            "{path}: policy: no algorithm 'randon': did",
+        ),
     ],
 )
 def test_mistakes_in_a_file(tmp_path: Path, text: str, message: str) -> None:
@@ -383,12 +387,15 @@ def test_proxy_mistakes(tmp_path: Path) -> None:
 
 
 def test_a_line_for_each_mistake(tmp_path: Path) -> None:
-    (tmp_path / "p.toml").write_text('workers = 0\nhide = "Server"\n[[backends]]\naddress = "a"')
-    lines = call("proxy", tmp_path / "p.toml", code=1).splitlines()
+    path = tmp_path / "p.toml"
+    path.write_text("")
+    assert call("proxy", path, code=1) == f"lbkit: {path}: backends is missing: there must be at least one\n"
+    path.write_text('workers = 0\nhide = "Server"\n[[backends]]\naddress = "a"')
+    lines = call("proxy", path, code=1).splitlines()
     assert [line.partition(" is ")[0] for line in lines] == [
-        "lbkit: backends[0].address",
-        "lbkit: workers",
-        "lbkit: hide",
+        f"lbkit: {path}: backends[0].address",
+        f"lbkit: {path}: workers",
+        f"lbkit: {path}: hide",
     ]
     assert "CONFIG.toml is missing" in call("proxy", code=2)
 

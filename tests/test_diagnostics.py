@@ -41,7 +41,7 @@ def test_percentiles_of_few_answers() -> None:
 
 def test_no_answer_at_all() -> None:
     dead = CALM.but(events=[Event(0, "crash", s.name) for s in CALM.servers], duration=30)
-    assert run(dead).warnings == ("there is no good answer to take statistics of",)
+    assert run(dead).warnings == ("no good answers: there is no latency and no fairness to judge",)
 
 
 def test_one_server_that_gets_too_much_shows() -> None:

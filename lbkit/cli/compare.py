@@ -26,8 +26,11 @@ FAIR = ("fair by count", "fair by capacity")
 
 def results_table(results: Sequence[Result], title: str, width: int) -> Table:
     """Return the results as a table for a terminal of `width` characters."""
+    lines = rows(results)
     left_out = {"engine", "requests", "wait", "slowdown", "p95", *FAIR} if width < 110 else set()
-    return _table(title, list(TABLE), rows(results), left_out)
+    good, all_in_time = list(TABLE).index("good/s"), list(TABLE).index("req/s")
+    left_out |= {"good/s"} if all(line[good] == line[all_in_time] for line in lines) else set()
+    return _table(title, list(TABLE), lines, left_out)
 
 
 def seeds_table(found: Comparison, title: str, width: int) -> Table:

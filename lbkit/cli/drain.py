@@ -14,14 +14,16 @@ from lbkit.cli.console import fail, reported
 def command(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The file that the proxy runs from.")],
     backend: Annotated[str, typer.Argument(help="The backend's name; without it, all are listed.")] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Have it come back.")] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Take it out; do not wait for what runs.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when nothing runs there any more.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put the backend back into rotation.")] = False,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Take it out at once; requests in flight are lost.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the backend is drained.")] = False,
 ) -> None:
-    """Have a backend of a running proxy leave: nothing new, and what runs finishes.
+    """Drain a backend of a running proxy: it gets no new requests, and those in flight finish.
 
     The proxy's file names the socket, admin = "/run/lbkit.sock", and how long a drain may take:
-    timeout in [policy.drain].
+    timeout in the table policy.drain.
 
     \b
     [bold]Examples[/]
@@ -34,7 +36,7 @@ def command(
     if not backend and (undo or stop or wait):
         fail("BACKEND is missing: lbkit drain CONFIG.toml lists them")
     with reported(1):
-        from lbkit.net.admin import ask
+        from lbkit.net.admin import send_order
         from lbkit.net.config import ProxyConfig
 
         path = ProxyConfig.load(config).admin
@@ -45,10 +47,10 @@ def command(
             )
         intent = "ready" if undo else "out" if stop else "drain"
         try:
-            states = ask(path, {"backend": backend, "intent": intent} if backend else {})
+            states = send_order(path, {"backend": backend, "intent": intent} if backend else {})
             while wait and states[backend]["state"] == "draining":
                 time.sleep(0.1)
-                states = ask(path, {})
+                states = send_order(path, {})
         except (FileNotFoundError, ConnectionRefusedError):
             fail(f"no proxy listens at admin {path}: start it with lbkit proxy {config}", 1)
     width = max(map(len, states))

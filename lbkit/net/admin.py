@@ -1,7 +1,8 @@
-"""The operator's way into a running `lbkit proxy`: a socket in the file system, for its owner only.
+"""The admin interface of a running `lbkit proxy`: a Unix socket that only its owner can use.
 
-A line of JSON asks, a line answers. `{}` asks for the states of the backends; with `backend` and `intent`
-(ready, drain or out) that is carried out first. There is no way in from the network.
+A request is a line of JSON, and so is the answer: the states of the backends. A request with `backend` and
+`intent` (ready, drain or out) changes that backend's intent first. The interface is not reachable over the
+network.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 10.0  # seconds that an answer may take
+TIMEOUT = 10.0  # seconds in which an answer must come
 Order = dict[str, str]
 States = dict[str, dict[str, Any]]  # backend -> state, in_flight, weight, healthy
 
 
 class AdminError(ValueError):
-    """An order cannot be carried out; says why."""
+    """Raised for an order that cannot be carried out; the message has the reason."""
 
 
 class Admin:
-    """Listens for orders, and has `carry_out` answer them."""
+    """Listens for orders and answers each with what `carry_out` returns."""
 
     def __init__(self, path: str, carry_out: Callable[[Order], Awaitable[States]]) -> None:
         self.path = path
@@ -34,14 +35,14 @@ class Admin:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Raises OSError with a reason. A socket that is left of a proxy that was killed is removed."""
+        """Start to listen. The socket that a killed proxy left behind is removed. Raises OSError."""
         path = Path(self.path)
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
             with socket.socket(socket.AF_UNIX) as sock:
                 if sock.connect_ex(self.path) == 0:
                     raise OSError(f"admin {self.path}: another proxy listens there")
             path.unlink()
-        before = os.umask(0o177)  # from its first moment on, for nobody but the owner
+        before = os.umask(0o177)  # so that at no moment others can use the socket
         try:
             self._server = await asyncio.start_unix_server(self._serve, self.path)
         except OSError as error:
@@ -55,7 +56,7 @@ class Admin:
                 answer = await self._answer(await reader.readline())
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError):  # the other side is gone, or sends a line without an end
+        except (OSError, ValueError):  # the client has gone, or its line is too long
             pass
         finally:
             writer.close()
@@ -64,7 +65,7 @@ class Admin:
         try:
             order = json.loads(line)
             if not isinstance(order, dict) or not all(isinstance(v, str) for v in order.values()):
-                raise AdminError("an order is a table of texts")
+                raise AdminError("an order is a table of strings")
             return {"backends": await self.carry_out(order)}
         except (AdminError, ValueError) as error:
             return {"error": str(error)}
@@ -77,8 +78,8 @@ class Admin:
                 os.unlink(self.path)
 
 
-def ask(path: str, order: Order) -> States:
-    """Return the states of the backends, after an order. Raises AdminError, OSError."""
+def send_order(path: str, order: Order) -> States:
+    """Send an order to a running proxy; return the states of its backends. Raises AdminError, OSError."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(2 * TIMEOUT)
         sock.connect(path)
@@ -95,9 +96,9 @@ def ask(path: str, order: Order) -> States:
     return states
 
 
-def together(answers: list[States]) -> States:
-    """Return the states of the backends over all workers: a backend is drained when it is so for each."""
-    order = ("draining", "ready", "stopped", "drained")  # the first of these that a worker says
+def merge_states(answers: list[States]) -> States:
+    """Return the backends' states over all workers: a backend is drained when it is drained in each."""
+    order = ("draining", "ready", "stopped", "drained")  # the first of these that a worker reports counts
     states: States = {}
     for answer in answers:
         for name, row in answer.items():

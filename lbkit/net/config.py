@@ -29,14 +29,14 @@ from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
-from lbkit.schema import parse_file, strict_converter, structure
+from lbkit.schema import load_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
 
 
 class ConfigError(ValueError):
-    """Settings are not valid; a line for each wrong field, with what would be right."""
+    """Raised for invalid settings; the message has a line for each wrong field and says how to correct it."""
 
 
 def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -54,7 +54,7 @@ def _socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> 
 
 def _several_texts(attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
-        raise ValueError(f"{attribute.name} is {value!r}: use a list of texts")
+        raise ValueError(f"{attribute.name} is {value!r}: use a list of strings")
 
 
 def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
@@ -86,14 +86,14 @@ def _fields(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ..
 @named_fields
 @frozen
 class BackendConfig:
-    """A backend and where it listens."""
+    """A backend and the address it listens on."""
 
     address: str = field(validator=a_backend_address)
     name: str = field(default="", validator=text())  # the address, unless given
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
-    # One backend for each address that the name has; see `lookup_interval` of the proxy.
+    # Makes one backend for each address that the name resolves to; see `lookup_interval` of the proxy.
     resolve: bool = field(default=False, validator=flag)
 
     @property
@@ -101,18 +101,20 @@ class BackendConfig:
         return split_address(self.address)
 
     def backends(self) -> list[Backend]:
-        """Return the backend, or one for each address of its name. Raises ConfigError for an unknown name."""
+        """Return the backend; with `resolve`, one for each address of its name.
+
+        Raises ConfigError for a name that cannot be resolved."""
         if self.resolve:
             return self.at(look_up(*self.host_and_port))
         return [self._backend(self.name or self.address, *self.host_and_port)]
 
     def at(self, addresses: Iterable[str]) -> list[Backend]:
-        """Return a backend for each of these addresses of its name."""
+        """Return a backend for each of these addresses."""
         port = self.host_and_port[1]
         return [self._backend(self._name_at(address), address, port) for address in addresses]
 
     def has(self, backend: Backend) -> bool:
-        """Return whether the backend is one of `at`."""
+        """Return whether the backend is one that `at` returns."""
         return self.resolve and backend.name == self._name_at(backend.host)
 
     def _name_at(self, address: str) -> str:
@@ -123,15 +125,15 @@ class BackendConfig:
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """Return the addresses of a name, sorted. Raises ConfigError."""
+    """Return the addresses that a name resolves to, sorted. Raises ConfigError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ConfigError(f"{host}: {error.strerror}; correct the name, or see that it is known") from None
+        raise ConfigError(f"{host}: {error.strerror}; correct the name, or add it to the DNS") from None
     return sorted({str(address[0]) for *_, address in found})
 
 
-# Converters, as functions so that mypy knows what they take; validators check the items.
+# Converters are functions so that mypy knows their argument types; validators check the items.
 def _backends(what: BackendConfig | Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
     return several(what)
 
@@ -149,7 +151,7 @@ def _texts(what: Iterable[str]) -> Iterable[str]:
 
 
 def _all_are(cls: type) -> Any:
-    """A validator."""
+    """Return a validator that requires every item to be a `cls`."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
         for i, one in enumerate(value):
@@ -162,43 +164,43 @@ def _all_are(cls: type) -> Any:
 @named_fields
 @frozen
 class ProxyConfig:
-    """All settings of a proxy. `workers`: processes that share the port (SO_REUSEPORT)."""
+    """All settings of a proxy. `workers`: the number of processes that share the port (SO_REUSEPORT)."""
 
     backends: tuple[BackendConfig, ...] = field(
         default=(), converter=_backends, validator=_all_are(BackendConfig)
     )
     listen: str = field(default="127.0.0.1:8080", validator=a_listen_address)
-    # Seconds after which the names of backends with `resolve` are looked up again.
+    # Seconds between lookups of the names of backends with `resolve`.
     lookup_interval: float = field(default=30.0, validator=number(0, above=True))
     workers: int = field(default=1, validator=whole(1, MOST_WORKERS))
-    # Of the workers' random choices and of the places where their rotations start; 0: new ones at each start.
+    # Seeds the workers' random choices and the places where their rotations start; 0: a new seed each start.
     seed: int = field(default=0, validator=whole(0))
-    grace: float = field(default=30.0, validator=number(0))  # seconds that a stop waits for answers
-    # Networks of proxies before this one: their X-Forwarded-* fields are believed, all others dropped.
+    grace: float = field(default=30.0, validator=number(0))  # seconds for requests in flight at a shutdown
+    # Networks of proxies in front of this one: X-Forwarded-* fields are accepted from these only.
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
-    # X_Forwarded_For and its like, which applications may take for X-Forwarded-For: "drop" or "refuse".
+    # Fields such as X_Forwarded_For, which applications may read as X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
-    # A socket in the file system for the operator's orders, see `lbkit drain`; only its owner can use it.
+    # The path of a Unix socket for the operator's commands (`lbkit drain`); only its owner can use it.
     admin: str = field(default="", validator=_socket_path)
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
-    # Clients see how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
-    # and the page at `probe`; without it they get 404 there from a proxy that probes.
+    # Shows clients how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
+    # and the page at `probe`, which otherwise is a 404 on a proxy that probes.
     expose: bool = field(default=False, validator=flag)
-    explain: bool = field(default=False, validator=flag)  # tell it in X-Lbkit-Why why it was this backend
+    explain: bool = field(default=False, validator=flag)  # adds X-Lbkit-Why: why this backend was picked
     probe: str = field(default="/load", validator=_path)  # where backends report their load
     rate_limits: tuple[RateLimit, ...] = field(
         default=(), converter=_rate_limits, validator=_all_are(RateLimit)
     )
-    x_ratelimit: bool = field(default=False, validator=flag)  # tell X-RateLimit-* besides RateLimit
-    # Where limits are counted, and sessions remembered, together with other proxies.
+    x_ratelimit: bool = field(default=False, validator=flag)  # adds X-RateLimit-* to RateLimit
+    # The store in which several proxies count rate limits and remember sessions together.
     redis: SharedStore | None = field(default=None, validator=optional(one_of(SharedStore)))
-    # How much goes on to the backends; what waits, what is refused.
+    # How many requests the backends get at once; which wait, and which are refused.
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
-    # How fast answers go out.
+    # How fast answers are sent to clients.
     bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=_all_are(Bandwidth))
-    # Fields of answers that clients do not see.
+    # Header fields removed from backends' answers.
     hide: tuple[str, ...] = field(default=(), converter=_texts, validator=_fields)
-    # A short page of our own instead of a backend's 5xx.
+    # Replaces a backend's 5xx with a short page of the proxy's own.
     hide_errors: bool = field(default=False, validator=flag)
     policy: Policy = field(factory=Policy, validator=one_of(Policy))
     timeouts: Timeouts = field(factory=Timeouts, validator=one_of(Timeouts))
@@ -209,32 +211,32 @@ class ProxyConfig:
             raise ConfigError("\n".join(faults))
 
     def _faults(self) -> Iterator[str]:
-        """Yield the contradictions between fields that are right by themselves."""
+        """Yield the contradictions between fields that are valid by themselves."""
         names = [b.name or b.address for b in self.backends]
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            yield f"backends: two are called {name!r}; names must differ"
+            yield f"backends: two have the name {name!r}; names must differ"
         for i, backend in enumerate(self.backends):
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
         yield from self._sticky_faults()
         if self.redis and not self.rate_limits and not (self.sticky and self.sticky.table):
-            yield "redis is set, but there are no rate_limits to count: add some, or leave it out"
+            yield "redis is set, but there are no rate_limits to count: add some, or remove redis"
         try:
             self.shared_or_own_limits()
         except ValueError as error:
             yield str(error)
 
     def _sticky_faults(self) -> Iterator[str]:
-        """Yield what several workers, or a table in Redis, cannot have of sticky sessions."""
+        """Yield the rules of sticky sessions that do not work with several workers, or with Redis."""
         rules = self.sticky
         if rules is None:
             return
         if rules.table and self.redis:
             if rules.idle == inf or rules.life < inf:
                 yield (
-                    "policy.sticky: in redis sessions end when they are idle; "
-                    "use idle, such as 1800.0 seconds, and no life"
+                    "policy.sticky: sessions in redis expire only when idle; "
+                    "set idle, such as 1800.0 seconds, and no life"
                 )
             try:
                 self.shared_sessions()
@@ -252,7 +254,7 @@ class ProxyConfig:
             )
 
     def shared_sessions(self) -> SharedSessions | None:
-        """Return the table of sessions in Redis, if there is one. Raises ValueError without redis-py."""
+        """Return the table of sessions in Redis, or None. Raises ValueError if redis-py is not installed."""
         rules = self.sticky
         if rules is None or self.redis is None or not rules.table:
             return None
@@ -263,12 +265,12 @@ class ProxyConfig:
 
     @property
     def sticky(self) -> Sticky | None:
-        """The policy's rules of sticky sessions, which are a filter's business, too."""
+        """The policy's rules of sticky sessions, which a filter uses, too."""
         return self.policy.sticky
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port to listen on."""
+        """The host and port to listen on."""
         return split_address(self.listen)
 
     def shared_or_own_limits(self) -> RateLimits:
@@ -279,9 +281,9 @@ class ProxyConfig:
             raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
     def pool(self, seed: int = 0, start: float = 0.0) -> Pool | Replicas:
-        """Return the pool of these backends. `seed`, `start`: of a worker (see Policy.pool for `start`).
+        """Return the pool of these backends; each worker has its own `seed` and `start` (see Policy.pool).
 
-        Raises ConfigError if there is no backend, or for a name to `resolve` that is unknown."""
+        Raises ConfigError if there is no backend, or if a name cannot be resolved."""
         if not self.backends:
             raise ConfigError("backends: there must be at least one")
         backends, faults = [], []
@@ -308,7 +310,7 @@ class ProxyConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProxyConfig:
-        """Read plain data. Raises ConfigError with a line for every wrong field."""
+        """Return the settings in plain data. Raises ConfigError with a line for every wrong field."""
         if isinstance(data, Mapping) and not data.get("backends", True):
             data = {name: value for name, value in data.items() if name != "backends"}
         try:
@@ -320,7 +322,9 @@ class ProxyConfig:
         return config
 
     def but(self, **options: Any) -> ProxyConfig:
-        """Return a copy with other fields; `retries` and `keyed_by` are the policy's. Raises ConfigError."""
+        """Return a copy with some fields changed; `retries` and `keyed_by` are the policy's.
+
+        Raises ConfigError."""
         known = [f.name for f in attrs.fields(ProxyConfig)]
         for name in options:
             if name not in (*known, "retries", "keyed_by"):
@@ -338,19 +342,18 @@ class ProxyConfig:
 
     @classmethod
     def load(cls, path: str | Path) -> ProxyConfig:
-        """Read a TOML file. Raises ConfigError, also for a file that cannot be read."""
+        """Return the settings in a TOML file. Raises ConfigError, also for a file that cannot be read."""
         try:
-            data = parse_file(path, ConfigError, "TOML")
+            return load_file(path, cls.from_dict, ConfigError, "TOML")
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-        return cls.from_dict(data)
 
 
 NO_BACKENDS = "backends is missing: there must be at least one"
 
 
 def _all_faults(data: Any, faults: list[str]) -> list[str]:
-    """Return the faults, and those between the right fields, which a wrong field kept from being checked."""
+    """Return the faults, with those between valid fields, which are checked only if all fields are valid."""
     if isinstance(data, Mapping):
         wrong = {re.split(r"[^\w]", fault.removeprefix("unknown "))[0] for fault in faults}
         rest = {name: value for name, value in data.items() if name not in wrong}

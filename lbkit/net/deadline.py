@@ -18,10 +18,10 @@ _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-
 _MOST_MS = 99_999_999  # eight digits
 
 
-def asked(head: bytes) -> float:
-    """Return the seconds that a head asks for, the fewest if it has several fields; inf without any.
+def client_timeout(head: bytes) -> float:
+    """Return the timeout in a head in seconds, the shortest if it has several fields; inf without any.
 
-    Raises Reject for a field that is no time."""
+    Raises Reject for a malformed field."""
     shortest = inf
     for name, value in _FIELDS.findall(head):
         value = value.rstrip()

@@ -1,8 +1,8 @@
-"""The workers of one configuration: started together, kept running one by one, retired together.
+"""The workers of one configuration: started together, restarted one by one, retired together.
 
-Each worker accepts on a listening socket of its own. The kernel goes on spreading connections over all of
-them, so the socket of a worker that is down is given to another at once, and without any worker a stand-in
-answers 503.
+Each worker accepts on a listening socket of its own. The kernel keeps spreading connections over all of
+them, so the socket of a worker that is down goes to another at once. While no worker runs, a stand-in answers
+503.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from lbkit.net.admin import AdminError, States, together
+from lbkit.net.admin import AdminError, States, merge_states
 from lbkit.net.config import ProxyConfig
 from lbkit.net.proxy import ProxyError
 from lbkit.net.stand_in import StandIn
 from lbkit.net.worker import READY
 
-START_TIMEOUT = 20.0  # seconds a worker may take to start
-FIRST_DELAY, MAX_DELAY = 0.2, 10.0  # seconds before a restart: doubled while restarts fail
-STEADY = 10.0  # seconds after which a worker's death is the first one again
-PATIENCE = 1.0  # seconds that connections wait for a worker before they are answered 503
-LONGEST = 1 << 20  # bytes of a reason
-ANSWER_TIMEOUT = 5.0  # seconds a worker may take to answer an order
-SLACK = 2.0  # seconds beyond the grace, for a worker to end by itself
+START_TIMEOUT = 20.0  # seconds in which a worker must start
+FIRST_DELAY, MAX_DELAY = 0.2, 10.0  # seconds before a restart; doubled while restarts fail
+STEADY = 10.0  # seconds of running after which the delay starts at FIRST_DELAY again
+PATIENCE = 1.0  # seconds that connections wait for a worker before the stand-in answers 503
+MAX_REASON = 1 << 20  # bytes that a worker may write in one line
+ANSWER_TIMEOUT = 5.0  # seconds in which a worker must answer an order
+SLACK = 2.0  # seconds beyond the grace in which a worker must exit by itself
 
 
 class WorkerProcess:
-    """A worker, as its supervisor sees it."""
+    """The supervisor's handle of a worker."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -46,38 +46,38 @@ class WorkerProcess:
     def pid(self) -> int:
         return self.process.pid
 
-    def tell(self, line: object) -> None:
-        """Write a line to its input."""
+    def write_line(self, line: object) -> None:
+        """Write a line of JSON to the worker's input."""
         if self.process.stdin and not self.process.stdin.is_closing():
             self.process.stdin.write(json.dumps(line).encode() + b"\n")
 
-    async def ask(self, order: Mapping[str, str]) -> States:
-        """Have it carry out an order; return the states of its backends. Raises AdminError."""
+    async def send_order(self, order: Mapping[str, str]) -> States:
+        """Have the worker carry out an order; return the states of its backends. Raises AdminError."""
         assert self.process.stdout
         async with self._asking, asyncio.timeout(ANSWER_TIMEOUT):
             self._asked += 1
-            self.tell({**order, "number": self._asked})
+            self.write_line({**order, "number": self._asked})
             while line := await self.process.stdout.readline():
                 answer = json.loads(line)
                 if answer["number"] != self._asked:
-                    continue  # it came too late for the one who asked
+                    continue  # an answer to an earlier order, which has timed out
                 if "error" in answer:
                     raise AdminError(answer["error"])
                 states: States = answer["states"]
                 return states
-        raise AdminError(f"worker {self.pid} has ended: ask again")
+        raise AdminError(f"worker {self.pid} has ended: try again")
 
     def accept_on(self, duty: list[int]) -> None:
         if duty != self.duty:
             self.duty = duty
-            self.tell(duty)
+            self.write_line(duty)
 
     def send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     async def wait(self) -> str:
-        """Until it has ended; how it did."""
+        """Wait until the worker has ended; return how it ended."""
         code = await self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
@@ -85,7 +85,7 @@ class WorkerProcess:
 
 
 class Generation:
-    """Workers that serve `config` on `sockets`, of which there are at least as many as workers."""
+    """Workers that serve `config` on `sockets`, at least one socket for each worker."""
 
     def __init__(
         self,
@@ -96,18 +96,18 @@ class Generation:
         rng: random.Random,
         intents: Mapping[str, str],
     ) -> None:
-        """`rng`: of the seeds of workers, and of the places at which their rotations start. `intents`: what
-        the operator wants of backends, for workers that start."""
+        """`rng` draws the workers' seeds and the places where their rotations start. `intents` has the
+        operator's intent for each backend; a worker that starts gets it."""
         self.intents = intents
         self.config = config
         self.sockets = sockets
         self.say = say
         self.rng = rng
-        self._start = rng.random()  # of the first worker's rotation; the others follow at equal distances
+        self._start = rng.random()  # the start of the first worker's rotation; the others are spaced evenly
         self.ready: list[WorkerProcess | None] = [None] * count
-        self.alive: set[WorkerProcess] = set()  # those that start, serve or end
+        self.alive: set[WorkerProcess] = set()  # those that are starting, serving or ending
         self._keepers: list[asyncio.Task[None]] = []
-        self._at_once = asyncio.Semaphore(os.cpu_count() or 1)  # starting: more would only be slower
+        self._at_once = asyncio.Semaphore(os.cpu_count() or 1)  # more starting at once would be slower
         self._stand_in: StandIn | None = None
         self._calling: asyncio.TimerHandle | None = None  # the stand-in
         self._retired = False
@@ -115,7 +115,7 @@ class Generation:
     # -- starting ---------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start all, or none. Raises ProxyError with the reason of the first that does not."""
+        """Start all workers, or none. Raises ProxyError with the reason of the first that fails."""
         starting = [asyncio.ensure_future(self._launch(slot)) for slot in range(len(self.ready))]
         try:
             self.ready = list(await asyncio.gather(*starting))
@@ -129,7 +129,7 @@ class Generation:
         self._keepers = [asyncio.ensure_future(self._keep(slot)) for slot in range(len(self.ready))]
 
     async def _launch(self, slot: int) -> WorkerProcess:
-        """A worker that serves. Raises ProxyError."""
+        """Start a worker; return it once it serves. Raises ProxyError."""
         numbers = [sock.fileno() for sock in self.sockets]
         async with self._at_once:
             try:
@@ -138,20 +138,20 @@ class Generation:
                     stdin=PIPE,
                     stdout=PIPE,
                     pass_fds=numbers,
-                    limit=LONGEST,
-                    start_new_session=True,  # Ctrl-C is for the supervisor, which ends its workers
+                    limit=MAX_REASON,
+                    start_new_session=True,  # Ctrl-C goes to the supervisor only, which stops its workers
                 )
             except OSError as error:
-                raise ProxyError(f"no process can be started: {error.strerror}") from None
+                raise ProxyError(f"cannot start a process: {error.strerror}") from None
             worker = WorkerProcess(process)
             self.alive.add(worker)
             serves = False
             try:
-                worker.tell(self.config.to_dict())
+                worker.write_line(self.config.to_dict())
                 start = (self._start + slot / len(self.ready)) % 1
                 seed = self.rng.getrandbits(32)
                 told = dict(self.intents)
-                worker.tell({"seed": seed, "start": start, "intents": told})
+                worker.write_line({"seed": seed, "start": start, "intents": told})
                 worker.accept_on(numbers[slot :: len(self.ready)])
                 assert process.stdout
                 async with asyncio.timeout(START_TIMEOUT):
@@ -159,11 +159,11 @@ class Generation:
                 said = json.loads(line) if line else f"it ended at once ({await worker.wait()})"
                 if said != READY:
                     raise ProxyError(said)
-                while missed := dict(self.intents.items() - told.items()):  # orders given in the meantime
+                while missed := dict(self.intents.items() - told.items()):  # orders that came in the meantime
                     for name, intent in missed.items():
                         told[name] = intent
                         with suppress(AdminError):
-                            await worker.ask({"backend": name, "intent": intent})
+                            await worker.send_order({"backend": name, "intent": intent})
                 serves = True
             except TimeoutError:
                 raise ProxyError(f"it was not ready within {START_TIMEOUT:g} s") from None
@@ -174,14 +174,14 @@ class Generation:
             return worker
 
     def _reap(self, worker: WorkerProcess) -> None:
-        """Forget it once it has ended."""
+        """Wait for a worker to end, and remove it."""
         task = asyncio.ensure_future(worker.wait())
         task.add_done_callback(lambda _: self.alive.discard(worker))
 
     # -- running ----------------------------------------------------------------------------
 
     async def _keep(self, slot: int) -> None:
-        """Have a worker in this place, whatever happens to it."""
+        """Keep a worker running in this slot: start another when it ends."""
         loop = asyncio.get_running_loop()
         delay = FIRST_DELAY
         worker = self.ready[slot]
@@ -205,20 +205,20 @@ class Generation:
                 fault = f"a worker did not start: {error}"
             self._share_out()
 
-    async def ask(self, order: Mapping[str, str]) -> States:
-        """Have all workers carry out an order; return the states of the backends over all of them.
+    async def send_order(self, order: Mapping[str, str]) -> States:
+        """Have all workers carry out an order; return the backends' states over all of them.
 
         Raises AdminError."""
         ready = [worker for worker in self.ready if worker]
         if not ready:
-            raise AdminError("no worker runs at present: ask again")
+            raise AdminError("no worker is running: try again")
         try:
-            return together(await asyncio.gather(*(worker.ask(order) for worker in ready)))
+            return merge_states(await asyncio.gather(*(worker.send_order(order) for worker in ready)))
         except TimeoutError:
             raise AdminError(f"a worker did not answer within {ANSWER_TIMEOUT:g} s") from None
 
     def _share_out(self) -> None:
-        """See that each socket is accepted from: by its own worker, or by another while that is down."""
+        """Assign each socket to its own worker, or to another one while that is down."""
         ready = [worker for worker in self.ready if worker]
         if not ready:
             if not self._stand_in and not self._calling:
@@ -235,7 +235,7 @@ class Generation:
     def _call_stand_in(self) -> None:
         self._calling = None
         self._stand_in = StandIn()
-        self.say("no worker runs: requests are answered 503 until one does")
+        self.say("no worker is running: requests are answered 503 until one is")
         self._standing = asyncio.ensure_future(self._stand_in.start(self.sockets))
 
     def _dismiss_stand_in(self) -> None:
@@ -249,14 +249,14 @@ class Generation:
     # -- ending -----------------------------------------------------------------------------
 
     def retire(self, replaced: bool = False) -> None:
-        """Accept nothing more; those that serve finish what they have, up to the grace. `replaced`: others
-        serve already, so there is time to tell clients."""
+        """Stop accepting; requests in flight have the grace to finish. `replaced`: a new generation serves
+        already, so there is time to announce to clients that connections close."""
         if self._retired:
             return
         self._retired = True
         self._dismiss_stand_in()
         for keeper in self._keepers:
-            keeper.cancel()  # kills one that only starts
+            keeper.cancel()  # kills a worker that is still starting
         for worker in self.ready:
             if worker:
                 if replaced:
@@ -270,7 +270,7 @@ class Generation:
             worker.send(number)
 
     async def ended(self) -> None:
-        """Wait for all to end: a little longer than the grace, then they are killed."""
+        """Wait for all workers to end; kill those that still run SLACK seconds after the grace."""
         loop = asyncio.get_running_loop()
         last = loop.time() + self.config.grace + SLACK
         while self.alive:

@@ -1,4 +1,4 @@
-"""A hedge: a further copy of a request that has no answer yet, on a connection of its own."""
+"""A hedge: another copy of a request that has no answer yet, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lbkit.net.service import Connection, Service
 
 
 class Attempting(Protocol):
-    """An exchange, as what guards its attempts sees it."""
+    """The parts of an exchange that the Timekeeper and its copies use."""
 
     service: Service
     request: RequestHead
@@ -41,7 +41,7 @@ class Attempting(Protocol):
 
 
 class Owner(Protocol):
-    """Whose copy it is: the Timekeeper of an exchange."""
+    """The Timekeeper that owns a copy."""
 
     exchange: Attempting
     rules: Retry
@@ -54,7 +54,7 @@ class Owner(Protocol):
 
 
 class Copy:
-    """Reports to its owner, until it becomes the exchange's own attempt or is cancelled."""
+    """One hedge. It reports to its owner until it becomes the exchange's own attempt, or is cancelled."""
 
     __slots__ = ("_first", "_task", "_timer", "connection", "lease", "owner", "since")
 
@@ -88,7 +88,7 @@ class Copy:
             self.owner.exchange._task = self._task
 
     async def _connected(self) -> None:
-        """Cancelled when nobody waits for it any more."""
+        """Connect and send. The task is cancelled when the result is no longer needed."""
         exchange = self.owner.exchange
         failure = None
         try:
@@ -98,7 +98,7 @@ class Copy:
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE) and not self._first:
                 self._task = None
-                self._give_up(None)  # the proxy's own lack
+                self._give_up(None)  # the proxy's fault, not the backend's
                 return
             failure = Failure.REFUSED
         else:
@@ -126,7 +126,7 @@ class Copy:
         connection.send(self, request, b"", True)
 
     def becomes_first(self) -> None:
-        """The exchange goes on with this attempt as its own."""
+        """Make this copy the exchange's own attempt."""
         owner, exchange = self.owner, self.owner.exchange
         self._stop_timer()
         self._first = True
@@ -141,7 +141,7 @@ class Copy:
         exchange.touch()
 
     def cancel(self) -> None:
-        """It is not waited for any more, which says nothing about its backend."""
+        """Drop the copy; this does not count against its backend."""
         self._stop_timer()
         if self._task:
             self._task.cancel()
@@ -166,20 +166,20 @@ class Copy:
         except Exception:
             service.fault("releasing a backend failed")
 
-    # -- what its connection reports ---------------------------------------------------------------
+    # -- called by its connection ------------------------------------------------------------------
 
     def interim(self, head: ResponseHead) -> None:
-        """The client is told nothing before the answer that counts."""
+        """Ignored: the client gets interim answers of the exchange's own attempt only."""
 
     def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
-        """No upgrade is hedged, so no backend was asked for one."""
+        """An error of the backend: upgrades are never hedged, so none was requested."""
         transport.abort()
         self.lost(Failure.MALFORMED, False)
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
         if head.status in self.owner.rules.statuses:
             if end:
-                self.connection = None  # it serves others already
+                self.connection = None  # it is idle again, or serves another request
             self.lost(Failure.STATUS, False)
             return
         self.owner.won(self, end)
@@ -189,7 +189,7 @@ class Copy:
         raise AssertionError("with its answer a copy has become the exchange's own attempt")
 
     def lost(self, failure: Failure, kept: bool) -> None:
-        """It has failed; the first attempt, which goes on, decides what follows."""
+        """Called when the copy fails; the first attempt continues and decides what follows."""
         if self._task:
             self._task.cancel()
             self._task = None
@@ -197,11 +197,11 @@ class Copy:
         if connection:
             connection.close()
         if kept and failure is Failure.CLOSED_UNANSWERED:
-            self._connect()  # a connection that had rested too long: once more on a new one
+            self._connect()  # the backend had closed an idle connection: try again on a new one
             return
         exchange = self.owner.exchange
         exchange._attempts_so_far().failed(failure, self._backend, exchange.service.now())
         self._give_up(False)
 
     def origin_ready(self, ready: bool) -> None:
-        """It has no body to send."""
+        """Ignored: a hedged request has no body."""

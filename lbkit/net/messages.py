@@ -1,12 +1,12 @@
-"""Requests, answers, and the contracts between the parts that carry them.
+"""Requests, answers, and the protocols between the parts that carry them.
 
 An exchange is one request and its answer. Three parties take part in it, and none imports another: a
 protocol drives it from below (`Incoming`) and writes its answer (`Client`), the origin side reports what a
 backend sends (`Receiver`), filters see it from the side (`ExchangeView`).
 
-A head is kept as an HTTP/1.1 header block in bytes: the start line and the fields, each with its CRLF,
-without the empty line, without fields that belong to one connection. Nearly all traffic comes and goes like
-that, so it passes without being taken apart; how the body is framed is decided by the side that writes it.
+A head is kept as an HTTP/1.1 header block in bytes: the start line and the fields, each with its CRLF, but
+without the empty line and without hop-by-hop fields. Nearly all traffic arrives and leaves in that form, so
+it passes without being parsed into fields; the side that writes a message decides how its body is framed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lbkit.core import Backend, Lease
 from lbkit.core.attempts import Failure
 from lbkit.net.peer import Peer
 
-# Lengths of bodies that have none.
-CHUNKED = -1  # it ends with a last chunk
-UNTIL_CLOSE = -2  # it ends with the connection
+# The values of `length` for bodies without a known length.
+CHUNKED = -1  # the body ends with the last chunk
+UNTIL_CLOSE = -2  # the body ends with the connection
 
 
 class Reject(Exception):
-    """A message that is not forwarded. The client is answered `status`, and told `why`."""
+    """Raised for a message that is not forwarded. The client gets `status` and the reason `why`."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -35,7 +35,7 @@ class Reject(Exception):
 
 
 class RequestHead:
-    """A request's head, checked, as it goes to a backend."""
+    """The checked head of a request, as it is sent to a backend."""
 
     __slots__ = (
         "client",
@@ -63,23 +63,23 @@ class RequestHead:
         self.target = target
         self.data = data  # the request line and the fields
         self.peer = peer
-        self.client = client  # the client's address, as far as it can be trusted
-        self.http11 = http11  # the client knows chunks and interim answers
+        self.client = client  # the client's address, from trusted sources only
+        self.http11 = http11  # the client understands chunks and interim answers
         self.length = length  # of the body: bytes, or CHUNKED; 0 if there is none
-        self.upgrade = upgrade  # asks for a WebSocket
+        self.upgrade = upgrade  # a request to switch to WebSocket
 
     @property
     def flow(self) -> str:
-        """Its connection, as a load balancer on layer 4 would know it."""
+        """The connection's addresses, which are all that a balancer on layer 4 knows."""
         return self.peer.flow
 
     def field(self, name: bytes) -> bytes:
-        """The first field of this name, or b""."""
+        """Return the first field of this name, or b""."""
         return find_field(self.data, name)
 
 
 class ResponseHead:
-    """An answer's head, on its way to the client. Filters may change `data`."""
+    """The head of an answer to the client. Filters may change `data`."""
 
     __slots__ = ("data", "internal", "length", "own", "status")
 
@@ -93,75 +93,75 @@ class ResponseHead:
         self.internal = internal  # fields that clients do not see, such as the backend's load
 
     def field(self, name: bytes) -> bytes:
-        """The first field of this name, or b""."""
+        """Return the first field of this name, or b""."""
         return find_field(self.data, name)
 
 
 def find_field(head: bytes, name: bytes) -> bytes:
-    """The value of the first field of this name, or b""."""
+    """Return the value of the first field of this name, or b""."""
     found = re.search(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), head, re.IGNORECASE)
     return found[1].rstrip() if found else b""
 
 
-# -- contracts -------------------------------------------------------------------------------
+# -- protocols -------------------------------------------------------------------------------
 
 
 class Sink(Protocol):
-    """Takes an answer. What wraps a sink to change or to delay a body is a sink, too."""
+    """Receives an answer. A wrapper that changes or delays a body is a sink, too."""
 
     def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        """The head, with the first piece of the body if there is one; `end`: nothing follows."""
+        """Take the head and the first piece of the body, if any; `end`: the answer is complete."""
 
     def send(self, data: bytes, end: bool) -> None:
-        """Another piece of the body."""
+        """Take another piece of the body."""
 
     def ready(self, ready: bool) -> None:
-        """Whether the client can take more. Only wrappers are told; they pass it on to the exchange."""
+        """Called when the client can take more or no more. Wrappers pass it on to the exchange."""
 
 
 class Client(Sink, Protocol):
     """The client's side of an exchange: a connection, an HTTP/2 stream, a test."""
 
-    writable: bool  # the client takes what is written to it
+    writable: bool  # the client's write buffer has room
 
     def interim(self, head: ResponseHead) -> None:
-        """A 1xx answer, before the final one."""
+        """Send a 1xx answer, before the final one."""
 
     def upgrade(self, head: ResponseHead) -> tuple[Transport, bytes]:
-        """A 101 answer. Gives up the transport; with it comes what the client has sent already."""
+        """Send a 101 answer; return the transport, and the bytes that the client has already sent."""
 
     def say_last(self) -> None:
-        """Tell the client with the answer that its connection closes then."""
+        """Announce in the answer that the connection closes after it."""
 
     def abort(self) -> None:
-        """End it so that the answer does not look whole."""
+        """Close the connection so that the answer does not look complete."""
 
     def read_body(self, wanted: bool) -> None:
-        """Whether more of the request's body can be taken: back-pressure."""
+        """Start or stop reading the request's body: back-pressure."""
 
 
 class Incoming(Protocol):
-    """A request that is being served, as the protocol that received it sees it."""
+    """A request that is being served. The protocol that received it calls these methods."""
 
     deadline: float  # when `expired` is due
 
     def begin(self, now: float) -> None:
-        """Serve it. Called first, unless some of the body arrived together with the head."""
+        """Start to serve it. Called first, unless a part of the body arrived together with the head."""
 
     def body(self, data: bytes, end: bool) -> None:
-        """A piece of the request's body; `end`: the last one."""
+        """Take a piece of the request's body; `end`: the last one."""
 
     def refuse(self, status: int, why: str) -> None:
-        """The rest of the request cannot be read."""
+        """Answer with an error: the rest of the request cannot be read."""
 
     def delivered(self) -> None:
-        """The client's side has the whole answer."""
+        """Called when the client's side has the complete answer."""
 
     def client_ready(self, ready: bool) -> None:
-        """The client takes more of the answer, or not now."""
+        """Called when the client can take more of the answer, or no more for now."""
 
     def cut(self, backend: Backend) -> None:
-        """A backend has no more time."""
+        """End the attempt on a backend that has reached its drain timeout."""
 
     def client_gone(self) -> None: ...
     def expired(self, now: float) -> None: ...
@@ -171,25 +171,25 @@ Handler = Callable[[RequestHead, Client, float], Incoming]
 
 
 class Receiver(Protocol):
-    """What a connection to a backend reports to: an exchange, a probe."""
+    """Receives what arrives on a connection to a backend: an exchange or a probe."""
 
     def interim(self, head: ResponseHead) -> None:
-        """A 1xx answer other than 101."""
+        """Take a 1xx answer other than 101."""
 
     def switched(self, head: ResponseHead, transport: Transport, data: bytes) -> None:
-        """A 101 answer: the connection is the receiver's now. `data` came behind the head."""
+        """Take a 101 answer and the connection. `data` arrived after the head."""
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
-        """The head, with the first piece of the body if there is one; `end`: nothing follows."""
+        """Take the head and the first piece of the body, if any; `end`: the answer is complete."""
 
     def data(self, data: bytes, end: bool) -> None:
-        """Another piece of the body."""
+        """Take another piece of the body."""
 
     def lost(self, failure: Failure, kept: bool) -> None:
-        """No (whole) answer will come. `kept`: the connection had served a request before this one."""
+        """Called when no complete answer will come. `kept`: the connection had served a request before."""
 
     def origin_ready(self, ready: bool) -> None:
-        """The backend takes more of the request's body, or not now."""
+        """Called when the backend can take more of the request's body, or no more for now."""
 
 
 class Named(Protocol):
@@ -197,47 +197,47 @@ class Named(Protocol):
 
 
 class ExchangeView(Protocol):
-    """An exchange as filters see it."""
+    """The parts of an exchange that filters may use."""
 
     request: RequestHead
-    sink: Sink  # where the answer is written; a filter may wrap it
+    sink: Sink  # receives the answer; a filter may wrap it
     client: Client
-    state: list[Any]  # what a filter keeps of this exchange: a place each, by its index
+    state: list[Any]  # the filters' own state of this exchange, one entry per filter, by its index
     status: int  # of the answer; 0 before
     attempts: int  # backends picked
-    token: str  # what stands for the backend of its session; empty without one
+    token: str  # names the session; empty without one
     began: float  # on the loop's clock, seconds
 
     @property
     def lease(self) -> Lease | None: ...
     @property
     def backend(self) -> Backend | None:
-        """The backend that was picked last."""
+        """The backend picked last."""
 
     def proceed(self, now: float) -> None:
-        """Go on, after a filter has held the request."""
+        """Continue with a request that a filter has held."""
 
     def answer_with(self, answer: Answer) -> None:
         """Answer a request that a filter has held."""
 
     def failed(self, filter: Named) -> None:
-        """A filter has raised while it held the request; call within the exception's handler."""
+        """Report that a filter raised while it held the request; call it in the exception's handler."""
 
     def touch(self) -> None:
-        """There was progress: the `read` timeout starts again."""
+        """Restart the `read` timeout after progress."""
 
     def suspend(self) -> None:
-        """The filter makes it wait, so no progress is expected: only the `total` timeout counts."""
+        """Stop the `read` timeout while a filter makes the exchange wait; the `total` timeout still runs."""
 
     def resume(self) -> None:
-        """Progress is expected again."""
+        """Start the `read` timeout again."""
 
     def read_origin(self, wanted: bool) -> None:
-        """Whether more of the backend's answer can be taken: back-pressure."""
+        """Start or stop reading the backend's answer: back-pressure."""
 
 
 class Hold:
-    """What a filter's `on_request` returns to hold a request: it calls `proceed` or `answer_with` later."""
+    """Returned by `on_request` to hold a request; the filter calls `proceed` or `answer_with` later."""
 
 
 HOLD = Hold()
@@ -247,7 +247,7 @@ class Answer(NamedTuple):
     """A short answer of the proxy's own."""
 
     status: int
-    why: str = ""  # for the client: never a backend's words
+    why: str = ""  # for the client, so never text from a backend
     fields: bytes = b""  # more header fields, each with its CRLF
-    body: bytes | None = None  # instead of a line with the status and why
+    body: bytes | None = None  # in place of a line with the status and `why`
     content_type: bytes = b"text/plain; charset=utf-8"

@@ -1,4 +1,4 @@
-"""Checks before a start: names, files, the port, and backends that lead back to the proxy."""
+"""Checks before the proxy starts: names, files, the port, and backends that lead back to the proxy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lbkit.net.shared_store import SharedStore
 
 
 def start_faults(config: ProxyConfig) -> list[str]:
-    """Return what keeps a process from serving this, a line for each field; the port is not looked at."""
+    """Return why a process could not serve this, a line for each field; the port is not checked."""
     faults: list[str] = []
     for i, backend in enumerate(config.backends):
         host, port = split_address(backend.address)
         if not backend.resolve and port != config.address[1]:
-            continue  # looked up when it is connected to
+            continue  # looked up at each connection
         try:
             addresses = look_up(host, port)
         except ConfigError as error:
@@ -55,8 +55,9 @@ def port_fault(config: ProxyConfig) -> str:
 
 
 def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
-    """Return what is no fault but may surprise. `names`: also try what need not be there yet: the
-    names of backends, and Redis."""
+    """Return notes on settings that are valid but may surprise.
+
+    `names`: also check what may become available later, the names of backends and Redis."""
     said = []
     for i, backend in enumerate(config.backends):
         if names and not backend.resolve:
@@ -64,34 +65,33 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
                 look_up(*split_address(backend.address))
             except ConfigError as error:
                 why = str(error).partition(";")[0]
-                said.append(f"backends[{i}].address: {why}; requests for it fail until the name is known")
+                said.append(f"backends[{i}].address: {why}; requests for it fail until the name resolves")
     if line := descriptors.capacity(config.limits.connections)[1]:
         said.append(line)
     if names and config.redis and (fault := redis_fault(config.redis)):
         said.append(f"redis: {fault}; until it answers, requests are handled as on_failure says")
     if workers > 1 and config.rate_limits and not config.redis:
         said.append(
-            f"each of {workers} workers counts rate limits by itself; with [redis] they count together"
+            f"each of {workers} workers counts rate limits separately; with [redis] they count together"
         )
     if workers > 1 and config.admission:
         said.append(
-            f"each of {workers} workers has an admission of its own: {workers} times as much goes on in all"
+            f"each of {workers} workers applies [admission] separately: in all, {workers} times as much"
         )
     sticky, drain = config.policy.sticky, config.policy.drain
     if config.admin and sticky and sticky.drain and (drain is None or drain.timeout == inf):
         said.append(
-            "sessions go on at a backend that drains, and there is no [policy.drain] with a timeout:"
-            " no drain ends by itself"
+            "sessions stay on a draining backend, and [policy.drain] has no timeout: no drain ends by itself"
         )
     return said
 
 
 def admin_fault(path: str) -> str:
-    """Return why there can be no socket for the operator; empty if there can, or none is wanted."""
+    """Return why the admin socket cannot be opened; empty if it can, or if there is none."""
     if not path:
         return ""
     if not hasattr(socket, "AF_UNIX"):
-        return "this system has no sockets in the file system; leave it out"
+        return "this system has no Unix sockets; remove the field"
     there = Path(path)
     if not there.parent.is_dir():
         return f"there is no folder {str(there.parent)!r}; make it, or use another path"
@@ -101,20 +101,20 @@ def admin_fault(path: str) -> str:
 
 
 def log_fault(path: str) -> str:
-    """Return why lines cannot be added to this file; nothing is written, and no file is made."""
+    """Return why lines cannot be appended to this file, or empty. Writes nothing and creates no file."""
     if path in ("", "-"):
         return ""
     file = Path(path)
     try:
         if stat.S_ISDIR(file.stat().st_mode):
             return "it is a folder; use a file"
-        # A pipe that is not read would block.
+        # Opening a pipe without a reader would block.
         os.close(os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)))
     except FileNotFoundError:
         if not file.parent.is_dir():
             return f"there is no folder {str(file.parent)!r}; make it, or use another file"
         if not os.access(file.parent, os.W_OK | os.X_OK):
-            return f"no file can be made in {str(file.parent)!r}; use another, or change its permissions"
+            return f"cannot create a file in {str(file.parent)!r}; use another, or change its permissions"
     except OSError as error:
         return f"{error.strerror}; use a file that can be written"
     return ""

@@ -18,7 +18,7 @@ from lbkit.core import Backend, Intent, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
-from lbkit.net.admin import States, together
+from lbkit.net.admin import States, merge_states
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.faults import Faults, say
@@ -318,7 +318,7 @@ class Proxy:
 
     def states(self) -> States:
         """Return how each backend is, over all balancers; in the proxy's thread."""
-        return together(
+        return merge_states(
             [
                 {
                     b.name: {

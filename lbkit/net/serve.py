@@ -22,7 +22,7 @@ def main(path: str | Path, workers: int | None = None, check: bool = False) -> N
     if check:
         print(checked(path, config, workers))
         return
-    raise_faults([*start_faults(config), port_fault(config)])
+    raise_faults(path, [*start_faults(config), port_fault(config)])
     if hasattr(socket, "SO_REUSEPORT"):
         open_standard_files()
         Supervisor(path, config, workers).run()
@@ -40,16 +40,16 @@ def checked(path: str | Path, config: ProxyConfig, workers: int | None = None) -
     if port and "the port is taken" in port and is_running(path, config):
         said.append(f"a proxy runs from this file on {config.listen} already: SIGHUP makes it reload")
         port = ""
-    raise_faults([*start_faults(config), port])
+    raise_faults(path, [*start_faults(config), port])
     count = len(config.backends)
     good = f"{path}: fine, {count} backend{'s' if count > 1 else ''}, {config.policy.algorithm}"
     return "\n".join([good, *(f"note: {note}" for note in said)])
 
 
-def raise_faults(faults: list[str]) -> None:
-    """Raise ConfigError with a line for each fault that is not empty."""
-    if there := [fault for fault in faults if fault]:
-        raise ConfigError("\n".join(there))
+def raise_faults(path: str | Path, faults: list[str]) -> None:
+    """Raise ConfigError with the file's name and a line for each fault that is not empty."""
+    if lines := [f"{path}: {fault}" for fault in faults if fault]:
+        raise ConfigError("\n".join(lines))
 
 
 def is_running(path: str | Path, config: ProxyConfig) -> bool:

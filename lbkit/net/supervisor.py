@@ -1,8 +1,8 @@
 """The process behind `lbkit proxy` where ports can be shared: it owns the listening sockets and the workers.
 
-Workers borrow the sockets, one each, on one port (SO_REUSEPORT: the kernel spreads connections over them).
-So a reload starts new workers on the same sockets before the old ones stop, and no connection is refused or
-lost in between.
+Each worker borrows one of the sockets, which share a port (SO_REUSEPORT: the kernel spreads connections over
+them). A reload starts new workers on the same sockets before the old ones stop, so no connection is refused
+or lost in between.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from lbkit.net.preflight import notes
 from lbkit.net.proxy import ProxyError
 
 INTENTS = tuple(intent.value for intent in Intent)
-MAX_RETIRING = 2  # generations that finish their answers; a reload waits until there are fewer
+MAX_RETIRING = 2  # generations that finish requests in flight; a reload waits until there are fewer
 
 
 def say(text: str) -> None:
-    """On standard error, each line by itself. What cannot be told must not end the proxy."""
+    """Write each line to standard error. A failure to write does not stop the proxy."""
     with suppress(OSError, ValueError):
         for line in text.splitlines():
             print(f"lbkit proxy: {line}", file=sys.stderr, flush=True)
 
 
 class Supervisor:
-    """Keeps workers running; replaces all of them on reload. Signals during a reload make one more."""
+    """Keeps workers running, and replaces them on reload. A signal during a reload causes another reload."""
 
     def __init__(self, path: str | Path, config: ProxyConfig, workers: int | None) -> None:
         self.path = path
         self.config = config
-        self.workers = workers  # from the command line; None: as the file says
-        self.rng = random.Random(config.seed or None)  # one for all reloads: each starts at another place
+        self.workers = workers  # from the command line; None: as in the file
+        self.rng = random.Random(config.seed or None)  # shared, so that each reload starts elsewhere
         self.host, self.port = config.address
         self.sockets: list[socket.socket] = []
-        self.generations: list[Generation] = []  # the one that serves is the last; or one that starts
+        self.generations: list[Generation] = []  # the last one is serving or starting
         self._reload_wanted = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._retirements: set[asyncio.Task[None]] = set()
         self._mark: socket.socket | None = None
         self._admin: Admin | None = None
-        self.intents: dict[str, str] = {}  # backend -> what the operator wants of it; reloads keep it
+        self.intents: dict[str, str] = {}  # backend -> the operator's intent; kept over reloads
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT. Raises ProxyError if it cannot start."""
+        """Serve until SIGTERM or SIGINT. Raises ProxyError if the proxy cannot start."""
         with asyncio.Runner() as runner:
             runner.run(self._run())
 
@@ -67,12 +67,12 @@ class Supervisor:
         try:
             await self._serving
         except asyncio.CancelledError:
-            pass  # by `_stop`
+            pass  # `_stop` cancels it
         finally:
             await self._end()
 
     def _stop(self) -> None:
-        """The first time in order, the second time at once."""
+        """Shut down gracefully on the first signal, and at once on the second."""
         assert self._serving
         if not self._serving.done() and not self._serving.cancelling():
             self._serving.cancel()
@@ -102,10 +102,10 @@ class Supervisor:
             await self._reload()
 
     async def _carry_out(self, order: Order) -> States:
-        """Have the workers do what the operator wants, also those that start later. Raises AdminError."""
+        """Pass an order of the operator to all workers, later ones too. Raises AdminError."""
         if order.get("backend") and order.get("intent") not in INTENTS:
             raise AdminError(f"intent is {order.get('intent')!r}: use one of {', '.join(INTENTS)}")
-        states = await self.generations[-1].ask(order)
+        states = await self.generations[-1].send_order(order)
         if name := order.get("backend"):
             self.intents[name] = order["intent"]
             say(f"{name} {order['intent']}, by the operator")
@@ -126,7 +126,9 @@ class Supervisor:
             say(note)
 
     def _listen(self, host: str, port: int, count: int, there: list[socket.socket]) -> list[socket.socket]:
-        """`there` and as many more as it takes; none is ever given up, as connections may wait on it."""
+        """Return `there` and new sockets, `count` in all; none of `there` is closed: connections may wait.
+
+        Raises ProxyError."""
         fresh: list[socket.socket] = []
         try:
             while len(there) + len(fresh) < count:
@@ -142,13 +144,13 @@ class Supervisor:
     # -- reload -----------------------------------------------------------------------------
 
     async def _reload(self) -> None:
-        """New workers, then the old ones retire. A file that is wrong changes nothing."""
+        """Start new workers, then retire the old ones. An invalid file changes nothing."""
         retiring = self.generations[:-1]
         if len(retiring) >= MAX_RETIRING:
-            say(f"reload waits: workers of {len(retiring)} reloads before it still finish their answers")
+            say(f"reload waits: workers of {len(retiring)} earlier reloads still have requests in flight")
             while len(self.generations) > MAX_RETIRING:
                 await asyncio.wait(self._retirements, return_when=asyncio.FIRST_COMPLETED)
-        self._reload_wanted.clear()  # signals from now on may be about a newer file
+        self._reload_wanted.clear()  # a signal from now on may mean a newer file
         before = self.host, self.port
         old = self.generations[-1]
         sockets = self.sockets
@@ -174,7 +176,7 @@ class Supervisor:
             for sock in sockets:
                 if sock not in self.sockets:
                     stop_listening(sock)
-            say("not reloaded, going on as before: " + str(error).replace("\n", "\nnot reloaded: "))
+            say("not reloaded, the old configuration stays: " + str(error).replace("\n", "\nnot reloaded: "))
             return
         self._retire(old)
         for sock in self.sockets:
@@ -182,7 +184,7 @@ class Supervisor:
                 stop_listening(sock)
         moved = (host, self.port) != before
         if config.admin != self.config.admin:
-            say("admin has changed: that takes effect at the next start")
+            say("admin has changed: the new value takes effect at the next start")
         self.config, self.sockets = config, sockets
         if self._mark:
             self._mark.close()

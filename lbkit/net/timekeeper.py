@@ -1,4 +1,4 @@
-"""How long an exchange waits, by its policy's rules for attempts, and the further copies of its request."""
+"""The timers of an exchange under `Policy.retry`: deadline, attempt timeouts and hedges."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ LATE = 504
 
 
 class Timekeeper:
-    """Made with an exchange where `Policy.retry` is given; without it an exchange pays nothing.
+    """Applies the timeouts and hedges of `Policy.retry` to one exchange. Without such rules there is none.
 
-    The timers: for the request's deadline, and for the present attempt its first byte, its end, and the next
-    hedge."""
+    It has one timer for the request's deadline, and for the current attempt one each for the first byte, the
+    end, and the next hedge."""
 
     __slots__ = ("_hedge", "_timers", "copies", "exchange", "hedged", "policy", "rules", "timeouts", "until")
 
     def __init__(self, exchange: Attempting, policy: AttemptPolicy, rules: Retry) -> None:
-        """Raises Reject for a deadline in the request's head that is none."""
+        """Raises Reject for a malformed deadline in the request's head."""
         self.exchange = exchange
         self.policy = policy
         self.rules = rules
         self.timeouts = rules.timeouts or UNLIMITED
         self.until = inf  # the request's deadline
-        self.copies: list[Copy] = []  # hedges under way
+        self.copies: list[Copy] = []  # hedges in flight
         self.hedged = 0  # copies sent so far
         self._timers: dict[str, asyncio.TimerHandle] = {}
         request = exchange.request
-        # Two at once only of what changes nothing, and is there in full.
+        # Only a safe request without a body may be in flight twice.
         self._hedge = rules.hedge if request.method in SAFE and request.length == 0 else None
         if request.upgrade:
             self._hedge = None
         if rules.deadline is not None:
-            left = min(rules.deadline, deadline.asked(request.data))
+            left = min(rules.deadline, deadline.client_timeout(request.data))
             self.until = exchange.began + left
             self._arm("deadline", left, self._late)
 
     def _arm(self, name: str, seconds: float | None, then: Callable[[], None]) -> None:
-        """Start a timer anew; None: there is no limit."""
+        """Restart a timer; with None there is no limit."""
         self._disarm(name)
         if seconds is not None:
             self._timers[name] = asyncio.get_running_loop().call_later(max(0.0, seconds), then)
@@ -56,14 +56,14 @@ class Timekeeper:
             if timer := self._timers.pop(name, None):
                 timer.cancel()
 
-    # -- the exchange tells it ---------------------------------------------------------------------
+    # -- called by the exchange --------------------------------------------------------------------
 
     def failed(self) -> None:
-        """The present attempt is over."""
+        """Called when the current attempt has failed."""
         self._disarm("total", "first byte", "hedge")
 
     def starts(self, now: float) -> bool:
-        """An attempt starts; False: it is too late for that, and the client has its answer."""
+        """Called when an attempt starts. Returns False, after a 504, if the deadline has passed."""
         exchange = self.exchange
         if not exchange.attempts:
             self.policy.began(now)
@@ -71,33 +71,33 @@ class Timekeeper:
             self._late()
             return False
         self._arm("total", self.timeouts.total, self._attempt_over)
-        # The state of a session is on its own backend.
+        # Only a session's own backend has its state.
         if self._hedge and self.hedged < self._hedge.most and not exchange.token:
             self._arm("hedge", self._hedge.after, self._hedge_due)
         return True
 
     def limit_attempt(self, seconds: float) -> None:
-        """Give the present attempt this time from now on."""
+        """Let the current attempt take this long from now on."""
         self._arm("total", seconds, self._attempt_over)
 
     def renews(self) -> None:
-        """The same backend gets the request once more, on a new connection."""
+        """Called when the same backend gets the request again, on a new connection."""
         self._arm("total", self.timeouts.total, self._attempt_over)
 
     def sends(self, now: float) -> None:
-        """The request goes out on a connection."""
+        """Called when the request is sent on a connection."""
         request = self.exchange.request
         if self.until < inf:
             request.data = deadline.stamped(request.data, max(0.0, self.until - now))
         self._arm("first byte", self.timeouts.first_byte, self._no_first_byte)
 
     def completed(self) -> None:
-        """The request's body is there to its end."""
+        """Called when the request's body is complete."""
         if self.exchange._connection:
             self._arm("first byte", self.timeouts.first_byte, self._no_first_byte)
 
     def takes(self, head: ResponseHead) -> bool:
-        """An answer begins; False: it counts as a failure, and the request is sent again."""
+        """Called when an answer begins. Returns False if it is a failure and the request is sent again."""
         exchange = self.exchange
         if head.status in self.rules.statuses:
             connection = exchange._connection
@@ -118,7 +118,7 @@ class Timekeeper:
         return True
 
     def replaces(self, failure: Failure) -> bool:
-        """The first attempt has failed: whether another copy takes its place."""
+        """Return whether a hedge takes the place of the first attempt, which has failed."""
         if not self.copies:
             return False
         self._disarm("total", "first byte")
@@ -133,12 +133,12 @@ class Timekeeper:
         return True
 
     def cut(self, backend: Backend) -> None:
-        """A backend has no more time: the copy that it has is lost."""
+        """Called when a backend's time to drain is over: its copy of the request is lost."""
         for copy in [copy for copy in self.copies if copy.lease.backend is backend]:
             copy.lost(Failure.CLOSED_UNANSWERED, False)
 
     def own_answer(self, status: int) -> Answer:
-        """Return what the client gets when no attempt is left."""
+        """Return the answer for the client when no attempt is left."""
         fallback = self.rules.fallback
         if fallback is None or self.exchange.request.method not in (b"GET", b"HEAD"):
             return Answer(status)
@@ -147,24 +147,24 @@ class Timekeeper:
         return Answer(fallback.status, body=fallback.body.encode(), content_type=kind)
 
     def end(self) -> None:
-        """Nothing is waited for any more."""
+        """Cancel all timers and copies."""
         self._disarm(*list(self._timers))
         self._cancel_copies()
 
     # -- timers ------------------------------------------------------------------------------------
 
     def _late(self) -> None:
-        """The deadline is the client's choice, so nothing is learned about the backend."""
+        """Answer 504. The deadline is the client's choice, so it does not count against the backend."""
         lease = self.exchange.lease
         self.policy.note(Kind.DEADLINE, self.exchange.service.now(), lease.backend if lease else None)
         self.exchange.answer_with(self.own_answer(LATE), None)
 
     def _no_first_byte(self) -> None:
-        if self.exchange._complete:  # while the client is still sending, no backend can answer
+        if self.exchange._complete:  # a backend cannot answer while the client is still sending
             self._attempt_over()
 
     def _attempt_over(self) -> None:
-        """The first attempt has taken its time."""
+        """Give the first attempt up: it has timed out."""
         exchange = self.exchange
         connection, exchange._connection = exchange._connection, None
         if connection:
@@ -175,7 +175,7 @@ class Timekeeper:
         exchange._failed(Failure.ATTEMPT_TIMEOUT, False)
 
     def _hedge_due(self) -> None:
-        """No answer yet: send another copy, if another backend and the budget allow it."""
+        """Send another copy, if there is another backend and the budget allows it."""
         exchange, hedge = self.exchange, self._hedge
         assert hedge
         service = exchange.service
@@ -209,7 +209,7 @@ class Timekeeper:
             copy.cancel()
 
     def won(self, winner: Copy, answered: bool) -> None:
-        """A copy has the first answer; `answered`: all of it is there."""
+        """Called when a copy has the first answer; `answered`: it is complete."""
         exchange = self.exchange
         self.copies.remove(winner)
         now = exchange.service.now()

@@ -1,10 +1,10 @@
-"""A process that serves: a worker of a supervisor, or all there is where ports cannot be shared.
+"""A process that serves: a supervisor's worker, or the only process where ports cannot be shared.
 
-A worker gets numbers of listening sockets as arguments, and on standard input lines of JSON: its
-configuration; its seed, where its rotation starts, and what the operator wants of backends; then, whenever
-they change, the sockets to accept on, as a list, and orders, as tables. It takes over the socket of a worker
-that is down, and retires when it has none. It writes one line: READY, or why it cannot start; then one for
-each order, with its number. At the end of its input it stops.
+A worker's arguments are the numbers of inherited listening sockets. On standard input it reads lines of JSON:
+its configuration; a table with its seed, the start of its rotation and the operator's intents; then lists of
+sockets to accept on, and orders as tables. It takes over the socket of a worker that is down, and retires
+when it is given none. It writes one line, READY or the reason why it cannot start, and then one line for each
+order, with the order's number. It stops at the end of its input.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from lbkit.net.preflight import start_faults
 from lbkit.net.proxy import BACKLOG, Proxy, ProxyError
 
 READY = "ready"
-NOTICE = 1.0  # seconds that a reload leaves to kept connections
-_status = 1  # where the supervisor reads
+NOTICE = 1.0  # seconds in which a reload lets kept connections close
+_status = 1  # the descriptor that the supervisor reads
 
 
 def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
@@ -53,10 +53,10 @@ def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
 
 
 class Worker:
-    """Accepts on those of the inherited sockets that it is told to."""
+    """Accepts connections on the inherited sockets that the supervisor assigns to it."""
 
     def __init__(self, config: ProxyConfig, sockets: Iterable[int], orders: Iterator[bytes]) -> None:
-        """`orders`: the lines of standard input after the first. Raises ConfigError."""
+        """`orders` yields the lines of standard input after the first. Raises ConfigError."""
         self.config = config
         made = json.loads(next(orders))
         self.intents: dict[str, str] = made.pop("intents")
@@ -64,7 +64,7 @@ class Worker:
         self.sockets = {number: socket.socket(fileno=number) for number in sockets}
         self.orders = orders
         self.duty: list[int] = json.loads(next(orders))
-        self.first = self.duty[0]  # the proxy's own, until the end
+        self.first = self.duty[0]  # the proxy holds this one until the end
         self.servers: dict[int, asyncio.Server] = {}
         self.changes: asyncio.Queue[list[int] | dict[str, Any]] = asyncio.Queue()
         self.stopping = False
@@ -77,7 +77,7 @@ class Worker:
 
         def ready() -> None:
             for name, intent in self.intents.items():
-                with suppress(KeyError):  # a file that was read again does not have it any more
+                with suppress(KeyError):  # a reload may have removed the backend
                     self.proxy.set_intent(name, Intent(intent))
             on_ready()
             threading.Thread(target=self._read_input, args=(loop,), daemon=True).start()
@@ -88,18 +88,18 @@ class Worker:
             following.cancel()
 
     def stop(self, notice: float = 0.0) -> None:
-        """Accept nothing more, and finish what runs; `notice` as in `Proxy.shut`."""
+        """Stop accepting, and finish the requests in flight; `notice` as in `Proxy.shut`."""
         self.stopping = True
         for server in self.servers.values():
             server.close()
         self.servers.clear()
         self.proxy.shut(self.config.grace, notice)
-        # Nothing that we have open keeps a port that the supervisor gives up.
+        # A socket left open here would keep a port that the supervisor has given up.
         while self.sockets:
             self.sockets.popitem()[1].close()
 
     async def _follow(self) -> None:
-        """Open and close servers, as we are told."""
+        """Open and close servers to match the assigned sockets."""
         loop = asyncio.get_running_loop()
         while True:
             change = await self.changes.get()
@@ -119,7 +119,7 @@ class Worker:
                 self.servers[number] = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
 
     def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Carry out an order; return the answer to it."""
+        """Carry out an order; return its answer."""
         try:
             if order.get("backend"):
                 self.proxy.set_intent(order["backend"], Intent(order["intent"]))
@@ -128,7 +128,7 @@ class Worker:
             return {"number": order["number"], "error": error.args[0]}
 
     def _read_input(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
+        # sys.stdin.read() would hold a lock that the interpreter needs at shutdown.
         with suppress(RuntimeError):  # the loop has been closed
             for line in self.orders:
                 loop.call_soon_threadsafe(self.changes.put_nowait, json.loads(line))
@@ -136,7 +136,7 @@ class Worker:
 
 
 def lines() -> Iterator[bytes]:
-    """Of standard input, as they come."""
+    """Yield the lines of standard input as they arrive."""
     before = b""
     while data := os.read(0, 65536):
         *whole, before = (before + data).split(b"\n")
@@ -145,9 +145,9 @@ def lines() -> Iterator[bytes]:
 
 def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the supervisor stops its workers
     global _status
-    # What a learner's algorithm prints must not be taken for our word, or fill the pipe.
+    # Output of a learner's algorithm must not be mistaken for a status line, or fill the pipe.
     _status = os.dup(1)
     os.dup2(2, 1)
     orders = lines()
@@ -163,14 +163,14 @@ def main() -> None:
     except (ConfigError, ProxyError, OSError) as error:
         say(str(error))
         sys.exit(1)
-    except Exception as error:  # of a learner's algorithm, or ours
+    except Exception as error:  # raised by a learner's algorithm, or by the proxy
         traceback.print_exc()
         say(f"{type(error).__name__}: {error}")
         sys.exit(1)
 
 
 def say(what: object) -> None:
-    """To the supervisor."""
+    """Write a line to the supervisor."""
     os.write(_status, json.dumps(what).encode() + b"\n")
 
 

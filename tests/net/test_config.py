@@ -69,7 +69,7 @@ def test_a_file_with_every_section(tmp_path: Path) -> None:
         ("read = 5", 'read = "soon"', "timeouts.read is 'soon': use a number"),
         ("workers = 2", "workers = 0", "workers is 0: use a whole number of at least 1"),
         ("10.0.0.0/8", "10.0.0.0/99", "trusted: '10.0.0.0/99'"),
-        ("[::1]:9002", "127.0.0.1:9001\"\nname = \"a", "backends: two are called 'a'"),
+        ("[::1]:9002", "127.0.0.1:9001\"\nname = \"a", "backends: two have the name 'a'"),
         ("[policy]", "[policy", "line 14, column 8: not TOML"),
     ],
 )  # fmt: skip
@@ -214,6 +214,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
             """,
         )
     lines = str(caught.value).splitlines()
+    file = tmp_path / "config.toml"
     for start in (
         "workers is 0: use a whole number of at least 1",
         "listen is '8080': use host:port",
@@ -229,7 +230,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         "policy.key is 'colour'",
         "redis is set, but there are no rate_limits",
     ):
-        assert [line.startswith(start) for line in lines].count(True) == 1, (start, lines)
+        assert [line.startswith(f"{file}: {start}") for line in lines].count(True) == 1, (start, lines)
     assert len(lines) == 13
 
 
@@ -347,7 +348,7 @@ def test_options_of_a_proxy() -> None:
     assert Proxy(pool, retries=3, keyed_by="path").config.policy.retries == 3
     for wrong, message in (
         ({"explian": True}, "unknown explian; .*did you mean explain?"),
-        ({"hide": "Server"}, "hide is 'Server': use a list of texts"),
+        ({"hide": "Server"}, "hide is 'Server': use a list of strings"),
         ({"limits": 5}, "limits is 5: use Limits"),
         ({"retries": -1}, "retries is -1"),
     ):
@@ -375,11 +376,11 @@ def test_start_faults(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             checked("x.toml", config)
         lines = str(caught.value).splitlines()
-        assert [line.partition(": ")[0] for line in lines] == [
-            "backends[0].address",
-            "backends[1].address",
-            f"access_log is {str(tmp_path / 'no' / 'log')!r}",
-            f"listen is '127.0.0.1:{port}'",
+        assert [": ".join(line.split(": ")[:2]) for line in lines] == [
+            "x.toml: backends[0].address",
+            "x.toml: backends[1].address",
+            f"x.toml: access_log is {str(tmp_path / 'no' / 'log')!r}",
+            f"x.toml: listen is '127.0.0.1:{port}'",
         ]
         assert "the port is taken" in lines[-1]
     foreign = ProxyConfig.from_dict({"listen": "192.0.2.1:80", "backends": [{"address": "127.0.0.1:1"}]})

@@ -134,7 +134,7 @@ def test_a_request_that_finds_the_queue_full_is_answered_503() -> None:
         status, head, body = ask(proxy)
         assert status == 503
         assert b"\r\nRetry-After: 8\r\n" in head
-        assert body == b"503 Service Unavailable: busy, and as many wait as may\n"
+        assert body == b"503 Service Unavailable: overloaded: the queue is full\n"
         status, head, body = ask(proxy, GET.replace(b"GET", b"HEAD"))
         assert (status, body) == (503, b"")
         assert state(proxy)["full"] == 2
@@ -147,7 +147,7 @@ def test_without_a_queue_requests_do_not_wait() -> None:
     with proxied(busy, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
         client.send(GET)
         busy.has(1)
-        assert ask(proxy)[2] == b"503 Service Unavailable: busy, and as many wait as may\n"
+        assert ask(proxy)[2] == b"503 Service Unavailable: overloaded: the queue is full\n"
         busy.answer_all()
         assert client.answer()[0] == 200
         assert ask(proxy)[0] == 200
@@ -166,7 +166,7 @@ def test_a_request_that_waits_too_long_is_answered_503() -> None:
         second.send(GET)
         status, head, body = second.answer()
         assert time.monotonic() - start > 0.19
-        assert (status, body) == (503, b"503 Service Unavailable: waited 0.2 s for its turn\n")
+        assert (status, body) == (503, b"503 Service Unavailable: overloaded: no turn within 0.2 s\n")
         assert b"\r\nRetry-After: 1\r\n" in head
         assert state(proxy)["late"] == 1
         busy.answer_all()
@@ -280,7 +280,10 @@ def test_low_priority_is_shed_before_high() -> None:
             if number in refused:
                 assert ask(proxy, get(refused[number]))[0] == 503
         status, head, body = ask(proxy, get("/x/../low"))
-        assert (status, body) == (503, b"503 Service Unavailable: busy, and this is of low priority\n")
+        assert (status, body) == (
+            503,
+            b"503 Service Unavailable: overloaded: requests of low priority are rejected\n",
+        )
         assert b"\r\nRetry-After: " in head
         clients.append(stack.enter_context(Client(proxy)))
         clients[-1].send(get("/high"))
@@ -316,7 +319,7 @@ def test_high_priority_goes_first() -> None:
             busy.has(1)
             waiting(proxy, number)
         high.send(get("/high"))  # replaces the last request of the lowest priority
-        assert last.answer()[2] == b"503 Service Unavailable: busy, and as many wait as may\n"
+        assert last.answer()[2] == b"503 Service Unavailable: overloaded: the queue is full\n"
         busy.answer_all()
         assert [client.answer()[0] for client in (first, low, normal, high)] == [200] * 4
         assert busy.paths == ["/first", "/high", "/normal", "/low/1"]
@@ -737,7 +740,7 @@ def test_a_queue_with_controlled_delay_drops_while_all_wait_too_long() -> None:
         found = [client.answer() for client in clients]
         dropped = [body for status, _, body in found if status == 503]
         assert dropped
-        assert set(dropped) == {b"503 Service Unavailable: busy, and all wait too long\n"}
+        assert set(dropped) == {b"503 Service Unavailable: overloaded: the queueing delay is too long\n"}
         assert state(proxy)["delayed"] == len(dropped)
         assert ask(proxy)[0] == 200
 

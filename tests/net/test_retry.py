@@ -314,17 +314,17 @@ def test_a_deadline_that_is_no_time_is_400(request_: bytes) -> None:
 @given(st.floats(0, 1e5))
 def test_a_stamped_head_asks_for_no_more_than_is_left(left: float) -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-Timeout: 7\r\nGRPC-Timeout: 9S\r\nA: b\r\n"
-    assert deadline.asked(head) == 7
+    assert deadline.client_timeout(head) == 7
     stamped = deadline.stamped(head, left)
-    assert left - 0.0011 <= deadline.asked(stamped) <= left + 1e-9
+    assert left - 0.0011 <= deadline.client_timeout(stamped) <= left + 1e-9
     assert b"A: b\r\n" in stamped
     assert stamped.lower().count(b"timeout") == 2
 
 
 def test_a_field_within_another_s_value_is_no_deadline() -> None:
-    assert deadline.asked(b"GET / HTTP/1.1\r\nA: X-Request-Timeout: 1\r\n") == float("inf")
+    assert deadline.client_timeout(b"GET / HTTP/1.1\r\nA: X-Request-Timeout: 1\r\n") == float("inf")
     with pytest.raises(Reject):
-        deadline.asked(b"GET / HTTP/1.1\r\nX-Request-Timeout: \r\n")
+        deadline.client_timeout(b"GET / HTTP/1.1\r\nX-Request-Timeout: \r\n")
 
 
 # -- the answer at last ----------------------------------------------------------------------------

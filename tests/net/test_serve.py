@@ -176,9 +176,9 @@ def test_a_note_says_that_each_worker_counts_limits_by_itself(path: Path) -> Non
     with Scripted(says(b"one")) as backend:
         with Server(path, backend.port, workers=2, rate_limits=limits, admission="{ rate = 5 }") as server:
             server.wait_for(
-                "each of 2 workers counts rate limits by itself; with [redis] they count together"
+                "each of 2 workers counts rate limits separately; with [redis] they count together"
             )
-            server.wait_for("each of 2 workers has an admission of its own: 2 times as much goes on in all")
+            server.wait_for("each of 2 workers applies [admission] separately: in all, 2 times as much")
         with Server(path, backend.port, workers=1, rate_limits=limits) as alone:
             assert ask(alone) == b"one"
         assert len(alone.said) == 1
@@ -188,7 +188,7 @@ def test_a_reload_of_an_invalid_file_changes_nothing(path: Path) -> None:
     with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
         server.configure(backend.port, workers="'many'")
         server.process.send_signal(signal.SIGHUP)
-        server.wait_for("not reloaded, going on as before: workers is 'many': use a whole number")
+        server.wait_for(f"not reloaded, the old configuration stays: {path}: workers is 'many': use a whole")
         assert ask(server) == b"one"
 
 
@@ -279,7 +279,7 @@ def test_workers_that_cannot_restart_do_not_stop_the_others(path: Path, tmp_path
         assert line.endswith("starting another in 0.4 s")
         assert {ask(server) for _ in range(30)} == {b"one"}
         os.kill(second, signal.SIGKILL)
-        server.wait_for("no worker runs: requests are answered 503 until one does")
+        server.wait_for("no worker is running: requests are answered 503 until one is")
         with Client(server) as client:
             client.send(GET)
             assert client.answer()[0] == 503
@@ -367,7 +367,7 @@ def test_a_reload_waits_until_old_workers_have_finished_their_answers(path: Path
             server.hang_up()
             if i < 2:
                 server.wait_for("reloaded", i + 1)
-        server.wait_for("reload waits: workers of 2 reloads before it still finish their answers")
+        server.wait_for("reload waits: workers of 2 earlier reloads still have requests in flight")
         server.hang_up()  # makes no difference
         held.go.set()
         for client in clients:
@@ -396,7 +396,7 @@ def test_a_reload_may_change_the_address(path: Path) -> None:
             server.configure(backend.port, listen=f'"127.0.0.1:{port}"')
             server.hang_up()
             server.wait_for(
-                f"not reloaded, going on as before: cannot listen on 127.0.0.1:{port}: the port is"
+                f"not reloaded, the old configuration stays: cannot listen on 127.0.0.1:{port}: the port is"
             )
             assert ask(server) == b"one"
         old = server.port
@@ -412,11 +412,13 @@ def test_a_reload_that_cannot_start_names_every_fault(path: Path) -> None:
     with Scripted(says(b"one")) as backend, Server(path, backend.port) as server:
         server.configure(backend.port, access_log='"/no/such/log"', workers=2)
         server.hang_up()
-        server.wait_for("not reloaded, going on as before: access_log is '/no/such/log': there is no folder")
+        server.wait_for(
+            "not reloaded, the old configuration stays: access_log is '/no/such/log': there is no folder"
+        )
         server.configure(backend.port, access_log='""', workers=0, grace=-1)
         server.hang_up()
-        server.wait_for("not reloaded, going on as before: workers is 0")
-        server.wait_for("not reloaded: grace is -1")
+        server.wait_for(f"not reloaded, the old configuration stays: {path}: workers is 0")
+        server.wait_for(f"not reloaded: {path}: grace is -1")
         assert ask(server) == b"one"
         wait_until(lambda: len(server.workers()) == 1)
 
@@ -558,9 +560,9 @@ def test_each_mistake_is_one_line(path: Path) -> None:
             done = command(path, *arguments)
             assert done.returncode == 1
             assert done.stderr.splitlines() == [
-                "lbkit: access_log is '/no/such/log': there is no folder '/no/such'; make it,"
+                f"lbkit: {path}: access_log is '/no/such/log': there is no folder '/no/such'; make it,"
                 " or use another file",
-                f"lbkit: listen is '{address}': cannot listen on {address}: the port is taken;"
+                f"lbkit: {path}: listen is '{address}': cannot listen on {address}: the port is taken;"
                 " choose another, or 0 for any free one",
             ]
 
@@ -645,7 +647,7 @@ def test_what_an_operator_gets_wrong_ends_in_a_line(path: Path, tmp_path: Path) 
         assert "contradict" in drain(path, name, "--undo", "--stop", status=2)[0]
         for line, why in (
             (b"GET / HTTP/1.1\n", "Expecting value"),
-            (b'["x"]\n', "an order is a table of texts"),
+            (b'["x"]\n', "an order is a table of strings"),
             (b'{"backend": "x", "intent": "kill"}\n', "intent is 'kill': use one of ready, drain, out"),
         ):
             with socket.socket(socket.AF_UNIX) as sock:
@@ -682,7 +684,7 @@ def test_a_check_looks_at_the_place_of_the_socket(path: Path, tmp_path: Path) ->
         path.write_text(f'listen = "127.0.0.1:0"\nadmin = "{admin}"\n[[backends]]\naddress = "127.0.0.1:1"')
         done = command(path, "--check")
         assert done.returncode == 1
-        assert done.stderr == f"lbkit: admin is '{admin}': {fault}\n"
+        assert done.stderr == f"lbkit: {path}: admin is '{admin}': {fault}\n"
     sticky = '[policy.sticky]\nhow = "insert"'
     path.write_text(
         f'listen = "127.0.0.1:0"\nadmin = "{tmp_path}/s"\n{sticky}\n[[backends]]\naddress = "127.0.0.1:1"'

@@ -23,7 +23,7 @@ from lbkit.core.sticky import HOW
 from lbkit.live.redis_server import RedisServer
 from lbkit.net import Proxy
 from lbkit.net.config import ConfigError, ProxyConfig
-from lbkit.net.filters.sticky import WAYS, edit_cookie
+from lbkit.net.filters.sticky import CARRIERS, edit_cookie
 from lbkit.net.messages import RequestHead
 from lbkit.net.peer import Peer
 from lbkit.net.shared_store import SharedStore
@@ -191,7 +191,7 @@ def test_the_answer_says_why() -> None:
 
 
 def test_every_way_has_its_filter() -> None:
-    assert WAYS.keys() == HOW.keys()
+    assert CARRIERS.keys() == HOW.keys()
 
 
 cookie_text = st.text(st.sampled_from('ab=;, "~\t'), max_size=20)
@@ -319,7 +319,7 @@ def test_a_shared_table_ends_by_idle_only() -> None:
     need_module("redis")
     backends = [{"address": "127.0.0.1:1"}]
     for rules in ({"how": "source"}, {"how": "source", "idle": 60, "life": 90}):
-        with pytest.raises(ConfigError, match=r"policy\.sticky: in redis sessions end when they are idle"):
+        with pytest.raises(ConfigError, match=r"policy\.sticky: sessions in redis expire only when idle"):
             ProxyConfig.from_dict({"backends": backends, "redis": {}, "policy": {"sticky": rules}})
     fine = {"how": "source", "idle": 60}
     config = ProxyConfig.from_dict(

@@ -1,4 +1,4 @@
-"""A line for each exchange, as web servers write them."""
+"""An access log: one line for each exchange, in the format of web servers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TextIO
 from lbkit.net.filters.base import Filter, WrappedSink
 from lbkit.net.messages import ExchangeView, ResponseHead
 
-_UNSAFE = re.compile(r"[^ !#-\[\]-~]")  # what could end a line or a quoted text, or is not ASCII
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")  # could end a line or a quoted string, or is not ASCII
 
 
 class AccessLogFilter(Filter):
-    r"""Writes the combined log format, followed by the backend and how many seconds the exchange took:
+    r"""Writes the combined log format, followed by the backend and the seconds that the exchange took:
 
     `client - - [time] "request line" status bytes "referer" "user agent" backend seconds`
 
-    (Apache HTTP Server, mod_log_config, "combined".) `path`: a file that lines are added to, or "-" for
-    standard error. What comes from outside is escaped (\x22), so that it cannot look like another line.
+    (Apache HTTP Server, mod_log_config, "combined".) `path`: a file to append to, or "-" for standard error.
+    Text from clients and backends is escaped (\x22), so that it cannot forge a line.
     Raises OSError.
     """
 

@@ -1,4 +1,4 @@
-"""Admission: how many requests go to the backends at once and how fast; which wait, and which are refused."""
+"""Admission: limits the number and the rate of requests to the backends, and queues or rejects the rest."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from lbkit.edge import UNAVAILABLE, Admission
 from lbkit.net.filters.base import Filter
 from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold
 
-TICK = 0.001  # seconds: the finest step of uvloop's timers
+TICK = 0.001  # seconds, the resolution of uvloop's timers
 
-AGAIN = 0.05  # seconds after which a limiter that has failed is asked again
+AGAIN = 0.05  # seconds before a limiter that raised is called again
 
 WORDS = {
-    Refusal.SHED: "busy, and this is of {priority} priority",
-    Refusal.FULL: "busy, and as many wait as may",
-    Refusal.LATE: "waited {timeout:g} s for its turn",
-    Refusal.DELAYED: "busy, and all wait too long",
+    Refusal.SHED: "overloaded: requests of {priority} priority are rejected",
+    Refusal.FULL: "overloaded: the queue is full",
+    Refusal.LATE: "overloaded: no turn within {timeout:g} s",
+    Refusal.DELAYED: "overloaded: the queueing delay is too long",
     Refusal.FAILING: "too many requests fail",
 }
 
 
 class _Visit:
-    """An exchange at the gate."""
+    """The filter's state of one exchange."""
 
     __slots__ = ("entered", "item", "outcome", "timer")
 
     def __init__(self, item: Item) -> None:
-        self.item: Item | None = item  # while it waits
-        self.entered: float | None = None  # when it was let through, while its backend works
-        self.timer: asyncio.TimerHandle | None = None  # until it has waited too long
-        self.outcome: Answer | Hold | None = HOLD  # what `on_request` will return, while it runs
+        self.item: Item | None = item  # set while it waits
+        self.entered: float | None = None  # when it was admitted; set while its backend works on it
+        self.timer: asyncio.TimerHandle | None = None  # fires when it has waited too long
+        self.outcome: Answer | Hold | None = HOLD  # the return value of `on_request`, while that runs
 
 
 class AdmissionFilter(Filter):
-    """Lets requests through as an Admission says; lbkit.core.gate decides, this has the timers."""
+    """Applies an Admission: lbkit.core.gate decides, the filter has the timers."""
 
     name = "admission"
 
     def __init__(self, admission: Admission) -> None:
         self.settings = admission
-        # What comes in while a timer is late must find a place in the bucket, or the rate is never reached.
+        # The bucket needs room for requests that arrive while a timer is late, or the rate is never reached.
         self.gate = admission.gate(slack=TICK)
         self.read = admission.read()
         self._timer: asyncio.TimerHandle | None = None
-        self._arriving: ExchangeView | None = None  # its `on_request` runs now
+        self._arriving: ExchangeView | None = None  # the exchange whose `on_request` is running
         self._serving = False
 
     def state(self) -> Mapping[str, float]:
-        """What runs and waits, the limit as it is now, and how many were refused, by reason."""
+        """Return the requests running and waiting, the current limit, and the refusals by reason."""
         return self.gate.state()
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
@@ -71,7 +71,7 @@ class AdmissionFilter(Filter):
         return visit.outcome
 
     def on_origin_done(self, exchange: ExchangeView, ok: bool | None, now: float) -> None:
-        """Its place is free, though a slow client may still be reading the answer."""
+        """Free the request's place, though a slow client may still be reading the answer."""
         visit: _Visit | None = exchange.state[self.index]
         if visit is None:
             return
@@ -93,9 +93,9 @@ class AdmissionFilter(Filter):
         self._serve(now)
 
     def _serve(self, now: float) -> None:
-        """Let through what there is a place for."""
+        """Admit the requests that there is room for."""
         if self._serving:
-            return  # one that was let through is over already: the loop below goes on
+            return  # an admitted request has ended already: the loop below continues
         self._serving = True
         try:
             while found := self.gate.next(now):
@@ -137,7 +137,7 @@ class AdmissionFilter(Filter):
         if visit.item:
             try:
                 refused = self.gate.late(visit.item)
-            except Exception:  # a learner's queue or limiter may do anything
+            except Exception:  # a learner's queue or limiter may raise anything
                 visit.item = None
                 exchange.failed(self)
             else:
@@ -145,12 +145,12 @@ class AdmissionFilter(Filter):
 
     def _wake_in(self, seconds: float) -> None:
         if self._timer:
-            self._timer.cancel()  # or it is a stopped loop's, and would never ring
+            self._timer.cancel()  # it may belong to a stopped loop, and then never fires
         self._timer = asyncio.get_running_loop().call_later(max(TICK, seconds), self._wake)
 
     def _wake(self) -> None:
         try:
             self._serve(asyncio.get_running_loop().time())
-        except Exception:  # a learner's limiter may do anything
+        except Exception:  # a learner's limiter may raise anything
             self.fault(f"{self.name} failed")
             self._wake_in(AGAIN)

@@ -1,4 +1,4 @@
-"""Bytes a second: the bodies of answers go out no faster than a token bucket of bytes allows."""
+"""Bandwidth limits: the bodies of answers are sent no faster than a token bucket of bytes allows."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lbkit.edge import valid_key, valid_path
 from lbkit.net.filters.base import Filter, WrappedSink
 from lbkit.net.messages import ExchangeView, RequestHead, ResponseHead
 
-EACH = "request"  # the key of a rule that gives every answer a rate of its own
-SLICES = 20  # a second: smooth enough to the eye, and few enough for the processor
-PAUSE = 0.005  # seconds: less is not worth a timer
+EACH = "request"  # the key of a rule that limits each answer by itself
+SLICES = 20  # a second: smooth for the client, cheap for the processor
+PAUSE = 0.005  # seconds; a shorter wait is not worth a timer
 
 
 @named_fields
 @frozen
 class Bandwidth:
-    """A rule: answers to requests at `path` and below go out at `rate` bytes a second, after `burst` at once.
+    """A rule: answers to requests at `path` and below are sent at `rate` bytes a second, after a `burst`.
 
-    `key`: which answers share a rate: "request" is each answer by itself (nginx's limit_rate, with burst as
-    limit_rate_after), "global" all together, or a key as in a Policy, such as "client". The first rule that
-    matches a request applies. What goes through a tunnel (WebSocket) is not slowed down. A burst is at least
-    a tenth of a second's bytes.
+    `key`: the answers that share the rate: "request" limits each answer by itself (nginx: limit_rate, with
+    burst as limit_rate_after), "global" all together; or a key as in a Policy, such as "client". The first
+    rule that matches a request applies. Tunnels (WebSocket) are not limited. A burst is at least a tenth of a
+    second's bytes.
     """
 
     rate: float = field(validator=number(1))
@@ -46,7 +46,7 @@ class Bandwidth:
 
 
 class BandwidthFilter(Filter):
-    """Paces the bodies of answers, by the first rule for each."""
+    """Limits the rate of answers' bodies by the first rule that matches."""
 
     name = "bandwidth"
 
@@ -69,7 +69,7 @@ class BandwidthFilter(Filter):
 
 
 class Rate:
-    """A rule at work."""
+    """A rule, with its bucket and its lines."""
 
     def __init__(self, rule: Bandwidth) -> None:
         self.rule = rule
@@ -79,11 +79,11 @@ class Rate:
         self.lines: WeakValueDictionary[str, Line] = WeakValueDictionary()  # a line lives while in use
 
     def _bucket(self) -> TokenBucket:
-        # With place for two slices nothing of the rate is lost when a timer is late.
+        # With room for two slices, a late timer does not lower the rate.
         return TokenBucket(self.rule.rate, max(self.rule.burst, 2 * self.slice))
 
     def line(self, request: RequestHead) -> Line:
-        """Where the answer to this request waits."""
+        """Return the line in which the answer to this request waits."""
         if self.key is None:
             return Line(self._bucket(), "", self.slice)
         key = self.key(request)
@@ -94,7 +94,7 @@ class Rate:
 
 
 class Line:
-    """The answers that share a rate. They take turns, a slice each, so that none is always first."""
+    """The answers that share a rate. They take turns, one slice each."""
 
     def __init__(self, bucket: TokenBucket, key: str, part: int) -> None:
         self.bucket = bucket
@@ -114,7 +114,7 @@ class Line:
             self.timer.cancel()
 
     def go(self) -> None:
-        """Let pass what may pass now."""
+        """Send the slices that the bucket allows now."""
         loop = asyncio.get_running_loop()
         while self.paces:
             pace, now = self.paces[0], loop.time()
@@ -130,9 +130,9 @@ class Line:
 
 
 class Pace(WrappedSink):
-    """Takes an answer's body as it comes, and passes it on slice by slice.
+    """Takes an answer's body and passes it on slice by slice.
 
-    What waits in here is one read of the backend's connection, which is not read on meanwhile.
+    It buffers at most one read of the backend's connection, which is paused meanwhile.
     """
 
     __slots__ = ("done", "in_line", "line", "waiting")
@@ -142,7 +142,7 @@ class Pace(WrappedSink):
         self.line = line
         self.in_line = False
         self.waiting = bytearray()
-        self.done = False  # nothing comes any more
+        self.done = False  # the answer has ended
 
     def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
         if end and not data:
@@ -162,7 +162,7 @@ class Pace(WrappedSink):
             self.exchange.read_origin(False)
 
     def ready(self, ready: bool) -> None:
-        """The client takes something again."""
+        """Called when the client can take more, or no more."""
         if not self.waiting:
             super().ready(ready)
         elif ready:
@@ -175,7 +175,7 @@ class Pace(WrappedSink):
             self.line.join(self)
 
     def pass_on(self, size: int) -> bool:
-        """It is its turn. Whether it wants another one."""
+        """Send a slice; return whether more is left."""
         exchange = self.exchange
         part = bytes(self.waiting[:size])
         del self.waiting[:size]

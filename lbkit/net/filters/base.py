@@ -1,4 +1,4 @@
-"""What a filter is, and how a proxy finds out what its filters do."""
+"""The base class of filters, and the table of the hooks that they have."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ HOOKS = ("on_request", "on_response", "on_origin_done", "on_end")
 
 
 class Filter:
-    """A feature that looks at exchanges, and may change or answer them. It overrides the hooks it needs.
+    """A feature that observes exchanges, and may change or answer them. It overrides the hooks it needs.
 
-    Bodies are changed by wrapping: `on_response` makes a `WrappedSink`. What a filter keeps of one exchange
-    is in `exchange.state[self.index]`. A hook that raises ends its exchange with a 500.
+    To change a body, `on_response` makes a `WrappedSink`. A filter's state of one exchange is in
+    `exchange.state[self.index]`. If a hook raises, the exchange ends with a 500.
     """
 
     name = "a filter"  # for messages
     index = 0  # its place in `exchange.state`
-    # Reports what raised outside of hooks, within the exception's handler. The proxy sets it.
+    # Reports an exception outside of hooks; called in its handler. The proxy sets it.
     fault: Callable[[str], object] = staticmethod(print)
     pool: Pool | Replicas  # The proxy sets it.
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
-        """Before a backend is picked: None to go on, an Answer, or HOLD."""
+        """Called before a backend is picked. Returns None to continue, an Answer, or HOLD."""
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> Answer | None:
-        """A final answer begins (`head.own`: the proxy's). `head.data` may be changed; an Answer takes
-        the place of a backend's."""
+        """Called when a final answer begins (`head.own`: the proxy's own). It may change `head.data`, or
+        return an Answer that replaces the backend's."""
 
     def on_origin_done(self, exchange: ExchangeView, ok: bool | None, now: float) -> None:
-        """Nothing more comes from a backend, though the client may not have the whole answer yet.
+        """Called once when the backend is done, though the client may not have the whole answer yet.
 
-        Called exactly once, also if no backend was asked. `ok`: the outcome, None if it is not known."""
+        Also called if no backend got the request. `ok`: the outcome, None if unknown."""
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
-        """It is over, whatever happened. Called exactly once."""
+        """Called once when the exchange is over, whatever its outcome."""
 
     async def close(self) -> None:
-        """The proxy stops."""
+        """Called when the proxy stops."""
 
 
 class WrappedSink:
-    """Takes a body on its way to the client: passes on everything, but for what a subclass changes.
+    """Passes an answer's body on to the next sink; subclasses change it.
 
-    It goes behind those that are there already: filters see answers in reverse, so the first filter is the
-    nearest to the client, as it is for requests.
+    It wraps the sinks of the filters before it. Answers pass the filters in reverse, so the first filter is
+    nearest to the client, as for requests.
     """
 
     def __init__(self, exchange: ExchangeView) -> None:
@@ -75,7 +75,7 @@ class WrappedSink:
 
 
 def hooks(filters: Sequence[Filter]) -> dict[str, tuple[Any, ...]]:
-    """By hook, the methods of the filters that have it: found out once, so that others cost nothing.
+    """Return, for each hook, the methods of the filters that override it; other filters cost nothing.
 
     Requests pass the filters in order, answers in reverse."""
     found = {}

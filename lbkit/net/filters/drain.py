@@ -1,4 +1,4 @@
-"""What clients of a backend that drains are told."""
+"""Closes the connections of clients of a draining backend."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from lbkit.net.messages import ExchangeView, ResponseHead
 
 
 class DrainFilter(Filter):
-    """Connection: close with answers of a backend that drains: the client's next connection is a new one.
+    """Adds Connection: close to answers of a draining backend, so that its clients reconnect.
 
-    Behind another balancer, or with sticky connections, that is what lets the backend become idle."""
+    Behind another balancer, or with sticky connections, the backend becomes idle only that way."""
 
     name = "drain"
 

@@ -1,4 +1,4 @@
-"""Fields that tell the client how its request was served."""
+"""Header fields that show clients how their requests were served."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lbkit.net.messages import ExchangeView, ResponseHead
 
 
 class ExplainFilter(Filter):
-    """X-Lbkit-Why: why this backend."""
+    """Adds X-Lbkit-Why: why this backend was picked."""
 
     name = "explain"
 
@@ -18,12 +18,12 @@ class ExplainFilter(Filter):
         if head.own:
             return
         said = f"{lease.backend.name}: {lease.why}" if lease else ""
-        # Names and keys come from outside: nothing of them may end the line.
+        # Names and keys are untrusted text, which must not end the line.
         head.data += b"X-Lbkit-Why: %b\r\n" % re.sub(r"[^ -~]", "?", said)[:1000].encode()
 
 
 class ExposeFilter(Filter):
-    """X-Lbkit-Attempts: how many backends were tried; and the internal fields of the backend's answer."""
+    """Adds X-Lbkit-Attempts, the number of backends tried, and the internal fields of backends' answers."""
 
     name = "expose"
 

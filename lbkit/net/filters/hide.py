@@ -1,4 +1,4 @@
-"""What clients do not get to see of the backends' answers."""
+"""Filters that hide details of the backends from clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lbkit.net.messages import Answer, ExchangeView, ResponseHead
 
 
 class HideFilter(Filter):
-    """Drops fields such as Server from backends' answers."""
+    """Removes fields such as Server from backends' answers."""
 
     name = "hide"
 
@@ -22,7 +22,7 @@ class HideFilter(Filter):
 
 
 class HideErrorsFilter(Filter):
-    """A short page in place of a backend's 5xx, which may say too much about the backend."""
+    """Replaces a backend's 5xx, which may reveal too much, with a short page."""
 
     name = "hide_errors"
 

@@ -1,4 +1,4 @@
-"""Rate limits: decided here or together with other proxies, and told to the client."""
+"""Rate limits, counted locally or in a store shared with other proxies, and reported to clients."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lbkit.net.shared_store import Question, SharedLimits, SharedStore, check_sh
 
 
 class Verdict(NamedTuple):
-    """What becomes of a request."""
+    """The decision on a request."""
 
-    status: int  # 0: it may go; else what it is answered
-    delay: float = 0.0  # seconds to hold it first
-    fields: bytes = b""  # what its answer says of the limits
+    status: int  # 0: allowed; else the status of the answer
+    delay: float = 0.0  # seconds to hold the request first
+    fields: bytes = b""  # the answer's RateLimit fields
     why: str = ""
 
     @property
@@ -32,15 +32,15 @@ PASSED = Verdict(0)
 
 
 class RateLimits(Rules):
-    """The rules of a proxy: decided here or in a store, and told to clients."""
+    """The rate limits of a proxy."""
 
     def __init__(
         self, rules: Sequence[RateLimit], x_headers: bool = False, store: SharedStore | None = None
     ) -> None:
-        """`x_headers`: X-RateLimit-Limit, -Remaining and -Reset besides. `store`: where the limits are shared
-        with other proxies, so that `judge_shared` is to be asked.
+        """`x_headers`: also send X-RateLimit-Limit, -Remaining and -Reset. `store`: shares the limits with
+        other proxies; then call `judge_shared`.
 
-        Raises ValueError for a limiter that cannot be shared, ModuleNotFoundError without redis-py."""
+        Raises ValueError for a limiter that cannot be shared, ModuleNotFoundError if redis-py is missing."""
         super().__init__(rules)
         self.x_headers = x_headers
         self.shared: SharedLimits | None = None
@@ -53,12 +53,12 @@ class RateLimits(Rules):
             self.shared = SharedLimits(store)
 
     def judge(self, request: RequestHead, now: float) -> Verdict:
-        """Whether and when it may go on, and what to tell the client. Only a learner's own limiter raises."""
+        """Return the verdict on a request. Raises only what a learner's own limiter raises."""
         about = self.about(request)
         return self._verdict(about, self.decide(about, now))
 
     async def judge_shared(self, request: RequestHead, now: float) -> Verdict:
-        """The same, asking the store; `now` is for what is counted here if it does not answer."""
+        """Return the verdict of the shared store; `now` is for local counts if the store does not answer."""
         assert self.shared, "there is no store"
         about = self.about(request)
         if not about:
@@ -90,8 +90,10 @@ class RateLimits(Rules):
         return Verdict(0, told.delay, fields)
 
     def _fields(self, rules: Sequence[RateLimit], decisions: Sequence[Decision]) -> bytes:
-        """RateLimit and RateLimit-Policy, a member a rule. (IETF httpapi, ratelimit-headers, draft 10.)"""
-        # A learner's own limiter may not tell how much it admits; then there is nothing to report of it.
+        """Return RateLimit and RateLimit-Policy, with a member for each rule.
+
+        (IETF httpapi, ratelimit-headers, draft 10.)"""
+        # A learner's own limiter may have no finite limit; then it is not reported.
         pairs = [(r, d) for r, d in zip(rules, decisions, strict=True) if isfinite(d.limit)]
         if not pairs:
             return b""
@@ -107,23 +109,23 @@ class RateLimits(Rules):
 
 
 def shared_name(rule: RateLimit) -> str:
-    """What all proxies with this rule call it."""
+    """Return the rule's name in the shared store, equal in all proxies that have it."""
     return f"{rule.name}:{rule.path}:{rule.key}:{rule.limiter['kind']}"
 
 
 def _until(decision: Decision) -> int:
-    """Whole seconds until the full quota is available again."""
+    """Return the whole seconds until the full quota is available again."""
     return ceil(max(decision.retry_after, decision.reset_after))
 
 
 def _window(rule: RateLimit) -> str:
-    """The window of a quota, where the rule has one."""
+    """Return the window parameter of a quota; empty if the rule has no window."""
     window = rule.limiter.get("window", 1.0 if "limit" in rule.limiter else None)
     return f";w={ceil(window)}" if window is not None else ""
 
 
 class RateLimitFilter(Filter):
-    """Answers 429 to what is too much, or holds it; answers say how much of the limits is left."""
+    """Answers 429 to requests over a limit, or delays them; answers report how much of the quota is left."""
 
     name = "a rate limit"
 
@@ -137,7 +139,7 @@ class RateLimitFilter(Filter):
         return HOLD
 
     async def _ask(self, exchange: ExchangeView) -> None:
-        """Other proxies may have used the limit, too."""
+        """Ask the shared store, and continue with its verdict."""
         loop = asyncio.get_running_loop()
         try:
             verdict = await self.limits.judge_shared(exchange.request, loop.time())
@@ -175,14 +177,14 @@ class RateLimitFilter(Filter):
 
 
 class _Visit:
-    """What the filter knows of an exchange."""
+    """The filter's state of an exchange."""
 
     __slots__ = ("fields", "task", "timer")
 
     def __init__(self, fields: bytes = b"", task: asyncio.Task[None] | None = None) -> None:
-        self.fields = fields  # what the answer says of the limits
-        self.task = task  # asks the store
-        self.timer: asyncio.TimerHandle | None = None  # until it may go on
+        self.fields = fields  # the answer's RateLimit fields
+        self.task = task  # the call of the shared store
+        self.timer: asyncio.TimerHandle | None = None  # fires when the request may continue
 
     def cancel(self) -> None:
         if self.task:

@@ -1,6 +1,6 @@
-"""Sticky sessions on the wire: where a request carries its session's token, and how the client gets it.
+"""Sticky sessions on the wire: reads the session's token from a request, and sets it in the answer.
 
-Which backend a token stands for is the pool's decision (lbkit/core/sticky.py).
+The pool decides which backend a token means (lbkit/core/sticky.py).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, Re
 from lbkit.net.shared_store import SharedSessions
 
 MARK = b"~"  # between our prefix and the application's value, as in HAProxy
-MAX_TOKEN = 1024  # bytes; a longer one is the client's invention
+MAX_TOKEN = 1024  # bytes; a longer one is not from the balancer or an application
 
 _COOKIES = re.compile(rb"\r\n(cookie:)([^\r\n]*)", re.IGNORECASE)
-_LOCATION = re.compile(rb"\r\n(location:[ \t]*/(?!/)[^\r\n#]*)", re.IGNORECASE)  # on this site
+_LOCATION = re.compile(rb"\r\n(location:[ \t]*/(?!/)[^\r\n#]*)", re.IGNORECASE)  # a path on this site
 
 
-class Way:
-    """A way for tokens to travel. `take` gets it from a request, `give` returns it with an answer."""
+class Carrier:
+    """Carries tokens in messages: `take` reads one from a request, `give` puts one into an answer."""
 
     def __init__(self, rules: Sticky) -> None:
         self.rules = rules
@@ -37,12 +37,12 @@ class Way:
         raise NotImplementedError
 
     def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> str | None:
-        """Return the token of a session that begins in the table, if there is a table."""
+        """Add the token to an answer; return that of a session that begins in the table, if there is one."""
         raise NotImplementedError
 
 
-class Insert(Way):
-    """A cookie of our own, which backends do not see (HAProxy: insert indirect nocache)."""
+class Insert(Carrier):
+    """A cookie of the proxy's own, which backends do not see (HAProxy: insert indirect nocache)."""
 
     def __init__(self, rules: Sticky) -> None:
         super().__init__(rules)
@@ -57,7 +57,7 @@ class Insert(Way):
 
     def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
         if new := lease.keep(token, now):
-            # A shared cache would hand the cookie to other clients.
+            # A shared cache would give the cookie to other clients.
             head.data += b"Set-Cookie: %b=%b; %b\r\nCache-Control: private\r\n" % (
                 self.name,
                 new.encode(),
@@ -65,8 +65,8 @@ class Insert(Way):
             )
 
 
-class Rewrite(Way):
-    """Our value in place of the one that the backend gives to a cookie."""
+class Rewrite(Carrier):
+    """Replaces the value of a cookie that the backend sets."""
 
     def take(self, request: RequestHead) -> str:
         return edit_cookie(request, self.name, lambda value: value)
@@ -77,8 +77,8 @@ class Rewrite(Way):
             head.data = self.set_cookie.sub(lambda found: found[1] + new, head.data)
 
 
-class Prefix(Way):
-    """Our value before the one that the backend gives to a cookie; backends get theirs back."""
+class Prefix(Carrier):
+    """Puts a prefix before the value of a cookie that the backend sets, and removes it from requests."""
 
     def take(self, request: RequestHead) -> str:
         prefixes: list[bytes] = []
@@ -97,8 +97,8 @@ class Prefix(Way):
             head.data = self.set_cookie.sub(lambda found: found[1] + new + MARK + found[2], head.data)
 
 
-class Learn(Way):
-    """The application's cookie as it is: a table knows which backend has set it."""
+class Learn(Carrier):
+    """Leaves the application's cookie as it is; a table remembers which backend set it."""
 
     def take(self, request: RequestHead) -> str:
         return edit_cookie(request, self.name, lambda value: value)
@@ -113,8 +113,8 @@ class Learn(Way):
         return None
 
 
-class Source(Way):
-    """The client's address."""
+class Source(Carrier):
+    """Takes the client's address as the token."""
 
     def take(self, request: RequestHead) -> str:
         return request.client
@@ -124,11 +124,11 @@ class Source(Way):
         return token
 
 
-class Route(Way):
+class Route(Carrier):
     """A query parameter, for clients that keep no cookies.
 
-    Redirects on this site get it; others find it in X-Lbkit-Route, when it is new, and put it into their
-    URLs. Backends do not see it."""
+    It is added to redirects on this site. A new value is also in X-Lbkit-Route, for applications that build
+    URLs themselves. Backends do not see it."""
 
     def __init__(self, rules: Sticky) -> None:
         super().__init__(rules)
@@ -158,7 +158,7 @@ class Route(Way):
         head.data = _LOCATION.sub(routed, head.data, count=1)
 
 
-WAYS: dict[str, type[Way]] = {
+CARRIERS: dict[str, type[Carrier]] = {
     "insert": Insert,
     "rewrite": Rewrite,
     "prefix": Prefix,
@@ -169,19 +169,19 @@ WAYS: dict[str, type[Way]] = {
 
 
 class StickyFilter(Filter):
-    """The requests of a session go to one backend.
+    """Sends the requests of a session to one backend.
 
-    With a table that is shared, each request waits for what that says of its session; the pool's own table
-    then holds the same, and is what there is without an answer (unless on_failure is "closed")."""
+    With a shared table, each request waits for the table's entry, which is copied to the pool's own table. If
+    the shared table does not answer, the pool's own is used (unless on_failure is "closed")."""
 
     name = "sticky"
 
     def __init__(self, rules: Sticky, shared: SharedSessions | None = None) -> None:
-        self.way = WAYS[rules.how](rules)
+        self.carrier = CARRIERS[rules.how](rules)
         self.shared = shared
 
     def on_request(self, exchange: ExchangeView, now: float) -> Hold | None:
-        exchange.token = self.way.take(exchange.request)
+        exchange.token = self.carrier.take(exchange.request)
         if self.shared is None or not exchange.token:
             return None
         visit = _Visit()
@@ -208,7 +208,7 @@ class StickyFilter(Filter):
         if exchange.lease is None or head.own:
             return
         lease, now = exchange.lease, asyncio.get_running_loop().time()
-        begun = self.way.give(exchange.token, lease, head, now)
+        begun = self.carrier.give(exchange.token, lease, head, now)
         if self.shared is None:
             return
         visit: _Visit | None = exchange.state[self.index]
@@ -228,19 +228,19 @@ class StickyFilter(Filter):
 
 
 class _Visit:
-    """What the filter knows of an exchange, with a table that is shared."""
+    """The filter's state of an exchange with a shared table."""
 
     __slots__ = ("found", "task")
 
     def __init__(self) -> None:
-        self.found: str | None = None  # the backend of its session
-        self.task: asyncio.Task[None] | None = None  # asks for it
+        self.found: str | None = None  # the session's backend in the shared table
+        self.task: asyncio.Task[None] | None = None  # looks it up
 
 
 def edit_cookie(request: RequestHead, name: bytes, edit: Callable[[bytes], bytes | None]) -> str:
-    """Return the first value of a cookie as a token; all other cookies stay as they are.
+    """Edit a cookie of a request, and return its first value as a token; other cookies stay as they are.
 
-    `edit` gets each value and returns the one for the backend, None for none."""
+    `edit` gets each value and returns the one for the backend, or None to remove the cookie."""
     if name not in request.data:
         return ""
     values: list[bytes] = []

@@ -1,4 +1,4 @@
-"""How bodies end: counted, in chunks, or with the connection. (RFC 9112, 6 and 7.)"""
+"""The chunked transfer coding. (RFC 9112, 7.)"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from lbkit.net.messages import Reject
 
 LAST_CHUNK = b"0\r\n\r\n"
-# The size in hex, and extensions, which nothing here knows.
+# The size in hex, and extensions, which are ignored.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _SIZE_BEGINS = re.compile(rb"[0-9A-Fa-f]{1,15}(?:;.*|\r)?\Z", re.DOTALL)
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
@@ -16,33 +16,32 @@ MAX_LINE = 4096  # bytes of a size line with its extensions
 
 
 def chunk(data: bytes, end: bool) -> bytes:
-    """`data` as a chunk, and the last chunk behind it if it is the `end`.
+    """Return `data` as a chunk, followed by the last chunk if this is the `end`.
 
-    Nothing for no data: an empty chunk would be the last."""
+    Empty data makes no chunk: an empty chunk would be the last one."""
     coded = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
     return coded + LAST_CHUNK if end else coded
 
 
 class Chunked:
-    """Takes the chunked coding off a body, piece by piece.
+    """Decodes a chunked body, piece by piece.
 
-    `done`: the body has ended, in the latest piece before `end`. Extensions and trailers are dropped (RFC
-    9112, 7.1.1; RFC 9110, 6.5.1). They cost reading and bring nothing, so they may be `max_overhead` bytes
-    longer than the content.
+    `done`: the body has ended, at index `end` of the latest piece. Extensions and trailers are dropped (RFC
+    9112, 7.1.1; RFC 9110, 6.5.1); together they may be at most `max_overhead` bytes longer than the content.
     """
 
     __slots__ = ("_in_trailers", "_left", "_line", "_overhead", "done", "end")
 
     def __init__(self, max_overhead: int = 32 * 1024) -> None:
-        self._left = 0  # bytes of the chunk to come, with its CRLF; 0: a line is next
-        self._line = bytearray()  # the beginning of one
+        self._left = 0  # bytes left of the chunk, with its CRLF; 0: a line is next
+        self._line = bytearray()  # the beginning of a line
         self._in_trailers = False
         self._overhead = max_overhead
         self.done = False
         self.end = 0
 
     def feed(self, data: bytes, at: int = 0) -> bytes:
-        """The content in `data`, from `at` on. Raises Reject."""
+        """Return the content in `data`, from index `at`. Raises Reject."""
         content: list[bytes] = []
         size = len(data)
         while at < size and not self.done:
@@ -53,7 +52,7 @@ class Chunked:
                 at += len(piece)
                 self._left -= len(piece)
                 self._overhead += len(piece)
-            elif self._left:  # the CRLF behind a chunk, which may come in two pieces
+            elif self._left:  # the CRLF after a chunk, which may arrive in two pieces
                 if data[at] != b"\n\r"[self._left - 1]:
                     raise Reject(400, "a chunk does not end where its size says")
                 at += 1
@@ -73,14 +72,14 @@ class Chunked:
         return content[0] if len(content) == 1 else b"".join(content)
 
     def _take_line(self, line: bytearray) -> None:
-        """A size, a trailer, or the empty line that ends the body."""
+        """Read a size, a trailer, or the empty line that ends the body."""
         self._overhead -= len(line)
         if self._overhead < 0:
             raise Reject(400, "more chunk extensions and trailers than content")
         if self._in_trailers:
             self.done = line == b"\r\n"
             if not self.done and not _TRAILER.fullmatch(line):
-                raise Reject(400, "a trailer is no field")
+                raise Reject(400, "a trailer is not a field")
             return
         found = _SIZE_LINE.fullmatch(line)
         if found is None:
@@ -88,6 +87,6 @@ class Chunked:
         size = int(found[1], 16)
         if size:
             self._left = size + 2
-            self._overhead += 16  # a plain size line is no waste
+            self._overhead += 16  # a plain size line is not overhead
         else:
             self._in_trailers = True

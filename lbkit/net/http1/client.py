@@ -1,4 +1,4 @@
-"""A connection to a backend: writes one request after the other, and reads the answers."""
+"""A connection to a backend: writes requests one after another, and reads their answers."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHe
 
 
 def connection_fields(request: RequestHead) -> bytes:
-    """The fields for this one connection: how the body is framed, and an upgrade."""
+    """Return the hop-by-hop fields of a request: the framing of its body, and an upgrade."""
     fields = b"Connection: upgrade\r\nUpgrade: websocket\r\n" if request.upgrade else b""
     return fields + b"Transfer-Encoding: chunked\r\n" if request.length == CHUNKED else fields
 
 
 class Keeper(Protocol):
-    """Where a connection rests between requests."""
+    """Keeps idle connections between requests."""
 
     reader: HeadReader
     max_head: int
 
     def put_back(self, connection: ClientConnection) -> None:
-        """It may serve another request."""
+        """Keep a connection that can serve another request."""
 
     def forget(self, connection: ClientConnection) -> None:
-        """It has closed."""
+        """Remove a connection that has closed."""
 
 
 class ClientConnection(asyncio.Protocol):
-    """Serves one receiver at a time, from `send` to the end of the answer."""
+    """Serves one receiver at a time, from `send` until the answer is complete."""
 
     __slots__ = (
         "_body",
@@ -65,16 +65,16 @@ class ClientConnection(asyncio.Protocol):
         self.kept = False  # has served a request before
         self.rested_since = 0.0
         # The request.
-        self._sending = False  # some of its body is to come
-        self._chunked = False  # in chunks
+        self._sending = False  # the body is not yet complete
+        self._chunked = False  # the body is sent in chunks
         self._head_only = False
         self._upgrade = False
         # The answer.
-        self._silent = True  # not a byte of it yet
-        self._partial: bytearray | None = None  # a head that has begun
-        self._searched = 0  # its end is not before this index
-        self._body = False  # the head is over
-        self._remaining = 0  # bytes of body to come, or UNTIL_CLOSE
+        self._silent = True  # no byte of it has arrived
+        self._partial: bytearray | None = None  # an incomplete head
+        self._searched = 0  # the head does not end before this index
+        self._body = False  # the head is complete
+        self._remaining = 0  # bytes left of the body, or UNTIL_CLOSE
         self._chunks: Chunked | None = None
         self._keep = False
         self.reading = True
@@ -85,7 +85,7 @@ class ClientConnection(asyncio.Protocol):
     # -- the request --------------------------------------------------------------------------
 
     def send(self, receiver: Receiver, head: RequestHead, body: bytes, end: bool) -> None:
-        """Begin to serve; `end`: `body` is all of it."""
+        """Send a request for `receiver`; `end`: `body` is complete."""
         self.receiver = receiver
         self._sending = not end
         self._head_only = head.method == b"HEAD"
@@ -120,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
     # -- the answer ----------------------------------------------------------------------------
 
     def read(self, wanted: bool) -> None:
-        """Whether more of the answer can be taken: back-pressure."""
+        """Start or stop reading the answer: back-pressure."""
         if wanted != self.reading and not self.transport.is_closing():
             self.reading = wanted
             if wanted:
@@ -147,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
             self._fail(receiver, Failure.MALFORMED)
 
     def _read_head(self, receiver: Receiver, data: bytes) -> None:
-        """Interim heads, and the final one with what came behind it."""
+        """Read interim heads, and the final one with the data after it."""
         limit = self._keeper.max_head
         if self._partial is not None:
             self._partial += data
@@ -169,7 +169,7 @@ class ClientConnection(asyncio.Protocol):
             head = data[at:end]
             answer = read_response(head, self._head_only)
             whole = answer.length == len(data) - end
-            # Given the whole message, the reader is at once ready for the next one.
+            # Given a complete message, the reader is ready for the next one at once.
             keep = self._keeper.reader.check(data[at:] if whole and not self._head_only else head)
             if answer.status >= 200:
                 break
@@ -198,7 +198,7 @@ class ClientConnection(asyncio.Protocol):
         receiver.answer(answer, piece, done)
 
     def _ends(self, partial: bytearray) -> bool:
-        """Whether the head that has begun is there to its end. Raises Reject."""
+        """Return whether a head is complete. Raises Reject."""
         if partial.find(HEAD_END, self._searched) >= 0:
             return True
         if len(partial) > self._keeper.max_head or BARE_LF.search(partial, self._searched):
@@ -207,12 +207,12 @@ class ClientConnection(asyncio.Protocol):
         return False
 
     def _read_body(self, data: bytes) -> tuple[bytes, bool]:
-        """A piece of the body, and whether it is the last one."""
+        """Return a piece of the body, and whether it is the last one."""
         if self._chunks:
             piece = self._chunks.feed(data)
             done = self._chunks.done
             if done and self._chunks.end < len(data):
-                self._keep = False  # something follows that was not asked for: it is not trusted any more
+                self._keep = False  # data without a request: the connection can no longer be trusted
             return piece, done
         if self._remaining == UNTIL_CLOSE:
             self._keep = False
@@ -226,7 +226,7 @@ class ClientConnection(asyncio.Protocol):
     # -- endings ---------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        """The answer is complete: rest for the next request, if that is possible."""
+        """Keep the connection for another request if possible: the answer is complete."""
         self.receiver = None
         if self._keep and not self._sending and not self.transport.is_closing():
             self.kept = True
@@ -241,8 +241,8 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         receiver = self.receiver
-        # A body with neither length nor chunks ends so. A reset is no such end: it comes as
-        # connection_lost, without this.
+        # A body with neither a length nor chunks ends here. A reset does not end it: it calls
+        # connection_lost only.
         if receiver and self._body and self._chunks is None and self._remaining == UNTIL_CLOSE:
             self._finish()
             receiver.data(b"", True)
@@ -255,6 +255,6 @@ class ClientConnection(asyncio.Protocol):
             receiver.lost(Failure.CLOSED_UNANSWERED if self._silent else Failure.RESET, self.kept)
 
     def close(self) -> None:
-        """End it: it is in the middle of an answer, or may not be kept for another request."""
+        """Close a connection that is in the middle of an answer, or cannot serve another request."""
         self.receiver = None
         self.transport.abort()

@@ -1,8 +1,8 @@
-"""Tables of HTTP/1.1: which header fields mean what to a proxy, and what is well-formed.
+"""Tables of HTTP/1.1: the header fields that matter to a proxy, and the syntax of methods, targets and hosts.
 
-CGI, WSGI and their kin turn `-` and `_` into the same letter, so X_Forwarded_For reaches an application as
-X-Forwarded-For. A field with underscores that is otherwise in a table here is such a twin: it says
-nothing to the proxy and never passes.
+CGI, WSGI and similar interfaces turn `-` into `_`, so X_Forwarded_For reaches an application as if it were
+X-Forwarded-For. A field name with underscores that matches a table here with hyphens is called a twin: the
+proxy ignores it and never forwards it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from ipaddress import IPv6Address
 
 HEAD_END = b"\r\n\r\n"
 
-# Fields for one connection only; they never pass. (RFC 9110, 7.6.1 and appendix B.)
+# Hop-by-hop fields, which are never forwarded. (RFC 9110, 7.6.1 and appendix B.)
 HOP_BY_HOP = frozenset(
     b"connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
     b" transfer-encoding upgrade".split()
 )
-# Fields with the address of the client and its request. Those of an untrusted client are dropped.
-# The first four are extended by each proxy, so they are written anew.
+# Fields that identify the client and its original request. They are dropped from untrusted clients.
+# Each proxy extends the first four, so they are written anew.
 EXTENDED = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto".split())
 IDENTITY = EXTENDED | frozenset(
     b"cf-connecting-ip client-ip fastly-client-ip front-end-https true-client-ip x-client-ip"
@@ -28,12 +28,12 @@ IDENTITY = EXTENDED | frozenset(
     b" x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-original-forwarded-for"
     b" x-original-url x-real-ip x-rewrite-url".split()
 )
-# Backends report with these to the proxy and to the engines of an experiment. Clients do not see them.
+# Fields in which backends report to the proxy and to an experiment's engines. Clients do not see them.
 INTERNAL = frozenset(b"endpoint-load-metrics x-lbkit-service x-lbkit-start".split())
-# Where the message goes and where it ends. A Connection field that names one of these is an attack: the
-# proxy would read another message than the backend. (RFC 9110, 7.6.1: end-to-end fields are no options.)
+# Fields for routing and framing. A Connection field that names one of these is an attack: the proxy and the
+# backend would read different messages. (RFC 9110, 7.6.1: end-to-end fields are not connection options.)
 ROUTING = frozenset(b"content-length host transfer-encoding".split())
-# Fields for all recipients, so never connection options either; named as such, they pass all the same.
+# End-to-end fields: Connection must not name these either; if it does, they are forwarded all the same.
 END_TO_END = (
     ROUTING
     | IDENTITY
@@ -46,14 +46,14 @@ END_TO_END = (
         b" www-authenticate".split()
     )
 )
-# What Connection mostly says; anything else names fields that must not pass.
+# The usual values of Connection; any other value names fields that must not be forwarded.
 PLAIN_OPTIONS = frozenset({b"", b"keep-alive", b"close", b"upgrade", b"Keep-Alive", b"Close", b"Upgrade"})
 
 
 def field_finder(names: Iterable[bytes], twins: bool) -> re.Pattern[bytes]:
-    """Finds these fields in a head: (line, name, value); with `twins`, also with underscores in their names.
+    """Return a pattern that finds these fields in a head: (line, name, value); with `twins`, their twins too.
 
-    Alternatives are grouped by first letters, and tried only where one begins: that saves most work."""
+    For speed, alternatives are grouped by first letter and tried only where one of these letters occurs."""
     by_letter: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(name.decode() for name in names):
         by_letter[name[0]].append(name[1:].replace("-", "[-_]") if twins else name[1:])
@@ -66,7 +66,7 @@ REQUEST_FIELDS = field_finder(HOP_BY_HOP | IDENTITY | ROUTING | {b"expect", b"vi
 RESPONSE_FIELDS = field_finder(HOP_BY_HOP | INTERNAL | {b"content-length", b"date"}, twins=False)
 ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 
-METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # known at a glance; others by TOKEN
+METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # others are checked with TOKEN
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
@@ -80,7 +80,7 @@ _HOST = re.compile(
 
 
 def valid_host(host: bytes) -> bool:
-    """Whether this may stand in a Host field."""
+    """Return whether this is a valid Host field."""
     found = _HOST.match(host)
     if found is None:
         return False

@@ -1,8 +1,8 @@
-"""Heads of HTTP/1.1 messages, read and written anew. (RFC 9110, RFC 9112.)
+"""Reads the heads of HTTP/1.1 messages and rewrites them for the next hop. (RFC 9110, RFC 9112.)
 
-A parser in C checks each head; here is decided what may pass. Two readers of one message that disagree on
-where it ends can be played against each other (request smuggling), so whatever could be read in two ways
-is refused, not repaired, and what is sent on is what was read.
+A parser in C checks the syntax of each head; the functions here decide what may be forwarded. If two servers
+disagree on where a message ends, an attacker can smuggle requests past one of them. So an ambiguous head is
+rejected, not repaired, and what is forwarded is exactly what was checked.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from lbkit.net.peer import Peer
 
 
 class HeadReader:
-    """Checks whole heads with llhttp, strictly; one reader serves all connections of a loop.
+    """Checks complete heads with llhttp in strict mode; one reader serves all connections of a loop.
 
-    What it refuses need not be looked for again: bare CR, folded fields, bad lengths, bad names.
-    It must be given a head to its end at once, so nothing of one connection is left for the next."""
+    It rejects bare CR, folded fields, invalid lengths and invalid names. It has to be given a complete head
+    each time, so that no state of one connection is left for the next."""
 
     def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser], status: int) -> None:
-        """`status`: the status to answer if a head is not HTTP."""
+        """`status` is the answer to a head that is not HTTP."""
         self._make = parser
         self._status = status
         self._parser = parser(self)
@@ -53,7 +53,7 @@ class HeadReader:
         self._whole = True
 
     def check(self, message: bytes) -> bool:
-        """Whether the connection may be kept alive. `message`: a head, or one whole message.
+        """Return whether the connection may be kept alive. `message`: a head, or one complete message.
 
         Raises Reject."""
         self._head = self._whole = self._keep_alive = False
@@ -65,10 +65,10 @@ class HeadReader:
             self._parser = self._make(self)
             raise Reject(self._status, f"not HTTP/1.1 ({error})" if self._status == 400 else "") from None
         if not (self._whole and self._keep_alive):
-            # The old one waits for a body, which others will read, or holds its connection for closed.
+            # The old parser now waits for a body, which is read elsewhere, or takes the connection as closed.
             self._parser = self._make(self)
         if not self._head:
-            raise Reject(self._status, "the head does not end where it seems to")
+            raise Reject(self._status, "the end of the head is ambiguous")
         return self._keep_alive
 
 
@@ -76,23 +76,23 @@ class HeadReader:
 
 
 def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = False) -> RequestHead:
-    """A head that `HeadReader` has passed, as it is sent on.
+    """Return the head to send on for a head that `HeadReader` has accepted.
 
-    `refuse_twins`: fields that pass for others by an underscore (see grammar) are an error; else they are
-    dropped. Raises Reject."""
+    `refuse_twins`: names with underscores that match a known field (see grammar) are an error; otherwise they
+    are dropped. Raises Reject."""
     end = head.find(b"\r\n")
     try:
         method, target, version = head[:end].split(b" ")
     except ValueError:
-        raise Reject(400, "a request line has three words") from None
+        raise Reject(400, "the request line must have three words") from None
     http11 = version == b"HTTP/1.1"
     if not http11 and version != b"HTTP/1.0":
-        raise Reject(505, "HTTP/1.0 and 1.1 are spoken here")
+        raise Reject(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     if method not in METHODS:
         if not TOKEN.match(method):
-            raise Reject(400, "a character in the method that does not belong there")
+            raise Reject(400, "the method has an invalid character")
         if method == b"CONNECT":
-            raise Reject(501, "no CONNECT: this is no forward proxy")
+            raise Reject(501, "CONNECT is not supported: this is not a forward proxy")
     if len(head) > 4 * max_fields and head.count(b"\r\n") - 2 > max_fields:
         raise Reject(431, f"at most {max_fields} header fields")
 
@@ -114,7 +114,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
             length = int(value)
         elif name == b"expect":
             if value.rstrip(b" \t").lower() != b"100-continue":
-                raise Reject(417, "the only expectation there is: 100-continue")
+                raise Reject(417, "the only supported expectation is 100-continue")
         elif b"_" in name:
             if refuse_twins:
                 raise Reject(400, f"{name.decode()} could be taken for {name.decode().replace('_', '-')}")
@@ -133,9 +133,9 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
                 if length is not None:
                     raise Reject(400, "more than one length")
                 if value.strip().lower() != b"chunked":
-                    raise Reject(501, "only the chunked transfer coding is known here")
+                    raise Reject(501, "the only supported transfer coding is chunked")
                 if not http11:
-                    raise Reject(400, "HTTP/1.0 knows no chunks")
+                    raise Reject(400, "HTTP/1.0 has no chunked coding")
                 length = CHUNKED
             elif name == b"upgrade":
                 protocol = value.strip().lower()
@@ -143,11 +143,11 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
                 forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
 
     if host is None and http11:
-        raise Reject(400, "no Host")
+        raise Reject(400, "Host is missing")
     if not target.startswith(b"/") or not TARGET.match(target):
         target, named = _origin_form(method, target)
         if named is not None:
-            # Absolute form: the host in it counts, not the field (RFC 9112, 3.2.2).
+            # In absolute form, the target's host counts, not the field's (RFC 9112, 3.2.2).
             fields = re.sub(rb"\r\n(?i:host):[^\r\n]*", b"", head[end:-4])
             head = b"%b %b %b\r\nHost: %b%b\r\n\r\n" % (method, target, version, named, fields)
             host = named
@@ -173,15 +173,15 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
     if forwarded:
         client = peer.client(forwarded.get(b"x-forwarded-for", b""), forwarded.get(b"forwarded", b""))
     if host != peer.last_host and not valid_host(host):
-        raise Reject(400, "this Host is no host and port")
+        raise Reject(400, "Host is not a host and port")
     data = b"".join((head[:-2], via, peer.fields(host, forwarded)))
     return RequestHead(method, target, data, peer, client, http11, length or 0, upgrade)
 
 
 def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
-    """The target as a path, and the host that it names, if it does (RFC 9112, 3.2)."""
+    """Return the target as a path, and its host, or None (RFC 9112, 3.2)."""
     if not TARGET.match(target):
-        raise Reject(400, "a character in the target that does not belong there")
+        raise Reject(400, "the target has an invalid character")
     if target == b"*" and method == b"OPTIONS":
         return target, None
     scheme, found, rest = target.partition(b"://")
@@ -189,34 +189,36 @@ def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
         raise Reject(400, "the target is neither a path nor a URL")
     host, mark, path = re.fullmatch(rb"([^/?]*)([/?]?)(.*)", rest).groups()  # type: ignore[union-attr]
     if not host or host.startswith(b":"):
-        raise Reject(400, "no host in the target")
+        raise Reject(400, "the target has no host")
     if method == b"OPTIONS" and not mark:
-        return b"*", host  # of the server as a whole (RFC 9112, 3.2.4)
+        return b"*", host  # OPTIONS of the server as a whole (RFC 9112, 3.2.4)
     return (b"/?" if mark == b"?" else b"/") + path, host
 
 
 def _connection_options(values: bytes) -> Set[bytes]:
-    """The names in Connection, in lower case. (RFC 9110, 7.6.1.)"""
+    """Return the names in Connection, in lower case. (RFC 9110, 7.6.1.)"""
     return {option.strip(b" \t") for option in values.lower().split(b",")}
 
 
 def _without_options(head: bytes, options: Set[bytes], status: int) -> bytes:
-    """A head without the fields that its Connection names. Raises Reject with `status` for a wrong one."""
+    """Return a head without the fields that Connection names.
+
+    Raises Reject with `status` for a name that is not allowed."""
     if not options - PLAIN_OPTIONS:
         return head
     if status == 400 and options & ROUTING:
-        raise Reject(status, "Connection names a field that is not for one connection")
+        raise Reject(status, "Connection names an end-to-end field")
     return without_fields(head, options - END_TO_END)
 
 
 def _without_lines(head: bytes, lines: list[bytes]) -> bytes:
     for line in lines:
-        head = head.replace(b"\r\n" + line + b"\r\n", b"\r\n", 1)  # whole lines: no other can match
+        head = head.replace(b"\r\n" + line + b"\r\n", b"\r\n", 1)  # matches whole lines only
     return head
 
 
 def without_fields(head: bytes, names: Set[bytes]) -> bytes:
-    """A head without these fields (in lower case)."""
+    """Return a head without these fields, named in lower case."""
     return ONE_FIELD.sub(lambda field: b"" if field[1].lower() in names else field[0], head)
 
 
@@ -224,12 +226,12 @@ def without_fields(head: bytes, names: Set[bytes]) -> bytes:
 
 
 def read_response(head: bytes, head_only: bool) -> ResponseHead:
-    """A backend's head, as it is sent on; `head_only`: it answers a HEAD.
+    """Return the head to send on for a backend's head; `head_only`: it answers a HEAD.
 
-    Its length is that of the body as the backend sends it. `HeadReader.check` is left to the caller. Raises
-    Reject."""
+    Its length is that of the body as the backend sends it. The caller has to call `HeadReader.check`, too.
+    Raises Reject."""
     http10 = False
-    if head.startswith(b"HTTP/1.1 200 OK\r\n"):  # by far the most frequent
+    if head.startswith(b"HTTP/1.1 200 OK\r\n"):  # by far the most common status line
         status = 200
     else:
         found = STATUS_LINE.match(head)
@@ -237,7 +239,7 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
             raise Reject(502, "")
         minor, code, reason = found.groups()
         status, http10 = int(code), minor == b"0"
-        if http10 or reason is None:  # no reason is fine, no space before it is not
+        if http10 or reason is None:  # the reason may be empty, but the space before it is required
             head = b"HTTP/1.1 %b %b\r\n%b" % (code, reason or b"", head[found.end() :])
     bodiless = status < 200 or status == 204
     length: int | None = None
@@ -251,7 +253,7 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
                 raise Reject(502, "")
             length = int(value)
             if bodiless:
-                drop.append(line)  # has no place here, and some client might believe it (RFC 9110, 8.6)
+                drop.append(line)  # not allowed here, and a client might believe it (RFC 9110, 8.6)
         elif name == b"date":
             dated = True
         else:
@@ -269,7 +271,8 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
     if drop:
         head = _without_lines(head, drop)
         if connection not in PLAIN_OPTIONS:
-            # Framing fields are no options here either. Nothing is refused: the client did nothing wrong.
+            # Framing fields are not connection options here either; but the client is not at fault, so the
+            # answer is not rejected.
             head = _without_options(head, _connection_options(connection), 502)
     data = head[:-2]
     if not dated and status >= 200:

@@ -15,22 +15,22 @@ from lbkit.net.settings import Limits, Timeouts
 
 
 class Open(Protocol):
-    """What is open towards a client: a connection, or the relay that it has become."""
+    """An open client connection, or the relay that it has become."""
 
     def expire(self, now: float) -> None:
-        """End what has waited too long."""
+        """Close it if it has waited too long."""
 
     def drain(self, now: float) -> None:
-        """The proxy stops: end as soon as nothing is under way."""
+        """Close as soon as no request is in flight: the proxy is shutting down."""
 
     def cut(self, backend: Backend) -> None:
-        """The backend leaves, and its time is over: end what it still does for this client."""
+        """End this client's requests on a backend that has reached its drain timeout."""
 
     def abort(self) -> None: ...
 
 
 class Listener:
-    """What all client connections of a proxy share."""
+    """The state that all client connections of a proxy share."""
 
     def __init__(
         self,
@@ -55,6 +55,6 @@ class Listener:
         self.on_full: Callable[[], object] = lambda: None
 
     def closed(self, what: Open) -> None:
-        """A client has gone."""
+        """Remove a client that has disconnected."""
         self.open.discard(what)
         self.on_close()

@@ -1,4 +1,4 @@
-"""The reading half of a client's connection: one request after the other, however the bytes arrive."""
+"""The reading half of a client connection: one request after another, however the bytes arrive."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lbkit.net.peer import Peer
 
 
 class RequestReading(asyncio.Protocol):
-    """Reads requests, and hands each to the listener's handler. Its subclass, ServerConnection, answers.
+    """Reads requests and hands each to the listener's handler. The subclass ServerConnection answers them.
 
-    One request at a time: what comes behind it waits in `_unread`, and the socket is not read on, until the
-    answer is complete. Deadlines are set when a wait begins; bytes of input do not move them. All loops are
-    linear in the bytes: what is incomplete is kept in one buffer, and searched and copied once.
+    Requests are served one at a time: until the answer is complete, further input waits in `_unread` and the
+    socket is not read. Deadlines are set when a wait begins; arriving bytes do not extend them. All loops are
+    linear in the input: an incomplete head stays in one buffer, and is searched and copied once.
     """
 
     __slots__ = (
@@ -52,30 +52,30 @@ class RequestReading(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
-        self.closed = False  # nothing is written any more
-        self._lingers = False  # a refusal is written; what still comes is thrown away
+        self.closed = False  # no more writes
+        self._lingers = False  # an error is written; further input is discarded
         self.before_first_request = True
         self.writable = True
         self._current: Incoming | None = None
-        self._deadline = inf  # of the wait for a head, and of endings; else the exchange's counts
+        self._deadline = inf  # while waiting for a head or for the close; an exchange has its own
         self._head_began = False
-        self._partial: bytearray | None = None  # a head that has begun
-        self._searched = 0  # its end is not before this index
+        self._partial: bytearray | None = None  # an incomplete head
+        self._searched = 0  # the head does not end before this index
         self._skipped = 0  # bytes of empty lines before it
-        self._unread = b""  # what came behind the current request, from `_at` on
+        self._unread = b""  # input after the current request, from index `_at`
         self._at = 0
-        self._complete = True  # the current request has been read to its end
-        self._remaining = 0  # bytes of its body to come
+        self._complete = True  # the current request has been read completely
+        self._remaining = 0  # bytes left of its body
         self._body_size = 0
         self._chunks: Chunked | None = None
         self._reading = True
-        self._wanted = True  # the exchange takes more of the body
+        self._wanted = True  # the exchange can take more of the body
         # How the current request may be answered.
         self._http11 = True
         self._keep_alive = True
 
     def _refuse(self, reject: Reject) -> None:
-        """Answer, and close: there is no knowing where the next request would begin."""
+        """Answer with an error and close: where the next request begins is unknown."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
@@ -96,11 +96,11 @@ class RequestReading(asyncio.Protocol):
             self._pause_or_resume()
 
     def _read_partial(self, data: bytes) -> None:
-        """A head goes on. It is searched and copied once, however many pieces it comes in."""
+        """Read more of a head, which is searched and copied once in however many pieces it arrives."""
         assert self._partial is not None
         partial = self._partial
         partial += data
-        if partial.startswith(b"\r\n"):  # an empty line in two pieces
+        if partial.startswith(b"\r\n"):  # an empty line that arrived in two pieces
             end = 0
         else:
             end = partial.find(HEAD_END, self._searched)
@@ -111,11 +111,11 @@ class RequestReading(asyncio.Protocol):
         self._read_head(bytes(partial), 0)
 
     def _head_begins(self, data: bytes, at: int, end: int) -> None:
-        """A head that is not there in full: wait for the rest, until a deadline that is set once."""
+        """Wait for the rest of a head, until a deadline that is set once."""
         listener = self.listener
         limit = listener.limits.head
         if self._skipped > limit:
-            self._refuse(Reject(400, "empty lines and no request"))
+            self._refuse(Reject(400, "empty lines instead of a request"))
             return
         if end - at > limit:
             self._refuse(Reject(431, f"a head may have {limit} bytes"))
@@ -138,10 +138,10 @@ class RequestReading(asyncio.Protocol):
             self._searched = max(0, len(partial) - 3)
 
     def _read_head(self, data: bytes, at: int) -> None:
-        """Between requests: a head begins at `at`, and mostly ends with the data."""
+        """Read a head that begins at index `at` and usually ends with the data."""
         listener = self.listener
         if data.startswith(b"\r\n", at):
-            # Empty lines before a request are forgiven (RFC 9112, 2.2), within the limit of a head.
+            # Empty lines before a request are skipped (RFC 9112, 2.2), up to the size limit of a head.
             start, at = at, EMPTY_LINES.match(data, at).end()  # type: ignore[union-attr]
             self._skipped += at - start
         limit = listener.limits.head
@@ -177,14 +177,14 @@ class RequestReading(asyncio.Protocol):
     def _begin_body(self, length: int) -> None:
         limit = self.listener.limits.body
         if limit is not None and length > limit:
-            raise Reject(413, f"a body may have {limit} bytes")
+            raise Reject(413, f"the body is longer than {limit} bytes")
         self._complete = False
         self._body_size = 0
         self._remaining = max(0, length)
         self._chunks = Chunked(self.listener.limits.head) if length == CHUNKED else None
 
     def _read_body(self, current: Incoming, data: bytes, at: int) -> None:
-        """Lengths are counted, chunks are parsed."""
+        """Read a piece of a body, with a length or in chunks."""
         chunks = self._chunks
         if chunks is None:
             end = at + self._remaining
@@ -201,7 +201,7 @@ class RequestReading(asyncio.Protocol):
             self._body_size += len(piece)
             limit = self.listener.limits.body
             if limit is not None and self._body_size > limit:
-                current.refuse(413, f"a body may have {limit} bytes")
+                current.refuse(413, f"the body is longer than {limit} bytes")
                 return
             self._complete = chunks.done
             at = chunks.end
@@ -215,9 +215,9 @@ class RequestReading(asyncio.Protocol):
         self._pause_or_resume()
 
     def _pause_or_resume(self) -> None:
-        """Read while there is a place for it: the back-pressure towards the client."""
+        """Read only while there is room for the input: back-pressure towards the client."""
         if self._complete:
-            # While a request is served, to see its client leave; between two, if its answers are taken.
+            # During a request, reading detects that the client leaves; between two, answers have to be taken.
             wanted = not self._unread and (self._current is not None or self.writable)
         else:
             wanted = self._wanted
@@ -229,7 +229,7 @@ class RequestReading(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def _next(self) -> None:
-        """Go on with what came behind the last request."""
+        """Continue with the input after the last request."""
         if self._current is None and self.writable and not self.closed and not self._lingers:
             data, self._unread = self._unread, b""
             self._read_head(data, self._at)

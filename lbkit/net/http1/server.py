@@ -1,4 +1,4 @@
-"""A client's connection: requests come in one after the other, and answers are framed for it."""
+"""A connection from a client: reads requests one after another, and frames their answers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lbkit.net.http1.reading import RequestReading
 from lbkit.net.messages import Answer, Reject, ResponseHead
 from lbkit.net.peer import Peer
 
-LINGER = 2.0  # seconds to read on after a refusal, so that a reset does not eat the answer
-FIRST_REQUEST = 1.0  # seconds that a stop waits for the request of a new connection
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
+LINGER = 2.0  # seconds to keep reading after an error, so that a reset does not discard the answer
+FIRST_REQUEST = 1.0  # seconds that a shutdown waits for the first request of a new connection
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with timeout 0: closing sends RST
 
 
 class ServerConnection(RequestReading):
-    """Writes the answers to the requests that are read, and ends in all the ways a connection can."""
+    """Writes the answers to the requests that its base class reads, and closes the connection."""
 
     __slots__ = ("_chunked",)
 
@@ -29,7 +29,7 @@ class ServerConnection(RequestReading):
         super().__init__(listener)
         self._chunked = False  # the current answer goes out in chunks
 
-    # -- asyncio's side -------------------------------------------------------------------
+    # -- called by asyncio -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class ServerConnection(RequestReading):
         if self._current:
             self._current.client_ready(writable)
             return
-        # Between requests: no new one is begun while the answers to the last are not taken.
+        # No new request is read until the client has taken the answers to the previous ones.
         self._deadline = self.listener.now() + self.listener.timeouts.read
         if writable and self._lingers:
             self._deadline = self.listener.now() + LINGER
@@ -90,16 +90,16 @@ class ServerConnection(RequestReading):
             self._answered()
 
     def _connection_fields(self, head: ResponseHead) -> bytes:
-        """How the body is framed and what becomes of the connection, where that needs to be said."""
+        """Return the fields for the framing of the body and for closing the connection, where needed."""
         fields = b""
         if not self._complete or self.listener.stopping:
-            self._keep_alive = False  # the rest of a request would be taken for the next one
+            self._keep_alive = False  # the rest of this request would be read as the next one
         if head.length < 0:
             if self._http11:
                 self._chunked = True
                 fields = b"Transfer-Encoding: chunked\r\n"
             else:
-                # HTTP/1.0 knows no chunks: there, such a body ends where the connection does.
+                # HTTP/1.0 has no chunks: there, such a body ends with the connection.
                 self._keep_alive = False
         if not self._keep_alive:
             return fields + b"Connection: close\r\n"
@@ -116,7 +116,7 @@ class ServerConnection(RequestReading):
             self._answered()
 
     def ready(self, ready: bool) -> None:
-        """Does nothing: a connection is the last sink."""
+        """Ignored: a connection is the last sink."""
 
     def interim(self, head: ResponseHead) -> None:
         if self._http11 and not self.closed:
@@ -131,7 +131,7 @@ class ServerConnection(RequestReading):
         return self.transport, early
 
     def _answered(self) -> None:
-        """The current request has its whole answer."""
+        """Called when the current request's answer is complete."""
         current, self._current = self._current, None
         self._chunked = False
         self._wanted = True
@@ -149,9 +149,9 @@ class ServerConnection(RequestReading):
             self._go_on()
 
     def _go_on(self) -> None:
-        """To the next request, if it is there already and the client takes answers."""
+        """Continue with the next request, if it has arrived and the client takes answers."""
         if self._unread and self.writable:
-            # Not by recursion: a thousand requests may wait in there.
+            # Not recursive: a thousand pipelined requests may be waiting.
             asyncio.get_running_loop().call_soon(self._next)
         else:
             self._pause_or_resume()
@@ -166,7 +166,7 @@ class ServerConnection(RequestReading):
             self._current.cut(backend)
 
     def _refuse(self, reject: Reject) -> None:
-        """There is no knowing where the next request would begin: answer, and close."""
+        """Answer with an error and close: where the next request begins is unknown."""
         self._write_error(reject)
         self._close_lingering()
 
@@ -182,7 +182,7 @@ class ServerConnection(RequestReading):
         elif self._deadline >= now:
             return
         elif self._lingers and not self.transport.get_write_buffer_size():
-            self.transport.close()  # the rest is the kernel's to send
+            self.transport.close()  # the kernel sends the rest
         elif self._lingers or self.closed or not self.writable:
             self.abort()
         elif self._partial:
@@ -193,19 +193,19 @@ class ServerConnection(RequestReading):
     def drain(self, now: float) -> None:
         if self.closed or self._lingers:
             return
-        if self.before_first_request:  # which is on its way
+        if self.before_first_request:  # it is on its way
             self._deadline = min(self._deadline, now + FIRST_REQUEST)
         elif self._current is None and not self._partial and not self._unread:
             self.close()
 
     def close(self) -> None:
-        """Send what is written, then close; abort if the client does not take it in time."""
+        """Close after the written data is sent; abort if the client does not take it in time."""
         self.closed = True
         self._deadline = self.listener.now() + self.listener.timeouts.read
         self.transport.close()
 
     def _close_lingering(self) -> None:
-        """Close, but read on for a while: closing on unread bytes would reset our answer away."""
+        """Close, but keep reading for a while: closing with unread input would reset the connection."""
         if self.closed or self._lingers or self.transport.is_closing():
             return
         self._lingers = True
@@ -218,7 +218,7 @@ class ServerConnection(RequestReading):
             self.transport.resume_reading()
 
     def abort(self) -> None:
-        """End with RST: what has been sent of an answer must not look whole."""
+        """Close with RST, so that an incomplete answer does not look complete."""
         self.closed = True
         if not self.transport.is_closing():
             with suppress(OSError):  # it is reset already

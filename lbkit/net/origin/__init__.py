@@ -1,1 +1,1 @@
-"""The backends' side: connections that are kept for the next request, and probes for their load."""
+"""The backends' side: kept connections, health checks and load reports."""

@@ -1,4 +1,4 @@
-"""Active health checks on real sockets: a probe on a connection of its own, and when to send the next one."""
+"""Active health checks on real sockets: probes on connections of their own, and their schedule."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.health.probe import Probe
 from lbkit.net.address import join_address
 
-LARGEST = 64 * 1024  # bytes of an answer that are read
-AT_ONCE = 32  # probes on their way, so that a thousand backends do not take a thousand descriptors
-LOOK = 0.25  # seconds between looks for backends that joined the pool
+MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
+MAX_CONCURRENT = 32  # probes in flight, so that a thousand backends do not take a thousand descriptors
+DISCOVERY_INTERVAL = 0.25  # seconds between checks for backends that joined or left the pool
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r?\n")
 
 
 async def send_probe(probe: Probe, backend: Backend) -> str:
-    """Return why a backend does not pass; empty if it does. Takes as long as it takes: set a timeout."""
+    """Return why a backend does not pass, or empty. It has no timeout of its own."""
     address = backend.host, probe.port or backend.port
     try:
         reader, writer = await asyncio.open_connection(*address, ssl=_tls() if probe.kind == "tls" else None)
@@ -39,11 +39,11 @@ async def send_probe(probe: Probe, backend: Backend) -> str:
 async def _ask(probe: Probe, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
     writer.write(probe.request(address))
     data = b""
-    # The body is needed only where something is to be found in it.
-    while len(data) < LARGEST and not (
+    # The body is needed only if the probe looks for a text in it.
+    while len(data) < MAX_ANSWER and not (
         b"\r\n\r\n" in data and (not probe.body or not probe.fault(*_parts(data)))
     ):
-        more = await reader.read(LARGEST - len(data))
+        more = await reader.read(MAX_ANSWER - len(data))
         if not more:
             break
         data += more
@@ -55,13 +55,13 @@ async def _ask(probe: Probe, address: str, reader: asyncio.StreamReader, writer:
 
 
 def _parts(data: bytes) -> tuple[int, bytes]:
-    """Return status and body of what has come of an answer."""
+    """Return the status and the body of a partly received answer."""
     line = _STATUS_LINE.match(data)
     return int(line[1]) if line else 0, data.partition(b"\r\n\r\n")[2]
 
 
 def _tls() -> ssl.SSLContext:
-    """Return a context that takes any certificate: a check is about answers, not identity."""
+    """Return a context that accepts any certificate: a check tests reachability, not identity."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -69,7 +69,7 @@ def _tls() -> ssl.SSLContext:
 
 
 class Checker:
-    """Probes every backend of a pool, each in a task of its own, and tells the pool's watch."""
+    """Probes every backend of a pool in a task of its own, and reports the outcomes to the pool's watch."""
 
     def __init__(
         self,
@@ -85,11 +85,11 @@ class Checker:
         self.now = now
         self.rng = rng or random.Random()
         self.sent = 0
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._tasks: dict[Backend, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Check the backends that there are, and those that join, until cancelled."""
+        """Check all backends, including those that join later, until cancelled."""
         try:
             while True:
                 there = set()
@@ -100,7 +100,7 @@ class Checker:
                             self._tasks[backend] = asyncio.ensure_future(self._check(pool, backend))
                 for backend in self._tasks.keys() - there:
                     self._tasks.pop(backend).cancel()
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(DISCOVERY_INTERVAL)
         finally:
             for task in self._tasks.values():
                 task.cancel()

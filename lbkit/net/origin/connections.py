@@ -16,7 +16,7 @@ from lbkit.net.settings import Limits, Timeouts
 
 
 class Connections:
-    """Idle connections by backend; the one used last goes first, so that the others can retire."""
+    """Idle connections by backend. The most recently used is taken first, so that the others can expire."""
 
     def __init__(self, timeouts: Timeouts, limits: Limits) -> None:
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
@@ -27,7 +27,7 @@ class Connections:
         self.idle: dict[Backend, list[ClientConnection]] = {}
 
     def idle_one(self, backend: Backend) -> ClientConnection | None:
-        """An idle connection, or None."""
+        """Return an idle connection, or None."""
         idle = self.idle.get(backend)
         while idle:
             connection = idle.pop()
@@ -36,9 +36,9 @@ class Connections:
         return None
 
     async def connect(self, backend: Backend) -> ClientConnection:
-        """A new connection. Raises OSError, and TimeoutError (which is one) after timeouts.connect.
+        """Return a new connection. Raises OSError, and TimeoutError (a subclass) after timeouts.connect.
 
-        Idle connections to many backends may hold all file descriptors that are left: then they make room."""
+        If the process is out of file descriptors, idle connections are closed to make room."""
         async with asyncio.timeout(self.timeouts.connect):
             try:
                 return await self._connect(backend)
@@ -64,7 +64,7 @@ class Connections:
             connection.close()
             return
         connection.rested_since = self.now()
-        if not connection.reading:  # its last client was slow, or paced
+        if not connection.reading:  # its last client was slow or rate-limited
             connection.read(True)
         idle.append(connection)
 
@@ -76,14 +76,14 @@ class Connections:
             del self.idle[connection.backend]
 
     def close_idle_to(self, name: str) -> None:
-        """Close those to a backend that leaves: it waits for them to end."""
+        """Close the idle connections to a backend that is leaving, which waits for them to close."""
         for backend, idle in list(self.idle.items()):
             if backend.name == name:
                 for connection in list(idle):
                     connection.close()
 
     def close_idle(self, before: float) -> None:
-        """Close those that have not been used since `before` (inf: all)."""
+        """Close the connections that have been idle since before `before` (inf: all)."""
         for idle in list(self.idle.values()):
             for connection in [c for c in idle if c.rested_since < before]:
                 connection.close()

@@ -1,4 +1,4 @@
-"""What backends say of their load in a header field, as ORCA has it.
+"""Load reports of backends in a header field, in the format of ORCA.
 
 `Endpoint-Load-Metrics: TEXT cpu_utilization=0.3,rps_fractional=12.5,eps=0.1,named_metrics.in_flight=4`. (Open
 Request Cost Aggregation, which Envoy and gRPC read; the named metrics are ours.)
@@ -13,7 +13,7 @@ from lbkit.core.meter import LoadReport
 FIELD = b"endpoint-load-metrics"
 _REPORT = re.compile(rb"^" + FIELD + rb":[ \t]*TEXT[ \t]+([^\r\n]{1,1000})", re.IGNORECASE | re.MULTILINE)
 
-# What it is called there -> the field of a LoadReport.
+# The name in ORCA -> the field of a LoadReport.
 NAMES = {
     "cpu_utilization": "utilisation",
     "rps_fractional": "rate",
@@ -25,7 +25,7 @@ NAMES = {
 
 
 def read_report(fields: bytes) -> LoadReport | None:
-    """Return the report among an answer's internal fields; None if there is none, or it is malformed."""
+    """Return the report in an answer's internal fields; None if it is missing or malformed."""
     found = _REPORT.search(fields) if fields else None
     if not found:
         return None
@@ -45,6 +45,6 @@ def read_report(fields: bytes) -> LoadReport | None:
 
 
 def write_report(report: LoadReport) -> bytes:
-    """The field's value."""
+    """Return the value of the field."""
     named = ",".join(f"{name}={getattr(report, mine):.6g}" for name, mine in NAMES.items())
     return f"TEXT {named}".encode()

@@ -1,4 +1,4 @@
-"""Probing backends for their load, for algorithms that want to know before they pick."""
+"""Load probes, for algorithms that need backends' load reports before a pick."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.load_report import read_report
 from lbkit.net.peer import Peer
 
-PROBE_TIMEOUT = 1.0  # seconds; what is older is no news
+PROBE_TIMEOUT = 1.0  # seconds; a later report would be stale
 
 
 class Probe:
-    """One request for a load report. It is a connection's receiver, as an exchange is."""
+    """One request for a load report. Like an exchange, it is the receiver of a connection."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Probe:
         self._deadline = loop.call_later(PROBE_TIMEOUT, self.end)
 
     async def _run(self) -> None:
-        """Raises nothing: a backend that does not answer is for health checks to find."""
+        """Send the probe. It raises nothing: finding backends that are down is the health checks' task."""
         connection = self.connections.idle_one(self.backend)
         if connection is None:
             try:
@@ -55,7 +55,7 @@ class Probe:
         connection.send(self, self.request, b"", True)
 
     def end(self) -> None:
-        """It is over, with a report or without. Safe to repeat."""
+        """Finish, with or without a report. May be called more than once."""
         on_end, self._on_end = self._on_end, None
         if on_end is None:
             return
@@ -74,7 +74,7 @@ class Probe:
 
     def data(self, data: bytes, end: bool) -> None:
         if end:
-            self.connection = None  # it rests already
+            self.connection = None  # it is idle again
             self.end()
 
     def lost(self, failure: Failure, kept: bool) -> None:
@@ -82,18 +82,18 @@ class Probe:
         self.end()
 
     def interim(self, head: ResponseHead) -> None:
-        """Says nothing about the load."""
+        """Ignored: it has no load report."""
 
     def switched(self, head: ResponseHead, transport: asyncio.Transport, data: bytes) -> None:
         transport.abort()
         self.lost(Failure.MALFORMED, False)
 
     def origin_ready(self, ready: bool) -> None:
-        """A probe is a hundred bytes: there is nothing to hold back."""
+        """Ignored: a probe has no body."""
 
 
 class Reports:
-    """What backends report of their load, with answers and to probes, passed on to the algorithm."""
+    """Passes backends' load reports, from answers and probes, to the algorithm."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Reports:
         now: Callable[[], float],
         fault: Callable[[str], object],
     ) -> None:
-        """`fault` is called within the exception's handler, with what failed."""
+        """`fault` is called in the exception's handler, with a description of what failed."""
         self.pool = pool
         self.path = path
         self.connections = connections
@@ -112,7 +112,7 @@ class Reports:
         self.probing: dict[Backend, Probe] = {}  # one at a time for each backend
 
     def picked(self, backend: Backend, now: float) -> None:
-        """The algorithm may want to probe some backends now."""
+        """Send the probes that the algorithm asks for after a pick."""
         try:
             targets = self.pool.probe_targets(backend, now)
         except Exception:
@@ -128,7 +128,7 @@ class Reports:
             self._pass_on(backend, report, self.now(), probed=True)
 
     def answered(self, backend: Backend, head: ResponseHead, now: float) -> None:
-        """A report may have come with an answer."""
+        """Take the load report in an answer, if it has one."""
         if report := read_report(head.internal):
             self._pass_on(backend, report, now)
 
