@@ -3,8 +3,9 @@
 `presets.nginx()` is nginx without any directive, `presets.nginx("ip_hash")` nginx with that directive: the
 names are those of the system itself. A preset is a plain Policy: it runs wherever a policy runs.
 
-`presets.retry("envoy")` has what a system documents of attempts, for `Policy.retry`. Health checks,
-stickiness and connection limits are not in these presets.
+`presets.retry("envoy")` has what a system documents of attempts, for `Policy.retry`, and
+`presets.breaker("hystrix")` its circuit breaker, for `Policy.health`. Health checks, stickiness and connection
+limits are not in the presets of policies.
 """
 
 from __future__ import annotations
@@ -15,9 +16,24 @@ from math import inf
 from attrs import evolve
 
 from lbkit.core import SlowStart
-from lbkit.core.retry import AttemptTimeouts, Backoff, Retry, RetryBudgetRules
 from lbkit.core.text import did_you_mean
 from lbkit.experiment import Policy
+from lbkit.rule_presets import breaker, retry
+
+__all__ = [
+    "SYSTEMS",
+    "apache",
+    "aws_alb",
+    "aws_gwlb",
+    "aws_nlb",
+    "breaker",
+    "caddy",
+    "envoy",
+    "haproxy",
+    "nginx",
+    "retry",
+    "traefik",
+]
 
 ALL_OTHERS = 100  # retries, where a system tries as many servers as there are
 FAIL_OPEN = 1e-6  # panic only when no backend is healthy
@@ -256,35 +272,6 @@ def aws_gwlb(cross_zone: bool = False, stickiness: int = 5) -> Policy:
     if stickiness not in (5, 3, 2):
         raise ValueError(f"stickiness is {stickiness}: GWLB takes a 5-, 3- or 2-tuple")
     return evolve(aws_nlb(cross_zone), key="flow" if stickiness == 5 else "client")
-
-
-def retry(system: str) -> Retry:
-    """Return the rules for attempts of a real system, for `Policy.retry`. Raises ValueError for any other.
-
-    - `envoy`: a retry policy's pauses, of 25 ms and at most ten times that with full jitter, and a route's
-      timeout, 15 s. Which answers are retried has no default (retry_on): `statuses`.
-      https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter
-      https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
-    - `finagle`: a budget of 20 % of the requests of the last 10 s, and 10 retries a second.
-      https://twitter.github.io/finagle/guide/Clients.html
-    - `nginx`: proxy_connect_timeout and proxy_read_timeout, 60 s. (The latter is between two reads; here,
-      until the first byte.) With proxy_request_buffering, bodies up to client_max_body_size, 1 MiB, are kept.
-      https://nginx.org/en/docs/http/ngx_http_proxy_module.html
-    - `haproxy`: what is retried after it was sent has to fit into a buffer, of 16384 bytes; timeouts have no
-      defaults. Its retry-on is conn-failure by default, and its pauses are between attempts at one server.
-      https://docs.haproxy.org/2.6/configuration.html#4.2-retry-on
-    """
-    rules = {
-        "envoy": Retry(backoff=Backoff(0.025, 0.25), deadline=15.0),
-        "finagle": Retry(budget=RetryBudgetRules(0.2, 10.0, 10.0)),
-        "nginx": Retry(timeouts=AttemptTimeouts(connect=60.0, first_byte=60.0), buffer=1 << 20),
-        "haproxy": Retry(buffer=16384),
-    }
-    if system not in rules:
-        raise ValueError(
-            f"no rules for {system!r}: there are {', '.join(rules)}{did_you_mean(system, rules)}"
-        )
-    return rules[system]
 
 
 SYSTEMS = {

@@ -20,6 +20,7 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.core.health.breaker import Breaker, BreakerState
 from lbkit.workload import stream
 
 SMALL = Experiment(servers(4), Traffic(duration=5)).at_load(0.5)
@@ -240,11 +241,103 @@ def test_nlb_is_uneven_by_zone_unless_it_crosses() -> None:
     assert on.shares["s1"] == pytest.approx(0.10, abs=0.03)
 
 
-def test_rules_for_attempts_are_those_of_the_manuals() -> None:
-    envoy, finagle = presets.retry("envoy"), presets.retry("finagle")
-    assert (envoy.backoff.base, envoy.backoff.cap, envoy.backoff.jitter) == (0.025, 0.25, "full")
-    assert (finagle.budget.ratio, finagle.budget.window, finagle.budget.minimum) == (0.2, 10, 10)
-    assert presets.retry("nginx").timeouts.first_byte == 60
-    assert presets.retry("haproxy").buffer == 16384
-    with pytest.raises(ValueError, match="no rules for 'envy': there are envoy"):
-        presets.retry("envy")
+ENVOY_API = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config"
+ENVOY_ROUTER = "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter"
+FINAGLE = "https://twitter.github.io/finagle/guide/Clients.html"
+HAPROXY_RETRY = "https://docs.haproxy.org/2.6/configuration.html#4.2-retry-on"
+HYSTRIX = "https://github.com/Netflix/Hystrix/wiki/Configuration"
+NGINX_PROXY = "https://nginx.org/en/docs/http/ngx_http_proxy_module.html"
+PYBREAKER = "https://github.com/danielfm/pybreaker"
+RESILIENCE4J = "https://resilience4j.readme.io/docs"
+# Preset, system, field, the value that the manual has in our units, and the name and place that it has there.
+MANUALS: list[tuple[Callable[[str], object], str, str, object, str, str]] = [
+    (presets.retry, "envoy", "backoff.base", 0.025, "retry_back_off.base_interval 25 ms", ENVOY_ROUTER),
+    (presets.retry, "envoy", "backoff.cap", 0.25, "max_interval, 10 times the base", ENVOY_ROUTER),
+    (presets.retry, "envoy", "backoff.jitter", "full", "fully jittered", ENVOY_ROUTER),
+    (presets.retry, "envoy", "deadline", 15.0, "timeout", f"{ENVOY_API}/route/v3/route_components.proto"),
+    (presets.retry, "envoy", "statuses", (), "retry_on", ENVOY_ROUTER),
+    (presets.retry, "finagle", "budget.ratio", 0.2, "percentCanRetry", FINAGLE),
+    (presets.retry, "finagle", "budget.window", 10.0, "ttl", FINAGLE),
+    (presets.retry, "finagle", "budget.minimum", 10.0, "minRetriesPerSec", FINAGLE),
+    (presets.retry, "nginx", "timeouts.connect", 60.0, "proxy_connect_timeout", NGINX_PROXY),
+    (presets.retry, "nginx", "timeouts.first_byte", 60.0, "proxy_read_timeout", NGINX_PROXY),
+    (presets.retry, "nginx", "buffer", 1_048_576, "client_max_body_size 1m", NGINX_PROXY),
+    (presets.retry, "haproxy", "buffer", 16_384, "tune.bufsize", HAPROXY_RETRY),
+    (presets.retry, "hystrix", "timeouts.total", 1.0, "thread.timeoutInMilliseconds", HYSTRIX),
+    (presets.retry, "resilience4j", "backoff.base", 0.5, "waitDuration 500 ms", f"{RESILIENCE4J}/retry"),
+    (presets.retry, "resilience4j", "backoff.cap", 0.5, "intervalFunction, none", f"{RESILIENCE4J}/retry"),
+    (presets.retry, "resilience4j", "backoff.jitter", "none", "the same", f"{RESILIENCE4J}/retry"),
+    (presets.breaker, "hystrix", "breaker.failure_rate", 0.5, "errorThresholdPercentage", HYSTRIX),
+    (presets.breaker, "hystrix", "breaker.minimum", 20, "requestVolumeThreshold", HYSTRIX),
+    (presets.breaker, "hystrix", "breaker.window", 10.0, "rollingStats.timeInMilliseconds", HYSTRIX),
+    (presets.breaker, "hystrix", "breaker.open_for", 5.0, "sleepWindowInMilliseconds", HYSTRIX),
+    (presets.breaker, "hystrix", "breaker.probes", 1, "one request after the sleep window", HYSTRIX),
+    *(
+        (presets.breaker, "resilience4j", f"breaker.{name}", value, why, f"{RESILIENCE4J}/circuitbreaker")
+        for name, value, why in (
+            ("failure_rate", 0.5, "failureRateThreshold"),
+            ("calls", 100, "slidingWindowSize, COUNT_BASED"),
+            ("minimum", 100, "minimumNumberOfCalls"),
+            ("slow_rate", 1.0, "slowCallRateThreshold"),
+            ("slow_after", 60.0, "slowCallDurationThreshold"),
+            ("open_for", 60.0, "waitDurationInOpenState"),
+            ("probes", 10, "permittedNumberOfCallsInHalfOpenState"),
+        )
+    ),
+    (presets.breaker, "pybreaker", "breaker.consecutive", 5, "fail_max", PYBREAKER),
+    (presets.breaker, "pybreaker", "breaker.failure_rate", 0.0, "counts failures in a row only", PYBREAKER),
+    (presets.breaker, "pybreaker", "breaker.open_for", 60.0, "reset_timeout", PYBREAKER),
+    (presets.breaker, "pybreaker", "breaker.probes", 1, "success_threshold", PYBREAKER),
+    (
+        *(presets.breaker, "envoy", "max_in_flight", 1024, "max_requests"),
+        f"{ENVOY_API}/cluster/v3/circuit_breaker.proto",
+    ),
+]
+
+
+@pytest.mark.parametrize(("preset", "system", "name", "value", "there", "source"), MANUALS)
+def test_rules_for_attempts_and_breakers_have_the_values_of_the_manuals(
+    preset: Callable[[str], object], system: str, name: str, value: object, there: str, source: str
+) -> None:
+    found = preset(system)
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert found == value, f"{there} in {source}"
+    assert source in (preset.__doc__ or "")
+
+
+@pytest.mark.parametrize("preset", [presets.retry, presets.breaker])
+def test_a_system_without_rules_of_its_own_has_no_preset(preset: Callable[[str], object]) -> None:
+    names = re.findall(r'^ {12}"(\w+)": ', inspect.getsource(preset), re.MULTILINE)
+    assert set(names) == {system for made, system, *_ in MANUALS if made is preset}
+    with pytest.raises(ValueError, match=r"no rules for 'envy': there are .*did you mean envoy\?"):
+        preset("envy")
+
+
+@pytest.mark.parametrize("system", ["hystrix", "resilience4j", "pybreaker", "envoy"])
+def test_a_preset_of_a_breaker_is_a_policys_health_and_a_part_of_the_file(system: str) -> None:
+    policy = Policy(health=presets.breaker(system), retry=presets.retry("envoy"))
+    assert Experiment.from_toml(SMALL.but(policy=policy).to_toml()).policy == policy
+    assert run(SMALL.but(policy=policy)).error_rate == 0
+
+
+@pytest.mark.parametrize(
+    ("system", "failures", "rest"),
+    [("hystrix", 20, 5.0), ("pybreaker", 5, 60.0), ("resilience4j", 100, 60.0)],
+)
+def test_a_breaker_opens_and_tries_again_when_its_manual_says(
+    system: str, failures: int, rest: float
+) -> None:
+    rules = presets.breaker(system).breaker
+    assert rules
+    breaker = Breaker(rules)
+    for number in range(failures):
+        now = number / 100
+        assert breaker.state is BreakerState.CLOSED
+        assert breaker.allows(now)
+        breaker.started()
+        breaker.ended(now, False, 0.001, now)
+    assert breaker.state is BreakerState.OPEN
+    assert breaker.open_until == now + rest
+    assert not breaker.allows(now + rest - 0.001)
+    assert breaker.allows(now + rest)
