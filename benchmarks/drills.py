@@ -1,8 +1,8 @@
 """Drills: what fails when servers fail, on the simulator, lbkit's proxy, HAProxy and nginx.
 
-`python -m benchmarks.drills` prints one table, `--json` one object. All engines get the same Experiments, each
-of which is there with a measure against the fault, and without. Where a program has no such measure, or lbkit
-does not configure it, the table has a dash; what is left out is said below it. Times are in seconds.
+`python -m benchmarks.drills` prints one table, `--json` one object. All engines get the same Experiments: each
+fault with a measure against it, and without. Where a program has no such measure, or lbkit does not configure
+it, the table has a dash, and the reason below. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ FLAPPING = CheckRules(interval=0.3, timeout=0.3, probe=Probe(path="/health/detai
 
 
 def flapping(fall: int) -> Experiment:
-    """Of one server one check in ten fails: what only the health page needs is down for each tenth interval."""
+    """Of one server one check in ten fails: what its health page needs is down for each tenth interval."""
     events = []
     for number in range(4):
         at = 2.8 + 10 * FLAPPING.interval * number
@@ -289,9 +289,7 @@ def table(found: dict[str, Any], engines: Sequence[str]) -> str:
     lines += [f"- {where}: {reason}" for reason, where in found["refused"].items()]
     if "storm_begins_at_load" in found:
         begins, tries = write(found["storm_begins_at_load"]), TRIES.retries + 1
-        lines.append(
-            f"The storm outlives its cause from load {begins} on ({tries} tries: 1/{tries} in theory)."
-        )
+        lines.append(f"The storm outlives its cause from load {begins} on; in theory from 1/{tries} on.")
     return "\n".join(lines)
 
 

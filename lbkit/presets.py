@@ -4,8 +4,8 @@
 names are those of the system itself. A preset is a plain Policy: it runs wherever a policy runs.
 
 `presets.retry("envoy")` has what a system documents of attempts, for `Policy.retry`, and
-`presets.breaker("hystrix")` its circuit breaker, for `Policy.health`. Health checks, stickiness and connection
-limits are not in the presets of policies.
+`presets.breaker("hystrix")` its circuit breaker, for `Policy.health`. Health checks, stickiness and
+connection limits are not in the presets of policies.
 """
 
 from __future__ import annotations

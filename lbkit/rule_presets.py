@@ -27,7 +27,7 @@ def retry(system: str) -> Retry:
     - `haproxy`: what is retried after it was sent has to fit into a buffer, of 16384 bytes; timeouts have no
       defaults. Its retry-on is conn-failure by default, and its pauses are between attempts at one server.
       https://docs.haproxy.org/2.6/configuration.html#4.2-retry-on
-    - `hystrix`: a command may take 1 s (execution.isolation.thread.timeoutInMilliseconds), and is not retried.
+    - `hystrix`: a command may take 1 s (execution.isolation.thread.timeoutInMilliseconds); it has no retries.
       https://github.com/Netflix/Hystrix/wiki/Configuration
     - `resilience4j`: a pause of 500 ms, always the same; its maxAttempts is 3, so `retries` is 2.
       https://resilience4j.readme.io/docs/retry
