@@ -1,8 +1,8 @@
 """Drills: what fails when servers fail, on the simulator, lbkit's proxy, HAProxy and nginx.
 
-`python -m benchmarks.drills` prints one table, `--json` one object. All engines get the same Experiments: each
-fault with a measure against it, and without. Where a program has no such measure, or lbkit does not configure
-it, the table has a dash, and the reason below. Times are in seconds.
+`python -m benchmarks.drills` prints one table, `--json` one object. All engines get the same Experiments:
+each fault with a measure against it, and without. Where a program has none, or lbkit does not configure it,
+the table has a dash, and the reason below. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -112,21 +112,23 @@ def found(result: Result) -> Figures:
 
 # -- checks that flap ----------------------------------------------------------------------------------
 
-FLAPPING = CheckRules(interval=0.3, timeout=0.3, probe=Probe(path="/health/detail"))
+CHECK_EVERY = 0.5
+FLAPS = 2
 
 
 def flapping(fall: int) -> Experiment:
     """Of one server one check in ten fails: what its health page needs is down for each tenth interval."""
     events = []
-    for number in range(4):
-        at = 2.8 + 10 * FLAPPING.interval * number
+    for number in range(FLAPS):
+        at = (4 + 10 * number) * CHECK_EVERY
         events.append(Event(at, "fail_dependency", "s2", dependency="statistics"))
-        end = at + FLAPPING.interval
-        events.append(Event(end, "restore_dependency", "s2", dependency="statistics"))
-    checks = CheckRules(interval=0.3, timeout=0.3, fall=fall, rise=1, probe=FLAPPING.probe)
+        events.append(Event(at + CHECK_EVERY, "restore_dependency", "s2", dependency="statistics"))
+    probe = Probe(path="/health/detail")
+    checks = CheckRules(interval=CHECK_EVERY, timeout=CHECK_EVERY, fall=fall, rise=1, probe=probe)
     fleet = servers(3, service=Exponential(0.02), workers=4, dependencies={"statistics": 0.0})
     policy = Policy("round_robin", health=HealthRules(checks=checks))
-    return Experiment(fleet, policy=policy, events=events).at_load(0.2).but(duration=14)
+    duration = (4 + 10 * FLAPS) * CHECK_EVERY
+    return Experiment(fleet, policy=policy, events=events).at_load(0.2).but(duration=duration)
 
 
 def taken_out(result: Result) -> Figures:

@@ -1,0 +1,130 @@
+"""The drills of benchmarks/drills.py, with what each of them has to show, in the simulator and on processes.
+
+Rolling deploys on processes are in tests/live/test_rollout.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from needs import need_module
+
+from benchmarks import drills
+from lbkit import run
+
+BUSY = 1.0  # seconds that a busy machine may add
+
+
+def figures(name: str, engine: str = "sim") -> list[dict[str, Any]]:
+    """Return what is measured of a drill, for each of its measures against the fault; the last is without."""
+    drill = drills.DRILLS[name]
+    return [drill.measure(run(experiment, on=engine)) for experiment in drill.experiments.values()]
+
+
+def test_no_get_fails_when_one_server_in_three_is_killed_every_two_seconds() -> None:
+    guarded, plain = figures("kill")
+    assert guarded["failed"] == 0
+    assert plain["failed"] > 50
+
+
+def test_a_rolling_deploy_at_70_percent_load_fails_no_request_and_a_plain_restart_does() -> None:
+    rolling, plain = figures("deploy")
+    assert (rolling["deploy"], rolling["failed"]) == ("done", 0)
+    assert plain["deploy"] == "done"
+    assert plain["failed"] > 50
+
+
+def test_a_server_that_hangs_is_found_in_time_and_costs_no_request_more_than_its_deadline() -> None:
+    guarded, checked, plain = figures("hang")
+    assert 0 < guarded["found after"] <= drills.CHECKS.longest_detection(hangs=True)
+    assert (guarded["failed"], guarded["slowest"] <= drills.DEADLINE) == (0, True)
+    assert checked["found after"] == guarded["found after"]
+    outage = drills.HUNG_UNTIL - drills.HUNG_AT
+    for without_a_deadline in (checked, plain):  # those that were there when it stopped, at least
+        assert drills.DEADLINE < without_a_deadline["slowest"] <= outage + 0.2
+    assert plain["found after"] is None
+
+
+def test_one_failed_check_in_ten_takes_no_server_out_with_fall_3() -> None:
+    three, one = figures("flap")
+    assert three["failed checks"] == one["failed checks"] == drills.FLAPS
+    assert (three["taken out"], one["taken out"]) == (0, drills.FLAPS)
+
+
+def test_a_breaker_and_a_budget_end_a_retry_storm_that_else_outlives_its_cause() -> None:
+    guarded, plain = figures("storm")
+    assert guarded["good before, %"] == plain["good before, %"] == 100
+    assert (guarded["good at the end, %"], plain["good at the end, %"]) == (100, 0)
+    assert guarded["recovered after"] <= 3
+    assert plain["recovered after"] is None
+
+
+def test_the_load_at_which_the_storm_begins_is_one_over_the_tries() -> None:
+    assert drills.storm_begins([0.2, 0.225], seeds=2) is None
+    assert drills.storm_begins([0.275], seeds=1) == 0.275
+
+
+# -- on processes ----------------------------------------------------------------------------------------
+
+
+def need_processes() -> None:
+    need_module("locust")
+    need_module("uvicorn")
+
+
+@pytest.mark.live
+def test_no_get_fails_when_processes_are_killed_every_two_seconds() -> None:
+    need_processes()
+    result = run(drills.killed(retries=2), on="live")
+    assert result.faults == ()
+    assert drills.failed(result)["failed"] == 0
+    assert max(result.attempts) > 1
+    retried = {event.backend for event in result.attempt_events if event.kind == "retry"}
+    assert retried == {"s1", "s2", "s3"}  # each was killed twice
+
+
+@pytest.mark.live
+def test_a_process_that_hangs_costs_no_request_more_than_its_deadline() -> None:
+    need_processes()
+    guarded, *_ = drills.DRILLS["hang"].experiments.values()
+    found = drills.found(run(guarded, on="live"))
+    assert 0 < found["found after"] <= drills.CHECKS.longest_detection(hangs=True) + BUSY
+    assert found["slowest"] <= drills.DEADLINE + BUSY
+
+
+@pytest.mark.live
+def test_one_failed_check_in_ten_takes_no_process_out_with_fall_3() -> None:
+    need_processes()
+    found = drills.taken_out(run(drills.flapping(fall=3), on="live"))
+    assert found["failed checks"] >= 1
+    assert found["taken out"] == 0
+
+
+@pytest.mark.live
+def test_a_breaker_and_a_budget_end_a_retry_storm_on_processes() -> None:
+    need_processes()
+    guarded, plain = (drills.recovered(run(drills.storm(guard), on="live")) for guard in (True, False))
+    assert plain["good at the end, %"] < 50  # the fault ended 8 seconds before
+    assert guarded["good at the end, %"] > plain["good at the end, %"] + 40
+
+
+# -- the table -------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_refuses_a_measure_has_a_dash_and_the_reason_below() -> None:
+    found = {
+        "figures": {"kill": {"2 retries": {"sim": {"requests": 9, "failed": 0}}}},
+        "refused": {"it has no retries": "nginx: kill, 2 retries"},
+    }
+    head, line, reason = drills.table(found, ["sim", "nginx"]).splitlines()
+    assert head.split() == ["sim", "nginx"]
+    assert line.split()[-2:] == ["0/9", "-"]
+    assert reason == "- nginx: kill, 2 retries: it has no retries"
+
+
+def test_programs_that_are_here_run_all_drills_or_say_why_not() -> None:
+    for drill in drills.DRILLS.values():
+        *_, plain = drill.experiments.values()
+        for program in ("haproxy", "nginx"):
+            reason = drills.refusal(plain, program)
+            assert not reason or "health" in reason or "checks" in reason or "apt-get" in reason
