@@ -156,8 +156,8 @@ class Pool:
         )
         self.watch = Watch(health, self, on_change) if health else None
         if self.watch:
-            for name in self._by_name:
-                self.watch.add(name)
+            for backend in self._by_name.values():
+                self.watch.add(backend)
 
     # -- picking ------------------------------------------------------------------
 
@@ -366,7 +366,7 @@ class Pool:
             self.affinity.add(backend.name)
         self._changed()
         if self.watch is not None:
-            self.watch.add(backend.name)
+            self.watch.add(backend)
 
     def remove(self, name: str) -> Backend:
         """Remove a backend from the pool and return it. Its leases can still be released."""

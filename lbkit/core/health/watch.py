@@ -52,9 +52,10 @@ class Watched(Protocol):
 class _Record:
     """The state machines of one backend; those that no rule asks for are None."""
 
-    __slots__ = ("blocked", "breaker", "fails", "health")
+    __slots__ = ("backend", "blocked", "breaker", "fails", "health")
 
-    def __init__(self, rules: HealthRules) -> None:
+    def __init__(self, backend: Backend, rules: HealthRules) -> None:
+        self.backend = backend
         self.health = Health(rules.checks) if rules.checks else None
         self.fails = MaxFails(rules.max_fails) if rules.max_fails else None
         self.breaker = Breaker(rules.breaker) if rules.breaker else None
@@ -80,9 +81,10 @@ class Watch:
 
     # -- membership -----------------------------------------------------------------------
 
-    def add(self, name: str) -> None:
+    def add(self, backend: Backend) -> None:
         """Watch a backend that joins, or starts anew: nothing is known of it."""
-        record = self._records[name] = _Record(self.rules)
+        name = backend.name
+        record = self._records[name] = _Record(backend, self.rules)
         if self._outliers:
             self._outliers.remove(name)
             self._outliers.add(name)
@@ -125,7 +127,7 @@ class Watch:
     def started(self, backend: Backend, now: float) -> None:
         """An attempt has been given to a backend."""
         record = self._records.get(backend.name)
-        if record is None:
+        if record is None or record.backend is not backend:
             return
         if record.breaker:
             record.breaker.started()
@@ -135,8 +137,8 @@ class Watch:
         """An attempt has ended; `ok` is None if its outcome says nothing about the backend."""
         name = backend.name
         record = self._records.get(name)
-        if record is None:
-            return
+        if record is None or record.backend is not backend:
+            return  # it has left; another one may have its name now
         if record.breaker:
             before = record.breaker.state
             after = record.breaker.ended(started, ok, now - started, now)
