@@ -1,6 +1,6 @@
 """Laws of all state machines together: no state is unreachable, none is a trap, and counts never go wrong.
 
-Each machine's own rules are tested beside it; here they meet in one pool, with draining and the retry budget."""
+Each machine's own rules are tested beside it; here they meet in one pool, with draining, and retries."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class World:
                     assert fails._fails >= 0
 
     def heal(self) -> None:
-        """End all requests well, bring all backends back, and let time pass while checks and requests pass."""
+        """End all requests, bring all backends back, and let time pass while checks and requests pass."""
         while self.running:
             self.running.pop().release(True, self.now)
         for name in NAMES:
