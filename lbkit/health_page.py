@@ -1,6 +1,6 @@
-"""The pages on which a server reports its health: `/health`, and `/health/detail` with its dependencies.
+"""The health pages of a server: `/health`, and `/health/detail` with the states of its dependencies.
 
-The simulator's checks and the processes of a fleet have the same pages."""
+Simulated servers and the processes of a fleet have the same pages."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DETAIL = "/health/detail"
 def page(path: str, healthy: bool, dependencies: Mapping[str, str]) -> tuple[int, bytes]:
     """Return the status and the JSON body of a health page.
 
-    `/health` says whether the process works (shallow). `/health/detail` has the state of each dependency
-    beside the server's (deep): 503 if any has failed. A degraded one leaves the server healthy; a probe that
-    is stricter looks for a text in the body, such as `"database": "ok"`."""
+    `/health` is shallow: the state of the process only. `/health/detail` is deep: it adds the state of each
+    dependency, and is 503 if any has failed. A degraded dependency leaves the server healthy; a stricter
+    probe can look for a text in the body, such as `"database": "ok"`."""
     if path != DETAIL:
         return _page(healthy, {})
     return _page(healthy and FAILED not in dependencies.values(), dependencies)

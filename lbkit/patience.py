@@ -1,4 +1,4 @@
-"""The patience of clients, as data: how long they wait, whether they try again, and when they give up."""
+"""The patience of clients, as data: their timeout, retries and when they give up."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Backoff", "Patience", "Wasted", "luck_of"]
 @named_fields
 @frozen
 class Patience:
-    """How clients behave that do not wait for ever: they leave, try again, and give up.
+    """Clients that time out, retry and give up.
 
-    A client waits `timeout` seconds for an answer and then closes its connection. After that, and after a
-    bad answer (a server error, 429, a broken connection), it sends the request again, up to `retries` times,
-    each after a pause of `backoff`; without one, at once. `gives_up` seconds after it first sent the request
-    it stops for good. A server may go on working on a request that its client has left (`Server.cancels`).
+    A client closes its connection after waiting `timeout` seconds for an answer. After that, or after a bad
+    answer (a server error, 429, a broken connection), it retries up to `retries` times, each time after a
+    pause of `backoff`, or at once without one. It gives up `gives_up` seconds after its first try. A server
+    may continue with a request after its client has left (see `Server.cancels`).
     """
 
     timeout: float = field(default=1.0, validator=number(0, 1e7, above=True))
@@ -34,12 +34,12 @@ class Patience:
     )
 
     def deadline(self, first: float, now: float) -> float:
-        """Return when a client leaves that sends the request now; `first`: when it sent it first."""
+        """Return when a client that sends a request now will leave; `first`: the time of its first try."""
         end = now + self.timeout
         return end if self.gives_up is None else min(end, first + self.gives_up)
 
     def next_try(self, first: float, now: float, tried: int, rng: random.Random) -> float | None:
-        """Return when a client sends its request again after `tried` tries have failed; None: never."""
+        """Return when a client retries after `tried` failed tries; None if it gives up."""
         if tried > self.retries:
             return None
         again = now + (self.backoff.pause(tried - 1, rng) if self.backoff else 0.0)
@@ -47,14 +47,14 @@ class Patience:
 
 
 def luck_of(luck: float, tried: int) -> float:
-    """Return the luck of a request's next try, after `tried` of them: the same on all engines."""
+    """Return the luck of a request's next try after `tried` tries; the same on all engines."""
     return random.Random(f"{luck}/{tried}").random()
 
 
 class Wasted(NamedTuple):
-    """Work that a server began at second `start`, for `service` seconds, for a client that has left.
+    """Work of `service` seconds, begun at second `start`, for a client that has left.
 
-    `answered`: it was completed, and the answer went to nobody; else it was cancelled."""
+    `answered`: the work was completed, and its answer dropped; otherwise it was cancelled."""
 
     backend: str
     start: float

@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that needs nothing else: no network, no Jupyter."""
+"""A comparison as one self-contained HTML file, without network access or Jupyter."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lbkit.result import Result
 from lbkit.table import table
 
 LEGEND = {
-    "req/s": "good answers that ended in the time measured, a second",
+    "req/s": "good answers a second that ended in the measured time",
     "wait": "mean time until a server began to serve a request",
     "slowdown": "mean of latency over service time: 1 without any waiting",
     "errors %": "requests without a good answer",
     "p99": "99 % of the good answers took no longer than this",
-    "fair by count": "Jain's index of requests per server: 1 when all servers get equally many",
-    "fair by capacity": "Jain's index of requests per capacity: 1 when each gets its share of the capacity",
-    "busiest %": "share of its time that the busiest server worked",
+    "fair by count": "Jain's index of requests per server: 1 if all servers get the same number",
+    "fair by capacity": "Jain's index of requests per capacity: 1 if each gets its share of the capacity",
+    "busiest %": "utilisation of the busiest server",
 }
 
 PAGE = """<!doctype html>
@@ -54,16 +54,16 @@ pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
 
 
 def report(results: Sequence[Result], title: str, figures: Sequence[Any] | None = None) -> str:
-    """Return the page of one experiment under several policies: a table, figures, how to try it again.
+    """Return an HTML page of one experiment under several policies: a table, figures and the experiment.
 
-    Without `figures`, those of `lbkit.viz`, or none where plotly is not installed."""
+    `figures` default to those of `lbkit.viz`, or to none if plotly is not installed."""
     if figures is None:
         figures = own_figures(results) if find_spec("plotly") else []
     script = ""
     if figures:
         from plotly.offline import get_plotlyjs
 
-        script = f"<script>{get_plotlyjs()}</script>"  # 4 MB, so once, whatever the number of figures
+        script = f"<script>{get_plotlyjs()}</script>"  # 4 MB, so once for all figures
     return PAGE.format(
         title=escape(title),
         script=script,

@@ -1,4 +1,4 @@
-"""What became of sessions: how often they moved to another server, and lost the state they had."""
+"""Counts of sessions that moved to another server or lost their state."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lbkit.experiment import Experiment
 
 
 class SessionCounts(NamedTuple):
-    """What became of the sessions of a run."""
+    """Counts of the sessions of a run."""
 
     begun: int  # sessions with an answer
-    moved: int  # how often one went on at another server
-    lost: int  # how often one found its state gone: with a server that had crashed, or left behind
-    hit: int  # sessions that found it gone at least once
+    moved: int  # changes of server within a session
+    lost: int  # requests that did not find their session's state, after a crash or a move
+    hit: int  # sessions that lost their state at least once
 
 
 def follow(
@@ -29,10 +29,10 @@ def follow(
     end: Sequence[float],
     status: Sequence[int],
 ) -> SessionCounts:
-    """Return the counts of a run with these columns, by the rows that servers answered without an error.
+    """Return the counts of a run with these columns, from the rows that servers answered without an error.
 
-    A session's state is where its last such answer came from, and empty after a crash. It is never lost when
-    the traffic says that servers share it."""
+    A session's state is on the server of its last such answer, and is lost if that server crashes. It is
+    never lost if the traffic's servers share it."""
     arrivals = experiment.traffic.arrivals
     in_memory = isinstance(arrivals, Sessions) and arrivals.state == "memory"
     index = {server.name: i for i, server in enumerate(experiment.servers)}
@@ -40,7 +40,7 @@ def follow(
     for event in experiment.timeline:
         if event.action is Action.CRASH:
             crashes[index[event.server]].append(event.at)
-    places: dict[int, tuple[int, float]] = {}  # session -> the server with its state, and since when
+    places: dict[int, tuple[int, float]] = {}  # session -> the server that has its state, and since when
     moved = lost = 0
     hit: set[int] = set()
     for row in sorted(range(len(arrival)), key=arrival.__getitem__):

@@ -1,4 +1,4 @@
-"""Session affinity: which backend a client's session is on, in a cookie or in a table."""
+"""Session affinity: remembers the backend of each session, in a cookie or in a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ID, _SIGNATURE = 8, 16  # bytes
 
 
 class Session(NamedTuple):
-    """Where a session is, by a cookie or by a table."""
+    """A session's backend, from a cookie or a table."""
 
     backend: str
     began: float  # seconds, as `now`
@@ -24,18 +24,18 @@ class Session(NamedTuple):
 
 
 class SessionCookies:
-    """Cookie values that say where a session lives, which a client can neither read nor choose.
+    """Cookie values that identify a session's backend, which clients can neither read nor forge.
 
-    A value holds a keyed hash of the backend's name, two times, and a signature of it all (HMAC-SHA-256, cut
-    to 128 bits). A client cannot tell which backend it means, whether two cookies mean the same one in two
-    installations, or make one that is accepted. No table is needed: any proxy with the secret understands it.
+    A value holds a keyed hash of the backend's name, two times, and a signature of both (HMAC-SHA-256, cut
+    to 128 bits). Clients cannot find out which backend it means, compare cookies of two installations, or
+    make a valid one. No table is needed: any proxy with the secret can read it.
 
-    `idle` and `life`: seconds after which a session ends, since it was last seen and since it began.
+    `idle` and `life`: seconds after which a session expires, since its last request and since its first.
     (HAProxy: `cookie ... maxidle maxlife`; Caddy: an HMAC of the address.)
     """
 
     def __init__(self, secret: bytes, backends: Iterable[str], idle: float = inf, life: float = inf) -> None:
-        """Raises ValueError for a secret that is too short, or times that are not above 0."""
+        """Raises ValueError if the secret is too short, or a time is not above 0."""
         if len(secret) < 16:
             raise ValueError(f"secret has {len(secret)} bytes: use at least 16, drawn at random")
         for name, value in (("idle", idle), ("life", life)):
@@ -54,12 +54,12 @@ class SessionCookies:
         self._names.pop(self._id(backend), None)
 
     def encode(self, backend: str, began: float, now: float) -> str:
-        """Return the value for a session on `backend`."""
+        """Return the cookie value for a session on `backend`."""
         content = self._id(backend) + _TIMES.pack(int(began) % 2**32, int(now) % 2**32)
         return urlsafe_b64encode(content + self._sign(content)).decode().rstrip("=")
 
     def decode(self, value: str, now: float) -> Session | None:
-        """Return the session of a value; None if it is forged, over, or on a backend that has gone."""
+        """Return the session in a value; None if it is forged, expired, or on a backend that has left."""
         try:
             data = urlsafe_b64decode(value + "=" * (-len(value) % 4))
         except ValueError:
@@ -81,14 +81,14 @@ class SessionCookies:
 
 
 class StickTable:
-    """Where each key was served, for at most `size` keys; the key that was unused for longest goes first.
+    """The backend of each key, for at most `size` keys; the least recently used key is evicted first.
 
-    `idle`, `life`: seconds after which an entry ends, since it was last used and since it was made.
+    `idle`, `life`: seconds after which an entry expires, since its last use and since it was made.
     (HAProxy `stick-table size expire`; nginx `sticky learn zone timeout`.)
     """
 
     def __init__(self, size: int = 100_000, idle: float = 1800.0, life: float = inf) -> None:
-        """Raises ValueError for a size or time that is not above 0."""
+        """Raises ValueError if the size or a time is not above 0."""
         if size < 1:
             raise ValueError(f"size is {size}: use at least 1")
         for name, value in (("idle", idle), ("life", life)):
@@ -101,7 +101,7 @@ class StickTable:
         return len(self._entries)
 
     def get(self, key: str, now: float) -> str | None:
-        """Return the backend of a key, and count the key as used; None if there is none."""
+        """Return the backend of a key, or None; this counts as a use of the key."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -113,7 +113,7 @@ class StickTable:
         return entry.backend
 
     def put(self, key: str, backend: str, now: float) -> None:
-        """Remember the backend of a key; an entry that is moved keeps the time when it was made."""
+        """Set the backend of a key; an existing entry keeps the time when it was made."""
         began = self._entries[key].began if self.get(key, now) else now
         self._entries[key] = Session(backend, began, now)
         self._entries.move_to_end(key)
@@ -125,7 +125,7 @@ class StickTable:
         self._entries.pop(key, None)
 
     def forget(self, backend: str) -> int:
-        """Remove the entries of a backend that has gone; return how many there were."""
+        """Remove the entries of a backend; return their number."""
         gone = [key for key, entry in self._entries.items() if entry.backend == backend]
         for key in gone:
             del self._entries[key]

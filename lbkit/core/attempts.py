@@ -146,7 +146,7 @@ class AttemptPolicy:
 
         `sent`: copies so far."""
         hedge = self.rules.hedge if self.rules else None
-        return hedge is not None and sent < hedge.most and self._within_budget(now, slow, "hedge")
+        return hedge is not None and sent < hedge.max_copies and self._within_budget(now, slow, "hedge")
 
     def retry_delay(
         self, retry: int, now: float, until: float, failed: Backend, failure: Failure

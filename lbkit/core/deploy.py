@@ -1,4 +1,4 @@
-"""The kinds of deploys: what each is as data, and what carries it out."""
+"""The kinds of deploys: the rules of each, and the class that carries it out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def begin(
     fleet: Managed,
     on_change: Callable[[StateChange], object],
 ) -> Rollout | TrafficShift:
-    """Return the deploy on its way; `weights`: of all servers, by name."""
+    """Return a deploy in progress; `weights`: the weights of all servers, by name."""
     if isinstance(rules, RollingDeploy):
         return Rollout(rules, weights, fleet, on_change)
     return TrafficShift(rules, weights, fleet, on_change)

@@ -1,4 +1,4 @@
-"""Draining: a backend leaves the rotation, finishes what runs, and stops."""
+"""Draining: a backend gets no new requests, finishes those in flight, and stops."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lbkit.core.state_change import StateChange
 
 
 class DrainState(Enum):
-    READY = "ready"  # in the rotation
-    DRAINING = "draining"  # nothing new; what runs finishes
-    DRAINED = "drained"  # nothing runs: it may be stopped
+    READY = "ready"  # in rotation
+    DRAINING = "draining"  # gets no new requests; those in flight finish
+    DRAINED = "drained"  # nothing in flight: it can be stopped
     STOPPED = "stopped"
 
 
 class DrainEvent(Enum):
-    DRAIN = "drain"  # the operator's wish
+    DRAIN = "drain"  # the operator's order
     IDLE = "idle"  # the last request, or session, has ended
-    TIMEOUT = "timeout"  # what still runs is cut off
+    TIMEOUT = "timeout"  # requests still in flight are cut off
     STOP = "stop"  # the process ends
     UNDRAIN = "undrain"  # back into the rotation
     START = "start"  # a new process
@@ -30,7 +30,7 @@ class DrainEvent(Enum):
 
 TRANSITIONS = {
     (DrainState.READY, DrainEvent.DRAIN): DrainState.DRAINING,
-    (DrainState.READY, DrainEvent.STOP): DrainState.STOPPED,  # a plain stop: what runs is lost
+    (DrainState.READY, DrainEvent.STOP): DrainState.STOPPED,  # a plain stop: requests in flight are lost
     (DrainState.DRAINING, DrainEvent.IDLE): DrainState.DRAINED,
     (DrainState.DRAINING, DrainEvent.TIMEOUT): DrainState.DRAINED,
     (DrainState.DRAINING, DrainEvent.STOP): DrainState.STOPPED,
@@ -44,10 +44,10 @@ TRANSITIONS = {
 @named_fields
 @dataclass(frozen=True, slots=True)
 class DrainRules:
-    """How a backend leaves. `timeout`: seconds until what still runs is cut off (inf: never).
+    """The rules of a drain. `timeout`: seconds until requests still in flight are cut off (inf: never).
 
-    `Sticky.drain` says whether requests of its sessions still go there while it drains; if they do, it is
-    drained only at the timeout. (AWS: deregistration delay 300 s; Traefik: 10 s.) Raises ValueError.
+    `Sticky.drain` decides whether a draining backend keeps its sessions; if it does, it is drained only at
+    the timeout. (AWS: deregistration delay 300 s; Traefik: 10 s.) Raises ValueError.
     """
 
     timeout: float = 30.0
@@ -65,10 +65,10 @@ class Drain:
     def __init__(self, rules: DrainRules) -> None:
         self._rules = rules
         self.state = DrainState.READY
-        self.deadline = inf  # in seconds; when what still runs is cut off
+        self.deadline = inf  # in seconds; when requests in flight are cut off
 
     def on(self, event: DrainEvent, now: float) -> bool:
-        """Take an event; return whether the state changed. An event that does not apply changes nothing."""
+        """Apply an event; return whether the state changed. An event that does not apply is ignored."""
         after = TRANSITIONS.get((self.state, event))
         if after is None:
             return False
@@ -78,7 +78,7 @@ class Drain:
 
 
 def _event(intent: Intent, state: DrainState) -> DrainEvent:
-    """Return the operator's wish as an event, for a backend in this state."""
+    """Return the event for the operator's intent, for a backend in this state."""
     if intent is Intent.READY:
         return DrainEvent.START if state is DrainState.STOPPED else DrainEvent.UNDRAIN
     return DrainEvent.DRAIN if intent is Intent.DRAIN else DrainEvent.STOP
@@ -87,7 +87,7 @@ def _event(intent: Intent, state: DrainState) -> DrainEvent:
 class Drains:
     """The drains of a pool: a Drain for each backend that the operator ever took out.
 
-    `wake`: the engine calls `advance` at that time.
+    The engine calls `advance` at the time `wake`.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class Drains:
         return self._drains[name].state if name in self._drains else DrainState.READY
 
     def accepts_session(self, name: str) -> bool:
-        """Return whether a request of a session on a backend may go there."""
+        """Return whether a backend takes more requests of its sessions."""
         state = self.state(name)
         return state is DrainState.READY or (state is DrainState.DRAINING and self.sessions)
 
     def wish(self, backend: Backend, intent: Intent, now: float) -> None:
-        """Take the operator's wish for a backend."""
+        """Apply the operator's intent for a backend."""
         drain = self._drains.get(backend.name)
         if drain is None:
             if intent is Intent.READY:
@@ -126,7 +126,7 @@ class Drains:
             self._on(backend, DrainEvent.IDLE, now)
 
     def advance(self, now: float) -> list[Backend]:
-        """Return the backends that have reached their deadline: the engine cuts off what runs there."""
+        """Return the backends that have reached their deadline; the engine cuts off their requests."""
         late = [b for b in self.draining if now >= self._drains[b.name].deadline]
         for backend in late:
             self._on(backend, DrainEvent.TIMEOUT, now)

@@ -1,6 +1,6 @@
-"""How much retrying is good, as data: timeouts, pauses that grow, a budget, hedges, and an answer at last.
+"""The rules of retries, as data: timeouts, backoff, a budget, hedges and a fallback answer.
 
-Pure. What may be retried at all is `attempts.py`'s decision.
+`attempts.py` decides which failures are retried.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from lbkit.core.options import named_fields, number, whole
 @named_fields
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses before retries: at most `base` x `factor`^n seconds before the n-th retry (from 0), up to `cap`.
+    """Exponential backoff: retry n (from 0) waits up to `base` x `factor`^n seconds, at most `cap`.
 
-    `jitter`: "full" draws the pause between 0 and that, so that clients which failed together do not come
-    back together; "equal" between its half and it; "none" takes it as it is. (Brooker, Exponential Backoff
-    And Jitter, AWS 2015. Envoy: base 25 ms, cap ten times that, full jitter.) Raises ValueError.
+    `jitter`: "full" draws each pause between 0 and that value, so that clients that failed together do not
+    return together; "equal" draws it between half of the value and the value; "none" uses the value.
+    (Brooker, Exponential Backoff And Jitter, AWS 2015. Envoy: base 25 ms, cap ten times that, full jitter.)
+    Raises ValueError.
     """
 
     base: float = 0.025
@@ -51,11 +52,11 @@ class Backoff:
 @named_fields
 @dataclass(frozen=True, slots=True)
 class RetryBudgetRules:
-    """Retries as a share of requests: at most `ratio` x the requests of the last `window` seconds.
+    """Limits retries to `ratio` x the requests of the last `window` seconds.
 
-    `minimum` retries a second are allowed whatever the traffic. So retries add at most `ratio` to a load that
-    is too high already. (Finagle RetryBudget: 0.2, 10 s, 10 a second; Envoy retry_budget: 20 % of the active
-    requests, at least 3.) Raises ValueError.
+    `minimum` retries a second are always allowed. In overload, retries thus add at most the share `ratio` to
+    the load. (Finagle RetryBudget: 0.2, 10 s, 10 a second; Envoy retry_budget: 20 % of the active requests,
+    at least 3.) Raises ValueError.
     """
 
     ratio: float = 0.2
@@ -83,7 +84,7 @@ class RetryBudget:
         self._requests = self._retries = 0
 
     def _bucket(self, now: float) -> list[int]:
-        """Return the counts of the present bucket, with the old ones gone."""
+        """Drop expired buckets; return the counts of the current one."""
         number = int(now / self._width)
         while self._buckets and self._buckets[0][0] <= number - 10:
             _, requests, retries = self._buckets.popleft()
@@ -112,32 +113,33 @@ class RetryBudget:
 @named_fields
 @dataclass(frozen=True, slots=True)
 class Hedge:
-    """A second copy of a request that has no answer after `after` seconds; the first answer counts.
+    """Sends another copy of a request that has no answer after `after` seconds; the first answer is used.
 
-    `after` is best the 95th percentile of latency: then 5 % more requests cut the tail. `most` copies are
-    sent at most, each after another `after`. Requests of a sticky session are not hedged: no other backend
-    has its state. (Dean and Barroso, The Tail at Scale, 2013.) Raises ValueError.
+    A good value of `after` is the 95th percentile of latency: 5 % more requests then cut the tail. At most
+    `max_copies` copies are sent, one each `after` seconds. Requests of a sticky session are not hedged, since
+    no other backend has its state. (Dean and Barroso, The Tail at Scale, 2013.) Raises ValueError.
     """
 
     after: float
-    most: int = 1
+    max_copies: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.after < inf:
             raise ValueError(f"after is {self.after}: use seconds above 0")
-        if isinstance(self.most, bool) or not isinstance(self.most, int) or not 1 <= self.most <= 10:
-            raise ValueError(f"most is {self.most}: use a whole number from 1 to 10")
+        copies = self.max_copies
+        if isinstance(copies, bool) or not isinstance(copies, int) or not 1 <= copies <= 10:
+            raise ValueError(f"max_copies is {copies}: use a whole number from 1 to 10")
 
 
 @named_fields
 @dataclass(frozen=True, slots=True)
 class AttemptTimeouts:
-    """Seconds that one attempt may take; None: no limit but the engine's own.
+    """Timeouts of one attempt in seconds; None: only the engine's own limit.
 
-    `connect`: until the connection stands. `first_byte`: from sending until the answer begins. `total`: until
-    the answer is complete. An attempt that has not begun to answer by then is given up, and a request that is
-    harmless twice goes elsewhere. The simulator has no connections and answers in one piece: there `connect`
-    has no effect, and the shorter one of the others counts. Raises ValueError.
+    `connect`: until the connection is established. `first_byte`: from sending until the answer begins.
+    `total`: until the answer is complete. An attempt without an answer by then is given up, and an idempotent
+    request is sent to another backend. The simulator has no connections, and its answers arrive in one piece:
+    there `connect` has no effect, and the shorter of the other two applies. Raises ValueError.
     """
 
     connect: float | None = None
@@ -151,16 +153,17 @@ class AttemptTimeouts:
 
     @property
     def until_answer(self) -> float:
-        """Seconds until an answer has to begin; inf: no limit."""
+        """The seconds until an answer has to begin; inf: no limit."""
         return min((t for t in (self.first_byte, self.total) if t is not None), default=inf)
 
 
 @named_fields
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The answer to GET and HEAD in place of the balancer's own 502, 503 or 504 after the last attempt.
+    """An answer to GET and HEAD that replaces the balancer's own 502, 503 or 504 after the last attempt.
 
-    Other methods still get the error: they would believe that their change was made. Raises ValueError.
+    Other methods still get the error, as a client must not believe that its change was made. Raises
+    ValueError.
     """
 
     body: str = ""
@@ -176,14 +179,14 @@ class Fallback:
 @named_fields
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How a policy's retries are made, and what else bounds a request; each is off by default.
+    """A policy's rules for retries, timeouts and hedges; each is off by default.
 
-    `statuses`: answers of backends that count as failures, such as 503; a request that is harmless twice
-    then goes elsewhere, and without another attempt the client gets that answer. `buffer`: bytes of a
-    request's body that are kept for another attempt; 0 keeps none, so no request with a body is sent twice.
-    `deadline`: seconds for a whole request, at most: a client's `X-Request-Timeout` (seconds) or
-    `grpc-timeout` can shorten it, the rest of it goes to the backend in these fields, and a request that is
-    over its deadline is answered 504 without being sent. Raises ValueError.
+    `statuses`: statuses of backends that count as failures, such as 503. An idempotent request then goes to
+    another backend; if no attempt is left, the client gets that answer. `buffer`: the bytes of a request's
+    body that are kept for another attempt; with 0, requests with a body are never sent twice. `deadline`: the
+    most seconds for a whole request. A client's `X-Request-Timeout` (seconds) or `grpc-timeout` can shorten
+    it; backends get the remaining time in these fields, and a request past its deadline is answered 504
+    without being sent. Raises ValueError.
     """
 
     backoff: Backoff | None = None

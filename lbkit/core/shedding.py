@@ -1,4 +1,4 @@
-"""Admission control by success rate: the more requests fail, the more are rejected early, at no cost."""
+"""Admission control by success rate: the more requests fail, the more are rejected before they cost work."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lbkit.core.options import named_fields
 @named_fields
 @dataclass(frozen=True, slots=True)
 class AdmissionControlRules:
-    """Of n requests in the last `window` seconds, of which s succeeded, the next is rejected with probability
+    """The rules: after s successes in n requests of the last `window` seconds, reject with probability
 
-        max(0, (n - s / success_rate) / (n + 1)) ^ (1 / aggression), at most `most`.
+        max(0, (n - s / success_rate) / (n + 1)) ^ (1 / aggression), at most `max_probability`.
 
     Nothing is rejected below `minimum_rate` requests a second. (Envoy, Admission control filter: 95 %, 30 s,
     aggression 1, at most 80 %; after Client-Side Throttling, Google SRE book, chapter 21.) Raises ValueError.
@@ -24,7 +24,7 @@ class AdmissionControlRules:
     success_rate: float = 0.95
     window: float = 30.0
     aggression: float = 1.0
-    most: float = 0.8
+    max_probability: float = 0.8
     minimum_rate: float = 0.0
 
     def __post_init__(self) -> None:
@@ -33,14 +33,14 @@ class AdmissionControlRules:
         for name in ("window", "aggression"):
             if not 0 < getattr(self, name) < inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: use a number above 0")
-        if not 0 <= self.most <= 1:
-            raise ValueError(f"most is {self.most}: use a share from 0 to 1")
+        if not 0 <= self.max_probability <= 1:
+            raise ValueError(f"max_probability is {self.max_probability}: use a share from 0 to 1")
         if not 0 <= self.minimum_rate < inf:
             raise ValueError(f"minimum_rate is {self.minimum_rate}: use requests a second, 0 or more")
 
 
 class AdmissionControl:
-    """Counts outcomes by the second and decides by chance."""
+    """Counts outcomes in buckets of a second, and rejects requests at random."""
 
     __slots__ = ("_counts", "_ok", "_rng", "_rules", "_total")
 
@@ -57,7 +57,7 @@ class AdmissionControl:
             return 0.0
         excess = max(0.0, (n - self._ok / rules.success_rate) / (n + 1))
         probability: float = excess ** (1 / rules.aggression)
-        return min(rules.most, probability)
+        return min(rules.max_probability, probability)
 
     def admits(self, now: float) -> bool:
         probability = self.rejection(now)

@@ -1,8 +1,8 @@
-"""Sticky sessions: the rules, and the decision where a session goes on.
+"""Sticky sessions: the rules, and the backend of each session.
 
-A client presents a token with each request: the value of a cookie, its address, or a route in the URL. A pool
-asks its `Affinity` which backend the token stands for, and afterwards what the client is to present next
-time. A token that the balancer has not made, or has not seen a backend make, stands for nothing.
+A client sends a token with each request: the value of a cookie, its address, or a route in the URL. The
+pool's `Affinity` returns the backend that the token means, and after the request the token for the next one.
+A token that neither the balancer nor a backend has issued is ignored.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from math import inf
 from lbkit.core.affinity import SessionCookies, StickTable
 from lbkit.core.options import named_fields, number, whole
 
-# How -> what it does. Those with a table remember sessions; the others sign them into what the client keeps.
+# Method -> what it does. Some keep sessions in a table; the others sign the backend into the client's token.
 HOW = {
     "insert": "the balancer sets a cookie of its own, which backends do not see",
-    "rewrite": "the balancer puts its value in place of a cookie that the backend sets",
-    "prefix": "the balancer puts its value before that of the application's cookie, and takes it off again",
-    "learn": "a table remembers the values of the application's cookie, by the backend that set them",
+    "rewrite": "the balancer replaces the value of a cookie that the backend sets",
+    "prefix": "the balancer puts a prefix before the application's cookie, and removes it from requests",
+    "learn": "a table remembers which backend set each value of the application's cookie",
     "source": "a table remembers clients' addresses",
-    "route": "the URL has the value: a query parameter, which the balancer adds to redirects",
+    "route": "a query parameter has the value, which the balancer adds to redirects",
 }
 TABLES = ("learn", "source")
-OF_APPLICATION = ("rewrite", "prefix", "learn")  # they need the name of its cookie
+OF_APPLICATION = ("rewrite", "prefix", "learn")  # these need the name of the application's cookie
 GONE = ("another", "refuse")
 SAME_SITE = ("", "Strict", "Lax", "None")
 DEFAULT_NAME = "lbkit"
@@ -35,17 +35,17 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 @named_fields
 @dataclass(frozen=True, slots=True)
 class Sticky:
-    """Sticky sessions: the requests of a session go to one backend while that is there.
+    """The rules of sticky sessions: the requests of a session go to one backend as long as it is available.
 
-    `how`: insert, rewrite, prefix, learn, source or route. `name`: of the cookie or parameter; rewrite,
-    prefix and learn need the name of the application's. `secret`: what signs the values, for all proxies that
-    share sessions; without it each proxy draws its own when it starts. `idle`, `life`: seconds after which a
-    session ends, since its last request and since its first. `size`: sessions that a table remembers at most.
-    `drain`: whether sessions stay on a backend that drains, or has weight 0. `gone`: for a session on a
-    backend that is not there, "another" one or "refuse" (503). `secure`, `http_only`, `same_site`: attributes
-    of the cookie that the balancer inserts. A retry that another backend answers moves the session.
-    (HAProxy: cookie, stick-table; nginx: sticky; Apache: stickysession; ALB: lb_cookie, app_cookie.)
-    Raises ValueError.
+    `how`: insert, rewrite, prefix, learn, source or route. `name`: the name of the cookie or parameter;
+    rewrite, prefix and learn need that of the application's cookie. `secret`: the key that signs the values,
+    the same for all proxies that share sessions; by default, each proxy draws one when it starts. `idle`,
+    `life`: seconds after which a session expires, since its last request and since its first. `size`: the
+    most sessions in a table. `drain`: whether sessions stay on a backend that is draining or has weight 0.
+    `gone`: where a session goes if its backend is unavailable: to "another" one, or "refuse" (503). `secure`,
+    `http_only`, `same_site`: attributes of the cookie that the balancer inserts. A retry that another backend
+    answers moves the session. (HAProxy: cookie, stick-table; nginx: sticky; Apache: stickysession; ALB:
+    lb_cookie, app_cookie.) Raises ValueError.
     """
 
     how: str = "insert"
@@ -82,9 +82,9 @@ class Sticky:
         whole(1, size=self.size)
         insecure = self.how == "insert" and not self.secure
         if self.same_site == "None" and insecure:
-            raise ValueError("same_site is 'None': browsers take that with secure = true only")
+            raise ValueError("same_site is 'None': browsers accept it with secure = true only")
         if self.name.startswith(("__Host-", "__Secure-")) and insecure:
-            raise ValueError(f"name is {self.name!r}: browsers take that prefix with secure = true only")
+            raise ValueError(f"name is {self.name!r}: browsers accept that prefix with secure = true only")
 
     @property
     def cookie(self) -> str:
@@ -93,15 +93,15 @@ class Sticky:
 
     @property
     def table(self) -> bool:
-        """Whether the balancer remembers sessions, and does not leave that to the client."""
+        """Whether the balancer keeps sessions in a table, not in the client's token."""
         return self.how in TABLES
 
 
 class Affinity:
-    """Which backend each session is on, for one pool.
+    """The backend of each session, for one pool.
 
-    `epoch`: the wall clock's time at `now` 0. Proxies that share cookies do not share the clock that `now`
-    comes from; with a table it does not matter.
+    `epoch`: the wall-clock time at `now` 0. Proxies that share cookies need it, as each has a `now` of its
+    own; tables do not use it.
     """
 
     def __init__(self, rules: Sticky, secret: bytes) -> None:
@@ -120,24 +120,24 @@ class Affinity:
         self._cookies.add(backend)
 
     def remove(self, backend: str) -> None:
-        """A backend leaves the pool: its sessions are over."""
+        """End the sessions of a backend that leaves the pool."""
         self._cookies.remove(backend)
         if self._table is not None:
             self._table.forget(backend)
 
     def find(self, token: str, now: float) -> str | None:
-        """Return the name of the backend that a token stands for; None if it stands for none."""
+        """Return the name of the backend that a token means; None for an invalid or unknown token."""
         if self._table is not None:
             return self._table.get(token, now)
         session = self._cookies.decode(token, now + self.epoch)
         return session.backend if session else None
 
     def keep(self, token: str, backend: str, now: float, begin: bool = True) -> str:
-        """Take note that the session of `token` is on `backend`; return its new token, or "" for the old one.
+        """Record that the session of `token` is on `backend`; return its new token, or "" for the old one.
 
-        The token is new if the session is: without one, on another backend than the one it stands for, or
-        with a tenth of the `idle` time gone. `begin`: whether a token that is not known begins a session,
-        which only a table looks at: what a client makes up must not fill it."""
+        A new token is made for a new session, after a change of backend, and when a tenth of the `idle` time
+        has passed. `begin`: whether an unknown token begins a session; only tables use it, so that tokens
+        made up by clients cannot fill them."""
         if self._table is not None:
             if begin or self._table.get(token, now):
                 self._table.put(token, backend, now)
@@ -149,8 +149,8 @@ class Affinity:
         return self._cookies.encode(backend, session.began if session else now, now)
 
     def take_over(self, token: str, backend: str | None, now: float) -> None:
-        """Believe a table that is shared: the session is on this backend, or, with None, there is none."""
-        assert self._table is not None, "only tables are shared like that"
+        """Copy an entry of a shared table: the session's backend, or None for no session."""
+        assert self._table is not None, "only tables are shared"
         if backend is None:
             self._table.drop(token)
         else:

@@ -1,4 +1,4 @@
-"""Backends in containers: stopped, killed, paused, throttled and delayed for real."""
+"""Backends in containers, which can be stopped, killed, paused, throttled and delayed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from lbkit.run import EngineError, require
 IMAGE = os.environ.get("LBKIT_IMAGE", f"lbkit:{__version__}")
 LABEL = "lbkit.fleet"
 PORT = "8000/tcp"
-PERIOD = 100_000  # microseconds in which the kernel counts a container's processor time
+PERIOD = 100_000  # microseconds, the period of the kernel's limit on processor time
 
 
 def why_not() -> str:
-    """What keeps this machine from running containers; empty if nothing does."""
+    """Return why this machine cannot run containers; empty if it can."""
     try:
         client = _client()
     except EngineError as error:
@@ -37,14 +37,14 @@ def why_not() -> str:
 
 
 def sdk() -> Any:
-    """The docker package, imported when it is needed. (By name: type checkers take our folder for it.)"""
+    """Return the docker package, imported on demand. (By name: type checkers find our folder instead.)"""
     return import_module("docker")
 
 
 def _knock() -> None:
     """Connect to the engine's Unix socket, if that is its address. Raises OSError.
 
-    The docker package does not close the socket of a connection that fails; so try it before."""
+    The docker package leaks the socket of a failed connection, so this is tried first."""
     path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     if path.startswith("/") and sys.platform != "win32":
         with socket.socket(socket.AF_UNIX) as knock:
@@ -61,20 +61,22 @@ def _client() -> Any:
         client.ping()
     except (docker.errors.DockerException, OSError):
         raise EngineError(
-            "docker needs a Docker engine that runs: start Docker Desktop, or dockerd as root"
+            "docker needs a running Docker engine: start Docker Desktop, or dockerd as root"
         ) from None
     return client
 
 
 def build_image(tag: str = IMAGE, base: str | None = None) -> str:
-    """Build the kit's image from its sources; returns its tag.
+    """Build the kit's image from its sources; return its tag.
 
-    `base`: the image to start from; LBKIT_BASE_IMAGE or python:3-slim, as docker/Dockerfile says, by
-    default. Raises EngineError with the end of what the build said."""
+    `base`: the base image; by default LBKIT_BASE_IMAGE, or python:3-slim (see docker/Dockerfile). Raises
+    EngineError with the end of the build's output."""
     docker = sdk()
     root = Path(__file__).parents[2]
     if not (root / "docker" / "Dockerfile").exists():
-        raise EngineError(f"there is no image {tag}, and no docker/Dockerfile to build it from at {root}")
+        raise EngineError(
+            f"the image {tag} is missing, and there is no docker/Dockerfile in {root} to build it"
+        )
     base = base or os.environ.get("LBKIT_BASE_IMAGE")
     client = _client()
     try:
@@ -97,14 +99,14 @@ def build_image(tag: str = IMAGE, base: str | None = None) -> str:
 
 
 class DockerFleet(Fleet):
-    """One container a server, each published on 127.0.0.1.
+    """One container for each server, published on 127.0.0.1.
 
     >>> with DockerFleet(servers(3), cpus={"s3": 0.25}) as fleet:  # doctest: +SKIP
     ...     fleet.pause("s1")
     ...     fleet.delay("s2", 0.05)
 
-    A container's backend ends when the connection that holds its standard input does, so it does not outlive
-    this process; what is then left of it, a stopped container, is removed by the next fleet.
+    A container's backend exits when the connection to its standard input closes, so it does not outlive this
+    process. The stopped container that then remains is removed by the next fleet.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class DockerFleet(Fleet):
         memory: str = "256m",
         image: str = IMAGE,
     ) -> None:
-        """`cpus`: processors by server, where it is limited. `memory`: of each, as Docker writes it."""
+        """`cpus`: server -> its limit of processors. `memory`: the limit of each, in Docker's notation."""
         super().__init__(servers, seed)
         self.image = image
         self.memory = memory
@@ -125,12 +127,12 @@ class DockerFleet(Fleet):
         self._containers: dict[str, Any] = {}
         self._holds: dict[str, Any] = {}  # server -> the connection to its standard input
         self._docker: Any = None
-        self._delayed: set[str] = set()  # those whose network is slow
-        self._started: dict[str, float] = {}  # when each was started last
+        self._delayed: set[str] = set()  # servers with a slow network
+        self._started: dict[str, float] = {}  # server -> its last start
         self._start_times: dict[str, float] = {}
 
     def start(self) -> Self:
-        """Builds the image first where it is missing, which takes a minute."""
+        """Start all containers; builds the image first if it is missing, which takes a minute."""
         require("docker")
         docker = sdk()
         self._docker = _client()
@@ -164,7 +166,7 @@ class DockerFleet(Fleet):
             ["python", "-m", "lbkit.live.backend", json.dumps(settings)],
             ports=[8000],
             labels={LABEL: str(os.getpid())},
-            stdin_open=True,  # with detach=False: closed when whoever holds it goes
+            stdin_open=True,  # with detach=False, closes when its client does
             detach=False,
             host_config=api.create_host_config(
                 port_bindings={PORT: ("127.0.0.1", port)},
@@ -172,7 +174,7 @@ class DockerFleet(Fleet):
                 cpu_period=PERIOD,
                 cpu_quota=int(PERIOD * cpus) if cpus else None,
                 cap_drop=["ALL"],
-                cap_add=["NET_ADMIN"],  # for tc; only root in there has it, and the backend is not root
+                cap_add=["NET_ADMIN"],  # for tc; the backend does not have it, as it does not run as root
             ),
         )
         return self._docker.containers.get(made["Id"])
@@ -185,7 +187,7 @@ class DockerFleet(Fleet):
 
     def _let_go(self, name: str) -> None:
         hold = self._holds.pop(name)
-        hold._response.close()  # docker-py hangs the answer on it; closed later, it would complain
+        hold._response.close()  # docker-py keeps the answer on it and warns if it is closed later
         hold.close()
 
     def _ready(self, name: str) -> None:
@@ -199,7 +201,7 @@ class DockerFleet(Fleet):
 
         if not wait_until(over, START_TIMEOUT) or not self.alive()[name]:
             said = self._containers[name].logs().decode(errors="replace").strip()[-2000:]
-            raise FleetError(f"backend {name!r} did not start: {said or 'it said nothing'}")
+            raise FleetError(f"backend {name!r} did not start: {said or 'it wrote no message'}")
         self._start_times[name] = time.monotonic() - self._started[name]
 
     def _answers(self, name: str) -> bool:
@@ -221,7 +223,7 @@ class DockerFleet(Fleet):
             self._docker = None
 
     def _sweep(self) -> None:
-        """Remove what fleets that were killed have left."""
+        """Remove the containers of fleets that were killed."""
         for container in self._docker.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
             if not _lives(container.labels[LABEL]):
                 container.remove(force=True)
@@ -230,7 +232,7 @@ class DockerFleet(Fleet):
         return self._ports[self.check(name).name]
 
     def _container(self, name: str) -> Any:
-        """Raises KeyError with the names there are."""
+        """Return a server's container. Raises KeyError with the known names."""
         return self._containers[self.check(name).name]
 
     def alive(self) -> dict[str, bool]:
@@ -240,19 +242,19 @@ class DockerFleet(Fleet):
         state: dict[str, Any] = self._docker.api.inspect_container(self._container(name).id)["State"]
         return state
 
-    # -- what can happen to them --------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------------
 
     def crash(self, name: str) -> None:
         container = self._container(name)
         self.hung.discard(name)
         if self._state(name)["Running"]:
             if self._state(name)["Paused"]:
-                container.unpause()  # the engine does not kill one that is paused
+                container.unpause()  # the engine does not kill a paused container
             container.kill()  # SIGKILL
             container.wait()
 
     def halt(self, name: str, grace: int = 5) -> None:
-        """SIGTERM: it finishes what it has, for `grace` seconds."""
+        """Send SIGTERM: the server has `grace` seconds to finish its requests."""
         self._container(name).stop(timeout=grace)
 
     def recover(self, name: str, at: float = 0.0) -> None:
@@ -268,14 +270,14 @@ class DockerFleet(Fleet):
         return self._start_times
 
     def restart(self, name: str, at: float = 0.0) -> None:
-        """Start a container as soon as it is known to need until `at`: it cannot be told any more."""
+        """Start a container in time to serve at `at`."""
         self._let_go(name)
         time.sleep(max(0.0, at - self._start_times[name] - time.monotonic()))
         self._run(name)
         self._ready(name)
 
     def pause(self, name: str) -> None:
-        """It is there and says nothing: neither refused nor answered, the worst kind of dead."""
+        """Freeze a container: connections are neither refused nor answered, the worst kind of failure."""
         self._container(name).pause()
 
     def _freeze(self, name: str) -> None:
@@ -286,7 +288,7 @@ class DockerFleet(Fleet):
             self._container(name).unpause()
 
     def slow_network(self, name: str, seconds: float) -> None:
-        """Have each way to a server take `seconds` longer: its answers wait for both ways."""
+        """Add `seconds` to each direction of a server's network; its answers wait for both."""
         try:
             self.delay(name, 2 * seconds)
         except FleetError as error:
@@ -296,21 +298,22 @@ class DockerFleet(Fleet):
             self._delayed.add(name)
 
     def throttle(self, name: str, cpus: float) -> None:
-        """Give it that much of a processor: 0.25 is a quarter."""
+        """Limit a server to `cpus` processors; 0.25 is a quarter."""
         self._docker.api.update_container(
             self._container(name).id, cpu_period=PERIOD, cpu_quota=int(PERIOD * cpus)
         )
 
     def delay(self, name: str, seconds: float, jitter: float = 0.0) -> None:
-        """Delay what it sends, each packet, with tc's netem; 0 takes the delay away. Raises FleetError
-        where the image has no tc or the kernel no netem."""
+        """Delay each packet that a server sends, with tc's netem; 0 removes the delay.
+
+        Raises FleetError if the image has no tc or the kernel no netem."""
         change = f"replace dev eth0 root netem delay {1e3 * seconds:g}ms {1e3 * jitter:g}ms"
         command = f"tc qdisc {change if seconds or jitter else 'del dev eth0 root'}"
         code, said = self._container(name).exec_run(command, user="root")
         text = said.decode(errors="replace").strip()
         if "kind is unknown" in text:
             raise FleetError("this kernel has no netem: give the Server a delay in the experiment instead")
-        if code and (seconds or jitter):  # taking away what is not there is no failure
+        if code and (seconds or jitter):  # removing a delay that is not set is no failure
             raise FleetError(f"{command}: {text}")
 
 

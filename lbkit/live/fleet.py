@@ -23,18 +23,18 @@ from lbkit.needs import why_not
 from lbkit.patience import Wasted
 from lbkit.run import EngineError, require
 
-START_TIMEOUT = 20.0  # seconds a backend may take to serve
+START_TIMEOUT = 20.0  # seconds in which a backend must start to serve
 
 
 class FleetError(EngineError):
-    """A backend did not start, or refused a change; the message names it and has its last output."""
+    """Raised if a backend does not start or rejects a change; the message has its name and last output."""
 
 
 class Process:
-    """One backend process; started, killed and started again on the same port."""
+    """One backend process, which can be killed and restarted on the same port."""
 
     def __init__(self, server: Server, seed: int, notice: float = 0.0) -> None:
-        """`notice`: seconds that its /health fails before it ends at `terminate`."""
+        """`notice`: the seconds for which /health fails before the process ends at `terminate`."""
         self.server = server
         self.seed = seed
         self.notice = notice
@@ -51,7 +51,7 @@ class Process:
     def launch(self, at: float = 0.0, store: str = "") -> None:
         """Start the process, which refuses connections until `at`; `ready` waits until it serves.
 
-        `store`: the address of the Redis that keeps its sessions; "": its own memory."""
+        `store`: the address of the Redis with its sessions; "": they are in its own memory."""
         settings = {
             "server": server_to_dict(self.server),
             "port": self.port,
@@ -66,11 +66,11 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            start_new_session=True,  # Ctrl-C is for its parent, which ends it
+            start_new_session=True,  # Ctrl-C goes to the parent only, which ends it
         )
 
     def ready(self) -> None:
-        """Return when it serves. Raises FleetError when it ends instead, or takes too long."""
+        """Wait until the process serves. Raises FleetError if it ends instead, or takes too long."""
         assert self.popen
         assert self.popen.stdout
         watchdog = threading.Timer(START_TIMEOUT, self.popen.kill)
@@ -87,17 +87,17 @@ class Process:
 
     def last_words(self) -> str:
         self.errors.seek(0)
-        return self.errors.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+        return self.errors.read().decode(errors="replace").strip()[-2000:] or "it wrote no message"
 
     def terminate(self) -> None:
-        """SIGTERM: it finishes what it has. Returns when it has ended."""
+        """Send SIGTERM, on which the process finishes its requests; return when it has ended."""
         if self.popen:
             self.popen.terminate()
             self.popen.wait()
             self.kill()
 
     def kill(self) -> None:
-        """Kill it with SIGKILL, as a crash would. Safe to repeat."""
+        """Kill the process with SIGKILL, like a crash. May be called more than once."""
         popen, self.popen = self.popen, None
         if popen is None:
             return
@@ -108,7 +108,7 @@ class Process:
         popen.wait()
 
     def signal(self, number: int) -> None:
-        """Send it a signal, if it lives."""
+        """Send a signal to the process, if it runs."""
         if self.alive:
             assert self.popen
             self.popen.send_signal(number)
@@ -119,26 +119,27 @@ class Process:
 
 
 class Fleet:
-    """The servers of an experiment as real backends on ports of this machine, however they run.
+    """The servers of an experiment as real backends on ports of this machine.
 
-    A context manager; gone at the end of the block, at exit, and if this process is killed.
+    As a context manager, it ends them at the end of the block; they also end at exit, and if this process is
+    killed.
     """
 
     def __init__(self, servers: Iterable[Server], seed: int = 1) -> None:
         self.servers = {s.name: s for s in servers}
         self.seed = seed
         self.hung: set[str] = set()
-        self.notes: list[str] = []  # what happens in another way than the experiment says
+        self.notes: list[str] = []  # differences from the experiment
         self._dependencies = {name: dict.fromkeys(s.dependencies, OK) for name, s in self.servers.items()}
 
-    # -- what each kind has of its own ---------------------------------------------------------
+    # -- for each kind of fleet to define ------------------------------------------------------
 
     def start(self) -> Self:
-        """Start all backends together; return when every one serves. Raises FleetError, EngineError."""
+        """Start all backends at once; return when all of them serve. Raises FleetError, EngineError."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End all of them. Safe to repeat."""
+        """Stop all backends. May be called more than once."""
         raise NotImplementedError
 
     def port(self, name: str) -> int:
@@ -148,7 +149,7 @@ class Fleet:
         raise NotImplementedError
 
     def crash(self, name: str) -> None:
-        """SIGKILL: running requests are lost, new connections refused."""
+        """Kill a server with SIGKILL: its requests are lost, and new connections refused."""
         raise NotImplementedError
 
     def _freeze(self, name: str) -> None:
@@ -159,17 +160,17 @@ class Fleet:
 
     @property
     def start_times(self) -> dict[str, float]:
-        """Seconds that the last start of each server took."""
+        """Return the seconds that the last start of each server took."""
         raise NotImplementedError
 
     def restart(self, name: str, at: float = 0.0) -> None:
-        """Start a server that does not run, on its old port; returns when it serves. Raises FleetError.
+        """Start a stopped server on its old port; return when it serves. Raises FleetError.
 
-        `at`: not before this moment, on the clock of time.monotonic."""
+        `at`: the earliest time to serve, on the clock of time.monotonic."""
         raise NotImplementedError
 
     def replace(self, server: Server) -> None:
-        """Stop a server, and start it as `server` says, at the same port. Raises FleetError."""
+        """Stop a server, and start `server` in its place, on the same port. Raises FleetError."""
         self.crash(server.name)
         self.servers[server.name] = server
         states = self._dependencies[server.name]
@@ -177,7 +178,7 @@ class Fleet:
         self.restart(server.name)
         self._tell_dependencies(server.name)
 
-    # -- what all have in common ------------------------------------------------------------------
+    # -- common to all kinds ----------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         return self.start()
@@ -192,7 +193,7 @@ class Fleet:
         await asyncio.to_thread(self.stop)
 
     def check(self, name: str) -> Server:
-        """Raises KeyError with the names there are."""
+        """Return a server. Raises KeyError with the known names."""
         try:
             return self.servers[name]
         except KeyError:
@@ -217,7 +218,7 @@ class Fleet:
         ]
 
     def recover(self, name: str, at: float = 0.0) -> None:
-        """Make a server run at its usual speed, without faults; from `at` on if it has to start.
+        """Restore a server to its usual speed, without faults; if it has to start, it serves from `at` on.
 
         Raises FleetError."""
         speed = self.check(name).speed
@@ -231,45 +232,45 @@ class Fleet:
         self._tell_dependencies(name)
 
     def _tell_dependencies(self, name: str) -> None:
-        """Tell a new process what it cannot know: which of its dependencies have failed."""
+        """Send a new process the states of its dependencies."""
         if any(state != OK for state in self._dependencies[name].values()):
             self.control(name, dependencies=self._dependencies[name])
 
     def slow(self, name: str, factor: float) -> None:
-        """Run work that starts from now on at the usual speed x `factor`, until a crash or `recover`.
+        """Serve new requests at the usual speed x `factor`, until a crash or `recover`.
 
-        A server that is down stays as it is: when it recovers, it is a new process."""
+        A server that is down is not changed: it recovers as a new process."""
         self.disturb(name, speed=self.check(name).speed * factor)
 
     # -- chaos ------------------------------------------------------------------------------------
 
     def hang(self, name: str) -> None:
-        """Stop it: the system accepts connections for it, and nothing answers. `recover` lets it go on."""
+        """Freeze a server: the kernel accepts its connections, but nothing answers. `recover` resumes it."""
         if self.alive()[self.check(name).name]:
             self._freeze(name)
             self.hung.add(name)
 
     def disturb(self, name: str, **settings: Any) -> None:
-        """Change settings of a server that runs; one that does not is a new process when it recovers."""
+        """Change settings of a running server; one that is down recovers as a new process anyway."""
         if self.alive()[self.check(name).name] and name not in self.hung:
             self.control(name, **settings)
 
     def slow_network(self, name: str, seconds: float) -> None:
-        """Have each way to a server take `seconds` longer."""
+        """Add `seconds` to each direction of a server's network."""
         self.disturb(name, delay=seconds)
         self._note("delay: server processes wait, as there is no network before them")
 
     def set_dependency(self, name: str, dependency: str, state: str) -> None:
-        """Have a server find a dependency ok, degraded or failed, if it has it; also after a restart."""
+        """Set a server's dependency, if it has it, to ok, degraded or failed; kept over restarts."""
         states = self._dependencies[self.check(name).name]
         if dependency in states:
             states[dependency] = state
             self.disturb(name, dependencies=states)
 
     def wasted(self) -> list[Wasted]:
-        """Return what servers worked on for clients that had left; starts as of time.monotonic.
+        """Return the work of servers for clients that had left; starts are on the clock of time.monotonic.
 
-        Of processes that run: one that crashed takes its list with it."""
+        Only of running processes: a crashed one takes its list with it."""
         found = []
         for name, alive in self.alive().items():
             if not alive or name in self.hung:
@@ -287,9 +288,9 @@ class Fleet:
             self.notes.append(text)
 
     def control(self, name: str, **changes: Any) -> dict[str, Any]:
-        """Change settings of a backend (see lbkit.live.backend.SETTINGS); returns how it is set.
+        """Change settings of a backend (see lbkit.live.backend.SETTINGS); return all its settings.
 
-        Raises FleetError, with the field, for what it does not take, or when it is down."""
+        Raises FleetError, with the field's name, for a wrong setting, or if the backend is down."""
         self.check(name)
         url = f"http://127.0.0.1:{self.port(name)}/control"
         data = json.dumps(changes).encode() if changes else None
@@ -305,7 +306,7 @@ class Fleet:
 
 
 class LocalFleet(Fleet):
-    """One process a server, each on a port of the kernel's choice on 127.0.0.1.
+    """One process for each server, on 127.0.0.1 and a port that the kernel chooses.
 
     >>> with LocalFleet(servers(3)) as fleet:  # doctest: +SKIP
     ...     fleet.crash("s2")
@@ -314,10 +315,10 @@ class LocalFleet(Fleet):
     def __init__(
         self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0, store: str = ""
     ) -> None:
-        """`notice`: seconds that /health of a server fails before it ends at `terminate`.
+        """`notice`: the seconds for which a server's /health fails before it ends at `terminate`.
 
-        `store`: the address of a Redis (redis://host:port/0) in which the servers keep their users' sessions
-        together; without it each keeps them in its own memory."""
+        `store`: the address of a Redis (redis://host:port/0) in which the servers share their users'
+        sessions; without it, each keeps them in its own memory."""
         super().__init__(servers, seed)
         self.store = store
         self._processes = {s.name: Process(s, seed, notice) for s in self.servers.values()}
@@ -343,7 +344,7 @@ class LocalFleet(Fleet):
             process.stop()
 
     def __getitem__(self, name: str) -> Process:
-        """Raises KeyError with the names there are."""
+        """Return a server's process. Raises KeyError with the known names."""
         return self._processes[self.check(name).name]
 
     def port(self, name: str) -> int:
@@ -363,7 +364,7 @@ class LocalFleet(Fleet):
         self[name].signal(signal.SIGCONT)
 
     def terminate(self, name: str) -> None:
-        """SIGTERM: it fails readiness, finishes what it has, and ends; returns then."""
+        """Send SIGTERM: the server fails readiness, finishes its requests and ends. Return when it has."""
         self[name].terminate()
 
     @property

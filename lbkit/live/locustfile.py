@@ -1,16 +1,15 @@
 """Sends the traffic of an Experiment with Locust.
 
-Started by lbkit.live.load, which gives the experiment and takes the rows; or from a terminal, with or without
-Locust's web page, on one machine or with its workers on many:
+Started by lbkit.live.load, which passes the experiment and reads the rows; or from a terminal, with or
+without Locust's web page, on one machine or with workers on several:
 
     LBKIT_EXPERIMENT=ten.toml locust -f lbkit/live/locustfile.py --host http://127.0.0.1:8080
 
-Open loop: every request is sent at its time of arrival, whether or not earlier ones have been answered, and
-its latency counts from that time. So a stall shows in the latencies of all requests that are due during it,
-and not only in that of the one that is waiting (coordinated omission; Gil Tene, 2013). Locust's users have
-nothing to do then, whatever their number; its workers share the requests. Closed loop: the users of all
-workers together are those of the experiment, so start as many as it has. Sessions begin as in an open loop,
-and each waits for its answers; its cookies are its own.
+Open loop: each request is sent at its arrival time, whether or not earlier ones have been answered, and its
+latency counts from that time. A stall thus shows in the latency of every request due during it, not only of
+the one that waits (coordinated omission; Gil Tene, 2013). Locust's users do nothing then; its workers share
+the requests. Closed loop: start as many users, over all workers, as the experiment has. Sessions begin as in
+an open loop, but each one waits for its answers, and has its own cookies.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from lbkit.patience import luck_of
 from lbkit.result import good
 from lbkit.workload import Clients, Visits, client_name, path_name, stream, workload
 
-# From lbkit.live.load: experiment, url, port (where the rows are sent) and grace.
+# From lbkit.live.load: experiment, url, port (to send the rows to) and grace.
 SETTINGS: dict[str, Any] = json.loads(os.environ.get("LBKIT_PLAY", "{}"))
 EXPERIMENT = (
     Experiment.from_dict(SETTINGS["experiment"])
@@ -51,29 +50,29 @@ GRACE: float = SETTINGS.get("grace", 10.0)  # seconds after the duration in whic
 CLOSED = isinstance(TRAFFIC.arrivals, Closed)
 CONNECTIONS = 1000
 PATIENCE = TRAFFIC.patience
-# Whether servers are to look if somebody still waits for their answers.
+# Whether servers check that the client still waits for the answer.
 WATCHED: bool = SETTINGS.get("watched", PATIENCE is not None)
 PAUSES = stream(EXPERIMENT.seed, "backoff")
 STICKY = EXPERIMENT.policy.sticky  # whether clients keep a cookie of the balancer, or a route
-SESSIONS = isinstance(TRAFFIC.arrivals, Sessions)  # whether servers keep state for them
-OWN_COOKIE = "session"  # the application's, where the policy does not name it
-# Whether servers see their own cookie, and can say of how many requests of the session they know.
+SESSIONS = isinstance(TRAFFIC.arrivals, Sessions)  # whether the traffic has sessions with state on servers
+OWN_COOKIE = "session"  # the application's cookie, if the policy does not name it
+# Whether servers see their own cookie, and report how many requests of the session they know.
 STATE_SEEN = SESSIONS and not (STICKY and STICKY.how == "rewrite")
 ROUTE = "x-lbkit-route"  # the field with a route, and its name among the cookies
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a request; status 0: no answer."""
+    """The outcome of a request; status 0: no answer."""
 
     status: int = 0
     size: int = 0
-    fields: dict[str, str] = field(default_factory=dict)  # of the answer's header
+    fields: dict[str, str] = field(default_factory=dict)  # header fields of the answer
     error: BaseException | None = None
 
 
 class Player:
-    """Sends requests, and reports each one that ended to the parent, if there is one, as a line of JSON."""
+    """Sends requests, and reports each finished one to the parent, if any, as a line of JSON."""
 
     def __init__(self, environment: Any, host: str | None = None) -> None:
         self.environment = environment
@@ -92,18 +91,18 @@ class Player:
             self.lines = parent.makefile("rw", encoding="utf-8", newline="\n")
         self.started = gevent.event.Event()
         self.running: set[gevent.Greenlet] = set()  # requests without an answer
-        self.t0 = 0.0  # moment 0 of the experiment, on the clock of time.monotonic
+        self.t0 = 0.0  # time 0 of the experiment, on the clock of time.monotonic
         self.lags: list[float] = []
-        self.resent: list[float] = []  # when clients sent a request again
-        self.known: set[int] = set()  # sessions that a server has remembered once
-        self.lost = 0  # how often a session that had been known was new to its server
+        self.resent: list[float] = []  # the times of clients' retries
+        self.known: set[int] = set()  # sessions that a server has recognised
+        self.lost = 0  # requests of known sessions that were new to their server
         self.users = 0  # closed loop: users that have started
-        # Session, or client where there are none -> its cookies.
+        # Session, or client in traffic without sessions -> its cookies.
         self.cookies: defaultdict[int, dict[str, str]] = defaultdict(dict)
 
     def start(self) -> None:
-        """Agree with the parent on moment 0, once everything is loaded."""
-        gc.freeze()  # collecting Locust's own objects over and over would delay requests
+        """Agree with the parent on time 0, once everything is loaded."""
+        gc.freeze()  # garbage collection of Locust's own objects would delay requests
         self.t0 = time.monotonic()
         if self.lines:
             self.report({"ready": True})
@@ -116,7 +115,7 @@ class Player:
             self.lines.flush()
 
     def wait_until(self, moment: float) -> None:
-        """Sleep until `moment`, in seconds from the beginning."""
+        """Sleep until `moment`, in seconds from time 0."""
         left = self.t0 + moment - time.monotonic()
         if left > 0:
             gevent.sleep(left)
@@ -129,7 +128,7 @@ class Player:
         return sent
 
     def visit(self, visits: Visits, session: int) -> None:
-        """Send the requests of a session, one after the other, until the traffic ends."""
+        """Send the requests of a session one after another, until the traffic ends."""
         arrival = visits.began[session]
         for pause, path, demand, luck in visits.requests(session):
             if pause:
@@ -145,7 +144,7 @@ class Player:
     def request(
         self, arrival: float, client: int, path: int, demand: float, luck: float, session: int | None = None
     ) -> None:
-        """Send a request that was meant for `arrival`, and again as its client does; never raises."""
+        """Send a request due at `arrival`, with the retries of its client; never raises."""
         self.lags.append(time.monotonic() - self.t0 - arrival)
         tried = attempts = 0
         outcome = Outcome()
@@ -184,7 +183,7 @@ class Player:
         wait: float | None,
         cookies: dict[str, str] | None = None,
     ) -> Outcome:
-        """Send a request once, and return what comes of it within `wait` seconds; `cookies` are kept."""
+        """Send a request once; return its outcome within `wait` seconds. The answer's cookies are kept."""
         headers = {
             "X-Forwarded-For": client_name(client),
             "X-Lbkit-Demand": f"{demand:.9f}",
@@ -192,7 +191,7 @@ class Player:
         }
         if WATCHED:
             headers["X-Lbkit-Watched"] = "1"
-        # What is left when the time is over: the connection is closed, and nothing was answered.
+        # The outcome on timeout: the connection is closed without an answer.
         outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:
             with gevent.Timeout(wait, False):
@@ -213,7 +212,7 @@ class Player:
     def record(
         self, arrival: float, client: int, path: int, outcome: Outcome, attempts: int, session: int | None
     ) -> None:
-        """Tell parent and Locust of a request that has ended."""
+        """Report a finished request to the parent and to Locust."""
         end = time.monotonic() - self.t0
         answer = outcome.fields
         began = float(answer["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in answer else None
@@ -241,7 +240,7 @@ class Player:
         )
 
     def finish(self) -> None:
-        """Wait for answers until the end of the grace; requests without one then are errors."""
+        """Wait for answers until the end of the grace; requests without an answer are then errors."""
         self.wait_until(TRAFFIC.duration)
         running = list(self.running)
         gevent.joinall(running, timeout=max(0.0, self.t0 + TRAFFIC.duration + GRACE - time.monotonic()))
@@ -264,9 +263,9 @@ class Player:
 
 
 def present(cookies: dict[str, str], target: str, headers: dict[str, str]) -> str:
-    """Add cookies to the fields of a request; return its target, with the route if there is one."""
+    """Add cookies to a request's header fields; return its target, with the route if there is one."""
     of_application = STICKY is not None and STICKY.how in OF_APPLICATION
-    if SESSIONS or of_application:  # servers begin a session if they do not know the one of the cookie
+    if SESSIONS or of_application:  # servers begin a session for an unknown cookie
         name = STICKY.cookie if STICKY and of_application else OWN_COOKIE
         headers["X-Lbkit-Session"] = name if STATE_SEEN else f"{name} any"
     pairs = [f"{name}={value}" for name, value in cookies.items() if name != ROUTE]
@@ -276,7 +275,7 @@ def present(cookies: dict[str, str], target: str, headers: dict[str, str]) -> st
 
 
 def keep(cookies: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:
-    """Keep the cookies of an answer, and its route."""
+    """Store the cookies of an answer, and its route."""
     for field_name, text in fields:
         if field_name.lower() == "set-cookie":
             name, _, value = text.partition(";")[0].strip().partition("=")
@@ -286,9 +285,9 @@ def keep(cookies: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:
 
 
 def play(player: Player, turn: int = 0, of: int = 1) -> None:
-    """Open loop: send every `of`-th request from number `turn` on, each at its time of arrival.
+    """Open loop: send every `of`-th request from number `turn` on, each at its arrival time.
 
-    Of sessions, begin every `of`-th."""
+    With sessions: begin every `of`-th session."""
     if isinstance(TRAFFIC.arrivals, Sessions):
         visits = Visits(EXPERIMENT)
         player.start()
@@ -313,7 +312,7 @@ def play(player: Player, turn: int = 0, of: int = 1) -> None:
 
 def on_init(environment: Any, **_: Any) -> None:
     if isinstance(environment.runner, WorkerRunner):
-        # The master says at the start which requests this worker sends.
+        # At the start, the master assigns requests to this worker.
         environment.runner.register_message(
             "lbkit-turn", lambda environment, msg, **_: gevent.spawn(take_turn, environment, **msg.data)
         )
@@ -340,14 +339,14 @@ def on_test_start(environment: Any, **_: Any) -> None:
 
 
 def end_after(runner: Any, seconds: float) -> None:
-    """End a run from a terminal when all requests have ended; with a web page, leave that for another run."""
+    """Quit after a run from a terminal when all requests have ended; the web page stays for another run."""
     deadline = time.monotonic() + seconds
     gevent.sleep(TRAFFIC.duration)
     stats = runner.environment.stats.total
     before = -1
     while time.monotonic() < deadline and stats.num_requests != before:
         before = stats.num_requests
-        gevent.sleep(2.0)  # twice: a worker reports every three seconds
+        gevent.sleep(2.0)  # workers report every three seconds
         gevent.sleep(2.0)
     runner.stop()
     if runner.environment.web_ui is None:
@@ -379,7 +378,7 @@ def think_time(user: User) -> float:
 
 
 class ClosedLoop(User):
-    """A user that sends a request, waits for the answer, thinks, and sends the next one."""
+    """A user that sends a request, waits for the answer, pauses, and sends the next one."""
 
     abstract = not CLOSED
 

@@ -1,4 +1,4 @@
-"""Live experiments: backends, the proxy in front of them, load and timed events; steered while they run."""
+"""Live experiments: backends, a proxy in front of them, load and timed events, controlled while they run."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change that was carried out while the session ran."""
+    """A change that was made while the session ran."""
 
-    at: float  # seconds since moment 0
+    at: float  # seconds since time 0
     what: str
-    policy: str  # in force from then on
+    policy: str  # in force after the change
 
 
 class LiveSession:
-    """A live experiment from `start` to `stop`, also as a context manager. Any thread may call its methods.
+    """A live experiment, from `start` to `stop`; also a context manager. Its methods are thread-safe.
 
     `on`: "live" (lbkit's proxy in front of processes), "docker" (in front of containers), or the
     program in front of the processes: "nginx", "haproxy", "apache", "caddy".
@@ -57,10 +57,10 @@ class LiveSession:
     def __init__(
         self, experiment: Experiment, on: str = "live", layer: int = 7, grace: float = GRACE
     ) -> None:
-        """`layer`: 4 has nginx and HAProxy forward whole connections. `grace`: seconds after the end of the
+        """`layer`: with 4, nginx and HAProxy forward whole connections. `grace`: seconds after the end of the
         traffic in which answers still count; a request without an answer by then is an error.
 
-        Raises EngineError for an engine that is missing or cannot do this, ValueError for an unknown one."""
+        Raises EngineError for an engine that is missing or cannot run this, ValueError for an unknown one."""
         require(on)
         number(0, grace=grace)
         if layer != 7 and on not in PEERS:
@@ -95,8 +95,8 @@ class LiveSession:
                 lambda: self.elapsed,
                 self._stopping,
             )
-        self._starts: list[str] = []  # how long recovered servers took to serve
-        self.history: list[Change] = []  # what was changed since the start, by events and by hand
+        self._starts: list[str] = []  # the start times of recovered servers
+        self.history: list[Change] = []  # changes since the start, by events and by hand
 
     @staticmethod
     def algorithms(on: str) -> list[str]:
@@ -106,7 +106,7 @@ class LiveSession:
     # -- life ---------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start everything, and return when requests are sent.
+        """Start everything; return when the load begins.
 
         Raises FleetError, ProxyError, PeerError or LoadError."""
         try:
@@ -127,7 +127,7 @@ class LiveSession:
         return self
 
     def stop(self) -> None:
-        """Stop everything that was started. Safe to repeat."""
+        """Stop everything that was started. May be called more than once."""
         self._stopping.set()
         with self._lock:
             if self._load:
@@ -153,13 +153,13 @@ class LiveSession:
         await asyncio.to_thread(self.stop)
 
     def wait(self, watch: Watch | None = None) -> None:
-        """Return when every request has ended; `watch` is called with the progress meanwhile.
+        """Wait until every request has ended; `watch` is called with the progress meanwhile.
 
-        Raises LoadError when the load broke off."""
+        Raises LoadError if the load stops early."""
         assert self._load, "start first"
         self._load.wait((lambda: watch(self.progress())) if watch else None)
 
-    # -- what there is to see ---------------------------------------------------------------
+    # -- observing ---------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -168,7 +168,7 @@ class LiveSession:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since moment 0; below 0 just before it."""
+        """The seconds since time 0; negative before it."""
         return time.monotonic() - self._load.t0 if self._load and self._load.t0 else 0.0
 
     @property
@@ -176,30 +176,30 @@ class LiveSession:
         return self._load is not None and self._load.done.is_set()
 
     def since(self, row: int) -> list[Row]:
-        """Return the requests that ended, from the `row`-th on; values in the order of COLUMNS."""
+        """Return the finished requests from number `row` on, with values in the order of COLUMNS."""
         return self._load.rows[row:] if self._load else []
 
     @property
     def faults(self) -> list[str]:
-        """What went wrong so far: events that could not be carried out, an algorithm that fails."""
+        """The faults so far: events that could not be carried out, and a failing algorithm."""
         deploy = self._deploy.faults if self._deploy else []
         return self._timeline.faults + deploy + self._front.faults()
 
     @property
     def changes(self) -> list[StateChange]:
-        """The changes of servers' states by the policy's rules and a deploy, with times from moment 0."""
+        """The changes of servers' states by the policy's rules and a deploy, with times from time 0."""
         t0 = self._load.t0 if self._load else 0.0
         changes = [change._replace(at=change.at - t0) for change in self._front.changes()]
         deploy = self._deploy.changes if self._deploy else []
         return sorted([*changes, *deploy], key=lambda change: change.at)
 
     def state(self) -> list[dict[str, Any]]:
-        """Return a dict for each server: name, alive, weight, intent, in_flight, picks; None if not known."""
+        """Return a dict for each server: name, alive, weight, intent, in_flight, picks; None if unknown."""
         alive = self._fleet.alive()
         return [{"name": name, "alive": alive[name], **row} for name, row in self._front.state().items()]
 
     def progress(self) -> Progress:
-        """Return the share of the time that is over, and the requests and errors so far."""
+        """Return the elapsed share of the run, and the requests and errors so far."""
         duration = self.experiment.traffic.duration
         requests, errors = (len(self._load.rows), self._load.errors) if self._load else (0, 0)
         return Progress(self.elapsed, duration, requests, errors)
@@ -207,8 +207,8 @@ class LiveSession:
     def result(self, last: float | None = None) -> Result:
         """Return the result so far.
 
-        `last`: only the requests of the last `last` seconds. Their times then count from the beginning of
-        this window, which is `extra["since"]`."""
+        `last`: only the requests of the last `last` seconds, with times from the beginning of this window,
+        which is `extra["since"]`."""
         rows = sorted(self.since(0), key=lambda row: row[0])
         if last is None:
             return Result(self.experiment, self.on, self._columns(rows), self._facts(len(rows)))
@@ -224,13 +224,13 @@ class LiveSession:
         )
 
     def interrupted(self) -> Interrupted:
-        """Return what to raise for an interrupt: it has the result of the requests that ended until now."""
+        """Return the exception for an interrupt, with the result of the requests finished so far."""
         at = self.elapsed
         faults = {"locust": importlib.metadata.version("locust"), "faults": self.faults}
         return Interrupted(so_far(self.experiment, self.on, self._columns(self.since(0)), at, faults))
 
     def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
-        """Return rows as the columns of a Result, with times counted from `since`."""
+        """Return rows as the columns of a Result, with times relative to `since`."""
         index = {s.name: i for i, s in enumerate(self.experiment.servers)}
         codes = COLUMNS | (OPTIONAL if isinstance(self.experiment.traffic.arrivals, Sessions) else {})
         columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}
@@ -261,19 +261,19 @@ class LiveSession:
         return facts
 
     def _notes(self) -> list[str]:
-        """Return where a run on processes differs from the experiment."""
+        """Return the differences between a run on processes and the experiment."""
         if not self._starts:
             return self._fleet.notes
         late = f"a recovered server serves once its process has started: {', '.join(self._starts)}"
         return [*self._fleet.notes, late]
 
-    # -- steering ---------------------------------------------------------------------------
+    # -- control ---------------------------------------------------------------------------
 
     def switch(self, policy: str | Policy) -> None:
-        """Switch to another algorithm, with its default options, or with another policy.
+        """Switch to another algorithm, with its default options, or to another policy.
 
-        Raises ValueError for an unknown algorithm, and PeerError for one that the program does not have; then
-        nothing has changed."""
+        Raises ValueError for an unknown algorithm, and PeerError for one that the program does not have;
+        nothing changes then."""
         if isinstance(policy, str):
             policy = Policy(policy, retries=self.experiment.policy.retries)
         self._front.switch(policy)
@@ -285,7 +285,7 @@ class LiveSession:
         self._changed(f"crash {name}")
 
     def recover(self, name: str) -> None:
-        """Start a server; returns when it serves: after its `boot`, or later if its process starts slowly."""
+        """Start a server; return when it serves: after its `boot`, or later if its process starts slowly."""
         began = time.monotonic()
         boot = self._fleet.check(name).boot
         if not self._fleet.alive()[name]:
@@ -300,7 +300,7 @@ class LiveSession:
         self._changed(f"recover {name}")
 
     def replace(self, server: Server) -> None:
-        """Stop a server, and start it as `server` says; returns when it serves, after its `boot` at least."""
+        """Replace a server with `server`; return when that serves, at the earliest after its `boot`."""
         boot = self._fleet.check(server.name).boot
         began = time.monotonic()
         self._fleet.replace(server)
@@ -328,7 +328,7 @@ class LiveSession:
         self._changed(f"delay {name} {seconds:g} s")
 
     def set_dependency(self, dependency: str, state: str, name: str = "") -> None:
-        """Have a server find a dependency ok, degraded or failed; by default all servers that have it."""
+        """Set a dependency to ok, degraded or failed, for one server or by default all that have it."""
         for server in [name] if name else self._fleet.servers:
             self._fleet.set_dependency(server, dependency, state)
         self._changed(f"{dependency} {state} {name}".rstrip())
@@ -338,7 +338,7 @@ class LiveSession:
         self._changed(f"slow {name} {factor:g}")
 
     def add(self, name: str, weight: float | None = None) -> None:
-        """Have a server join the pool, by default with its own weight."""
+        """Add a server to the pool, by default with its own weight."""
         self._front.add(name, weight)
         self._changed(f"add {name}" if weight is None else f"add {name} with weight {weight:g}")
 
@@ -383,7 +383,7 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
 
 
 def _shares_state(experiment: Experiment, on: str) -> bool:
-    """Return whether a Redis keeps the sessions of all servers. Raises EngineError if it cannot."""
+    """Return whether the servers share sessions in a Redis. Raises EngineError if that is impossible."""
     arrivals = experiment.traffic.arrivals
     if not isinstance(arrivals, Sessions) or arrivals.state != "shared":
         return False
@@ -403,10 +403,10 @@ def run_live(
 ) -> Result:
     """Run on real processes and sockets, with Locust as the clients; `layer`, `grace` as for LiveSession.
 
-    Takes the experiment's duration and about three seconds. `watch` is called with the Progress meanwhile; by
-    default a line in the notebook or the terminal shows it. The `faults` of the result name events that could
-    not be carried out, and an algorithm that fails. Raises FleetError, ProxyError, PeerError or LoadError,
-    and Interrupted, which has the result so far, for a KeyboardInterrupt. Nothing it started is left."""
+    It takes the experiment's duration and about three seconds. `watch` is called with the Progress meanwhile;
+    by default a line in the notebook or the terminal shows it. The `faults` of the result name events that
+    could not be carried out, and a failing algorithm. All processes are ended. Raises FleetError, ProxyError,
+    PeerError or LoadError, and for a KeyboardInterrupt Interrupted, which has the result so far."""
     with LiveSession(experiment, on, layer, grace) as session:
         try:
             with nullcontext(watch) if watch else shown(f"{session.policy} on {on}") as look:

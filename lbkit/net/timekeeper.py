@@ -72,7 +72,7 @@ class Timekeeper:
             return False
         self._arm("total", self.timeouts.total, self._attempt_over)
         # Only a session's own backend has its state.
-        if self._hedge and self.hedged < self._hedge.most and not exchange.token:
+        if self._hedge and self.hedged < self._hedge.max_copies and not exchange.token:
             self._arm("hedge", self._hedge.after, self._hedge_due)
         return True
 
@@ -198,7 +198,7 @@ class Timekeeper:
         exchange.attempts += 1
         if service.pool.wants_reports:
             service.reports.picked(lease.backend, now)
-        if self.hedged < hedge.most:
+        if self.hedged < hedge.max_copies:
             self._arm("hedge", hedge.after, self._hedge_due)
         self.copies.append(copy := Copy(self, lease, now))
         copy.start()

@@ -1,4 +1,4 @@
-"""What goes wrong at a simulated server that is up: it hangs, loses requests, or answers with errors."""
+"""Disturbances of a simulated server that is up: it hangs, loses requests, or answers with errors."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from lbkit.workload import chosen, client_name, needs, path_name
 
 
 class Chaos:
-    """The disturbances of one server. While there is none, its server does not ask."""
+    """The disturbances of one server. It is false while there are none."""
 
     __slots__ = ("failing", "held", "hung", "hung_at", "losing", "lost", "needed", "requests", "states")
 
     def __init__(self, requests: Requests, dependencies: Mapping[str, float]) -> None:
         self.requests = requests
-        self.needed = dependencies  # name -> share of the paths that need it
+        self.needed = dependencies  # dependency -> share of the paths that need it
         self.states = dict.fromkeys(dependencies, OK)
         self.hung = False
         self.hung_at = 0.0
-        self.held: list[int] = []  # rows that came since it hangs: the system has accepted their connections
-        self.losing = 0.0  # share of the requests
-        self.lost: list[int] = []  # rows that never get an answer; their connections are open
-        self.failing = 0.0  # share of the clients
+        self.held: list[
+            int
+        ] = []  # rows that arrived while it hangs: the kernel has accepted their connections
+        self.losing = 0.0  # share of requests that are lost
+        self.lost: list[int] = []  # rows without an answer, with their connections open
+        self.failing = 0.0  # share of clients that get errors
 
     def __bool__(self) -> bool:
-        """Whether a request may fare otherwise than usual."""
+        """Whether any disturbance is active."""
         return self.hung or self.losing > 0 or self.failing > 0 or FAILED in self.states.values()
 
     def takes(self, row: int) -> bool:
-        """Return whether a request that arrives stays without an answer, for now or for good."""
+        """Return whether an arriving request is held or lost."""
         if self.hung:
             self.held.append(row)
             return True
-        # The top of the range: what is below an error rate fails, and is not lost.
+        # The top of the range, as requests with luck below the error rate fail and are not lost.
         if self.losing and self.requests.luck[row] >= 1 - self.losing:
             self.lost.append(row)
             return True
@@ -51,14 +53,14 @@ class Chaos:
         )
 
     def crash(self) -> list[int]:
-        """Return the rows that were held or lost: their connections close. What was wrong ends."""
+        """End all disturbances; return the rows held or lost, whose connections close."""
         rows = self.held + self.lost
         self.calm()
         self.held, self.lost = [], []
         return rows
 
     def calm(self) -> Iterable[int]:
-        """End all but failed dependencies; return the rows that were held: they go on."""
+        """End all disturbances but failed dependencies; return the rows held, which continue."""
         held, self.held = self.held, []
         self.hung, self.losing, self.failing = False, 0.0, 0.0
         return held

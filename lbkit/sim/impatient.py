@@ -1,7 +1,7 @@
-"""Clients that leave, try again and give up, in virtual time.
+"""Clients that time out, retry and give up, in virtual time.
 
-Each try has a row of its own, as a server may still work on the one before it. The Result has a row for each
-request: from its first try to the outcome of the last.
+Each try has a row of its own, because a server may still be working on an earlier one. The Result has one row
+for each request, from its first try to the outcome of the last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NO_ANSWER = 0
 
 
 class ImpatientSimulation(WastingSimulation):
-    """A simulation in which clients have the patience of the traffic."""
+    """A simulation in which clients behave as the traffic's `patience` says."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         super().__init__(experiment, max_events)
@@ -35,13 +35,13 @@ class ImpatientSimulation(WastingSimulation):
         self.pauses = stream(experiment.seed, "backoff")
         self.waiting: set[int] = set()  # rows whose clients wait for an answer
         self.gone: set[int] = set()  # rows whose clients have left
-        self.first: dict[int, int] = {}  # row of a further try -> row of the request's first one
-        self.last: dict[int, int] = {}  # row of the first try -> row of the last one, if there are several
+        self.first: dict[int, int] = {}  # row of a later try -> row of the first
+        self.last: dict[int, int] = {}  # row of the first try -> row of the last, if there are several
         self.tried: Counter[int] = Counter()  # row of the first try -> tries that have ended
-        self.backends_tried: Counter[int] = Counter()  # the same -> attempts of these tries
-        self.resent: list[float] = []  # when clients tried again
+        self.backends_tried: Counter[int] = Counter()  # row of the first try -> attempts of those tries
+        self.resent: list[float] = []  # the times of clients' retries
         if self.users is None:
-            # A copy: the column grows by the further tries, which must not arrive a second time.
+            # A copy, as the column grows by later tries, which must not arrive twice.
             self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
 
     def _handlers(self) -> Handlers:
@@ -55,7 +55,7 @@ class ImpatientSimulation(WastingSimulation):
     # -- clients ----------------------------------------------------------------------------------
 
     def sent(self, row: int) -> None:
-        """A client sends a request, for the first time or again."""
+        """Called when a client sends a request, for the first time or again."""
         self.waiting.add(row)
         requests, now = self.requests, self.engine.now
         first = requests.arrival[self.first.get(row, row)]
@@ -63,9 +63,9 @@ class ImpatientSimulation(WastingSimulation):
         self.reach_entrance(row)
 
     def leave(self, row: int) -> None:
-        """A client has waited for as long as it does: it closes its connection."""
+        """Close the connection of a client that has timed out."""
         if row not in self.waiting:
-            return  # it has its answer
+            return  # it has got its answer
         self.gone.add(row)
         requests, now = self.requests, self.engine.now
         requests.end[row] = now
@@ -74,19 +74,19 @@ class ImpatientSimulation(WastingSimulation):
         self.ended(row, False)
 
     def withdraw(self, row: int) -> None:
-        """The balancer hangs up on the backend that has a request, if one has."""
+        """Close the connection to the backend that has the request, if there is one."""
         requests = self.requests
         backend = requests.lease[row]
         if backend is not NOT_PICKED:
             requests.lease[row] = NOT_PICKED
             if self.reporting:
                 self.reports.failed(backend)
-            # Which says nothing about the backend.
+            # This does not count against the backend.
             self.pool.release(backend, requests.since[row], None, self.engine.now)
             self.hang_up(row)
 
     def ended(self, row: int, ok: bool) -> None:
-        """A client has an answer, or has left: is that the end, or does it try again?"""
+        """Called when a client has an answer or has left; plans another try, or ends the request."""
         requests, now = self.requests, self.engine.now
         self.waiting.discard(row)
         if row not in self.gone:
@@ -108,7 +108,7 @@ class ImpatientSimulation(WastingSimulation):
             self.users.answered(first)
 
     def again(self, first: int) -> None:
-        """A client sends its request again."""
+        """Send a client's request again."""
         requests, now = self.requests, self.engine.now
         if requests.session is not None:
             requests.session.append(requests.session[first])
@@ -118,7 +118,7 @@ class ImpatientSimulation(WastingSimulation):
         self.resent.append(now)
         self.sent(row)
 
-    # -- what still happens to a request whose client has left -----------------------------------------
+    # -- events of requests, which are ignored if the client has left ----------------------------------
 
     def enter(self, row: int) -> None:
         if row not in self.gone:
@@ -149,7 +149,7 @@ class ImpatientSimulation(WastingSimulation):
     # -- the result -------------------------------------------------------------------------------------
 
     def columns(self) -> dict[str, array[Any]]:
-        """Return a row for each request: when it was sent first, and what came of the last try."""
+        """Return one row for each request: the time of its first try, and the outcome of its last."""
         tries = self.requests.columns()
         others = self.first.keys() | self.requests.copy_of.keys()
         firsts = [row for row in range(len(tries["arrival"])) if row not in others]

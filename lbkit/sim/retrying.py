@@ -1,9 +1,9 @@
-"""A run whose policy has rules for attempts: timeouts, hedges, deadlines, answers that count as failures.
+"""Simulations under `Policy.retry`: timeouts, hedges, deadlines, and statuses that count as failures.
 
-Several copies of a request may be with servers at a time, and a server goes on with one that nobody waits for
-any more: work that is lost. So each attempt has a row of its own, and the request's row gets the outcome of
-the attempt that gave the answer. Its work and its luck are the request's own on every server, as on live
-engines, where the client sends them along.
+Several servers may work on copies of a request at a time, and a server continues with a copy that is no
+longer needed; that work is wasted. So each attempt has a row of its own, and the request's row gets the
+outcome of the attempt that answered. All copies have the same service demand and luck, as on live engines,
+where the client sends them along.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ LATE = 504
 
 
 class _Open:
-    """A request without an answer."""
+    """A request that has no answer yet."""
 
     __slots__ = ("attempts", "copies", "failed", "hedges", "until")
 
     def __init__(self, until: float) -> None:
         self.until = until  # its deadline
-        self.copies: list[int] = []  # rows of the attempts under way
-        self.hedges: list[int] = []  # rows of those that were sent while another was under way
+        self.copies: list[int] = []  # rows of the attempts in flight
+        self.hedges: list[int] = []  # rows of those sent while another was in flight
         self.attempts = 0  # backends picked
         self.failed: Attempts | None = None
 
 
 class RetryingSimulation(WastingSimulation):
-    """A simulation in which the rules of `Policy.retry` hold."""
+    """A simulation that applies the rules of `Policy.retry`."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         rules = experiment.policy.retry
@@ -51,7 +51,7 @@ class RetryingSimulation(WastingSimulation):
         self.attempt_time = rules.timeouts.until_answer if rules.timeouts else inf  # seconds for one attempt
         self.lifetime = inf if rules.deadline is None else rules.deadline  # seconds for a request
         if self.users is None:
-            # A copy: the column grows by the attempts, which must not arrive as requests.
+            # A copy, as the column grows by attempts, which must not arrive as requests.
             self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
 
     def _handlers(self) -> Handlers:
@@ -70,7 +70,7 @@ class RetryingSimulation(WastingSimulation):
     # -- a request ---------------------------------------------------------------------------------
 
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
-        """Begin with a request; its deadline counts from its arrival."""
+        """Send the first attempt of a request; its deadline counts from its arrival."""
         now = self.engine.now
         request = self.open[row] = _Open(self.requests.arrival[row] + self.lifetime)
         self.attempt_policy.began(now)
@@ -86,14 +86,14 @@ class RetryingSimulation(WastingSimulation):
             self.attempt(row, request)
 
     def miss(self, row: int) -> None:
-        """The deadline of a request: whoever works on it may be as fast as ever, so nothing is learned."""
+        """Called at a request's deadline, which does not count against the backends working on it."""
         if request := self.open.get(row):
             slow = self.requests.lease[request.copies[0]] if request.copies else None
             self.attempt_policy.note(Kind.DEADLINE, self.engine.now, slow)
             self.give_up(row, request, LATE)
 
     def give_up(self, row: int, request: _Open, status: int) -> None:
-        """Answer a request by the balancer itself."""
+        """Answer a request with the balancer's own answer."""
         for copy in list(request.copies):
             self.cancel(copy, request)
         del self.open[row]
@@ -106,7 +106,7 @@ class RetryingSimulation(WastingSimulation):
     # -- its attempts ------------------------------------------------------------------------------
 
     def attempt(self, row: int, request: _Open) -> int | None:
-        """Send a copy of a request to a backend that has none; return the attempt's row, None without one."""
+        """Send a copy of a request to another backend; return the attempt's row, or None if there is none."""
         requests, now = self.requests, self.engine.now
         tried = request.failed.tried if request.failed else ()
         tried += tuple(requests.lease[copy] for copy in request.copies)
@@ -129,7 +129,7 @@ class RetryingSimulation(WastingSimulation):
             self.reports.picked(backend)
         if self.attempt_time < inf:
             self.engine.plan(now + self.attempt_time, kinds.TIMEOUT, copy)
-        if self.rules.hedge and not token:  # the state of a session is on its own backend
+        if self.rules.hedge and not token:  # only a session's own backend has its state
             self.engine.plan(now + self.rules.hedge.after, kinds.HEDGE, copy)
         if server.delay:
             self.engine.plan(now + server.delay, kinds.RECEIVE, copy)
@@ -138,13 +138,13 @@ class RetryingSimulation(WastingSimulation):
         return copy
 
     def under_way(self, copy: int) -> tuple[int, _Open] | None:
-        """Return the request that waits for an attempt, and its row; None if none does any more."""
+        """Return the row and the state of the request that waits for an attempt; None if it has ended."""
         row = self.requests.copy_of[copy]
         request = self.open.get(row)
         return (row, request) if request and copy in request.copies else None
 
     def end_attempt(self, copy: int, request: _Open, ok: bool | None) -> None:
-        """Wait for an attempt no longer, and give its lease back."""
+        """Remove an attempt from its request, and release its lease."""
         request.copies.remove(copy)
         backend = self.requests.lease[copy]
         if self.reporting:
@@ -152,12 +152,12 @@ class RetryingSimulation(WastingSimulation):
         self.pool.release(backend, self.requests.since[copy], ok, self.engine.now)
 
     def cancel(self, copy: int, request: _Open) -> None:
-        """Hang up on an attempt, which says nothing about its backend."""
+        """Close an attempt's connection; this does not count against its backend."""
         self.end_attempt(copy, request, None)
         self.hang_up(copy)
 
     def hedge(self, copy: int) -> None:
-        """An attempt is slow: another copy of its request may be faster."""
+        """Send another copy of a request that has a slow attempt."""
         if not (found := self.under_way(copy)):
             return
         row, request = found
@@ -169,18 +169,18 @@ class RetryingSimulation(WastingSimulation):
                 request.hedges.append(hedge)
 
     def time_out(self, copy: int) -> None:
-        """An attempt has taken its time."""
+        """Called when an attempt has timed out."""
         if self.under_way(copy):
             self.fail(copy, Failure.ATTEMPT_TIMEOUT)
             self.hang_up(copy)
 
     def fail(self, copy: int, failure: Failure, kept: bool = False) -> None:
-        """An attempt has failed."""
+        """Called when an attempt has failed."""
         if not (found := self.under_way(copy)):
             return
         row, request = found
         backend = self.requests.lease[copy]
-        if request.failed is None:  # a simulated request is a GET without a body: safe to send again
+        if request.failed is None:  # simulated requests are safe to send again: GET without a body
             request.failed = Attempts(self.attempt_policy, True, request.until)
         if len(request.copies) > 1:
             request.failed.failed(failure, backend, self.engine.now)
@@ -188,7 +188,7 @@ class RetryingSimulation(WastingSimulation):
             return
         step = request.failed.after(failure, backend, kept, self.engine.now)
         if not isinstance(step, GiveUp) and step.backend:
-            self.resend(copy)  # its lease goes on
+            self.resend(copy)  # under the same lease
         elif not isinstance(step, GiveUp):
             self.end_attempt(copy, request, False)
             self.engine.plan(self.engine.now + step.delay, kinds.RETRY, row)
@@ -199,7 +199,7 @@ class RetryingSimulation(WastingSimulation):
             self.give_up(row, request, step.status)
 
     def answer(self, copy: int) -> None:
-        """An answer arrives at the balancer."""
+        """Called when an answer arrives at the balancer."""
         if not (found := self.under_way(copy)):
             self.waste(copy)
         elif self.requests.status[copy] in self.rules.statuses:
@@ -208,7 +208,7 @@ class RetryingSimulation(WastingSimulation):
             self.take(*found, copy)
 
     def take(self, row: int, request: _Open, copy: int) -> None:
-        """The client gets the answer of this attempt; the others are not waited for."""
+        """Pass an attempt's answer to the client, and cancel the other attempts."""
         requests, now = self.requests, self.engine.now
         for name in ("start", "service", "backend", "status", "lease"):
             column = getattr(requests, name)
@@ -230,7 +230,7 @@ class RetryingSimulation(WastingSimulation):
 
 
 class ImpatientRetryingSimulation(ImpatientSimulation, RetryingSimulation):
-    """Both: each try of a client is a request of the balancer, which makes attempts of its own."""
+    """A simulation with both: each try of a client is a request for which the balancer makes attempts."""
 
     def withdraw(self, row: int) -> None:
         if request := self.open.pop(row, None):

@@ -1,4 +1,4 @@
-"""What simulated clients present for their sessions, and how they get it."""
+"""The session tokens of simulated clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lbkit.workload import client_name
 
 
 class Tokens:
-    """The token of each session; without sessions in the traffic, of each client, which is one then."""
+    """The token of each session; without sessions in the traffic, of each client."""
 
     def __init__(self, rules: Sticky, pool: Pool | Replicas, requests: Requests) -> None:
         self.rules = rules
@@ -21,13 +21,13 @@ class Tokens:
         self._tokens: dict[int, str] = {}
 
     def of(self, row: int) -> str:
-        """Return what the client of a request presents; empty if it has nothing yet."""
+        """Return the token that a request carries; empty for the first one."""
         if self.rules.how == "source":
             return client_name(self.requests.client[row])
         return self._tokens.get(self.holder[row], "")
 
     def answered(self, row: int, now: float) -> None:
-        """Take note of the backend that answered, unless the balancer did."""
+        """Record the backend that answered a request, if one did."""
         if self.requests.backend[row] < 0:
             return
         holder, token = self.holder[row], self.of(row)

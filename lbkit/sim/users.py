@@ -12,31 +12,31 @@ from lbkit.sim.kinds import SEND
 from lbkit.sim.requests import Requests
 from lbkit.workload import Clients, Visits, stream
 
-# Seconds until a user sends the next request, at least, when the answer took no time at all: a user without a
-# pause would send requests for ever at the same moment to a server that refuses them at once.
+# The least seconds between a user's requests if the answer took no time: without it, a user without think
+# time would send requests to a server that rejects them at once forever, at the same moment.
 TURNAROUND = 0.01
 
 
 class Users:
-    """Plans the SEND of each user, and draws the request that it sends. Users are all alike."""
+    """Plans the SEND event of each user, and draws its requests. All users are alike."""
 
     def __init__(self, experiment: Experiment, crowd: Closed, engine: Engine, requests: Requests) -> None:
         self.engine = engine
         self.requests = requests
         self.duration = experiment.traffic.duration
-        self.rate = 1 / crowd.think if crowd.think else 0.0  # a second; 0: without a pause
+        self.rate = 1 / crowd.think if crowd.think else 0.0  # of pauses, a second; 0: no pauses
         self.rng = stream(experiment.seed, "think")
         self.clients = Clients(experiment)
         for _ in range(crowd.users):
             self._think(0.0)
 
     def answered(self, row: int) -> None:
-        """Have the user that got the answer to request `row` think, and then send the next one."""
+        """Plan the next request of the user who got the answer to request `row`, after a pause."""
         now = self.engine.now
         self._think(0.0 if now > self.requests.arrival[row] else TURNAROUND)
 
     def _think(self, least: float) -> None:
-        """Plan the next request after a pause of `least` seconds or more."""
+        """Plan the next request after a pause of at least `least` seconds."""
         pause = self.rng.expovariate(self.rate) if self.rate else 0.0
         self.engine.plan(self.engine.now + max(pause, least), SEND)
 
@@ -47,7 +47,7 @@ class Users:
 
 
 class Visitors:
-    """Plans a SEND, with the number of the session as its row, for each request of each session."""
+    """Plans a SEND event for each request of each session; the event's row is the session's number."""
 
     def __init__(self, experiment: Experiment, engine: Engine, requests: Requests) -> None:
         self.engine = engine
@@ -55,7 +55,7 @@ class Visitors:
         self.duration = experiment.traffic.duration
         self.visits = Visits(experiment)
         self.session = requests.session = array("i")  # of each row
-        # Session -> what it is about to send, and what comes after that.
+        # Session -> its next request, and those after it.
         self._next: dict[int, tuple[float, int, float, float]] = {}
         self._rest: dict[int, Iterator[tuple[float, int, float, float]]] = {}
         engine.feed(self.visits.began, SEND)
@@ -73,7 +73,7 @@ class Visitors:
         return self.requests.add(now, self.visits.client[session], path, demand, luck)
 
     def answered(self, row: int) -> None:
-        """Have the session of request `row` think and go on, or end."""
+        """Plan the next request of a session after the answer to request `row`, or end the session."""
         session = self.session[row]
         following = next(self._rest[session], None)
         if following is None:

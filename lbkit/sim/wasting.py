@@ -1,4 +1,4 @@
-"""Servers that work on what nobody waits for any more."""
+"""Wasted work: servers that work on requests after their clients have left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lbkit.sim.simulation import Simulation
 
 
 class WastingSimulation(Simulation):
-    """A simulation in which connections to servers close before the answer; the work lost is noted."""
+    """A simulation in which connections to servers may close before the answer; records the wasted work."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.wasted: list[Wasted] = []
@@ -25,22 +25,22 @@ class WastingSimulation(Simulation):
         return handlers
 
     def hang_up(self, row: int) -> None:
-        """Close the connection on which a server has a request: some servers see it."""
+        """Close the connection of a request at a server; servers that watch connections notice it."""
         server = self.servers[self.requests.backend[row]]
         if server.spec.cancels:
             self.engine.plan(self.engine.now + server.delay, kinds.ABORT, row)
 
     def abort(self, row: int) -> None:
-        """A server that watches its connections learns that one has been closed."""
+        """Stop work on a request after its connection has closed, if the server watches connections."""
         server = self.servers[self.requests.backend[row]]
         if server.chaos.hung:
-            return  # it does not look
+            return  # a hung server notices nothing
         start = self.requests.start[row]
         if server.drop(lambda other: other == row) and start == start:
             self.wasted.append(Wasted(server.spec.name, start, self.engine.now - start, False))
 
     def waste(self, row: int) -> None:
-        """An answer arrives that nobody waits for."""
+        """Record the work of an answer that arrives after its connection has closed."""
         requests = self.requests
         if requests.status[row] == OK:
             name = self.servers[requests.backend[row]].spec.name

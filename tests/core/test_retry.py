@@ -70,7 +70,7 @@ def test_retries_never_exceed_the_budget(steps, ratio: float, window: float, min
         (Backoff, {"jitter": "some"}, "jitter is 'some': use full, equal or none"),
         (RetryBudgetRules, {"window": 0}, "window is 0"),
         (Hedge, {"after": 0}, "after is 0"),
-        (Hedge, {"after": 1, "most": 0}, "most is 0"),
+        (Hedge, {"after": 1, "max_copies": 0}, "max_copies is 0"),
     ],
 )
 def test_rules_that_make_no_sense(cls, fields: dict, why: str) -> None:

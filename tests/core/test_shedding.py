@@ -49,7 +49,9 @@ def test_as_many_are_rejected_as_the_probability_says() -> None:
     assert share == pytest.approx(found.rejection(0), abs=0.02)
 
 
-@pytest.mark.parametrize("fields", [{"success_rate": 0}, {"window": 0}, {"most": 2}, {"aggression": 0}])
+@pytest.mark.parametrize(
+    "fields", [{"success_rate": 0}, {"window": 0}, {"max_probability": 2}, {"aggression": 0}]
+)
 def test_rules_that_make_no_sense(fields: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(fields))} is"):
         AdmissionControlRules(**fields)

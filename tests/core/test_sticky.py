@@ -266,8 +266,8 @@ def test_adding_a_server_helps_only_newcomers() -> None:
         ({"size": 0}, "size is 0: use a whole number of at least 1"),
         ({"gone": "panic"}, "gone is 'panic': use one of another, refuse"),
         ({"same_site": "lax"}, "same_site is 'lax': use one of '', Strict, Lax, None"),
-        ({"same_site": "None"}, "browsers take that with secure = true only"),
-        ({"name": "__Host-id"}, "browsers take that prefix with secure = true only"),
+        ({"same_site": "None"}, "browsers accept it with secure = true only"),
+        ({"name": "__Host-id"}, "browsers accept that prefix with secure = true only"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], message: str) -> None:

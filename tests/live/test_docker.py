@@ -200,7 +200,7 @@ def test_an_error_of_the_engine_is_reported(image: str) -> None:
 def test_without_an_engine_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     reason = why_not("docker")
-    assert reason == "docker needs a Docker engine that runs: start Docker Desktop, or dockerd as root"
+    assert reason == "docker needs a running Docker engine: start Docker Desktop, or dockerd as root"
 
 
 def test_chaos_in_containers_is_what_it_is_in_the_simulator(image: str) -> None:

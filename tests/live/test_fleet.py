@@ -172,7 +172,7 @@ def test_an_engine_that_does_not_run_leaves_no_socket_open(
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(tmp_path / "docker.sock"))  # a file that an engine left behind
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
-    assert why_not().startswith("docker needs a Docker engine that runs")
+    assert why_not().startswith("docker needs a running Docker engine")
     gc.collect()
 
 

@@ -342,7 +342,7 @@ def run(
         assert spy.told.count("on_end") == spy.told.count("on_origin_done") == 1
         assert spy.told.index("on_origin_done") < spy.told.index("on_end")
         assert all(c.state in ("over", "new") for c in world.connections)
-        most = 1 + retries + (rules.hedge.most if rules and rules.hedge and method == b"GET" else 0)
+        most = 1 + retries + (rules.hedge.max_copies if rules and rules.hedge and method == b"GET" else 0)
         assert sum(b.picks for b in world.pool.backends) <= most
         assert len(world.connections) <= 2 * most
         if method == b"POST" and not world.never_sent:

@@ -162,12 +162,12 @@ def test_a_hedge_goes_on_when_the_first_attempt_fails() -> None:
     assert (found["backend"], found["status"], found["end"]) == ("s2", 200, 2.5)
 
 
-@pytest.mark.parametrize("most", [1, 2])
-def test_hedges_are_bounded_and_each_goes_to_another_backend(most: int) -> None:
+@pytest.mark.parametrize("copies", [1, 2])
+def test_hedges_are_bounded_and_each_goes_to_another_backend(copies: int) -> None:
     fleet = tuple(Server(f"s{i}", service=Constant(8.0)) for i in range(4))
-    found = one_request(fleet, hedge=Hedge(0.5, most))
-    assert list(found.attempts) == [1 + most]
-    assert found.attempt_counts["hedges"] == most
+    found = one_request(fleet, hedge=Hedge(0.5, copies))
+    assert list(found.attempts) == [1 + copies]
+    assert found.attempt_counts["hedges"] == copies
 
 
 def test_without_another_backend_there_is_no_hedge() -> None:
@@ -332,7 +332,7 @@ def test_laws(
     events = result.attempt_events
     assert Counter(COUNTS[event.kind] for event in events) == Counter(counts)
     assert [event.at for event in events] == sorted(event.at for event in events)
-    most = 1 + retries + (rules.hedge.most if rules.hedge else 0)
+    most = 1 + retries + (rules.hedge.max_copies if rules.hedge else 0)
     tries_each = 1 + (patience.retries if patience else 0)
     assert max(result.attempts, default=0) <= most * tries_each
     assert sum(result.attempts) <= begun + counts["retries"] + counts["hedges"]
