@@ -94,6 +94,7 @@ class OwnProxy:
         there = (b.twin() for b in self._backends.values() if b.name not in joining)
         pool = policy.pool(there, self._stream, on_change=self._changes.append)
         proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True))
+        proxy.faults.print_algorithms = False  # the Result reports them
         proxy.service.attempts.keep = MOST_EVENTS
         self._proxy = proxy.start()
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a proxy that goes on: each kind is printed once, and counted."""
+"""Faults of a running proxy: each kind is printed once, and counted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from lbkit.core import AlgorithmError
 
 
 class Faults:
-    """Faults by kind, such as the line of an algorithm that raises."""
+    """Faults by kind, such as the line of an algorithm that raises.
+
+    `print_algorithms`: whether failures of the algorithm are printed; a live engine sets it False, as its
+    Result reports them."""
 
     def __init__(self) -> None:
+        self.print_algorithms = True
         self._counts: Counter[str] = Counter()
         self._lines: dict[str, str] = {}  # kind -> the message of the first
 
     def report(self, what: str) -> None:
-        """Count a fault; call it within the exception's handler. `what` says which part of the proxy failed.
+        """Count a fault; call it in the exception's handler. `what` names the part of the proxy that failed.
 
-        The first of a kind is printed with its traceback. An AlgorithmError says by itself what is wrong."""
+        The first of a kind is printed with its traceback; an AlgorithmError needs none."""
         error = sys.exception()
         if isinstance(error, AlgorithmError):
             kind, line = f"{error.algorithm} at {error.place}", str(error)
@@ -29,14 +33,17 @@ class Faults:
         self._counts[kind] += 1
         if self._lines.setdefault(kind, line) is not line:
             return
-        if error is None or isinstance(error, AlgorithmError) or _scarce(error):
+        if isinstance(error, AlgorithmError):
+            if self.print_algorithms:
+                say(line)
+        elif error is None or _scarce(error):
             say(line)
         else:
             say(what)
             traceback.print_exc()
 
     def lines(self) -> list[str]:
-        """Return a line for each kind, with how often it happened."""
+        """Return a line for each kind, with its count."""
         return [
             f"{self._lines[kind]} ({count:,} times)" if count > 1 else self._lines[kind]
             for kind, count in self._counts.items()
@@ -44,7 +51,7 @@ class Faults:
 
 
 def _scarce(error: BaseException) -> bool:
-    """Return whether descriptors ran out: the message says all that there is to know."""
+    """Return whether descriptors ran out, which needs no traceback."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 

@@ -253,7 +253,7 @@ class Endless(Balancer):
             pass
 
 
-def test_a_run_whose_algorithm_fails_says_so_in_its_faults() -> None:
+def test_a_failing_algorithm_is_reported_once_in_the_faults(capfd: pytest.CaptureFixture[str]) -> None:
     result = run(EXPERIMENT.but(policy=Nameless, duration=1), on="live")
     assert set(result.status) == {500}
     (fault,) = result.faults
@@ -262,6 +262,7 @@ def test_a_run_whose_algorithm_fails_says_so_in_its_faults() -> None:
     )
     assert fault.endswith(f"({len(result)} times)")
     assert fault in result.warnings
+    assert "Nameless" not in capfd.readouterr().err
 
 
 def test_a_pick_that_never_ends_is_interrupted_and_the_session_goes_on(
