@@ -36,6 +36,7 @@ from lbkit.core.health import BreakerRules, CheckRules, HealthRules, Probe
 from lbkit.needs import why_not
 
 ENGINES = ("sim", "live", "haproxy", "nginx")
+CHECKS = CheckRules(interval=0.5, timeout=0.3, fall=2, rise=2)
 Figures = dict[str, float | str | None]
 
 
@@ -55,20 +56,21 @@ def failed(result: Result) -> Figures:
 
 # -- kill -9 -----------------------------------------------------------------------------------------
 
+RESTART = 0.2  # seconds until a supervisor starts a process again
 KILLS = tuple(
     event
     for number, second in enumerate(range(1, 12, 2))
     for event in (
         Event(second, "crash", f"s{number % 3 + 1}"),
-        Event(second + 1, "recover", f"s{number % 3 + 1}"),
+        Event(second + RESTART, "recover", f"s{number % 3 + 1}"),
     )
 )
 
 
-def killed(retries: int) -> Experiment:
-    """One of three servers is killed every two seconds, and started again a second later; all are GETs."""
-    fleet = servers(3, service=Exponential(0.02), workers=4, boot=0.2)
-    policy = Policy("round_robin", retries=retries)
+def killed(retries: int, checks: CheckRules | None = None) -> Experiment:
+    """One of three servers is killed every two seconds, and started again at once; all are GETs."""
+    fleet = servers(3, service=Exponential(0.02), workers=4, boot=0.5)
+    policy = Policy("round_robin", retries=retries, health=HealthRules(checks=checks) if checks else None)
     return Experiment(fleet, policy=policy, events=KILLS).at_load(0.2).but(duration=13)
 
 
@@ -91,7 +93,6 @@ def failed_in_deploy(result: Result) -> Figures:
 
 HUNG_AT, HUNG_UNTIL = 2, 6
 DEADLINE = 2.0
-CHECKS = CheckRules(interval=0.5, timeout=0.3, fall=2, rise=2)
 
 
 def hung(checks: CheckRules | None, retry: Retry | None) -> Experiment:
@@ -192,7 +193,7 @@ LOADS = (0.1, 0.15, 0.2, 0.225, 0.25, 0.275, 0.3, 0.4)
 DRILLS = {
     "kill": Drill(
         "kill -9 one in three every 2 s",
-        {"2 retries": killed(2), "no retries": killed(0)},
+        {"2 retries": killed(2), "2 retries, checks": killed(2, CHECKS), "no retries": killed(0)},
         failed,
     ),
     "deploy": Drill(

@@ -66,3 +66,12 @@ def test_limit() -> None:
     need("redis-server")
     assert found["redis"].keys() == {"lbkit", "limits", "throttled-py"}
     assert "ns a decision" in bench("benchmarks.limit", *brief)
+
+
+def test_drills() -> None:
+    """On the simulator; tests/test_drills.py has what they show, there and on processes."""
+    found = json.loads(bench("benchmarks.drills", "--json", "--engines", "sim"))
+    assert found["figures"].keys() == {"kill", "deploy", "hang", "flap", "storm"}
+    assert all(row.keys() == {"sim"} for rows in found["figures"].values() for row in rows.values())
+    assert found["refused"] == {}
+    assert "kill -9 one in three" in bench("benchmarks.drills", "--engines", "sim", "--drills", "kill")

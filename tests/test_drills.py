@@ -22,8 +22,8 @@ def figures(name: str, engine: str = "sim") -> list[dict[str, Any]]:
 
 
 def test_no_get_fails_when_one_server_in_three_is_killed_every_two_seconds() -> None:
-    guarded, plain = figures("kill")
-    assert guarded["failed"] == 0
+    *guarded, plain = figures("kill")
+    assert [one["failed"] for one in guarded] == [0, 0]
     assert plain["failed"] > 50
 
 
@@ -103,8 +103,8 @@ def test_one_failed_check_in_ten_takes_no_process_out_with_fall_3() -> None:
 @pytest.mark.live
 def test_a_breaker_and_a_budget_end_a_retry_storm_on_processes() -> None:
     need_processes()
-    guarded, plain = (drills.recovered(run(drills.storm(guard), on="live")) for guard in (True, False))
-    assert plain["good at the end, %"] < 50  # the fault ended 8 seconds before
+    guarded, plain = (drills.recovered(run(drills.storm(guard, duration=14), on="live")) for guard in (True, False))
+    assert plain["good at the end, %"] < 50  # seconds after the fault
     assert guarded["good at the end, %"] > plain["good at the end, %"] + 40
 
 
