@@ -185,4 +185,51 @@ LIMITS = [
     flooded("claim-rp4-servers", '"rate": 5', '"rate": 5000'),
 ]
 
-MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *LIMITS]
+
+def in_07b(claim: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    """Return a mutation of the cell that is named after its claim, or of an earlier one."""
+    return swap("07b-retries-and-breakers", claim, f"claim-{claim}", old, new, cell, needs)
+
+
+POSTS_ARE_SENT_TWICE = (("lbkit.net.forwarding.IDEMPOTENT", frozenset({b"GET", b"POST"})),)
+NO_RETRIES = 'r = run(drill.but(policy=Policy("least_connections", retries=0)))'
+
+RETRIES = [
+    in_07b("retry-safety", "safe=idempotent", "safe=True"),
+    Mutation(
+        "retry-safety-live",
+        "07b-retries-and-breakers",
+        "claim-retry-safety-live",
+        patches=POSTS_ARE_SENT_TWICE,
+        needs="live",
+    ),
+    in_07b("jitter", "jitter=jitter", 'jitter="none"', cell="jitter"),
+    in_07b("retry-budget", "ratio=0.25", "ratio=2.5"),
+    in_07b("retry-budget", "ratio=0.25", "ratio=0.1"),
+    in_07b("retry-storm", "retries=clicks", "retries=0", cell="storm"),
+    in_07b("storm-load", "retries=clicks", "retries=0", cell="storm"),
+    in_07b("storm-load", "retries=clicks", "retries=3", cell="storm"),
+    in_07b("backoff-alone", "retries=3", "retries=0"),
+    in_07b("storm-ends", "health=health", "health=None", cell="cures"),
+    in_07b("storm-ends", "open_for=1", "open_for=100", cell="cures"),
+    in_07b("layers", "retries=2", "retries=0", cell="cures"),
+    in_07b("breaker-states", "open_for=1", "open_for=60", cell="cures"),
+    in_07b("storm-live", 'drills["both", on]', 'drills["bare", on]'),
+    in_07b("shedding", "most=0.95", "most=0.0"),
+    in_07b("longer-queue", "timeout=1.0", "timeout=100.0", cell="queue"),
+    in_07b("queue-order", "crowd(order", 'crowd("fifo"'),
+    in_07b("bulkhead", "hanging(15, seed)", "hanging(None, seed)"),
+    in_07b("hedge-buys", "Hedge(after=0.1)", "Hedge(after=10)"),
+    in_07b("hedge-costs", "hedge, tenth", "hedge, None"),
+    in_07b("deadline-live", "Retry(deadline=1.0)", "Retry(deadline=100.0)", needs="live"),
+    in_07b("fallback-live", 'Retry(fallback=Fallback("sold out today"))', "Retry()", needs="live"),
+    Mutation(
+        "kill-live",
+        "07b-retries-and-breakers",
+        "claim-kill-live",
+        (Edit("claim-kill-live", "", NO_RETRIES),),
+    ),
+    in_07b("kill-sim", 'policy=Policy("least_connections", retries=0)', "policy=rules"),
+]
+
+MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *LIMITS, *RETRIES]
