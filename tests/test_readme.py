@@ -88,7 +88,7 @@ def test_the_numbers_in_readme_are_right() -> None:
     ours = [cls for cls in algorithms().values() if cls.__module__.startswith("lbkit.")]
     assert f"There are {len(ours)} algorithms" in README
     words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
-    assert f"`presets` has {words[len(presets.SYSTEMS)]}\nsystems" in README
+    assert f"`presets` has {words[len(presets.SYSTEMS)]} systems" in README
     own = [cls for cls in limiters().values() if cls.__module__.startswith("lbkit.")]
     kinds = [
         cls for cls in own if not issubclass(cls, InFlight | Several)
