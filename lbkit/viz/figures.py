@@ -10,6 +10,7 @@ from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
 from lbkit.viz.goodput import goodput
 from lbkit.viz.latency import response_time_curve
+from lbkit.viz.newcomer import newcomer
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
 from lbkit.viz.states import states
 
@@ -29,6 +30,7 @@ __all__ = [
     "labelled",
     "latency_cdf",
     "latency_over_time",
+    "newcomer",
     "over_time",
     "percentiles",
     "response_time_curve",
