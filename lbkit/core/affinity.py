@@ -11,7 +11,7 @@ from math import inf
 from struct import Struct
 from typing import NamedTuple
 
-_TIMES = Struct(">II")  # when the session began and when it was last seen, in seconds
+_TIMES = Struct(">dd")  # when the session began and when it was last seen, in seconds
 _ID, _SIGNATURE = 8, 16  # bytes
 
 
@@ -55,7 +55,7 @@ class SessionCookies:
 
     def encode(self, backend: str, began: float, now: float) -> str:
         """Return the cookie value for a session on `backend`."""
-        content = self._id(backend) + _TIMES.pack(int(began) % 2**32, int(now) % 2**32)
+        content = self._id(backend) + _TIMES.pack(began, now)
         return urlsafe_b64encode(content + self._sign(content)).decode().rstrip("=")
 
     def decode(self, value: str, now: float) -> Session | None:

@@ -29,20 +29,28 @@ def test_a_value_of_ones_own_is_refused(value: str) -> None:
     assert cookies().decode(value, 0) is None
 
 
-@given(st.integers(0, 31), st.integers(1, 255))
+@given(st.integers(0, 39), st.integers(1, 255))
 def test_a_value_that_was_changed_is_refused(at: int, by: int) -> None:
-    data = bytearray(urlsafe_b64decode(cookies().encode("s1", 0, 0) + "="))
+    data = bytearray(urlsafe_b64decode(cookies().encode("s1", 0, 0) + "=="))
     data[at] ^= by
     assert cookies().decode(urlsafe_b64encode(data).decode().rstrip("="), 0) is None
 
 
 def test_a_value_does_not_tell_the_backend() -> None:
     value = cookies().encode("s1", 0, 0)
-    data = urlsafe_b64decode(value + "=")
+    data = urlsafe_b64decode(value + "==")
     assert b"s1" not in data
     other = SessionCookies(b"another secret, as long", NAMES)
     assert other.encode("s1", 0, 0)[:10] != value[:10]
     assert other.decode(value, 0) is None
+
+
+def test_times_of_less_than_a_second_count_in_full() -> None:
+    found = cookies(idle=0.5, life=2.25)
+    assert found.decode(found.encode("s1", 0.75, 0.75), 1.25)
+    assert found.decode(found.encode("s1", 0.75, 0.75), 1.26) is None
+    assert found.decode(found.encode("s1", 0.75, 2.75), 3.0)
+    assert found.decode(found.encode("s1", 0.75, 2.75), 3.01) is None
 
 
 def test_sessions_end() -> None:

@@ -52,7 +52,7 @@ def test_a_cookie_is_inserted_once_and_backends_do_not_see_it() -> None:
         browser = Browser(proxy, {"a": "1", "b": "2"})
         home = browser.get()
         (cookie,) = browser.set_cookies
-        assert re.fullmatch(r"lbkit=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", cookie)
+        assert re.fullmatch(r"lbkit=[\w-]{54}; Path=/; HttpOnly; SameSite=Lax", cookie)
         assert field(browser.head, "Cache-Control") == ["private"]
         for _ in range(3):
             assert browser.get() == home
@@ -117,7 +117,7 @@ def test_the_applications_cookie_gets_our_value() -> None:
     with sticking(Sticky("rewrite", "app"), fields="Set-Cookie: app=plain-{name}; Path=/x\r\n") as proxy:
         browser = Browser(proxy)
         home = browser.get()
-        assert re.fullmatch(r"app=[\w-]{43}; Path=/x", browser.set_cookies[0])
+        assert re.fullmatch(r"app=[\w-]{54}; Path=/x", browser.set_cookies[0])
         value = browser.cookies["app"]
         assert [browser.get() for _ in range(3)] == [home] * 3
         assert browser.cookies["app"] == value
@@ -131,7 +131,7 @@ def test_the_applications_cookie_gets_a_prefix_that_it_does_not_see() -> None:
     with sticking(Sticky("prefix", "app"), fields="Set-Cookie: app=id~{name}; Secure\r\n") as proxy:
         browser = Browser(proxy, {"other": "1"})
         home = browser.get()
-        assert re.fullmatch(rf"app=[\w-]{{43}}~id~{home}; Secure", browser.set_cookies[0])
+        assert re.fullmatch(rf"app=[\w-]{{54}}~id~{home}; Secure", browser.set_cookies[0])
         assert browser.get() == home
         assert field(browser.seen, "Cookie") == [f"other=1; app=id~{home}"]
 
