@@ -12,6 +12,8 @@ from typing import Any
 
 from notebooks.book import Edit
 
+from lbkit.core.affinity import Session, SessionCookies
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -186,6 +188,50 @@ LIMITS = [
 ]
 
 
+def in_04(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("04-sticky-sessions", claim, at, old, new, cell, needs)
+
+
+def readable(cookies: SessionCookies, value: str, now: float) -> Session | None:
+    """Take the name of a server for a session cookie, as a balancer without a signature does."""
+    return Session(value, now, now) if value else None
+
+
+UNSIGNED = ("lbkit.core.affinity.SessionCookies.decode", readable)
+WANDERING = """
+visits = Traffic(Sessions(rate=6, requests=8, think=0.3, state="shared"), duration=4)
+runs = {("shared", "sim"): run(Experiment(servers(3), visits, ROUND_ROBIN))}
+"""
+
+STICKY_SESSIONS = [
+    in_04("S3", "claim-s3-carts", "ROUND_ROBIN", 'Policy("round_robin", sticky=Sticky())', needs="live"),
+    in_04("S1", "claim-s1-cookie", ", sticky=Sticky()", "", needs="live"),
+    in_04("S3", "claim-s1-cookie", "Sticky()", "Sticky(idle=1e-6)", needs="live"),
+    in_04("S1", "claim-s1-why", "token=token", 'token=""'),
+    in_04(
+        "S1",
+        "claim-s1-plain",
+        "policy=STICKY",
+        'policy=Policy("round_robin", sticky=Sticky(secret="drawn at random, and long"))',
+        needs="haproxy",
+    ),
+    Mutation("S1", "04-sticky-sessions", "claim-s1-signed", patches=(UNSIGNED,), needs="live"),
+    in_04("S3", "claim-s3-websocket", "fleet, STICKY", "fleet, ROUND_ROBIN", needs="live"),
+    in_04("S2", "claim-s2-address", 'Sticky("source")', "Sticky()", needs="live"),
+    in_04("S2", "claim-s2-nat-live", "fleet, SOURCE", "fleet, STICKY", needs="live"),
+    in_04("S2", "claim-s2-nat-sim", "client_skew=2.0", "client_skew=0.0", cell="nat-figure"),
+    in_04("S2", "claim-s2-nat-sim", '"address": SOURCE', '"address": STICKY', cell="nat-figure"),
+    in_04("S4", "claim-s4-memory", "fleet.crash(before.server)", "pass", cell="crash", needs="live"),
+    in_04("S4", "claim-s4-store", "cart_after_crash(redis.url)", "cart_after_crash()", needs="redis"),
+    in_04("S4", "claim-s4-runs", "", 'runs = {("shared", "sim"): runs["memory", "sim"]}'),
+    in_04("S1", "claim-s4-runs", "", WANDERING),
+    in_04("S5", "claim-s5-newcomer", "", 'joined = {**joined, "sticky": joined["free"]}'),
+    in_04("S5", "claim-s5-latency", "", 'joined = {**joined, "sticky": joined["free"]}'),
+    in_04("S5", "claim-s5-uneven", "sticky=Sticky()", "sticky=None"),
+    in_04("S1", "claim-s1-two", "balancers=2", "balancers=1"),
+]
+
+
 def in_07b(claim: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
     """Return a mutation of the cell that is named after its claim, or of an earlier one."""
     return swap("07b-retries-and-breakers", claim, f"claim-{claim}", old, new, cell, needs)
@@ -232,4 +278,4 @@ RETRIES = [
     in_07b("kill-sim", 'policy=Policy("least_connections", retries=0)', "policy=rules"),
 ]
 
-MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *LIMITS, *RETRIES]
+MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES]
