@@ -48,10 +48,11 @@ class Probe:
                 )
         if self.port is not None and not 0 < self.port < 65536:
             raise ValueError(f"port is {self.port}: use a number from 1 to 65535")
-        if not self._ranges():
+        if not self.statuses():
             raise ValueError(f"expect is {self.expect!r}: use statuses and ranges, such as 200-299, 304")
 
-    def _ranges(self) -> list[tuple[int, int]]:
+    def statuses(self) -> list[tuple[int, int]]:
+        """Return the statuses that pass, as ranges with both ends; empty if `expect` has anything else."""
         ranges = []
         for part in self.expect.split(","):
             found = re.fullmatch(r"\s*(\d{3})(?:\s*-\s*(\d{3}))?\s*", part)
@@ -62,7 +63,7 @@ class Probe:
 
     def fault(self, status: int, body: bytes) -> str:
         """Return why an answer does not pass; empty if it does."""
-        if not any(low <= status <= high for low, high in self._ranges()):
+        if not any(low <= status <= high for low, high in self.statuses()):
             return f"status {status}"
         if self.body and self.body.encode() not in body:
             return f"{self.body!r} is not in the answer"

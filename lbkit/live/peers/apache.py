@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
+from lbkit.core.health.checks import CheckRules, CheckState
+from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Policy
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.health import UP_AT_START, HealthWays, milliseconds, whole_seconds
 from lbkit.live.peers.process import fetch
 from lbkit.needs import find_program
 
@@ -31,12 +35,21 @@ MODULES = (
     "lbmethod_bytraffic",
     "unixd",
 )
+# With policy.health.checks.
+CHECK_MODULES = ("watchdog", "proxy_hcheck")
 # Where distributions keep modules: Debian, Fedora, Homebrew.
 MODULE_FOLDERS = (
     "/usr/lib/apache2/modules",
     "/usr/lib64/httpd/modules",
     "/opt/homebrew/lib/httpd/modules",
     "/usr/local/lib/httpd/modules",
+)
+
+
+_CHECKED = re.compile(r"Health check (ENABLING|DISABLING) http://(\S+)")
+# Two ways into the error state: no connection, and a status of failonstatus.
+_ERROR_STATE = re.compile(
+    r"disabling worker for \(([^)]+)\)|Forcing worker \(http://([^)]+)\) into error state"
 )
 
 
@@ -71,13 +84,40 @@ class Apache(Peer):
     differences = (
         "the number of servers that a request tried is not reported",
         "from a crash on, some requests to the dead server are answered 503 although another one is there",
-        "a failed server would be skipped for 60 s; retry=0 makes it try it again each time,"
-        " as the experiment says",
     )
     max_weight = 100
     sticky_ways: ClassVar = {"insert": ("idle", "life", "secret"), "route": ("idle", "life", "secret")}
+    health_ways = HealthWays(
+        {
+            "checks": {
+                "fast_interval": (None,),
+                "down_interval": (None,),
+                "jitter": (0,),
+                "start": UP_AT_START,
+                "probe.kind": ("http", "tcp"),
+                "probe.method": ("GET", "HEAD", "OPTIONS"),
+                "probe.host": ("",),
+                "probe.headers": ({},),
+                "probe.port": (None,),
+            },
+            "max_fails": {"max_fails": (1,)},
+        },
+        {
+            "outliers": "one failure takes a server out (max_fails=1)",
+            "breaker": "one failure takes a server out (max_fails=1)",
+            "max_in_flight": "its `max` limits connections, and requests wait for one",
+        },
+    )
     # Our state -> its flags: D is disabled, N ignores new sessions (drain).
     STATES: ClassVar = {"ready": {"D": 0, "N": 0}, "drain": {"D": 0, "N": 1}, "out": {"D": 1, "N": 0}}
+
+    @classmethod
+    def check_health(cls, rules: HealthRules) -> None:
+        super().check_health(rules)
+        if rules.max_fails:
+            whole_seconds("apache", "retry", rules.max_fails.fail_timeout)
+        if rules.checks and rules.checks.interval <= 0.1:
+            raise PeerError("apache checks at most ten times a second: use checks.interval above 0.1")
 
     def config(self) -> str:
         weights = self.weights()
@@ -90,7 +130,7 @@ ServerRoot {self.folder}
 DefaultRuntimeDir {self.folder}
 PidFile {self.folder}/httpd.pid
 ErrorLog /dev/stderr
-LogLevel error
+LogLevel error{" proxy_hcheck:info" if self._health.checks else ""}
 Listen 127.0.0.1:{self.port}
 {self._user()}StartServers 1
 ServerLimit 1
@@ -104,10 +144,10 @@ MaxKeepAliveRequests 0
 
 # The load plays many clients from one address and names them in this header, which is forwarded unchanged.
 ProxyAddHeaders Off
-
+{self._expectation()}
 <Proxy "balancer://servers">
 {members}
-  ProxySet lbmethod={self.balance()} maxattempts={self.policy.retries}{self._persistence()}
+  ProxySet lbmethod={self.balance()} maxattempts={self.policy.retries}{self._failures()}{self._persistence()}
 </Proxy>
 {self._route_header()}<Location "{MANAGER}">
   SetHandler balancer-manager
@@ -126,9 +166,57 @@ ProxyPass "/" "balancer://servers/"
             status += f" route={member.name}"
         return (
             f"  # {member.name}\n"
-            f'  BalancerMember "http://{member.address}" loadfactor={max(weight, 1)} retry=0'
-            f" connectiontimeout=5{status}"
+            f'  BalancerMember "http://{member.address}" loadfactor={max(weight, 1)}'
+            f" retry={self._rest()} connectiontimeout=5{self._checks()}{status}"
         )
+
+    # -- health -------------------------------------------------------------------------------
+
+    @property
+    def _health(self) -> HealthRules:
+        return self.policy.health or HealthRules()
+
+    def _rest(self) -> int:
+        """Return the seconds for which a failed server is left out."""
+        rules = self._health.max_fails
+        return int(rules.fail_timeout) if rules else 0
+
+    def _failures(self) -> str:
+        """Return the statuses that are failures, if any are."""
+        return " failonstatus=500,501,502,503,504" if self._health.max_fails else ""
+
+    def _checks(self) -> str:
+        """Return the options of a member for active checks (mod_proxy_hcheck)."""
+        rules = self._health.checks
+        if rules is None:
+            return ""
+        words = [
+            f"hcinterval={milliseconds(rules.interval)}",
+            f"hcpasses={rules.rise}",
+            f"hcfails={rules.fall}",
+        ]
+        if rules.probe.kind == "tcp":
+            words.append("hcmethod=TCP")
+        else:
+            words += [f"hcmethod={rules.probe.method}", f"hcuri={rules.probe.path}", "hcexpr=passes"]
+        return "".join(f" {word}" for word in words)
+
+    def _expectation(self) -> str:
+        """Return the line that says which answers pass."""
+        rules = self._health.checks
+        return (
+            f"ProxyHCExpr passes {{{_expression(rules)}}}\n" if rules and rules.probe.kind == "http" else ""
+        )
+
+    def read_line(self, line: str, at: float) -> None:
+        if checked := _CHECKED.search(line):
+            if name := self.name_of(checked[2]):
+                state = CheckState.UP if checked[1] == "ENABLING" else CheckState.DOWN
+                self._changes.add(at, name, "check", state.label)
+        elif failed := _ERROR_STATE.search(line):
+            name, rest = self.name_of(failed[1] or failed[2]), self._rest()
+            if name and rest:
+                self._changes.rest(at, name, rest, "a failed attempt")
 
     def _persistence(self) -> str:
         """Return the balancer's options of sticky sessions: a cookie or a parameter names the route."""
@@ -152,14 +240,26 @@ ProxyPass "/" "balancer://servers/"
         return f'Header add Set-Cookie "{"; ".join(words)}" env=BALANCER_ROUTE_CHANGED\n'
 
     def notes(self) -> list[str]:
+        notes = super().notes()
+        if not self._health.max_fails:
+            notes.append(
+                "a failed server would be skipped for 60 s; retry=0 makes it try it again each time,"
+                " as the experiment says"
+            )
+        if self._health.checks:
+            notes.append(
+                "a check waits as long as a request does, 5 s for a connection and 60 s for an answer, not"
+                " checks.timeout, so that a server that hangs is found late; Result.changes has its ups and"
+                " downs, not each check that fails"
+            )
         rules = self.policy.sticky
         if rules is None:
-            return super().notes()
+            return notes
         said = [
             "its sessions have servers' names in them, which clients can read and choose",
             "servers see the cookie, or the parameter, that names the route",
         ]
-        return [*super().notes(), *said]
+        return [*notes, *said]
 
     def _flags(self, state: str) -> dict[str, int]:
         """Return the flags of a member's state; N lets the requests of sessions in."""
@@ -170,6 +270,7 @@ ProxyPass "/" "balancer://servers/"
         folder = next((f for f in MODULE_FOLDERS if os.path.isdir(f)), None)
         if folder is None:
             raise PeerError(f"apache: no modules in {', '.join(MODULE_FOLDERS)}: install apache2 or httpd")
+        wanted = (*MODULES, *(CHECK_MODULES if self._health.checks else ()))
         program = find_program(self.programs)
         built_in = (
             subprocess.run([program, "-l"], capture_output=True, text=True, timeout=10, check=False).stdout
@@ -178,7 +279,7 @@ ProxyPass "/" "balancer://servers/"
         )
         return "\n".join(
             f"LoadModule {name}_module {folder}/mod_{name}.so"
-            for name in MODULES
+            for name in (*MODULES, *(CHECK_MODULES if self._health.checks else ()))
             if f"mod_{name}.c" not in built_in
         )
 
@@ -219,3 +320,15 @@ ProxyPass "/" "balancer://servers/"
         url = self.url + MANAGER
         # It checks Referer against cross-site requests.
         return fetch(url + query, data or None, {"Referer": url})
+
+
+def _expression(rules: CheckRules) -> str:
+    """Return Apache's expression for an answer that passes."""
+    statuses = " || ".join(
+        f"(%{{REQUEST_STATUS}} -ge {low} && %{{REQUEST_STATUS}} -le {high})"
+        for low, high in rules.probe.statuses()
+    )
+    if not rules.probe.body:
+        return statuses
+    text = re.escape(rules.probe.body).replace("/", "\\/")
+    return f"({statuses}) && hc('body') =~ /{text}/"

@@ -16,11 +16,13 @@ from attrs import evolve
 
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.backend import whole_weights
+from lbkit.core.health.watch import HealthRules
 from lbkit.core.state_change import StateChange
 from lbkit.core.sticky import Sticky
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
 from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.health import Changes, HealthWays
 from lbkit.live.peers.process import cpu_seconds
 from lbkit.live.program import ATTEMPTS, Program, free_ports
 from lbkit.needs import find_program
@@ -69,6 +71,7 @@ class Peer:
     ends_drains = False  # whether it cuts off what still runs when a drain's time is over
     # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
     sticky_ways: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    health_ways: ClassVar[HealthWays] = HealthWays()
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         """Raises PeerError for what the program cannot do."""
@@ -89,6 +92,7 @@ class Peer:
         self.folder = Path()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._program: Program | None = None
+        self._changes = Changes()
 
     # -- for each program to define --------------------------------------------------------------
 
@@ -103,6 +107,9 @@ class Peer:
     def apply(self, member: Member) -> None:
         """Apply a changed weight or state of a member to the running program. Raises PeerError."""
         self.reload()
+
+    def read_line(self, line: str, at: float) -> None:
+        """Note in `_changes` what a line of the program's output says of servers' health. Raises nothing."""
 
     def stats(self) -> dict[str, Any]:
         """Return the program's own statistics; `servers` by name if it has them for each."""
@@ -143,7 +150,7 @@ class Peer:
         if callable(line := cls.algorithms[name]):
             line(make_balancer(name, **policy.options))  # raises for options that it does not have
         if policy.health:
-            raise PeerError(f"{cls.name} gets no health rules here: use lbkit's proxy, or policy.health=None")
+            cls.check_health(policy.health)
         if policy.drain and not cls.ends_drains:
             raise PeerError(
                 f"{cls.name} drains without a time limit here: use lbkit's proxy, or policy.drain=None"
@@ -154,6 +161,11 @@ class Peer:
             cls.check_sticky(policy.sticky)
         if policy.balancers > 1 and not cls.many_balancers:
             raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
+
+    @classmethod
+    def check_health(cls, rules: HealthRules) -> None:
+        """Raise PeerError if the program does not support these health rules."""
+        cls.health_ways.check(cls.name, rules)
 
     @classmethod
     def check_sticky(cls, rules: Sticky) -> None:
@@ -274,7 +286,7 @@ class Peer:
         path = self.folder / "config"
         path.write_text(self.config(), encoding="utf-8")
         home = {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)}
-        return Program(self.command(program, path), cwd=self.folder, env=os.environ | home)
+        return Program(self.command(program, path), self.read_line, cwd=self.folder, env=os.environ | home)
 
     def stop(self) -> None:
         self._end()
@@ -323,6 +335,10 @@ class Peer:
     def take_out(self, name: str) -> None:
         """Do nothing: a server that drains gets nothing."""
 
+    def name_of(self, address: str) -> str | None:
+        """Return the server at host:port; None for another address."""
+        return next((m.name for m in self.members.values() if m.address == address), None)
+
     def undrain(self, name: str) -> None:
         self._check_member(name)
         self._change(name, state="ready")
@@ -359,7 +375,7 @@ class Peer:
         return []
 
     def changes(self) -> list[StateChange]:
-        return []  # it has no health rules here
+        return self._changes.so_far()
 
     def facts(self) -> dict[str, Any]:
         text = self.config()

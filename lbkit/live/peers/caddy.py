@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lbkit.core.health.checks import CheckRules, CheckState
+from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Policy
 from lbkit.live.peers.base import Difference, Peer
 from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.health import UP_AT_START, HealthWays, milliseconds
 from lbkit.live.peers.process import fetch
 
-
-def first(limit: int) -> str:
-    """Return the lines of `first`. Without `max_fails`, even 0 failures make a server unhealthy."""
-    return f"first\n    unhealthy_request_count {limit}\n    max_fails 1"
+CHECKER = "http.handlers.reverse_proxy.health_checker.active"  # its logger
 
 
 def random_choose(choices: int) -> str:
@@ -44,7 +45,7 @@ class Caddy(Peer):
         "power_of_two": "random_choose 2",
         "power_of_choices": lambda b: random_choose(b.choices),
         "caddy_random_choose": lambda b: f"random_choose {b.choose}",
-        "first_available": lambda b: first(b.limit),
+        "first_available": "first",
     }
     own_ways: ClassVar = {
         "least_connections": Difference(
@@ -76,6 +77,27 @@ class Caddy(Peer):
     }
 
     sticky_ways: ClassVar = {"insert": ("idle", "life", "gone", "secure")}
+    health_ways = HealthWays(
+        {
+            "checks": {
+                "rise": (1,),  # more from 2.9 on
+                "fall": (1,),
+                "fast_interval": (None,),
+                "down_interval": (None,),
+                "jitter": (0,),
+                "start": UP_AT_START,
+                "probe.kind": ("http",),
+                "probe.method": ("GET",),
+                "probe.expect": ("200-399", "200-299"),  # what it takes for healthy, and 2xx
+            },
+            "max_fails": {},
+            "max_in_flight": {},
+        },
+        {
+            "outliers": "it counts failures of each server by itself (max_fails)",
+            "breaker": "it counts failures of each server by itself (max_fails)",
+        },
+    )
 
     @classmethod
     def check(cls, policy: Policy) -> None:
@@ -94,6 +116,12 @@ class Caddy(Peer):
         if self.policy.sticky:
             notes.append("its cookie has no HttpOnly and no SameSite, and servers see it")
             notes.append("sessions do not stay on a server that drains")
+        health = self.policy.health
+        if health and health.max_fails:
+            notes.append(
+                "each failure counts for fail_timeout, whether requests succeed after it or not; the log does"
+                " not tell when failures take a server out, so Result.changes lacks it"
+            )
         if self.policy.algorithm == "first_available":
             notes.append("when every server has as many requests as the limit, the answer is 503")
         if self.policy.keyed_by.startswith("cookie:") and "{key}" in str(
@@ -111,6 +139,7 @@ class Caddy(Peer):
     lb_policy {policy}
     lb_retries {self.policy.retries}
     lb_try_interval 0s
+{self._health()}\
     # The load plays many clients from one address and names them in X-Forwarded-For.
     # Only loopback is believed.
     trusted_proxies 127.0.0.0/8
@@ -127,12 +156,54 @@ class Caddy(Peer):
   log {{
     level ERROR
   }}
+{self._log()}\
 }}
 http://:{self.port} {{
   bind 127.0.0.1
   {proxy if ready else "respond 503"}
 }}
 """
+
+    def _health(self) -> str:
+        """Return the lines of active and passive checks."""
+        rules = self.policy.health or HealthRules()
+        lines = _checks(rules.checks) if rules.checks else []
+        limits = [self._balancer().limit] if self.policy.algorithm == "first_available" else []  # type: ignore[attr-defined]
+        limits += [rules.max_in_flight] if rules.max_in_flight else []
+        if limits:
+            lines.append(f"unhealthy_request_count {min(limits)}")
+        if rules.max_fails:
+            lines.append(f"fail_duration {milliseconds(rules.max_fails.fail_timeout)}")
+            lines += [f"max_fails {rules.max_fails.max_fails}", "unhealthy_status 5xx"]
+        elif limits:
+            lines.append("max_fails 1  # of none that are counted: with 0, servers are never healthy")
+        return "".join(f"    {line}\n" for line in lines)
+
+    def _log(self) -> str:
+        """Return the lines that have the checks' log in JSON, if there are any."""
+        if not (self.policy.health and self.policy.health.checks):
+            return ""
+        return f"""\
+  log checks {{
+    output stderr
+    format json
+    level INFO
+    include {CHECKER}
+  }}
+"""
+
+    def read_line(self, line: str, at: float) -> None:
+        """Only the return of a server is told by itself; every check that fails is."""
+        if f'"logger":"{CHECKER}"' not in line:
+            return
+        try:
+            event = json.loads(line)
+        except ValueError:  # a line that was cut off
+            return
+        if name := self.name_of(event.get("host", "")):
+            up = event["msg"] == "host is up"
+            state = CheckState.UP if up else CheckState.DOWN
+            self._changes.add(at, name, "check", state.label, "" if up else _reason(event))
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "run", "--adapter", "caddyfile", "--config", str(path)]
@@ -159,3 +230,33 @@ http://:{self.port} {{
                 if u["address"] in names
             }
         }
+
+
+def _checks(rules: CheckRules) -> list[str]:
+    """Return the lines of active checks."""
+    probe = rules.probe
+    lines = [
+        f"health_uri {_quoted(probe.path)}",
+        f"health_interval {milliseconds(rules.interval)}",
+        f"health_timeout {milliseconds(rules.timeout)}",
+    ]
+    if probe.port:
+        lines.append(f"health_port {probe.port}")
+    if probe.expect == "200-299":
+        lines.append("health_status 2xx")
+    if probe.body:
+        lines.append(f"health_body {_quoted(re.escape(probe.body))}")
+    headers = {**({"Host": probe.host} if probe.host else {}), **probe.headers}
+    if headers:
+        lines += ["health_headers {", *(f"  {n} {_quoted(v)}" for n, v in headers.items()), "}"]
+    return lines
+
+
+def _quoted(text: str) -> str:
+    """Return a text as one word of a Caddyfile."""
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+def _reason(event: dict[str, Any]) -> str:
+    """Return why a check failed, without the address that the error repeats."""
+    return str(event.get("error", event["msg"])).rpartition(": ")[2]

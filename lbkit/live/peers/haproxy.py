@@ -10,9 +10,12 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Experiment, Policy
+from lbkit.live.peers import haproxy_health as health
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.health import milliseconds
 
 
 def bounded(avalanche: bool, factor: int) -> str:
@@ -23,11 +26,6 @@ def bounded(avalanche: bool, factor: int) -> str:
 
 SCALE = 10  # of weights on the ring: with 16 points a unit of weight, that gives the 160 points of ours
 DRAWN_TWICE = "servers are drawn from a hash ring, and the same one may be drawn twice"
-
-
-def _ms(seconds: float) -> str:
-    """Return a time as HAProxy reads it."""
-    return f"{max(1, round(seconds * 1000))}ms"
 
 
 def on_ring(draws: int) -> Policy:
@@ -112,10 +110,17 @@ class Haproxy(Peer):
         "source": ("gone", "life"),
     }
 
+    health_ways = health.WAYS
+
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         super().__init__(experiment, layer)
         self._deadlines: dict[str, threading.Timer] = {}  # of the servers that drain
         self._faults: list[str] = []
+
+    @classmethod
+    def check_health(cls, rules: HealthRules) -> None:
+        super().check_health(rules)
+        health.check(rules)
 
     def weights(self) -> dict[str, int]:
         weights = super().weights()
@@ -137,6 +142,7 @@ class Haproxy(Peer):
         if self.experiment.traffic.patience:
             leave = "  option abortonclose       # a client that leaves takes its request with it\n"
         weights = self.weights()
+        rules = self.policy.health
         servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
         return f"""\
 # {self.policy.algorithm} in HAProxy. One thread, as lbkit's proxy has one.
@@ -144,7 +150,7 @@ global
   nbthread 1
   maxconn 4096
   stats socket {self.folder}/admin.sock mode 600 level admin  # for drain, weights and statistics
-
+{health.global_lines(rules)}
 defaults
   mode {"http" if self.layer == 7 else "tcp"}
   timeout connect 5s
@@ -159,7 +165,7 @@ frontend clients
 
 backend servers
   {balance}
-{self._sticky()}{servers}
+{health.backend_lines(rules, self.layer)}{self._sticky()}{servers}
 """
 
     def _sticky(self) -> str:
@@ -169,7 +175,7 @@ backend servers
             return ""
         if rules.table:
             kind = "ip" if rules.how == "source" else "string len 128"
-            expire = "" if rules.idle == inf else f" expire {_ms(rules.idle)}"
+            expire = "" if rules.idle == inf else f" expire {milliseconds(rules.idle)}"
             table = f"  stick-table type {kind} size {rules.size}{expire}\n"
             if rules.how == "source":
                 return f"{table}  stick on src\n"
@@ -182,26 +188,40 @@ backend servers
             words += ["httponly"] if rules.http_only else []
             words += ["secure"] if rules.secure else []
             words += ["attr", f"SameSite={rules.same_site}"] if rules.same_site else []
-            words += [] if rules.idle == inf else ["maxidle", _ms(rules.idle)]
-            words += [] if rules.life == inf else ["maxlife", _ms(rules.life)]
+            words += [] if rules.idle == inf else ["maxidle", milliseconds(rules.idle)]
+            words += [] if rules.life == inf else ["maxlife", milliseconds(rules.life)]
         if rules.secret:  # values are hashes of address and key, which clients cannot make up
             return f"  {' '.join([*words, 'dynamic'])}\n  dynamic-cookie-key {self.session_key()}\n"
         return f"  {' '.join(words)}\n"
 
     def _server(self, member: Member, weight: int) -> str:
-        # No "check": health checks are not part of the experiment.
         line = f"  server {member.name} {member.address} weight {weight}"
-        if self.policy.algorithm == "first_available":
-            line += f" maxconn {max(1, round(self._balancer().limit * member.weight))}"  # type: ignore[attr-defined]
+        if limit := self._most_at_once(member):
+            line += f" maxconn {limit}"
         rules = self.policy.sticky
         if rules and not rules.table and not rules.secret:
             line += f" cookie {member.name}"
         return line if member.state == "ready" else line + " disabled"
 
+    def _most_at_once(self, member: Member) -> int:
+        """Return how many requests a server may have at once; 0 for any number."""
+        limits = []
+        if self.policy.algorithm == "first_available":
+            limits.append(max(1, round(self._balancer().limit * member.weight)))  # type: ignore[attr-defined]
+        if self.policy.health and self.policy.health.max_in_flight:
+            limits.append(self.policy.health.max_in_flight)
+        return min(limits, default=0)
+
+    def read_line(self, line: str, at: float) -> None:
+        if told := health.told(line):
+            name, state, why = told
+            self._changes.add(at, name, "check", state, why)
+
     def notes(self) -> list[str]:
+        notes = [*super().notes(), *health.notes(self.policy.health)]
         rules = self.policy.sticky
         if rules is None or rules.table:
-            return super().notes()
+            return notes
         said = []
         if not rules.secret:
             said.append(
@@ -209,7 +229,7 @@ backend servers
             )
         if rules.how == "insert" and (rules.idle < inf or rules.life < inf):
             said.append("the times in its cookies are not signed: a client can prolong its session")
-        return [*super().notes(), *said]
+        return [*notes, *said]
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-W", "-db", "-f", str(path)]  # master and worker, in the foreground

@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lbkit.core.health.watch import HealthRules
 from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
@@ -17,10 +18,11 @@ from lbkit.edge import RateLimit
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Difference, Member, Peer
 from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.health import HealthWays, whole_seconds
 from lbkit.live.peers.process import fetch
 
 STATUS = "/lbkit-status"
-
+_DISABLED = re.compile(r'upstream server temporarily disabled .*?, upstream: "(?:\w+://)?([^/"]+)')
 
 # Paths of the stream module in distributions, unless it is built in.
 STREAM_MODULES = (
@@ -76,8 +78,6 @@ class Nginx(Peer):
         "least_response_time": "least_time is in nginx Plus, and in open source from 1.31.0 only",
     }
     differences = (
-        "open source nginx has no active health checks; max_fails=0 also turns off the passive ones,"
-        " so that a dead server is tried again each time, as the experiment says",
         "at a crash, a request without an answer goes to the next server, not to the same one first",
         "drain, remove and weights need a reload: the old workers finish their requests",
     )
@@ -90,6 +90,14 @@ class Nginx(Peer):
         "cookie": "$cookie_{name}",
         "query": "$arg_{name}",
     }
+    health_ways = HealthWays(
+        {"max_fails": {}, "max_in_flight": {}},
+        {
+            "checks": "active checks are in nginx Plus only",
+            "outliers": "it counts failures of each server by itself (max_fails)",
+            "breaker": "it counts failures of each server by itself (max_fails)",
+        },
+    )
     draws_by_weight = True
     ends_drains = True
     many_balancers = True  # each worker has its own counts
@@ -101,6 +109,12 @@ class Nginx(Peer):
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         super().__init__(experiment, layer)
         self._retiring: dict[str, set[int]] = {}  # server -> the workers that may still send it requests
+
+    @classmethod
+    def check_health(cls, rules: HealthRules) -> None:
+        super().check_health(rules)
+        if rules.max_fails:
+            whole_seconds("nginx", "fail_timeout", rules.max_fails.fail_timeout)
 
     def config(self) -> str:
         return self._stream() if self.layer == 4 else self._http()
@@ -116,7 +130,7 @@ class Nginx(Peer):
 {stream_module()}daemon off;
 worker_processes {self.policy.balancers};
 {self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
-error_log stderr error;
+error_log stderr {"warn" if self.policy.health else "error"};
 events {{
   worker_connections 4096;
 }}
@@ -146,7 +160,7 @@ stream {{
 daemon off;
 worker_processes {self.policy.balancers};
 {self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
-error_log stderr error;
+error_log stderr {"warn" if self.policy.health else "error"};
 events {{
   worker_connections 4096;
 }}
@@ -240,6 +254,22 @@ http {{
 
     def notes(self) -> list[str]:
         notes = super().notes()
+        health = self.policy.health
+        if health is None or health.max_fails is None:
+            notes.append(
+                "open source nginx has no active health checks; max_fails=0 also turns off the passive ones,"
+                " so that a dead server is tried again each time, as the experiment says"
+            )
+        else:
+            notes.append(
+                "only failed connections and lost ones count for max_fails, not an answer of status 5xx;"
+                " the log tells when a server is out, and its return is reckoned from fail_timeout;"
+                " a reload (drain, remove, weights) forgets failures"
+            )
+            if len(self.members) == 1:
+                notes.append("of a single server, nginx does not count failures")
+        if health and health.max_in_flight:
+            notes.append("when all servers have max_in_flight requests, the answer is 502, not 503")
         if self._shutdown():
             notes.append(
                 "when a drain's time is over, the workers from before its reload end, with all the requests"
@@ -262,10 +292,22 @@ http {{
     def _line(text: str) -> str:
         return f"    {text}\n" if text else ""
 
-    @staticmethod
-    def _server(member: Member, weight: int) -> str:
+    def _server(self, member: Member, weight: int) -> str:
         how = f"weight={weight}" if member.state == "ready" and weight else "down"
-        return f"    server {member.address} {how} max_fails=0;  # {member.name}\n"
+        health = self.policy.health
+        if health and (rules := health.max_fails):
+            how += f" max_fails={rules.max_fails} fail_timeout={int(rules.fail_timeout)}s"
+        else:
+            how += " max_fails=0"
+        if health and health.max_in_flight:
+            how += f" max_conns={health.max_in_flight}"
+        return f"    server {member.address} {how};  # {member.name}\n"
+
+    def read_line(self, line: str, at: float) -> None:
+        rules = self.policy.health.max_fails if self.policy.health else None
+        found = _DISABLED.search(line)
+        if found and rules and (name := self.name_of(found[1])):
+            self._changes.rest(at, name, rules.fail_timeout, f"{rules.max_fails} failed attempts")
 
     def command(self, program: str, path: Path) -> list[str]:
         return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr"]
