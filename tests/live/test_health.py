@@ -7,7 +7,7 @@ need_module("locust")
 need_module("uvicorn")
 
 from lbkit import DrainRules, Event, Experiment, Policy, run, servers
-from lbkit.core.health import BreakerRules, CheckRules, HealthRules, MaxFailsRules
+from lbkit.core.health import CheckRules, HealthRules, MaxFailsRules
 from lbkit.live import PeerError, render
 
 pytestmark = pytest.mark.live
@@ -57,10 +57,3 @@ def test_programs_without_a_time_limit_of_drains_say_so() -> None:
     for program in ("apache", "caddy"):
         with pytest.raises(PeerError, match=f"{program} drains without a time limit here: use lbkit's proxy"):
             render(drained, program)
-
-
-def test_the_programs_say_that_they_get_no_health_rules() -> None:
-    for health in (HealthRules(checks=CHECKS), HealthRules(breaker=BreakerRules())):
-        for program in ("nginx", "haproxy", "apache", "caddy"):
-            with pytest.raises(PeerError, match=f"{program} gets no health rules here: use lbkit's proxy"):
-                render(experiment(health), program)

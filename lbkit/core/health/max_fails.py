@@ -10,7 +10,7 @@ from lbkit.core.options import named_fields
 @named_fields
 @dataclass(frozen=True, slots=True)
 class MaxFailsRules:
-    """`max_fails` failed attempts within `fail_timeout` seconds take a backend out for `fail_timeout`.
+    """`max_fails` failed attempts take a backend out for `fail_timeout` seconds; see MaxFails.
 
     (nginx `server ... max_fails=1 fail_timeout=10s`; max_fails 0 turns it off. Traefik: 1 in 10 s.)
     Raises ValueError.
@@ -29,8 +29,10 @@ class MaxFailsRules:
 class MaxFails:
     """The failures of one backend.
 
-    As in nginx, failures count until a request succeeds that came later than the last of them, or until there
-    was none for `fail_timeout`. After the rest a single further failure takes the backend out again.
+    As in nginx, failures count until a request succeeds that is sent more than `fail_timeout` after the last
+    of them. A success before that forgives nothing: a backend that fails every second request is taken out,
+    too. After the rest a single further failure takes the backend out again, and a failure during the rest
+    (of a request from before) begins it anew.
     """
 
     __slots__ = ("_fails", "_last", "_rules", "until")
@@ -43,19 +45,17 @@ class MaxFails:
 
     def failed(self, now: float) -> bool:
         """Count a failed attempt; return whether it takes the backend out (it is back at `until`)."""
-        rules = self._rules
-        if now - self._last > rules.fail_timeout and self._fails < rules.max_fails:
-            self._fails = 0
         self._fails += 1
         self._last = now
-        if self._fails < rules.max_fails or self.until is not None:
+        if self._fails < self._rules.max_fails:
             return False
-        self.until = now + rules.fail_timeout
-        return True
+        was_in = self.until is None
+        self.until = now + self._rules.fail_timeout
+        return was_in
 
     def succeeded(self, started: float) -> None:
-        """Forget the failures, if the request that succeeded was sent after the last of them."""
-        if started > self._last and self.until is None:
+        """Forget the failures, if the request that succeeded was sent long enough after the last of them."""
+        if started - self._last > self._rules.fail_timeout and self.until is None:
             self._fails = 0
 
     def back(self) -> None:

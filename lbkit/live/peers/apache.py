@@ -279,7 +279,7 @@ ProxyPass "/" "balancer://servers/"
         )
         return "\n".join(
             f"LoadModule {name}_module {folder}/mod_{name}.so"
-            for name in (*MODULES, *(CHECK_MODULES if self._health.checks else ()))
+            for name in wanted
             if f"mod_{name}.c" not in built_in
         )
 

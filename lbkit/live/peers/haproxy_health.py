@@ -111,6 +111,11 @@ def notes(rules: HealthRules | None) -> list[str]:
             "until a server's first check has passed, one that fails takes it out (start 'up');"
             " 'fully-up' is in HAProxy from 3.1 on"
         )
+    if rules and rules.checks:
+        notes.append(
+            "after a check that got no answer in time, the interval is counted from its end: a hung server is"
+            " found `timeout` later for each check but the last"
+        )
     if rules and rules.checks and rules.checks.probe.body:
         notes.append("a check looks for its text in the first 16 KiB of the answer")
     if rules and rules.outliers:
