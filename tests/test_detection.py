@@ -93,7 +93,10 @@ def test_a_change_takes_a_backend_out_once() -> None:
         if StateChange(0, "s", "check", before, after).takes_out
     ]
     assert {after for _, after in taking} == {"down"} <= set(OUT)
-    assert {before for before, _ in taking} == {"up", "failing", "recovering"}
+    assert {before for before, _ in taking} == {"up", "failing"}
+    assert StateChange(0, "s", "breaker", "closed", "open").takes_out
+    assert not StateChange(0, "s", "breaker", "half open", "open").takes_out
+    assert not StateChange(0, "s", "drain", "draining", "drained").takes_out
 
 
 @pytest.mark.parametrize("balancers", [1, 4])

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 # The states in which a backend gets no requests, of all state machines.
 OUT = ("down", "ejected", "out", "open", "drained", "stopped", "reserve", "outside")
+# Those in which it gets none, or a few to see whether it is well again.
+ON_TRIAL = ("recovering", "half open")
 
 
 class StateChange(NamedTuple):
@@ -22,5 +24,6 @@ class StateChange(NamedTuple):
 
     @property
     def takes_out(self) -> bool:
-        """Whether the backend gets no requests from now on, and got some before, by this machine."""
-        return self.after in OUT and self.before not in OUT
+        """Whether a health rule takes a backend that was in service out of it."""
+        served = self.before not in (*OUT, *ON_TRIAL)
+        return served and self.after in OUT and self.kind not in ("drain", "deploy")
