@@ -120,11 +120,15 @@ class Result:
         """How many probes the health checks sent, of all balancers to all servers."""
         return int(self.extra.get("probes", 0))
 
+    @property
+    def probe_rate(self) -> float:
+        """Probes a second, of all balancers to all servers."""
+        return self.probes / float(self.extra.get("probing", self.experiment.traffic.duration))
+
     def probe_share(self, work: float) -> float:
-        """Return the share of all workers' time that the probes took, if each costs `work` seconds."""
+        """Return the share of all workers' time that probes take, if each costs `work` seconds."""
         number(0, work=work)
-        workers = sum(server.workers for server in self.experiment.servers)
-        return self.probes * work / (workers * self.experiment.traffic.duration)
+        return self.probe_rate * work / sum(server.workers for server in self.experiment.servers)
 
     @cached_property
     def sessions(self) -> SessionCounts:

@@ -104,6 +104,7 @@ def test_probes_are_counted_for_each_balancer_and_server(balancers: int) -> None
     policy = Policy(balancers=balancers, health=HealthRules(checks=CHECKS))
     seen = run(Experiment(servers(3, workers=2), Traffic(Trace([29.9]), 30), policy))
     assert seen.probes == pytest.approx(CHECKS.probe_rate(3) * 30 * balancers, abs=3 * balancers)
+    assert seen.probe_rate == seen.probes / 30
     assert seen.probe_share(0.01) == pytest.approx(seen.probes * 0.01 / (6 * 30))
     assert run(Experiment(servers(3))).probes == 0
     with pytest.raises(ValueError, match="work is -1"):

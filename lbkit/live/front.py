@@ -178,7 +178,7 @@ class OwnProxy:
         checker = self._proxy.checker if self._proxy else None
         return {
             **(self._proxy.service.attempts.facts() if self._proxy else {}),
-            **({"probes": checker.sent} if checker else {}),
+            **({"probes": checker.sent, "probing": checker.running} if checker else {}),
             "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),

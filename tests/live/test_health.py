@@ -40,7 +40,8 @@ def test_checks_find_a_killed_server_and_take_it_back_as_in_the_simulator() -> N
         assert result.backends.index("s2") not in late
         (found,) = result.detections
         assert (found.server, found.found, found.by, found.failed) == ("s2", down, "check", 0)
-        assert result.probes >= 3 * 6 / CHECKS.interval / 2  # three servers, six seconds, and a busy machine
+        most = CHECKS.probe_rate(3)
+        assert most / 2 < result.probe_rate <= most * 1.1  # a busy machine sends fewer
     assert live.changes[0].why == "connection refused"
 
 

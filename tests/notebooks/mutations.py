@@ -278,4 +278,49 @@ RETRIES = [
     in_07b("kill-sim", 'policy=Policy("least_connections", retries=0)', "policy=rules"),
 ]
 
-MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES]
+
+def in_05(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("05-health-checks", claim, at, old, new, cell, needs)
+
+
+NO_RATE = (
+    Edit("live-blind", "failure_rate=0.15", "failure_rate=0.0"),
+    Edit("live-blind", '["sim", "live"] if live else ["sim"]', '["sim"]'),
+)
+
+ACTIVE_AS_PASSIVE = 'users = {**users, "active": users["passive"]}'
+
+HEALTH = [
+    in_05("H1", "claim-h1-sim", "(None, active)", "(None, None)"),
+    in_05("H1", "claim-h1-cost", "balancers=50", "balancers=1"),
+    in_05("H3", "claim-h3-times", '"SIGSTOP": "hang"', '"SIGSTOP": "crash"'),
+    in_05("H3", "claim-h3-times", "(checks, seed", "(CheckRules(fall=1), seed"),
+    in_05("H3", "claim-h3-curve", "fall=fall)", "fall=1)"),
+    in_05("H4", "claim-h4-fall", "fall=3", "fall=1"),
+    in_05("H4", "claim-h4-rise", "rise=rise", "rise=2"),
+    in_05("H2", "claim-h2-sim", '"passive": passive', '"passive": active', cell="both"),
+    in_05("H2", "claim-h2-sim", '"active": active', '"active": passive', cell="both"),
+    in_05("H2", "claim-h2-blind", "(active, outliers)", "(active, active)"),
+    in_05("H2", "claim-h2-blind", "(active, outliers)", "(outliers, outliers)"),
+    in_05("H5", "claim-h5-own", "/health/detail", "/health", cell="parts"),
+    in_05("H5", "claim-h5-sim", '"deep check": (deep, 0.0)', '"deep check": (active, 0.0)'),
+    in_05("H5", "claim-h5-sim", "(deep, 0.5)", "(deep, 0.0)"),
+    in_05("H1", "claim-h1-h2-live", "", ACTIVE_AS_PASSIVE, needs="live"),
+    in_05("H2", "claim-h1-h2-live", "max_fails=2", "max_fails=5", cell="live-night", needs="live"),
+    in_05("H3", "claim-h3-live", "fleet.hang(name)", "fleet.crash(name)", cell="live-kill", needs="live"),
+    in_05("H4", "claim-h4-live", "fall=fall, rise=1", "fall=1, rise=1", cell="live-flap", needs="live"),
+    in_05(
+        "H5", "claim-h5-live", '("/health/detail", 0.0)', '("/health", 0.0)', cell="live-kinds", needs="live"
+    ),
+    in_05(
+        "H5",
+        "claim-h5-live",
+        '"deep": ("/health/detail", 0.0)',
+        '"deep": ("/health/detail", 0.5)',
+        cell="live-kinds",
+        needs="live",
+    ),
+    Mutation("H2", "05-health-checks", "claim-h2-live", NO_RATE),
+]
+
+MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES, *HEALTH]

@@ -7,6 +7,7 @@ import random
 import re
 import ssl
 from collections.abc import Callable
+from math import inf
 
 from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.health.probe import Probe
@@ -85,11 +86,18 @@ class Checker:
         self.now = now
         self.rng = rng or random.Random()
         self.sent = 0
+        self._began = inf
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._tasks: dict[Backend, asyncio.Task[None]] = {}
 
+    @property
+    def running(self) -> float:
+        """Seconds since the first probe could be sent."""
+        return max(0.0, self.now() - self._began)
+
     async def run(self) -> None:
         """Check all backends, including those that join later, until cancelled."""
+        self._began = self.now()
         try:
             while True:
                 there = set()
