@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core.judge import Counts
-from lbkit.core.rollout import RollingDeploy, Rollout, RolloutState
+from lbkit.core.rollout import RollingDeploy, Rollout, RolloutState, Step
 from lbkit.core.state_change import StateChange
 
 
@@ -139,6 +141,33 @@ def test_all_servers_end_with_one_version_and_in_service(
         chain = ["serving", *(change.after for change in changes if change.backend == name)]
         assert [c.before for c in changes if c.backend == name] == chain[:-1]
         assert chain[-1] == "serving"
+
+
+class UnevenFleet(FakeFleet):
+    """Servers that drain and start in times of their own."""
+
+    def __init__(self, names: str, rng: random.Random) -> None:
+        super().__init__(names, new_errors=rng.choice([0.0, 0.01, 0.3, 1.0]))
+        self.rng = rng
+
+    def _waited(self, name: str) -> bool:
+        return self.rng.random() < 0.2
+
+    drained = serves = _waited
+
+
+def test_fleets_at_random_reach_every_step_and_every_end_and_none_is_a_trap() -> None:
+    steps, ends = set(), set()
+    for seed in range(100):
+        rng = random.Random(seed)
+        fleet = UnevenFleet("abcdef"[: rng.randint(1, 6)], rng)
+        rules = RollingDeploy(batch=rng.randint(1, 3), drain=rng.random() < 0.8, settle=rng.randrange(5))
+        rollout, changes = play(fleet, rules)  # which ends
+        steps |= {change.after for change in changes}
+        ends.add(rollout.state)
+        assert set(fleet.new.values()) == {rollout.state is RolloutState.DONE}
+    assert steps == {step.value for step in Step}
+    assert ends == {RolloutState.DONE, RolloutState.ROLLED_BACK}
 
 
 @pytest.mark.parametrize(
