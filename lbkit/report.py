@@ -82,4 +82,8 @@ def own_figures(results: Sequence[Result]) -> list[Any]:
     from lbkit.viz import figures as draw
 
     together = (draw.latency_cdf, draw.percentiles, draw.latency_over_time, draw.shares)
-    return [*(d(results) for d in together), *(draw.backend_load(r) for r in results)]
+    return [
+        *(d(results) for d in together),
+        *(draw.backend_load(r) for r in results),
+        *(draw.attempts(r) for r in results if r.attempt_events),
+    ]
