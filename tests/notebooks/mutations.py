@@ -101,7 +101,7 @@ PROXIES = [
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["X-Backend"]', cell="hide"),
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["Server"]', cell="hide"),
     in_01("RP2", "claim-rp2", "hide_errors=True", "hide_errors=False", cell="hide"),
-    in_01("RP4", "claim-rp4-connections", "connections=2", "connections=20"),
+    in_01("RP4", "claim-rp4-connections", "connections=2", "connections=20", cell="rp4-connections"),
     in_01("RP4", "claim-rp4-rate", '"burst": 10', '"burst": 100'),
     Mutation(
         "RP6",
