@@ -61,6 +61,8 @@ class LiveSession:
         traffic in which answers still count; a request without an answer by then is an error.
 
         Raises EngineError for an engine that is missing or cannot run this, ValueError for an unknown one."""
+        if on == "docker" and experiment.deploy:
+            raise EngineError("containers keep their version here: use another engine, or deploy=None")
         require(on)
         number(0, grace=grace)
         if layer != 7 and on not in PEERS:
@@ -82,8 +84,6 @@ class LiveSession:
         self._timeline = Timeline(events, lambda event: _HAPPENS[event.action](self, event), self._stopping)
         self._deploy: Deploy | None = None
         if deploy := experiment.deploy:
-            if on == "docker":
-                raise EngineError("containers keep their version here: use another engine, or deploy=None")
             later = experiment.joining.difference(deploy.arrivals)
             self._deploy = Deploy(
                 deploy,

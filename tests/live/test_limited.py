@@ -47,7 +47,7 @@ def test_the_same_requests_are_delayed() -> None:
 def test_the_same_requests_wait_at_the_gate() -> None:
     """A burst that a short queue cannot hold: lost without a gate, late with one, in both engines alike."""
     bursts = Experiment(
-        servers(1, service=Constant(0.01), queue=5),
+        servers(1, service=Constant(0.008), queue=5),  # a third faster than the gate, as processes cost time
         Traffic(OnOff(peak=250, on=0.2, off=0.6), duration=2.5, clients=5, client_skew=3),
         seed=3,
     )
