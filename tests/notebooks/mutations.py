@@ -261,7 +261,7 @@ RETRIES = [
     in_07b("layers", "retries=2", "retries=0", cell="cures"),
     in_07b("breaker-states", "open_for=1", "open_for=60", cell="cures"),
     in_07b("storm-live", 'drills["both", on]', 'drills["bare", on]'),
-    in_07b("shedding", "most=0.95", "most=0.0"),
+    in_07b("shedding", "max_probability=0.95", "max_probability=0.0"),
     in_07b("longer-queue", "timeout=1.0", "timeout=100.0", cell="queue"),
     in_07b("queue-order", "crowd(order", 'crowd("fifo"'),
     in_07b("bulkhead", "hanging(15, seed)", "hanging(None, seed)"),
