@@ -10,6 +10,7 @@ from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
 from lbkit.viz.goodput import goodput
 from lbkit.viz.latency import response_time_curve
+from lbkit.viz.machine import machine
 from lbkit.viz.newcomer import newcomer
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
 from lbkit.viz.states import states
@@ -30,6 +31,7 @@ __all__ = [
     "labelled",
     "latency_cdf",
     "latency_over_time",
+    "machine",
     "newcomer",
     "over_time",
     "percentiles",
