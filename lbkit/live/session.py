@@ -175,6 +175,11 @@ class LiveSession:
     def done(self) -> bool:
         return self._load is not None and self._load.done.is_set()
 
+    @property
+    def deploy(self) -> str:
+        """Where the deploy is: "running", "done", "rolling back" or "rolled back"; empty before it begins."""
+        return self._deploy.state if self._deploy else ""
+
     def since(self, row: int) -> list[Row]:
         """Return the finished requests from number `row` on, with values in the order of COLUMNS."""
         return self._load.rows[row:] if self._load else []
@@ -245,8 +250,8 @@ class LiveSession:
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": self.faults}
         facts["changes"] = self.changes
-        if self._deploy and self._deploy.state:
-            facts["deploy"] = self._deploy.state
+        if self.deploy:
+            facts["deploy"] = self.deploy
         if not self._stopping.is_set():
             cpu = self._front.cpu()
             facts |= self._front.facts()

@@ -19,16 +19,13 @@ def test_it_has_each_state_once_and_each_transition_with_its_events(table) -> No
     figure = figures.machine("finding", table)
     texts = [note.text for note in figure.layout.annotations]
     states = {state for (before, _), after in table.items() for state in (before, after)}
-    assert sorted(text for text in texts if text.startswith("<b>")) == sorted(
-        f"<b>{s.value}</b>" for s in states
-    )
+    assert sorted(t for t in texts if t.startswith("<b>")) == sorted(f"<b>{s.value}</b>" for s in states)
     pairs = {(before, after) for (before, _), after in table.items()}
     assert len(figure.data) == len(pairs) == texts.count("")  # a line and an arrowhead for each
     labels = [text for text in texts if text and not text.startswith("<b>")]
     assert len(labels) == len(pairs)
-    assert sorted(word for label in labels for word in label.split(" or ")) == sorted(
-        e.value for _, e in table
-    )
+    words = [word for label in labels for word in label.split(" or ")]
+    assert sorted(words) == sorted(event.value for _, event in table)
 
 
 def test_ways_forward_are_above_and_ways_back_below_and_none_lies_on_another() -> None:
