@@ -323,4 +323,34 @@ HEALTH = [
     Mutation("H2", "05-health-checks", "claim-h2-live", NO_RATE),
 ]
 
-MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES, *HEALTH]
+
+def in_06(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("06-draining", claim, at, old, new, cell, needs)
+
+
+def as_if(results: str, name: str, other: str) -> str:
+    """Return the line that has one result judged in the place of another."""
+    return f"{results} = {{**{results}, {name!r}: {results}[{other!r}]}}"
+
+
+ONLY_IN_SIM = Edit("timeout-live-run", "if live:", "if not live:")
+
+DRAINS = [
+    in_06("D1", "claim-d1-steps", "Intent.DRAIN", "Intent.READY"),
+    in_06("D1", "claim-d1-live", 'backend="s1"', 'backend="s2"', needs="live"),
+    in_06("D2", "claim-d2-sim", "settle=0.5))", "settle=0.5, drain=False))", cell="rolling-sim"),
+    in_06("D2", "claim-d2-live", "", as_if("together", "rolling", "plain restart"), needs="live"),
+    in_06("D3", "claim-d3-sim", "timeout=timeout", "timeout=2 * timeout", cell="timeout-sim"),
+    Mutation(
+        "D3",
+        "06-draining",
+        "claim-d3-live",
+        (ONLY_IN_SIM, Edit("timeout-live-run", "timeout=0.6", "timeout=60")),
+    ),
+    in_06("D3", "claim-d3-never", 'leave(proxy, "s1", 1)', 'leave(proxy, "s2", 1)', needs="live"),
+    in_06("D3", "claim-d3-ends", "timeout=0.5", "timeout=60", needs="live"),
+    in_06("D3", "claim-d3-scaling", '"drain", name', '"undrain", name', cell="scaling-sim"),
+    in_06("D3", "claim-d3-scaling-live", "", as_if("on_processes", "drained", "stopped"), needs="live"),
+]
+
+MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES, *HEALTH, *DRAINS]
