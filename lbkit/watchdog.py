@@ -20,7 +20,8 @@ PERIOD = 0.5  # seconds between two looks
 LOOKS = 10  # that find the same call before it is interrupted
 SHOTS = 200  # Overtimes that are raised in it, a few milliseconds apart, before the next look
 
-CALLERS = ("lbkit.core.pool", "lbkit.edge")  # the modules that call algorithms and rate limiters
+# The modules that call algorithms and rate limiters.
+CALLERS = ("lbkit.core.pool", "lbkit.core.members", "lbkit.edge")
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")  # a learner may stand in a pick as long as they like
 
 _lock = threading.Lock()

@@ -7,8 +7,9 @@ Time comes in as `now` (seconds, any origin, never going back) and chance as a
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance import Balancer, Why, algorithms, forget, make_balancer
 from lbkit.core.contract import AlgorithmError
-from lbkit.core.pool import Lease, NoBackend, Pool, SlowStart
+from lbkit.core.pool import Lease, NoBackend, Pool
 from lbkit.core.replicas import Replicas
+from lbkit.core.slow_start import SlowStart
 
 __all__ = [
     "AlgorithmError",

@@ -8,7 +8,7 @@ import pytest
 from lbkit.core import AlgorithmError, Backend, Balancer, Intent, Pool, algorithms, make_balancer
 from lbkit.core.backend import NEW_SAMPLE
 from lbkit.core.balance import base
-from lbkit.core.pool import SlowStart
+from lbkit.core.slow_start import SlowStart
 
 
 class _First(Balancer):
