@@ -24,7 +24,8 @@ class RollingDeploy:
     Each server drains (`drain` False: a plain restart, which loses what runs there), is replaced, and serves
     again once its process answers and its health checks pass, with the policy's slow start. `settle` seconds
     later the new version is judged, and the next server follows. `batch` servers are replaced at a time. The
-    first server may serve alone for longer, `canary` seconds.
+    first server may serve alone for longer, `canary` seconds. A new version that does not serve within
+    `start_timeout` seconds is rolled back (Kubernetes: progressDeadlineSeconds, 600).
 
     `false_alarms`: an upper bound of the probability that a version that is as good as the old one is rolled
     back (Fisher's exact test, one-sided, with one look for each server; see lbkit/core/judge.py); 0: it is
@@ -40,12 +41,13 @@ class RollingDeploy:
     batch: int = 1
     settle: float = 1.0
     canary: float = 0.0
+    start_timeout: float = 600.0
     false_alarms: float = 0.01
     speed: float = 1.0
     error_rate: float | None = None
 
     def __post_init__(self) -> None:
-        check_seconds(at=self.at, settle=self.settle, canary=self.canary)
+        check_seconds(at=self.at, settle=self.settle, canary=self.canary, start_timeout=self.start_timeout)
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
             raise ValueError(f"batch is {self.batch}: use a whole number, at least 1")
         check_rates(self.false_alarms)
@@ -157,6 +159,9 @@ class Rollout:
             if self.rules.drain:
                 self._fleet.undrain(name)
             self._step(name, Step.SETTLING, now)
+        elif step is Step.STARTING and now - since >= self.rules.start_timeout:
+            if self.state is RolloutState.RUNNING:  # else there is no other version to go back to
+                self._roll_back(now)
         elif step is Step.SETTLING and now - since >= self._settle():
             self._step(name, Step.SERVING, now)
             self._canary = False
@@ -191,6 +196,9 @@ class Rollout:
         """Give all servers with the new version the old one again; the latest first."""
         self.state = RolloutState.ROLLING_BACK
         for name, (step, _) in list(self._at_work.items()):
+            if step is Step.STARTING:  # nothing runs there, so it need not drain
+                self._replace(name, now)
+                continue
             if step is Step.DRAINING:
                 self._fleet.undrain(name)
             self._step(name, Step.SERVING, now, "rolled back")

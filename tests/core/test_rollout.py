@@ -26,6 +26,9 @@ class FakeFleet:
         self.most_out = 0
 
     def drain(self, name: str) -> None:
+        assert name not in self.out, "what is out of the pool never has drained"
+            "what is out of the pool has nothing to drain, and never will have drained"
+        )
         self.calls.append(f"drain {name}")
         self.out.add(name)
         self.waits[name] = self.drains
@@ -112,6 +115,32 @@ def test_a_server_that_only_drains_is_undrained_when_the_others_are_rolled_back(
     assert not any(fleet.new.values())
     assert not fleet.out
     assert "new b" not in fleet.calls
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_version_that_does_not_start_is_rolled_back(drain: bool) -> None:
+    fleet = FakeFleet("abc", starts=1000)
+    serves = fleet.serves
+    fleet.serves = lambda name: not fleet.new[name] or serves(name)
+    rollout, changes = play(fleet, RollingDeploy(drain=drain, batch=2, start_timeout=30))
+    assert rollout.state is RolloutState.ROLLED_BACK
+    assert set(fleet.new.values()) == {False}
+    assert not fleet.out or not drain
+    assert [call for call in fleet.calls if "c" in call.split()] == []  # the third was never touched
+    timed_out = next(change for change in changes if change.why == "old version")
+    assert timed_out.at == 30 + next(change.at for change in changes if change.why == "new version")
+
+
+def test_an_old_version_that_does_not_start_either_is_waited_for() -> None:
+    fleet = FakeFleet("a", starts=10**9)
+    rollout = Rollout(RollingDeploy(start_timeout=30), fleet.new, fleet)
+    for now in range(1000):
+        rollout.advance(now)
+    assert rollout.state is RolloutState.ROLLING_BACK
+    fleet.waits["a"] = 0
+    for now in range(1000, 1010):
+        rollout.advance(now)
+    assert rollout.state is RolloutState.ROLLED_BACK
 
 
 def test_a_version_that_is_never_judged_goes_out_whatever_it_does() -> None:

@@ -71,6 +71,18 @@ def test_a_version_that_fails_is_rolled_back_and_serves_few() -> None:
     assert max(failed) - min(failed) < 3
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_version_that_does_not_start_in_time_is_rolled_back_and_loses_nothing(batch: int) -> None:
+    """It takes half a second to start, as the old one does, and has less."""
+    result = run(experiment(RollingDeploy(at=3, settle=1, batch=batch, start_timeout=0.3)))
+    assert result.extra["deploy"] == "rolled back"
+    assert result.error_rate == 0
+    replaced = {change.backend for change in result.changes if change.why == "old version"}
+    assert 1 <= len(replaced) <= batch
+    for name in replaced:  # in service again
+        assert [c.after for c in result.changes if c.backend == name and c.kind == "drain"][-1] == "ready"
+
+
 def test_a_version_that_is_as_good_is_rarely_rolled_back() -> None:
     """Errors of 2 % in both: `false_alarms` of 20 % in 25 deploys; Fisher's test is below it."""
     rules = RollingDeploy(at=1, settle=0.5, false_alarms=0.2, error_rate=0.02)
