@@ -27,8 +27,6 @@ class FakeFleet:
 
     def drain(self, name: str) -> None:
         assert name not in self.out, "what is out of the pool never has drained"
-            "what is out of the pool has nothing to drain, and never will have drained"
-        )
         self.calls.append(f"drain {name}")
         self.out.add(name)
         self.waits[name] = self.drains
