@@ -36,7 +36,7 @@ from lbkit.core.health import BreakerRules, CheckRules, HealthRules, Probe
 from lbkit.needs import why_not
 
 ENGINES = ("sim", "live", "haproxy", "nginx")
-CHECKS = CheckRules(interval=0.5, timeout=0.3, fall=2, rise=2)
+CHECKS = CheckRules(interval=0.5, timeout=0.3, fall=2, rise=1)
 Figures = dict[str, float | str | None]
 
 
@@ -80,9 +80,9 @@ def killed(retries: int, checks: CheckRules | None = None) -> Experiment:
 def deployed(drain: bool) -> Experiment:
     """Three servers at 70 % load get a new version; without any retry, as if nothing were idempotent."""
     fleet = servers(3, service=Exponential(0.1), workers=6, boot=0.5)
-    deploy = RollingDeploy(at=1, settle=0.5, drain=drain)
+    deploy = RollingDeploy(at=1, settle=0.3, drain=drain)
     policy = Policy("least_connections", retries=0)
-    return Experiment(fleet, policy=policy, deploy=deploy).at_load(0.7).but(duration=12)
+    return Experiment(fleet, policy=policy, deploy=deploy).at_load(0.7).but(duration=16)
 
 
 def failed_in_deploy(result: Result) -> Figures:
