@@ -55,6 +55,7 @@ PACKAGES = {
     "uvicorn": "load",
     "docker": "docker",
     "redis": "redis",
+    "h2": "grpc",
     "crossplane": "import",
     "distributed": "dask",
 }
@@ -87,6 +88,7 @@ FEATURES = {
     "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
     "import": Feature("reading nginx.conf", ("crossplane",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),
+    "grpc": Feature("health checks by gRPC's protocol", ("h2",)),
     "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
 }

@@ -30,6 +30,10 @@ def strict_converter() -> cattrs.Converter:
     plain = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
     for wanted, wording in plain.items():
         converter.register_structure_hook(wanted, _strict(wanted, wording))
+    converter.register_structure_hook_func(_is_function, _no_function)
+    converter.register_unstructure_hook_func(
+        _is_function, lambda function: function and f"the function {getattr(function, '__name__', function)}"
+    )
     converter.register_structure_hook_factory(_is_list, _list_hook)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
     return converter
@@ -148,6 +152,15 @@ def _strict(wanted: type, wording: str) -> Any:
             raise ValueError(f"is {shown(value)}: use a smaller number") from None
 
     return structure
+
+
+def _is_function(wanted: Any) -> bool:
+    """Return whether a type is that of a function, or of one that may be absent."""
+    return any(get_origin(kind) is Callable for kind in (wanted, *get_args(wanted)))
+
+
+def _no_function(value: Any, _: Any) -> Any:
+    raise ValueError(f"is {shown(value)}: a file cannot have a function; give it in Python")
 
 
 def _is_list(wanted: Any) -> bool:

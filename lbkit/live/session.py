@@ -69,6 +69,9 @@ class LiveSession:
             raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
         self._shares_state = _shares_state(experiment, on)
         self._store: RedisServer | None = None
+        checks = experiment.policy.health and experiment.policy.health.checks
+        if checks and checks.probe.kind == "grpc" and on not in PEERS:
+            raise EngineError("these servers have no gRPC service: use probe.kind 'http', or on='sim'")
         self.experiment = experiment
         self.grace = grace
         self.on = on

@@ -220,6 +220,9 @@ class ProxyConfig:
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
         yield from self._sticky_faults()
+        checks = self.policy.health and self.policy.health.checks
+        if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
+            yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
         if self.redis and not self.rate_limits and not (self.sticky and self.sticky.table):
             yield "redis is set, but there are no rate_limits to count: add some, or remove redis"
         try:

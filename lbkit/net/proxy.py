@@ -95,7 +95,11 @@ class Proxy:
         self.connections = Connections(timeouts, config.limits)
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
         checks = config.policy.health and config.policy.health.checks
-        self.checker = Checker(self.pool, checks.probe, checks.timeout, self._now) if checks else None
+        self.checker = (
+            Checker(self.pool, checks.probe, checks.timeout, self._now, on_fault=self.faults.report)
+            if checks
+            else None
+        )
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
         self.names.set_intent = self.set_intent
         self.service = Service(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lbkit.core.backend import Backend
 from lbkit.core.options import named_fields
 
-KINDS = ("http", "tcp", "tls")
+KINDS = ("http", "tcp", "tls", "grpc", "call")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -17,9 +18,13 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 class Probe:
     """One request of a health check.
 
-    `kind`: "http" sends a request, "tcp" opens a connection, "tls" also shakes hands. The other fields are
-    those of http: `host` is the backend's address unless given; `expect` lists statuses and ranges of
-    them, as in "200-299, 304"; `body` has to be in the answer's first 64 KiB. `port`: if it is another one.
+    `kind`: "http" sends a request, "tcp" opens a connection, "tls" also shakes hands, "grpc" asks gRPC's
+    health service about `service` ("": the whole server), which has to be SERVING, and "call" calls your own
+    function. `port`: if it is another one. Of http: `host` is the backend's address unless given; `expect`
+    lists statuses and ranges of them, as in "200-299, 304"; `body` has to be in the answer's first 64 KiB.
+    `call`: a function, async or not, of a Backend; it returns True if the backend passes, and False or a text
+    that says why if not. What it raises is a failed check, too. The simulator never calls it: there, and
+    with "grpc", a server passes while it is up and does not hang.
     (HAProxy: option httpchk, http-check expect; nginx Plus: health_check, match.) Raises ValueError.
     """
 
@@ -31,10 +36,16 @@ class Probe:
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
+    service: str = ""
+    call: Callable[[Backend], object] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}: use one of {', '.join(KINDS)}")
+        if (self.kind == "call") is not callable(self.call):
+            raise ValueError(f"call is {self.call!r}: use a function of a backend, with kind 'call' only")
+        if self.service and self.kind != "grpc":
+            raise ValueError(f"service is {self.service!r}: it is for kind 'grpc' only")
         if not _TOKEN.fullmatch(self.method):
             raise ValueError(f"method is {self.method!r}: use a method of HTTP, such as GET or HEAD")
         if not re.fullmatch(r"/[!-~]*", self.path):

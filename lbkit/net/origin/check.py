@@ -12,6 +12,8 @@ from math import inf
 from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.health.probe import Probe
 from lbkit.net.address import join_address
+from lbkit.net.origin.grpc_check import ask_grpc
+from lbkit.net.origin.own_check import OwnCheck
 
 MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
 MAX_CONCURRENT = 32  # probes in flight, so that a thousand backends do not take a thousand descriptors
@@ -30,7 +32,11 @@ async def send_probe(probe: Probe, backend: Backend) -> str:
     except (OSError, ssl.SSLError) as error:
         return f"no connection: {error.strerror or error}"
     try:
-        return await _ask(probe, join_address(*address), reader, writer) if probe.kind == "http" else ""
+        if probe.kind == "http":
+            return await _ask(probe, join_address(*address), reader, writer)
+        if probe.kind == "grpc":
+            return await ask_grpc(probe.service, probe.host or join_address(*address), reader, writer)
+        return ""
     except OSError as error:
         return f"connection lost: {error.strerror or error}"
     finally:
@@ -79,13 +85,17 @@ class Checker:
         timeout: float,
         now: Callable[[], float],
         rng: random.Random | None = None,
+        on_fault: Callable[[str], object] = lambda what: None,
     ) -> None:
+        """`on_fault` is called in the handler of an exception of the user's own check, with what failed."""
         self.pool = pool
         self.probe = probe
         self.timeout = timeout
         self.now = now
         self.rng = rng or random.Random()
+        self.on_fault = on_fault
         self.sent = 0
+        self._own = OwnCheck(probe.call) if probe.call else None
         self._began = inf
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._tasks: dict[Backend, asyncio.Task[None]] = {}
@@ -113,6 +123,22 @@ class Checker:
             for task in self._tasks.values():
                 task.cancel()
 
+    async def _ask(self, backend: Backend) -> str:
+        if self._own is None:
+            return await send_probe(self.probe, backend)
+        try:
+            return await self._own.ask(backend)
+        except TimeoutError:
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():  # by its timeout, or as the proxy stops
+                raise
+            return "the check cancelled itself"
+        except Exception as error:  # a learner's code may do anything
+            self.on_fault("a health check failed")
+            return f"{type(error).__name__}: {error}"
+
     async def _check(self, pool: Pool, backend: Backend) -> None:
         watch = pool.watch
         health = watch and watch.health(backend.name)
@@ -125,7 +151,7 @@ class Checker:
                 self.sent += 1
                 try:
                     async with asyncio.timeout(self.timeout):
-                        fault = await send_probe(self.probe, backend)
+                        fault = await self._ask(backend)
                 except TimeoutError:
                     fault = "no answer in time"
             watch.probed(backend.name, not fault, self.now(), fault)
