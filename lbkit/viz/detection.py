@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from statistics import fmean
 
 from lbkit.viz.drawing import Figure, Trace, figure, latency_axis, line
@@ -18,9 +19,10 @@ def detection_curve(
     rate: str = "probes/s to each server",
     work: float = 0.0,
 ) -> Figure:
-    """Return detection time against a rate, both on logarithmic scales: a mark for each run, theory as lines.
+    """Return detection time against a rate, both on logarithmic scales; theory as lines.
 
-    `measured`, `theory`: name -> (rate, seconds) pairs. With `work`, the seconds that one probe takes a
+    `measured`, `theory`: name -> (rate, seconds) pairs. Of several runs at one rate, a mark shows the mean
+    and a bar reaches from the shortest to the longest time. With `work`, the seconds that one probe takes a
     worker, the axis has the share of a server's capacity below each rate."""
     names = list(dict.fromkeys([*theory, *measured]))
     traces: list[Trace] = []
@@ -31,11 +33,24 @@ def detection_curve(
             says = "%{x:.3~g}/s: %{text}"
             text = list(map(duration, y))
             traces.append(line(f"{title(name)}, theory", look, rounded(x), rounded(y), says, text=text))
-        if points := sorted(measured.get(name, ())):
-            x, y = zip(*points, strict=True)
-            marks = line(title(name), look, rounded(x), rounded(y), "%{x:.3~g}/s: %{text}")
-            marker = {"color": look.colour, "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 7}
-            traces.append(marks | {"mode": "markers", "marker": marker, "text": list(map(duration, y))})
+        if runs := by_rate(measured.get(name, ())):
+            means = [fmean(times) for times in runs.values()]
+            marks = line(title(name), look, rounded(runs), rounded(means), "%{x:.3~g}/s: %{text}")
+            marker = {"color": look.colour, "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 8}
+            text = [
+                f"mean {duration(mean)}, from {duration(min(times))} to {duration(max(times))}"
+                for mean, times in zip(means, runs.values(), strict=True)
+            ]
+            pairs = list(zip(means, runs.values(), strict=True))
+            bars = {
+                "array": rounded(max(times) - mean for mean, times in pairs),
+                "arrayminus": rounded(mean - min(times) for mean, times in pairs),
+                "symmetric": False,
+                "thickness": 1,
+                "width": 4,
+                "color": look.colour,
+            }
+            traces.append(marks | {"mode": "markers", "marker": marker, "text": text, "error_y": bars})
     rates = sorted({x for trace in traces for x in trace["x"]})
     under = axis(rate, type="log", tickvals=ticks(rates))
     if work:
@@ -44,7 +59,15 @@ def detection_curve(
     return figure(fastest(measured), traces, xaxis=under, yaxis=latency_axis(traces, "y", "detection time"))
 
 
-SYMBOLS = ("circle-open", "square-open", "diamond-open", "x-thin-open", "cross-open")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+
+
+def by_rate(points: Points) -> dict[float, list[float]]:
+    """Return the times at each rate, in ascending order of rates."""
+    found: dict[float, list[float]] = {}
+    for rate, seconds in sorted(points):
+        found.setdefault(rate, []).append(seconds)
+    return found
 
 
 def ticks(rates: Sequence[float]) -> list[float]:
@@ -56,15 +79,15 @@ def ticks(rates: Sequence[float]) -> list[float]:
 
 
 def fastest(measured: Mapping[str, Points]) -> str:
-    """Return the finding: the mean detection time of the first name at the lowest and highest rate."""
-    for name, points in measured.items():
-        by_rate: dict[float, list[float]] = {}
-        for x, seconds in points:
-            by_rate.setdefault(x, []).append(seconds)
-        if by_rate:
-            texts = [f"{duration(fmean(by_rate[x]))} at {x:.3g}/s" for x in (min(by_rate), max(by_rate))]
-            return f"Detection takes {' and '.join(dict.fromkeys(texts))} ({title(name)})"
-    return "Detection time"
+    """Return the finding: the mean time at the lowest and highest rate, of the name that varies most."""
+    ends = {name: by_rate(points) for name, points in measured.items()}
+    found = []
+    for name, runs in ends.items():
+        if runs:
+            first, last = fmean(runs[min(runs)]), fmean(runs[max(runs)])
+            texts = [f"{duration(first)} at {min(runs):.3g}/s", f"{duration(last)} at {max(runs):.3g}/s"]
+            found.append((first / last if last else inf, f"{' and '.join(texts)} ({title(name)})"))
+    return f"Detection takes {max(found)[1]}" if found else "Detection time"
 
 
 def detection_times(

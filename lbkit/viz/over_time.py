@@ -138,16 +138,18 @@ def in_flight(result: Result, step: float | None = None, scale_max: float | None
 def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[str, Any]:
     """Return the time axis in seconds, with the warm-up in grey and a line at each event."""
     end = horizon or experiment.traffic.duration
-    happening: dict[tuple[float, str], list[str]] = {}
+    happening: dict[float, dict[str, list[str]]] = {}  # when -> what -> where
     for event in experiment.timeline:
         if event.at <= end:
-            happening.setdefault((event.at, _what(event)), []).append(event.server or "everywhere")
-    shapes = [VERTICAL | {"x0": at, "x1": at} for at, _ in happening]
+            at_once = happening.setdefault(event.at, {})
+            at_once.setdefault(_what(event), []).append(event.server or "everywhere")
+    shapes = [VERTICAL | {"x0": at, "x1": at} for at in happening]
     notes = []
     if len(happening) <= LABELLED:
         notes = [
-            BESIDE | {"x": at, "text": f"{what} {', '.join(names)}"}
-            for (at, what), names in happening.items()
+            BESIDE
+            | {"x": at, "text": "; ".join(f"{what} {', '.join(names)}" for what, names in at_once.items())}
+            for at, at_once in happening.items()
         ]
     if experiment.traffic.warmup:
         shapes.append(WARMUP | {"x1": experiment.traffic.warmup})

@@ -6,23 +6,31 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from lbkit.core.state_change import OUT
+from lbkit.core.state_change import ON_TRIAL, OUT
 from lbkit.result import Result
 from lbkit.viz.drawing import Figure, Trace, figure
 from lbkit.viz.lanes import BROAD, NARROW, ROOM
 from lbkit.viz.latency import rounded
 from lbkit.viz.over_time import time_layout
-from lbkit.viz.style import FAILED, GRID, HEAT, axis, duration, title
+from lbkit.viz.style import FAILED, GRID, axis, duration, title
 
-# State of a machine -> how bad it is: what is in neither CHANGING nor OUT serves as usual.
-CHANGING = ("failing", "recovering", "half open", "draining", "starting", "settling")
-LEVELS = ("in service", "changing", "out of service")
-COLOURS = (GRID, HEAT[1][1], FAILED)
+# The states of level 1, with requests; of level 2, with none or a few; and of level 3, out of service. In all
+# others a server serves as usual: level 0.
+IN_DOUBT = ("failing", "settling")
+COMING_OR_GOING = (*ON_TRIAL, "draining", "starting")
+LEVELS = ("in service", "in doubt", "coming or going", "out of service")
+COLOURS = (GRID, "rgba(160,90,44,0.35)", "rgba(198,40,40,0.55)", FAILED)  # from light to dark
+
+
+CHARACTER = 6  # pixels of a letter in the names of events
 
 
 def level(state: str) -> int:
-    """Return 2 for a state in which a server gets no requests, 1 for one on the way, 0 for service."""
-    return 2 if state in OUT else 1 if state in CHANGING else 0
+    """Return how bad a state is, as an index of LEVELS."""
+    for number, states_of_level in ((3, OUT), (2, COMING_OR_GOING), (1, IN_DOUBT)):
+        if state in states_of_level:
+            return number
+    return 0
 
 
 def states(result: Result) -> Figure:
@@ -48,8 +56,12 @@ def states(result: Result) -> Figure:
         "hovertemplate": "%{y}: %{text}, from %{x:.3~g} s<extra></extra>",
     }
     more: dict[str, Any] = time_layout(result.experiment)
-    more["height"] = 150 + min(BROAD, max(NARROW, ROOM // len(rows))) * len(rows)
-    backends = axis("backend", type="category", autorange="reversed", showgrid=False)
+    row = min(BROAD, max(NARROW, ROOM // len(rows)))
+    # The names of events stand above the rows, as they could not be read on their colours.
+    room = CHARACTER * max((len(note["text"]) for note in more["annotations"]), default=0)
+    more["height"] = 150 + row * len(rows) + room
+    reach = [len(rows) - 0.5, -0.5 - room / row]
+    backends = axis("backend", type="category", range=reach, showgrid=False)
     return figure(finding(result, edges, rows), [heat], yaxis=backends, **more)
 
 
@@ -61,17 +73,22 @@ def strips(edges: list[float], rows: Mapping[str, list[int]]) -> Trace:
         "y": list(rows),
         "z": list(rows.values()),
         "zmin": -0.5,
-        "zmax": 2.5,
+        "zmax": len(LEVELS) - 0.5,
         "ygap": 2,
-        "colorscale": [(edge / 3, COLOURS[i]) for i in range(3) for edge in (i, i + 1)],
-        "colorbar": {"tickvals": [0, 1, 2], "ticktext": list(LEVELS), "thickness": 10, "outlinewidth": 0},
+        "colorscale": [(edge / len(LEVELS), c) for i, c in enumerate(COLOURS) for edge in (i, i + 1)],
+        "colorbar": {
+            "tickvals": list(range(len(LEVELS))),
+            "ticktext": list(LEVELS),
+            "thickness": 10,
+            "outlinewidth": 0,
+        },
     }
 
 
 def finding(result: Result, edges: list[float], rows: dict[str, list[int]]) -> str:
-    """Return the finding of a heat map of states: the server that is out of service longest."""
+    """Return the finding of a heat map of states: the server that is without requests longest."""
     out = {
-        name: sum(b - a for (a, b), bad in zip(pairwise(edges), row, strict=True) if bad == 2)
+        name: sum(b - a for (a, b), bad in zip(pairwise(edges), row, strict=True) if bad > 1)
         for name, row in rows.items()
     }
     name = max(out, key=out.__getitem__)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import plotly.graph_objects as go
+import pytest
 
 from lbkit.viz import figures
 
 
-def test_detection_against_rate_has_a_mark_for_each_run_and_a_line_of_theory() -> None:
+def test_detection_against_rate_has_means_with_ranges_and_lines_of_theory() -> None:
     measured = {"fall=3": [(0.5, 5.2), (0.5, 4.8), (5, 0.5)], "fall=1": [(0.5, 1.0), (5, 0.1)]}
     theory = {"fall=3": [(0.5, 5.0), (5, 0.5)], "fall=1": [(0.5, 1.0), (5, 0.1)]}
     drawn = figures.detection_curve(measured, theory, work=0.002)
@@ -16,7 +17,9 @@ def test_detection_against_rate_has_a_mark_for_each_run_and_a_line_of_theory() -
         ("fall=1, theory", "lines"),
         ("fall=1", "markers"),
     ]
-    assert list(drawn.data[1].x) == [0.5, 0.5, 5]
+    means = drawn.data[1]
+    assert (list(means.x), list(means.y)) == ([0.5, 5], [5, 0.5])
+    assert list(means.error_y.array) == list(means.error_y.arrayminus) == pytest.approx([0.2, 0])
     assert drawn.layout.xaxis.type == drawn.layout.yaxis.type == "log"
     assert list(drawn.layout.xaxis.tickvals) == [0.5, 1, 2, 5]
     assert drawn.layout.xaxis.ticktext[0] == "0.5<br>0.1 %"  # of its capacity

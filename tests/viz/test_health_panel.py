@@ -43,7 +43,7 @@ def test_the_panel(fault: str) -> None:
     heat, passed, failed = drawn.data
     assert len(heat.x) == len(heat.z[0]) + 1
     assert len(passed.x) + len(failed.x) == sum(map(len, panel.checks.values()))
-    assert any(2 in row for row in heat.z)
+    assert any(3 in row for row in heat.z)
 
 
 def test_its_sliders_redraw_it_and_reset_puts_them_back() -> None:

@@ -9,7 +9,7 @@ from lbkit.core.health.outliers import EJECTED, IN
 from lbkit.core.state_change import OUT
 from lbkit.patience import Patience
 from lbkit.viz import figures
-from lbkit.viz.states import CHANGING, level
+from lbkit.viz.states import COMING_OR_GOING, IN_DOUBT, LEVELS, level
 
 SERVING = {"up", "closed", "ready", IN}
 
@@ -23,9 +23,9 @@ def failing() -> Experiment:
 def test_every_state_of_every_machine_has_its_level() -> None:
     names = {*(s.label for s in CheckState), *(s.value for s in (*BreakerState, *DrainState)), EJECTED, IN}
     assert {name for name in names if level(name) == 0} == SERVING
-    assert names - SERVING <= {*CHANGING, *OUT}
+    assert names - SERVING <= {*IN_DOUBT, *COMING_OR_GOING, *OUT}
     for state in CheckState:
-        assert state.in_service or level(state.label) > 0
+        assert state.in_service == (level(state.label) < LEVELS.index("coming or going"))
 
 
 def test_cells_reach_from_change_to_change() -> None:
@@ -41,10 +41,10 @@ def test_cells_reach_from_change_to_change() -> None:
         column = max(i for i, edge in enumerate(heat.x[:-1]) if edge <= time)
         return heat.z[list(heat.y).index(name)][column]
 
-    for time, found in ((5, 0), (checks[0].at + 0.1, 1), (15, 2), (checks[2].at + 0.1, 1), (25, 0)):
+    for time, found in ((5, 0), (checks[0].at + 0.1, 1), (15, 3), (checks[2].at + 0.1, 2), (25, 0)):
         assert at("s2", time) == found
         assert at("s1", time) == 0
-    out = checks[2].at - checks[1].at
+    out = checks[3].at - checks[1].at  # also while it recovers
     assert figure.layout.title.text.startswith(f"s2 is out of service for {out:.3g}")
 
 
@@ -88,3 +88,13 @@ def test_chaos_is_written_where_it_happens() -> None:
     figure = figures.latency_over_time([run(experiment)])
     said = [a.text for a in figure.layout.annotations]
     assert said == ["hang s1", "lose 25% at s2", "database failed everywhere", "delay of 0.1 s to s1"]
+
+
+def test_names_of_events_stand_above_the_rows_and_share_a_line_if_they_share_a_moment() -> None:
+    events = [*failing().events, Event(20, "slow", "s2", 0.5)]
+    figure = figures.states(run(failing().but(events=events)))
+    assert [a.text for a in figure.layout.annotations] == ["crash s2", "recover s2; 0.5 × speed of s2"]
+    bottom, top = figure.layout.yaxis.range
+    assert bottom == 2.5
+    assert top < -1  # room for the names
+    assert list(figures.states(run(failing().but(events=()))).layout.yaxis.range) == [2.5, -0.5]
