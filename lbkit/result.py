@@ -1,4 +1,4 @@
-"""The result of a run: one row for each request, in columns, the same for all engines.
+"""The result of a run: its requests and what the engine reports, with statistics of them.
 
 Statistics cover the window, from the end of the warm-up to the end of the duration. Those of latency, errors
 and shares are about the requests that arrived in it; throughput, utilisation and queue lengths are about what
@@ -7,26 +7,22 @@ happened in it. Times are in seconds from the start of the experiment.
 
 from __future__ import annotations
 
-import csv
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import compress
 from math import ceil, floor, nan
-from operator import eq, sub
-from pathlib import Path
+from operator import eq
 from typing import Any
 
 from lbkit import diagnostics
-from lbkit.core.attempts import AttemptEvent
+from lbkit.columns import COLUMNS, DERIVED, OPTIONAL, Columns, good
 from lbkit.core.options import number
-from lbkit.core.state_change import StateChange
 from lbkit.core.text import did_you_mean, shown
 from lbkit.detection import Detection, detections
 from lbkit.edge import TOO_MANY
-from lbkit.experiment import Experiment
-from lbkit.patience import Wasted
+from lbkit.engine_report import EngineReport
 from lbkit.server import PROCESSOR_SHARING
 from lbkit.sessions import SessionCounts, follow
 from lbkit.stats import PERCENTILES, busy_time, jain, mean, mean_level, percentile
@@ -34,145 +30,32 @@ from lbkit.table import duration, table
 
 __all__ = ["COLUMNS", "DERIVED", "OPTIONAL", "PERCENTILES", "Result", "good", "jain", "percentile"]
 
-# Column -> array type code. The order is that of exports.
-COLUMNS = {
-    "arrival": "d",  # when the client sent it, or was due to (open loop)
-    "start": "d",  # when a server began to serve it; nan if none did
-    "end": "d",  # when the client had the complete answer
-    "backend": "i",  # index into `backends`; -1 if none answered
-    "client": "i",
-    "path": "i",
-    "status": "i",  # HTTP status; 0: no answer at all
-    "attempts": "i",  # backends tried
-    "service": "d",  # service time in seconds
-}
-# Columns of some results only.
-OPTIONAL = {
-    "session": "i",  # number of the session, where the traffic has sessions
-}
-# Columns that follow from those, for all rows; nan where no server began to serve the request.
-DERIVED = {
-    "latency": "seconds from arrival to the complete answer",
-    "waiting": "seconds from arrival until a server begins to serve it",
-    "slowdown": "latency over service time: 1 without any waiting",
-}
-
-
 MOST_STEPS = 1_000_000  # of a curve: more than a figure shows, and few enough for the memory
 TINY_STEP = 1e-9  # seconds
 
 
-class Result:
-    """The requests of one run. Every column is an array of the same length."""
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        engine: str,
-        columns: dict[str, array[Any]],
-        extra: dict[str, Any] | None = None,
-    ) -> None:
-        """`columns`: all of COLUMNS, and any of OPTIONAL, rows in any order. `extra`: data of this engine.
-
-        Raises ValueError for a missing column or columns of unequal length."""
-        lengths = {name: len(columns[name]) for name in (*COLUMNS, *OPTIONAL) if name in columns}
-        if not lengths.keys() >= COLUMNS.keys() or len(set(lengths.values())) > 1:
-            raise ValueError(f"a result needs columns {', '.join(COLUMNS)} of one length, got {lengths}")
-        self.experiment = experiment
-        self.engine = engine
-        self.backends = tuple(s.name for s in experiment.servers)
-        self.columns = columns
-        self.extra = extra or {}
-
-    def __getattr__(self, name: str) -> Any:
-        if name in COLUMNS or (name in OPTIONAL and name in self.columns):
-            return self.columns[name]
-        if name in OPTIONAL:
-            raise AttributeError(f"this Result has no {name!r}: use traffic that has sessions")
-        raise AttributeError(f"a Result has no {name!r}")
-
-    def __len__(self) -> int:
-        return len(self.columns["arrival"])
+class Result(Columns, EngineReport):
+    """The requests of one run, and their statistics."""
 
     @property
     def policy(self) -> str:
         return self.experiment.policy.algorithm
 
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """What went wrong in the run, a line each: a failing algorithm or event, an interrupt."""
-        return tuple(self.extra.get("faults", ()))
-
-    @property
-    def changes(self) -> tuple[StateChange, ...]:
-        """The changes of backends' states by health rules, drains and deploys, in order of time."""
-        return tuple(self.extra.get("changes", ()))
-
     @cached_property
     def detections(self) -> tuple[Detection, ...]:
-        """How long each fault of the timeline stayed undetected, and how many requests failed meanwhile."""
+        """For each fault of the timeline, the time until it was detected and the requests that failed."""
         failures = [at for at, status in zip(self.arrival, self.status, strict=True) if not good(status)]
         experiment = self.experiment
         return tuple(detections(experiment.timeline, experiment.servers, self.changes, failures))
 
-    @property
-    def probes(self) -> int:
-        """How many probes the health checks sent, of all balancers to all servers."""
-        return int(self.extra.get("probes", 0))
-
-    @property
-    def probe_rate(self) -> float:
-        """Probes a second, of all balancers to all servers."""
-        return self.probes / float(self.extra.get("probing", self.experiment.traffic.duration))
-
-    def probe_share(self, work: float) -> float:
-        """Return the share of all workers' time that probes take, if each costs `work` seconds."""
-        number(0, work=work)
-        return self.probe_rate * work / sum(server.workers for server in self.experiment.servers)
-
     @cached_property
     def sessions(self) -> SessionCounts:
-        """How many sessions there were, how often they moved, and lost their state.
+        """The numbers of sessions, of their moves, and of losses of their state.
 
         Raises ValueError for traffic without sessions."""
         if "session" not in self.columns:
-            raise ValueError("there are no sessions here: use traffic that has them, Traffic(Sessions(...))")
+            raise ValueError("the traffic has no sessions: use Traffic(Sessions(...))")
         return follow(self.experiment, self.session, self.backend, self.arrival, self.end, self.status)
-
-    @property
-    def wasted(self) -> tuple[Wasted, ...]:
-        """What servers worked on after the client had left; only clients with patience leave."""
-        return tuple(self.extra.get("wasted", ()))
-
-    @property
-    def resent(self) -> tuple[float, ...]:
-        """When clients sent a request again, in order of time."""
-        return tuple(self.extra.get("resent", ()))
-
-    @property
-    def attempt_counts(self) -> dict[str, int]:
-        """What the balancer did about failures, by `Policy.retry`: retries, hedges, refusals by the budget.
-
-        The names are those of `lbkit.core.attempts.COUNTS`; empty where no attempt failed, and the policy
-        has no `retry`, and on engines that do not report it."""
-        return dict(self.extra.get("attempt_counts", {}))
-
-    @property
-    def attempt_events(self) -> tuple[AttemptEvent, ...]:
-        """Retries, hedges and what else is in `attempt_counts`, each with its time, in order of time.
-
-        Only the first MOST_EVENTS (`lbkit.core.attempts`) of a run: the counts have all."""
-        return tuple(self.extra.get("attempt_events", ()))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What this engine does otherwise than the experiment says, a line each."""
-        return tuple(self.extra.get("notes", ()))
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the run was interrupted, and the result has what was measured until then."""
-        return bool(self.extra.get("interrupted"))
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -181,40 +64,25 @@ class Result:
 
     @property
     def settled(self) -> bool:
-        """Whether the statistics are those of a steady state: no overload, and no transient that goes on."""
+        """Whether the statistics are those of a steady state: no overload, and the transient is over."""
         return diagnostics.settled(self.experiment, list(compress(self.latency, self.ok)))
 
-    # -- columns that follow from others ---------------------------------------------------
-
-    @cached_property
-    def latency(self) -> array[float]:
-        return array("d", map(sub, self.end, self.arrival))
-
-    @cached_property
-    def waiting(self) -> array[float]:
-        return array("d", map(sub, self.start, self.arrival))
-
-    @cached_property
-    def slowdown(self) -> array[float]:
-        pairs = zip(self.latency, self.service, strict=True)
-        return array("d", (latency / work if work > 0 else nan for latency, work in pairs))
-
-    # -- the rows that count -----------------------------------------------------------
+    # -- the counted rows -----------------------------------------------------------
 
     @property
     def window(self) -> float:
-        """Seconds the statistics cover: the duration without the warm-up."""
+        """The seconds that the statistics cover: the duration without the warm-up."""
         return self.experiment.traffic.duration - self.experiment.traffic.warmup
 
     @cached_property
     def counted(self) -> list[bool]:
-        """For each row, whether it arrived after the warm-up."""
+        """For each row, whether the request arrived after the warm-up."""
         warmup = self.experiment.traffic.warmup
         return [t >= warmup for t in self.arrival]
 
     @cached_property
     def ok(self) -> list[bool]:
-        """For each row, whether it counts and has a good answer: no server error, no "too many requests"."""
+        """For each row, whether it is counted and has a good answer: no server error, no 429."""
         return [c and good(s) for c, s in zip(self.counted, self.status, strict=True)]
 
     def where(self, **wanted: Any) -> Result:
@@ -277,7 +145,7 @@ class Result:
 
     @cached_property
     def goodput(self) -> float:
-        """Good answers a second that came within the window to clients that still waited for them."""
+        """Good answers a second that ended in the window, to clients that were still waiting."""
         start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
         ends = compress(self.end, map(good, self.status))
         return sum(1 for end in ends if start <= end <= stop) / self.window
@@ -286,7 +154,7 @@ class Result:
     def throughput(self) -> float:
         """Good answers a second that ended in the window, whenever their requests arrived.
 
-        With those to clients that had left: what servers do, and not what it is worth (`goodput`)."""
+        It includes answers to clients that had left; `goodput` does not."""
         start, stop = self.experiment.traffic.warmup, self.experiment.traffic.duration
         vain = sum(1 for work in self.wasted if work.answered and start <= work.end <= stop)
         return self.goodput + vain / self.window
@@ -383,9 +251,9 @@ class Result:
     def littles_law(self) -> tuple[float, float]:
         """Return L and lambda x W, which are equal in a steady state, for any policy. (Little, 1961.)
 
-        L is the time average over the window of the requests in the system, lambda the rate of arrivals in
-        the window, and W the mean latency of these. The sides differ by the requests that cross an edge of
-        the window: little in a long run, and much where queues grow."""
+        L is the time average of the requests in the system over the window, lambda the rate of arrivals in
+        it, and W their mean latency. The two differ by the requests that cross an edge of the window: little
+        in a long run, and much if queues grow."""
         traffic = self.experiment.traffic
         level = mean_level(self.arrival, self.end, traffic.warmup, traffic.duration)
         return level, sum(compress(self.latency, self.counted)) / self.window  # (n / T) x (sum / n)
@@ -408,26 +276,7 @@ class Result:
             "busiest": max(self.utilisation.values()),
         }
 
-    # -- export -------------------------------------------------------------------------
-
-    def to_dict(self) -> dict[str, list[Any]]:
-        """Return all columns as lists, with names of backends, as CSV, Parquet and data frames take them."""
-        plain = {name: list(getattr(self, name)) for name in (*self.columns, *DERIVED)}
-        plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
-        return plain
-
-    def to_csv(self, path: str | Path) -> None:
-        plain = self.to_dict()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(plain)
-            writer.writerows(zip(*plain.values(), strict=True))
-
-    def to_pandas(self) -> Any:
-        """Return a DataFrame with a row for each request. Raises ImportError without pandas."""
-        import pandas as pd
-
-        return pd.DataFrame(self.to_dict())
+    # -- text ---------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         doubts = "".join(f"\n  warning: {text}" for text in self.warnings)
@@ -436,11 +285,6 @@ class Result:
             f"mean {duration(self.mean)}, p99 {duration(self.percentile(99))}, "
             f"{self.error_rate:.2%} errors{self._attempts_in_words()}>{doubts}"
         )
-
-    def _attempts_in_words(self) -> str:
-        """Return what the balancer did about failures, as in ", 12 retries, 3 hedges won"."""
-        happened = ((count, name) for name, count in self.attempt_counts.items() if count)
-        return "".join(f", {count} {name.replace('_', ' ')}" for count, name in happened)
 
     def _repr_html_(self) -> str:
         return table([self])
@@ -457,8 +301,3 @@ def _steps(length: float, step: float) -> float:
     """Return how many steps there are in `length` seconds. Raises ValueError for more than MOST_STEPS."""
     number(max(length / MOST_STEPS, TINY_STEP), step=step)
     return length / step
-
-
-def good(status: int) -> bool:
-    """Return whether a status is a good answer: also a client's error, but no 429 and no server error."""
-    return 0 < status < 500 and status != TOO_MANY

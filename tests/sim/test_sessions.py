@@ -172,7 +172,7 @@ def test_clients_of_other_traffic_keep_cookies_too() -> None:
         homes[client].add(backend)
     moves = [client for client, found in homes.items() if len(found) > 1]
     assert len(moves) < 6  # those that sent a second request before the first answer
-    with pytest.raises(ValueError, match="there are no sessions here: use traffic that has them"):
+    with pytest.raises(ValueError, match="the traffic has no sessions: use Traffic"):
         _ = result.sessions
     with pytest.raises(AttributeError, match="this Result has no 'session'"):
         _ = result.session
