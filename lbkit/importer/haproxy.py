@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 from attrs import evolve
 
 from lbkit import presets
-from lbkit.experiment import Policy
 from lbkit.importer.found import Unread, Upstream, as_whole, with_backups
+from lbkit.importer.haproxy_balance import Balance
 
 PROXIES = ("backend", "listen", "frontend", "defaults")
 # A line that starts with one of these ends the section before it.
@@ -23,12 +24,6 @@ SECTIONS = (
     *("http-errors", "log-forward", "log-profile", "crt-store", "traces", "acme"),
 )
 _IGNORED = {"bind", "default_backend"}
-
-# Words after `balance`; those with a key are hashes, of the algorithm that `hash-type` names.
-_BALANCE = {"roundrobin", "static-rr", "leastconn", "first"}
-_HASHES = {"source": "client", "uri": "path"}
-_NAMED_HASHES = {"url_param": "query", "hdr": "header"}
-_EXPRESSIONS = {"src": "client", "path": "path", "url": "uri", "pathq": "uri"}
 
 # Options of a server that are followed by a value, so that they are listed with it.
 _WITH_VALUE = frozenset(
@@ -58,9 +53,7 @@ class _Proxy:
 
     name: str = ""
     mode: str = "http"
-    balance: list[str] = field(default_factory=list)
-    hash_type: list[str] = field(default_factory=list)
-    balance_factor: int = 0
+    balance: Balance = field(default_factory=Balance)
     retries: int = 3
     redispatch: int = 0  # a retry out of this many goes to another server; -1: the last one, 0: none
     all_backups: bool = False
@@ -126,49 +119,15 @@ def _mode(proxy: _Proxy, words: list[str], line: int) -> bool:
 
 
 def _balance(proxy: _Proxy, words: list[str], line: int) -> bool:
-    if not words:
-        return False
-    word, _, argument = words[0].partition("(")
-    known = (
-        word in {*_BALANCE, *_HASHES, *_NAMED_HASHES, "random"}
-        and (word not in ("hdr", "url_param") or bool(argument.rstrip(")") or words[1:2]))
-    ) or bool(_hash_key(words))
-    proxy.balance = words  # also of an algorithm that is not known, which must not be that of the defaults
-    return known
-
-
-def _hash_key(words: list[str]) -> str:
-    """Return the key of `balance hash EXPRESSION`, `source` and so on; empty if there is none."""
-    word, _, argument = words[0].partition("(")
-    argument = argument.rstrip(")")
-    if word in _HASHES:
-        return "uri" if word == "uri" and "whole" in words else _HASHES[word]
-    if word == "url_param":
-        return f"query:{words[1]}" if len(words) > 1 else ""
-    if word == "hdr":
-        return f"header:{argument}" if argument else ""
-    if word == "hash" and len(words) > 1:
-        expression = words[1].split(",")[0]
-        if fetch := re.fullmatch(r"(?:req\.)?(hdr|cook|cookie|url_param|urlp)\(([\w-]+)\)", expression):
-            kinds = {"hdr": "header", "cook": "cookie", "cookie": "cookie"}
-            return f"{kinds.get(fetch[1], 'query')}:{fetch[2]}"
-        return _EXPRESSIONS.get(expression, "")
-    return ""
+    return proxy.balance.take_balance(words)
 
 
 def _hash_type(proxy: _Proxy, words: list[str], line: int) -> bool:
-    known = bool(words) and words[0] in ("consistent", "map-based")
-    if known:
-        proxy.hash_type = words
-    return known and set(words[1:]) <= {"sdbm", "avalanche"}
+    return proxy.balance.take_hash_type(words)
 
 
 def _hash_balance_factor(proxy: _Proxy, words: list[str], line: int) -> bool:
-    factor = as_whole(words[0]) if words else None
-    if factor is None or 0 < factor <= 100:
-        return False
-    proxy.balance_factor = factor
-    return True
+    return proxy.balance.take_factor(words)
 
 
 def _retries(proxy: _Proxy, words: list[str], line: int) -> bool:
@@ -236,7 +195,7 @@ def _upstream(proxy: _Proxy, file: str) -> Upstream:
     backups = 0
     left_out: dict[Unread, None] = {}  # once for all servers of a template
     for server in proxy.servers:
-        weight, backup, rest = _options(server.options, proxy.balance[:1] == ["first"])
+        weight, backup, rest = _options(server.options, proxy.balance.words[:1] == ["first"])
         left_out |= {
             Unread(file, server.line, f"{server.source} {option}", f"server {option.split()[0]}"): None
             for option in rest
@@ -248,7 +207,8 @@ def _upstream(proxy: _Proxy, file: str) -> Upstream:
     found.unread += left_out
     if proxy.mode == "tcp":
         found.notes.append(f"{proxy.name} balances connections (mode tcp): each is a request here")
-    policy = evolve(_policy(proxy, found.notes), retries=_to_others(proxy))
+    policy = proxy.balance.policy(proxy.name, partial(_first_limit, proxy, found.notes), found.notes)
+    policy = evolve(policy, retries=_to_others(proxy))
     if proxy.retries and not policy.retries:
         found.notes.append(
             f"{proxy.name}: without option redispatch, its {proxy.retries} retries go to the same server"
@@ -282,34 +242,8 @@ def _to_others(proxy: _Proxy) -> int:
     return int(proxy.redispatch < 0 and proxy.retries >= -proxy.redispatch)
 
 
-def _policy(proxy: _Proxy, notes: list[str]) -> Policy:
-    words = proxy.balance or ["roundrobin"]
-    if not proxy.balance:
-        notes.append(f"{proxy.name} has no balance: roundrobin, the default before HAProxy 3.3")
-    word, _, argument = words[0].partition("(")
-    if word == "first":
-        return evolve(presets.haproxy("first"), options={"limit": _first_limit(proxy, notes)})
-    if word in _BALANCE:
-        return presets.haproxy(word)
-    if word == "random":
-        return Policy("haproxy_random", {"draws": as_whole(argument.rstrip(")")) or 2})
-    key = _hash_key(words)
-    if not key:
-        notes.append(f"{proxy.name}: balance {' '.join(words)} is not known; imported as roundrobin")
-        return presets.haproxy("roundrobin")
-    extra = [w for w in words[1:] if w not in ("whole", "check_post")] if word in _HASHES else []
-    if extra:
-        notes.append(f"{proxy.name}: balance {' '.join(words)} is imported as balance {word}")
-    if proxy.hash_type[:1] != ["consistent"]:
-        return Policy("haproxy_map", key=key)
-    # A key is stirred unless a function is named without `avalanche`.
-    stirred = len(proxy.hash_type) == 1 or "avalanche" in proxy.hash_type
-    factor = {"factor": proxy.balance_factor} if proxy.balance_factor else {}
-    return Policy("haproxy_ring", {**factor, **({} if stirred else {"avalanche": False})}, key=key)
-
-
 def _first_limit(proxy: _Proxy, notes: list[str]) -> int:
-    """Return how many requests fill a server for `balance first`: its maxconn; without one, nothing does."""
+    """Return the requests that fill a server under `balance first`: its maxconn, or no limit without one."""
     active = [s for s in proxy.servers if "backup" not in s.options] or proxy.servers
     given = [as_whole(dict(pairwise(server.options)).get("maxconn", "")) for server in active]
     limits = {number for number in given if number}

@@ -496,7 +496,7 @@ def test_an_algorithm_that_is_not_known_is_not_that_of_the_defaults(written) -> 
         written("defaults\n balance leastconn\nbackend b\n balance rdp-cookie\n server a a:1")
     )
     assert found.experiment.policy == presets.haproxy("roundrobin")
-    assert found.notes[0] == "b: balance rdp-cookie is not known; imported as roundrobin"
+    assert found.notes[0] == "b: balance rdp-cookie is unknown; imported as roundrobin"
 
 
 def test_what_balances_connections_is_said(written) -> None:
