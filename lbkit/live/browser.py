@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple, Self
 from urllib.parse import urlsplit
 
 COOKIE = "session"  # the one in which the fleet's servers keep their sessions
-TEXT, FINAL, MASKED = 0x1, 0x80, 0x80  # of a frame (RFC 6455, section 5.2)
+TEXT, CLOSE, FINAL, MASKED = 0x1, 0x8, 0x80, 0x80  # of a frame (RFC 6455, section 5.2)
 SHORT = 125  # bytes of the longest message with a length of one byte
 
 
@@ -96,6 +96,9 @@ class WebSocket:
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
         self._socket.sendall(bytes((FINAL | TEXT, MASKED | len(data))) + mask + masked)
         head = self._read.read(2)
+        if len(head) == 2 and head[0] == FINAL | CLOSE and 2 <= head[1] <= SHORT:
+            status = int.from_bytes(self._read.read(head[1])[:2], "big")
+            raise ConnectionError(f"the WebSocket has been closed with status {status}")
         if len(head) < 2 or head[0] != FINAL | TEXT or head[1] > SHORT:
             raise ConnectionError("the WebSocket has ended")
         return self._read.read(head[1]).decode()

@@ -212,7 +212,7 @@ class Exchange(Forwarding):
             transport.write(early)
         if data:
             client.write(data)
-        self.service.join(client, transport, self.backend, self._relayed)
+        self.service.join(client, transport, self.backend, data, self._relayed)
 
     def _relayed(self, relay: object) -> None:
         """End the exchange; the duration of a tunnel does not count as latency."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any, Self, TypeVar
 
 import attrs
@@ -41,6 +42,7 @@ from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
 from lbkit.net.service import Service
+from lbkit.net.websocket import Frames
 from lbkit.watchdog import guard
 
 T = TypeVar("T")
@@ -143,16 +145,21 @@ class Proxy:
         client: asyncio.Transport,
         origin: asyncio.Transport,
         backend: Backend | None,
+        data: bytes,
         on_end: Callable[[Relay], object],
     ) -> None:
-        """Relay bytes between the two ends after an upgrade."""
+        """Relay bytes between the two ends after an upgrade; `data`: what the server has sent already."""
 
         def ended(relay: Relay) -> None:
             self.listener.closed(relay)
             on_end(relay)
 
         timeouts = self.config.timeouts
-        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended, backend)
+        frames = None
+        if self.pool.pools[0].drains.rules.timeout < inf:  # else none is ever cut, and nothing to follow
+            frames = Frames()
+            frames.feed(data)
+        relay = Relay(client, origin, self._now, timeouts.tunnel, timeouts.read, ended, backend, frames)
         if not relay.over:
             self.listener.open.add(relay)
 

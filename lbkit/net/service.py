@@ -50,6 +50,7 @@ class Joiner(Protocol):
         client: asyncio.Transport,
         origin: asyncio.Transport,
         backend: Backend | None,
+        data: bytes,
         on_end: Callable[[Any], object],
     ) -> object: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from scripted import GET, TIMEOUT, Client, Connection, Script, Scripted, answers, ask, echo, field
@@ -13,6 +13,7 @@ from scripted import GET, TIMEOUT, Client, Connection, Script, Scripted, answers
 from lbkit.core import Intent
 from lbkit.core.drain import DrainRules, DrainState
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
+from lbkit.net.websocket import GOING_AWAY
 from lbkit.policy import Policy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -149,9 +150,43 @@ def test_a_drain_that_would_never_end_because_a_client_keeps_its_websocket() -> 
         assert proxy.pool["b1"].in_flight == 1
         tell(proxy, Intent.DRAIN)
         assert TIME / 2 < settles(proxy, DrainState.DRAINED) < TIMEOUT / 2
-        assert client.closed()
+        assert client.rest() == GOING_AWAY
         assert held.gone.wait(TIMEOUT)
         assert proxy.pool["b1"].in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "whole"),
+    [(b"\x81\x02hi", True), (b"\x81\x02h", False), (b"\x81", False), (b"\x01\x02hi", True)],
+    ids=["a message", "half a payload", "half a head", "a fragment"],
+)
+@pytest.mark.parametrize("with_head", [True, False], ids=["with the head", "later"])
+def test_a_websocket_is_told_between_frames_and_never_within_one(
+    sent: bytes, whole: bool, with_head: bool
+) -> None:
+    def script(connection: Connection) -> None:
+        connection.head()
+        connection.send(SWITCH + (sent if with_head else b""))
+        if not with_head:
+            connection.sock.recv(1)
+            connection.send(sent)
+        connection.sock.settimeout(TIMEOUT)
+        with suppress(OSError):
+            connection.sock.recv(1)
+
+    with draining(script, echo) as proxy, Client(proxy) as client:
+        client.send(ASK_TUNNEL)
+        assert client.answer(head_only=True)[0] == 101
+        if not with_head:
+            client.send(b"x")
+        while len(client.buffer) < len(sent):
+            client.buffer += client.sock.recv(100)
+        tell(proxy, Intent.DRAIN)
+        try:
+            assert client.rest() == sent + (GOING_AWAY if whole else b"")
+        except ConnectionResetError:
+            assert not whole
+        settles(proxy, DrainState.DRAINED)
 
 
 def test_without_rules_such_a_drain_does_not_end_before_the_client_goes() -> None:

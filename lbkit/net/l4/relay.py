@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from lbkit.core import Backend
+from lbkit.net.websocket import GOING_AWAY, Frames
 
 
 class Relay:
@@ -13,6 +14,8 @@ class Relay:
 
     Each side may end its own direction and still receive (half-close). A side that does not take what is
     written to it stops the other from being read (back-pressure).
+
+    `frames`: those of a WebSocket's server, as far as it has sent them. Its client is then told before a cut.
     """
 
     def __init__(
@@ -24,15 +27,18 @@ class Relay:
         linger: float,
         on_end: Callable[[Relay], object],
         backend: Backend | None = None,
+        frames: Frames | None = None,
     ) -> None:
         self.backend = backend
+        self.frames = frames
         self.now = now
         self.idle = idle
         self.linger = linger
         self._ending = False
         self.deadline = now() + idle
         self._on_end: Callable[[Relay], object] | None = on_end
-        self.sides = (Side(self, client, origin), Side(self, origin, client))
+        server = Side(self, origin, client) if frames is None else FramedSide(self, origin, client, frames)
+        self.sides = (Side(self, client, origin), server)
         for side in self.sides:
             side.here.set_protocol(side)
         if any(side.here.is_closing() for side in self.sides):
@@ -55,12 +61,26 @@ class Relay:
             self.abort()
 
     def drain(self, now: float) -> None:
-        """There is always something under way: only its peers know when it is over."""
+        """Do nothing: something is always under way, and only its peers know when it is over."""
 
     def cut(self, backend: Backend) -> None:
-        """End it if it leads to a backend that has no more time: nothing else tells a tunnel's peers."""
-        if backend is self.backend:
+        """End it if it leads to a backend that has no more time; a WebSocket's client is told why."""
+        if backend is not self.backend:
+            return
+        client = self.sides[0].here
+        if self._tells(client):
+            client.write(GOING_AWAY)
+            client.close()  # once that is sent
+            asyncio.get_running_loop().call_later(self.linger, client.abort)
+            self.sides[1].here.abort()
+            self._ended()
+        else:
             self.abort()
+
+    def _tells(self, client: asyncio.Transport) -> bool:
+        """Return whether a frame may stand here, and can be sent at once."""
+        there = self.frames is not None and self.frames.between
+        return there and not client.is_closing() and not client.get_write_buffer_size()
 
     def abort(self) -> None:
         for side in self.sides:
@@ -129,3 +149,19 @@ class Side(asyncio.Protocol):
         self.relay.touch()
         if not self.there.is_closing():
             self.there.resume_reading()
+
+
+class FramedSide(Side):
+    """The server's side of a WebSocket."""
+
+    __slots__ = ("frames",)
+
+    def __init__(
+        self, relay: Relay, here: asyncio.Transport, there: asyncio.Transport, frames: Frames
+    ) -> None:
+        super().__init__(relay, here, there)
+        self.frames = frames
+
+    def data_received(self, data: bytes) -> None:
+        self.frames.feed(data)
+        super().data_received(data)
