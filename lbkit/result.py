@@ -55,7 +55,8 @@ class Result(Columns, EngineReport):
         Raises ValueError for traffic without sessions."""
         if "session" not in self.columns:
             raise ValueError("the traffic has no sessions: use Traffic(Sessions(...))")
-        return follow(self.experiment, self.session, self.backend, self.arrival, self.end, self.status)
+        columns = (self.session, self.backend, self.arrival, self.end, self.status)
+        return follow(self.experiment, *columns, self.changes)
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:

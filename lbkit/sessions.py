@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lbkit.arrivals import Sessions
+from lbkit.core.rollout import Step
+from lbkit.core.state_change import StateChange
 from lbkit.events import Action
 from lbkit.experiment import Experiment
 
@@ -17,7 +19,7 @@ class SessionCounts(NamedTuple):
 
     begun: int  # sessions with an answer
     moved: int  # changes of server within a session
-    lost: int  # requests that did not find their session's state, after a crash or a move
+    lost: int  # requests that did not find their session's state, after a move, a crash or a restart
     hit: int  # sessions that lost their state at least once
 
 
@@ -28,18 +30,24 @@ def follow(
     arrival: Sequence[float],
     end: Sequence[float],
     status: Sequence[int],
+    changes: Iterable[StateChange] = (),
 ) -> SessionCounts:
     """Return the counts of a run with these columns, from the rows that servers answered without an error.
 
-    A session's state is on the server of its last such answer, and is lost if that server crashes. It is
-    never lost if the traffic's servers share it."""
+    A session's state is on the server of its last such answer, and is lost if that server crashes, or if a
+    deploy replaces it (`changes`). It is never lost if the traffic's servers share it."""
     arrivals = experiment.traffic.arrivals
     in_memory = isinstance(arrivals, Sessions) and arrivals.state == "memory"
     index = {server.name: i for i, server in enumerate(experiment.servers)}
-    crashes: dict[int, list[float]] = defaultdict(list)
+    ends: dict[int, list[float]] = defaultdict(list)  # of a server's process: what it remembers is gone
     for event in experiment.timeline:
         if event.action is Action.CRASH:
-            crashes[index[event.server]].append(event.at)
+            ends[index[event.server]].append(event.at)
+    for change in changes:
+        if change.kind == "deploy" and change.after == Step.STARTING.value:
+            ends[index[change.backend]].append(change.at)
+    for times in ends.values():
+        times.sort()
     places: dict[int, tuple[int, float]] = {}  # session -> the server that has its state, and since when
     moved = lost = 0
     hit: set[int] = set()
@@ -48,9 +56,9 @@ def follow(
         if server < 0 or status[row] >= 500:
             continue
         before, since = places.get(its, (server, end[row]))
-        crashed = bisect(crashes[server], end[row]) > bisect(crashes[server], since)
+        emptied = bisect(ends[server], end[row]) > bisect(ends[server], since)
         moved += server != before
-        if in_memory and (server != before or crashed):
+        if in_memory and (server != before or emptied):
             lost += 1
             hit.add(its)
         places[its] = server, end[row]

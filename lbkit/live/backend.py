@@ -83,7 +83,7 @@ class Backend:
         elif (answered := await self._work_for(scope, body, receive)) is not None:
             status, headers, answer = answered
         else:
-            return  # nobody is there
+            return  # there is no client to answer
         length = (b"content-length", b"%d" % len(answer))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer})

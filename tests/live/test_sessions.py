@@ -9,7 +9,7 @@ from needs import need, need_feature
 
 need_feature("live")
 
-from lbkit import Event, Experiment, Policy, Sessions, Sticky, Traffic, run, servers
+from lbkit import Event, Experiment, Policy, RollingDeploy, Sessions, Sticky, Traffic, run, servers
 
 pytestmark = pytest.mark.live
 
@@ -58,6 +58,13 @@ def test_a_killed_server_takes_the_state_of_its_sessions_along(how: str) -> None
     rows = enumerate(zip(result.backend, result.arrival, strict=True))
     after = [row for row, (backend, at) in rows if backend == 1 and at > 2.2]
     assert all(result.arrival[row] > 4.8 for row in after)
+
+
+def test_a_deploy_takes_the_state_of_sessions_along_too() -> None:
+    policy = Policy("round_robin", sticky=Sticky(drain=False))
+    deploy = RollingDeploy(at=1.5, settle=0.2)
+    result = run(FLEET.but(policy=policy, deploy=deploy, duration=7), on="live")
+    assert result.extra["sessions_lost"] == result.sessions.lost > 0
 
 
 @pytest.mark.parametrize(("program", "found"), [("haproxy", "haproxy"), ("apache", "apache2")])

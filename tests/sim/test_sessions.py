@@ -8,7 +8,18 @@ from statistics import mean
 
 import pytest
 
-from lbkit import Event, Experiment, Poisson, Policy, Sessions, Sticky, Traffic, run, servers
+from lbkit import (
+    Event,
+    Experiment,
+    Poisson,
+    Policy,
+    RollingDeploy,
+    Sessions,
+    Sticky,
+    Traffic,
+    run,
+    servers,
+)
 from lbkit.patience import Patience
 from lbkit.workload import Visits
 
@@ -51,7 +62,7 @@ def test_a_load_leaves_sessions_as_they_are() -> None:
 
 
 def test_sessions_send_the_same_under_every_policy() -> None:
-    """Only their times differ: who waits for answers sends later if they are slow."""
+    """Only their times differ: a client that waits for its answer sends later if that is slow."""
     sent = []
     for policy in ("round_robin", "random", STICKY):
         result = run(BASE.but(policy=policy))
@@ -96,7 +107,24 @@ def test_a_crash_loses_the_sessions_on_the_server_and_no_others() -> None:
     }
     assert len(on_it) > 5
     assert result.sessions.hit == len(on_it) == result.sessions.lost
-    assert result.sessions.moved <= len(on_it)  # who came after the recovery found it empty
+    assert result.sessions.moved <= len(on_it)  # some came back after the recovery, to an empty server
+
+
+def test_a_deploy_loses_the_sessions_in_the_memory_of_every_server_it_replaces() -> None:
+    policy = Policy("round_robin", sticky=Sticky(drain=False))
+    experiment = BASE.but(policy=policy, deploy=RollingDeploy(at=30, settle=0.5))
+    result = run(experiment)
+    assert result.extra["deploy"] == "done"
+    over = max(change.at for change in result.changes)
+    across = [
+        session
+        for session, rows in by_session(result).items()
+        if result.end[rows[0]] < 30 and result.arrival[rows[-1]] > over
+    ]
+    assert len(across) > 5
+    assert result.sessions.hit >= len(across)
+    shared = experiment.but(arrivals=Sessions(rate=5, requests=10, think=1.0, state="shared"))
+    assert run(shared).sessions.lost == 0
 
 
 def test_a_session_on_a_server_that_is_gone_may_be_refused() -> None:
