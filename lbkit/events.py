@@ -131,7 +131,7 @@ def order_fault(events: Sequence[Event]) -> str:
             outside.remove(event.server)
         elif event.action in _OF_MEMBERS:
             if event.server in outside:
-                return f"{where}, but {event.server!r} is not in the pool at {event.at:g} s: add it before"
+                return f"{where}, but {event.server!r} is not in the pool at {event.at:g} s: add it first"
             if event.action is Action.REMOVE:
                 outside.add(event.server)
     return ""

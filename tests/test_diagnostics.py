@@ -44,7 +44,7 @@ def test_no_answer_at_all() -> None:
     assert run(dead).warnings == ("no good answers: there is no latency and no fairness to judge",)
 
 
-def test_one_server_that_gets_too_much_shows() -> None:
+def test_an_overloaded_server_is_reported() -> None:
     """The load of all is 0.8, that of the slow server under round robin 1.6."""
     unequal = Experiment(servers(2, speed=[3, 1]), Traffic(duration=120), policy="round_robin").at_load(0.8)
     assert any("has not settled (MSER)" in warning for warning in run(unequal).warnings)

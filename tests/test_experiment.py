@@ -210,7 +210,7 @@ WRONG = [
             f'[[events]]\nserver = "a"\nat = {at}\naction = "{action}"\n'
             for at, action in [(5, "drain"), (1, "remove")]
         ),
-        "events[0].action is 'drain', but 'a' is not in the pool at 5 s: add it before",
+        "events[0].action is 'drain', but 'a' is not in the pool at 5 s: add it first",
     ),
     ("[failures]\nmtbf = 0\nmttr = 1\n" + A, "failures.mtbf is 0.0: use a number above 0"),
     ("[failures]\nmtbf = 1\n" + A, "failures.mttr is missing"),
@@ -372,7 +372,7 @@ def test_events_have_to_be_possible_in_their_order(events: list, message: str | 
             Experiment(servers(2), events=made)
 
 
-def test_a_server_that_is_removed_before_it_is_added_is_there_at_the_start() -> None:
+def test_a_server_removed_before_it_is_added_is_in_the_pool_at_the_start() -> None:
     events = [Event(1, "remove", "s1"), Event(2, "add", "s1"), Event(3, "add", "s2")]
     assert Experiment(servers(3), events=events).joining == {"s2"}
 

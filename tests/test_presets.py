@@ -212,7 +212,7 @@ def test_envoy() -> None:
         Experiment.from_dict({"servers": [{"name": "a"}], "policy": {"slow_start": {"window": -1}}})
 
 
-def test_what_there_is_not() -> None:
+def test_unknown_presets_are_refused() -> None:
     with pytest.raises(ValueError, match="nginx has no 'sticky': there are round_robin, least_conn"):
         presets.nginx("sticky")
     with pytest.raises(ValueError, match="slow_start is 10: ALB takes 0"):

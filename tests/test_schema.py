@@ -75,7 +75,7 @@ def test_one_by_itself_is_a_list_of_one() -> None:
 
 
 @pytest.mark.parametrize("percent", [80, 90, 120])
-def test_a_percentage_for_a_load_is_asked_back(percent: int) -> None:
+def test_a_percentage_as_a_load_is_questioned(percent: int) -> None:
     with pytest.raises(ExperimentError, match=rf"load is {percent}: .*is {percent / 100:g} meant\?"):
         E.at_load(percent)
     assert E.at_load(percent / 100).load == pytest.approx(percent / 100)

@@ -127,7 +127,7 @@ def test_streams_are_independent() -> None:
     assert len({stream(seed, name).random() for seed in range(9) for name in "abc"}) == 27
 
 
-def test_clients_go_on_without_end() -> None:
+def test_clients_are_generated_without_end() -> None:
     experiment = Experiment(servers(1), Traffic(Closed(5), duration=1))
     draw = Clients(experiment)
     rows = [draw.one() for _ in range(500)]

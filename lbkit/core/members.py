@@ -47,13 +47,13 @@ class Members:
         on_change: Callable[[StateChange], object] | None = None,
         affinity: Affinity | None = None,
     ) -> None:
-        """`start`: where rotations start, from 0 (the first turn) to below 1: one of several pools for the
+        """`start`: where rotations start, from 0 (the first turn) to below 1; each of several pools for the
         same servers should start at a place of its own (`Balancer.start_at`).
-        `panic`: when a smaller share than this is healthy, health is ignored, as the few healthy backends
-        would be overloaded next (Envoy: 0.5; 0 is never). `Balancer.panics` chooses the backends.
-        `health`: what takes backends out of service, and brings them back. `drain`: how backends leave;
-        None: what runs there ends by itself. `on_change` gets each change of a state.
-        `affinity`: where sessions are, whose requests stay on their backends.
+        `panic`: if a smaller share than this is healthy, health is ignored, as the few healthy backends
+        would be overloaded next (Envoy: 0.5; 0: never). `Balancer.panics` chooses the backends.
+        `health`: the rules that take backends out of service and bring them back. `drain`: the rules of a
+        drain; None: requests in flight have no time limit. `on_change` gets each change of a state.
+        `affinity`: the backends of sticky sessions.
         Raises ValueError if two backends have the same name."""
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
@@ -63,13 +63,13 @@ class Members:
         self._in_slow_start = self._ramps.since if self._ramps else {}
         self.panic = panic
         self.start = start
-        self._started = False  # whether the balancer knows where to start
+        self._started = False  # whether `start_at` was called
         self._by_name: dict[str, Backend] = {}
         for backend in backends:
             if backend.name in self._by_name:
                 raise ValueError(f"two backends are named {backend.name!r}: names must differ")
             self._by_name[backend.name] = backend
-        self._out: dict[Backend, set[str]] = {}  # backend -> what holds it unhealthy
+        self._out: dict[Backend, set[str]] = {}  # backend -> the sources that hold it unhealthy
         self.affinity = affinity
         if affinity is not None:
             for name in self._by_name:
@@ -154,7 +154,7 @@ class Members:
         self._changed()
 
     def set_health(self, name: str, healthy: bool, by: str = "operator") -> None:
-        """Say whether a backend is healthy; it is, when nothing (`by`) holds it unhealthy."""
+        """Set the health of a backend by one source; it is healthy if no source (`by`) says otherwise."""
         backend = self[name]
         out = self._out.setdefault(backend, set())
         (out.discard if healthy else out.add)(by)
@@ -163,14 +163,14 @@ class Members:
             self._changed()
 
     def set_blocked(self, name: str, blocked: bool) -> None:
-        """Let no new request go to a backend, whatever its health; panic does not change that."""
+        """Block a backend for new requests, or unblock it; panic does not override this."""
         backend = self[name]
         if backend.blocked != blocked:
             backend.blocked = blocked
             self._changed()
 
     def set_intent(self, name: str, intent: Intent, now: float) -> None:
-        """Take the operator's wish; `drains` says where the backend is on its way out."""
+        """Set the operator's intent; `drains` has the state of the drain."""
         backend = self[name]
         if backend.intent is not intent:
             backend.intent = intent
@@ -213,9 +213,9 @@ class Members:
     # -- the balancer -------------------------------------------------------------------
 
     def switch(self, balancer: Balancer) -> None:
-        """Go on with another algorithm; leases from before are released to the new one.
+        """Switch to another algorithm, which also gets the releases of earlier leases.
 
-        Raises AlgorithmError if it fails at once; then the one before goes on."""
+        Raises AlgorithmError if it fails at once; then the old one stays."""
         balancer.check_weights(self._weights())
         before = self.balancer
         try:
@@ -228,7 +228,7 @@ class Members:
         self.balancer = balancer
         self.wants_reports = balancer.wants_reports
         self._started = False
-        self._changed()  # it may panic at another threshold
+        self._changed()  # its panic threshold may differ
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the balancer. `pick` and `done` are called directly, to save time."""

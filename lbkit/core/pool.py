@@ -36,11 +36,11 @@ class Lease:
         return self._pool is None
 
     def keep(self, token: str, now: float, begin: bool = True) -> str:
-        """Take note, before the release, that the backend serves a session; as `Pool.keep`."""
+        """Record, before the release, that the backend serves a session; see `Pool.keep`."""
         return self._pool.keep(self.backend, token, now, begin) if self._pool else ""
 
     def release(self, ok: bool | None, now: float) -> None:
-        """Release the backend, as `Pool.release`. Only the first call counts: every way out may call it."""
+        """Release the backend, as `Pool.release`. Only the first call has an effect."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.release(self.backend, self.start, ok, now)
@@ -60,16 +60,16 @@ class Pool(Members):
         token: str = "",
     ) -> Lease:
         """Pick a backend and return its lease, which is released once; `explain` adds the reason, `why`."""
-        # Before the pick changes what it looks at.
+        # Before the pick, which changes what the explanation is based on.
         why = self.explain(key, now, exclude, token) if explain else None
         lease = Lease(self, self.pick(key, now, exclude, token), now)
         lease.why = why
         return lease
 
     def explain(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Why | None:
-        """Return why `pick` at `now` will choose the backend that it will choose; None without eligible ones.
+        """Return the reason for the choice that `pick` will make at `now`; None without an eligible backend.
 
-        Weights in slow start are brought up to `now`, as in a pick; nothing else changes."""
+        Weights in slow start are updated to `now`, as in a pick; nothing else changes."""
         self._advance_watch(now)
         before = ""
         if token and self.affinity and (name := self.affinity.find(token, now)):
@@ -91,9 +91,9 @@ class Pool(Members):
     def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
         """Pick a backend for `key` and count it in flight. Raises NoBackend, AlgorithmError.
 
-        `exclude` holds the backends that a retry has tried already. `token`: of a session, which goes on at
-        its backend, if the pool has an `affinity` and the backend is there. The caller must call `release`
-        exactly once; where there is more than one way out, use `acquire`.
+        `exclude` has the backends that a retry has already tried. `token`: the token of a session, which
+        stays on its backend if the pool has an `affinity` and the backend is available. The caller must call
+        `release` exactly once; with more than one exit path, use `acquire`.
         """
         if self.watch is not None:
             self._advance_watch(now)
@@ -129,7 +129,7 @@ class Pool(Members):
     # -- sessions -----------------------------------------------------------------
 
     def _can_resume(self, name: str, exclude: Collection[Backend]) -> bool:
-        """Return whether a session may go on at its backend: one that is eligible, or drains, if it may."""
+        """Return whether a session stays on its backend, which is eligible, or drains and keeps sessions."""
         backend = self._by_name.get(name)
         if backend is None or backend in exclude:
             return False
@@ -137,9 +137,9 @@ class Pool(Members):
         return backend in self._offered or (stays and self.affinity is not None and self.affinity.rules.drain)
 
     def pick_named(self, name: str, now: float) -> Backend:
-        """Take one backend without asking the algorithm, which is told, and count it in flight.
+        """Pick a backend by name, count it in flight, and inform the algorithm.
 
-        Whether it is eligible is up to the caller. Raises KeyError for an unknown name, AlgorithmError."""
+        The caller checks that it is eligible. Raises KeyError for an unknown name, AlgorithmError."""
         backend = self[name]
         backend.in_flight += 1
         backend.picks += 1
@@ -149,8 +149,9 @@ class Pool(Members):
         return backend
 
     def keep(self, backend: Backend, token: str, now: float, begin: bool = True) -> str:
-        """Take note of the backend that served a session. Return the token that the client is to present from
-        now on, or "" if it is the old one. See `Affinity.keep`."""
+        """Record the backend that served a session; return the session's new token, or "" for the old one.
+
+        See `Affinity.keep`."""
         return self.affinity.keep(token, backend.name, now, begin) if self.affinity else ""
 
     # -- steps of a pick and its release --------------------------------------------------
@@ -170,9 +171,8 @@ class Pool(Members):
     def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
         """End the use of a backend that was picked at `start`.
 
-        `ok` is the outcome; None if it is not known (the client left first): the slot
-        is freed and nothing is learned. Only successes count as latency samples:
-        otherwise a server that fails fast would look like the best one.
+        `ok` is the outcome; None if it is unknown (the client left first): then only the slot is freed. Only
+        successes count as latency samples; otherwise a server that fails fast would look like the best one.
         """
         backend.in_flight -= 1
         latency = now - start
@@ -207,7 +207,7 @@ class Pool(Members):
         return targets
 
     def report(self, backend: Backend, load: LoadReport, now: float, probed: bool = False) -> None:
-        """Give a backend's load report to the balancer; `probed`: it answers a probe."""
+        """Pass a backend's load report to the balancer; `probed`: it answers a probe."""
         self._ask("on_report", backend, load, now, probed)
 
     @property
@@ -220,5 +220,5 @@ class Pool(Members):
         self._ask("share_idle", report)
 
     def on_idle(self, backend: Backend) -> None:
-        """Tell the balancer that a server has become idle."""
+        """Inform the balancer that a server has become idle."""
         self._ask("on_idle", backend)

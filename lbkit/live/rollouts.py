@@ -1,4 +1,4 @@
-"""Deploys of real servers: a thread that looks at their state and does what is due."""
+"""Deploys of real servers: a thread takes the steps that are due."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lbkit.live.front import Front
 from lbkit.live.load import Row
 from lbkit.result import good
 
-EVERY = 0.05  # seconds between looks at how things stand
+INTERVAL = 0.05  # seconds between calls of `advance`
 
 
 class Steered(Protocol):
-    """What a session does to its servers, and writes into its history."""
+    """The changes that a session makes to its servers, and records in its history."""
 
     def add(self, name: str, weight: float | None = None) -> None: ...
     def set_weight(self, name: str, weight: float) -> None: ...
@@ -46,7 +46,7 @@ class Deploy:
         elapsed: Callable[[], float],
         stopping: threading.Event,
     ) -> None:
-        """`since`: the requests that ended, from the n-th on. `elapsed`: seconds since moment 0."""
+        """`since` returns the finished requests from number n on, `elapsed` the seconds since time 0."""
         self.rules = rules
         self.weights = weights
         self.session = session
@@ -54,10 +54,10 @@ class Deploy:
         self.front = front
         self.faults: list[str] = []
         self.changes: list[StateChange] = []
-        self.state = ""  # of the rollout, once it has begun
+        self.state = ""  # of the deploy, once it has begun
         self._servers = dict(fleet.servers)
         self._since, self._elapsed, self._stopping = since, elapsed, stopping
-        self._seen = 0  # rows that are counted
+        self._seen = 0  # rows counted so far
         self._counts: dict[str, Counts] = {}
         self._thread = threading.Thread(target=self._run, name="lbkit-deploy", daemon=True)
 
@@ -76,12 +76,12 @@ class Deploy:
             while not rollout.over:
                 rollout.advance(self._elapsed())
                 self.state = rollout.state.value
-                if self._stopping.wait(EVERY):
+                if self._stopping.wait(INTERVAL):
                     return
-        except Exception as error:  # a fault of the result; the run goes on
-            self.faults.append(f"the deploy broke off at {self._elapsed():.2f} s: {error}")
+        except Exception as error:  # becomes a fault of the result; the run continues
+            self.faults.append(f"the deploy failed at {self._elapsed():.2f} s: {error}")
 
-    # -- what a deploy works on -----------------------------------------------------------------
+    # -- as a Managed fleet ---------------------------------------------------------------------
 
     def add(self, name: str, weight: float) -> None:
         self.session.add(name, weight)

@@ -230,7 +230,7 @@ class Proxy:
         self.listener.now = self.connections.now = self.service.now = loop.time
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         for pool in self.pool.pools:
-            if pool.affinity is not None:  # cookies outlive a process, whose clock begins anywhere
+            if pool.affinity is not None:  # cookies outlive a process, and monotonic clocks differ
                 pool.affinity.epoch = time.time() - loop.time()
         self.listener.stopping = False
         # Clients beyond the capacity are answered 503, for which a descriptor has to be left.

@@ -19,11 +19,11 @@ from lbkit.sim.kinds import ROLLOUT
 from lbkit.sim.requests import Requests
 from lbkit.sim.servers import SimServer
 
-EVERY = 0.05  # seconds between looks at how things stand
+INTERVAL = 0.05  # seconds between calls of `advance`
 
 
 class Deploy:
-    """Plans a ROLLOUT for each look, from the deploy's beginning until it is over, or the traffic is."""
+    """Plans a ROLLOUT event for each call of `advance`, until the deploy or the traffic is over."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Deploy:
             weights = {name: self._specs[name].weight for name in names}
             self.rollout = begin(self.rules, weights, self, self._on_change)
         self.rollout.advance(self.engine.now)
-        if not self.rollout.over and self.engine.now + EVERY <= self.until:
-            self.engine.plan(self.engine.now + EVERY, ROLLOUT)
+        if not self.rollout.over and self.engine.now + INTERVAL <= self.until:
+            self.engine.plan(self.engine.now + INTERVAL, ROLLOUT)
 
-    # -- what a deploy works on -----------------------------------------------------------------
+    # -- as a Managed fleet ---------------------------------------------------------------------
 
     def add(self, name: str, weight: float) -> None:
         self._add(name, weight)
@@ -94,7 +94,7 @@ class Deploy:
         self.pool.set_intent(name, Intent.READY, self.engine.now)
 
     def counts(self) -> dict[str, Counts]:
-        """Looks at every request: for the few moments of a rollout that need it."""
+        """Return the answers of each server. It scans all requests, as a deploy rarely needs the counts."""
         requests = self.requests
         totals, errors = [0] * len(self.servers), [0] * len(self.servers)
         for end, index, status in zip(requests.end, requests.backend, requests.status, strict=True):

@@ -61,7 +61,7 @@ def test_sessions_end() -> None:
     assert found.decode(found.encode("s1", 0, 590), 601) is None
 
 
-def test_a_backend_that_has_gone_is_not_meant_any_more() -> None:
+def test_a_cookie_of_a_removed_backend_is_not_accepted() -> None:
     found = cookies()
     value = found.encode("s1", 0, 0)
     found.remove("s1")

@@ -42,7 +42,7 @@ def line_of(text: str) -> int:
 # -- what a pick may return -----------------------------------------------------------------------
 
 
-def test_none_is_asked_whether_a_return_is_missing() -> None:
+def test_a_pick_of_none_asks_whether_a_return_is_missing() -> None:
     class Forgetful(Balancer):
         def pick(self, backends, key, now):
             min(backends, key=lambda b: b.in_flight)  # forgotten
@@ -118,7 +118,7 @@ def test_of_several_returns_the_method_is_named() -> None:
 # -- what a method may raise ----------------------------------------------------------------------
 
 
-def test_an_error_is_told_with_the_learners_line_not_the_librarys() -> None:
+def test_an_error_shows_the_learners_line_not_the_librarys() -> None:
     class Unlucky(Balancer):
         def pick(self, backends, key, now):
             return self.one_of([])

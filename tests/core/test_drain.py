@@ -109,7 +109,7 @@ def test_a_drain_that_would_never_end_does_at_its_deadline() -> None:
     assert without.drains.advance(1e9) == []  # without rules it may take for ever
 
 
-def test_sessions_may_go_on_until_the_deadline_or_not() -> None:
+def test_sessions_stay_until_the_deadline_if_allowed() -> None:
     for sessions in (True, False):
         rules = Sticky("source", drain=sessions)
         made = Affinity(rules, b"x" * 16)

@@ -133,7 +133,7 @@ def test_one_balancer_starts_with_the_first_server() -> None:
     "algorithm",
     ["round_robin", "least_connections", "earliest_deadline", "join_idle_queue", "zone_aware"],
 )
-def test_a_pool_starts_where_it_is_told(algorithm: str) -> None:
+def test_a_pool_starts_at_the_given_place(algorithm: str) -> None:
     """Also after a switch."""
     pool = Pool([Backend(name) for name in "abcd"], make_balancer(algorithm), start=0.5)
     assert pool.pick("k", 0.0).name == "c"

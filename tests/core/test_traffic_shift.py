@@ -76,7 +76,7 @@ def play(fleet: FakeFleet, rules: BlueGreen | Canary) -> tuple[TrafficShift, lis
     raise AssertionError("it does not end")
 
 
-def test_traffic_goes_over_at_once_and_some_server_is_there_at_any_time() -> None:
+def test_traffic_switches_at_once_and_the_pool_is_never_empty() -> None:
     fleet = FakeFleet()
     deploy, changes, end = play(fleet, BlueGreen(GREEN, settle=10))
     assert deploy.state is RolloutState.DONE

@@ -27,7 +27,7 @@ def proxy(fleet: LocalFleet, policy: Policy) -> Proxy:
     return Proxy(policy.pool(fleet.backends(), random.Random), policy=policy, trusted=LOOPBACK)
 
 
-def test_it_keeps_cookies_and_its_session_goes_on(fleet: LocalFleet) -> None:
+def test_it_keeps_cookies_and_continues_its_session(fleet: LocalFleet) -> None:
     browser = Browser(fleet.urls["s1"])
     first, second = browser.get(), browser.get()
     assert (first.server, first.visits, second.visits) == ("s1", 1, 2)

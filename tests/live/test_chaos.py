@@ -28,7 +28,7 @@ def live(*events: Event, health: HealthRules | None = None, panic: float = 0.0, 
     return run(experiment.but(**{"duration": 4, "patience": Patience(timeout=1.0), **traffic}), on="live")
 
 
-def test_checks_find_a_process_that_is_stopped_and_it_goes_on() -> None:
+def test_checks_detect_a_stopped_process_and_its_return() -> None:
     result = live(
         Event(1, "hang", "s2"), Event(3, "recover", "s2"), health=HealthRules(checks=CHECKS), duration=5
     )

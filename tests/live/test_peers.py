@@ -211,7 +211,7 @@ def test_events_reach_the_program(on: str) -> None:
         session.remove("s1")
         settles(lambda n: n.keys() == {"s2", "s3"}, "s1 has left")
         for change in (session.drain, session.undrain, session.remove):
-            with pytest.raises(PeerError, match="'s1' is not in the pool: add it before"):
+            with pytest.raises(PeerError, match="'s1' is not in the pool: add it first"):
                 change("s1")
         session.add("s1")
         settles(lambda n: n.keys() == {"s1", "s2", "s3"}, "s1 is back")
@@ -295,7 +295,7 @@ def test_balancers_of_its_own() -> None:
     """nginx's workers count each for itself; the others here decide alone, and say so."""
     several = SMALL.but(policy=Policy("round_robin", balancers=2))
     assert "worker_processes 2;" in render(several, "nginx")
-    with pytest.raises(PeerError, match=r"haproxy decides alone here: policy\.balancers is 2"):
+    with pytest.raises(PeerError, match=r"haproxy runs as one balancer here: policy\.balancers is 2"):
         render(several, "haproxy")
     result = run(several, on=here("nginx"))
     assert result.error_rate == 0

@@ -265,7 +265,7 @@ def test_a_failing_algorithm_is_reported_once_in_the_faults(capfd: pytest.Captur
     assert "Nameless" not in capfd.readouterr().err
 
 
-def test_a_pick_that_never_ends_is_interrupted_and_the_session_goes_on(
+def test_an_endless_pick_is_interrupted_and_the_session_continues(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watchdog, "PERIOD", 0.05)

@@ -94,7 +94,7 @@ def test_what_survives_a_server_is_what_others_know(shared: bool, redis: RedisSe
         assert visit(fleet.urls["s1"], mine)[:2] == ("s1", "4" if shared else "1")
 
 
-def test_without_its_store_a_server_fails_and_goes_on_afterwards() -> None:
+def test_without_its_store_a_server_fails_and_recovers_afterwards() -> None:
     with RedisServer(lasting=True) as store, LocalFleet(servers(1), store=store.url) as fleet:
         url = fleet.urls["s1"]
         mine = visit(url)[2]
@@ -125,7 +125,7 @@ def test_containers_cannot_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
         LiveSession(FLEET, on="docker")
 
 
-def test_where_redis_is_missing_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_redis_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lbkit.live.session.why_not", lambda feature: f"{feature} needs the program")
     with pytest.raises(EngineError, match="state='shared' are kept in Redis: redis needs the program"):
         LiveSession(FLEET)

@@ -121,7 +121,7 @@ def test_a_cookie_of_haproxys_may_choose_a_server_unless_it_is_hashed() -> None:
 
 
 @pytest.mark.parametrize("how", ["insert", "learn"])
-def test_a_session_moves_off_a_dead_server_and_stays_where_it_went(how: str) -> None:
+def test_a_session_moves_off_a_dead_server_and_stays_on_the_new_one(how: str) -> None:
     rules = Sticky(how, "app", secret=SECRET if how == "insert" else "")
     fields = "Set-Cookie: app={name}\r\n" if how == "learn" else ""
     with both("haproxy", Policy("round_robin", sticky=rules), 2, fields) as (haproxy, ours, parts):

@@ -45,7 +45,7 @@ def test_a_wrong_pick_is_answered_500_and_reported_once(
     assert said.startswith(f"lbkit proxy: Wrong.pick returned {picked!r}")
 
 
-def test_a_pick_that_never_ends_is_interrupted_and_the_proxy_goes_on() -> None:
+def test_an_endless_pick_is_interrupted_and_the_proxy_keeps_serving() -> None:
     class Endless(Balancer):
         def pick(self, backends, key, now):
             while True:
@@ -104,7 +104,7 @@ def test_a_thread_blocked_in_c_code_is_abandoned(monkeypatch: pytest.MonkeyPatch
         assert not thread.is_alive()
 
 
-def test_a_switch_to_an_algorithm_that_hangs_is_refused_and_the_one_before_goes_on() -> None:
+def test_a_switch_to_an_algorithm_that_hangs_is_refused_and_the_old_one_stays() -> None:
     class Building(Balancer):
         def rebuild(self, backends):
             while True:

@@ -83,7 +83,7 @@ class Held:
                 self.gone.set()
 
 
-def test_what_runs_finishes_and_its_client_is_told_that_the_connection_closes() -> None:
+def test_requests_in_flight_finish_and_their_answers_announce_the_close() -> None:
     held = Held()
     with draining(held, echo, timeout=TIMEOUT) as proxy, Client(proxy) as client:
         client.send(GET)
@@ -223,6 +223,6 @@ def test_answers_pay_for_no_hook_once_nothing_drains() -> None:
         assert proxy.service.on_response == ()
 
 
-def test_an_unknown_name_says_what_there_is() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with draining(echo) as proxy, pytest.raises(KeyError, match="no backend 'x' in the pool: there are b1"):
         tell(proxy, Intent.DRAIN, "x")

@@ -182,7 +182,7 @@ def test_two_filters_that_wrap_the_body_pass_all_of_it(tmp_path: Path) -> None:
         assert proxy.scripted[0].connections == 1
 
 
-def test_the_access_log_counts_what_went_out(tmp_path: Path) -> None:
+def test_the_access_log_counts_the_bytes_sent(tmp_path: Path) -> None:
     log = tmp_path / "log"
     slow = Bandwidth(rate=5_000, burst=5_000)
     with proxied(answers(LARGE), access_log=str(log), bandwidth=[slow]) as proxy:
@@ -206,7 +206,7 @@ def test_own_answers_are_not_buffered_for_a_client_that_does_not_read() -> None:
         until(lambda: not proxy.call(lambda: len(proxy.listener.open)))
 
 
-def test_a_pipeline_goes_on_when_its_client_reads_again() -> None:
+def test_a_pipeline_continues_when_its_client_reads_again() -> None:
     one = RateLimit({"kind": "token_bucket", "rate": 0.001, "burst": 1})
     number = 20_000
     with proxied(echo, rate_limits=[one]) as proxy, Client(proxy) as client:

@@ -526,7 +526,7 @@ def test_bad_arguments() -> None:
         Timeouts(read=0)
 
 
-def test_a_broken_algorithm_is_a_500_and_the_proxy_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_algorithm_is_a_500_and_the_proxy_keeps_serving(capsys: pytest.CaptureFixture[str]) -> None:
     class Careless(Balancer):
         def pick(self, backends, key, now):
             return backends[7]

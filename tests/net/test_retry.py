@@ -201,7 +201,7 @@ def test_what_changes_something_is_never_hedged(request_: bytes) -> None:
         assert other.heads == []
 
 
-def test_a_hedge_goes_on_when_the_first_attempt_fails() -> None:
+def test_a_hedge_replaces_a_first_attempt_that_fails() -> None:
     first = Dies()
 
     def answers_after(connection: Connection) -> None:

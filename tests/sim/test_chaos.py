@@ -34,7 +34,7 @@ def one(*events: Event, discipline: str = "fifo", arrivals=(1.0,)) -> list[tuple
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_a_hung_server_goes_on_where_it_was(discipline: str) -> None:
+def test_a_hung_server_resumes_its_work(discipline: str) -> None:
     hang, on = Event(1.5, "hang", "s"), Event(5.0, "recover", "s")
     ends = one(hang, on, discipline=discipline, arrivals=(1.0, 3.0))
     assert ends == [(5.5, 200), (6.0, 200)]  # half of the first was done; the second had been accepted

@@ -57,7 +57,7 @@ def test_at_the_deadline_requests_without_a_retry_fail() -> None:
     assert {round(e, 6) for e, s in zip(result.end, result.status, strict=True) if s == 502} == {3}
 
 
-def test_workers_of_a_cut_go_on_with_what_other_balancers_sent() -> None:
+def test_workers_freed_by_a_cut_serve_requests_of_other_balancers() -> None:
     """Each balancer cuts off its own requests; an undrained server serves as before."""
     policy = Policy("round_robin", balancers=2, drain=DrainRules(timeout=1))
     experiment = slow_one(policy)

@@ -41,7 +41,7 @@ def test_users_pause_when_the_answer_takes_no_time(name: str) -> None:
     assert len(result) <= USERS * (DURATION / TURNAROUND + 1)
 
 
-def test_a_server_without_a_queue_refuses_and_the_clock_goes_on() -> None:
+def test_a_server_without_a_queue_refuses_and_the_clock_advances() -> None:
     one = Experiment([Server("s", queue=0, service=Constant(0.02))], CROWD, Policy(retries=0))
     result = run(one, max_events=20_000)
     assert result.throughput == pytest.approx(50, rel=0.1)  # as much as it can do
@@ -55,7 +55,7 @@ def test_answers_that_take_time_are_followed_at_once() -> None:
     assert [round(t, 9) for t in result.arrival] == [round(i * 0.01, 9) for i in range(len(result))]
 
 
-def test_a_run_that_would_take_for_ever_says_so() -> None:
+def test_an_endless_run_ends_with_an_error() -> None:
     tiny = Experiment([Server("s", service=Constant(1e-9))], CROWD)
     with pytest.raises(
         TooManyEvents, match=r"10,000 events have come to \d.\d+e-06 s only: use a shorter duration"

@@ -70,7 +70,7 @@ def test_without_another_attempt_a_timeout_is_504() -> None:
     assert isnan(found["start"])
 
 
-def test_a_server_goes_on_with_an_attempt_that_was_given_up() -> None:
+def test_a_server_continues_with_an_abandoned_attempt() -> None:
     """The second request waits for the worker that is busy with the first, which nobody waits for."""
     fleet = (Server("s1", service=Constant(2.0)),)
     policy = Policy("round_robin", retries=0, retry=Retry(timeouts=AttemptTimeouts(total=1.0)))
@@ -81,7 +81,7 @@ def test_a_server_goes_on_with_an_attempt_that_was_given_up() -> None:
     assert list(result.end) == [2.0, 4.0]
 
 
-def test_work_that_nobody_waits_for_is_in_the_result() -> None:
+def test_wasted_work_is_in_the_result() -> None:
     (lost,) = one_request(hedge=Hedge(0.5)).extra["wasted"]
     assert lost == ("slow", 1.0, 8.0, True)
     watchful = (evolve(FLEET[0], cancels=True), FLEET[1])
@@ -157,7 +157,7 @@ def test_a_hedge_that_fails_leaves_the_first_attempt_alone() -> None:
     assert result.attempt_counts["hedges_won"] == 0
 
 
-def test_a_hedge_goes_on_when_the_first_attempt_fails() -> None:
+def test_a_hedge_replaces_a_first_attempt_that_fails() -> None:
     found = row(one_request(FLEET, Event(2.0, "crash", "slow"), retries=0, hedge=Hedge(0.5)))
     assert (found["backend"], found["status"], found["end"]) == ("s2", 200, 2.5)
 

@@ -93,7 +93,7 @@ def test_a_version_that_is_as_good_is_rarely_rolled_back() -> None:
     assert ends.count("rolled back") <= 10
 
 
-def test_a_deploy_that_does_not_end_with_the_traffic_says_so() -> None:
+def test_a_deploy_unfinished_at_the_end_of_the_traffic_is_reported() -> None:
     assert run(experiment().but(duration=5)).extra["deploy"] == "running"
 
 

@@ -38,7 +38,7 @@ def test_the_title_says_where_the_events_of_a_long_run_end() -> None:
     assert title.endswith(f"drawn up to {result.attempt_events[-1].at:.3g} s")
 
 
-def test_a_run_without_failed_attempts_says_so() -> None:
+def test_a_run_without_failed_attempts_has_a_note_in_its_figure() -> None:
     figure = figures.attempts(run(Experiment(servers(2)).at_load(0.3).but(duration=5)))
     assert figure.layout.title.text == "No retries and no hedges (round robin)"
     assert set(figure.data[0].y) == {0}

@@ -102,7 +102,7 @@ def test_a_pick_that_never_ends_blanks_no_playground(outputs: list[list[dict[str
 
 
 @pytest.mark.live
-def test_a_pick_that_never_ends_is_named_on_the_live_panel_which_goes_on(
+def test_an_endless_pick_is_named_on_the_live_panel_which_keeps_working(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     need_module("locust")

@@ -79,7 +79,7 @@ def test_is_valid_and_its_axes_say_their_units(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [n for n in FIGURES if n not in ("in_flight", "states", "attempts", "goodput")]
 )
-def test_of_nothing_says_so(name: str) -> None:
+def test_a_figure_of_no_requests_has_a_note(name: str) -> None:
     figure = FIGURES[name](NOTHING)
     assert not figure.data
     assert figure.layout.annotations[0].text == "no good answers"
@@ -95,7 +95,7 @@ def test_of_nothing_says_so(name: str) -> None:
         figures.goodput,
     ],
 )
-def test_of_no_results_says_so(draw: Callable[[list[Result]], go.Figure]) -> None:
+def test_a_figure_of_no_results_has_a_note(draw: Callable[[list[Result]], go.Figure]) -> None:
     assert draw([]).layout.annotations[0].text == "no good answers"
 
 

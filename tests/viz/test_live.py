@@ -168,7 +168,7 @@ async def true(what: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_before_any_answer_the_panel_says_so_and_no_nan() -> None:
+def test_before_any_answer_the_panel_shows_a_note_and_no_nan() -> None:
     async def play() -> None:
         panel = LivePanel(Session, EXPERIMENT)
         panel.start()

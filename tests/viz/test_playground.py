@@ -114,7 +114,7 @@ def test_the_last_algorithm_stays() -> None:
     assert playground.choice.buttons["random"].value
 
 
-def test_an_algorithm_that_raises_is_told_in_a_line() -> None:
+def test_an_algorithm_that_raises_is_reported_in_one_line() -> None:
     class BrokenOnPurpose(Balancer):
         """Raises."""
 

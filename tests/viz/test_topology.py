@@ -37,7 +37,7 @@ def test_graph_is_a_tree_from_the_clients() -> None:
     assert net.nodes["big"]["capacity"] == 4 * net.nodes["small"]["capacity"]
 
 
-def test_nobody_stands_on_another() -> None:
+def test_no_two_nodes_overlap() -> None:
     places = positions(graph(Experiment(servers(40))))
     assert len(set(places.values())) == 42
 

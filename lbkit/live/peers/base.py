@@ -60,7 +60,7 @@ class Peer:
     KEYS: ClassVar[Mapping[str, str]] = {}  # kind of key -> the program's name for it
     own_ways: ClassVar[Mapping[str, Difference]] = {}  # of these algorithms
     alternatives: ClassVar[Mapping[str, str]] = {}  # unsupported algorithm -> why, and what to use
-    # Parts of an experiment that this program does not do, or does in another way.
+    # Parts of an experiment that this program does not support, or does differently.
     differences: ClassVar[tuple[str, ...]] = ()
     keeps_abandoned: ClassVar[bool] = False  # whether a server does not see that a client has left
     start_hints: ClassVar[Mapping[str, str]] = {}  # its message when something is missing -> what to do
@@ -68,7 +68,7 @@ class Peer:
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
     many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it forwards connections unread
-    ends_drains = False  # whether it cuts off what still runs when a drain's time is over
+    ends_drains = False  # whether it cuts off requests at a drain's timeout
     # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
     sticky_ways: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     health_ways: ClassVar[HealthWays] = HealthWays()
@@ -160,7 +160,9 @@ class Peer:
         if policy.sticky:
             cls.check_sticky(policy.sticky)
         if policy.balancers > 1 and not cls.many_balancers:
-            raise PeerError(f"{cls.name} decides alone here: policy.balancers is {policy.balancers}, use 1")
+            raise PeerError(
+                f"{cls.name} runs as one balancer here: policy.balancers is {policy.balancers}, use 1"
+            )
 
     @classmethod
     def check_health(cls, rules: HealthRules) -> None:
@@ -214,7 +216,7 @@ class Peer:
                 " and `wasted` lacks their work"
             )
         if self.policy.slow_start or self.policy.panic:
-            notes.append(f"{self.name} does no slow start and no panic here")
+            notes.append(f"{self.name} has no slow start and no panic here")
         if self.draws_by_weight and self.policy.algorithm in ("power_of_two", "power_of_choices"):
             weights = set(self.weights().values())
             if len(weights) > 1 and not getattr(self._balancer(), "weighted", False):
@@ -226,7 +228,7 @@ class Peer:
         return notes
 
     def simulated(self) -> Policy:
-        """Return the policy with which the simulator picks as this program does under the present one."""
+        """Return the policy with which the simulator picks as this program does under the current one."""
         difference = self.own_ways.get(self.policy.algorithm)
         if difference is None:
             return self.policy
@@ -308,13 +310,13 @@ class Peer:
         processes[0].send_signal(self.reload_signal)
 
     def switch(self, policy: Policy) -> None:
-        """Go on with another policy. Raises PeerError if the program does not support it."""
+        """Switch to another policy. Raises PeerError if the program does not support it."""
         self.check(policy)
         self.policy = policy
         self.reload()
 
     def add(self, name: str, weight: float | None = None) -> None:
-        """Have a server join the pool, by default with the weight of the experiment."""
+        """Add a server to the pool, by default with its weight in the experiment."""
         if weight is None:
             weight = next(server.weight for server in self.experiment.servers if server.name == name)
         self._change(name, state="ready", weight=weight)
@@ -328,12 +330,12 @@ class Peer:
         self._change(name, state="drain")
 
     def drained(self, name: str) -> bool:
-        """Return whether no request runs on a server, as far as the program tells."""
+        """Return whether a server has no request in flight, as far as the program reports it."""
         running: int | None = self.state()[name]["in_flight"]
         return running == 0
 
     def take_out(self, name: str) -> None:
-        """Do nothing: a server that drains gets nothing."""
+        """Do nothing: a draining server gets no requests."""
 
     def name_of(self, address: str) -> str | None:
         """Return the server at host:port; None for another address."""
@@ -347,9 +349,9 @@ class Peer:
         self._change(name, weight=weight)
 
     def _check_member(self, name: str) -> None:
-        """Raise PeerError for a server that is not in the pool: the program would take it in."""
+        """Raise PeerError for a server that is not in the pool, as the program would add it."""
         if self.members[name].state == "out":
-            raise PeerError(f"{name!r} is not in the pool: add it before")
+            raise PeerError(f"{name!r} is not in the pool: add it first")
 
     def _change(self, name: str, **changes: Any) -> None:
         member = self.members[name]

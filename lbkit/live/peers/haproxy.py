@@ -255,12 +255,12 @@ backend servers
             timer.start()
 
     def _cut(self, name: str) -> None:
-        """A drain's time is over. HAProxy has no such time itself, but this command for it."""
+        """End a server's sessions at the drain timeout, which HAProxy itself does not have."""
         if self.members[name].state == "drain":
             try:
                 self._runtime(f"shutdown sessions server servers/{name}")
             except (OSError, PeerError) as error:
-                self._faults.append(f"{name} drains on: {error}")
+                self._faults.append(f"{name} still drains: {error}")
 
     def undrain(self, name: str) -> None:
         self._cancel(name)

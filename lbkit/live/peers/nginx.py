@@ -272,13 +272,13 @@ http {{
             notes.append("when all servers have max_in_flight requests, the answer is 502, not 503")
         if self._shutdown():
             notes.append(
-                "when a drain's time is over, the workers from before its reload end, with all the requests"
-                " that they have, also those on other servers"
+                "at a drain's timeout, the workers from before its reload end with all their requests,"
+                " also those on other servers"
             )
         return notes
 
     def _shutdown(self) -> str:
-        """Return the line that ends workers from before a reload, and with them what a drain waits for."""
+        """Return the line that ends workers from before a reload, and with them the drain's requests."""
         rules = self.policy.drain
         if not rules or rules.timeout == inf:
             return ""

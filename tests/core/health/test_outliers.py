@@ -99,7 +99,7 @@ def test_too_few_backends_are_not_compared() -> None:
     assert found.sweep(10) == []
 
 
-def test_all_failing_alike_is_nobodys_fault() -> None:
+def test_no_backend_is_ejected_if_all_fail_alike() -> None:
     found = detector(consecutive=0)
     for name in NAMES:
         feed(found, name, 60, 100)
