@@ -50,7 +50,7 @@ class Owner(Protocol):
     copies: list[Copy]
 
     def won(self, winner: Copy, answered: bool) -> None: ...
-    def limit_attempt(self, seconds: float) -> None: ...
+    def takes_over(self, elapsed: float) -> None: ...
 
 
 class Copy:
@@ -135,9 +135,7 @@ class Copy:
         exchange._task = self._task
         if self.connection:
             self.connection.receiver = exchange  # type: ignore[assignment] # an Exchange is one
-        left = owner.timeouts.until_answer - (exchange.service.now() - self.since)
-        if left < inf:
-            owner.limit_attempt(left)
+        owner.takes_over(exchange.service.now() - self.since)
         exchange.touch()
 
     def cancel(self) -> None:

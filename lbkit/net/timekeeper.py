@@ -76,9 +76,11 @@ class Timekeeper:
             self._arm("hedge", self._hedge.after, self._hedge_due)
         return True
 
-    def limit_attempt(self, seconds: float) -> None:
-        """Let the current attempt take this long from now on."""
-        self._arm("total", seconds, self._attempt_over)
+    def takes_over(self, elapsed: float) -> None:
+        """Called when a copy becomes the current attempt, `elapsed` seconds after it was sent."""
+        total, first_byte = self.timeouts.total, self.timeouts.first_byte
+        self._arm("total", None if total is None else total - elapsed, self._attempt_over)
+        self._arm("first byte", None if first_byte is None else first_byte - elapsed, self._no_first_byte)
 
     def renews(self) -> None:
         """Called when the same backend gets the request again, on a new connection."""

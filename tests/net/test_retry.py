@@ -217,6 +217,19 @@ def test_a_hedge_replaces_a_first_attempt_that_fails() -> None:
         assert counts(proxy)["retries"] == 0
 
 
+def test_the_body_of_a_hedge_that_won_may_take_longer_than_its_first_byte() -> None:
+    def streams(connection: Connection) -> None:
+        connection.head()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        for _ in range(4):
+            time.sleep(0.15)
+            connection.send(b"x")
+
+    with guarded(Silent(), streams, timeouts=AttemptTimeouts(first_byte=0.4), hedge=Hedge(0.05)) as proxy:
+        assert ask(proxy)[2] == b"xxxx"
+        assert counts(proxy)["hedges_won"] == 1
+
+
 def test_when_all_copies_fail_the_last_failure_is_the_answer() -> None:
     first, second = Dies(), Dies()
     with guarded(first, second, retries=0, hedge=Hedge(0.05)) as proxy, Client(proxy) as client:
