@@ -335,9 +335,9 @@ def test_a_breaker_opens_and_tries_again_when_its_manual_says(
         now = number / 100
         assert breaker.state is BreakerState.CLOSED
         assert breaker.allows(now)
-        breaker.started()
+        breaker.started(now)
         breaker.ended(now, False, 0.001, now)
     assert breaker.state is BreakerState.OPEN
-    assert breaker.open_until == now + rest
+    assert breaker.wake == now + rest
     assert not breaker.allows(now + rest - 0.001)
     assert breaker.allows(now + rest)

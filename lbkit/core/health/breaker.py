@@ -42,7 +42,8 @@ class BreakerRules:
     `failure_rate` failed, or `slow_rate` took longer than `slow_after` seconds; 0 turns each rule off.
     Shares count from `minimum` outcomes. The window is the last `window` seconds, or with `calls` the last
     so many outcomes. After `open_for` seconds `probes` requests pass; they close it, unless the same shares
-    (or one failure, where there is no `failure_rate`) open it again.
+    (or one failure, where there is no `failure_rate`) open it again. Probes that have no outcome after another
+    `open_for` seconds, such as a WebSocket, no longer keep others from passing.
     (Nygard, Release It!; the defaults are Hystrix's.) Raises ValueError.
     """
 
@@ -127,13 +128,13 @@ class Breaker:
 
     __slots__ = (
         *("_failures_in_row", "_outcomes", "_probes", "_rules", "_running", "_since"),
-        *("open_until", "state"),
+        *("state", "wake"),
     )
 
     def __init__(self, rules: BreakerRules) -> None:
         self._rules = rules
         self.state = BreakerState.CLOSED
-        self.open_until: float | None = None
+        self.wake: float | None = None  # when `allows` may change its answer without an outcome
         self._outcomes = _Outcomes(rules.window, rules.calls)
         self._failures_in_row = 0
         self._since = -inf  # seconds: of requests sent before this state began, outcomes say nothing about it
@@ -142,16 +143,20 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """Return whether a request may pass now. An open breaker becomes half open when its time is over."""
-        if self.state is BreakerState.OPEN and self.open_until is not None and now >= self.open_until:
-            self._go(_Cause.WAITED, now)
+        if self.wake is not None and now >= self.wake:
+            if self.state is BreakerState.OPEN:
+                self._go(_Cause.WAITED, now)
+            else:
+                self._running, self.wake = 0, None
         if self.state is BreakerState.HALF_OPEN:
             return self._running + len(self._probes) < self._rules.probes
         return self.state is BreakerState.CLOSED
 
-    def started(self) -> None:
+    def started(self, now: float) -> None:
         """Let a request pass; its outcome must follow (`ended`)."""
         if self.state is BreakerState.HALF_OPEN:
             self._running += 1
+            self.wake = now + self._rules.open_for
 
     def ended(self, started: float, ok: bool | None, latency: float, now: float) -> BreakerState | None:
         """Take the outcome of a request that passed at `started`; return the new state if it changed.
@@ -163,7 +168,7 @@ class Breaker:
         before = self.state
         slow = bool(rules.slow_after) and latency > rules.slow_after
         if before is BreakerState.HALF_OPEN:
-            self._running -= 1
+            self._running = max(0, self._running - 1)  # it may be one that is no longer waited for
             if ok is not None:
                 self._probes.append((ok, slow))
                 self._judge_probes(now)
@@ -199,7 +204,7 @@ class Breaker:
     def _go(self, cause: _Cause, now: float) -> None:
         self.state = TRANSITIONS[self.state, cause]
         self._since = now
-        self.open_until = now + self._rules.open_for if self.state is BreakerState.OPEN else None
+        self.wake = now + self._rules.open_for if self.state is BreakerState.OPEN else None
         self._running = 0
         self._probes.clear()
         self._outcomes.clear()

@@ -12,7 +12,7 @@ from math import inf
 from typing import Protocol
 
 from lbkit.core.backend import Backend
-from lbkit.core.health.breaker import Breaker, BreakerRules, BreakerState
+from lbkit.core.health.breaker import Breaker, BreakerRules
 from lbkit.core.health.checks import CheckRules, Health
 from lbkit.core.health.max_fails import MaxFails, MaxFailsRules
 from lbkit.core.health.outliers import EJECTED, OutlierDetector, OutlierRules
@@ -130,7 +130,7 @@ class Watch:
         if record is None or record.backend is not backend:
             return
         if record.breaker:
-            record.breaker.started()
+            record.breaker.started(now)
         self._update_block(backend, record, now)
 
     def ended(self, backend: Backend, started: float, ok: bool | None, now: float) -> None:
@@ -144,7 +144,6 @@ class Watch:
             after = record.breaker.ended(started, ok, now - started, now)
             if after is not None:
                 self._changed(now, name, "breaker", before.value, after.value)
-                self._wake_at(record.breaker.open_until)
         if ok is not None:
             self._count(name, record, started, ok, now)
         self._update_block(backend, record, now)
@@ -167,10 +166,14 @@ class Watch:
 
     def _update_block(self, backend: Backend, record: _Record, now: float) -> None:
         """Let the backend have new requests, or not: breaker and bulkhead."""
-        most = self.rules.max_in_flight
-        blocked = (record.breaker is not None and not record.breaker.allows(now)) or (
-            most is not None and backend.in_flight >= most
-        )
+        most, breaker = self.rules.max_in_flight, record.breaker
+        blocked = most is not None and backend.in_flight >= most
+        if breaker:
+            before = breaker.state
+            blocked = not breaker.allows(now) or blocked
+            if breaker.state is not before:
+                self._changed(now, backend.name, "breaker", before.value, breaker.state.value)
+            self._wake_at(breaker.wake)
         if blocked != record.blocked:
             record.blocked = blocked
             self._pool.set_blocked(backend.name, blocked)
@@ -189,13 +192,8 @@ class Watch:
                     self._pool.set_health(name, True, "max_fails")
                 else:
                     self._wake_at(fails.until)
-            if breaker and breaker.open_until is not None:
-                if breaker.allows(now):
-                    self._changed(now, name, "breaker", BreakerState.OPEN.value, breaker.state.value)
-                    record.blocked = False
-                    self._pool.set_blocked(name, False)
-                else:
-                    self._wake_at(breaker.open_until)
+            if breaker and breaker.wake is not None:
+                self._update_block(record.backend, record, now)
         if self._outliers and self._sweep > -inf:
             interval = self._outliers.rules.interval
             self._sweep = max(self._sweep, now - 1000 * interval)  # after a long rest, not each of them

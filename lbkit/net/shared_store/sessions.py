@@ -54,7 +54,7 @@ class SharedSessions:
         began = loop.time()
         if not self._breaker.allows(began):
             raise OSError(f"Redis is left alone for {self.store.cooldown:g} s: {self.fault}")
-        self._breaker.started()
+        self._breaker.started(began)
         ok = False
         try:
             async with asyncio.timeout(self.store.timeout):

@@ -13,7 +13,7 @@ def send(breaker: Breaker, ok: bool, now: float, latency: float = 0.0) -> bool:
     """Send a request if the breaker allows it; return whether it did."""
     if not breaker.allows(now):
         return False
-    breaker.started()
+    breaker.started(now)
     breaker.ended(now, ok, latency, now)
     return True
 
@@ -25,10 +25,10 @@ def test_hystrix_opens_at_half_of_twenty_and_tries_one_after_five_seconds() -> N
     assert breaker.state is CLOSED  # 9 of 19
     send(breaker, False, 1.9)
     assert breaker.state is OPEN
-    assert breaker.open_until == pytest.approx(6.9)
+    assert breaker.wake == pytest.approx(6.9)
     assert not breaker.allows(6.8)
     assert breaker.allows(6.9)
-    breaker.started()
+    breaker.started(6.9)
     assert not breaker.allows(6.9)  # one probe
     assert breaker.ended(6.9, True, 0.1, 7.0) is CLOSED
     assert breaker.allows(7.0)
@@ -40,7 +40,7 @@ def test_a_failed_probe_opens_it_again() -> None:
     send(breaker, False, 0)
     assert send(breaker, False, 5)
     assert breaker.state is OPEN
-    assert breaker.open_until == 10
+    assert breaker.wake == 10
 
 
 def test_failures_in_a_row() -> None:
@@ -94,11 +94,11 @@ def test_resilience4j_judges_ten_probes_by_the_same_rate() -> None:
 
 def test_requests_from_before_a_change_do_not_count() -> None:
     breaker = Breaker(BreakerRules(consecutive=1, failure_rate=0, open_for=5))
-    breaker.started()  # at 0
+    breaker.started(0)
     send(breaker, False, 1)
     assert breaker.state is OPEN
     assert breaker.allows(6)
-    breaker.started()
+    breaker.started(6)
     assert breaker.ended(0, True, 9, 6) is None  # it was sent while closed
     assert breaker.state is HALF_OPEN
     assert breaker.ended(6, False, 0.1, 6) is OPEN
@@ -108,10 +108,24 @@ def test_an_unknown_outcome_frees_the_probe() -> None:
     breaker = Breaker(BreakerRules(consecutive=1, failure_rate=0, open_for=5))
     send(breaker, False, 0)
     assert breaker.allows(5)
-    breaker.started()
+    breaker.started(5)
     breaker.ended(5, None, 0, 5)  # the client left
     assert breaker.state is HALF_OPEN
     assert breaker.allows(5)
+
+
+def test_a_probe_that_does_not_end_is_waited_for_as_long_as_the_breaker_was_open() -> None:
+    breaker = Breaker(BreakerRules(consecutive=1, failure_rate=0, open_for=5))
+    send(breaker, False, 0)
+    assert breaker.allows(7)
+    breaker.started(7)  # a WebSocket, say
+    assert not breaker.allows(11.9)
+    assert breaker.wake == 12
+    assert breaker.allows(12)
+    breaker.started(12)
+    assert not breaker.allows(12)
+    assert breaker.ended(7, None, 5, 12) is None
+    assert breaker.ended(12, True, 1, 13) is CLOSED
 
 
 RULES = st.builds(
@@ -134,7 +148,7 @@ def test_any_order_of_events(rules: BreakerRules, steps: list) -> None:
     for what, ok, pick in steps:
         before = breaker.state
         if what == "send" and breaker.allows(now):
-            breaker.started()
+            breaker.started(now)
             running.append(now)
         elif what == "end" and running:
             started = running.pop(pick % len(running))

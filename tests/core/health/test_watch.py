@@ -103,6 +103,25 @@ def test_an_open_breaker_blocks_and_half_open_lets_one_through() -> None:
     ]
 
 
+def test_a_breaker_that_becomes_half_open_as_a_request_ends_says_so() -> None:
+    pool, changes = pool_of(["a"], breaker=BreakerRules(consecutive=1, failure_rate=0, open_for=5))
+    earlier = pool.pick("", 0)
+    attempt(pool, False, 1)
+    pool.release(earlier, 0, True, 7)
+    assert attempt(pool, True, 8) == "a"
+    assert [(c.at, c.after) for c in changes] == [(1, "open"), (7, "half open"), (8, "closed")]
+
+
+def test_a_breaker_is_not_stuck_half_open_behind_a_request_that_does_not_end() -> None:
+    pool, _ = pool_of(["a"], breaker=BreakerRules(consecutive=1, failure_rate=0, open_for=5))
+    attempt(pool, False, 0)
+    pool.pick("", 5)  # a WebSocket, say
+    with pytest.raises(NoBackend):
+        pool.pick("", 9)
+    for _ in range(3):
+        assert attempt(pool, True, 10) == "a"
+
+
 def test_a_bulkhead_bounds_what_runs_on_a_backend() -> None:
     pool, _ = pool_of(["a", "b"], max_in_flight=2)
     running = [pool.pick("", 0) for _ in range(4)]
