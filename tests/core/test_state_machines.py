@@ -79,18 +79,18 @@ def test_every_state_can_be_reached_from_service_and_leads_back_to_it(name: str)
 def test_max_fails_takes_out_only_for_enough_failures_and_always_gives_back(
     most: int, steps: list[tuple[str, float]]
 ) -> None:
-    fails, now, row = MaxFails(MaxFailsRules(most, fail_timeout=10)), 0.0, 0
+    fails, now, row, last = MaxFails(MaxFailsRules(most, fail_timeout=10)), 0.0, 0, 0.0
     for what, seconds in steps:
         now += 0.001
         was_out = fails.until is not None
         if what == "fail":
             took_out = fails.failed(now)
-            row += 1
+            row, last = row + 1, now
             assert not (took_out and was_out)
             assert not took_out or row >= most
         elif what == "succeed":
             fails.succeeded(now)
-            row = row if was_out else 0
+            row = 0 if now - last > 10 and not was_out else row
         else:
             now += seconds
         if fails.until is not None:
@@ -99,8 +99,8 @@ def test_max_fails_takes_out_only_for_enough_failures_and_always_gives_back(
                 fails.back()
         assert fails._fails >= 0
     fails.back()
-    fails.succeeded(now + 1)
-    assert fails.failed(now + 2) == (most == 1)  # nothing is held against it any more
+    fails.succeeded(now + 11)
+    assert fails.failed(now + 12) == (most == 1)  # nothing is held against it any more
 
 
 # -- all of them in one pool ----------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def test_counts_of_attempts_only_grow_and_each_is_an_event(
             assert len(attempts.tried) <= retries + 1
         elif what == "hedge":
             sent += policy.may_hedge(sent, now, backends[0])
-            assert sent <= (hedge.most if hedge else 0)
+            assert sent <= (hedge.max_copies if hedge else 0)
         else:
             now += 5
         assert all(policy.counts[name] >= count for name, count in before.items())
