@@ -113,6 +113,7 @@ class Watch:
         record = self._records.get(name)
         if record is None or record.health is None:
             return
+        self._catch_up(now)
         before = record.health.state
         after = record.health.observe(passed)
         if after is not None:
@@ -139,6 +140,7 @@ class Watch:
         record = self._records.get(name)
         if record is None or record.backend is not backend:
             return  # it has left; another one may have its name now
+        self._catch_up(now)
         if record.breaker:
             before = record.breaker.state
             after = record.breaker.ended(started, ok, now - started, now)
@@ -180,9 +182,15 @@ class Watch:
 
     # -- time -----------------------------------------------------------------------------------
 
+    def _catch_up(self, now: float) -> None:
+        """Do first what is due, so that changes are reported in the order of their times."""
+        if now >= self.wake:
+            self.advance(now)
+
     def advance(self, now: float) -> None:
         """Do what is due: end ejections and rests, look for outliers, try breakers that are open."""
         self.wake = inf
+        self._look_for_outliers(now)  # first, as its changes have the times of the sweeps
         for name, record in self._records.items():
             fails, breaker = record.fails, record.breaker
             if fails and fails.until is not None:
@@ -194,6 +202,8 @@ class Watch:
                     self._wake_at(fails.until)
             if breaker and breaker.wake is not None:
                 self._update_block(record.backend, record, now)
+
+    def _look_for_outliers(self, now: float) -> None:
         if self._outliers and self._sweep > -inf:
             interval = self._outliers.rules.interval
             self._sweep = max(self._sweep, now - 1000 * interval)  # after a long rest, not each of them
