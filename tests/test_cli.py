@@ -408,7 +408,7 @@ def test_the_example_is_a_file_to_start_with(tmp_path: Path) -> None:
 
 def test_import(tmp_path: Path) -> None:
     config, log, out = tmp_path / "haproxy.cfg", tmp_path / "access.log", tmp_path / "out.toml"
-    config.write_text("backend web\n balance leastconn\n server a 10.0.0.1:80\n server b 10.0.0.2:80 check\n")
+    config.write_text("backend web\n balance leastconn\n server a 10.0.0.1:80\n server b 10.0.0.2:80 sni x\n")
     line = '10.0.0.{} - - [24/Nov/2026:10:00:{:02d} +0000] "GET /{} HTTP/1.1" 200 1 "-" "-" 0.020\n'
     log.write_text("".join(line.format(i % 9, i // 10, i % 5) for i in range(100)))
     result = runner.invoke(app, ["import", str(config), "--log", str(log), "-o", str(out)])
@@ -418,7 +418,7 @@ def test_import(tmp_path: Path) -> None:
         "load 0.09 with 1 worker per server (--workers sets it)",
         "web: 2 servers, haproxy_least_connections",
     ]
-    assert "server b check" in result.stderr
+    assert "server b sni x" in result.stderr
     assert "100" in call("compare", out, "-p", "round_robin")
     assert Experiment.from_toml(call("import", config)).policy.algorithm == "haproxy_least_connections"
 

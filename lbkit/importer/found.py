@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from attrs import evolve
+
 from lbkit.experiment import Policy, Server
 
 
@@ -65,9 +67,7 @@ def with_backups(upstream: Upstream, policy: Policy) -> Policy:
     if not any(server.priority for server in upstream.servers):
         return policy
     options = {"inner": policy.algorithm, "options": dict(policy.options), "overprovisioning": 1e6}
-    return Policy(
-        "priority_levels", options, key=policy.key, retries=policy.retries, balancers=policy.balancers
-    )
+    return evolve(policy, algorithm="priority_levels", options=options)
 
 
 def grouped(unread: Iterable[Unread], most_lines: int = 4) -> list[str]:

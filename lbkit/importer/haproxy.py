@@ -13,8 +13,10 @@ from itertools import pairwise
 from attrs import evolve
 
 from lbkit import presets
+from lbkit.core.health.watch import HealthRules
 from lbkit.importer.found import Unread, Upstream, as_whole, with_backups
 from lbkit.importer.haproxy_balance import Balance
+from lbkit.importer.haproxy_checks import Checks, server_checks
 
 PROXIES = ("backend", "listen", "frontend", "defaults")
 # A line that starts with one of these ends the section before it.
@@ -57,6 +59,7 @@ class _Proxy:
     retries: int = 3
     redispatch: int = 0  # a retry out of this many goes to another server; -1: the last one, 0: none
     all_backups: bool = False
+    checks: Checks = field(default_factory=Checks)
     server_options: list[str] = field(default_factory=list)  # of `default-server`
     servers: list[_Server] = field(default_factory=list)
 
@@ -93,6 +96,8 @@ def read_haproxy(file: str, text: str, unread: list[Unread]) -> list[Upstream]:
             _option(proxy, words[1:], on=True)
         elif section in PROXIES and words == ["redispatch"]:  # as it was written before HAProxy 1.3
             _option(proxy, words, on=True)
+        elif section in PROXIES and proxy.checks.read(words):
+            pass
         elif section in PROXIES and words[0] == "no" and words[1:2] == ["option"]:
             _option(proxy, words[2:], on=False)
         elif words[0] not in _IGNORED:
@@ -194,8 +199,11 @@ def _upstream(proxy: _Proxy, file: str) -> Upstream:
     found = Upstream(proxy.name)
     backups = 0
     left_out: dict[Unread, None] = {}  # once for all servers of a template
+    checked: list[dict[str, str] | None] = []
     for server in proxy.servers:
         weight, backup, rest = _options(server.options, proxy.balance.words[:1] == ["first"])
+        words, rest = server_checks(rest)
+        checked.append(words)
         left_out |= {
             Unread(file, server.line, f"{server.source} {option}", f"server {option.split()[0]}"): None
             for option in rest
@@ -207,14 +215,34 @@ def _upstream(proxy: _Proxy, file: str) -> Upstream:
     found.unread += left_out
     if proxy.mode == "tcp":
         found.notes.append(f"{proxy.name} balances connections (mode tcp): each is a request here")
+    health = _health(proxy, checked, found.notes)
     policy = proxy.balance.policy(proxy.name, partial(_first_limit, proxy, found.notes), found.notes)
-    policy = evolve(policy, retries=_to_others(proxy))
+    policy = evolve(policy, retries=_to_others(proxy), health=health)
     if proxy.retries and not policy.retries:
         found.notes.append(
             f"{proxy.name}: without option redispatch, its {proxy.retries} retries go to the same server"
         )
     found.policy = with_backups(found, policy)
     return found
+
+
+def _health(proxy: _Proxy, checked: list[dict[str, str] | None], notes: list[str]) -> HealthRules | None:
+    """Return the rules of the first server with checks, for all servers."""
+    words = next((words for words in checked if words is not None), None)
+    if words is None:
+        return None
+    said: list[str] = []
+    try:
+        rules = proxy.checks.rules(words, said)
+    except ValueError as error:
+        notes.append(f"{proxy.name} is imported without its checks: {error}")
+        return None
+    notes += [f"{proxy.name}: {text}" for text in said]
+    if any(other != words for other in checked):
+        notes.append(
+            f"{proxy.name}: its servers differ in their checks; those of the first with any are taken"
+        )
+    return HealthRules(checks=rules)
 
 
 def _options(options: list[str], used_maxconn: bool) -> tuple[float, bool, list[str]]:

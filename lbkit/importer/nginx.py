@@ -9,6 +9,8 @@ from pathlib import Path
 from attrs import evolve
 
 from lbkit import presets
+from lbkit.core.health.max_fails import MaxFailsRules
+from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Policy
 from lbkit.importer.found import Unread, Upstream, as_whole, with_backups
 from lbkit.importer.nginx_files import Directive, read_directives
@@ -16,6 +18,7 @@ from lbkit.importer.nginx_files import Directive, read_directives
 # What hands requests to an upstream, each with directives of its own for what follows a failure.
 _PASS = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
 MOST_WORKERS = 1000
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # units of times
 _UNLIMITED = presets.nginx().retries
 # Understood elsewhere, or of no meaning for balancing.
 _IGNORED = {"events", "worker_processes", "listen", "server_name", "types", "default_type"}
@@ -124,10 +127,11 @@ def _upstream(block: Directive, stream: bool, configuration: _Found) -> Upstream
     found = Upstream(block.words[1] if len(block.words) > 1 else "upstream")
     policy = presets.nginx()
     shared = False
+    passive: list[MaxFailsRules | None] = []
     for d in block.block or ():
         arguments = d.words[1:]
         if d.name == "server" and arguments:
-            _server(found, d)
+            passive.append(_server(found, d))
         elif d.name == "zone":
             shared = True
         elif chosen := _algorithm(d, found.notes):
@@ -141,7 +145,7 @@ def _upstream(block: Directive, stream: bool, configuration: _Found) -> Upstream
         found.notes.append(
             f"{found.name} is used with different proxy_next_upstream_tries; those of its first use are taken"
         )
-    policy = evolve(policy, retries=retries)
+    policy = evolve(policy, retries=retries, health=_health(passive, found))
     workers = configuration.workers
     if not shared and (number := as_whole(workers, MOST_WORKERS) or 1) > 1:
         policy = evolve(policy, balancers=number)
@@ -157,10 +161,26 @@ def _upstream(block: Directive, stream: bool, configuration: _Found) -> Upstream
     return found
 
 
-def _server(found: Upstream, d: Directive) -> None:
+def _health(passive: list[MaxFailsRules | None], found: Upstream) -> HealthRules | None:
+    """Return the passive checks of the first server that names some, for all servers."""
+    rules = next((rules for rules in passive if rules), None)
+    if rules is None:
+        return None
+    if any(other != rules for other in passive):
+        found.notes.append(
+            f"{found.name}: its servers differ in their passive checks; all are imported with"
+            f" max_fails={rules.max_fails} fail_timeout={rules.fail_timeout:g}s"
+        )
+    return HealthRules(max_fails=rules)
+
+
+def _server(found: Upstream, d: Directive) -> MaxFailsRules | None:
+    """Add a server; return its passive checks, if it names any."""
     _, address, *options = d.words
     weight, priority = 1.0, 0
     down = False
+    fails: int | None = None
+    rest: float | None = None
     for option in options:
         key, _, value = option.partition("=")
         if key == "weight" and (number := as_whole(value)):
@@ -169,9 +189,24 @@ def _server(found: Upstream, d: Directive) -> None:
             down = True
         elif option == "backup":
             priority = 1
+        elif key == "max_fails" and (times := as_whole(value)) is not None:
+            fails = times
+        elif key == "fail_timeout" and (time := _seconds(value)):
+            rest = time
         else:
             found.unread.append(d.unread(f"server {address} {option}", f"server {key}"))
     found.add(address, address, weight=0.0 if down else weight, priority=priority)
+    if (fails is None and rest is None) or fails == 0:
+        return None
+    usual = MaxFailsRules()
+    return MaxFailsRules(fails or usual.max_fails, rest or usual.fail_timeout)
+
+
+def _seconds(text: str) -> float | None:
+    """Return one of nginx's times, such as 10s or 1m30s; None for any other text."""
+    if not re.fullmatch(r"([0-9]{1,9}[smhd]?)+", text):
+        return None
+    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([smhd]?)", text))
 
 
 def _algorithm(d: Directive, notes: list[str]) -> Policy | None:

@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lbkit.live.front import wait_until
 
 START_TIMEOUT = 15.0  # seconds a program may take to serve
+LOOK = 0.02  # seconds between looks for more output
 ATTEMPTS = 3  # to find a port that no other process takes in between
-KEPT = 200  # lines of its output, for messages about a program that does not start
-
-OnLine = Callable[[str, float], object]  # called with a line of output, and when it came (time.monotonic)
 
 
 class Program:
-    """Runs `command` under lbkit.live.guard, and reads what it prints.
+    """Runs `command` under lbkit.live.guard. `popen`: as for subprocess.Popen, such as cwd and env.
 
-    `on_line` is called for each line, in a thread of its own; it must not raise. `popen`: as for
-    subprocess.Popen, such as cwd and env."""
+    Its output goes into a file, as writing to a pipe would cost the program time at each line."""
 
-    def __init__(self, command: Sequence[str], on_line: OnLine | None = None, **popen: Any) -> None:
-        self._lines: deque[str] = deque(maxlen=KEPT)
+    def __init__(self, command: Sequence[str], **popen: Any) -> None:
+        self._ended = threading.Event()
+        self._follower: threading.Thread | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         self._guard = subprocess.Popen(
             [sys.executable, "-m", "lbkit.live.guard", *command],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=self._said,
+            stderr=self._said,
             start_new_session=True,  # Ctrl-C is for its parent, which ends it
             **popen,
         )
-        self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
-        self._reader.start()
-
-    def _read(self, on_line: OnLine | None) -> None:
-        """Read to the end of the output, as a full pipe would stop the program."""
-        assert self._guard.stdout
-        with self._guard.stdout as output:
-            for raw in output:
-                line = raw.decode(errors="replace").rstrip()
-                self._lines.append(line)
-                if on_line:
-                    on_line(line, time.monotonic())
 
     def serves(self, port: int) -> bool:
         """Whether it runs and listens, in time."""
@@ -59,10 +47,27 @@ class Program:
         return self._guard.poll() is None
 
     def last_words(self) -> str:
-        """Return the end of its output; all of it, if it has ended."""
-        if not self.running:
-            self._reader.join(1)
-        return "\n".join(list(self._lines)).strip()[-2000:] or "it said nothing"
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+
+    def follow(self, on_line: Callable[[str, float], object]) -> None:
+        """Call `on_line` with each line of output, and when it was seen (time.monotonic), in a thread.
+
+        It must not raise. A second call does nothing."""
+        if self._follower is None:
+            self._follower = threading.Thread(target=self._follow, args=(on_line,), daemon=True)
+            self._follower.start()
+
+    def _follow(self, on_line: Callable[[str, float], object]) -> None:
+        place, rest = 0, b""
+        while not self._ended.wait(LOOK):
+            # The program shares the position in the file: a seek would move it.
+            while more := os.pread(self._said.fileno(), 65536, place):
+                now = time.monotonic()
+                place += len(more)
+                *lines, rest = (rest + more).split(b"\n")
+                for line in lines:
+                    on_line(line.decode(errors="replace"), now)
 
     def processes(self) -> list[Any]:
         """Its own process, then those it has started; psutil.Process objects, none if it has ended."""
@@ -78,7 +83,10 @@ class Program:
         assert self._guard.stdin
         self._guard.stdin.close()
         self._guard.wait()
-        self._reader.join(1)
+        self._ended.set()
+        if self._follower:
+            self._follower.join()
+        self._said.close()
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,6 +11,7 @@ from needs import need_module
 
 from lbkit import Experiment, Policy, Server, presets, run
 from lbkit.core.backend import whole_weights
+from lbkit.core.health import CheckRules, HealthRules, MaxFailsRules, Probe
 from lbkit.importer import Imported, ImportFault, read_config
 from lbkit.importer.found import Unread, grouped
 
@@ -89,16 +90,36 @@ def servers(found: Imported) -> list[tuple[str, float, int]]:
 def test_nginx(written) -> None:
     need_module("crossplane")
     found = read_config(written(NGINX))
-    assert found.experiment.policy == Policy("nginx_least_connections", retries=2)
+    passive = HealthRules(max_fails=MaxFailsRules(2, 10))
+    assert found.experiment.policy == Policy("nginx_least_connections", retries=2, health=passive)
     assert servers(found) == [("10.0.0.1:8080", 3, 0), ("10.0.0.2:8080", 1, 0), ("10.0.0.3:8080", 0, 0)]
     assert (found.upstream, found.skipped) == ("app", ["images"])
     unread = {(one.line, one.text) for one in found.unread}
-    assert {(5, "gzip on"), (10, "keepalive 32"), (11, "server 10.0.0.1:8080 max_fails=2")} < unread
+    assert {(5, "gzip on"), (10, "keepalive 32")} < unread
     said = "\n".join(found.report())
     assert said.startswith("app: 3 servers, nginx_least_connections\nnot imported: images (choose with")
     assert "some.conf, line 5: gzip on" in said
     assert "listen" not in said
     assert run(found.experiment.but(duration=2)).error_rate == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "rules", "note"),
+    [
+        (("max_fails=3 fail_timeout=1m30s",) * 2, MaxFailsRules(3, 90), ""),
+        (("fail_timeout=5",) * 2, MaxFailsRules(1, 5), ""),
+        (("max_fails=0",) * 2, None, ""),
+        (("", ""), None, ""),
+        (("max_fails=3", ""), MaxFailsRules(3, 10), "u: its servers differ in their passive checks; all are"),
+    ],
+)
+def test_nginx_passive_checks_become_health_rules(written, options, rules, note: str) -> None:
+    need_module("crossplane")
+    found = read_config(written(f"upstream u {{ server a {options[0]}; server b {options[1]}; }}"))
+    health = found.experiment.policy.health
+    assert (health and health.max_fails) == rules
+    assert any(one.startswith(note) for one in found.notes) or not note
+    assert not found.unread
 
 
 def test_a_server_that_is_down_is_neither_in_the_capacity_nor_in_the_rate(written) -> None:
@@ -318,13 +339,65 @@ def test_files_that_include_each_other_come_to_an_end(written) -> None:
 
 def test_haproxy(written) -> None:
     found = read_config(written(HAPROXY, "haproxy.cfg"))
-    assert found.experiment.policy == evolve(presets.haproxy("leastconn"), retries=2)
+    checks = CheckRules(interval=2, timeout=2, start="up", probe=Probe("tcp"))
+    policy = evolve(presets.haproxy("leastconn"), retries=2, health=HealthRules(checks=checks))
+    assert found.experiment.policy == policy
     assert servers(found) == [("a", 30, 0), ("b", 10, 0), ("c", 0, 0)]
     assert found.addresses["b"] == "10.0.0.2:8080"
     said = {one.text for one in found.unread}
-    assert {"maxconn 1000", "timeout connect 5s", "server a check", "server a inter 2s"} < said
+    assert {"maxconn 1000", "timeout connect 5s", "server a maxconn 50"} < said
+    assert not [text for text in said if "inter" in text or "check" in text]
     images = read_config(written(HAPROXY, "haproxy.cfg"), "images").experiment
     assert images.policy == evolve(presets.haproxy("uri_consistent"), retries=2)
+
+
+CHECKED = """
+defaults
+  option httpchk GET /up
+  timeout check 500ms
+backend b
+  http-check send meth HEAD uri /ready ver HTTP/1.1 hdr Host shop hdr X-A 1
+  http-check expect status 200-299
+  http-check expect rstring never
+  default-server inter 4s fastinter 1s downinter 8000 rise 3 fall 5 port 81
+  server a 10.0.0.1:80 check
+  server b 10.0.0.2:80 check
+  server c 10.0.0.3:80 check backup
+"""
+
+
+def test_haproxys_checks_become_health_rules(written) -> None:
+    found = read_config(written(CHECKED, "haproxy.cfg"))
+    probe = Probe("http", "HEAD", "/ready", "shop", "200-299", headers={"X-A": "1"}, port=81)
+    assert found.experiment.policy.health == HealthRules(
+        checks=CheckRules(4, 0.5, 3, 5, 1, 8, start="up", probe=probe)
+    )
+    assert [one.text for one in found.unread] == ["http-check expect rstring never"]
+    assert not [note for note in found.notes if "check" in note]
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (("check", ""), "b: its servers differ in their checks"),
+        (("check inter 1s", "check inter 2s"), "b: its servers differ in their checks"),
+        (("check inter soon",) * 2, "b is imported without its checks: inter soon is not a time"),
+        (("check rise some",) * 2, "b is imported without its checks: rise some is not a whole number"),
+        (("check rise 0",) * 2, "b is imported without its checks: rise is 0"),
+        (("check inter 100ms",) * 2, "b: timeout check of 0.5 s is imported as 0.1 s"),
+    ],
+)
+def test_checks_that_we_have_not_are_noted(written, options: tuple[str, str], note: str) -> None:
+    text = "backend b\n  timeout check 500ms\n" + "".join(
+        f"  server s{i} 10.0.0.{i}:80 {option}\n" for i, option in enumerate(options)
+    )
+    found = read_config(written(text, "haproxy.cfg"))
+    assert any(one.startswith(note) for one in found.notes), found.notes
+
+
+def test_a_server_without_checks_has_no_health_rules(written) -> None:
+    text = "backend b\n  default-server check\n  option httpchk\n  server a 10.0.0.1:80 no-check\n"
+    assert read_config(written(text, "haproxy.cfg")).experiment.policy.health is None
 
 
 BACKEND = "backend b\n  balance {}\n  server a 10.0.0.1:80\n  server b 10.0.0.2:80\n"
@@ -429,7 +502,7 @@ def test_other_sections_end_the_one_before(written, section: str) -> None:
 
 def test_default_server_and_templates(written) -> None:
     text = (
-        "backend b\n balance leastconn\n default-server weight 7 disabled check\n"
+        "backend b\n balance leastconn\n default-server weight 7 disabled sni x\n"
         " server-template web 1-5 site:80 enabled\n server z z:1\n"
         " server-template y 2 site:81 weight 1 enabled\n"
     )
@@ -441,9 +514,9 @@ def test_default_server_and_templates(written) -> None:
         ("y2", 1, 0),
     ]
     assert [str(one) for one in found.unread] == [
-        "some.conf, line 4: server-template web check",
-        "some.conf, line 5: server z check",
-        "some.conf, line 6: server-template y check",
+        "some.conf, line 4: server-template web sni x",
+        "some.conf, line 5: server z sni x",
+        "some.conf, line 6: server-template y sni x",
     ]
 
 
@@ -472,7 +545,8 @@ def test_our_own_haproxy_configuration() -> None:
     found = read_config(Path(__file__).parents[2] / "docker/etc/haproxy.cfg")
     names = [*(f"backend{i}" for i in range(1, 9)), "slow"]
     assert [s.name for s in found.experiment.servers] == names
-    assert found.experiment.policy == presets.haproxy("leastconn")
+    checks = CheckRules(interval=1, timeout=1, start="up", probe=Probe(method="GET", path="/health"))
+    assert found.experiment.policy == evolve(presets.haproxy("leastconn"), health=HealthRules(checks=checks))
 
 
 def test_first_fills_a_server_up_to_its_maxconn(written) -> None:

@@ -226,8 +226,9 @@ def test_events_reach_the_program(on: str) -> None:
         session.switch("least_connections")
         settles(lambda n: n.keys() == {"s1", "s3"}, "another algorithm, the same servers")
         bad = [row for row in session.since(0) if row[6] >= 500]
-        # What ran on s3 when it fell; Caddy's second try may meet the dead one again.
-        assert len(bad) <= (0.1 * len(session.since(0)) if on == "caddy" else 3), bad
+        # What ran on s3 when it fell. Caddy's second try may meet the dead one again, and Apache answers some
+        # requests 503 meanwhile (see their notes).
+        assert len(bad) <= (0.1 * len(session.since(0)) if on in ("apache", "caddy") else 3), bad
 
 
 @every_program

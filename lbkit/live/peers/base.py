@@ -288,7 +288,10 @@ class Peer:
         path = self.folder / "config"
         path.write_text(self.config(), encoding="utf-8")
         home = {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)}
-        return Program(self.command(program, path), self.read_line, cwd=self.folder, env=os.environ | home)
+        launched = Program(self.command(program, path), cwd=self.folder, env=os.environ | home)
+        if self.policy.health:
+            launched.follow(self.read_line)
+        return launched
 
     def stop(self) -> None:
         self._end()
@@ -313,6 +316,8 @@ class Peer:
         """Switch to another policy. Raises PeerError if the program does not support it."""
         self.check(policy)
         self.policy = policy
+        if policy.health and self._program:
+            self._program.follow(self.read_line)
         self.reload()
 
     def add(self, name: str, weight: float | None = None) -> None:
