@@ -39,7 +39,7 @@ def goodput(results: Sequence[Result], step: float | None = None) -> Figure:
         return figure("", [])
     result = rows[0][2]
     share = result.goodput / result.throughput if result.throughput else 1.0
-    finding = f"{share:.0%} of the good answers come in time" if len(rows) == 1 else at_the_end(at_last)
+    finding = f"{share:.0%} of the answers come in time" if len(rows) == 1 else at_the_end(at_last)
     requests = axis("requests/s", rangemode="tozero")
     return figure(finding, traces, yaxis=requests, **time_layout(result.experiment))
 
