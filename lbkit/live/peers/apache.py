@@ -14,10 +14,11 @@ from xml.etree import ElementTree
 from lbkit.core.health.checks import CheckRules, CheckState
 from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Policy
-from lbkit.live.peers.base import Difference, Member, Peer
+from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import UP_AT_START, HealthWays, milliseconds, whole_seconds
 from lbkit.live.peers.process import fetch
+from lbkit.live.peers.support import Difference, Member
 from lbkit.needs import find_program
 
 MANAGER = "/lbkit-balancer"

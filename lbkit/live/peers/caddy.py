@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from lbkit.core.health.checks import CheckRules, CheckState
 from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Policy
-from lbkit.live.peers.base import Difference, Peer
+from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import UP_AT_START, HealthWays, milliseconds
 from lbkit.live.peers.process import fetch
+from lbkit.live.peers.support import Difference
 
 CHECKER = "http.handlers.reverse_proxy.health_checker.active"  # its logger
 

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 from lbkit.core.health.watch import HealthRules
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers import haproxy_health as health
-from lbkit.live.peers.base import Difference, Member, Peer
+from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import milliseconds
+from lbkit.live.peers.support import Difference, Member
 
 
 def bounded(avalanche: bool, factor: int) -> str:

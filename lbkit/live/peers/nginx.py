@@ -16,10 +16,11 @@ from lbkit.core.limit.several import limiter_of
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
 from lbkit.experiment import Experiment, Policy
-from lbkit.live.peers.base import Difference, Member, Peer
+from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays, whole_seconds
 from lbkit.live.peers.process import fetch
+from lbkit.live.peers.support import Difference, Member
 
 STATUS = "/lbkit-status"
 _DISABLED = re.compile(r'upstream server temporarily disabled .*?, upstream: "(?:\w+://)?([^/"]+)')
