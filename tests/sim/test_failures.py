@@ -114,8 +114,10 @@ def test_a_delay_before_an_attempt_passes_first(monkeypatch: pytest.MonkeyPatch)
     """Both before the new connection and before another backend."""
 
     class Patient(Attempts):
-        def after(self, failure: Failure, backend: Backend, kept: bool = False) -> Again | GiveUp:
-            step = super().after(failure, backend, kept)
+        def after(
+            self, failure: Failure, backend: Backend, kept: bool = False, now: float = 0.0
+        ) -> Again | GiveUp:
+            step = super().after(failure, backend, kept, now)
             return step._replace(delay=0.5) if isinstance(step, Again) else step
 
     monkeypatch.setattr("lbkit.sim.simulation.Attempts", Patient)
