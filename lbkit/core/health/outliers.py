@@ -70,6 +70,11 @@ class _Host:
         self.requests = self.failed = 0  # since the last sweep
         self.latency = 0.0  # sum over the successes since the last sweep
 
+    def back(self) -> None:
+        """End the ejection. As in Envoy, failures of requests from before do not count towards the next."""
+        self.until = None
+        self.in_row = 0
+
 
 class OutlierDetector:
     """Judges backends by the outcomes of their requests."""
@@ -110,7 +115,7 @@ class OutlierDetector:
         changes = []
         for name, host in self._hosts.items():
             if host.until is not None and now >= host.until:
-                host.until = None
+                host.back()
                 changes.append(StateChange(now, name, "outlier", EJECTED, IN, "time is over"))
             elif host.until is None and host.ejections:
                 host.ejections -= 1
@@ -127,7 +132,7 @@ class OutlierDetector:
         host = self._hosts.get(name)
         if host is None or host.until is None:
             return None
-        host.until = None
+        host.back()
         return StateChange(now, name, "outlier", EJECTED, IN, "passed an active check")
 
     def _outliers(self) -> list[tuple[str, str]]:

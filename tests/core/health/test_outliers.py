@@ -49,6 +49,16 @@ def test_an_ejection_ends_at_a_sweep_and_the_next_one_is_longer() -> None:
         assert (change.before, change.after) == (EJECTED, IN)
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_failures_of_requests_from_before_the_ejection_do_not_count_afterwards(passed: bool) -> None:
+    detector = OutlierDetector(OutlierRules(), "ab")
+    for _ in range(9):  # four of them still run when it is ejected
+        detector.record("a", False, 0.1, 0)
+    assert detector.ejected("a")
+    assert detector.passed_check("a", 30) if passed else detector.sweep(30)
+    assert [bool(detector.record("a", False, 0.1, 31)) for _ in range(5)] == [False] * 4 + [True]
+
+
 def test_an_ejection_is_never_longer_than_max_ejection() -> None:
     found = detector(consecutive=1, max_ejection=45)
     found.record("s1", False, 0, 0)
