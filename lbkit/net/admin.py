@@ -8,6 +8,7 @@ network.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -39,8 +40,11 @@ class Admin:
         path = Path(self.path)
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
             with socket.socket(socket.AF_UNIX) as sock:
-                if sock.connect_ex(self.path) == 0:
-                    raise OSError(f"admin {self.path}: another proxy listens there")
+                refused = sock.connect_ex(self.path)
+            if refused == 0:
+                raise OSError(f"admin {self.path}: another proxy listens there")
+            if refused != errno.ECONNREFUSED:  # a program may listen: it is not ours to remove
+                raise OSError(f"admin {self.path}: {os.strerror(refused)}")
             path.unlink()
         before = os.umask(0o177)  # so that at no moment others can use the socket
         try:
