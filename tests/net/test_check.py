@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from random import Random
 
@@ -11,7 +12,9 @@ import pytest
 from scripted import TIMEOUT, Connection, Scripted, answers, ask
 
 from lbkit import Backend, Policy
+from lbkit.core.balance import RoundRobin
 from lbkit.core.health import CheckRules, HealthRules, Probe
+from lbkit.core.pool import Pool
 from lbkit.core.state_change import StateChange
 from lbkit.net import Proxy
 from lbkit.net.origin.check import send_probe
@@ -81,6 +84,13 @@ def checked(*ports: int, rules: CheckRules = QUICK):
         yield proxy, changes
 
 
+def becomes(true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + TIMEOUT
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return true()
+
+
 def wait_for(changes: list[StateChange], after: str, count: int = 1) -> None:
     end = time.monotonic() + TIMEOUT
     while sum(change.after == after for change in changes) < count:
@@ -125,3 +135,30 @@ def test_one_that_starts_down_gets_nothing_before_its_first_check() -> None:
         rules = CheckRules(interval=0.1, timeout=0.1, start="down")
         with checked(backend.port, rules=rules) as (proxy, _):
             assert ask(proxy)[0] == 503
+
+
+def test_checks_go_on_after_an_algorithm_that_failed() -> None:
+    class FailsOnce(RoundRobin):
+        failures = 0
+
+        def rebuild(self, backends) -> None:
+            if len(backends) == 1 and not self.failures:
+                self.failures += 1
+                raise RuntimeError("one backend is too few")
+
+    sick = threading.Event()
+
+    def script(connection: Connection) -> None:
+        connection.head()
+        connection.send(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % (503 if sick.is_set() else 200))
+
+    with Scripted(FINE) as one, Scripted(script) as two:
+        health = HealthRules(checks=QUICK)
+        backends = [Backend(f"b{s.port}", host="127.0.0.1", port=s.port) for s in (one, two)]
+        pool = Pool(backends, FailsOnce(), health=health)
+        with Proxy(pool, policy=Policy(health=health)) as proxy:
+            sick.set()
+            assert becomes(lambda: not backends[1].healthy)
+            sick.clear()
+            assert becomes(lambda: backends[1].healthy)
+            assert len(proxy.faults.lines()) == 1

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from math import inf
 
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AlgorithmError, Backend, Pool, Replicas
 from lbkit.core.health.probe import Probe
 from lbkit.net.address import join_address
 from lbkit.net.origin.grpc_check import ask_grpc
@@ -87,7 +87,7 @@ class Checker:
         rng: random.Random | None = None,
         on_fault: Callable[[str], object] = lambda what: None,
     ) -> None:
-        """`on_fault` is called in the handler of an exception of the user's own check, with what failed."""
+        """`on_fault` is called in the handler of an exception of the user's own code, with what failed."""
         self.pool = pool
         self.probe = probe
         self.timeout = timeout
@@ -154,5 +154,8 @@ class Checker:
                         fault = await self._ask(backend)
                 except TimeoutError:
                     fault = "no answer in time"
-            watch.probed(backend.name, not fault, self.now(), fault)
+            try:
+                watch.probed(backend.name, not fault, self.now(), fault)
+            except AlgorithmError:  # it could not take note of the change; the checks go on
+                self.on_fault("an algorithm failed after a health check")
             await asyncio.sleep(max(0.0, start + health.next_check(self.rng) - self.now()))
