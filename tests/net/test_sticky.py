@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import need, need_module
-from scripted import Scripted, field
+from scripted import TIMEOUT, Scripted, field
 from visitors import Browser, named
 
 from lbkit import Backend, Policy, Sticky
+from lbkit.core.health import BreakerState
 from lbkit.core.sticky import HOW
 from lbkit.live.redis_server import RedisServer
 from lbkit.net import Proxy
@@ -26,7 +27,7 @@ from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters.sticky import CARRIERS, edit_cookie
 from lbkit.net.messages import RequestHead
 from lbkit.net.peer import Peer
-from lbkit.net.shared_store import SharedStore
+from lbkit.net.shared_store import SharedSessions, SharedStore
 from lbkit.net.shared_store.store import connection
 
 
@@ -62,6 +63,18 @@ def test_a_cookie_is_inserted_once_and_backends_do_not_see_it() -> None:
         other = Browser(proxy)
         assert other.get() != home
         assert other.cookies["lbkit"] != browser.cookies["lbkit"]
+
+
+def test_a_cookie_of_the_backend_s_own_cannot_replace_the_inserted_one() -> None:
+    """As HAProxy without `preserve`."""
+    fields = "Set-Cookie: lbkit=mine; Path=/\r\nSet-Cookie: lbkit2=kept\r\n"
+    with sticking(Sticky(), fields=fields) as proxy:
+        browser = Browser(proxy)
+        home = browser.get()
+        assert [cookie.partition("=")[0] for cookie in browser.set_cookies] == ["lbkit2", "lbkit"]
+        for _ in range(3):
+            assert browser.get() == home
+            assert browser.set_cookies == ["lbkit2=kept"]
 
 
 def test_the_only_cookie_leaves_no_empty_field() -> None:
@@ -313,6 +326,26 @@ def test_without_redis_each_proxy_has_its_own_table_or_refuses(on_failure: str, 
         found = {browser.get() for _ in range(6)}
         assert browser.status == status
         assert len(found) == 1
+
+
+def test_clients_that_leave_do_not_count_as_failures_of_redis() -> None:
+    need_module("redis")
+
+    async def visits(port: int) -> BreakerState:
+        store = SharedStore(f"redis://127.0.0.1:{port}", failures=2, timeout=TIMEOUT)
+        sessions = SharedSessions(store, 60, "s")
+        for _ in range(5):
+            visit = asyncio.create_task(sessions.get("token"))
+            await asyncio.sleep(0.01)
+            visit.cancel()
+            assert isinstance(
+                (await asyncio.gather(visit, return_exceptions=True))[0], asyncio.CancelledError
+            )
+        await sessions.close()
+        return sessions._breaker.state
+
+    with Scripted(lambda connection: connection.head()) as silent:
+        assert asyncio.run(visits(silent.port)) is BreakerState.CLOSED
 
 
 def test_a_shared_table_ends_by_idle_only() -> None:

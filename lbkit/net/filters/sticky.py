@@ -42,7 +42,7 @@ class Carrier:
 
 
 class Insert(Carrier):
-    """A cookie of the proxy's own, which backends do not see (HAProxy: insert indirect nocache)."""
+    """A cookie of the proxy's own, which backends neither see nor set (HAProxy: insert indirect nocache)."""
 
     def __init__(self, rules: Sticky) -> None:
         super().__init__(rules)
@@ -51,11 +51,14 @@ class Insert(Carrier):
         words += ["HttpOnly"] if rules.http_only else []
         words += [f"SameSite={rules.same_site}"] if rules.same_site else []
         self.attributes = "; ".join(words).encode()
+        self.of_backend = re.compile(self.set_cookie.pattern + rb"[^\r\n]*")
 
     def take(self, request: RequestHead) -> str:
         return edit_cookie(request, self.name, lambda value: None)
 
     def give(self, token: str, lease: Lease, head: ResponseHead, now: float) -> None:
+        if self.name in head.data:  # one that would replace ours, and end the session
+            head.data = self.of_backend.sub(b"", head.data)
         if new := lease.keep(token, now):
             # A shared cache would give the cookie to other clients.
             head.data += b"Set-Cookie: %b=%b; %b\r\nCache-Control: private\r\n" % (

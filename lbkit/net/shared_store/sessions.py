@@ -55,13 +55,14 @@ class SharedSessions:
         if not self._breaker.allows(began):
             raise OSError(f"Redis is left alone for {self.store.cooldown:g} s: {self.fault}")
         self._breaker.started(began)
-        ok = False
+        ok: bool | None = None  # also if the client leaves: that says nothing about Redis
         try:
             async with asyncio.timeout(self.store.timeout):
                 said: object = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
             ok = True
             return said
         except (RedisError, OSError) as error:  # also TimeoutError
+            ok = False
             self.fault = str(error) or f"no answer in {self.store.timeout:g} s"
             raise OSError(self.fault) from None
         finally:
