@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
@@ -93,7 +93,7 @@ def test_caddy_has_checks_passive_ones_and_a_limit() -> None:
     text = render(with_health(checks=checks, max_fails=MaxFailsRules(3, 1.5), max_in_flight=4), "caddy")
     for line in (
         *('health_uri "/health"', "health_interval 2000ms", "health_timeout 500ms", "health_port 81"),
-        *('health_body "fi\\.ne"', 'X-A "a \\"b\\""', "unhealthy_request_count 4"),
+        *("health_body `fi\\.ne`", '  X-A `a "b"`', "unhealthy_request_count 4"),
         *("fail_duration 1500ms", "max_fails 3", "unhealthy_status 5xx"),
     ):
         assert f"    {line}\n" in text
@@ -118,6 +118,43 @@ def test_apache_has_checks_and_a_rest_after_a_failure() -> None:
     plain = render(with_health(), "apache")
     assert "hcheck" not in plain
     assert "retry=0 " in plain
+
+
+ODD = Probe(
+    path="/a'b#c",
+    host="shop.example:81",
+    expect="200-299",
+    headers={"X-A": "50% 'x' \\"},
+    body='it\'s "fine" {x}',
+)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("layer", [7, 4])
+@pytest.mark.parametrize("probe", [ODD, Probe("tcp", port=81), Probe("tls")], ids=["http", "tcp", "tls"])
+def test_haproxy_accepts_checks_with_any_text_in_them(probe: Probe, layer: int) -> None:
+    need("haproxy")
+    checks = CheckRules(timeout=0.5, fast_interval=1, down_interval=3, jitter=0.3, probe=probe)
+    accepted("haproxy", with_health(checks=checks, outliers=ERRORS_IN_ROW, max_in_flight=2), layer)
+
+
+@pytest.mark.live
+def test_caddy_and_apache_accept_checks_with_any_text_in_them() -> None:
+    need("caddy")
+    need("apache2")
+    checks = CheckRules(rise=1, fall=1, probe=ODD)
+    accepted("caddy", with_health(checks=checks, max_fails=MaxFailsRules(2, 1.5), max_in_flight=2))
+    plain = CheckRules(probe=replace(ODD, host="", headers={}))
+    accepted("apache", with_health(checks=plain, max_fails=MaxFailsRules()))
+
+
+def accepted(program: str, experiment: Experiment, layer: int = 7) -> None:
+    """Start a program before servers that are off; it raises PeerError for what it does not understand."""
+    peer = PEERS[program](experiment, layer)
+    try:
+        peer.start(Backend(f"s{i}", host="127.0.0.1", port=i) for i in (1, 2))
+    finally:
+        peer.stop()
 
 
 @pytest.mark.parametrize(

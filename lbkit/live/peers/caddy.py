@@ -255,6 +255,8 @@ def _checks(rules: CheckRules) -> list[str]:
 
 def _quoted(text: str) -> str:
     """Return a text as one word of a Caddyfile."""
+    if "`" not in text and ('"' in text or "\\" in text):
+        return f"`{text}`"  # between these, every sign stands for itself
     return '"' + text.replace('"', '\\"') + '"'
 
 
