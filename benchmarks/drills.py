@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from attrs import evolve
@@ -33,11 +34,12 @@ from lbkit import (
     servers,
 )
 from lbkit.core.health import BreakerRules, CheckRules, HealthRules, Probe
+from lbkit.events import Action
 from lbkit.needs import why_not
 
 ENGINES = ("sim", "live", "haproxy", "nginx")
 CHECKS = CheckRules(interval=0.5, timeout=0.3, fall=2, rise=1)
-Figures = dict[str, float | str | None]
+Figures = Mapping[str, float | str | None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Drill:
     measure: Callable[[Result], Figures]
 
 
-def failed(result: Result) -> Figures:
+def failed(result: Result) -> dict[str, int]:
     """Return how many of the requests got no good answer."""
     return {"requests": len(result), "failed": len(result) - sum(result.ok)}
 
@@ -71,7 +73,50 @@ def killed(retries: int, checks: CheckRules | None = None) -> Experiment:
     """One of three servers is killed every two seconds, and started again at once; all are GETs."""
     fleet = servers(3, service=Exponential(0.02), workers=4, boot=0.5)
     policy = Policy("round_robin", retries=retries, health=HealthRules(checks=checks) if checks else None)
-    return Experiment(fleet, policy=policy, events=KILLS).at_load(0.2).but(duration=13)
+    return Experiment(fleet, policy=policy, events=KILLS).at_load(0.1).but(duration=13)
+
+
+def outages(result: Result) -> list[tuple[float, float]]:
+    """Return the times from and to which no server was up: no balancer can help then.
+
+    A process starts within half a second, and later on a busy machine: a live result has the moments."""
+    history = result.extra.get("history")
+    if history is None:
+        boot = {server.name: server.boot for server in result.experiment.servers}
+        moments = [(e.at, e.server, e.action is Action.CRASH) for e in result.experiment.timeline]
+        changes = [(at if crash else at + boot[name], name, crash) for at, name, crash in moments]
+    else:
+        words = [(change.at, *change.what.split()) for change in history]
+        changes = [(at, name, what == "crash") for at, what, name in words]
+    found, down, since = [], set(), None
+    for at, name, crash in sorted(changes):
+        (down.add if crash else down.discard)(name)
+        if len(down) == len(result.backends):
+            since = at
+        elif since is not None:
+            found.append((since, at))
+            since = None
+    return found if since is None else [*found, (since, inf)]
+
+
+MARGIN = 0.2  # seconds around an outage
+
+
+def failed_of_kills(result: Result) -> Figures:
+    """Return how many requests failed, and how many of them while some server was up."""
+    none_up = outages(result)
+    end = result.experiment.traffic.duration
+    unlucky = sum(
+        any(start - MARGIN <= done and arrival <= stop + MARGIN for start, stop in none_up)
+        for arrival, done, ok in zip(result.arrival, result.end, result.ok, strict=True)
+        if not ok
+    )
+    counted = failed(result)
+    return {
+        **counted,
+        "no server up": sum(min(stop, end) - start for start, stop in none_up),
+        "failed otherwise": counted["failed"] - unlucky,
+    }
 
 
 # -- deploys -----------------------------------------------------------------------------------------
@@ -194,7 +239,7 @@ DRILLS = {
     "kill": Drill(
         "kill -9 one in three every 2 s",
         {"2 retries": killed(2), "2 retries, checks": killed(2, CHECKS), "no retries": killed(0)},
-        failed,
+        failed_of_kills,
     ),
     "deploy": Drill(
         "deploy of all at 70 % load",

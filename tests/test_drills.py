@@ -10,7 +10,7 @@ import pytest
 from needs import need_module
 
 from benchmarks import drills
-from lbkit import run
+from lbkit import Event, run
 
 BUSY = 1.0  # seconds that a busy machine may add
 
@@ -25,6 +25,21 @@ def test_no_get_fails_when_one_server_in_three_is_killed_every_two_seconds() -> 
     *guarded, plain = figures("kill")
     assert [one["failed"] for one in guarded] == [0, 0]
     assert plain["failed"] > 50
+    assert plain["failed otherwise"] == plain["failed"]  # some server is up at any time
+
+
+def test_no_balancer_can_help_while_no_server_is_up() -> None:
+    events = [
+        Event(1, "crash", "s1"),
+        Event(2, "crash", "s2"),
+        Event(3, "crash", "s3"),
+        Event(3.5, "recover", "s1"),
+    ]
+    result = run(drills.killed(retries=2).but(events=events))
+    assert drills.outages(result) == [(3, 4)]  # the boot takes half a second
+    counted = drills.failed_of_kills(result)
+    assert counted["failed"] > 0
+    assert (counted["no server up"], counted["failed otherwise"]) == (1, 0)
 
 
 def test_a_rolling_deploy_at_70_percent_load_fails_no_request_and_a_plain_restart_does() -> None:
@@ -77,7 +92,7 @@ def test_no_get_fails_when_processes_are_killed_every_two_seconds() -> None:
     need_processes()
     result = run(drills.killed(retries=2), on="live")
     assert result.faults == ()
-    assert drills.failed(result)["failed"] == 0
+    assert drills.failed_of_kills(result)["failed otherwise"] == 0
     assert max(result.attempts) > 1
     retried = {event.backend for event in result.attempt_events if event.kind == "retry"}
     assert retried == {"s1", "s2", "s3"}  # each was killed twice

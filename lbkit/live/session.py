@@ -252,7 +252,7 @@ class LiveSession:
     def _facts(self, requests: int) -> dict[str, Any]:
         facts = dict(self._load.facts) if self._load else {}
         facts |= {"locust": importlib.metadata.version("locust"), "faults": self.faults}
-        facts["changes"] = self.changes
+        facts |= {"changes": self.changes, "history": list(self.history)}
         if self.deploy:
             facts["deploy"] = self.deploy
         if not self._stopping.is_set():
