@@ -4,6 +4,7 @@ Rolling deploys on processes are in tests/live/test_rollout.py."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +137,13 @@ def test_an_engine_that_refuses_a_measure_has_a_dash_and_the_reason_below() -> N
     assert head.split() == ["sim", "nginx"]
     assert line.split()[-2:] == ["0/9", "-"]
     assert reason == "- nginx: kill, 2 retries: it has no retries"
+
+
+def test_the_figures_in_the_docs_are_of_all_drills() -> None:
+    text = (Path(drills.__file__).parents[1] / "docs" / "drills.md").read_text(encoding="utf-8")
+    for drill in drills.DRILLS.values():
+        for measure in drill.experiments:
+            assert f"| {drill.name} | {measure} |" in text
 
 
 def test_programs_that_are_here_run_all_drills_or_say_why_not() -> None:
