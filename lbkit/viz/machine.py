@@ -12,7 +12,7 @@ from lbkit.viz.style import INK
 
 WIDE, HIGH = 0.27, 0.16  # half the size of a state's box, where neighbours are 1 apart
 POINTS = 24  # of an arc
-ON_BOX = (INK, INK, "white")  # the colours of texts on boxes, by level
+ON_BOX = (INK, INK, "white", "white")  # the colours of texts on boxes, by level
 
 
 def machine(finding: str, transitions: Mapping[tuple[Enum, Enum], Enum]) -> Figure:
