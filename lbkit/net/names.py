@@ -33,7 +33,8 @@ class Names:
         self.set_intent: Callable[[str, Intent], object] = lambda name, intent: pool.set_intent(
             name, intent, 0.0
         )
-        self._drained: set[str] = set()  # names of backends that leave once they are idle
+        # Backends that leave once they are idle -> the operator's intent for each, in case they come back.
+        self._drained: dict[str, Intent] = {}
 
     async def run(self) -> None:
         """Look names up at the interval, until cancelled."""
@@ -58,17 +59,16 @@ class Names:
                 self.pool.add(backend)
                 self.say(f"{name} joins")
             elif name in self._drained:
-                self._drained.remove(name)
-                self.set_intent(name, Intent.READY)
+                self.set_intent(name, self._drained.pop(name))
                 self.say(f"{name} is back")
-        for name in present.keys() - wanted.keys() - self._drained:
-            self._drained.add(name)
+        for name in present.keys() - wanted.keys() - self._drained.keys():
+            self._drained[name] = present[name].intent
             self.set_intent(name, Intent.DRAIN)
             self.say(f"{name} drains: its address is gone")
 
     def remove_drained(self) -> None:
         """Remove backends that have lost their address, once their requests have ended."""
         busy = {b.name for b in self.pool.all_backends() if b.in_flight}
-        for name in self._drained - busy:
-            self._drained.remove(name)
+        for name in self._drained.keys() - busy:
+            del self._drained[name]
             self.pool.remove(name)

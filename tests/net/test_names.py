@@ -70,6 +70,17 @@ def test_new_addresses_join_and_old_ones_drain(monkeypatch: pytest.MonkeyPatch, 
     ]
 
 
+def test_an_address_that_is_back_stays_as_the_operator_wished(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolving(monkeypatch, "10.0.0.1", "10.0.0.2")
+    config = ProxyConfig((WEB,))
+    pool = config.pool()
+    names = Names(pool, config.backends, 1.0, lambda line: None)
+    pool.set_intent("web:80 10.0.0.2", Intent.DRAIN, 0.0)
+    names.update(WEB, ["10.0.0.1"])
+    names.update(WEB, ["10.0.0.1", "10.0.0.2"])
+    assert pool["web:80 10.0.0.2"].intent is Intent.DRAIN
+
+
 def until(true: Callable[[], bool]) -> None:
     end = time.monotonic() + TIMEOUT
     while not true():
