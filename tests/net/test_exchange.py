@@ -143,7 +143,7 @@ class World:
             key_of("client"),
             self,
             self,
-            lambda client, origin, backend, on_end: self.relays.append(on_end),
+            lambda client, origin, backend, data, on_end: self.relays.append(on_end),
             AttemptPolicy(retries, rules),
             Timeouts(),
             self.faults.append,
