@@ -21,7 +21,7 @@ RULES = RollingDeploy(at=1, settle=0.5)
 
 
 def experiment(
-    rules: RollingDeploy = RULES, drain: DrainRules | None = None, duration: float = 12
+    rules: RollingDeploy = RULES, drain: DrainRules | None = None, duration: float = 16
 ) -> Experiment:
     """Three servers at 70 % load, and no retry, as for requests that must not be sent twice."""
     there = servers(3, workers=6, service=Exponential(0.1))
