@@ -12,7 +12,6 @@ from lbkit.viz.style import INK
 
 WIDE, HIGH = 0.27, 0.16  # half the size of a state's box, where neighbours are 1 apart
 POINTS = 24  # of an arc
-ON_BOX = (INK, INK, "white", "white")  # the colours of texts on boxes, by level
 
 
 def machine(finding: str, transitions: Mapping[tuple[Enum, Enum], Enum]) -> Figure:
@@ -44,7 +43,7 @@ def machine(finding: str, transitions: Mapping[tuple[Enum, Enum], Enum]) -> Figu
     notes += [
         {
             **{"x": i, "y": 0, "text": f"<b>{state.value}</b>", "showarrow": False},
-            "font": {"size": 13, "color": ON_BOX[level(str(state.value))]},
+            "font": {"size": 13, "color": "white" if level(str(state.value)) > 1 else INK},
         }
         for state, i in place.items()
     ]

@@ -334,11 +334,15 @@ def as_if(results: str, name: str, other: str) -> str:
 
 
 ONLY_IN_SIM = Edit("timeout-live-run", "if live:", "if not live:")
+KILLED_AT_ONCE = (
+    'at_once = [Event(1, "remove", "s1"), Event(1, "crash", "s1")]\n'
+    'left = run(three.but(events=at_once, duration=3), on="live", **quiet)'
+)
 
 DRAINS = [
     in_06("D1", "claim-d1-steps", "Intent.DRAIN", "Intent.READY"),
     in_06("D1", "claim-d1-live", 'backend="s1"', 'backend="s2"', needs="live"),
-    in_06("D2", "claim-d2-sim", "settle=0.5))", "settle=0.5, drain=False))", cell="rolling-sim"),
+    in_06("D2", "claim-d2-sim", "settle=0.25))", "settle=0.25, drain=False))", cell="rolling-sim"),
     in_06("D2", "claim-d2-live", "", as_if("together", "rolling", "plain restart"), needs="live"),
     in_06("D3", "claim-d3-sim", "timeout=timeout", "timeout=2 * timeout", cell="timeout-sim"),
     Mutation(
@@ -350,7 +354,7 @@ DRAINS = [
     in_06("D3", "claim-d3-never", 'leave(proxy, "s1", 1)', 'leave(proxy, "s2", 1)', needs="live"),
     in_06("D3", "claim-d3-ends", "timeout=0.5", "timeout=60", needs="live"),
     in_06("D3", "claim-d3-scaling", '"drain", name', '"undrain", name', cell="scaling-sim"),
-    in_06("D3", "claim-d3-scaling-live", "", as_if("on_processes", "drained", "stopped"), needs="live"),
+    in_06("D3", "claim-d3-scaling-live", "", KILLED_AT_ONCE, needs="live"),
 ]
 
 MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES, *HEALTH, *DRAINS]
