@@ -123,7 +123,7 @@ def test_what_is_hidden_is_missing() -> None:
     assert said["no programs"][0] == said["no programs"][4] == "yes"
     assert said["no programs"][1].startswith("nginx needs the program nginx (")
     assert said["no programs"][2].startswith("redis needs the program redis-server (")
-    assert said["no programs"][3].startswith("docker needs a Docker engine")
+    assert said["no programs"][3].startswith("docker needs a running Docker engine")
     assert said["only figures"][2].startswith("redis needs the Python packages locust, ")
     assert all("-m pip install" in line for line in said["only figures"])
 
