@@ -1,0 +1,58 @@
+"""Panels of the notebooks 04 to 07b, alone in a notebook of their own, as running those takes minutes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from browser.jupyter import Lab, open_notebook, run_all
+from browser.test_playground import drawn, move, until
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    'from lbkit.viz import HealthPanel\nHealthPanel(interval=2, fall=3, rise=2, fault="one check in ten fails")',
+    """from lbkit import Experiment, run, servers
+from lbkit.viz import Explorer, figures
+
+def explored(load, size, sticky):
+    return figures.latency_cdf([run(Experiment(servers(size)).but(duration=5).at_load(load))])
+
+Explorer(explored, load=(0.1, 0.9, 0.5), size=(1, 8, 3), sticky=False)""",
+]
+
+
+@pytest.fixture(scope="module")
+def page(lab: Lab, new_page: Callable[[], Any]) -> Iterator[Any]:
+    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cells = [cell | {"id": f"c{i}", "source": source} for i, source in enumerate(CELLS)]
+    book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (lab.folder / "panels.ipynb").write_text(json.dumps(book))
+    page = new_page()
+    open_notebook(page, lab, "panels.ipynb")
+    run_all(page)
+    yield page
+    page.close()
+
+
+def test_a_stricter_rule_takes_a_healthy_server_out(page: Any) -> None:
+    panel = ".lbkit-health-panel"
+    page.locator(f"{panel} .lbkit-figure").first.scroll_into_view_if_needed()
+    words = page.locator(panel).inner_text()
+    assert "never out of service" in words
+    move(page, "fall", "Home", within=panel)
+    until(lambda: "times out of service" in page.locator(panel).inner_text(), "another finding")
+
+
+def test_a_slider_of_an_explorer_redraws_its_figure(page: Any) -> None:
+    panel = ".lbkit-explorer"
+    figure = page.locator(f"{panel} .lbkit-figure").first
+    figure.scroll_into_view_if_needed()
+    before = drawn(figure)
+    move(page, "load", "ArrowRight", within=panel)
+    until(lambda: drawn(figure) > before, "a redraw")
+    place, title = figure.bounding_box(), figure.locator(".gtitle").bounding_box()
+    assert title["x"] >= place["x"]
+    assert title["x"] + title["width"] <= place["x"] + place["width"]
