@@ -13,7 +13,7 @@ from browser.test_playground import drawn, move, until
 pytestmark = pytest.mark.browser
 
 CELLS = [
-    'from lbkit.viz import HealthPanel\nHealthPanel(interval=2, fall=3, rise=2, fault="one check in ten fails")',
+    "from lbkit.viz import HealthPanel\nHealthPanel(interval=2, fall=3, rise=2)",
     """from lbkit import Experiment, run, servers
 from lbkit.viz import Explorer, figures
 
