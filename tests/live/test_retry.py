@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from needs import need_module
+from needs import need, need_module
 
 need_module("locust")
 need_module("uvicorn")
@@ -15,6 +15,7 @@ from lbkit import (
     Policy,
     Retry,
     RetryBudgetRules,
+    Server,
     Trace,
     Traffic,
     run,
@@ -66,8 +67,61 @@ def test_work_on_attempts_that_the_proxy_gave_up_is_wasted_as_in_the_simulator()
         assert ours.start == pytest.approx(theirs.start, abs=0.2)
 
 
-def test_the_programs_say_that_they_have_no_rules_for_attempts() -> None:
-    experiment = Experiment(servers(2), policy=Policy("round_robin", retry=Retry(deadline=5.0)))
-    for program in ("nginx", "haproxy", "apache", "caddy"):
-        with pytest.raises(PeerError, match=f"{program} has no policy.retry here: use lbkit's proxy"):
-            render(experiment, program)
+@pytest.mark.parametrize("program", ["nginx", "haproxy"])
+def test_a_program_gives_up_an_attempt_without_a_first_byte(program: str) -> None:
+    need(program)
+    rules = Retry(timeouts=AttemptTimeouts(connect=1.0, first_byte=0.3))
+    result = run(slowed(Policy("round_robin", retry=rules)), on=program)
+    assert result.error_rate < 0.02  # a busy machine may let both attempts wait
+    late = result.where(arrival=lambda t: t > 1.2)
+    assert late.counts["s2"] == 0  # it takes half a second
+    assert len(late) > 100
+    assert any("first byte" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("program", ["nginx", "haproxy"])
+def test_a_program_retries_after_a_status(program: str) -> None:
+    need(program)
+    fleet = [Server("bad", service=Constant(0.01), error_rate=1.0), Server("good", service=Constant(0.01))]
+    plain = Experiment(fleet, Traffic(duration=1), Policy("round_robin")).at_load(0.2)
+    again = plain.but(policy=Policy("round_robin", retry=Retry(statuses=(500,))))
+    assert run(plain, on=program).error_rate == pytest.approx(0.5, abs=0.05)
+    assert run(again, on=program).error_rate == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "rules", "message"),
+    [
+        (
+            "nginx",
+            Retry(deadline=5.0),
+            "nginx has no retry.deadline here: use lbkit's proxy, or leave it out",
+        ),
+        ("haproxy", Retry(hedge=Hedge(0.1)), "haproxy has no retry.hedge here"),
+        ("caddy", Retry(timeouts=AttemptTimeouts(first_byte=1.0)), "caddy has no retry.timeouts.first_b"),
+        (
+            "apache",
+            Retry(timeouts=AttemptTimeouts(first_byte=1.0)),
+            "apache has no retry.timeouts.first_byte",
+        ),
+        ("caddy", Retry(statuses=(503,)), "caddy cannot retry after status 503 here: use lbkit's proxy"),
+        (
+            "nginx",
+            Retry(statuses=(501,)),
+            "cannot retry after status 501 here: it retries after 403, 404, 429,",
+        ),
+    ],
+)
+def test_a_program_refuses_the_rules_that_it_does_not_have(program: str, rules: Retry, message: str) -> None:
+    with pytest.raises(PeerError, match=message):
+        render(Experiment(servers(2), policy=Policy("round_robin", retry=rules)), program)
+
+
+def test_on_layer_4_there_is_a_limit_for_the_connection_only() -> None:
+    def retry(rules: Retry) -> Experiment:
+        return Experiment(servers(2), policy=Policy("round_robin", retry=rules))
+
+    text = render(retry(Retry(timeouts=AttemptTimeouts(connect=0.25))), "nginx", layer=4)
+    assert "proxy_connect_timeout 250ms;" in text
+    with pytest.raises(PeerError, match="haproxy on layer 4 cannot retry after status 503 here"):
+        render(retry(Retry(statuses=(503,))), "haproxy", layer=4)

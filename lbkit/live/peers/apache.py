@@ -18,6 +18,7 @@ from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import UP_AT_START, HealthWays, milliseconds, whole_seconds
 from lbkit.live.peers.process import fetch
+from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
 from lbkit.needs import find_program
 
@@ -88,6 +89,7 @@ class Apache(Peer):
     )
     max_weight = 100
     sticky_ways: ClassVar = {"insert": ("idle", "life", "secret"), "route": ("idle", "life", "secret")}
+    retry_ways = RetryWays(("connect",))
     health_ways = HealthWays(
         {
             "checks": {
@@ -163,12 +165,13 @@ ProxyPass "/" "balancer://servers/"
         if not weight:
             flags = "+D"  # Apache has no weight of 0
         status = f" status={flags}" if flags else ""
+        connect = timeouts_of(self.policy.retry).connect or CONNECT
         if self.policy.sticky:
             status += f" route={member.name}"
         return (
             f"  # {member.name}\n"
             f'  BalancerMember "http://{member.address}" loadfactor={max(weight, 1)}'
-            f" retry={self._rest()} connectiontimeout=5{self._checks()}{status}"
+            f" retry={self._rest()} connectiontimeout={milliseconds(connect)}{self._checks()}{status}"
         )
 
     # -- health -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from lbkit.live.front import config_lines
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import Changes
 from lbkit.live.peers.process import cpu_seconds
+from lbkit.live.peers.retrying import RetryWays
 from lbkit.live.peers.support import Member, Support
 from lbkit.live.program import ATTEMPTS, Program, free_ports
 from lbkit.needs import find_program
@@ -34,6 +35,8 @@ class Peer(Support):
         self.check(self.policy)
         if layer == 4 and self.policy.sticky and self.policy.sticky.how != "source":
             raise PeerError(f"{self.name} sees no cookies and URLs on layer 4: use sticky.how = 'source'")
+        if layer == 4 and self.policy.retry:
+            RetryWays(("connect",)).check(f"{self.name} on layer 4", self.policy.retry)
         self.check_limits()
         if experiment.admission:
             raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")

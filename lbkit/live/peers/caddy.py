@@ -14,6 +14,7 @@ from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import UP_AT_START, HealthWays, milliseconds
 from lbkit.live.peers.process import fetch
+from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference
 
 CHECKER = "http.handlers.reverse_proxy.health_checker.active"  # its logger
@@ -78,6 +79,8 @@ class Caddy(Peer):
     }
 
     sticky_ways: ClassVar = {"insert": ("idle", "life", "gone", "secure")}
+    # Its response_header_timeout is no first_byte: in one case of three the retry met the slow server again.
+    retry_ways = RetryWays(("connect",))
     health_ways = HealthWays(
         {
             "checks": {
@@ -136,6 +139,7 @@ class Caddy(Peer):
     def config(self) -> str:
         policy = self.balance()
         ready = " ".join(m.address for m in self.members.values() if m.state == "ready")
+        connect = timeouts_of(self.policy.retry).connect or CONNECT
         proxy = f"""reverse_proxy {ready} {{
     lb_policy {policy}
     lb_retries {self.policy.retries}
@@ -145,7 +149,7 @@ class Caddy(Peer):
     # Only loopback is believed.
     trusted_proxies 127.0.0.0/8
     transport http {{
-      dial_timeout 5s
+      dial_timeout {milliseconds(connect)}
       keepalive_idle_conns_per_host 256
     }}
   }}"""

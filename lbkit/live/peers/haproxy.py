@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lbkit.core.health.watch import HealthRules
+from lbkit.core.retry import Retry
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers import haproxy_health as health
 from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import milliseconds
+from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
 
 
@@ -111,6 +113,8 @@ class Haproxy(Peer):
         "source": ("gone", "life"),
     }
 
+    # https://docs.haproxy.org/2.6/configuration.html#retry-on
+    retry_ways = RetryWays(("connect", "first_byte"), (401, 403, 404, 408, 425, 500, 501, 502, 503, 504))
     health_ways = health.WAYS
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
@@ -134,9 +138,14 @@ class Haproxy(Peer):
         http = """
   # The load plays many clients from one address and names them in this header. Only loopback is believed.
   http-request set-src hdr(X-Forwarded-For) if { src 127.0.0.0/8 }
-  http-request set-header X-Forwarded-For %[src]"""
+  http-request set-header X-Forwarded-For %[src]
+  http-request disable-l7-retry unless { method GET HEAD PUT DELETE OPTIONS TRACE }  # not idempotent"""
         reuse = "  http-reuse always         # connections to servers are shared by all clients\n"
-        retry_on = "  retry-on conn-failure empty-response  # and not only when no connection is made\n"
+        retries = self.policy.retry or Retry()
+        times = timeouts_of(retries)
+        after = "" if times.first_byte is None else " response-timeout"
+        after += "".join(f" {status}" for status in retries.statuses)
+        retry_on = f"  retry-on conn-failure empty-response{after}  # not only when no connection is made\n"
         if self.layer == 4:
             http = reuse = retry_on = ""
         leave = ""
@@ -154,9 +163,9 @@ global
 {health.global_lines(rules)}
 defaults
   mode {"http" if self.layer == 7 else "tcp"}
-  timeout connect 5s
+  timeout connect {milliseconds(times.connect or CONNECT)}
   timeout client 60s
-  timeout server 60s
+  timeout server {milliseconds(times.first_byte or 60)}
   retries {self.policy.retries}
 {retry_on}  option redispatch 1       # the retry may go to another server
 {leave}{reuse}

@@ -13,13 +13,15 @@ from typing import Any, ClassVar
 from lbkit.core.health.watch import HealthRules
 from lbkit.core.limit import NginxLimit
 from lbkit.core.limit.several import limiter_of
+from lbkit.core.retry import Retry
 from lbkit.core.scope import GLOBAL
 from lbkit.edge import RateLimit
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
-from lbkit.live.peers.health import HealthWays, whole_seconds
+from lbkit.live.peers.health import HealthWays, milliseconds, whole_seconds
 from lbkit.live.peers.process import fetch
+from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
 
 STATUS = "/lbkit-status"
@@ -91,6 +93,8 @@ class Nginx(Peer):
         "cookie": "$cookie_{name}",
         "query": "$arg_{name}",
     }
+    # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_next_upstream
+    retry_ways = RetryWays(("connect", "first_byte"), (403, 404, 429, 500, 502, 503, 504))
     health_ways = HealthWays(
         {"max_fails": {}, "max_in_flight": {}},
         {
@@ -142,7 +146,7 @@ stream {{
   server {{
     listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     proxy_pass backends;
-    proxy_connect_timeout 5s;
+    proxy_connect_timeout {milliseconds(timeouts_of(self.policy.retry).connect or CONNECT)};
     proxy_next_upstream {"on" if self.policy.retries else "off"};
     proxy_next_upstream_tries {self.policy.retries + 1};
   }}
@@ -155,7 +159,11 @@ stream {{
         zones, limits = self._limits()
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
-        again = f"error timeout;\n      proxy_next_upstream_tries {retries + 1};" if retries else "off;"
+        times, read = timeouts_of(self.policy.retry), ""
+        if times.first_byte is not None:
+            read = f"      proxy_read_timeout {milliseconds(times.first_byte)};\n"
+        after = "".join(f" http_{status}" for status in (self.policy.retry or Retry()).statuses)
+        again = f"error timeout{after};\n      proxy_next_upstream_tries {retries + 1};"
         return f"""\
 # {self.policy.algorithm} in nginx. Each worker decides by itself, as many as the policy has balancers.
 daemon off;
@@ -197,8 +205,8 @@ http {{
       proxy_set_header Connection "";
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_connect_timeout 5s;
-      proxy_next_upstream {again}
+      proxy_connect_timeout {milliseconds(times.connect or CONNECT)};
+{read}      proxy_next_upstream {again if retries else "off;"}
       add_header X-Lbkit-Attempts $tries always;
     }}
     location = {STATUS} {{

@@ -17,6 +17,7 @@ from lbkit.core.sticky import Sticky
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays
+from lbkit.live.peers.retrying import RetryWays, timeouts_of
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Support:
     # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
     sticky_ways: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     health_ways: ClassVar[HealthWays] = HealthWays()
+    retry_ways: ClassVar[RetryWays] = RetryWays()
 
     experiment: Experiment
     policy: Policy
@@ -110,7 +112,7 @@ class Support:
                 f"{cls.name} drains without a time limit here: use lbkit's proxy, or policy.drain=None"
             )
         if policy.retry:
-            raise PeerError(f"{cls.name} has no policy.retry here: use lbkit's proxy, or policy.retry=None")
+            cls.retry_ways.check(cls.name, policy.retry)
         if policy.sticky:
             cls.check_sticky(policy.sticky)
         if policy.balancers > 1 and not cls.many_balancers:
@@ -169,6 +171,8 @@ class Support:
                 f"{self.name} waits for the answer when a client has left: servers do not see it,"
                 " and `wasted` lacks their work"
             )
+        if timeouts_of(self.policy.retry).first_byte is not None:
+            notes.append(f"{self.name}'s limit for the first byte also holds for pauses within an answer")
         if self.policy.slow_start or self.policy.panic:
             notes.append(f"{self.name} has no slow start and no panic here")
         if self.draws_by_weight and self.policy.algorithm in ("power_of_two", "power_of_choices"):
