@@ -180,7 +180,7 @@ def test_asked_exactly_at_its_rate_it_admits_all_but_one(kind: str, start: float
     limiter = at_rate(kind, rate)
     limiter.admit("k", 0.0)
     moments = [start + 10 + i / rate for i in range(2000)]
-    # The sliding counter may deny one a window (of 7 requests), where rounding moves a request into another one.
+    # The sliding counter may deny one a window (of 7 requests), where rounding moves a request to another.
     denied = 1 + 2000 // 7 if kind == "sliding_counter" else 1
     assert sum(limiter.allows("k", now) for now in moments) >= 2000 - denied
 
