@@ -25,6 +25,7 @@ from lbkit.experiment import Policy
 from lbkit.needs import why_not
 from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address
 from lbkit.net.filters.bandwidth import Bandwidth
+from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
@@ -198,6 +199,8 @@ class ProxyConfig:
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
     # How fast answers are sent to clients.
     bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=_all_are(Bandwidth))
+    # Which answers are compressed, and how.
+    compression: Compression | None = field(default=None, validator=optional(one_of(Compression)))
     # Header fields removed from backends' answers.
     hide: tuple[str, ...] = field(default=(), converter=_texts, validator=_fields)
     # Replaces a backend's 5xx with a short page of the proxy's own.

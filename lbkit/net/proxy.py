@@ -27,6 +27,7 @@ from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
+from lbkit.net.filters.compress import CompressFilter
 from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
@@ -60,6 +61,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "bandwidth": lambda config: BandwidthFilter(config.bandwidth),
+    "compression": lambda config: CompressFilter(config.compression),  # type: ignore[arg-type]
     "hide": lambda config: HideFilter(config.hide),
     "hide_errors": lambda config: HideErrorsFilter(),
 }

@@ -178,6 +178,7 @@ def test_the_example_has_every_field_with_its_default() -> None:
     compare(ProxyConfig, data)
     assert config.redis
     assert config.admission
+    assert config.compression
     for one, table in (
         (config.backends[0], data["backends"][0]),
         (config.policy, data["policy"]),
@@ -187,6 +188,7 @@ def test_the_example_has_every_field_with_its_default() -> None:
         (config.redis, data["redis"]),
         (config.admission, data["admission"]),
         (config.bandwidth[0], data["bandwidth"][0]),
+        (config.compression, data["compression"]),
     ):
         compare(type(one), table)
 
