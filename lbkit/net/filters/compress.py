@@ -112,9 +112,9 @@ def _texts(what: Iterable[str]) -> Any:
 class Compression:
     """Which answers are compressed, and how.
 
-    `codings`: what is offered, the preferred one first; "br" and "zstd" need packages. `minimum`: bytes of the
+    `codings`: those offered, the preferred one first; "br" and "zstd" need packages. `minimum`: bytes of the
     shortest content that is worth it (an unknown length counts as long). `types`: of contents, with * for any
-    letters. `effort`: "fast", "balanced" or "best", which takes many times as long for a few percent.
+    letters. `effort`: "fast", "balanced" or "best", which takes several times as long for a few percent.
     """
 
     codings: tuple[str, ...] = field(default=("gzip",), converter=_texts)
