@@ -2,7 +2,8 @@
 
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 from lbkit.net.filters.bandwidth import Bandwidth
-from lbkit.net.proxy import Proxy, ProxyError
+from lbkit.net.proxy import Proxy
+from lbkit.net.running import ProxyError
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedStore
 

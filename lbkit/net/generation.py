@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from lbkit.net.admin import AdminError, States, merge_states
 from lbkit.net.config import ProxyConfig
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 from lbkit.net.stand_in import StandIn
 from lbkit.net.worker import READY
 

@@ -13,7 +13,7 @@ from lbkit.net import descriptors
 from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
 from lbkit.net.config import ConfigError, ProxyConfig, look_up
 from lbkit.net.listening import try_listen
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 from lbkit.net.shared_store import SharedStore
 
 

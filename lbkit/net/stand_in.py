@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lbkit.net.answers import own_answer
 from lbkit.net.messages import Answer
-from lbkit.net.proxy import BACKLOG
+from lbkit.net.running import BACKLOG
 
 LINGER = 2.0  # seconds to read on, so that a reset does not eat the answer
 

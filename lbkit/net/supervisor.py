@@ -22,7 +22,7 @@ from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.generation import Generation
 from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
 from lbkit.net.preflight import notes
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 
 INTENTS = tuple(intent.value for intent in Intent)
 MAX_RETIRING = 2  # generations that finish requests in flight; a reload waits until there are fewer

@@ -27,7 +27,8 @@ from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.http1.server import ServerConnection
 from lbkit.net.loop import new_event_loop
 from lbkit.net.preflight import start_faults
-from lbkit.net.proxy import BACKLOG, Proxy, ProxyError
+from lbkit.net.proxy import Proxy
+from lbkit.net.running import BACKLOG, ProxyError
 
 READY = "ready"
 NOTICE = 1.0  # seconds in which a reload lets kept connections close

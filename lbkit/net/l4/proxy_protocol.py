@@ -210,8 +210,9 @@ def between(source: tuple[str, int], destination: tuple[str, int]) -> Header:
         return Header(Transport.UNKNOWN)
     four = all(host.version == 4 for host in hosts)
     texts = [str(host if four or host.version == 6 else IPv6Address(f"::ffff:{host}")) for host in hosts]
-    ends = [(text, port) for text, port in zip(texts, (source[1], destination[1]), strict=True)]
-    return Header(Transport.TCP4 if four else Transport.TCP6, *ends)
+    return Header(
+        Transport.TCP4 if four else Transport.TCP6, (texts[0], source[1]), (texts[1], destination[1])
+    )
 
 
 def _address(host: str) -> IPv4Address | IPv6Address:
