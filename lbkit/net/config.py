@@ -18,8 +18,9 @@ from attrs.validators import optional
 from lbkit.checks import flag, number, one_of, several, text, whole, word
 from lbkit.core import Backend, Pool, Replicas
 from lbkit.core.options import named_fields
+from lbkit.core.routing import DEFAULT, Action, Body, Routing
 from lbkit.core.sticky import Sticky
-from lbkit.core.text import unknown
+from lbkit.core.text import CONTROL, shown, unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.needs import why_not
@@ -30,7 +31,7 @@ from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
-from lbkit.schema import load_file, strict_converter, structure
+from lbkit.schema import add_union, load_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
@@ -205,6 +206,8 @@ class ProxyConfig:
     hide: tuple[str, ...] = field(default=(), converter=_texts, validator=_fields)
     # Replaces a backend's 5xx with a short page of the proxy's own.
     hide_errors: bool = field(default=False, validator=flag)
+    # Rules over requests: which are answered at once, and which are rewritten.
+    routing: Routing | None = field(default=None, validator=optional(one_of(Routing)))
     policy: Policy = field(factory=Policy, validator=one_of(Policy))
     timeouts: Timeouts = field(factory=Timeouts, validator=one_of(Timeouts))
     limits: Limits = field(factory=Limits, validator=one_of(Limits))
@@ -222,6 +225,7 @@ class ProxyConfig:
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
+        yield from self._routing_faults()
         yield from self._sticky_faults()
         checks = self.policy.health and self.policy.health.checks
         if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
@@ -232,6 +236,18 @@ class ProxyConfig:
             self.shared_or_own_limits()
         except ValueError as error:
             yield str(error)
+
+    def _routing_faults(self) -> Iterator[str]:
+        """Yield the rules that this proxy cannot carry out, or that no request reaches."""
+        if self.routing is None:
+            return
+        for i, rule in enumerate(self.routing.rules):
+            for pool in dict.fromkeys(rule.pools):
+                if pool != DEFAULT:
+                    yield f"routing.rules[{i}]: there is no pool {pool!r}; a proxy has one pool, {DEFAULT!r}"
+            if rule.mirror:
+                yield f"routing.rules[{i}].mirror: this proxy sends no copies yet; remove it"
+        yield from (f"routing: {problem}; move or remove it" for problem in self.routing.problems())
 
     def _sticky_faults(self) -> Iterator[str]:
         """Yield the rules of sticky sessions that do not work with several workers, or with Redis."""
@@ -355,6 +371,12 @@ class ProxyConfig:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
+def _body(value: Any, _: Any) -> Body:
+    if not isinstance(value, str) or CONTROL.search(re.sub(r"[\r\n\t]", "", value)):
+        raise ValueError(f"is {shown(value)}: use a text, which may have several lines")
+    return Body(value)
+
+
 NO_BACKENDS = "backends is missing: there must be at least one"
 
 
@@ -374,3 +396,5 @@ def _all_faults(data: Any, faults: list[str]) -> list[str]:
 
 
 _converter = strict_converter()
+add_union(_converter, Action)
+_converter.register_structure_hook_func(lambda wanted: wanted is Body, _body)

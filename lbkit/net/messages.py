@@ -77,6 +77,11 @@ class RequestHead:
         """Return the first field of this name, or b""."""
         return find_field(self.data, name)
 
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of all fields of this name."""
+        found = re.findall(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), self.data, re.IGNORECASE)
+        return [value.rstrip() for value in found]
+
 
 class ResponseHead:
     """The head of an answer to the client. Filters may change `data`."""

@@ -30,6 +30,7 @@ from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
+from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
 from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import ServerConnection
@@ -49,6 +50,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
+    "routing": lambda config: (ShownRouteFilter if config.explain else RouteFilter)(config.routing),  # type: ignore[arg-type]
     "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]

@@ -1,0 +1,184 @@
+"""Content switching in the proxy: answers without a backend, and requests that are rewritten."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import Connection, ask, field, proxied
+
+from lbkit.core.routing import Fixed, Maintenance, Redirect, Rewrite, Routing, Rule, Split, When
+from lbkit.net.config import ConfigError, ProxyConfig
+
+BACKENDS = [{"address": "127.0.0.1:9001"}]
+
+
+def mirror_head(connection: Connection) -> None:
+    """Answer each request with its own head."""
+    while head := connection.head():
+        connection.body(head)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(head), head))
+
+
+def get(target: str, more: str = "", method: str = "GET") -> bytes:
+    return f"{method} {target} HTTP/1.1\r\nHost: example.org\r\n{more}\r\n".encode("latin-1")
+
+
+def routed(*rules: Rule, **options: Any) -> Any:
+    return proxied(mirror_head, routing=Routing(rules, options.pop("doubtful", "normalise")), **options)
+
+
+def test_requests_are_answered_without_a_backend() -> None:
+    with routed(
+        Rule("robots", Fixed(body="User-agent: *\n", fields={"X-A": "b"}), When(path=("/robots.txt",))),  # type: ignore[arg-type]
+        Rule("old", Redirect("https://{host}/new{rest}{query}", 308), When(prefix=("/old",))),
+        Rule("shop", Maintenance("Back at noon", 60), When(prefix=("/shop",))),
+        Rule("none", Fixed(204), When(path=("/favicon.ico",))),
+        Rule("no admin", Fixed(403), When(prefix=("/admin",))),
+    ) as proxy:
+        status, head, body = ask(proxy, get("/robots.txt"))
+        assert (status, body, field(head, "X-A")) == (200, b"User-agent: *\n", ["b"])
+        status, head, _ = ask(proxy, get("/old/a?b=c"))
+        assert (status, field(head, "Location")) == (308, ["https://example.org/new/a?b=c"])
+        status, head, body = ask(proxy, get("/shop/cart"))
+        assert (status, field(head, "Retry-After"), field(head, "Cache-Control")) == (
+            503,
+            ["60"],
+            ["no-store"],
+        )
+        assert b"Back at noon" in body
+        status, head, body = ask(proxy, get("/favicon.ico"))
+        assert (status, field(head, "Content-Length"), body) == (204, [], b"")
+        for target in ("/admin", "/%61dmin", "//admin", "/x/../admin", "/x/..%2fadmin/"):
+            assert ask(proxy, get(target))[0] == 403
+        assert ask(proxy, get("/administrator"))[0] == 200
+        status, head, body = ask(proxy, get("/robots.txt", method="HEAD"))
+        assert (status, field(head, "Content-Length"), body) == (200, ["14"], b"")
+        assert ask(proxy, get("/robots.txt", "Content-Length: 3\r\n", "POST") + b"abc")[0] == 200
+
+
+def test_path_and_fields_are_rewritten_before_a_backend_gets_them() -> None:
+    rewrite = Rewrite("/v2{rest}", {"X-Area": "api", "Host": "api.internal"}, ("Cookie",))
+    with routed(Rule("api", when=When(prefix=("/api",)), rewrite=rewrite)) as proxy:
+        _, _, seen = ask(
+            proxy, get("/api/a%20b?x=/api", "X-Area: forged\r\ncookie: a\r\nCOOKIE: b\r\nX-B: c\r\n")
+        )
+    assert seen.startswith(b"GET /v2/a%20b?x=/api HTTP/1.1\r\n")
+    assert field(seen, "X-Area") == ["api"]
+    assert field(seen, "Host") == ["api.internal"]
+    assert field(seen, "Cookie") == []
+    assert field(seen, "X-B") == ["c"]
+    assert field(seen, "X-Forwarded-Host") == ["example.org"]
+
+
+def test_a_backend_reads_the_path_that_the_rules_have_read() -> None:
+    with routed() as proxy:
+        assert ask(proxy, get("/x/..%2f//a%0ab?q"))[2].startswith(b"GET /a%0Ab?q HTTP/1.1\r\n")
+        assert ask(proxy, get("/a%20b"))[2].startswith(b"GET /a%20b HTTP/1.1\r\n")
+        assert ask(proxy, get("*", method="OPTIONS"))[2].startswith(b"OPTIONS * HTTP/1.1\r\n")
+    with routed(doubtful="pass") as proxy:
+        assert ask(proxy, get("/x/..%2f//a"))[2].startswith(b"GET /x/..%2f//a HTTP/1.1\r\n")
+    with routed(doubtful="refuse") as proxy:
+        assert ask(proxy, get("/x/../a"))[0] == 400
+
+
+def test_any_of_several_fields_of_one_name_may_fit() -> None:
+    with routed(Rule("no bots", Fixed(403), When(header={"X-Kind": "bot"}))) as proxy:
+        assert ask(proxy, get("/", "X-Kind: human\r\nx-kind:  bot \r\n"))[0] == 403
+        assert ask(proxy, get("/", "X-Kind: human\r\n"))[0] == 200
+
+
+def test_explain_names_the_rule() -> None:
+    with routed(Rule("no admin", Fixed(403), When(prefix=("/admin",))), explain=True) as proxy:
+        assert field(ask(proxy, get("/admin"))[1], "X-Lbkit-Route") == ["no admin"]
+        assert field(ask(proxy, get("/"))[1], "X-Lbkit-Route") == ["none"]
+    with routed(Rule("no admin", Fixed(403), When(prefix=("/admin",)))) as proxy:
+        assert field(ask(proxy, get("/"))[1], "X-Lbkit-Route") == []
+
+
+def test_rules_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.toml"
+    file.write_text(
+        """
+        [[backends]]
+        address = "127.0.0.1:9001"
+
+        [routing]
+        doubtful = "refuse"
+
+        [[routing.rules]]
+        name = "old shop"
+        when = {host = ["shop.example.org", "*.shop.example.org"], prefix = ["/old"]}
+        then = {kind = "redirect", to = "/shop{rest}", status = 301}
+
+        [[routing.rules]]
+        name = "api"
+        when = {regex = ["/v([0-9])/.*"], header = {X-Beta = "1"}, client = ["10.0.0.0/8"]}
+        rewrite = {path = "/api/{1}", set = {X-Area = "api"}, remove = ["Cookie"]}
+
+        [[routing.rules]]
+        name = "robots"
+        when.path = ["/robots.txt"]
+        then.kind = "fixed"
+        then.body = '''
+        User-agent: *
+        Disallow: /
+        '''
+        """
+    )
+    config = ProxyConfig.load(file)
+    assert config.routing
+    assert [rule.name for rule in config.routing.rules] == ["old shop", "api", "robots"]
+    assert config.routing.rules[0].then == Redirect("/shop{rest}", 301)
+    assert ProxyConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("routing", "message"),
+    [
+        ({"rules": [{}]}, "routing.rules[0].name is missing"),
+        ({"rule": []}, "routing: unknown rule; known are rules, doubtful; did you mean rules?"),
+        (
+            {"rules": [{"name": "a", "when": {"regx": ["x"]}}]},
+            "routing.rules[0].when: unknown regx; known are host, path, prefix, regex, method, header, "
+            "cookie, query, content_type, client; did you mean regex?",
+        ),
+        (
+            {"rules": [{"name": "a", "when": {"path": "/a"}}]},
+            "routing.rules[0].when.path is '/a': use a list",
+        ),
+        (
+            {"rules": [{"name": "a", "when": {"regex": ["(a+)+"]}}]},
+            "routing.rules[0].when.regex repeats a group",
+        ),
+        ({"rules": [{"name": "a", "then": {"kind": "fixd"}}]}, "did you mean fixed?"),
+        ({"rules": [{"name": "a", "then": {"kind": "fixed", "body": 3}}]}, "then.body is 3: use a text"),
+        (
+            {"rules": [{"name": "a", "then": {"kind": "pool", "pool": "b"}}]},
+            "routing.rules[0]: there is no pool 'b'; a proxy has one pool, 'default'",
+        ),
+        (
+            {"rules": [{"name": "a", "mirror": {"pool": "b"}}]},
+            "routing.rules[0]: there is no pool 'b'; a proxy has one pool, 'default'",
+        ),
+        ({"rules": [{"name": "a"}, {"name": "b"}]}, "routing: rule 'b' is never reached"),
+    ],
+)
+def test_wrong_rules_in_a_file(routing: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        ProxyConfig.from_dict({"backends": BACKENDS, "routing": routing})
+
+
+def test_a_mirror_is_refused_rather_than_ignored() -> None:
+    rules = [{"name": "a", "mirror": {"pool": "default"}}]
+    with pytest.raises(ConfigError, match="mirror: this proxy sends no copies yet; remove it"):
+        ProxyConfig.from_dict({"backends": BACKENDS, "routing": {"rules": rules}})
+
+
+def test_a_split_among_pools_is_refused() -> None:
+    with pytest.raises(ConfigError, match="there is no pool 'canary'"):
+        ProxyConfig.from_dict({"backends": BACKENDS}).but(
+            routing=Routing((Rule("a", Split({"default": 9, "canary": 1})),))
+        )
