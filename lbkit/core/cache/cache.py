@@ -159,7 +159,7 @@ class Cache(Generic[B]):
         if not self._reusable(stored):
             return None, "it is stale at once, and nothing can validate it"
         if not self.entries.has_room(stored):
-            return None, f"its size is above max_entry, {self.rules.max_entry} bytes"
+            return None, f"its {stored.size} bytes are more than an entry may have"
         self.entries.put(stored)
         return stored, ""
 

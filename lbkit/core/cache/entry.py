@@ -21,8 +21,8 @@ B = TypeVar("B", bound=Sized)  # a body: bytes; in the simulator anything with a
 
 # Bytes that an entry, and each of its fields, take besides the text: objects and places in tables, rounded
 # up. A test compares the sum with what Python allocates.
-OVERHEAD = 2_500
-FIELD = 250
+OVERHEAD = 1_500
+FIELD = 240
 
 Variant = tuple[tuple[str, str | None], ...]  # the fields that Vary names, with their values in a request
 

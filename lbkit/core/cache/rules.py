@@ -48,7 +48,7 @@ class CacheRules:
     """
 
     max_bytes: int = 64 * MIB  # heads, bodies and what their objects take
-    max_entry: int = MIB  # bytes of one response
+    max_entry: int = MIB  # bytes of one response; never more than max_bytes
     max_variants: int = 16  # responses with one URI
     heuristic: float = 0.1
     max_heuristic: float = 86_400.0
@@ -66,10 +66,6 @@ class CacheRules:
             stale_while_revalidate=self.stale_while_revalidate,
             stale_if_error=self.stale_if_error,
         )
-        if self.max_entry > self.max_bytes:
-            raise ValueError(
-                f"max_entry is {self.max_entry}: use at most max_bytes, which is {self.max_bytes}"
-            )
 
 
 def about_all(said: Directives, directive: str) -> bool:

@@ -41,7 +41,7 @@ class Store(Generic[B]):
         return self._by_use.get((stored.uri, stored.variant)) is stored
 
     def has_room(self, stored: Stored[B]) -> bool:
-        return stored.size <= self._rules.max_entry
+        return stored.size <= min(self._rules.max_entry, self._rules.max_bytes)
 
     def put(self, stored: Stored[B]) -> None:
         """Keep a response that `has_room`, in place of one with the same URI and variant."""

@@ -34,7 +34,9 @@ def ok(control: str = "max-age=60", status: int = 200, **fields: str) -> Respons
     return Response(status, Fields(pairs + [(n.replace("_", "-"), v) for n, v in fields.items()]))
 
 
-def filled(response: Response, request: Request | None = None, rules: CacheRules | None = None) -> Cache[bytes]:
+def filled(
+    response: Response, request: Request | None = None, rules: CacheRules | None = None
+) -> Cache[bytes]:
     cache: Cache[bytes] = Cache(rules)
     stored, why = cache.store(request or get(), response, b"body", NOW, NOW)
     assert stored, why
@@ -104,7 +106,9 @@ def test_clients_have_no_say_in_freshness_if_the_rules_say_so() -> None:
     assert cache.lookup(get("no-cache"), NOW).verdict is H
     assert cache.lookup(get(pragma="no-cache"), NOW).verdict is H
     assert cache.lookup(get("max-stale"), NOW + 61).verdict is V
-    assert cache.store(get("no-store", uri="http://a/y"), ok(), b"", NOW, NOW)[1] == "the client says no-store"
+    assert (
+        cache.store(get("no-store", uri="http://a/y"), ok(), b"", NOW, NOW)[1] == "the client says no-store"
+    )
 
 
 def test_other_methods_pass_by_and_head_is_answered_from_get() -> None:
@@ -296,8 +300,17 @@ def test_a_stale_response_stands_in_for_an_error(
 
 @pytest.mark.parametrize(
     ("method", "status", "gone"),
-    [("POST", 200, 1), ("PUT", 204, 1), ("DELETE", 303, 1), ("PURR", 200, 1)]
-    + [("POST", 404, 0), ("POST", 500, 0), ("GET", 200, 0), ("HEAD", 200, 0), ("OPTIONS", 200, 0)],
+    [
+        ("POST", 200, 1),
+        ("PUT", 204, 1),
+        ("DELETE", 303, 1),
+        ("PURR", 200, 1),
+        ("POST", 404, 0),
+        ("POST", 500, 0),
+        ("GET", 200, 0),
+        ("HEAD", 200, 0),
+        ("OPTIONS", 200, 0),
+    ],
 )
 def test_a_successful_unsafe_request_invalidates(method: str, status: int, gone: int) -> None:
     cache = filled(ok())
@@ -333,7 +346,7 @@ def test_what_is_larger_than_an_entry_may_be_is_not_stored() -> None:
     cache: Cache[bytes] = Cache(CacheRules(max_entry=10_000))
     stored, why = cache.store(get(), ok(), b"x" * 10_000, NOW, NOW)
     assert stored is None
-    assert why == "its size is above max_entry, 10000 bytes"
+    assert "bytes are more than an entry may have" in why
 
 
 def test_clear_forgets_all() -> None:
@@ -349,8 +362,13 @@ def test_requests_that_may_get_different_responses_are_not_in_one_flight() -> No
     cache = filled(ok(vary="accept"), get(accept="a"))
     keys = [
         cache.flight_key(request)
-        for request in (get(accept="a"), get(accept="b"), get(accept="a", authorization="x"))
-        + (get(accept="a", method="HEAD"), get(accept="a", uri="http://a/other"))
+        for request in (
+            get(accept="a"),
+            get(accept="b"),
+            get(accept="a", authorization="x"),
+            get(accept="a", method="HEAD"),
+            get(accept="a", uri="http://a/other"),
+        )
     ]
     assert len(set(keys)) == len(keys)
     assert cache.flight_key(get(accept="a", user_agent="x")) == keys[0]

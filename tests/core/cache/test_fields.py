@@ -106,8 +106,18 @@ def test_the_three_forms_of_dates_are_read(text: str) -> None:  # RFC 9110, 5.6.
 
 @pytest.mark.parametrize(
     "text",
-    [None, "", "0", "-1", "now", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 25:49:37 GMT"]
-    + ["Sun, 06 Nov 0000 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Foo 1994 08:49:37 GMT"],
+    [
+        None,
+        "",
+        "0",
+        "-1",
+        "now",
+        "Sun, 31 Feb 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 25:49:37 GMT",
+        "Sun, 06 Nov 0000 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 CET",
+        "Sun, 06 Foo 1994 08:49:37 GMT",
+    ],
 )
 def test_other_texts_are_no_dates(text: str | None) -> None:
     assert parse_date(text) is None

@@ -98,9 +98,7 @@ LIFETIMES: list[tuple[str, dict[str, float | str], float]] = [
 
 
 @pytest.mark.parametrize(("control", "fields", "wanted"), LIFETIMES)
-def test_how_long_a_response_is_fresh(
-    control: str, fields: dict[str, float | str], wanted: float
-) -> None:
+def test_how_long_a_response_is_fresh(control: str, fields: dict[str, float | str], wanted: float) -> None:
     written = {n: v if isinstance(v, str) else format_date(v) for n, v in fields.items()}
     response = Response(200, Fields([*said(control), *written.items()]))
     assert lifetime(response, NOW, RULES) == wanted
@@ -132,7 +130,7 @@ def test_fields_of_the_connection_and_fields_that_are_private_are_not_stored() -
     ("options", "message"),
     [
         ({"max_bytes": 0}, "max_bytes is 0: use a whole number of at least 1"),
-        ({"max_bytes": 10, "max_entry": 20}, "max_entry is 20: use at most max_bytes, which is 10"),
+        ({"max_variants": 1.5}, "max_variants is 1.5: use a whole number of at least 1"),
         ({"heuristic": 2}, "heuristic is 2: use a number at least 0 and at most 1"),
         ({"stale_if_error": -1}, "stale_if_error is -1: use a number at least 0"),
     ],
