@@ -2,6 +2,8 @@
 
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 from lbkit.net.filters.bandwidth import Bandwidth
+from lbkit.net.l4.tcp import TcpProxy
+from lbkit.net.l4.tcp_config import TcpConfig
 from lbkit.net.proxy import Proxy
 from lbkit.net.running import ProxyError
 from lbkit.net.settings import Limits, Timeouts
@@ -16,5 +18,7 @@ __all__ = [
     "ProxyConfig",
     "ProxyError",
     "SharedStore",
+    "TcpConfig",
+    "TcpProxy",
     "Timeouts",
 ]

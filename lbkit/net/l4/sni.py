@@ -175,3 +175,12 @@ def _protocols(extension: bytes) -> Iterator[str]:
         if not (name := names.vector(1)):
             raise _Wrong("a protocol of ALPN is empty")
         yield name.decode("latin-1")
+
+
+def patterns(name: str) -> Iterator[str]:
+    """Yield what a server name matches, the nearest first: a.b.org, *.b.org, *.org."""
+    if name:
+        yield name
+    while "." in name:
+        name = name.partition(".")[2]
+        yield f"*.{name}"

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
+from hellos import hello
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lbkit.net.l4.sni import LONGEST, ClientHello, HelloReader, NoHello
-
-
-def hello(name: str | None = "www.example.org", alpn: tuple[str, ...] = (), newest: bool = True) -> bytes:
-    """A real one, from Python's ssl."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    if not newest:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-    sent = ssl.MemoryBIO()
-    client = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    return sent.read()
 
 
 def records(message: bytes, size: int) -> bytes:
