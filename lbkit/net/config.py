@@ -16,11 +16,11 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import flag, number, one_of, several, text, whole, word
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AnyPool, Backend, Pool, PoolSet, Replicas
 from lbkit.core.options import named_fields
 from lbkit.core.routing import DEFAULT, Action, Body, Routing
 from lbkit.core.sticky import Sticky
-from lbkit.core.text import CONTROL, shown, unknown
+from lbkit.core.text import CONTROL, did_you_mean, shown, unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.needs import why_not
@@ -95,6 +95,7 @@ class BackendConfig:
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
+    pool: str = field(default=DEFAULT, validator=text(empty=False))  # rules of `routing` choose among pools
     # Makes one backend for each address that the name resolves to; see `lookup_interval` of the proxy.
     resolve: bool = field(default=False, validator=flag)
 
@@ -237,14 +238,28 @@ class ProxyConfig:
         except ValueError as error:
             yield str(error)
 
+    def _pools(self) -> dict[str, list[BackendConfig]]:
+        """Return the names of the pools, and their backends; the default pool, if there is one, is first."""
+        ordered = sorted(self.backends, key=lambda backend: backend.pool != DEFAULT)
+        return {b.pool: [other for other in ordered if other.pool == b.pool] for b in ordered}
+
     def _routing_faults(self) -> Iterator[str]:
         """Yield the rules that this proxy cannot carry out, or that no request reaches."""
+        others = [pool for pool in self._pools() if pool != DEFAULT]
+        if others and DEFAULT not in self._pools():
+            yield f"backends: none is in the pool {DEFAULT!r}, which gets what no rule fits; add one"
+        if others and self.sticky:
+            yield "policy.sticky: sessions do not work with several pools yet; remove it, or backends[].pool"
         if self.routing is None:
+            if others:
+                yield f"backends: no request goes to the pool {others[0]!r}; add routing.rules"
             return
+        pools = [DEFAULT, *self._pools()]
         for i, rule in enumerate(self.routing.rules):
             for pool in dict.fromkeys(rule.pools):
-                if pool != DEFAULT:
-                    yield f"routing.rules[{i}]: there is no pool {pool!r}; a proxy has one pool, {DEFAULT!r}"
+                if pool not in pools:
+                    there = f"there are {', '.join(dict.fromkeys(pools))}{did_you_mean(pool, pools)}"
+                    yield f"routing.rules[{i}]: no backend is in the pool {pool!r}; {there}"
             if rule.mirror:
                 yield f"routing.rules[{i}].mirror: this proxy sends no copies yet; remove it"
         yield from (f"routing: {problem}; move or remove it" for problem in self.routing.problems())
@@ -302,26 +317,32 @@ class ProxyConfig:
         except ModuleNotFoundError:
             raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
-    def pool(self, seed: int = 0, start: float = 0.0) -> Pool | Replicas:
+    def pool(self, seed: int = 0, start: float = 0.0) -> AnyPool:
         """Return the pool of these backends; each worker has its own `seed` and `start` (see Policy.pool).
 
         Raises ConfigError if there is no backend, or if a name cannot be resolved."""
         if not self.backends:
             raise ConfigError("backends: there must be at least one")
-        backends, faults = [], []
+        made: dict[str, list[Backend]] = {}
+        faults = []
         for i, config in enumerate(self.backends):
             try:
-                backends += config.backends()
+                made.setdefault(config.pool, []).extend(config.backends())
             except ConfigError as error:
                 faults.append(f"backends[{i}].address: {error}")
         if faults:
             raise ConfigError("\n".join(faults))
+        secret = secrets.token_bytes(32)
+        pools = {
+            name: self._pool(made[name], str(seed) if name == DEFAULT else f"{seed}/{name}", start, secret)
+            for name in self._pools()
+        }
+        return PoolSet(pools) if len(pools) > 1 else next(iter(pools.values()))
+
+    def _pool(self, backends: list[Backend], seed: str, start: float, secret: bytes) -> Pool | Replicas:
         try:
             return self.policy.pool(
-                backends,
-                lambda name: random.Random(f"{seed}/{name}"),
-                start,
-                secret=secrets.token_bytes(32),
+                backends, lambda name: random.Random(f"{seed}/{name}"), start, secret=secret
             )
         except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError(f"policy: {error}") from None

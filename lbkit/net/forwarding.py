@@ -40,6 +40,7 @@ class Forwarding:
         "client",
         "deadline",
         "lease",
+        "pool",
         "request",
         "service",
         "sink",
@@ -60,6 +61,7 @@ class Forwarding:
         self.began = now
         self.deadline = now + service.first_wait
         self.attempts = 0
+        self.pool = service.pool  # a filter may choose another
         self.lease: Lease | None = None
         self._complete = request.length == 0  # the request has been received to its end
         self._body_began = False  # the client sends it, or has been told to
@@ -93,18 +95,18 @@ class Forwarding:
         try:
             key = service.key(self.request)
             tried = plan.tried if plan else ()
-            self.lease = lease = service.pool.acquire(key, now, tried, service.explain, self.token)
+            self.lease = lease = self.pool.acquire(key, now, tried, service.explain, self.token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             self.answer_with(self._own_answer(plan.status if plan else 503))
             return
         except Exception:
             service.fault("picking a backend failed")
-            self.answer_with(Answer(500, f"the algorithm {service.pool.balancer.name} failed"))
+            self.answer_with(Answer(500, f"the algorithm {self.pool.balancer.name} failed"))
             return
         self.attempts += 1
         backend = lease.backend
-        if service.pool.wants_reports:
+        if self.pool.wants_reports:
             service.reports.picked(backend, now)
         connection = service.connections.idle_one(backend)
         if connection is None:

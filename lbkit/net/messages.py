@@ -16,7 +16,7 @@ from asyncio import Transport
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from lbkit.core import Backend, Lease
+from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import Failure
 from lbkit.net.peer import Peer
 
@@ -210,6 +210,7 @@ class ExchangeView(Protocol):
     state: list[Any]  # the filters' own state of this exchange, one entry per filter, by its index
     status: int  # of the answer; 0 before
     attempts: int  # backends picked
+    pool: AnyPool  # where backends are picked; a filter may choose another
     token: str  # names the session; empty without one
     began: float  # on the loop's clock, seconds
 

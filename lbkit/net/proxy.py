@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from lbkit.core import Backend, Intent, Pool, Replicas
+from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
@@ -68,7 +68,7 @@ class Proxy(Running):
     """
 
     def __init__(
-        self, pool: Pool | Replicas | None = None, config: ProxyConfig | None = None, **options: Any
+        self, pool: AnyPool | None = None, config: ProxyConfig | None = None, **options: Any
     ) -> None:
         """`pool`: made as the config says, if not given. `options`: fields of a ProxyConfig, and `retries`
         and `keyed_by` of its Policy. Without a config it listens on a free port of 127.0.0.1.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AnyPool, Backend
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
 from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead, ResponseHead
@@ -67,7 +67,7 @@ class Service:
 
     def __init__(
         self,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         key: Key,
         connections: Connector,
         reports: Reporting,

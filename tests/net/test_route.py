@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import Connection, ask, field, proxied
+from scripted import Connection, Scripted, answers, ask, field, proxied
 
-from lbkit.core.routing import Fixed, Maintenance, Redirect, Rewrite, Routing, Rule, Split, When
-from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.core import Intent
+from lbkit.core.routing import Fixed, Maintenance, Redirect, Rewrite, Routing, Rule, Split, ToPool, When
+from lbkit.net import Proxy
+from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 
 BACKENDS = [{"address": "127.0.0.1:9001"}]
 
@@ -157,11 +161,11 @@ def test_rules_in_a_file(tmp_path: Path) -> None:
         ({"rules": [{"name": "a", "then": {"kind": "fixed", "body": 3}}]}, "then.body is 3: use a text"),
         (
             {"rules": [{"name": "a", "then": {"kind": "pool", "pool": "b"}}]},
-            "routing.rules[0]: there is no pool 'b'; a proxy has one pool, 'default'",
+            "routing.rules[0]: no backend is in the pool 'b'; there are default",
         ),
         (
             {"rules": [{"name": "a", "mirror": {"pool": "b"}}]},
-            "routing.rules[0]: there is no pool 'b'; a proxy has one pool, 'default'",
+            "routing.rules[0]: no backend is in the pool 'b'; there are default",
         ),
         ({"rules": [{"name": "a"}, {"name": "b"}]}, "routing: rule 'b' is never reached"),
     ],
@@ -177,8 +181,83 @@ def test_a_mirror_is_refused_rather_than_ignored() -> None:
         ProxyConfig.from_dict({"backends": BACKENDS, "routing": {"rules": rules}})
 
 
-def test_a_split_among_pools_is_refused() -> None:
-    with pytest.raises(ConfigError, match="there is no pool 'canary'"):
-        ProxyConfig.from_dict({"backends": BACKENDS}).but(
-            routing=Routing((Rule("a", Split({"default": 9, "canary": 1})),))
+def named(name: bytes) -> Callable[[Connection], None]:
+    return answers(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(name), name))
+
+
+@contextmanager
+def three_pools(*rules: Rule, **options: Any) -> Iterator[Proxy]:
+    """A proxy with a backend in each of three pools, which answers with its pool's name."""
+    with ExitStack() as stack:
+        names = ("canary", "default", "api")
+        ports = [stack.enter_context(Scripted(named(name.encode()))).port for name in names]
+        config = ProxyConfig(
+            tuple(
+                BackendConfig(f"127.0.0.1:{port}", f"b-{name}", pool=name)
+                for name, port in zip(names, ports, strict=True)
+            ),
+            listen="127.0.0.1:0",
+            routing=Routing(rules),
+            **options,
         )
+        yield stack.enter_context(Proxy(config=config))
+
+
+def test_rules_send_requests_to_pools_by_name() -> None:
+    rules = (
+        Rule("api", ToPool("api"), When(prefix=("/api",))),
+        Rule("split", Split({"default": 1, "canary": 1}, key="header:X-User"), When(header={"X-User": "*"})),
+    )
+    with three_pools(*rules) as proxy:
+        assert ask(proxy, get("/"))[2] == b"default"
+        assert ask(proxy, get("/api/x"))[2] == b"api"
+        users = [ask(proxy, get("/", f"X-User: {i}\r\n"))[2] for i in range(40)]
+        assert set(users) == {b"default", b"canary"}
+        assert users == [ask(proxy, get("/", f"X-User: {i}\r\n"))[2] for i in range(40)]
+        assert set(proxy.call(proxy.states)) == {"b-default", "b-api", "b-canary"}
+
+
+def test_a_pool_without_an_eligible_backend_answers_503_and_others_serve() -> None:
+    with three_pools(
+        Rule("api", ToPool("api"), When(prefix=("/api",))), Rule("c", ToPool("canary"))
+    ) as proxy:
+        proxy.call(proxy.set_intent, "b-api", Intent.OUT)
+        assert ask(proxy, get("/api"))[0] == 503
+        assert ask(proxy, get("/"))[2] == b"canary"
+        proxy.call(proxy.set_intent, "b-api", Intent.READY)
+        assert ask(proxy, get("/api"))[2] == b"api"
+
+
+def test_a_retry_stays_in_the_pool_that_the_rules_chose() -> None:
+    default, reset = named(b"default"), Connection.reset
+    with Scripted(default) as first, Scripted(reset) as broken, Scripted(named(b"api")) as api:
+        backends = [("default", first), ("api", broken), ("api", api)]
+        config = ProxyConfig(
+            tuple(BackendConfig(f"127.0.0.1:{b.port}", f"b{i}", pool=p) for i, (p, b) in enumerate(backends)),
+            listen="127.0.0.1:0",
+            routing=Routing((Rule("api", ToPool("api"), When(prefix=("/api",))),)),
+        )
+        with Proxy(config=config) as proxy:
+            assert [ask(proxy, get("/api"))[2] for _ in range(6)] == [b"api"] * 6
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"backends": [{"address": "a:1", "pool": "api"}]}, "backends: none is in the pool 'default'"),
+        ({"routing": None}, "backends: no request goes to the pool 'api'; add routing.rules"),
+        ({"policy": {"sticky": {}}}, "policy.sticky: sessions do not work with several pools yet"),
+        (
+            {"routing": {"rules": [{"name": "x", "then": {"kind": "pool", "pool": "apu"}}]}},
+            "routing.rules[0]: no backend is in the pool 'apu'; there are default, api; did you mean api?",
+        ),
+        (
+            {"backends": [{"address": "a:1", "pool": ""}]},
+            "backends[0].pool is '': use a text that is not empty",
+        ),
+    ],
+)
+def test_pools_that_do_not_work(more: dict[str, Any], message: str) -> None:
+    data = {"backends": [{"address": "a:1"}, {"address": "b:1", "pool": "api"}], "routing": {}, **more}
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        ProxyConfig.from_dict({name: value for name, value in data.items() if value is not None})

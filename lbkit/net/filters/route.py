@@ -1,10 +1,11 @@
-"""Content switching: answers and rewrites requests as the rules of `routing` say."""
+"""Content switching: answers, sends to pools and rewrites requests as the rules of `routing` say."""
 
 from __future__ import annotations
 
 import random
 import re
 
+from lbkit.core import PoolSet
 from lbkit.core.routing import Answered, Route, RouteTable, Routing
 from lbkit.net.filters.base import Filter
 from lbkit.net.http1.head import without_fields
@@ -12,7 +13,7 @@ from lbkit.net.messages import Answer, ExchangeView, ResponseHead
 
 
 class RouteFilter(Filter):
-    """Answers requests that no backend is to get, and changes the others before they are forwarded."""
+    """Answers requests that no backend is to get; chooses the pool of the others, and changes them."""
 
     name = "routing"
 
@@ -30,6 +31,8 @@ class RouteFilter(Filter):
             return Answer(
                 reply.status, fields=fields.encode(), body=body, content_type=reply.content_type.encode()
             )
+        if isinstance(self.pool, PoolSet):
+            exchange.pool = self.pool.named(way.pool)
         self._change(exchange, way)
         return None
 
