@@ -126,7 +126,7 @@ class _Origin:
         else:
             status = 200
             body = range(self.size(fetch.key))  # a body without bytes: it has a length
-            stored, _ = self.cache.store(fetch.request, Response(200, head), body, requested, now)
+            stored, _ = self.cache.store(fetch.request, Response(200, head), body, requested, now, old)
         if self.flights is None:
             return
         how = self.cache.landing(status, stored, now)

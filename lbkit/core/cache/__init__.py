@@ -6,6 +6,7 @@ what may be stored, and for how long          rules
 a stored response: age and freshness          entry
 the table of them, bounded in bytes           store
 conditional requests and 304                  validation
+parts of a stored response                    ranges
 the decisions on requests and responses       cache
 one request to the origin instead of many     flights
 the field Cache-Status                        status
@@ -15,6 +16,7 @@ from lbkit.core.cache.cache import ERRORS, Cache, Forward, Lookup, Verdict
 from lbkit.core.cache.entry import OVERHEAD, Stored
 from lbkit.core.cache.fields import Directives, Fields, Request, Response
 from lbkit.core.cache.flights import FlightRules, Flights, Landing, Role
+from lbkit.core.cache.ranges import Part, part
 from lbkit.core.cache.rules import CacheRules, why_not_stored
 from lbkit.core.cache.status import cache_status
 from lbkit.core.cache.validation import not_modified, of_a_304, to_origin
@@ -31,6 +33,7 @@ __all__ = [
     "Forward",
     "Landing",
     "Lookup",
+    "Part",
     "Request",
     "Response",
     "Role",
@@ -39,6 +42,7 @@ __all__ = [
     "cache_status",
     "not_modified",
     "of_a_304",
+    "part",
     "to_origin",
     "why_not_stored",
 ]

@@ -148,11 +148,22 @@ class Cache(Generic[B]):
     # -- responses ---------------------------------------------------------------------------------------
 
     def store(
-        self, request: Request, response: Response, body: B, requested: float, now: float
+        self,
+        request: Request,
+        response: Response,
+        body: B,
+        requested: float,
+        now: float,
+        old: Stored[B] | None = None,
     ) -> tuple[Stored[B] | None, str]:
         """Keep a complete response if that is allowed; return it, or why not.
 
-        `requested`: when the request was sent; `now`: when the response came."""
+        `requested`: when the request was sent; `now`: when the response came; `old`: what the request was to
+        validate. It is forgotten if what came instead is for no cache."""
+        if old and self.entries.holds(old) and 200 <= response.status < 300:
+            anyone = Request("GET", old.uri)  # not this client, whose Authorization or no-store is its own
+            if why_not_stored(anyone, response, self.rules):
+                self.entries.remove(old.uri, old.variant)
         if why := why_not_stored(request, response, self.rules):
             return None, why
         stored = Stored(request, response, body, requested, now, self.rules)

@@ -93,7 +93,11 @@ class _Case(NamedTuple):
         )
 
 
-# A response is stored if no line applies. RFC 9111: section 3, but for the last two lines.
+def _has_body(fields: Fields) -> bool:
+    return "transfer-encoding" in fields or (fields.get("content-length") or "0").strip("0") != ""
+
+
+# A response is stored if no line applies. RFC 9111: section 3, but for the last three lines.
 REFUSALS: tuple[tuple[str, Callable[[_Case], bool]], ...] = (
     ("the method is not GET", lambda c: c.request.method != "GET"),
     ("the response is interim", lambda c: c.response.status < 200),
@@ -116,6 +120,8 @@ REFUSALS: tuple[tuple[str, Callable[[_Case], bool]], ...] = (
         "nothing says that it may be stored",
         lambda c: c.response.status not in HEURISTIC and not c.explicit(),
     ),
+    # It may depend on the body, which is not a part of the key.
+    ("the request has a body", lambda c: _has_body(c.request.fields)),
     # 4.1: it would never match a request.
     ("Vary is *", lambda c: "*" in members(c.response.fields.get("vary"))),
     # 7.3: a cookie of one client must not reach another; servers forget to say `private`.

@@ -249,6 +249,25 @@ def test_a_304_does_not_bring_back_what_was_purged_or_replace_what_is_newer() ->
 
 
 @pytest.mark.parametrize(
+    ("answer", "asked", "kept"),
+    [
+        (ok("private"), get(), 0),  # it is for no cache any more
+        (ok("no-store"), get(), 0),
+        (ok("max-age=60"), get("no-store"), 1),  # this client's own wish
+        (ok("max-age=60"), get(authorization="x"), 1),
+        (ok("private", status=503), get(), 1),
+        (ok("max-age=60"), get(), 1),
+    ],
+)
+def test_what_comes_in_place_of_a_304_and_is_for_no_cache_ends_the_storing(
+    answer: Response, asked: Request, kept: int
+) -> None:
+    cache = filled(ok(etag='"1"'))
+    cache.store(asked, answer, b"new", NOW + 70, NOW + 70, only(cache))
+    assert len(cache.entries) == kept
+
+
+@pytest.mark.parametrize(
     ("fields", "answer"),
     [
         ({}, False),

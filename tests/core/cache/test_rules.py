@@ -76,6 +76,16 @@ def test_what_may_be_stored(
     assert (why == "") is stored, why
 
 
+def test_the_response_to_a_get_with_a_body_is_not_stored() -> None:
+    for fields, stored in (
+        ({"content-length": "0"}, True),
+        ({"content-length": "5"}, False),
+        ({"transfer-encoding": "chunked"}, False),
+    ):
+        request = Request("GET", "http://a/", Fields(fields.items()))
+        assert (why_not_stored(request, Response(200, said("max-age=60")), RULES) == "") is stored
+
+
 def test_cookies_are_stored_only_if_the_rules_say_so() -> None:
     response = Response(200, said("max-age=60", set_cookie="a=b"))
     assert why_not_stored(Request("GET", "http://a/"), response, RULES) == "the response sets a cookie"
