@@ -58,6 +58,7 @@ PACKAGES = {
     "h2": "grpc",
     "brotli": "compress",
     "zstandard": "compress",
+    "trustme": "tls",
     "crossplane": "import",
     "distributed": "dask",
 }
@@ -93,6 +94,7 @@ FEATURES = {
     "grpc": Feature("health checks by gRPC's protocol", ("h2",)),
     "brotli": Feature("compression with brotli", ("brotli",)),
     "zstd": Feature("compression with zstd", ("zstandard",)),
+    "cert": Feature("a lab's own certificates", ("trustme",)),
     "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
 }

@@ -31,6 +31,7 @@ from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
+from lbkit.net.tls.rules import TlsRules
 from lbkit.schema import add_union, load_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
@@ -209,6 +210,8 @@ class ProxyConfig:
     hide_errors: bool = field(default=False, validator=flag)
     # Rules over requests: which are answered at once, and which are rewritten.
     routing: Routing | None = field(default=None, validator=optional(one_of(Routing)))
+    # Clients come with HTTPS; by default with plain HTTP.
+    tls: TlsRules | None = field(default=None, validator=optional(one_of(TlsRules)))
     policy: Policy = field(factory=Policy, validator=one_of(Policy))
     timeouts: Timeouts = field(factory=Timeouts, validator=one_of(Timeouts))
     limits: Limits = field(factory=Limits, validator=one_of(Limits))
@@ -228,6 +231,8 @@ class ProxyConfig:
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
         yield from self._routing_faults()
         yield from self._sticky_faults()
+        if self.tls:
+            yield from self.tls.faults()
         checks = self.policy.health and self.policy.health.checks
         if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
             yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
@@ -304,6 +309,23 @@ class ProxyConfig:
     def sticky(self) -> Sticky | None:
         """The policy's rules of sticky sessions, which a filter uses, too."""
         return self.policy.sticky
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
+
+    # What filters do for TLS, each falsy if it is off.
+    @property
+    def https_redirect(self) -> str:
+        return self.tls.redirect if self.tls else ""
+
+    @property
+    def hsts(self) -> float:
+        return self.tls.hsts if self.tls else 0.0
+
+    @property
+    def client_certificates(self) -> bool:
+        return self.tls is not None and self.tls.client_certificates != "off"
 
     @property
     def address(self) -> tuple[str, int]:

@@ -25,29 +25,35 @@ from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
+from lbkit.net.filters.client_certificate import ClientCertificateFilter
 from lbkit.net.filters.compress import CompressFilter
 from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
+from lbkit.net.filters.https import HstsFilter, RedirectFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
 from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
 from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
-from lbkit.net.http1.server import ServerConnection
+from lbkit.net.http1.server import FIRST_REQUEST, LINGER, ServerConnection
 from lbkit.net.l4.relay import Relay
 from lbkit.net.names import Names
 from lbkit.net.origin.check import Checker
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
-from lbkit.net.running import ACCEPTED, Running
+from lbkit.net.running import ACCEPTED, BACKLOG, ProxyError, Running, listen_error
 from lbkit.net.service import Service
+from lbkit.net.tls.live import LiveContext
 from lbkit.net.websocket import Frames
 from lbkit.watchdog import guard
 
 # A field of the config, and the filter that implements it; in the order in which requests pass the filters.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
+    "https_redirect": lambda config: RedirectFilter(config.tls.public_port),  # type: ignore[union-attr]
+    "hsts": lambda config: HstsFilter(config.hsts, config.tls.hsts_subdomains),  # type: ignore[union-attr]
+    "client_certificates": lambda config: ClientCertificateFilter(),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
     "routing": lambda config: (ShownRouteFilter if config.explain else RouteFilter)(config.routing),  # type: ignore[arg-type]
@@ -73,7 +79,8 @@ class Proxy(Running):
         """`pool`: made as the config says, if not given. `options`: fields of a ProxyConfig, and `retries`
         and `keyed_by` of its Policy. Without a config it listens on a free port of 127.0.0.1.
 
-        Raises ValueError for a wrong option, ConfigError for a backend's name that cannot be resolved."""
+        Raises ValueError for a wrong option or a certificate that cannot be used, ConfigError for a backend's
+        name that cannot be resolved."""
         config = config or ProxyConfig(listen="127.0.0.1:0")
         config = config.but(**options)
         super().__init__(*config.address)
@@ -123,6 +130,8 @@ class Proxy(Running):
         )
         self.listener.on_close = self._client_closed
         self.listener.on_full = self._full
+        self.tls = LiveContext(config.tls) if config.tls else None
+        self.redirect_port = 0  # where plain HTTP is redirected, once it runs
         self._stop: asyncio.Event | None = None
         self._grace = self._notice = 0.0  # seconds
         self._scarcity = ""  # why there are fewer clients than limits.connections
@@ -165,7 +174,7 @@ class Proxy(Running):
 
     @property
     def url(self) -> str:
-        return f"http://{join_address(self.host, self.port)}"
+        return f"{self.config.scheme}://{join_address(self.host, self.port)}"
 
     # -- in the running loop ----------------------------------------------------------------
 
@@ -183,28 +192,65 @@ class Proxy(Running):
         self.listener.stopping = False
         # Clients beyond the capacity are answered 503, for which a descriptor has to be left.
         self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)
-        server = await self._listen(lambda: ServerConnection(self.listener), sock)
+        if self.tls:
+            self.tls.full = lambda pending: pending + len(self.listener.open) >= self.listener.capacity
+        servers = [await self.accept(sock)]
         tasks = [loop.create_task(self._sweep()), loop.create_task(self.names.run())]
+        if self.tls:
+            tasks.append(loop.create_task(self.tls.watch(say)))
+            if self.config.https_redirect:
+                try:
+                    servers.append(await self._accept_plain(shared=sock is not None))
+                except ProxyError:
+                    servers[0].close()
+                    raise
         if self.checker:
             tasks.append(loop.create_task(self.checker.run()))
         try:
             if on_ready:
                 on_ready()
             await self._stop.wait()
-            server.close()
+            for server in servers:
+                server.close()
             await asyncio.sleep(ACCEPTED)
             await self._drain()
         finally:
             for task in tasks:
                 task.cancel()
             self.reports.stop()
-            server.close()
+            for server in servers:
+                server.close()
             for client in list(self.listener.open):
                 client.abort()
             self.connections.close_idle(float("inf"))
             await asyncio.sleep(0)  # lets the transports close
             for made in self.filters.values():
                 await made.close()
+
+    async def accept(self, sock: socket.socket | None = None) -> asyncio.Server:
+        """Accept clients on `sock` (listening), or on a socket of our own. Raises ProxyError."""
+        options: dict[str, Any] = {}
+        if self.tls:
+            waits = {"ssl_handshake_timeout": self.tls.rules.handshake, "ssl_shutdown_timeout": LINGER}
+            options = {"ssl": self.tls, **waits}
+        return await self._listen(lambda: ServerConnection(self.listener), sock, **options)
+
+    async def _accept_plain(self, shared: bool) -> asyncio.Server:
+        """Accept clients without TLS, whom a filter redirects. `shared`: other workers use the port, too."""
+        assert self.tls
+        assert self.tls.rules.redirect_address
+        host, port = self.tls.rules.redirect_address
+        loop = asyncio.get_running_loop()
+        factory = lambda: ServerConnection(self.listener)  # noqa: E731
+        try:
+            server = await loop.create_server(factory, host, port, backlog=BACKLOG, reuse_port=shared or None)
+        except OSError as error:
+            raise ProxyError(listen_error(error, host, port)) from None
+        self.redirect_port = server.sockets[0].getsockname()[1]
+        redirect = self.filters["https_redirect"]
+        assert isinstance(redirect, RedirectFilter)
+        redirect.port = redirect.port or self.port
+        return server
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
         """Begin to stop; call it in the proxy's thread. `notice`: seconds in which a kept connection may get
@@ -216,6 +262,9 @@ class Proxy(Running):
 
     async def _drain(self) -> None:
         """Close idle connections at once, busy ones after their answers or at the end of the grace."""
+        last = self.service.now() + min(self._grace, FIRST_REQUEST)
+        while self.tls and self.tls.waiting() and self.service.now() < last:
+            await asyncio.sleep(ACCEPTED)  # until it is among the open ones
         await self._until_empty(lambda: self.listener.open, self._notice)
         now = self.service.now()
         for client in list(self.listener.open):

@@ -88,15 +88,15 @@ class Running(ABC):
     # -- in the running loop ----------------------------------------------------------------
 
     async def _listen(
-        self, factory: Callable[[], asyncio.Protocol], sock: socket.socket | None
+        self, factory: Callable[[], asyncio.Protocol], sock: socket.socket | None, **options: Any
     ) -> asyncio.Server:
-        """Accept connections, on `sock` or on host and port. Raises ProxyError."""
+        """Accept connections, on `sock` or on host and port; `options`: for TLS. Raises ProxyError."""
         loop = asyncio.get_running_loop()
         try:
             if sock:
-                server = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+                server = await loop.create_server(factory, sock=sock, backlog=BACKLOG, **options)
             else:
-                server = await loop.create_server(factory, self.host, self.port, backlog=BACKLOG)
+                server = await loop.create_server(factory, self.host, self.port, backlog=BACKLOG, **options)
         except OSError as error:
             raise ProxyError(listen_error(error, self.host, self.port)) from None
         self.port = server.sockets[0].getsockname()[1]

@@ -95,7 +95,7 @@ class Supervisor:
                 await self._admin.start()
             except OSError as error:
                 raise ProxyError(str(error)) from None
-        say(f"{self._summary()} on http://{join_address(self.host, self.port)}, {self._staff()}")
+        say(f"{self._summary()} on {config.scheme}://{join_address(self.host, self.port)}, {self._staff()}")
         self._tell_notes()
         while True:
             await self._reload_wanted.wait()
@@ -189,7 +189,7 @@ class Supervisor:
         if self._mark:
             self._mark.close()
         self._mark = running_mark(self.path, config.listen)
-        where = f" on http://{join_address(self.host, self.port)}" if moved else ""
+        where = f" on {config.scheme}://{join_address(self.host, self.port)}" if moved else ""
         say(f"reloaded: {self._summary()}{where}, {len(config.backends)} backends, {self._staff()}")
         self._tell_notes()
 

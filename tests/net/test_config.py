@@ -179,6 +179,7 @@ def test_the_example_has_every_field_with_its_default() -> None:
     assert config.redis
     assert config.admission
     assert config.compression
+    assert config.tls
     for one, table in (
         (config.backends[0], data["backends"][0]),
         (config.policy, data["policy"]),
@@ -189,6 +190,8 @@ def test_the_example_has_every_field_with_its_default() -> None:
         (config.admission, data["admission"]),
         (config.bandwidth[0], data["bandwidth"][0]),
         (config.compression, data["compression"]),
+        (config.tls, data["tls"]),
+        (config.tls.certificates[0], data["tls"]["certificates"][0]),
     ):
         compare(type(one), table)
 
