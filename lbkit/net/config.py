@@ -27,6 +27,7 @@ from lbkit.needs import why_not
 from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
+from lbkit.net.filters.firewall import FirewallRules
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
@@ -204,6 +205,8 @@ class ProxyConfig:
     bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=_all_are(Bandwidth))
     # Which answers are compressed, and how.
     compression: Compression | None = field(default=None, validator=optional(one_of(Compression)))
+    # Which requests are refused: by limits, and by signatures of attacks.
+    firewall: FirewallRules | None = field(default=None, validator=optional(one_of(FirewallRules)))
     # Header fields removed from backends' answers.
     hide: tuple[str, ...] = field(default=(), converter=_texts, validator=_fields)
     # Replaces a backend's 5xx with a short page of the proxy's own.

@@ -10,7 +10,7 @@ from typing import Any
 from lbkit.core import Backend, Lease, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
-from lbkit.net.service import Connection, Service
+from lbkit.net.service import Connection, OnBody, Service
 from lbkit.net.timekeeper import Timekeeper
 
 # Bytes of a request's body that are held while there is no connection to send them on. As many are held as
@@ -29,6 +29,7 @@ class Forwarding:
         "_done",
         "_held",
         "_next_hook",
+        "_on_body",
         "_origin_over",
         "_plan",
         "_started",
@@ -76,6 +77,7 @@ class Forwarding:
         self._origin_over = False  # nothing more comes from a backend
         self._done = False
         self._next_hook = 0  # of the filters
+        self._on_body: OnBody | None = None  # of a filter that holds it until the body is here
         self._suspended = False  # a filter makes it wait
 
     def answer_with(self, answer: Answer, ok: bool | None = False) -> None:

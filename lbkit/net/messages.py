@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from asyncio import Transport
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from lbkit.core import AnyPool, Backend, Lease
@@ -81,6 +81,12 @@ class RequestHead:
         """Return the values of all fields of this name."""
         found = re.findall(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), self.data, re.IGNORECASE)
         return [value.rstrip() for value in found]
+
+    def fields(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the fields in their order: names in lower case, and values."""
+        for line in self.data.split(b"\r\n")[1:-1]:
+            name, _, value = line.partition(b":")
+            yield name.lower(), value.strip()
 
 
 class ResponseHead:
@@ -243,7 +249,15 @@ class ExchangeView(Protocol):
 
 
 class Hold:
-    """Returned by `on_request` to hold a request; the filter calls `proceed` or `answer_with` later."""
+    """Returned by `on_request` to hold a request; the filter calls `proceed` or `answer_with` later.
+
+    `on_body`: called with the exchange, the body and the time when the body is here: all of it, or as much of
+    its beginning as is held (`MAX_HELD` of `forwarding.py`)."""
+
+    __slots__ = ("on_body",)
+
+    def __init__(self, on_body: Callable[[ExchangeView, bytes, float], object] | None = None) -> None:
+        self.on_body = on_body
 
 
 HOLD = Hold()

@@ -50,6 +50,8 @@ def start_faults(config: ProxyConfig) -> list[str]:
             faults += str(error).splitlines()
     if fault := log_fault(config.access_log):
         faults.append(f"access_log is {config.access_log!r}: {fault}")
+    if config.firewall and (fault := log_fault(config.firewall.audit)):
+        faults.append(f"firewall.audit is {config.firewall.audit!r}: {fault}")
     if fault := admin_fault(config.admin):
         faults.append(f"admin is {config.admin!r}: {fault}")
     return faults

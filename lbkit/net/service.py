@@ -13,6 +13,7 @@ from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead
 from lbkit.net.settings import Timeouts
 
 OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
+OnBody = Callable[[ExchangeView, bytes, float], object]
 OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
 OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
 OnEnd = Callable[[ExchangeView, float], object]
