@@ -4,6 +4,7 @@ from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.l4.tcp import TcpProxy
 from lbkit.net.l4.tcp_config import TcpConfig
+from lbkit.net.l4.udp import UdpConfig, UdpProxy
 from lbkit.net.proxy import Proxy
 from lbkit.net.running import ProxyError
 from lbkit.net.settings import Limits, Timeouts
@@ -21,4 +22,6 @@ __all__ = [
     "TcpConfig",
     "TcpProxy",
     "Timeouts",
+    "UdpConfig",
+    "UdpProxy",
 ]

@@ -11,11 +11,12 @@ from typing import Protocol
 from lbkit.core import Backend, Lease, NoBackend, Pool, Replicas
 from lbkit.core.key import Key
 from lbkit.net.faults import Faults
+from lbkit.net.l4.flow import Flow
 from lbkit.net.l4.proxy_protocol import Header, Malformed, Transport, between, read, write_v1, write_v2
 from lbkit.net.l4.relay import Relay
 from lbkit.net.l4.sni import UNRECOGNIZED_NAME, ClientHello, HelloReader
 from lbkit.net.l4.tcp_config import TcpConfig
-from lbkit.net.peer import Network, is_trusted, plain_address
+from lbkit.net.peer import Network, is_trusted
 
 WRITERS: dict[str, Callable[[Header], bytes]] = {"": lambda header: b"", "v1": write_v1, "v2": write_v2}
 
@@ -44,19 +45,6 @@ class Host(Protocol):
     def pool_for(self, server_name: str) -> Pool | Replicas | None: ...
     def closed(self, connection: Joined) -> None: ...
     def release(self, lease: Lease, ok: bool | None) -> None: ...
-
-
-class Flow:
-    """A connection as algorithms see it: a RequestView, of which only client and flow are known."""
-
-    target = b""
-
-    def __init__(self, header: Header) -> None:
-        self.client = plain_address(header.client)
-        self.flow = f"tcp {header.source!r} {header.destination!r}"
-
-    def field(self, name: bytes) -> bytes:
-        return b""
 
 
 class Arrival(asyncio.Protocol):
@@ -155,7 +143,7 @@ class Arrival(asyncio.Protocol):
     async def _connect(self, pool: Pool | Replicas) -> None:
         """Connect to a backend; if that fails, to another one."""
         proxy, loop = self.proxy, asyncio.get_running_loop()
-        key = proxy.key(Flow(self.header))
+        key = proxy.key(Flow("tcp", self.header.source, self.header.destination))
         tried: list[Backend] = []
         while len(tried) <= proxy.config.retries:
             try:

@@ -27,7 +27,7 @@ def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, 
         raise ValueError(str(error).replace("trusted", attribute.name, 1)) from None
 
 
-def _key(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def a_flow_key(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in ("flow", "client"):
         raise ValueError(
             f"{attribute.name} is {value!r}: use flow or client, all that is known of a connection"
@@ -47,7 +47,7 @@ class TcpConfig:
     listen: str = field(default="127.0.0.1:0", validator=a_listen_address)
     # What algorithms get as the key: the flow (addresses and ports of both ends), or the client's address
     # alone, with which a client's connections all lead to one backend.
-    key: str = field(default="flow", validator=_key)
+    key: str = field(default="flow", validator=a_flow_key)
     connect: float = field(default=5.0, validator=number(0, above=True))  # to a backend
     retries: int = field(default=1, validator=whole(0))  # with other backends, if one does not accept
     first: float = field(default=10.0, validator=number(0, above=True))  # for PROXY header and ClientHello
