@@ -279,16 +279,22 @@ def _pairs(form: bytes, most: int) -> Iterator[tuple[Where, str, bool, bytes]]:
         yield Where.ARGUMENT, f"argument {known[:EXCERPT]}", bool(_SECRET.search(known)), value
 
 
-_TEXTUAL = re.compile(rb"\Atext/|json|xml|form")
+_TEXTUAL = re.compile(rb"\Atext/|\Aapplication/(?!grpc).*(?:json|xml|form)|\Amultipart/form|\Aimage/svg")
+
+
+def is_text(content_type: bytes) -> bool:
+    """Return whether a body of this type is looked at: forms, JSON, XML, texts, and what has no type."""
+    kind = content_type.partition(b";")[0].strip().lower()
+    return not kind or _TEXTUAL.search(kind) is not None
 
 
 def _body(body: bytes, content_type: bytes, most: int) -> Iterator[tuple[Where, str, bool, bytes]]:
     """Yield the texts in a body: of a form or of JSON, else all of it as one; nothing of what is no text.
 
     Long texts are usual there, so they are cut and do not score."""
-    kind = content_type.partition(b";")[0].strip().lower()
-    if kind and not _TEXTUAL.search(kind):
+    if not is_text(content_type):
         return
+    kind = content_type.partition(b";")[0].strip().lower()
     if kind == b"application/x-www-form-urlencoded":
         yield from _pairs(body, most)
         return

@@ -130,6 +130,21 @@ def test_a_client_that_waits_for_100_gets_it() -> None:
         assert seen.endswith(b"a=b")
 
 
+@pytest.mark.parametrize("lines", [("Content-Type: application/grpc+json",), ("Content-Encoding: gzip",)])
+def test_a_body_that_cannot_be_read_goes_on_at_once(lines: tuple[str, ...]) -> None:
+    """A stream may wait for an answer before it says more."""
+    with proxied(streaming, firewall=BLOCK) as proxy, Client(proxy) as client:
+        client.send(get("/", "Transfer-Encoding: chunked", *lines, method="POST") + b"2\r\nhi\r\n")
+        assert client.answer()[0] == 200
+
+
+def streaming(connection: Connection) -> None:
+    """Answers after the first chunk of a body that does not end."""
+    connection.head()
+    connection.until(b"hi\r\n")
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
 def test_bodies_can_be_left_alone() -> None:
     with proxied(echo, firewall=FirewallRules(mode="block", bodies=False)) as proxy:
         assert ask(proxy, post(b"user=admin'--"))[0] == 200

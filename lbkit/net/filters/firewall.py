@@ -19,7 +19,7 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import flag, text, whole, word
-from lbkit.core.firewall import KNOWN, Firewall, Verdict
+from lbkit.core.firewall import KNOWN, Firewall, Verdict, is_text
 from lbkit.core.options import named_fields
 from lbkit.net.filters.base import Filter
 from lbkit.net.messages import Answer, ExchangeView, Hold, RequestHead
@@ -128,7 +128,12 @@ class FirewallFilter(Filter):
         verdict = self.firewall.inspect(request)
         if verdict.status:
             return self._refusal(request, verdict)
-        return self._hold if request.length else None
+        return self._hold if request.length and self._is_readable(request) else None
+
+    @staticmethod
+    def _is_readable(request: RequestHead) -> bool:
+        """Whether there is a text to wait for: an upload or a stream of gRPC goes on at once."""
+        return is_text(request.field(b"content-type")) and not request.field(b"content-encoding")
 
     def on_body(self, exchange: ExchangeView, body: bytes, now: float) -> None:
         """Decide about a request whose body is here, or the beginning of it."""
