@@ -43,6 +43,7 @@ class RequestHead:
         "http11",
         "length",
         "method",
+        "original",
         "peer",
         "target",
         "upgrade",
@@ -61,6 +62,7 @@ class RequestHead:
     ) -> None:
         self.method = method
         self.target = target
+        self.original = target  # as it arrived, for logs; a filter may have rewritten `target`
         self.data = data  # the request line and the fields
         self.peer = peer
         self.client = client  # the client's address, from trusted sources only

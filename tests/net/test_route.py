@@ -94,6 +94,14 @@ def test_any_of_several_fields_of_one_name_may_fit() -> None:
         assert ask(proxy, get("/", "X-Kind: human\r\n"))[0] == 200
 
 
+def test_the_access_log_has_the_target_that_the_client_sent(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    rule = Rule("api", when=When(prefix=("/api",)), rewrite=Rewrite("/v2{rest}"))
+    with routed(rule, access_log=str(log)) as proxy:
+        assert ask(proxy, get("/x/../api/a"))[2].startswith(b"GET /v2/a ")
+    assert '"GET /x/../api/a HTTP/1.1" 200' in log.read_text()
+
+
 def test_explain_names_the_rule() -> None:
     with routed(Rule("no admin", Fixed(403), When(prefix=("/admin",))), explain=True) as proxy:
         assert field(ask(proxy, get("/admin"))[1], "X-Lbkit-Route") == ["no admin"]
