@@ -465,6 +465,12 @@ def test_a_header_may_come_before_the_hello() -> None:
 # -- with real programs ---------------------------------------------------------------------
 
 
+def accepts(process: subprocess.Popen[bytes], port: int) -> bool:
+    assert process.poll() is None, process.stdout.read()
+    with closing(socket.socket()) as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def haproxy(directory: Path, frontend: str, backend: str) -> Iterator[int]:
     """HAProxy in TCP mode, on a port of its own; its port."""
@@ -478,13 +484,7 @@ def haproxy(directory: Path, frontend: str, backend: str) -> Iterator[int]:
     path.write_text(text)
     process = subprocess.Popen([program, "-db", "-f", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-
-        def listens() -> bool:
-            assert process.poll() is None, process.stdout.read()
-            with closing(socket.socket()) as sock:
-                return sock.connect_ex(("127.0.0.1", port)) == 0
-
-        until(listens)
+        until(lambda: accepts(process, port))
         yield port
     finally:
         process.kill()
@@ -560,6 +560,53 @@ def test_haproxy_accepts_and_refuses_the_same_headers(tmp_path: Path, data: byte
         assert ours == theirs
     else:  # without addresses each names its own peer
         assert bool(ours) == bool(theirs)
+
+
+@contextmanager
+def nginx(directory: Path) -> Iterator[int]:
+    """nginx, which requires a PROXY header and answers with the addresses in it; its port."""
+    program = need("nginx")
+    port = refused_port()
+    path = directory / "nginx.conf"
+    path.write_text(
+        f"daemon off; master_process off; pid {directory}/pid; error_log stderr crit;"
+        "events {} http { access_log off; "
+        + "".join(
+            f"{kind}_temp_path {directory}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        + f"server {{ listen 127.0.0.1:{port} proxy_protocol; location / {{ return 200 "
+        '"$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";'
+        " } } }"
+    )
+    process = subprocess.Popen(
+        [program, "-e", "stderr", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        until(lambda: accepts(process, port))
+        yield port
+    finally:
+        process.kill()
+        process.communicate()
+
+
+HEADERS = [
+    CLIENT,
+    Header(Transport.TCP6, ("2001:db8::7", 1), ("2001:db8::1", 65535)),
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_nginx_understands_our_headers(tmp_path: Path, version: str, header: Header) -> None:
+    with (
+        nginx(tmp_path) as port,
+        TcpProxy(pool(port), accept_proxy=LOCAL, send_proxy=version) as proxy,
+        connect(proxy) as sock,
+    ):
+        sock.sendall(write_v2(header) + b"GET / HTTP/1.0\r\n\r\n")
+        body = everything(sock).partition(b"\r\n\r\n")[2].decode()
+    (client, port), (server, to) = header.source, header.destination
+    assert body == f"{client} {port} {server} {to}"
 
 
 def test_redis_is_served_over_long_connections() -> None:
