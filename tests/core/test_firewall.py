@@ -90,7 +90,8 @@ def test_rates_on_the_corpora_that_the_rules_were_tuned_on() -> None:
 
 
 def test_rates_on_requests_that_the_rules_have_not_seen_are_worse() -> None:
-    """The honest figures: nothing was tuned on these, and evasions and look-alikes are more unusual."""
+    """The honest figures, though the same author wrote the rules and these. They were measured twice: before
+    the rules were tuned on the other corpora, 67 % and 16 % of false alarms; after it, 67 % and 9 %."""
     rows = measured("_unseen")
     print(table([("lbkit", rows)]))
     by = {(row.kind, row.hostile): row for row in rows}
