@@ -234,7 +234,7 @@ class Generation:
 
     def _call_stand_in(self) -> None:
         self._calling = None
-        self._stand_in = StandIn()
+        self._stand_in = StandIn(self.config.tls)
         self.say("no worker is running: requests are answered 503 until one is")
         self._standing = asyncio.ensure_future(self._stand_in.start(self.sockets))
 
