@@ -124,6 +124,8 @@ class Generation:
                 task.cancel()
             self._retired = True
             self.signal_all(signal.SIGKILL)
+            for worker in self.alive:
+                self._reap(worker)  # those that were ready, too: they have no keeper yet
             await self.ended()
             raise
         self._keepers = [asyncio.ensure_future(self._keep(slot)) for slot in range(len(self.ready))]
