@@ -172,6 +172,7 @@ class Members:
     def set_intent(self, name: str, intent: Intent, now: float) -> None:
         """Set the operator's intent; `drains` has the state of the drain."""
         backend = self[name]
+        self._advance_watch(now)  # what has run out meanwhile comes first
         if backend.intent is not intent:
             backend.intent = intent
             self._changed()

@@ -230,6 +230,13 @@ def test_whatever_happens_counts_hold_a_drained_backend_is_idle_and_no_state_is_
     assert [change.at for change in world.changes] == sorted(change.at for change in world.changes)
 
 
+def test_an_ejection_that_has_run_out_is_reported_before_a_drain() -> None:
+    world = World(HealthRules(outliers=OutlierRules(consecutive=1)))
+    for step in (("start", 0, None), ("end", 0, False), ("wait", 31.0, None), ("intent", "a", Intent.DRAIN)):
+        world.step(*step)
+    assert [change.kind for change in world.changes] == ["outlier", "outlier", "drain", "drain"]
+
+
 def test_requests_of_a_backend_that_left_say_nothing_about_another_of_its_name() -> None:
     for ok in (True, False):
         world = World(HealthRules(max_in_flight=1, max_fails=MaxFailsRules()))
