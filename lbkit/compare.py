@@ -46,7 +46,7 @@ def compare(
     A policy is a Policy, the name of an algorithm or its class; one by itself is run alone. An interrupt ends
     the comparison: the results are those so far. A notebook shows them as a table.
 
-    One run may be luck. With `seeds` each policy runs with so many, and the Comparison has means with
+    One run may be luck. With `seeds` each policy runs with that many, and the Comparison has means with
     confidence intervals: see `replicate`, which takes the `options` then."""
     if seeds is not None:
         return replicate(experiment, seeds, policies, on=on, progress=progress or False, **options)

@@ -133,7 +133,7 @@ def checks_until_out(share: float, fall: int) -> float:
 
 
 def passive_detection(failures: int, rate: float) -> float:
-    """Return the mean time until a dead server has failed so many requests, of which it gets `rate` a second.
+    """Return the mean time until a dead server that gets `rate` requests a second has failed `failures`.
 
     Nothing finds it before they come, so the time is that of an Erlang distribution."""
     if not rate > 0:

@@ -9,10 +9,10 @@ import ipywidgets as widgets
 
 from lbkit.viz.drawing import Figure
 from lbkit.viz.style import title
-from lbkit.viz.widget import FigureView, Panel, on_main, reset_button
+from lbkit.viz.widget import ControlPanel
 
 
-class Explorer(Panel):
+class Explorer(ControlPanel):
     """Calls a function with the values of its controls, and shows the figure that it returns.
 
     As in `Explorer(draw, load=(0.1, 0.9, 0.7), retries=(0, 4, 3), budget=False)`. An argument is the lowest,
@@ -22,19 +22,10 @@ class Explorer(Panel):
 
     def __init__(self, draw: Callable[..., Figure], **arguments: Any) -> None:
         self._draw = draw
-        self.controls = {name: control(name, what) for name, what in arguments.items()}
-        self.view = FigureView()
-        self.reset = reset_button(self.controls.values())
-        row = widgets.Box([*self.controls.values(), self.reset], layout={"flex_flow": "row wrap"})
-        super().__init__([row, self.view])
-        self.add_class("lbkit-explorer")
-        self.draw()
-        changed = on_main(self.draw)
-        for each in self.controls.values():
-            each.observe(changed, "value")
+        super().__init__({name: control(name, what) for name, what in arguments.items()}, "lbkit-explorer")
 
-    def draw(self, *_: Any) -> None:
-        self.view.show(self._draw(**{name: each.value for name, each in self.controls.items()}))
+    def draw(self) -> None:
+        self.view.show(self._draw(**self.values))
 
 
 STEPS = 50  # of a slider of fractions, at most

@@ -13,7 +13,7 @@ from lbkit.core.health import CheckRules, CheckState, Health
 from lbkit.viz.drawing import Figure, Trace, figure
 from lbkit.viz.states import level, strips
 from lbkit.viz.style import FAILED, INK, axis
-from lbkit.viz.widget import FigureView, Panel, on_main, reset_button
+from lbkit.viz.widget import ControlPanel
 
 SECONDS = 60.0  # length of the time axis
 BROKEN, MENDED = 20.0, 40.0  # when a fault begins and ends
@@ -124,14 +124,14 @@ def finding(checks: list[Check], rules: CheckRules, fault: str) -> str:
     return f"{said}, {1 / rules.interval:.3g} probes a second"
 
 
-class HealthPanel(Panel):
+class HealthPanel(ControlPanel):
     """Sliders for the rules of checks, and kinds of faults; `checks` has those on the screen, by row."""
 
     def __init__(
         self, interval: float = 2.0, fall: int = 3, rise: int = 2, fault: str = "one check in ten fails"
     ) -> None:
         seconds: dict[str, Any] = {"min": 0.5, "max": 5.0, "step": 0.5, "readout_format": ".1f"}
-        self.controls: dict[str, Any] = {
+        controls: dict[str, Any] = {
             "interval": widgets.FloatSlider(interval, description="interval (s)", **seconds),
             "fall": widgets.IntSlider(fall, 1, 10, description="fall"),
             "rise": widgets.IntSlider(rise, 1, 10, description="rise"),
@@ -139,19 +139,10 @@ class HealthPanel(Panel):
             "fault": widgets.Dropdown(options=list(FAULTS), value=fault, description="fault"),
         }
         self.checks: dict[str, list[Check]] = {}
-        self.view = FigureView()
-        self.summary = widgets.HTML()
-        self.reset = reset_button(self.controls.values())
-        row = widgets.Box([*self.controls.values(), self.reset], layout={"flex_flow": "row wrap"})
-        super().__init__([row, self.view, self.summary])
-        self.add_class("lbkit-health-panel")
-        self.draw()
-        changed = on_main(self.draw)
-        for control in self.controls.values():
-            control.observe(changed, "value")
+        super().__init__(controls, "lbkit-health-panel")
 
-    def draw(self, *_: Any) -> None:
-        values = {name: control.value for name, control in self.controls.items()}
+    def draw(self) -> None:
+        values = self.values
         interval, fault = values["interval"], values["fault"]
         rules = {
             f"fall={fall}, rise={rise}": CheckRules(

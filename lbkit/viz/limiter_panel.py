@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from lbkit.core.limit import Decision, Limiter, make_limiter, play
 from lbkit.viz import limits
-from lbkit.viz.widget import FigureView, Panel, on_main, reset_button
+from lbkit.viz.widget import ControlPanel
 
 SECONDS = 4.0  # length of the time axis
 WINDOW = 1.0
@@ -61,30 +61,21 @@ def limiters(rate: float, burst: float) -> dict[str, Limiter[Any]]:
     return {kind: make_limiter(kind, **values) for kind, values in options.items()}
 
 
-class LimiterPanel(Panel):
+class LimiterPanel(ControlPanel):
     """Sliders for rate, burst and traffic; `played` has the decisions on the screen, by kind of limiter."""
 
     def __init__(self, rate: int = 5, burst: int = 5, requests: int = 40, pattern: str = "chance") -> None:
-        self.controls = {
+        controls = {
             "rate": widgets.IntSlider(rate, 1, 20, description="rate"),
             "burst": widgets.IntSlider(burst, 1, 20, description="burst"),
             "requests": widgets.IntSlider(requests, 2, 120, description="requests"),
             "pattern": widgets.Dropdown(options=list(PATTERNS), value=pattern, description="pattern"),
         }
         self.played: dict[str, Sequence[tuple[float, Decision]]] = {}
-        self.view = FigureView()
-        self.summary = widgets.HTML()
-        self.reset = reset_button(self.controls.values())
-        row = widgets.Box([*self.controls.values(), self.reset], layout={"flex_flow": "row wrap"})
-        super().__init__([row, self.view, self.summary])
-        self.add_class("lbkit-limiter-panel")
-        self.draw()
-        changed = on_main(self.draw)
-        for control in self.controls.values():
-            control.observe(changed, "value")
+        super().__init__(controls, "lbkit-limiter-panel")
 
-    def draw(self, *_: Any) -> None:
-        values = {name: control.value for name, control in self.controls.items()}
+    def draw(self) -> None:
+        values = self.values
         arrivals = PATTERNS[values["pattern"]](values["requests"])
         made = limiters(values["rate"], values["burst"])
         self.played = {kind: play(limiter, arrivals) for kind, limiter in made.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -113,6 +113,33 @@ class FigureView(LeavesPictures, anywidget.AnyWidget):
 
 class Panel(LeavesPictures, widgets.VBox):  # type: ignore[misc]
     """A column of widgets that leaves pictures of its figures, and its texts, in a saved notebook."""
+
+
+class ControlPanel(Panel):
+    """Controls with a reset button, above a figure and a text that `draw` fills when a control changes."""
+
+    def __init__(self, controls: Mapping[str, Any], look: str) -> None:
+        """`look`: the name of its CSS class."""
+        self.controls = controls
+        self.view = FigureView()
+        self.summary = widgets.HTML()
+        self.reset = reset_button(controls.values())
+        row = widgets.Box([*controls.values(), self.reset], layout={"flex_flow": "row wrap"})
+        super().__init__([row, self.view, self.summary])
+        self.add_class(look)
+        self.draw()
+        changed = on_main(lambda _: self.draw())
+        for control in controls.values():
+            control.observe(changed, "value")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the controls, by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def draw(self) -> None:
+        """Draw for the `values`."""
+        raise NotImplementedError
 
 
 def parts(widget: Any) -> Iterator[Any]:

@@ -39,6 +39,12 @@ def test_it_is_stored_without_outputs_and_with_names_of_its_cells(path: Path) ->
 
 
 @each_file
+def test_no_code_cell_has_more_than_twenty_lines(path: Path) -> None:
+    code = [cell.source for cell in cells(path) if cell.kind == "code"]
+    assert [source for source in code if len(source.splitlines()) > 20] == []
+
+
+@each_file
 def test_links_to_other_files_lead_to_files(path: Path) -> None:
     inner = [link for link in LINK.findall(text(path)) if "://" not in link and not link.startswith("#")]
     assert [link for link in inner if not (path.parent / link.partition("#")[0]).is_file()] == []

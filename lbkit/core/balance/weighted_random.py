@@ -14,7 +14,7 @@ from lbkit.core.options import number, whole
 
 
 class Random(Balancer):
-    """Any backend, all with the same probability. Keeps no state, so many proxies need not coordinate."""
+    """Any backend, all with the same probability. Keeps no state, so several proxies need not coordinate."""
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return backends[int(self.rng.random() * len(backends))]

@@ -40,9 +40,9 @@ class BreakerRules:
 
     It opens after `consecutive` failures in a row, or when of the outcomes in the window a share of
     `failure_rate` failed, or `slow_rate` took longer than `slow_after` seconds; 0 turns each rule off.
-    Shares count from `minimum` outcomes. The window is the last `window` seconds, or with `calls` the last
-    so many outcomes. After `open_for` seconds `probes` requests pass; they close it, unless the same shares
-    (or one failure, where there is no `failure_rate`) open it again. Probes that have no outcome after
+    Shares count from `minimum` outcomes. The window is the last `window` seconds, or the last `calls`
+    outcomes if that is set. After `open_for` seconds `probes` requests pass; they close it, unless the same
+    shares (or one failure, where there is no `failure_rate`) open it again. Probes that have no outcome after
     another `open_for` seconds, such as a WebSocket, no longer keep others from passing.
     (Nygard, Release It!; the defaults are Hystrix's.) Raises ValueError.
     """

@@ -26,7 +26,7 @@ class HealthRules:
     """What decides whether a backend gets requests; each is off unless it is given.
 
     `checks`: probes. `outliers` and `max_fails`: the outcomes of its requests, as Envoy and nginx judge them.
-    `breaker`: a circuit breaker for each backend. `max_in_flight`: so many requests at once, at most
+    `breaker`: a circuit breaker for each backend. `max_in_flight`: the most requests at once
     (a bulkhead: a slow backend cannot take all connections). Raises ValueError.
     """
 
