@@ -107,7 +107,7 @@ def test_apache_has_checks_and_a_rest_after_a_failure() -> None:
     text = render(with_health(checks=checks, max_fails=MaxFailsRules(1, 30.0)), "apache")
     assert "mod_proxy_hcheck.so" in text
     assert (
-        "retry=30 connectiontimeout=5 hcinterval=2000ms hcpasses=4 hcfails=5 hcmethod=GET hcuri=/ready"
+        "retry=30 connectiontimeout=5000ms hcinterval=2000ms hcpasses=4 hcfails=5 hcmethod=GET hcuri=/ready"
         in text
     )
     assert "failonstatus=500,501,502,503,504" in text
@@ -525,10 +525,13 @@ FULL = Experiment(
 def served_with_two_at_once(engine: str) -> float:
     """Return the share of FULL's requests that are served; each server has two at once, at most."""
     result = run(FULL, on=engine)
+    # Caddy asks whether there is a place, then takes it, in threads: one request on each of two processors
+    # can get the last one (its note says so).
+    most = 3 if engine == "caddy" else 2
     for server in range(2):
         rows = zip(result.backend, result.start, result.service, strict=True)
         spans = [(start, start + work) for b, start, work in rows if b == server and work > 0]
-        assert max(sum(a <= start < b for a, b in spans) for start, _ in spans) <= 2, engine
+        assert max(sum(a <= start < b for a, b in spans) for start, _ in spans) <= most, engine
     refused = {status for status in result.status if status != 200}
     assert refused == {502 if engine == "nginx" else 503}
     return sum(status == 200 for status in result.status) / len(result.arrival)

@@ -126,6 +126,11 @@ class Caddy(Peer):
                 "each failure counts for fail_timeout, whether requests succeed after it or not; the log does"
                 " not tell when failures take a server out, so Result.changes lacks it"
             )
+        if health and health.max_in_flight:
+            notes.append(
+                "it looks at max_in_flight before it counts the request: two that arrive together may share"
+                " the last place"
+            )
         if self.policy.algorithm == "first_available":
             notes.append("when every server has as many requests as the limit, the answer is 503")
         if self.policy.keyed_by.startswith("cookie:") and "{key}" in str(
