@@ -56,6 +56,9 @@ PACKAGES = {
     "docker": "docker",
     "redis": "redis",
     "h2": "grpc",
+    "brotli": "compress",
+    "zstandard": "compress",
+    "trustme": "tls",
     "crossplane": "import",
     "distributed": "dask",
 }
@@ -89,6 +92,9 @@ FEATURES = {
     "import": Feature("reading nginx.conf", ("crossplane",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),
     "grpc": Feature("health checks by gRPC's protocol", ("h2",)),
+    "brotli": Feature("compression with brotli", ("brotli",)),
+    "zstd": Feature("compression with zstd", ("zstandard",)),
+    "cert": Feature("a lab's own certificates", ("trustme",)),
     "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
 }

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from lbkit import __version__
-from lbkit.cli import algorithms, backends, compare, doctor, drain, importing, lab, proxy
+from lbkit.cli import algorithms, backends, cert, compare, doctor, drain, importing, lab, proxy, route
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lab": lab.command,
@@ -22,6 +22,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "backends": backends.command,
     "proxy": proxy.command,
     "drain": drain.command,
+    "cert": cert.command,
+    "route": route.command,
     "doctor": doctor.command,
 }
 

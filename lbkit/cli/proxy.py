@@ -39,7 +39,7 @@ def command(
     if config is None:
         fail("CONFIG.toml is missing: lbkit proxy --example prints one to start from")
     with reported(1):
-        from lbkit.net.proxy import ProxyError
+        from lbkit.net.running import ProxyError
         from lbkit.net.serve import main
 
         try:

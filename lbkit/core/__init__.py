@@ -8,17 +8,20 @@ from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance import Balancer, Why, algorithms, forget, make_balancer
 from lbkit.core.contract import AlgorithmError
 from lbkit.core.pool import Lease, NoBackend, Pool
+from lbkit.core.pool_set import AnyPool, PoolSet
 from lbkit.core.replicas import Replicas
 from lbkit.core.slow_start import SlowStart
 
 __all__ = [
     "AlgorithmError",
+    "AnyPool",
     "Backend",
     "Balancer",
     "Intent",
     "Lease",
     "NoBackend",
     "Pool",
+    "PoolSet",
     "Replicas",
     "SlowStart",
     "Why",

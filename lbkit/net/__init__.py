@@ -2,7 +2,11 @@
 
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 from lbkit.net.filters.bandwidth import Bandwidth
-from lbkit.net.proxy import Proxy, ProxyError
+from lbkit.net.l4.tcp import TcpProxy
+from lbkit.net.l4.tcp_config import TcpConfig
+from lbkit.net.l4.udp import UdpConfig, UdpProxy
+from lbkit.net.proxy import Proxy
+from lbkit.net.running import ProxyError
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedStore
 
@@ -15,5 +19,9 @@ __all__ = [
     "ProxyConfig",
     "ProxyError",
     "SharedStore",
+    "TcpConfig",
+    "TcpProxy",
     "Timeouts",
+    "UdpConfig",
+    "UdpProxy",
 ]

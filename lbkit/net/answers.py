@@ -11,6 +11,7 @@ from lbkit.net.messages import Answer, ResponseHead
 
 RETRY_AFTER = 1  # seconds, where nothing better is known
 _KNOWN = frozenset(HTTPStatus)
+BODILESS = (204, 304)
 
 
 def own_answer(answer: Answer) -> tuple[ResponseHead, bytes]:
@@ -21,6 +22,9 @@ def own_answer(answer: Answer) -> tuple[ResponseHead, bytes]:
     if body is None:
         body = f"{status} {phrase}{': ' + answer.why if answer.why else ''}\n".encode()
     fields = answer.fields
+    if status in BODILESS:  # these have neither a body nor its length (RFC 9110, 8.6)
+        data = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b" % (status, phrase.encode(), http_date(), fields)
+        return ResponseHead(status, data, 0, own=True), b""
     if status == HTTPStatus.SERVICE_UNAVAILABLE and b"retry-after:" not in fields.lower():
         fields += b"Retry-After: %d\r\n" % RETRY_AFTER
     data = (b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b") % (

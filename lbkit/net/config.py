@@ -16,20 +16,24 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import flag, number, one_of, several, text, whole, word
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AnyPool, Backend, Pool, PoolSet, Replicas
 from lbkit.core.options import named_fields
+from lbkit.core.routing import DEFAULT, Action, Body, Routing
 from lbkit.core.sticky import Sticky
-from lbkit.core.text import unknown
+from lbkit.core.text import CONTROL, did_you_mean, shown, unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.needs import why_not
 from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address
 from lbkit.net.filters.bandwidth import Bandwidth
+from lbkit.net.filters.compress import Compression
+from lbkit.net.filters.firewall import FirewallRules
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
-from lbkit.schema import load_file, strict_converter, structure
+from lbkit.net.tls.rules import TlsRules
+from lbkit.schema import add_union, load_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
@@ -93,6 +97,7 @@ class BackendConfig:
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
+    pool: str = field(default=DEFAULT, validator=text(empty=False))  # rules of `routing` choose among pools
     # Makes one backend for each address that the name resolves to; see `lookup_interval` of the proxy.
     resolve: bool = field(default=False, validator=flag)
 
@@ -198,10 +203,18 @@ class ProxyConfig:
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
     # How fast answers are sent to clients.
     bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=_all_are(Bandwidth))
+    # Which answers are compressed, and how.
+    compression: Compression | None = field(default=None, validator=optional(one_of(Compression)))
+    # Which requests are refused: by limits, and by signatures of attacks.
+    firewall: FirewallRules | None = field(default=None, validator=optional(one_of(FirewallRules)))
     # Header fields removed from backends' answers.
     hide: tuple[str, ...] = field(default=(), converter=_texts, validator=_fields)
     # Replaces a backend's 5xx with a short page of the proxy's own.
     hide_errors: bool = field(default=False, validator=flag)
+    # Rules over requests: which are answered at once, and which are rewritten.
+    routing: Routing | None = field(default=None, validator=optional(one_of(Routing)))
+    # Clients come with HTTPS; by default with plain HTTP.
+    tls: TlsRules | None = field(default=None, validator=optional(one_of(TlsRules)))
     policy: Policy = field(factory=Policy, validator=one_of(Policy))
     timeouts: Timeouts = field(factory=Timeouts, validator=one_of(Timeouts))
     limits: Limits = field(factory=Limits, validator=one_of(Limits))
@@ -219,7 +232,10 @@ class ProxyConfig:
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
+        yield from self._routing_faults()
         yield from self._sticky_faults()
+        if self.tls:
+            yield from self.tls.faults()
         checks = self.policy.health and self.policy.health.checks
         if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
             yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
@@ -229,6 +245,32 @@ class ProxyConfig:
             self.shared_or_own_limits()
         except ValueError as error:
             yield str(error)
+
+    def _pools(self) -> dict[str, list[BackendConfig]]:
+        """Return the names of the pools, and their backends; the default pool, if there is one, is first."""
+        ordered = sorted(self.backends, key=lambda backend: backend.pool != DEFAULT)
+        return {b.pool: [other for other in ordered if other.pool == b.pool] for b in ordered}
+
+    def _routing_faults(self) -> Iterator[str]:
+        """Yield the rules that this proxy cannot carry out, or that no request reaches."""
+        others = [pool for pool in self._pools() if pool != DEFAULT]
+        if others and DEFAULT not in self._pools():
+            yield f"backends: none is in the pool {DEFAULT!r}, which gets what no rule fits; add one"
+        if others and self.sticky:
+            yield "policy.sticky: sessions do not work with several pools yet; remove it, or backends[].pool"
+        if self.routing is None:
+            if others:
+                yield f"backends: no request goes to the pool {others[0]!r}; add routing.rules"
+            return
+        pools = [DEFAULT, *self._pools()]
+        for i, rule in enumerate(self.routing.rules):
+            for pool in dict.fromkeys(rule.pools):
+                if pool not in pools:
+                    there = f"there are {', '.join(dict.fromkeys(pools))}{did_you_mean(pool, pools)}"
+                    yield f"routing.rules[{i}]: no backend is in the pool {pool!r}; {there}"
+            if rule.mirror:
+                yield f"routing.rules[{i}].mirror: this proxy sends no copies yet; remove it"
+        yield from (f"routing: {problem}; move or remove it" for problem in self.routing.problems())
 
     def _sticky_faults(self) -> Iterator[str]:
         """Yield the rules of sticky sessions that do not work with several workers, or with Redis."""
@@ -272,6 +314,23 @@ class ProxyConfig:
         return self.policy.sticky
 
     @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
+
+    # What filters do for TLS, each falsy if it is off.
+    @property
+    def https_redirect(self) -> str:
+        return self.tls.redirect if self.tls else ""
+
+    @property
+    def hsts(self) -> float:
+        return self.tls.hsts if self.tls else 0.0
+
+    @property
+    def client_certificates(self) -> bool:
+        return self.tls is not None and self.tls.client_certificates != "off"
+
+    @property
     def address(self) -> tuple[str, int]:
         """The host and port to listen on."""
         return split_address(self.listen)
@@ -283,26 +342,32 @@ class ProxyConfig:
         except ModuleNotFoundError:
             raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
-    def pool(self, seed: int = 0, start: float = 0.0) -> Pool | Replicas:
+    def pool(self, seed: int = 0, start: float = 0.0) -> AnyPool:
         """Return the pool of these backends; each worker has its own `seed` and `start` (see Policy.pool).
 
         Raises ConfigError if there is no backend, or if a name cannot be resolved."""
         if not self.backends:
             raise ConfigError("backends: there must be at least one")
-        backends, faults = [], []
+        made: dict[str, list[Backend]] = {}
+        faults = []
         for i, config in enumerate(self.backends):
             try:
-                backends += config.backends()
+                made.setdefault(config.pool, []).extend(config.backends())
             except ConfigError as error:
                 faults.append(f"backends[{i}].address: {error}")
         if faults:
             raise ConfigError("\n".join(faults))
+        secret = secrets.token_bytes(32)
+        pools = {
+            name: self._pool(made[name], str(seed) if name == DEFAULT else f"{seed}/{name}", start, secret)
+            for name in self._pools()
+        }
+        return PoolSet(pools) if len(pools) > 1 else next(iter(pools.values()))
+
+    def _pool(self, backends: list[Backend], seed: str, start: float, secret: bytes) -> Pool | Replicas:
         try:
             return self.policy.pool(
-                backends,
-                lambda name: random.Random(f"{seed}/{name}"),
-                start,
-                secret=secrets.token_bytes(32),
+                backends, lambda name: random.Random(f"{seed}/{name}"), start, secret=secret
             )
         except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError(f"policy: {error}") from None
@@ -352,6 +417,12 @@ class ProxyConfig:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
+def _body(value: Any, _: Any) -> Body:
+    if not isinstance(value, str) or CONTROL.search(re.sub(r"[\r\n\t]", "", value)):
+        raise ValueError(f"is {shown(value)}: use a text, which may have several lines")
+    return Body(value)
+
+
 NO_BACKENDS = "backends is missing: there must be at least one"
 
 
@@ -371,3 +442,5 @@ def _all_faults(data: Any, faults: list[str]) -> list[str]:
 
 
 _converter = strict_converter()
+add_union(_converter, Action)
+_converter.register_structure_hook_func(lambda wanted: wanted is Body, _body)

@@ -17,6 +17,7 @@ from lbkit.core.attempts import Failure
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
 from lbkit.net.messages import Answer, Hold, Named, Reject, ResponseHead
+from lbkit.net.service import OnBody
 from lbkit.net.timekeeper import Timekeeper
 
 
@@ -57,13 +58,38 @@ class Exchange(Forwarding):
                 self.failed(hook.__self__)  # type: ignore[attr-defined]
                 return
             if isinstance(verdict, Hold):
-                self.suspend()
+                if verdict.on_body is None:
+                    self.suspend()
+                else:
+                    self._await_body(verdict.on_body)
                 return
             if verdict is not None:
                 self.answer_with(verdict)
                 return
         self.resume()
         self._start(now)
+
+    def _await_body(self, on_body: OnBody) -> None:
+        """Hold the request until its body is here, or as much of it as is held."""
+        self._on_body = on_body
+        if not self._body_began and self.request.field(b"expect"):
+            self.interim(ResponseHead(100, b"HTTP/1.1 100 Continue\r\n", 0))  # else it would not come
+        self._show_body()
+
+    def body(self, data: bytes, end: bool) -> None:
+        super().body(data, end)
+        if self._on_body is not None:
+            self._show_body()
+
+    def _show_body(self) -> None:
+        if self._origin_over or not (self._complete or not self._body_wanted):
+            return
+        on_body, self._on_body = self._on_body, None
+        assert on_body is not None
+        try:
+            on_body(self, b"".join(self._held or ()), self.service.now())
+        except Exception:  # a learner's code may do anything
+            self.failed(on_body.__self__)  # type: ignore[attr-defined]
 
     def failed(self, filter: Named) -> None:
         """Report a filter that has raised, and answer 500."""

@@ -31,8 +31,9 @@ class Faults:
         else:
             kind, line = what, f"{what}: {type(error).__name__}: {error}" if error else what
         self._counts[kind] += 1
-        if self._lines.setdefault(kind, line) is not line:
+        if kind in self._lines:
             return
+        self._lines[kind] = line
         if isinstance(error, AlgorithmError):
             if self.print_algorithms:
                 say(line)

@@ -10,7 +10,7 @@ from typing import Any
 from lbkit.core import Backend, Lease, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
-from lbkit.net.service import Connection, Service
+from lbkit.net.service import Connection, OnBody, Service
 from lbkit.net.timekeeper import Timekeeper
 
 # Bytes of a request's body that are held while there is no connection to send them on. As many are held as
@@ -29,6 +29,7 @@ class Forwarding:
         "_done",
         "_held",
         "_next_hook",
+        "_on_body",
         "_origin_over",
         "_plan",
         "_started",
@@ -40,6 +41,7 @@ class Forwarding:
         "client",
         "deadline",
         "lease",
+        "pool",
         "request",
         "service",
         "sink",
@@ -60,6 +62,7 @@ class Forwarding:
         self.began = now
         self.deadline = now + service.first_wait
         self.attempts = 0
+        self.pool = service.pool  # a filter may choose another
         self.lease: Lease | None = None
         self._complete = request.length == 0  # the request has been received to its end
         self._body_began = False  # the client sends it, or has been told to
@@ -74,6 +77,7 @@ class Forwarding:
         self._origin_over = False  # nothing more comes from a backend
         self._done = False
         self._next_hook = 0  # of the filters
+        self._on_body: OnBody | None = None  # of a filter that holds it until the body is here
         self._suspended = False  # a filter makes it wait
 
     def answer_with(self, answer: Answer, ok: bool | None = False) -> None:
@@ -93,18 +97,18 @@ class Forwarding:
         try:
             key = service.key(self.request)
             tried = plan.tried if plan else ()
-            self.lease = lease = service.pool.acquire(key, now, tried, service.explain, self.token)
+            self.lease = lease = self.pool.acquire(key, now, tried, service.explain, self.token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             self.answer_with(self._own_answer(plan.status if plan else 503))
             return
         except Exception:
             service.fault("picking a backend failed")
-            self.answer_with(Answer(500, f"the algorithm {service.pool.balancer.name} failed"))
+            self.answer_with(Answer(500, f"the algorithm {self.pool.balancer.name} failed"))
             return
         self.attempts += 1
         backend = lease.backend
-        if service.pool.wants_reports:
+        if self.pool.wants_reports:
             service.reports.picked(backend, now)
         connection = service.connections.idle_one(backend)
         if connection is None:

@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from lbkit.net.admin import AdminError, States, merge_states
 from lbkit.net.config import ProxyConfig
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 from lbkit.net.stand_in import StandIn
 from lbkit.net.worker import READY
 
@@ -236,7 +236,7 @@ class Generation:
 
     def _call_stand_in(self) -> None:
         self._calling = None
-        self._stand_in = StandIn()
+        self._stand_in = StandIn(self.config.tls)
         self.say("no worker is running: requests are answered 503 until one is")
         self._standing = asyncio.ensure_future(self._stand_in.start(self.sockets))
 

@@ -7,7 +7,7 @@ import errno
 from math import inf
 from typing import Protocol
 
-from lbkit.core import Backend, Lease
+from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import Again, Attempts, Failure, GiveUp
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
@@ -22,6 +22,7 @@ class Attempting(Protocol):
     request: RequestHead
     began: float
     attempts: int
+    pool: AnyPool
     token: str  # of its session
     lease: Lease | None
     _connection: Connection | None

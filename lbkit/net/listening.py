@@ -9,7 +9,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from lbkit.net.proxy import BACKLOG, ProxyError, listen_error
+from lbkit.net.running import BACKLOG, ProxyError, listen_error
 
 
 def try_listen(host: str, port: int) -> None:

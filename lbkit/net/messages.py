@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from asyncio import Transport
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from lbkit.core import Backend, Lease
+from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import Failure
 from lbkit.net.peer import Peer
 
@@ -43,6 +43,7 @@ class RequestHead:
         "http11",
         "length",
         "method",
+        "original",
         "peer",
         "target",
         "upgrade",
@@ -61,6 +62,7 @@ class RequestHead:
     ) -> None:
         self.method = method
         self.target = target
+        self.original = target  # as it arrived, for logs; a filter may have rewritten `target`
         self.data = data  # the request line and the fields
         self.peer = peer
         self.client = client  # the client's address, from trusted sources only
@@ -76,6 +78,17 @@ class RequestHead:
     def field(self, name: bytes) -> bytes:
         """Return the first field of this name, or b""."""
         return find_field(self.data, name)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of all fields of this name."""
+        found = re.findall(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), self.data, re.IGNORECASE)
+        return [value.rstrip() for value in found]
+
+    def fields(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the fields in their order: names in lower case, and values."""
+        for line in self.data.split(b"\r\n")[1:-1]:
+            name, _, value = line.partition(b":")
+            yield name.lower(), value.strip()
 
 
 class ResponseHead:
@@ -205,6 +218,7 @@ class ExchangeView(Protocol):
     state: list[Any]  # the filters' own state of this exchange, one entry per filter, by its index
     status: int  # of the answer; 0 before
     attempts: int  # backends picked
+    pool: AnyPool  # where backends are picked; a filter may choose another
     token: str  # names the session; empty without one
     began: float  # on the loop's clock, seconds
 
@@ -237,7 +251,15 @@ class ExchangeView(Protocol):
 
 
 class Hold:
-    """Returned by `on_request` to hold a request; the filter calls `proceed` or `answer_with` later."""
+    """Returned by `on_request` to hold a request; the filter calls `proceed` or `answer_with` later.
+
+    `on_body`: called with the exchange, the body and the time when the body is here: all of it, or as much of
+    its beginning as is held (`MAX_HELD` of `forwarding.py`)."""
+
+    __slots__ = ("on_body",)
+
+    def __init__(self, on_body: Callable[[ExchangeView, bytes, float], object] | None = None) -> None:
+        self.on_body = on_body
 
 
 HOLD = Hold()

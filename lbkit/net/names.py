@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from lbkit.core import Intent, Pool, Replicas
+from lbkit.core import AnyPool, Intent, PoolSet
 from lbkit.net.config import BackendConfig, ConfigError, look_up
 
 
@@ -19,7 +19,7 @@ class Names:
 
     def __init__(
         self,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         backends: Iterable[BackendConfig],
         interval: float,
         say: Callable[[str], object],
@@ -56,7 +56,8 @@ class Names:
         present = {b.name: b for b in self.pool.backends if config.has(b)}
         for name, backend in wanted.items():
             if name not in present:
-                self.pool.add(backend)
+                target = self.pool.named(config.pool) if isinstance(self.pool, PoolSet) else self.pool
+                target.add(backend)
                 self.say(f"{name} joins")
             elif name in self._drained:
                 self.set_intent(name, self._drained.pop(name))

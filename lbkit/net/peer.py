@@ -19,7 +19,7 @@ _PARAMETER = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^
 class Peer:
     """The client's end of a connection. Forwarding fields of untrusted peers are ignored."""
 
-    __slots__ = ("_last_fields", "_networks", "address", "last_host", "transport", "trusted")
+    __slots__ = ("_last_fields", "_networks", "address", "last_host", "scheme", "transport", "trusted")
 
     def __init__(
         self, address: str, networks: tuple[Network, ...] = (), transport: asyncio.BaseTransport | None = None
@@ -27,6 +27,7 @@ class Peer:
         # A socket that accepts IPv4 and IPv6 reports ::ffff:10.0.0.1.
         self.address = plain_address(address) or address if ":" in address else address
         self.transport = transport
+        self.scheme = b"https" if transport and transport.get_extra_info("sslcontext") else b"http"
         self.trusted = is_trusted(self.address, networks)
         self._networks = networks
         self.last_host: bytes | None = None
@@ -75,10 +76,10 @@ class Peer:
         chain = address
         if b"x-forwarded-for" in forwarded:
             chain = forwarded[b"x-forwarded-for"] + b", " + address
-        element = b'for=%b;host="%b";proto=http' % (node, host)
+        element = b'for=%b;host="%b";proto=%b' % (node, host, self.scheme)
         if b"forwarded" in forwarded:
             element = forwarded[b"forwarded"] + b", " + element
-        proto = forwarded.get(b"x-forwarded-proto", b"http")
+        proto = forwarded.get(b"x-forwarded-proto", self.scheme)
         named = forwarded.get(b"x-forwarded-host", host)
         fields = (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nForwarded: %b\r\n"

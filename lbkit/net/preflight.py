@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import time
 from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,8 +14,12 @@ from lbkit.net import descriptors
 from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
 from lbkit.net.config import ConfigError, ProxyConfig, look_up
 from lbkit.net.listening import try_listen
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 from lbkit.net.shared_store import SharedStore
+from lbkit.net.tls.certificates import Certificates, TlsError
+from lbkit.net.tls.rules import TlsRules
+
+EXPIRES_SOON = 14  # days before a certificate's end from which a note says so
 
 
 def start_faults(config: ProxyConfig) -> list[str]:
@@ -38,8 +43,15 @@ def start_faults(config: ProxyConfig) -> list[str]:
             config.pool()
         except ConfigError as error:
             faults += str(error).splitlines()
+    if config.tls:
+        try:
+            Certificates(config.tls)
+        except TlsError as error:
+            faults += str(error).splitlines()
     if fault := log_fault(config.access_log):
         faults.append(f"access_log is {config.access_log!r}: {fault}")
+    if config.firewall and (fault := log_fault(config.firewall.audit)):
+        faults.append(f"firewall.audit is {config.firewall.audit!r}: {fault}")
     if fault := admin_fault(config.admin):
         faults.append(f"admin is {config.admin!r}: {fault}")
     return faults
@@ -47,11 +59,15 @@ def start_faults(config: ProxyConfig) -> list[str]:
 
 def port_fault(config: ProxyConfig) -> str:
     """Return why the proxy cannot listen; empty if it can."""
-    try:
-        try_listen(*config.address)
-    except ProxyError as error:
-        return f"listen is {config.listen!r}: {error}"
-    return ""
+    faults = []
+    addresses = {"listen": config.listen, "tls.redirect": config.https_redirect}
+    for field, address in addresses.items():
+        try:
+            if address:
+                try_listen(*split_address(address))
+        except ProxyError as error:
+            faults.append(f"{field} is {address!r}: {error}")
+    return "\n".join(faults)
 
 
 def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
@@ -78,11 +94,34 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
         said.append(
             f"each of {workers} workers applies [admission] separately: in all, {workers} times as much"
         )
+    if config.tls:
+        said += tls_notes(config.tls, workers)
     sticky, drain = config.policy.sticky, config.policy.drain
     if config.admin and sticky and sticky.drain and (drain is None or drain.timeout == inf):
         said.append(
             "sessions stay on a draining backend, and [policy.drain] has no timeout: no drain ends by itself"
         )
+    return said
+
+
+def tls_notes(rules: TlsRules, workers: int) -> list[str]:
+    """Return notes on certificates that have expired or soon will, and on keys that others can read."""
+    said = []
+    try:
+        loaded = Certificates(rules).loaded
+    except TlsError:
+        return []  # it is a fault already
+    for i, (files, one) in enumerate(zip(rules.certificates, loaded, strict=True)):
+        days = (one.expires - time.time()) / 86400
+        if days < EXPIRES_SOON:
+            when = "has expired" if days < 0 else f"expires in {days:.0f} days"
+            said.append(f"tls.certificates[{i}].cert {files.cert!r} {when}")
+        if os.stat(files.key_file).st_mode & 0o077:
+            said.append(
+                f"tls.certificates[{i}].key {files.key_file!r} can be read by others: chmod 600 mends that"
+            )
+    if workers > 1:
+        said.append(f"each of {workers} workers has keys of its own for TLS sessions: some are not resumed")
     return said
 
 

@@ -3,92 +3,91 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import random
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import attrs
 
-from lbkit.core import Backend, Intent, Pool, Replicas
+from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
 from lbkit.net.admin import States, merge_states
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
-from lbkit.net.faults import Faults, say
+from lbkit.net.faults import say
 from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
+from lbkit.net.filters.client_certificate import ClientCertificateFilter
+from lbkit.net.filters.compress import CompressFilter
 from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
+from lbkit.net.filters.firewall import FirewallFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
+from lbkit.net.filters.https import HstsFilter, RedirectFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
+from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
 from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
-from lbkit.net.http1.server import ServerConnection
+from lbkit.net.http1.server import FIRST_REQUEST, LINGER, ServerConnection
 from lbkit.net.l4.relay import Relay
-from lbkit.net.loop import LoopThread
 from lbkit.net.names import Names
 from lbkit.net.origin.check import Checker
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.peer import trusted_networks
+from lbkit.net.running import ACCEPTED, BACKLOG, ProxyError, Running, listen_error
 from lbkit.net.service import Service
+from lbkit.net.tls.live import LiveContext
 from lbkit.net.websocket import Frames
 from lbkit.watchdog import guard
-
-T = TypeVar("T")
-
-ACCEPTED = 0.01  # seconds after which a connection that was just accepted is among the open ones
-PATIENCE = 20.0  # seconds beyond the grace after which a thread that does not end is abandoned
-BACKLOG = 1024  # connections that the kernel holds until they are accepted
 
 # A field of the config, and the filter that implements it; in the order in which requests pass the filters.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
+    "https_redirect": lambda config: RedirectFilter(config.tls.public_port),  # type: ignore[union-attr]
+    "hsts": lambda config: HstsFilter(config.hsts, config.tls.hsts_subdomains),  # type: ignore[union-attr]
+    "client_certificates": lambda config: ClientCertificateFilter(),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
+    "firewall": lambda config: FirewallFilter(config.firewall),  # type: ignore[arg-type]
+    "routing": lambda config: (ShownRouteFilter if config.explain else RouteFilter)(config.routing),  # type: ignore[arg-type]
     "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "bandwidth": lambda config: BandwidthFilter(config.bandwidth),
+    "compression": lambda config: CompressFilter(config.compression),  # type: ignore[arg-type]
     "hide": lambda config: HideFilter(config.hide),
     "hide_errors": lambda config: HideErrorsFilter(),
 }
 
 
-class ProxyError(Exception):
-    """The proxy could not start; the message says why and what to do."""
-
-
-class Proxy:
+class Proxy(Running):
     """Accepts requests, and distributes them over the backends of `pool`.
 
-    Runs in a thread of its own, with its own event loop, as a context manager or by `start` and `stop`, from
-    a script, a notebook cell or a coroutine. Other threads touch the pool through `call`.
+    Other threads touch the pool through `call`.
     """
 
     def __init__(
-        self, pool: Pool | Replicas | None = None, config: ProxyConfig | None = None, **options: Any
+        self, pool: AnyPool | None = None, config: ProxyConfig | None = None, **options: Any
     ) -> None:
         """`pool`: made as the config says, if not given. `options`: fields of a ProxyConfig, and `retries`
         and `keyed_by` of its Policy. Without a config it listens on a free port of 127.0.0.1.
 
-        Raises ValueError for a wrong option, ConfigError for a backend's name that cannot be resolved."""
+        Raises ValueError for a wrong option or a certificate that cannot be used, ConfigError for a backend's
+        name that cannot be resolved."""
         config = config or ProxyConfig(listen="127.0.0.1:0")
         config = config.but(**options)
+        super().__init__(*config.address)
         self.config = config
-        self.faults = Faults()
         self.pool = config.pool() if pool is None else pool
-        self.host, self.port = config.address
         self.filters = {field: build(config) for field, build in FILTERS.items() if getattr(config, field)}
         retry = config.policy.retry
         timeouts = config.timeouts
@@ -133,10 +132,9 @@ class Proxy:
         )
         self.listener.on_close = self._client_closed
         self.listener.on_full = self._full
-        self._thread = LoopThread()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.tls = LiveContext(config.tls) if config.tls else None
+        self.redirect_port = 0  # where plain HTTP is redirected, once it runs
         self._stop: asyncio.Event | None = None
-        self._empty: asyncio.Event | None = None
         self._grace = self._notice = 0.0  # seconds
         self._scarcity = ""  # why there are fewer clients than limits.connections
 
@@ -178,46 +176,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"http://{join_address(self.host, self.port)}"
-
-    # -- in a thread of its own ------------------------------------------------------------
-
-    def start(self) -> Self:
-        """Listen; returns when connections are accepted. Raises ProxyError, e.g. for a port taken."""
-        if self._thread.running:
-            raise ProxyError("this proxy runs already")
-        try:
-            self._thread.start(lambda on_ready: self.serve(on_ready=on_ready))
-        except BaseException:
-            self.stop(grace=0.0)
-            raise
-        return self
-
-    def stop(self, grace: float = 5.0) -> None:
-        """Stop listening, wait `grace` seconds for requests in flight, cut off the rest. Safe to repeat."""
-        if not self._thread.stop(lambda: self.shut(grace), grace + PATIENCE):
-            self.faults.report("the proxy's thread does not end: an algorithm waits in it; it is left behind")
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await asyncio.to_thread(self.stop)
-
-    def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Return the result of `function(*args)`, called in the proxy's thread, which owns the pool."""
-        return self._thread.call(function, *args)
-
-    def cpu(self) -> float:
-        """Return the seconds of processor time of the proxy's thread; nan where the system does not tell."""
-        return self._thread.cpu()
+        return f"{self.config.scheme}://{join_address(self.host, self.port)}"
 
     # -- in the running loop ----------------------------------------------------------------
 
@@ -235,36 +194,65 @@ class Proxy:
         self.listener.stopping = False
         # Clients beyond the capacity are answered 503, for which a descriptor has to be left.
         self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)
-        factory = lambda: ServerConnection(self.listener)  # noqa: E731
-        try:
-            if sock:
-                server = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
-            else:
-                server = await loop.create_server(factory, self.host, self.port, backlog=BACKLOG)
-        except OSError as error:
-            raise ProxyError(listen_error(error, self.host, self.port)) from None
-        self.port = server.sockets[0].getsockname()[1]
+        if self.tls:
+            self.tls.full = lambda pending: pending + len(self.listener.open) >= self.listener.capacity
+        servers = [await self.accept(sock)]
         tasks = [loop.create_task(self._sweep()), loop.create_task(self.names.run())]
+        if self.tls:
+            tasks.append(loop.create_task(self.tls.watch(say)))
+            if self.config.https_redirect:
+                try:
+                    servers.append(await self._accept_plain(shared=sock is not None))
+                except ProxyError:
+                    servers[0].close()
+                    raise
         if self.checker:
             tasks.append(loop.create_task(self.checker.run()))
         try:
             if on_ready:
                 on_ready()
             await self._stop.wait()
-            server.close()
+            for server in servers:
+                server.close()
             await asyncio.sleep(ACCEPTED)
             await self._drain()
         finally:
             for task in tasks:
                 task.cancel()
             self.reports.stop()
-            server.close()
+            for server in servers:
+                server.close()
             for client in list(self.listener.open):
                 client.abort()
             self.connections.close_idle(float("inf"))
             await asyncio.sleep(0)  # lets the transports close
             for made in self.filters.values():
                 await made.close()
+
+    async def accept(self, sock: socket.socket | None = None) -> asyncio.Server:
+        """Accept clients on `sock` (listening), or on a socket of our own. Raises ProxyError."""
+        options: dict[str, Any] = {}
+        if self.tls:
+            waits = {"ssl_handshake_timeout": self.tls.rules.handshake, "ssl_shutdown_timeout": LINGER}
+            options = {"ssl": self.tls, **waits}
+        return await self._listen(lambda: ServerConnection(self.listener), sock, **options)
+
+    async def _accept_plain(self, shared: bool) -> asyncio.Server:
+        """Accept clients without TLS, whom a filter redirects. `shared`: other workers use the port, too."""
+        assert self.tls
+        assert self.tls.rules.redirect_address
+        host, port = self.tls.rules.redirect_address
+        loop = asyncio.get_running_loop()
+        factory = lambda: ServerConnection(self.listener)  # noqa: E731
+        try:
+            server = await loop.create_server(factory, host, port, backlog=BACKLOG, reuse_port=shared or None)
+        except OSError as error:
+            raise ProxyError(listen_error(error, host, port)) from None
+        self.redirect_port = server.sockets[0].getsockname()[1]
+        redirect = self.filters["https_redirect"]
+        assert isinstance(redirect, RedirectFilter)
+        redirect.port = redirect.port or self.port
+        return server
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
         """Begin to stop; call it in the proxy's thread. `notice`: seconds in which a kept connection may get
@@ -276,19 +264,14 @@ class Proxy:
 
     async def _drain(self) -> None:
         """Close idle connections at once, busy ones after their answers or at the end of the grace."""
-        await self._until_empty(self._notice)
+        last = self.service.now() + min(self._grace, FIRST_REQUEST)
+        while self.tls and self.tls.waiting() and self.service.now() < last:
+            await asyncio.sleep(ACCEPTED)  # until it is among the open ones
+        await self._until_empty(lambda: self.listener.open, self._notice)
         now = self.service.now()
         for client in list(self.listener.open):
             client.drain(now)
-        await self._until_empty(self._grace)
-
-    async def _until_empty(self, seconds: float) -> None:
-        assert self._empty is not None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.listener.open and seconds > 0:
-                    self._empty.clear()  # it may have been empty before the last one came
-                    await self._empty.wait()
+        await self._until_empty(lambda: self.listener.open, self._grace)
 
     def _full(self) -> None:
         why = self._scarcity or f"as many as limits.connections: {self.listener.capacity}"
@@ -351,15 +334,3 @@ class Proxy:
                     client.cut(backend)
         if not any(pool.drains.draining for pool in self.pool.pools):
             self.service.on_response = self._on_response
-
-
-def listen_error(error: OSError, host: str, port: int) -> str:
-    """Return why the proxy cannot listen, and what would help."""
-    where = f"cannot listen on {join_address(host, port)}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is taken; choose another, or 0 for any free one"
-    if error.errno == errno.EACCES:
-        return f"{where}: ports below 1024 need privileges; choose a higher one"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{where}: this machine has no such address; use one of its own, or 0.0.0.0 for all"
-    return f"{where}: {error.strerror or error}"

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AnyPool, Backend
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
 from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead, ResponseHead
 from lbkit.net.settings import Timeouts
 
 OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
+OnBody = Callable[[ExchangeView, bytes, float], object]
 OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
 OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
 OnEnd = Callable[[ExchangeView, float], object]
@@ -67,7 +68,7 @@ class Service:
 
     def __init__(
         self,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         key: Key,
         connections: Connector,
         reports: Reporting,

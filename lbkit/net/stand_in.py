@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from lbkit.net.answers import own_answer
 from lbkit.net.messages import Answer
-from lbkit.net.proxy import BACKLOG
+from lbkit.net.running import BACKLOG
+from lbkit.net.tls.certificates import TlsError
+from lbkit.net.tls.live import LiveContext
+from lbkit.net.tls.rules import TlsRules
 
 LINGER = 2.0  # seconds to read on, so that a reset does not eat the answer
 
@@ -16,13 +21,19 @@ LINGER = 2.0  # seconds to read on, so that a reset does not eat the answer
 class StandIn:
     """Accepts on sockets that have no worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: TlsRules | None = None) -> None:
         self._servers: list[asyncio.Server] = []
+        self._options: dict[str, Any] = {}
+        if tls:
+            # Without certificates that can be used, clients see that this is no TLS.
+            with suppress(TlsError):
+                self._options = {"ssl": LiveContext(tls), "ssl_handshake_timeout": tls.handshake}
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         loop = asyncio.get_running_loop()
+        options = {"backlog": BACKLOG, **self._options}
         for sock in sockets:
-            self._servers.append(await loop.create_server(_Refusal, sock=sock.dup(), backlog=BACKLOG))
+            self._servers.append(await loop.create_server(_Refusal, sock=sock.dup(), **options))
 
     def stop(self) -> None:
         for server in self._servers:
@@ -36,7 +47,10 @@ class _Refusal(asyncio.Protocol):
         self.timer = asyncio.get_running_loop().call_later(LINGER, transport.abort)
         head, body = own_answer(Answer(503))
         transport.write(b"".join((head.data, b"Connection: close\r\n\r\n", body)))
-        transport.write_eof()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()  # TLS reads until the client has closed, too
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.timer.cancel()

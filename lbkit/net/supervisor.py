@@ -22,7 +22,7 @@ from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.generation import Generation
 from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
 from lbkit.net.preflight import notes
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 
 INTENTS = tuple(intent.value for intent in Intent)
 MAX_RETIRING = 2  # generations that finish requests in flight; a reload waits until there are fewer
@@ -95,7 +95,7 @@ class Supervisor:
                 await self._admin.start()
             except OSError as error:
                 raise ProxyError(str(error)) from None
-        say(f"{self._summary()} on http://{join_address(self.host, self.port)}, {self._staff()}")
+        say(f"{self._summary()} on {config.scheme}://{join_address(self.host, self.port)}, {self._staff()}")
         self._tell_notes()
         while True:
             await self._reload_wanted.wait()
@@ -189,7 +189,7 @@ class Supervisor:
         if self._mark:
             self._mark.close()
         self._mark = running_mark(self.path, config.listen)
-        where = f" on http://{join_address(self.host, self.port)}" if moved else ""
+        where = f" on {config.scheme}://{join_address(self.host, self.port)}" if moved else ""
         say(f"reloaded: {self._summary()}{where}, {len(config.backends)} backends, {self._staff()}")
         self._tell_notes()
 

@@ -187,7 +187,7 @@ class Timekeeper:
         tried = exchange._plan.tried if exchange._plan else ()
         under_way = (exchange.lease.backend, *(copy.lease.backend for copy in self.copies))
         try:
-            lease = service.pool.acquire(
+            lease = exchange.pool.acquire(
                 service.key(exchange.request), now, tried + under_way, service.explain
             )
         except NoBackend:

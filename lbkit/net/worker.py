@@ -24,10 +24,10 @@ from typing import Any
 
 from lbkit.core import Intent
 from lbkit.net.config import ConfigError, ProxyConfig
-from lbkit.net.http1.server import ServerConnection
 from lbkit.net.loop import new_event_loop
 from lbkit.net.preflight import start_faults
-from lbkit.net.proxy import BACKLOG, Proxy, ProxyError
+from lbkit.net.proxy import Proxy
+from lbkit.net.running import ProxyError
 
 READY = "ready"
 NOTICE = 1.0  # seconds in which a reload lets kept connections close
@@ -100,7 +100,6 @@ class Worker:
 
     async def _follow(self) -> None:
         """Open and close servers to match the assigned sockets."""
-        loop = asyncio.get_running_loop()
         while True:
             change = await self.changes.get()
             if isinstance(change, dict):
@@ -114,9 +113,7 @@ class Worker:
             for number in wanted - self.servers.keys() - {self.first}:
                 if self.stopping or number not in self.sockets:
                     continue
-                factory = lambda: ServerConnection(self.proxy.listener)  # noqa: E731
-                sock = self.sockets[number].dup()
-                self.servers[number] = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+                self.servers[number] = await self.proxy.accept(self.sockets[number].dup())
 
     def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
         """Carry out an order; return its answer."""

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from math import log, sqrt
+from collections.abc import Sequence
+from math import exp, log, sqrt
 
 
 def _stable(rho: float) -> None:
@@ -139,3 +140,31 @@ def passive_detection(failures: int, rate: float) -> float:
     if not rate > 0:
         raise ValueError(f"rate is {rate:g}: without requests, nothing is ever noticed")
     return failures / rate
+
+
+def lru_hit_rate(weights: Sequence[float], capacity: float) -> float:
+    """Return the hit rate of an LRU cache with room for `capacity` keys, requested by these weights.
+
+    A key stays for a time that is nearly the same for all: the one in which `capacity` keys are requested.
+    (Che, Tung and Wang, Hierarchical Web Caching Systems, 2002.)"""
+    total = sum(weights)
+    share = [w / total for w in weights]
+    if not 0 < capacity < len(share):
+        raise ValueError(f"capacity is {capacity:g}: use more than 0 and less than the number of keys")
+    low, high = 0.0, 1.0
+    while sum(1 - exp(-p * high) for p in share) < capacity:
+        high *= 2
+        if high > 1e18:
+            raise ValueError(f"capacity is {capacity:g}: fewer keys than that have a weight above 0")
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(1 - exp(-p * middle) for p in share) < capacity else (low, middle)
+    return sum(p * (1 - exp(-p * high)) for p in share)
+
+
+def ttl_hit_rate(rates: Sequence[float], lifetime: float) -> float:
+    """Return the hit rate of a cache with room for all, whose entries are fresh for `lifetime` seconds.
+
+    `rates`: of the requests of each key, which are Poisson. After each miss, rate x lifetime requests hit.
+    (Jung, Berger and Balakrishnan, Modeling TTL-based Internet Caches, 2003.)"""
+    return sum(r * (r * lifetime) / (1 + r * lifetime) for r in rates) / sum(rates)

@@ -159,7 +159,15 @@ def uncommented(text: str) -> str:
 def test_the_example_has_every_field_with_its_default() -> None:
     assert ProxyConfig.from_dict(tomllib.loads(EXAMPLE)) == ProxyConfig((BackendConfig("127.0.0.1:9001"),))
     data = tomllib.loads(uncommented(EXAMPLE))
-    given = {"address", "body", "limiter", "limit", "rate", "priorities"}  # these have no default, or None
+    given = {
+        "address",
+        "body",
+        "max_body",
+        "limiter",
+        "limit",
+        "rate",
+        "priorities",
+    }  # these have no default, or None
 
     def compare(cls: type, table: dict[str, Any]) -> None:
         assert {f.name for f in attrs.fields(cls)} - {"slow_start", "options"} <= table.keys(), cls
@@ -178,6 +186,9 @@ def test_the_example_has_every_field_with_its_default() -> None:
     compare(ProxyConfig, data)
     assert config.redis
     assert config.admission
+    assert config.compression
+    assert config.tls
+    assert config.firewall
     for one, table in (
         (config.backends[0], data["backends"][0]),
         (config.policy, data["policy"]),
@@ -187,6 +198,10 @@ def test_the_example_has_every_field_with_its_default() -> None:
         (config.redis, data["redis"]),
         (config.admission, data["admission"]),
         (config.bandwidth[0], data["bandwidth"][0]),
+        (config.compression, data["compression"]),
+        (config.tls, data["tls"]),
+        (config.tls.certificates[0], data["tls"]["certificates"][0]),
+        (config.firewall, data["firewall"]),
     ):
         compare(type(one), table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lbkit.core import Pool, Replicas
+from lbkit.core import AnyPool
 from lbkit.net.messages import Answer, ExchangeView, Hold, ResponseHead, Sink
 
 HOOKS = ("on_request", "on_response", "on_origin_done", "on_end")
@@ -22,7 +22,7 @@ class Filter:
     index = 0  # its place in `exchange.state`
     # Reports an exception outside of hooks; called in its handler. The proxy sets it.
     fault: Callable[[str], object] = staticmethod(print)
-    pool: Pool | Replicas  # The proxy sets it.
+    pool: AnyPool  # The proxy sets it.
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
         """Called before a backend is picked. Returns None to continue, an Answer, or HOLD."""

@@ -208,6 +208,9 @@ class ServerConnection(RequestReading):
         """Close, but keep reading for a while: closing with unread input would reset the connection."""
         if self.closed or self._lingers or self.transport.is_closing():
             return
+        if not self.transport.can_write_eof():  # TLS, where closing reads until the client has closed, too
+            self.close()
+            return
         self._lingers = True
         self._partial, self._unread = None, b""
         timeouts, unsent = self.listener.timeouts, self.transport.get_write_buffer_size()

@@ -130,11 +130,12 @@ class Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
-        if all(side.ended for side in self.relay.sides):
+        half = self.here.can_write_eof() and self.there.can_write_eof()  # TLS ends in both directions at once
+        if not half or all(side.ended for side in self.relay.sides):
             self.relay.end()
         elif not self.there.is_closing():
             self.there.write_eof()
-        return True
+        return half
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

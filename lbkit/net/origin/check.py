@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from math import inf
 
-from lbkit.core import AlgorithmError, Backend, Pool, Replicas
+from lbkit.core import AlgorithmError, AnyPool, Backend, Pool
 from lbkit.core.health.probe import Probe
 from lbkit.net.address import join_address
 from lbkit.net.origin.grpc_check import ask_grpc
@@ -80,7 +80,7 @@ class Checker:
 
     def __init__(
         self,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         probe: Probe,
         timeout: float,
         now: Callable[[], float],

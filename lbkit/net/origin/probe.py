@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AnyPool, Backend
 from lbkit.core.attempts import Failure
 from lbkit.core.meter import LoadReport
 from lbkit.net.http1.client import ClientConnection
@@ -97,7 +97,7 @@ class Reports:
 
     def __init__(
         self,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         path: str,
         connections: Connections,
         now: Callable[[], float],

@@ -1,0 +1,1 @@
+"""TLS: certificates chosen by name and reloaded while connections are served, and a lab's own authority."""
