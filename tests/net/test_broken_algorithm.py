@@ -10,7 +10,7 @@ from scripted import Client, ask, echo, proxied
 
 from lbkit import AlgorithmError, Balancer, algorithms, forget, make_balancer, watchdog
 from lbkit.core.meter import LoadReport
-from lbkit.net import proxy as proxies
+from lbkit.net import running
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_a_proxy_stops_while_a_pick_does_not_end() -> None:
 
 
 def test_a_thread_blocked_in_c_code_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxies, "PATIENCE", 0.2)
+    monkeypatch.setattr(running, "PATIENCE", 0.2)
 
     class Asleep(Balancer):
         called = False
