@@ -46,6 +46,7 @@ class RequestHead:
         "original",
         "peer",
         "target",
+        "trailers",
         "upgrade",
     )
 
@@ -69,6 +70,7 @@ class RequestHead:
         self.http11 = http11  # the client understands chunks and interim answers
         self.length = length  # of the body: bytes, or CHUNKED; 0 if there is none
         self.upgrade = upgrade  # a request to switch to WebSocket
+        self.trailers = b""  # fields after the body, each with its CRLF; set before its end is announced
 
     @property
     def flow(self) -> str:
@@ -94,7 +96,7 @@ class RequestHead:
 class ResponseHead:
     """The head of an answer to the client. Filters may change `data`."""
 
-    __slots__ = ("data", "internal", "length", "own", "status")
+    __slots__ = ("data", "internal", "length", "own", "status", "trailers")
 
     def __init__(
         self, status: int, data: bytes, length: int, own: bool = False, internal: bytes = b""
@@ -104,6 +106,9 @@ class ResponseHead:
         self.length = length  # of the body that follows: bytes, CHUNKED or UNTIL_CLOSE
         self.own = own  # the proxy's answer, not a backend's
         self.internal = internal  # fields that clients do not see, such as the backend's load
+        # Fields after the body, each with its CRLF; set before its end is announced. What writes the answer
+        # looks here at the end, so no filter has to pass them on.
+        self.trailers = b""
 
     def field(self, name: bytes) -> bytes:
         """Return the first field of this name, or b""."""
