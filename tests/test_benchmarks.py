@@ -75,3 +75,12 @@ def test_drills() -> None:
     assert all(row.keys() == {"sim"} for rows in found["figures"].values() for row in rows.values())
     assert found["refused"] == {}
     assert "kill -9 one in three" in bench("benchmarks.drills", "--engines", "sim", "--drills", "kill")
+
+
+def test_agreement() -> None:
+    need("nginx")
+    brief = ("--programs", "nginx", "--duration", "1", "--seeds", "1")
+    (row,) = json.loads(bench("benchmarks.agreement", "--json", *brief))["rows"]
+    assert row["algorithm"] == "least_connections"
+    assert row["live"] > 0.01 < row["own"]
+    assert "own version" in bench("benchmarks.agreement", *brief)
