@@ -18,9 +18,9 @@ from attrs.validators import optional
 from lbkit.checks import flag, number, one_of, several, text, whole, word
 from lbkit.core import AnyPool, Backend, Pool, PoolSet, Replicas
 from lbkit.core.options import named_fields
-from lbkit.core.routing import DEFAULT, Action, Body, Routing
+from lbkit.core.routing import DEFAULT, Action, Body, Routing, Rule
 from lbkit.core.sticky import Sticky
-from lbkit.core.text import CONTROL, did_you_mean, shown, unknown
+from lbkit.core.text import CONTROL, shown, unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.needs import why_not
@@ -262,14 +262,7 @@ class ProxyConfig:
             if others:
                 yield f"backends: no request goes to the pool {others[0]!r}; add routing.rules"
             return
-        pools = [DEFAULT, *self._pools()]
-        for i, rule in enumerate(self.routing.rules):
-            for pool in dict.fromkeys(rule.pools):
-                if pool not in pools:
-                    there = f"there are {', '.join(dict.fromkeys(pools))}{did_you_mean(pool, pools)}"
-                    yield f"routing.rules[{i}]: no backend is in the pool {pool!r}; {there}"
-            if rule.mirror:
-                yield f"routing.rules[{i}].mirror: this proxy sends no copies yet; remove it"
+        yield from self.routing.pool_faults(list(dict.fromkeys([DEFAULT, *self._pools()])))
         yield from (f"routing: {problem}; move or remove it" for problem in self.routing.problems())
 
     def _sticky_faults(self) -> Iterator[str]:
@@ -325,6 +318,11 @@ class ProxyConfig:
     @property
     def hsts(self) -> float:
         return self.tls.hsts if self.tls else 0.0
+
+    @property
+    def mirrored(self) -> tuple[Rule, ...]:
+        """The rules of content switching that have a mirror."""
+        return tuple(rule for rule in self.routing.rules if rule.mirror) if self.routing else ()
 
     @property
     def client_certificates(self) -> bool:

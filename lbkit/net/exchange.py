@@ -77,6 +77,11 @@ class Exchange(Forwarding):
         self._show_body()
 
     def body(self, data: bytes, end: bool) -> None:
+        for hook in self.service.on_request_body:
+            try:
+                hook(self, data, end)
+            except Exception:
+                self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
         super().body(data, end)
         if self._on_body is not None:
             self._show_body()

@@ -9,6 +9,7 @@ from typing import Any
 
 from lbkit.core import Backend, Lease, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure, GiveUp
+from lbkit.core.routing import Route
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
 from lbkit.net.service import Connection, OnBody, Service
 from lbkit.net.timekeeper import Timekeeper
@@ -43,6 +44,7 @@ class Forwarding:
         "lease",
         "pool",
         "request",
+        "route",
         "service",
         "sink",
         "state",
@@ -63,6 +65,7 @@ class Forwarding:
         self.deadline = now + service.first_wait
         self.attempts = 0
         self.pool = service.pool  # a filter may choose another
+        self.route: Route | None = None  # by the rules of content switching
         self.lease: Lease | None = None
         self._complete = request.length == 0  # the request has been received to its end
         self._body_began = False  # the client sends it, or has been told to

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import Failure
+from lbkit.core.routing import Route
 from lbkit.net.peer import Peer
 
 # The values of `length` for bodies without a known length.
@@ -224,6 +225,7 @@ class ExchangeView(Protocol):
     status: int  # of the answer; 0 before
     attempts: int  # backends picked
     pool: AnyPool  # where backends are picked; a filter may choose another
+    route: Route | None  # the way that the rules of content switching have chosen, if there are any
     token: str  # names the session; empty without one
     began: float  # on the loop's clock, seconds
 

@@ -15,6 +15,7 @@ import attrs
 
 from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.key import key_of
+from lbkit.core.routing import MirrorReport
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
 from lbkit.net.admin import States, merge_states
@@ -32,6 +33,7 @@ from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
 from lbkit.net.filters.firewall import FirewallFilter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.https import HstsFilter, RedirectFilter
+from lbkit.net.filters.mirror import MirrorFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
 from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
 from lbkit.net.filters.sticky import StickyFilter
@@ -58,7 +60,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
     "firewall": lambda config: FirewallFilter(config.firewall),  # type: ignore[arg-type]
-    "routing": lambda config: (ShownRouteFilter if config.explain else RouteFilter)(config.routing),  # type: ignore[arg-type]
+    "routing": lambda config: _route_filter(config),
     "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
     "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
@@ -66,7 +68,13 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "compression": lambda config: CompressFilter(config.compression),  # type: ignore[arg-type]
     "hide": lambda config: HideFilter(config.hide),
     "hide_errors": lambda config: HideErrorsFilter(),
+    "mirrored": lambda config: MirrorFilter(config.mirrored),
 }
+
+
+def _route_filter(config: ProxyConfig) -> RouteFilter:
+    assert config.routing
+    return (ShownRouteFilter if config.explain or config.expose else RouteFilter)(config.routing)
 
 
 class Proxy(Running):
@@ -119,6 +127,8 @@ class Proxy(Running):
             made.index = index
             made.fault = self.faults.report
             made.pool = self.pool
+            if isinstance(made, MirrorFilter):
+                made.service = self.service
         self.service.filters = len(self.filters)
         for hook, methods in hooks(list(self.filters.values())).items():
             setattr(self.service, hook, methods)
@@ -325,6 +335,11 @@ class Proxy(Running):
                 for pool in self.pool.pools
             ]
         )
+
+    def mirror_report(self) -> dict[str, MirrorReport]:
+        """Return what the mirrors have shown so far, by rule; in the proxy's thread."""
+        mirror = self.filters.get("mirrored")
+        return mirror.report() if isinstance(mirror, MirrorFilter) else {}
 
     def _advance_drains(self, now: float) -> None:
         """Cut off what runs on backends that have no more time."""

@@ -13,6 +13,7 @@ from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead
 from lbkit.net.settings import Timeouts
 
 OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
+OnRequestBody = Callable[[ExchangeView, bytes, bool], object]
 OnBody = Callable[[ExchangeView, bytes, float], object]
 OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
 OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
@@ -61,6 +62,7 @@ class Service:
     no more than an empty tuple."""
 
     on_request: tuple[OnRequest, ...] = ()
+    on_request_body: tuple[OnRequestBody, ...] = ()
     on_response: tuple[OnResponse, ...] = ()
     on_origin_done: tuple[OnOriginDone, ...] = ()
     on_end: tuple[OnEnd, ...] = ()

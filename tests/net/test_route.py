@@ -104,10 +104,10 @@ def test_the_access_log_has_the_target_that_the_client_sent(tmp_path: Path) -> N
 
 def test_explain_names_the_rule() -> None:
     with routed(Rule("no admin", Fixed(403), When(prefix=("/admin",))), explain=True) as proxy:
-        assert field(ask(proxy, get("/admin"))[1], "X-Lbkit-Route") == ["no admin"]
-        assert field(ask(proxy, get("/"))[1], "X-Lbkit-Route") == ["none"]
+        assert field(ask(proxy, get("/admin"))[1], "X-Lbkit-Rule") == ["no admin"]
+        assert field(ask(proxy, get("/"))[1], "X-Lbkit-Rule") == ["none"]
     with routed(Rule("no admin", Fixed(403), When(prefix=("/admin",)))) as proxy:
-        assert field(ask(proxy, get("/"))[1], "X-Lbkit-Route") == []
+        assert field(ask(proxy, get("/"))[1], "X-Lbkit-Rule") == []
 
 
 def test_rules_in_a_file(tmp_path: Path) -> None:
@@ -181,12 +181,6 @@ def test_rules_in_a_file(tmp_path: Path) -> None:
 def test_wrong_rules_in_a_file(routing: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         ProxyConfig.from_dict({"backends": BACKENDS, "routing": routing})
-
-
-def test_a_mirror_is_refused_rather_than_ignored() -> None:
-    rules = [{"name": "a", "mirror": {"pool": "default"}}]
-    with pytest.raises(ConfigError, match="mirror: this proxy sends no copies yet; remove it"):
-        ProxyConfig.from_dict({"backends": BACKENDS, "routing": {"rules": rules}})
 
 
 def named(name: bytes) -> Callable[[Connection], None]:

@@ -6,6 +6,7 @@ facts       what rules look at, and `Sample`: a request to ask about
 conditions  `When`
 templates   paths and URLs that rules write
 actions     pool, split, redirect, fixed answer, maintenance page
+mirror      copies for a shadow pool, and what their answers show
 table       `Rule`, `Routing`, and `RouteTable` with `route` and `explain`
 """
 
@@ -22,10 +23,10 @@ from lbkit.core.routing.actions import (
 )
 from lbkit.core.routing.conditions import When
 from lbkit.core.routing.facts import RoutedRequest, Sample
+from lbkit.core.routing.mirror import Difference, Mirror, MirrorCounts, MirrorReport, Seen
 from lbkit.core.routing.table import (
     Answered,
     Explanation,
-    Mirror,
     Rewrite,
     Route,
     RouteTable,
@@ -38,10 +39,13 @@ __all__ = [
     "Action",
     "Answered",
     "Body",
+    "Difference",
     "Explanation",
     "Fixed",
     "Maintenance",
     "Mirror",
+    "MirrorCounts",
+    "MirrorReport",
     "Redirect",
     "Reply",
     "Rewrite",
@@ -51,6 +55,7 @@ __all__ = [
     "Routing",
     "Rule",
     "Sample",
+    "Seen",
     "Split",
     "ToPool",
     "When",

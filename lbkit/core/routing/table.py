@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lbkit.core.options import named_fields, number
+from lbkit.core.options import named_fields
 from lbkit.core.routing.actions import DEFAULT, Action, Reply, ToPool
 from lbkit.core.routing.conditions import Condition, Found, When
 from lbkit.core.routing.facts import Facts, RoutedRequest
+from lbkit.core.routing.mirror import Mirror
 from lbkit.core.routing.paths import doubtful, encoded_path, normal_path
 from lbkit.core.routing.patterns import TooLong
 from lbkit.core.routing.templates import check_fields, check_name, template
-from lbkit.core.text import CONTROL
+from lbkit.core.text import CONTROL, did_you_mean
 
 MOST_RULES = 1000
 DOUBTFUL = ("normalise", "refuse", "pass")
@@ -40,18 +41,6 @@ class Rewrite:
         object.__setattr__(self, "remove", tuple(self.remove))
         for name in self.remove:
             check_name("remove", name)
-
-
-@named_fields
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """A pool that gets copies of a share of the requests; its answers are thrown away. Raises ValueError."""
-
-    pool: str
-    share: float = 1.0
-
-    def __post_init__(self) -> None:
-        number(0, 1, share=self.share)
 
 
 @named_fields
@@ -113,6 +102,15 @@ class Routing:
         names = [rule.name for rule in self.rules]
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             raise ValueError(f"rules: two have the name {name!r}; names must differ")
+
+    def pool_faults(self, pools: Collection[str]) -> Iterator[str]:
+        """Yield a line for each pool of a rule that is not among these."""
+        there = ", ".join(pools)
+        for i, rule in enumerate(self.rules):
+            for pool in dict.fromkeys(rule.pools):
+                if pool not in pools:
+                    near = did_you_mean(pool, pools)
+                    yield f"routing.rules[{i}]: no backend is in the pool {pool!r}; there are {there}{near}"
 
     def problems(self) -> list[str]:
         """Return a line for each rule that no request can reach, as one without conditions precedes it."""

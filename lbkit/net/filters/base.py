@@ -8,7 +8,7 @@ from typing import Any
 from lbkit.core import AnyPool
 from lbkit.net.messages import Answer, ExchangeView, Hold, ResponseHead, Sink
 
-HOOKS = ("on_request", "on_response", "on_origin_done", "on_end")
+HOOKS = ("on_request", "on_request_body", "on_response", "on_origin_done", "on_end")
 
 
 class Filter:
@@ -26,6 +26,9 @@ class Filter:
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
         """Called before a backend is picked. Returns None to continue, an Answer, or HOLD."""
+
+    def on_request_body(self, exchange: ExchangeView, data: bytes, end: bool) -> None:
+        """Called with each piece of the request's body, the first ones perhaps before `on_request`."""
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> Answer | None:
         """Called when a final answer begins (`head.own`: the proxy's own). It may change `head.data`, or
@@ -80,7 +83,7 @@ def hooks(filters: Sequence[Filter]) -> dict[str, tuple[Any, ...]]:
     Requests pass the filters in order, answers in reverse."""
     found = {}
     for hook in HOOKS:
-        order = filters if hook == "on_request" else list(reversed(filters))
+        order = filters if hook.startswith("on_request") else list(reversed(filters))
         found[hook] = tuple(
             getattr(f, hook) for f in order if getattr(type(f), hook) is not getattr(Filter, hook)
         )

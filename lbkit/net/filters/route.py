@@ -31,6 +31,7 @@ class RouteFilter(Filter):
             return Answer(
                 reply.status, fields=fields.encode(), body=body, content_type=reply.content_type.encode()
             )
+        exchange.route = way
         if isinstance(self.pool, PoolSet):
             exchange.pool = self.pool.named(way.pool)
         self._change(exchange, way)
@@ -51,8 +52,8 @@ class RouteFilter(Filter):
 
 
 class ShownRouteFilter(RouteFilter):
-    """Adds X-Lbkit-Route, the name of the rule that decided, for `explain`."""
+    """Adds X-Lbkit-Rule, the name of the rule that decided, for `explain` and `expose`."""
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
         rule = exchange.state[self.index] or "none"
-        head.data += b"X-Lbkit-Route: %b\r\n" % re.sub(r"[^ -~]", "?", rule).encode()
+        head.data += b"X-Lbkit-Rule: %b\r\n" % re.sub(r"[^ -~]", "?", rule).encode()
