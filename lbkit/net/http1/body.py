@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import re
 
+from lbkit.net.http1.grammar import may_trail
 from lbkit.net.messages import Reject
 
-LAST_CHUNK = b"0\r\n\r\n"
 # The size in hex, and extensions, which are ignored.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _SIZE_BEGINS = re.compile(rb"[0-9A-Fa-f]{1,15}(?:;.*|\r)?\Z", re.DOTALL)
-_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+_TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*\r\n")
 
 MAX_LINE = 4096  # bytes of a size line with its extensions
 
 
-def chunk(data: bytes, end: bool) -> bytes:
-    """Return `data` as a chunk, followed by the last chunk if this is the `end`.
+def chunk(data: bytes, end: bool, trailers: bytes = b"") -> bytes:
+    """Return `data` as a chunk, followed by the last chunk and the trailers if this is the `end`.
 
     Empty data makes no chunk: an empty chunk would be the last one."""
     coded = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-    return coded + LAST_CHUNK if end else coded
+    return b"%b0\r\n%b\r\n" % (coded, trailers) if end else coded
 
 
 class Chunked:
     """Decodes a chunked body, piece by piece.
 
-    `done`: the body has ended, at index `end` of the latest piece. Extensions and trailers are dropped (RFC
-    9112, 7.1.1; RFC 9110, 6.5.1); together they may be at most `max_overhead` bytes longer than the content.
+    `done`: the body has ended, at index `end` of the latest piece. `trailers`: the fields after it that may
+    stand there (RFC 9110, 6.5.1). Extensions are dropped (RFC 9112, 7.1.1); with the trailers they may be at
+    most `max_overhead` bytes longer than the content.
     """
 
-    __slots__ = ("_in_trailers", "_left", "_line", "_overhead", "done", "end")
+    __slots__ = ("_in_trailers", "_left", "_line", "_overhead", "done", "end", "trailers")
 
     def __init__(self, max_overhead: int = 32 * 1024) -> None:
         self._left = 0  # bytes left of the chunk, with its CRLF; 0: a line is next
@@ -39,6 +40,7 @@ class Chunked:
         self._overhead = max_overhead
         self.done = False
         self.end = 0
+        self.trailers = b""
 
     def feed(self, data: bytes, at: int = 0) -> bytes:
         """Return the content in `data`, from index `at`. Raises Reject."""
@@ -78,8 +80,12 @@ class Chunked:
             raise Reject(400, "more chunk extensions and trailers than content")
         if self._in_trailers:
             self.done = line == b"\r\n"
-            if not self.done and not _TRAILER.fullmatch(line):
-                raise Reject(400, "a trailer is not a field")
+            if not self.done:
+                field = _TRAILER.fullmatch(line)
+                if field is None:
+                    raise Reject(400, "a trailer is not a field")
+                if may_trail(field[1].lower()):
+                    self.trailers += line
             return
         found = _SIZE_LINE.fullmatch(line)
         if found is None:

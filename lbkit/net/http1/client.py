@@ -10,7 +10,7 @@ from lbkit.core.attempts import Failure
 from lbkit.net.http1.body import Chunked, chunk
 from lbkit.net.http1.grammar import BARE_LF, HEAD_END
 from lbkit.net.http1.head import HeadReader, read_response
-from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHead
+from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHead, ResponseHead
 
 
 def connection_fields(request: RequestHead) -> bytes:
@@ -36,6 +36,7 @@ class ClientConnection(asyncio.Protocol):
     """Serves one receiver at a time, from `send` until the answer is complete."""
 
     __slots__ = (
+        "_answer",
         "_body",
         "_chunked",
         "_chunks",
@@ -44,6 +45,7 @@ class ClientConnection(asyncio.Protocol):
         "_keeper",
         "_partial",
         "_remaining",
+        "_request",
         "_searched",
         "_sending",
         "_silent",
@@ -57,6 +59,7 @@ class ClientConnection(asyncio.Protocol):
     )
 
     transport: asyncio.Transport
+    _request: RequestHead  # the present one, if it is sent in chunks
 
     def __init__(self, keeper: Keeper, backend: Backend) -> None:
         self._keeper = keeper
@@ -71,6 +74,7 @@ class ClientConnection(asyncio.Protocol):
         self._upgrade = False
         # The answer.
         self._silent = True  # no byte of it has arrived
+        self._answer: ResponseHead | None = None  # its head, if trailers may follow
         self._partial: bytearray | None = None  # an incomplete head
         self._searched = 0  # the head does not end before this index
         self._body = False  # the head is complete
@@ -97,7 +101,8 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._chunked = head.length == CHUNKED
             if self._chunked:
-                body = chunk(body, end)
+                self._request = head
+                body = chunk(body, end, head.trailers)
             data = b"".join((head.data, connection_fields(head), b"\r\n", body))
         self.backend.traffic += len(data)
         self.transport.write(data)
@@ -105,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
     def send_body(self, data: bytes, end: bool) -> None:
         self._sending = not end
         if self._chunked:
-            data = chunk(data, end)
+            data = chunk(data, end, self._request.trailers)
         self.backend.traffic += len(data)
         self.transport.write(data)
 
@@ -191,7 +196,7 @@ class ClientConnection(asyncio.Protocol):
             receiver.answer(answer, data[end:], True)
             return
         self._remaining = answer.length
-        self._chunks = Chunked(limit) if answer.length == CHUNKED else None
+        self._chunks, self._answer = (Chunked(limit), answer) if answer.length == CHUNKED else (None, None)
         piece, done = self._read_body(data[end:]) if end < len(data) else (b"", False)
         if done:
             self._finish()
@@ -211,6 +216,9 @@ class ClientConnection(asyncio.Protocol):
         if self._chunks:
             piece = self._chunks.feed(data)
             done = self._chunks.done
+            if done and self._chunks.trailers:
+                assert self._answer
+                self._answer.trailers = self._chunks.trailers
             if done and self._chunks.end < len(data):
                 self._keep = False  # data without a request: the connection can no longer be trusted
             return piece, done

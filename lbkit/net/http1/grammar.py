@@ -46,8 +46,25 @@ END_TO_END = (
         b" www-authenticate".split()
     )
 )
+# Fields that mean something only in a head. In trailers they are dropped: whoever merges them into the head
+# would read another message than whoever does not. (RFC 9110, 6.5.1.)
+NOT_TRAILERS = (
+    HOP_BY_HOP
+    | IDENTITY
+    | INTERNAL
+    | ROUTING
+    | frozenset(
+        b"authorization cache-control content-encoding content-range content-type cookie expect host"
+        b" max-forwards pragma range set-cookie".split()
+    )
+)
 # The usual values of Connection; any other value names fields that must not be forwarded.
 PLAIN_OPTIONS = frozenset({b"", b"keep-alive", b"close", b"upgrade", b"Keep-Alive", b"Close", b"Upgrade"})
+
+
+def may_trail(name: bytes) -> bool:
+    """Return whether a field, named in lower case, may come after a body; its twin may not, either."""
+    return name.replace(b"_", b"-") not in NOT_TRAILERS
 
 
 def field_finder(names: Iterable[bytes], twins: bool) -> re.Pattern[bytes]:
