@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -74,8 +75,11 @@ Script = Callable[[Connection], None]
 class Scripted:
     """Listens, on a port of the kernel's choice unless given, and runs `script` on every connection."""
 
-    def __init__(self, script: Script, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, script: Script, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.script = script
+        self.tls = tls
         self.listener = socket.create_server((host, port))
         self.port: int = self.listener.getsockname()[1]
         self.connections = 0
@@ -95,7 +99,12 @@ class Scripted:
 
     def _serve(self, sock: socket.socket) -> None:
         with suppress(OSError), sock:
-            self.script(Connection(sock))
+            if self.tls:
+                sock.settimeout(TIMEOUT)
+                with self.tls.wrap_socket(sock, server_side=True) as safe:
+                    self.script(Connection(safe))
+            else:
+                self.script(Connection(sock))
         self.live.discard(sock)
 
     def close(self) -> None:

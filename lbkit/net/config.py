@@ -29,9 +29,11 @@ from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.firewall import FirewallRules
 from lbkit.net.filters.rate_limit import RateLimits
+from lbkit.net.origin.reach import HTTP1, HTTP2, PROTOCOLS
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
+from lbkit.net.tls.origin import OriginTls
 from lbkit.net.tls.rules import TlsRules
 from lbkit.schema import add_union, load_file, strict_converter, structure
 
@@ -100,6 +102,8 @@ class BackendConfig:
     pool: str = field(default=DEFAULT, validator=text(empty=False))  # rules of `routing` choose among pools
     # Makes one backend for each address that the name resolves to; see `lookup_interval` of the proxy.
     resolve: bool = field(default=False, validator=flag)
+    protocol: str = field(default=HTTP1, validator=word(PROTOCOLS))  # that it speaks
+    tls: OriginTls | None = field(default=None, validator=optional(one_of(OriginTls)))
 
     @property
     def host_and_port(self) -> tuple[str, int]:
@@ -119,8 +123,9 @@ class BackendConfig:
         return [self._backend(self._name_at(address), address, port) for address in addresses]
 
     def has(self, backend: Backend) -> bool:
-        """Return whether the backend is one that `at` returns."""
-        return self.resolve and backend.name == self._name_at(backend.host)
+        """Return whether the backend is one of these."""
+        name = self._name_at(backend.host) if self.resolve else self.name or self.address
+        return backend.name == name
 
     def _name_at(self, address: str) -> str:
         return f"{self.name or self.address} {address}"
@@ -232,6 +237,10 @@ class ProxyConfig:
             if leads_back(*split_address(backend.address), *self.address):
                 at = f"backends[{i}].address is {backend.address!r}"
                 yield f"{at}, where the proxy itself listens: requests would go round in circles"
+            if backend.tls:
+                yield from (f"backends[{i}].tls.{fault}" for fault in backend.tls.faults())
+            if backend.protocol == HTTP2 and (reason := why_not("http2")):
+                yield f"backends[{i}].protocol is {HTTP2!r}: {reason}"
         yield from self._routing_faults()
         yield from self._sticky_faults()
         if self.tls:

@@ -14,6 +14,7 @@ from lbkit.net import descriptors
 from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
 from lbkit.net.config import ConfigError, ProxyConfig, look_up
 from lbkit.net.listening import try_listen
+from lbkit.net.origin.reach import Reaches
 from lbkit.net.running import ProxyError
 from lbkit.net.shared_store import SharedStore
 from lbkit.net.tls.certificates import Certificates, TlsError
@@ -43,9 +44,9 @@ def start_faults(config: ProxyConfig) -> list[str]:
             config.pool()
         except ConfigError as error:
             faults += str(error).splitlines()
-    if config.tls:
+    for load in (lambda: Reaches(config.backends), lambda: config.tls and Certificates(config.tls)):
         try:
-            Certificates(config.tls)
+            load()
         except TlsError as error:
             faults += str(error).splitlines()
     if fault := log_fault(config.access_log):
@@ -76,6 +77,8 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
     `names`: also check what may become available later, the names of backends and Redis."""
     said = []
     for i, backend in enumerate(config.backends):
+        if backend.tls and not backend.tls.verify:
+            said.append(f"backends[{i}].tls.verify is false: anyone in between can read and change it all")
         if names and not backend.resolve:
             try:
                 look_up(*split_address(backend.address))

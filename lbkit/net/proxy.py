@@ -44,6 +44,7 @@ from lbkit.net.names import Names
 from lbkit.net.origin.check import Checker
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
+from lbkit.net.origin.reach import Reaches
 from lbkit.net.peer import trusted_networks
 from lbkit.net.running import ACCEPTED, BACKLOG, ProxyError, Running, listen_error
 from lbkit.net.service import Service
@@ -102,6 +103,8 @@ class Proxy(Running):
         if retry and retry.timeouts and retry.timeouts.connect:
             timeouts = attrs.evolve(timeouts, connect=retry.timeouts.connect)
         self.connections = Connections(timeouts, config.limits)
+        self.connections.reach = Reaches(config.backends)
+        self.connections.fault = self.faults.report
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
         checks = config.policy.health and config.policy.health.checks
         self.checker = (
@@ -109,6 +112,8 @@ class Proxy(Running):
             if checks
             else None
         )
+        if self.checker:
+            self.checker.reach = self.connections.reach
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
         self.names.set_intent = self.set_intent
         self.service = Service(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ssl import SSLError
 from typing import Protocol
 
 from lbkit.core import Backend
@@ -30,6 +31,9 @@ class Keeper(Protocol):
 
     def forget(self, connection: ClientConnection) -> None:
         """Remove a connection that has closed."""
+
+    def refused(self, backend: Backend, error: SSLError) -> None:
+        """Take note of a backend that has refused our certificate, or broken TLS."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -258,6 +262,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._keeper.forget(self)
+        if isinstance(exc, SSLError):
+            self._keeper.refused(self.backend, exc)
         receiver, self.receiver = self.receiver, None
         if receiver:
             receiver.lost(Failure.CLOSED_UNANSWERED if self._silent else Failure.RESET, self.kept)

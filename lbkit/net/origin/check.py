@@ -14,6 +14,7 @@ from lbkit.core.health.probe import Probe
 from lbkit.net.address import join_address
 from lbkit.net.origin.grpc_check import ask_grpc
 from lbkit.net.origin.own_check import OwnCheck
+from lbkit.net.origin.reach import PLAIN, Reach, ReachError
 
 MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
 MAX_CONCURRENT = 32  # probes in flight, so that a thousand backends do not take a thousand descriptors
@@ -22,11 +23,22 @@ DISCOVERY_INTERVAL = 0.25  # seconds between checks for backends that joined or 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r?\n")
 
 
-async def send_probe(probe: Probe, backend: Backend) -> str:
-    """Return why a backend does not pass, or empty. It has no timeout of its own."""
+async def send_probe(probe: Probe, backend: Backend, reach: Reach = PLAIN) -> str:
+    """Return why a backend does not pass, or empty. It has no timeout of its own.
+
+    `reach`: how requests reach the backend; a check of another port, or of kind "tcp", is plain."""
     address = backend.host, probe.port or backend.port
+    if probe.port or probe.kind == "tcp":
+        reach = PLAIN
+    if probe.kind == "tls" and reach.tls is None:
+        reach = Reach(tls=_tls(), server_name=backend.host)
     try:
-        reader, writer = await asyncio.open_connection(*address, ssl=_tls() if probe.kind == "tls" else None)
+        reader = asyncio.StreamReader()
+        stream = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await reach.open(lambda: stream, *address)
+        writer = asyncio.StreamWriter(transport, stream, reader, asyncio.get_running_loop())
+    except ReachError as error:
+        return f"no connection: {error}"
     except ConnectionRefusedError:
         return "connection refused"
     except (OSError, ssl.SSLError) as error:
@@ -35,7 +47,8 @@ async def send_probe(probe: Probe, backend: Backend) -> str:
         if probe.kind == "http":
             return await _ask(probe, join_address(*address), reader, writer)
         if probe.kind == "grpc":
-            return await ask_grpc(probe.service, probe.host or join_address(*address), reader, writer)
+            authority = probe.host or join_address(*address)
+            return await ask_grpc(probe.service, authority, reader, writer, reach.scheme)
         return ""
     except OSError as error:
         return f"connection lost: {error.strerror or error}"
@@ -94,6 +107,7 @@ class Checker:
         self.now = now
         self.rng = rng or random.Random()
         self.on_fault = on_fault
+        self.reach: Callable[[Backend], Reach] = lambda backend: PLAIN
         self.sent = 0
         self._own = OwnCheck(probe.call) if probe.call else None
         self._began = inf
@@ -125,7 +139,7 @@ class Checker:
 
     async def _ask(self, backend: Backend) -> str:
         if self._own is None:
-            return await send_probe(self.probe, backend)
+            return await send_probe(self.probe, backend, self.reach(backend))
         try:
             return await self._own.ask(backend)
         except TimeoutError:

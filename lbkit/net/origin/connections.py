@@ -6,13 +6,16 @@ import asyncio
 import errno
 from collections.abc import Callable
 from math import inf
+from ssl import SSLError
 
 from httptools import HttpResponseParser
 
 from lbkit.core import Backend, Intent
 from lbkit.net.http1.client import ClientConnection
 from lbkit.net.http1.head import HeadReader
+from lbkit.net.origin.reach import ReachError, Reaches
 from lbkit.net.settings import Limits, Timeouts
+from lbkit.net.tls.origin import handshake_fault
 
 
 class Connections:
@@ -20,6 +23,8 @@ class Connections:
 
     def __init__(self, timeouts: Timeouts, limits: Limits) -> None:
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+        self.reach = Reaches()  # how each backend is reached
+        self.fault: Callable[[str], object] = lambda what: None  # gets a line for a backend that is wrong
         self.timeouts = timeouts
         self.limits = limits
         self.max_head = limits.head
@@ -50,11 +55,15 @@ class Connections:
             return await self._connect(backend)
 
     async def _connect(self, backend: Backend) -> ClientConnection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            lambda: ClientConnection(self, backend), backend.host, backend.port
-        )
-        return connection
+        connection = ClientConnection(self, backend)
+        try:
+            await self.reach(backend).open(lambda: connection, backend.host, backend.port)
+        except ReachError as error:
+            failed = error
+        else:
+            return connection
+        self.fault(f"backend {backend.name}: {failed}")  # not in the handler: it needs no traceback
+        raise failed
 
     def put_back(self, connection: ClientConnection) -> None:
         idle = self.idle.get(connection.backend)
@@ -74,6 +83,10 @@ class Connections:
             idle.remove(connection)
         if idle == []:
             del self.idle[connection.backend]
+
+    def refused(self, backend: Backend, error: SSLError) -> None:
+        """Report a backend that has ended TLS: in 1.3, after the handshake it sees our certificate."""
+        self.fault(f"backend {backend.name}: {handshake_fault(error, self.reach(backend).server_name)}")
 
     def close_idle_to(self, name: str) -> None:
         """Close the idle connections to a backend that is leaving, which waits for them to close."""

@@ -45,7 +45,11 @@ class _Call:
 
 
 async def ask_grpc(
-    service: str, authority: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    service: str,
+    authority: str,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    scheme: bytes = b"http",
 ) -> str:
     """Return why a server is not healthy, by its own account; empty if it is SERVING. Raises OSError."""
     from h2.config import H2Configuration
@@ -56,7 +60,7 @@ async def ask_grpc(
     connection.initiate_connection()
     stream = connection.get_next_available_stream_id()
     head = [
-        *((":method", "POST"), (":scheme", "http"), (":path", grpc.PATH), (":authority", authority)),
+        *((":method", "POST"), (":scheme", scheme.decode()), (":path", grpc.PATH), (":authority", authority)),
         *(("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "lbkit health check")),
     ]
     connection.send_headers(stream, head)

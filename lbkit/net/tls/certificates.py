@@ -93,7 +93,7 @@ def load(files: Certificate, rules: TlsRules) -> Loaded:
             if field == "cert":
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
             else:
-                context.load_cert_chain(files.cert, path, password=_no_password)
+                context.load_cert_chain(files.cert, path, password=no_password)
         except (TlsError, OSError) as error:  # which ssl.SSLError is, too
             raise TlsError(f"{field} is {path!r}: {reason(error)}; {_FILES}") from None
     try:
@@ -161,7 +161,7 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _no_password() -> str:
+def no_password() -> str:
     raise TlsError("it is encrypted, and there is no password; use a key without one")
 
 
