@@ -13,10 +13,12 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from lbkit.core import Pool
 
 TIMEOUT = 10.0  # seconds in which an answer must come
 Order = dict[str, str]
@@ -98,6 +100,23 @@ def send_order(path: str, order: Order) -> States:
         raise AdminError(answer["error"])
     states: States = answer["backends"]
     return states
+
+
+def states_of(pools: Iterable[Pool]) -> States:
+    """Return how each backend is, over all these pools."""
+    return merge_states(
+        [
+            {
+                b.name: {
+                    "state": pool.drains.state(b.name).value,
+                    "in_flight": b.in_flight,
+                    "healthy": b.healthy,
+                }
+                for b in pool.backends
+            }
+            for pool in pools
+        ]
+    )
 
 
 def merge_states(answers: list[States]) -> States:

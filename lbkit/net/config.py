@@ -6,7 +6,7 @@ import random
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import flag, number, one_of, several, text, whole, word
-from lbkit.core import AnyPool, Backend, Pool, PoolSet, Replicas
+from lbkit.core import AnyPool, Backend, PoolSet
 from lbkit.core.options import named_fields
 from lbkit.core.routing import DEFAULT, Action, Body, Routing, Rule
 from lbkit.core.sticky import Sticky
@@ -50,7 +50,7 @@ def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} is {value!r}: use a path, such as /load")
 
 
-def _socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def a_socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     fits = isinstance(value, str) and "\0" not in value and len(value.encode(errors="replace")) < 100
     if not fits or (value and not value.startswith("/")):
         raise ValueError(
@@ -143,8 +143,55 @@ def look_up(host: str, port: int) -> list[str]:
     return sorted({str(address[0]) for *_, address in found})
 
 
+def by_pool(backends: Iterable[BackendConfig]) -> dict[str, list[BackendConfig]]:
+    """Return the names of the pools, and their backends; the default pool, if there is one, is first."""
+    ordered = sorted(backends, key=lambda backend: backend.pool != DEFAULT)
+    return {b.pool: [other for other in ordered if other.pool == b.pool] for b in ordered}
+
+
+def make_pool(
+    backends: Sequence[BackendConfig], policy: Policy, seed: int = 0, start: float = 0.0
+) -> AnyPool:
+    """Return the pool of these backends, or a set of pools; each worker has its own `seed` and `start` (see
+    Policy.pool).
+
+    Raises ConfigError if there is no backend, or if a name cannot be resolved."""
+    if not backends:
+        raise ConfigError("backends: there must be at least one")
+    made: dict[str, list[Backend]] = {}
+    faults = []
+    for i, config in enumerate(backends):
+        try:
+            made.setdefault(config.pool, []).extend(config.backends())
+        except ConfigError as error:
+            faults.append(f"backends[{i}].address: {error}")
+    if faults:
+        raise ConfigError("\n".join(faults))
+    secret = secrets.token_bytes(32)
+    pools = {}
+    for name in by_pool(backends):
+        seeds = str(seed) if name == DEFAULT else f"{seed}/{name}"
+        stream = lambda name, seeds=seeds: random.Random(f"{seeds}/{name}")  # noqa: E731
+        try:
+            pools[name] = policy.pool(made[name], stream, start, secret=secret)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ConfigError(f"policy: {error}") from None
+    return PoolSet(pools) if len(pools) > 1 else next(iter(pools.values()))
+
+
+def address_faults(backends: Sequence[BackendConfig], listen: str) -> Iterator[str]:
+    """Yield which names of backends are taken, and which addresses lead back to the proxy."""
+    names = [b.name or b.address for b in backends]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield f"backends: two have the name {name!r}; names must differ"
+    for i, backend in enumerate(backends):
+        if leads_back(*split_address(backend.address), *split_address(listen)):
+            at = f"backends[{i}].address is {backend.address!r}"
+            yield f"{at}, where the proxy itself listens: requests would go round in circles"
+
+
 # Converters are functions so that mypy knows their argument types; validators check the items.
-def _backends(what: BackendConfig | Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
+def backend_list(what: BackendConfig | Iterable[BackendConfig]) -> tuple[BackendConfig, ...]:
     return several(what)
 
 
@@ -160,7 +207,7 @@ def _texts(what: Iterable[str]) -> Iterable[str]:
     return tuple(what) if isinstance(what, Iterable) and not isinstance(what, str | bytes) else what
 
 
-def _all_are(cls: type) -> Any:
+def all_are(cls: type) -> Any:
     """Return a validator that requires every item to be a `cls`."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
@@ -177,7 +224,7 @@ class ProxyConfig:
     """All settings of a proxy. `workers`: the number of processes that share the port (SO_REUSEPORT)."""
 
     backends: tuple[BackendConfig, ...] = field(
-        default=(), converter=_backends, validator=_all_are(BackendConfig)
+        default=(), converter=backend_list, validator=all_are(BackendConfig)
     )
     listen: str = field(default="127.0.0.1:8080", validator=a_listen_address)
     # Seconds between lookups of the names of backends with `resolve`.
@@ -191,7 +238,7 @@ class ProxyConfig:
     # Fields such as X_Forwarded_For, which applications may read as X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
     # The path of a Unix socket for the operator's commands (`lbkit drain`); only its owner can use it.
-    admin: str = field(default="", validator=_socket_path)
+    admin: str = field(default="", validator=a_socket_path)
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
     # Shows clients how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
     # and the page at `probe`, which otherwise is a 404 on a proxy that probes.
@@ -199,7 +246,7 @@ class ProxyConfig:
     explain: bool = field(default=False, validator=flag)  # adds X-Lbkit-Why: why this backend was picked
     probe: str = field(default="/load", validator=_path)  # where backends report their load
     rate_limits: tuple[RateLimit, ...] = field(
-        default=(), converter=_rate_limits, validator=_all_are(RateLimit)
+        default=(), converter=_rate_limits, validator=all_are(RateLimit)
     )
     x_ratelimit: bool = field(default=False, validator=flag)  # adds X-RateLimit-* to RateLimit
     # The store in which several proxies count rate limits and remember sessions together.
@@ -207,7 +254,7 @@ class ProxyConfig:
     # How many requests the backends get at once; which wait, and which are refused.
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
     # How fast answers are sent to clients.
-    bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=_all_are(Bandwidth))
+    bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=all_are(Bandwidth))
     # Which answers are compressed, and how.
     compression: Compression | None = field(default=None, validator=optional(one_of(Compression)))
     # Which requests are refused: by limits, and by signatures of attacks.
@@ -230,13 +277,8 @@ class ProxyConfig:
 
     def _faults(self) -> Iterator[str]:
         """Yield the contradictions between fields that are valid by themselves."""
-        names = [b.name or b.address for b in self.backends]
-        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            yield f"backends: two have the name {name!r}; names must differ"
+        yield from address_faults(self.backends, self.listen)
         for i, backend in enumerate(self.backends):
-            if leads_back(*split_address(backend.address), *self.address):
-                at = f"backends[{i}].address is {backend.address!r}"
-                yield f"{at}, where the proxy itself listens: requests would go round in circles"
             if backend.tls:
                 yield from (f"backends[{i}].tls.{fault}" for fault in backend.tls.faults())
             if backend.protocol == HTTP2 and (reason := why_not("http2")):
@@ -255,15 +297,10 @@ class ProxyConfig:
         except ValueError as error:
             yield str(error)
 
-    def _pools(self) -> dict[str, list[BackendConfig]]:
-        """Return the names of the pools, and their backends; the default pool, if there is one, is first."""
-        ordered = sorted(self.backends, key=lambda backend: backend.pool != DEFAULT)
-        return {b.pool: [other for other in ordered if other.pool == b.pool] for b in ordered}
-
     def _routing_faults(self) -> Iterator[str]:
         """Yield the rules that this proxy cannot carry out, or that no request reaches."""
-        others = [pool for pool in self._pools() if pool != DEFAULT]
-        if others and DEFAULT not in self._pools():
+        others = [pool for pool in by_pool(self.backends) if pool != DEFAULT]
+        if others and DEFAULT not in by_pool(self.backends):
             yield f"backends: none is in the pool {DEFAULT!r}, which gets what no rule fits; add one"
         if others and self.sticky:
             yield "policy.sticky: sessions do not work with several pools yet; remove it, or backends[].pool"
@@ -271,7 +308,7 @@ class ProxyConfig:
             if others:
                 yield f"backends: no request goes to the pool {others[0]!r}; add routing.rules"
             return
-        yield from self.routing.pool_faults(list(dict.fromkeys([DEFAULT, *self._pools()])))
+        yield from self.routing.pool_faults(list(dict.fromkeys([DEFAULT, *by_pool(self.backends)])))
         yield from (f"routing: {problem}; move or remove it" for problem in self.routing.problems())
 
     def _sticky_faults(self) -> Iterator[str]:
@@ -350,34 +387,8 @@ class ProxyConfig:
             raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
     def pool(self, seed: int = 0, start: float = 0.0) -> AnyPool:
-        """Return the pool of these backends; each worker has its own `seed` and `start` (see Policy.pool).
-
-        Raises ConfigError if there is no backend, or if a name cannot be resolved."""
-        if not self.backends:
-            raise ConfigError("backends: there must be at least one")
-        made: dict[str, list[Backend]] = {}
-        faults = []
-        for i, config in enumerate(self.backends):
-            try:
-                made.setdefault(config.pool, []).extend(config.backends())
-            except ConfigError as error:
-                faults.append(f"backends[{i}].address: {error}")
-        if faults:
-            raise ConfigError("\n".join(faults))
-        secret = secrets.token_bytes(32)
-        pools = {
-            name: self._pool(made[name], str(seed) if name == DEFAULT else f"{seed}/{name}", start, secret)
-            for name in self._pools()
-        }
-        return PoolSet(pools) if len(pools) > 1 else next(iter(pools.values()))
-
-    def _pool(self, backends: list[Backend], seed: str, start: float, secret: bytes) -> Pool | Replicas:
-        try:
-            return self.policy.pool(
-                backends, lambda name: random.Random(f"{seed}/{name}"), start, secret=secret
-            )
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ConfigError(f"policy: {error}") from None
+        """Return the pool of these backends; see `make_pool`."""
+        return make_pool(self.backends, self.policy, seed, start)
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = _converter.unstructure(self)

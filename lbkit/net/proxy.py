@@ -18,7 +18,7 @@ from lbkit.core.key import key_of
 from lbkit.core.routing import MirrorReport
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
-from lbkit.net.admin import States, merge_states
+from lbkit.net.admin import States, states_of
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.faults import say
@@ -327,19 +327,7 @@ class Proxy(Running):
 
     def states(self) -> States:
         """Return how each backend is, over all balancers; in the proxy's thread."""
-        return merge_states(
-            [
-                {
-                    b.name: {
-                        "state": pool.drains.state(b.name).value,
-                        "in_flight": b.in_flight,
-                        "healthy": b.healthy,
-                    }
-                    for b in pool.backends
-                }
-                for pool in self.pool.pools
-            ]
-        )
+        return states_of(self.pool.pools)
 
     def mirror_report(self) -> dict[str, MirrorReport]:
         """Return what the mirrors have shown so far, by rule; in the proxy's thread."""

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -34,6 +34,9 @@ class Running(ABC):
         self.host, self.port = host, port
         self.faults = Faults()
         self._thread = LoopThread()
+        # What else runs while it serves, such as health checks; until cancelled.
+        self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.checker: Any = None  # its health checks, if it has any
         self._empty: asyncio.Event | None = None  # set when the last connection has ended
 
     @abstractmethod

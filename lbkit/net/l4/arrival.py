@@ -12,13 +12,11 @@ from lbkit.core import Backend, Lease, NoBackend, Pool, Replicas
 from lbkit.core.key import Key
 from lbkit.net.faults import Faults
 from lbkit.net.l4.flow import Flow
-from lbkit.net.l4.proxy_protocol import Header, Malformed, Transport, between, read, write_v1, write_v2
+from lbkit.net.l4.proxy_protocol import WRITERS, Malformed, Transport, between, read
 from lbkit.net.l4.relay import Relay
 from lbkit.net.l4.sni import UNRECOGNIZED_NAME, ClientHello, HelloReader
 from lbkit.net.l4.tcp_config import TcpConfig
 from lbkit.net.peer import Network, is_trusted
-
-WRITERS: dict[str, Callable[[Header], bytes]] = {"": lambda header: b"", "v1": write_v1, "v2": write_v2}
 
 
 class Joined(Protocol):

@@ -12,6 +12,7 @@ Source: "The PROXY protocol, versions 1 & 2", haproxy.org; the sections named be
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -253,3 +254,9 @@ def write_v2(header: Header, checksum: bool = False) -> bytes:
     if len(data) > LONGEST:
         raise ValueError(f"a header of {len(data)} bytes: use TLVs that fit into {LONGEST}")
     return data[:-4] + _packed(crc32c(data)) if checksum else data
+
+
+# The version that a setting names -> what writes the header of a connection; "": none.
+WRITERS: dict[str, Callable[[Header], bytes]] = {"": lambda header: b"", "v1": write_v1, "v2": write_v2}
+# What a proxy says on a connection of its own, such as a health check: a header without addresses.
+GREETINGS = {version: write(Header(Transport.UNKNOWN, local=True)) for version, write in WRITERS.items()}

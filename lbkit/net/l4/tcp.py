@@ -16,6 +16,8 @@ import attrs
 from lbkit.core import Intent, Lease, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
+from lbkit.net.address import join_address
+from lbkit.net.admin import States, states_of
 from lbkit.net.l4.arrival import Arrival, Joined
 from lbkit.net.l4.sni import patterns
 from lbkit.net.l4.tcp_config import TcpConfig
@@ -51,7 +53,7 @@ class TcpProxy(Running):
         if pool is None and not routes:
             raise ValueError("there is no backend: give a pool, or routes with one")
         self.pool = pool
-        self.routes = {_pattern(name): routed for name, routed in (routes or {}).items()}
+        self.routes = {as_pattern(name): routed for name, routed in (routes or {}).items()}
         self.pools = list({id(p): p for p in (pool, *self.routes.values()) if p is not None}.values())
         self.key = key_of(config.key)
         self.trusted = trusted_networks(config.accept_proxy)
@@ -61,6 +63,10 @@ class TcpProxy(Running):
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self._stop: asyncio.Event | None = None
         self._grace = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"tcp://{join_address(self.host, self.port)}"
 
     def pool_for(self, server_name: str) -> Pool | Replicas | None:
         """Return the pool for a TLS server name ("": none); None if it is to be refused."""
@@ -82,8 +88,8 @@ class TcpProxy(Running):
         # A connection takes two descriptors.
         fitting = descriptors.raise_limit(descriptors.needed(self.config.connections)) - descriptors.SPARE
         self.capacity = max(1, min(self.config.connections, fitting // 2))
-        server = await self._listen(lambda: Arrival(self), sock)
-        sweep = loop.create_task(self._sweep())
+        server = await self.accept(sock)
+        tasks = [loop.create_task(run()) for run in (self._sweep, *self.background)]
         try:
             if on_ready:
                 on_ready()
@@ -92,11 +98,16 @@ class TcpProxy(Running):
             await asyncio.sleep(ACCEPTED)
             await self._until_empty(lambda: self.open, self._grace)
         finally:
-            sweep.cancel()
+            for task in tasks:
+                task.cancel()
             server.close()
             for connection in list(self.open):
                 connection.abort()
             await asyncio.sleep(0)  # lets the transports close
+
+    async def accept(self, sock: socket.socket | None = None) -> asyncio.Server:
+        """Accept clients on `sock` (listening), or on a socket of our own. Raises ProxyError."""
+        return await self._listen(lambda: Arrival(self), sock)
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
         """Begin to stop; call it in the proxy's thread. Nothing tells the ends of a connection in advance."""
@@ -138,8 +149,12 @@ class TcpProxy(Running):
         for pool in having or self.pools[:1]:  # which raises the KeyError
             pool.set_intent(name, intent, self.now())
 
+    def states(self) -> States:
+        """Return how each backend is; in the proxy's thread."""
+        return states_of(one for each in self.pools for one in each.pools)
 
-def _pattern(name: str) -> str:
+
+def as_pattern(name: str) -> str:
     """Return the key of a route. Raises ValueError for what no server name matches."""
     pattern = name.lower().rstrip(".")
     if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", pattern):

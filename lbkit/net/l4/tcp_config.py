@@ -1,4 +1,4 @@
-"""The settings of a TCP proxy."""
+"""The settings of a TCP proxy: how it relays, and where it listens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _texts(what: str | Iterable[str]) -> tuple[str, ...]:
     return several(what)
 
 
-def _networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+def proxy_networks(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     if not all(isinstance(network, str) for network in value):
         raise ValueError(f"{attribute.name} is {value!r}: use texts such as 10.0.0.0/8")
     try:
@@ -34,31 +34,38 @@ def a_flow_key(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> No
         )
 
 
-def _version(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def a_version(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in ("", "v1", "v2"):
         raise ValueError(f"{attribute.name} is {value!r}: use v1 or v2, or an empty text for none")
 
 
 @named_fields
 @frozen
-class TcpConfig:
-    """All settings of a TCP proxy; times are in seconds."""
+class TcpRules:
+    """How connections are relayed; times are in seconds."""
 
-    listen: str = field(default="127.0.0.1:0", validator=a_listen_address)
-    # What algorithms get as the key: the flow (addresses and ports of both ends), or the client's address
-    # alone, with which a client's connections all lead to one backend.
-    key: str = field(default="flow", validator=a_flow_key)
     connect: float = field(default=5.0, validator=number(0, above=True))  # to a backend
-    retries: int = field(default=1, validator=whole(0))  # with other backends, if one does not accept
     first: float = field(default=10.0, validator=number(0, above=True))  # for PROXY header and ClientHello
     idle: float = field(default=3600.0, validator=number(0, above=True))  # without a byte in either direction
     linger: float = field(default=30.0, validator=number(0, above=True))  # for the last bytes to be taken
     connections: int = field(default=10_000, validator=whole(1))  # from clients; more are closed at once
     # Networks of proxies in front of this one. Their connections must begin with a PROXY protocol header,
     # version 1 or 2. From others it is taken for data: anyone could make up an address.
-    accept_proxy: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
+    accept_proxy: tuple[str, ...] = field(default=(), converter=_texts, validator=proxy_networks)
     # The version of the PROXY protocol header that backends get, "v1" or "v2"; "": none.
-    send_proxy: str = field(default="", validator=_version)
+    send_proxy: str = field(default="", validator=a_version)
+
+
+@named_fields
+@frozen
+class TcpConfig(TcpRules):
+    """All settings of a TCP proxy."""
+
+    listen: str = field(default="127.0.0.1:0", validator=a_listen_address)
+    # What algorithms get as the key: the flow (addresses and ports of both ends), or the client's address
+    # alone, with which a client's connections all lead to one backend.
+    key: str = field(default="flow", validator=a_flow_key)
+    retries: int = field(default=1, validator=whole(0))  # with other backends, if one does not accept
 
     @property
     def address(self) -> tuple[str, int]:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
 from lbkit.checks import number, whole
-from lbkit.core import Backend, Lease, NoBackend, Pool, Replicas
+from lbkit.core import Backend, Intent, Lease, NoBackend, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields
 from lbkit.net import descriptors
-from lbkit.net.address import a_listen_address, split_address
+from lbkit.net.address import a_listen_address, join_address, split_address
+from lbkit.net.admin import States, states_of
 from lbkit.net.l4.flow import Flow
 from lbkit.net.l4.tcp_config import a_flow_key
 from lbkit.net.running import ProxyError, Running, listen_error
@@ -32,17 +33,24 @@ HELD = 16  # datagrams of a session that are kept until its socket is open; more
 
 @named_fields
 @frozen
-class UdpConfig:
-    """All settings of a UDP proxy."""
+class UdpRules:
+    """How datagrams are relayed."""
 
-    listen: str = field(default="127.0.0.1:0", validator=a_listen_address)
-    key: str = field(default="flow", validator=a_flow_key)
     # Seconds after the last datagram, in either direction, after which a session ends.
     idle: float = field(default=60.0, validator=number(0, above=True))
     # Answers to each datagram of a client: after the last one the session ends at once. DNS has 1, so that
     # every query may go to another backend. 0: not known.
     answers: int = field(default=0, validator=whole(0))
     sessions: int = field(default=10_000, validator=whole(1))  # datagrams of further clients are lost
+
+
+@named_fields
+@frozen
+class UdpConfig(UdpRules):
+    """All settings of a UDP proxy."""
+
+    listen: str = field(default="127.0.0.1:0", validator=a_listen_address)
+    key: str = field(default="flow", validator=a_flow_key)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -68,7 +76,7 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         self.capacity = self.config.sessions
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self.stopping = False
-        self.transport: asyncio.DatagramTransport
+        self._out: socket.socket
         self._stop: asyncio.Event | None = None
         self._grace = 0.0
 
@@ -86,23 +94,39 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         fitting = descriptors.raise_limit(self.config.sessions + descriptors.SPARE) - descriptors.SPARE
         self.capacity = max(1, min(self.config.sessions, fitting))
         sock = sock or self._bind()
-        self.transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
-        self.port = self.transport.get_extra_info("sockname")[1]
-        sweep = loop.create_task(self._sweep())
+        self.port = sock.getsockname()[1]
+        # Answers leave by a duplicate: one that stops to receive may still have some under way.
+        self._out = sock.dup()
+        server = await self.accept(sock)
+        tasks = [loop.create_task(run()) for run in (self._sweep, *self.background)]
         try:
             if on_ready:
                 on_ready()
             await self._stop.wait()
+            server.close()  # workers that take over get what comes now
             for session in list(self.sessions.values()):
                 if not session.waits:
                     session.end(True)
             await self._until_empty(lambda: self.sessions, self._grace)
         finally:
-            sweep.cancel()
+            for task in tasks:
+                task.cancel()
             for session in list(self.sessions.values()):
                 session.end(None)
-            self.transport.close()
+            server.close()
+            self._out.close()
             await asyncio.sleep(0)  # lets the transports close
+
+    async def accept(self, sock: socket.socket) -> asyncio.DatagramTransport:
+        """Receive datagrams on `sock` (bound), too, until the transport is closed."""
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
+        return transport
+
+    def answer(self, data: bytes, client: tuple[Any, ...]) -> None:
+        """Send an answer to a client. What the kernel does not take is lost, as UDP allows."""
+        with suppress(OSError):
+            self._out.sendto(data, client)
 
     def _bind(self) -> socket.socket:
         """Return a socket at host and port. Raises ProxyError."""
@@ -162,6 +186,18 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         if not self.sessions and self._empty:
             self._empty.set()
 
+    def set_intent(self, name: str, intent: Intent) -> None:
+        """Have a backend leave, or come back; call it in the proxy's thread. Raises KeyError."""
+        self.pool.set_intent(name, intent, self.now())
+
+    def states(self) -> States:
+        """Return how each backend is; in the proxy's thread."""
+        return states_of(self.pool.pools)
+
+    @property
+    def url(self) -> str:
+        return f"udp://{join_address(self.host, self.port)}"
+
     async def _sweep(self) -> None:
         tick = min(0.5, max(0.01, self.config.idle / 10))
         while True:
@@ -171,6 +207,11 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
                 if session.last < before:
                     # Without any answer nothing is known: some protocols have none, such as syslog.
                     session.end(True if session.answered else None)
+            for pool in (one for one in self.pool.pools if one.drains.draining):
+                for backend in pool.drains.advance(self.now()):
+                    for session in list(self.sessions.values()):
+                        if session.lease.backend is backend:
+                            session.end(True)
 
 
 class Session(asyncio.DatagramProtocol):
@@ -219,7 +260,7 @@ class Session(asyncio.DatagramProtocol):
         self.last = self.proxy.now()
         self.waits = False
         self.answered += 1
-        self.proxy.transport.sendto(data, self.client)
+        self.proxy.answer(data, self.client)
         expected = self.sent * self.proxy.config.answers
         if self.proxy.stopping or (expected and self.answered >= expected):
             self.end(True)
