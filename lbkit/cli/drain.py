@@ -37,9 +37,9 @@ def command(
         fail("BACKEND is missing: lbkit drain CONFIG.toml lists them")
     with reported(1):
         from lbkit.net.admin import send_order
-        from lbkit.net.config import ProxyConfig
+        from lbkit.net.modes import load_config
 
-        path = ProxyConfig.load(config).admin
+        path = load_config(config).admin
         if not path:
             fail(
                 f'{config} has no admin: add a line such as admin = "/run/lbkit.sock", and restart the proxy',

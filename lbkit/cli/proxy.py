@@ -22,19 +22,27 @@ def command(
         typer.Option(min=1, max=512, help="Number of processes that share the port, instead of the file's."),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
+    layer: Annotated[
+        int, typer.Option(min=4, max=7, help="Of the example: 7 (HTTP), or 4 (TCP and UDP).")
+    ] = 7,
 ) -> None:
     """Run lbkit's reverse proxy, until Ctrl-C.
 
-    SIGHUP reads the file again: new workers take over, the old ones finish their answers.
+    The file's mode is "http", or "tcp" or "udp", where bytes are relayed unread. SIGHUP reads the file
+    again: new workers take over, the old ones finish their answers.
 
     \b
     [bold]Examples[/]
       lbkit proxy --example > proxy.toml
+      lbkit proxy --example --layer 4 > tcp.toml
       lbkit proxy proxy.toml --check
       lbkit proxy proxy.toml --workers 2
     """
     if example:
-        typer.echo(resources.files("lbkit.net").joinpath("example.toml").read_text("utf-8"), nl=False)
+        if layer not in (4, 7):
+            fail(f"--layer is {layer}: use 7 (HTTP) or 4 (TCP and UDP)")
+        name = "example.toml" if layer == 7 else "example_layer4.toml"
+        typer.echo(resources.files("lbkit.net").joinpath(name).read_text("utf-8"), nl=False)
         return
     if config is None:
         fail("CONFIG.toml is missing: lbkit proxy --example prints one to start from")

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from attrs import field, frozen
@@ -223,6 +223,8 @@ def all_are(cls: type) -> Any:
 class ProxyConfig:
     """All settings of a proxy. `workers`: the number of processes that share the port (SO_REUSEPORT)."""
 
+    mode: ClassVar[str] = "http"  # the others are Layer4Config's
+    socket_kind: ClassVar[socket.SocketKind] = socket.SOCK_STREAM
     backends: tuple[BackendConfig, ...] = field(
         default=(), converter=backend_list, validator=all_are(BackendConfig)
     )
@@ -397,8 +399,12 @@ class ProxyConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProxyConfig:
         """Return the settings in plain data. Raises ConfigError with a line for every wrong field."""
-        if isinstance(data, Mapping) and not data.get("backends", True):
-            data = {name: value for name, value in data.items() if name != "backends"}
+        if isinstance(data, Mapping):
+            data = {
+                name: value
+                for name, value in data.items()
+                if not (name == "backends" and not value) and (name, value) != ("mode", cls.mode)
+            }
         try:
             config = structure(_converter, data, cls, ConfigError)
         except ConfigError as error:

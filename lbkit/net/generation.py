@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from lbkit.net.admin import AdminError, States, merge_states
-from lbkit.net.config import ProxyConfig
+from lbkit.net.modes import AnyConfig
 from lbkit.net.running import ProxyError
 from lbkit.net.stand_in import StandIn
 from lbkit.net.worker import READY
@@ -89,7 +89,7 @@ class Generation:
 
     def __init__(
         self,
-        config: ProxyConfig,
+        config: AnyConfig,
         sockets: Sequence[socket.socket],
         count: int,
         say: Callable[[str], object],
@@ -236,8 +236,8 @@ class Generation:
 
     def _call_stand_in(self) -> None:
         self._calling = None
-        self._stand_in = StandIn(self.config.tls)
-        self.say("no worker is running: requests are answered 503 until one is")
+        self._stand_in = StandIn(self.config.tls, self.config.mode)
+        self.say(f"no worker is running: {self._stand_in.does} until one is")
         self._standing = asyncio.ensure_future(self._stand_in.start(self.sockets))
 
     def _dismiss_stand_in(self) -> None:

@@ -38,6 +38,7 @@ from lbkit.net.l4.tcp_config import TcpConfig, TcpRules
 from lbkit.net.l4.udp import UdpConfig, UdpProxy, UdpRules
 from lbkit.net.names import Names
 from lbkit.net.origin.check import Checker
+from lbkit.net.origin.reach import HTTP1, Reach
 from lbkit.schema import strict_converter, structure
 
 SEEN = ("flow", "client")  # the keys there are at layer 4
@@ -92,6 +93,10 @@ class Layer4Config:
             yield "policy.retry: layer 4 sees no requests; use policy.retries, for connections"
         if (health := policy.health) and health.checks and self.mode == "udp":
             yield "policy.health.checks: there are none for UDP, which has no answer in common; remove them"
+        for i, backend in enumerate(self.backends):
+            if backend.tls or backend.protocol != HTTP1:
+                field = "tls" if backend.tls else "protocol"
+                yield f"backends[{i}].{field}: layer 4 relays bytes as they are; remove it"
         yield from self._route_faults()
 
     def _route_faults(self) -> Iterator[str]:
@@ -163,8 +168,9 @@ def layer4_proxy(config: Layer4Config, pool: AnyPool | None = None) -> TcpProxy 
             health.checks.timeout,
             lambda: proxy.now(),
             on_fault=proxy.faults.report,
-            greeting=GREETINGS[config.tcp.send_proxy],
         )
+        reach = Reach(greeting=GREETINGS[config.tcp.send_proxy])
+        proxy.checker.reach = lambda backend: reach
         proxy.background.append(proxy.checker.run)
     names = Names(pool, config.backends, config.lookup_interval, say)
     names.set_intent = proxy.set_intent

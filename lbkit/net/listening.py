@@ -12,26 +12,29 @@ from pathlib import Path
 from lbkit.net.running import BACKLOG, ProxyError, listen_error
 
 
-def try_listen(host: str, port: int) -> None:
+def try_listen(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
     """Bind and let go. Raises ProxyError for a port that is taken, also by another lbkit.
 
-    With SO_REUSEPORT we would share the port with it instead of being refused."""
+    With SO_REUSEPORT we would share the port with it instead of being refused; with UDP, already with
+    SO_REUSEADDR."""
     family, address = _resolved(host, port)
-    with socket.socket(family) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, kind) as sock:
+        if kind is socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _bind(sock, address, host, port)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """A socket that shares its port with others like it. Raises ProxyError."""
     family, address = _resolved(host, port)
-    sock = socket.socket(family)
+    sock = socket.socket(family, kind)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         _bind(sock, address, host, port)
-        sock.listen(BACKLOG)
+        if kind is socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise

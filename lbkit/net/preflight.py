@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from lbkit.net import descriptors
 from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
 from lbkit.net.config import ConfigError, ProxyConfig, look_up
+from lbkit.net.layer4 import SEEN, Layer4Config
 from lbkit.net.listening import try_listen
+from lbkit.net.modes import AnyConfig
 from lbkit.net.origin.reach import Reaches
 from lbkit.net.running import ProxyError
 from lbkit.net.shared_store import SharedStore
@@ -23,8 +25,18 @@ from lbkit.net.tls.rules import TlsRules
 EXPIRES_SOON = 14  # days before a certificate's end from which a note says so
 
 
-def start_faults(config: ProxyConfig) -> list[str]:
+def start_faults(config: AnyConfig) -> list[str]:
     """Return why a process could not serve this, a line for each field; the port is not checked."""
+    faults = backend_faults(config)
+    if isinstance(config, ProxyConfig):
+        faults += http_faults(config)
+    if fault := admin_fault(config.admin):
+        faults.append(f"admin is {config.admin!r}: {fault}")
+    return faults
+
+
+def backend_faults(config: AnyConfig) -> list[str]:
+    """Return which backends cannot be, or lead back to the proxy."""
     faults: list[str] = []
     for i, backend in enumerate(config.backends):
         host, port = split_address(backend.address)
@@ -44,6 +56,12 @@ def start_faults(config: ProxyConfig) -> list[str]:
             config.pool()
         except ConfigError as error:
             faults += str(error).splitlines()
+    return faults
+
+
+def http_faults(config: ProxyConfig) -> list[str]:
+    """Return which files an HTTP proxy could not use."""
+    faults: list[str] = []
     for load in (lambda: Reaches(config.backends), lambda: config.tls and Certificates(config.tls)):
         try:
             load()
@@ -53,25 +71,25 @@ def start_faults(config: ProxyConfig) -> list[str]:
         faults.append(f"access_log is {config.access_log!r}: {fault}")
     if config.firewall and (fault := log_fault(config.firewall.audit)):
         faults.append(f"firewall.audit is {config.firewall.audit!r}: {fault}")
-    if fault := admin_fault(config.admin):
-        faults.append(f"admin is {config.admin!r}: {fault}")
     return faults
 
 
-def port_fault(config: ProxyConfig) -> str:
+def port_fault(config: AnyConfig) -> str:
     """Return why the proxy cannot listen; empty if it can."""
     faults = []
-    addresses = {"listen": config.listen, "tls.redirect": config.https_redirect}
+    addresses = {"listen": config.listen}
+    if isinstance(config, ProxyConfig):
+        addresses["tls.redirect"] = config.https_redirect
     for field, address in addresses.items():
         try:
             if address:
-                try_listen(*split_address(address))
+                try_listen(*split_address(address), config.socket_kind)
         except ProxyError as error:
             faults.append(f"{field} is {address!r}: {error}")
     return "\n".join(faults)
 
 
-def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
+def notes(config: AnyConfig, workers: int, names: bool = True) -> list[str]:
     """Return notes on settings that are valid but may surprise.
 
     `names`: also check what may become available later, the names of backends and Redis."""
@@ -85,6 +103,28 @@ def notes(config: ProxyConfig, workers: int, names: bool = True) -> list[str]:
             except ConfigError as error:
                 why = str(error).partition(";")[0]
                 said.append(f"backends[{i}].address: {why}; requests for it fail until the name resolves")
+    if isinstance(config, ProxyConfig):
+        return said + http_notes(config, workers, names)
+    return said + layer4_notes(config, workers)
+
+
+def layer4_notes(config: Layer4Config, workers: int) -> list[str]:
+    """Return notes on what surprises at layer 4."""
+    said = []
+    if config.mode == "udp":
+        said.append("a reload begins the sessions anew: an algorithm that hashes finds their backends again")
+    elif workers > 1:
+        said.append(f"each of {workers} workers relays up to tcp.connections, {config.tcp.connections}")
+    if config.policy.keyed_by not in SEEN:
+        said.append(
+            f"{config.policy.algorithm} gets the flow as its key, as layer 4 sees no {config.policy.keyed_by}"
+        )
+    return said
+
+
+def http_notes(config: ProxyConfig, workers: int, names: bool) -> list[str]:
+    """Return notes on what surprises in an HTTP proxy."""
+    said = []
     if line := descriptors.capacity(config.limits.connections)[1]:
         said.append(line)
     if names and config.redis and (fault := redis_fault(config.redis)):
@@ -177,7 +217,7 @@ def redis_fault(store: SharedStore) -> str:
     return ""
 
 
-def _is_us(address: str, port: int, config: ProxyConfig) -> bool:
+def _is_us(address: str, port: int, config: AnyConfig) -> bool:
     listen, listen_port = config.address
     if port != listen_port:
         return False

@@ -6,8 +6,9 @@ import os
 import socket
 from pathlib import Path
 
-from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.config import ConfigError
 from lbkit.net.listening import running_mark
+from lbkit.net.modes import AnyConfig, load_config
 from lbkit.net.preflight import notes, port_fault, start_faults
 from lbkit.net.supervisor import Supervisor, say
 from lbkit.net.worker import serve_alone
@@ -18,7 +19,7 @@ def main(path: str | Path, workers: int | None = None, check: bool = False) -> N
     would work, and return.
 
     Raises ConfigError with a line for all that is wrong, and ProxyError, before anything is served."""
-    config = ProxyConfig.load(path)
+    config = load_config(path)
     if check:
         print(checked(path, config, workers))
         return
@@ -31,7 +32,7 @@ def main(path: str | Path, workers: int | None = None, check: bool = False) -> N
         serve_alone(config, lambda url: say(f"{config.policy.algorithm} on {url}"))
 
 
-def checked(path: str | Path, config: ProxyConfig, workers: int | None = None) -> str:
+def checked(path: str | Path, config: AnyConfig, workers: int | None = None) -> str:
     """Return the summary of a file that would work, with notes. Raises ConfigError for one that would not.
 
     A proxy that already runs from the same file on the same address is no fault: it can reload."""
@@ -52,7 +53,7 @@ def raise_faults(path: str | Path, faults: list[str]) -> None:
         raise ConfigError("\n".join(lines))
 
 
-def is_running(path: str | Path, config: ProxyConfig) -> bool:
+def is_running(path: str | Path, config: AnyConfig) -> bool:
     """Return whether a proxy runs from this file, on this address; False on all systems but Linux."""
     if not hasattr(socket, "AF_UNIX"):
         return False

@@ -18,10 +18,20 @@ from lbkit.net.tls.rules import TlsRules
 LINGER = 2.0  # seconds to read on, so that a reset does not eat the answer
 
 
+# By the proxy's mode. Datagrams wait in the kernel, as far as it keeps them.
+_DOES = {
+    "http": "requests are answered 503",
+    "tcp": "connections are closed at once",
+    "udp": "datagrams wait",
+}
+
+
 class StandIn:
     """Accepts on sockets that have no worker."""
 
-    def __init__(self, tls: TlsRules | None = None) -> None:
+    def __init__(self, tls: TlsRules | None = None, mode: str = "http") -> None:
+        self.mode = mode
+        self.does = _DOES[mode]
         self._servers: list[asyncio.Server] = []
         self._options: dict[str, Any] = {}
         if tls:
@@ -30,15 +40,25 @@ class StandIn:
                 self._options = {"ssl": LiveContext(tls), "ssl_handshake_timeout": tls.handshake}
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
+        if self.mode == "udp":
+            return
         loop = asyncio.get_running_loop()
+        factory = _Refusal if self.mode == "http" else _Close
         options = {"backlog": BACKLOG, **self._options}
         for sock in sockets:
-            self._servers.append(await loop.create_server(_Refusal, sock=sock.dup(), **options))
+            self._servers.append(await loop.create_server(factory, sock=sock.dup(), **options))
 
     def stop(self) -> None:
         for server in self._servers:
             server.close()
         self._servers.clear()
+
+
+class _Close(asyncio.Protocol):
+    """Layer 4 has no words for an excuse."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 class _Refusal(asyncio.Protocol):

@@ -18,9 +18,10 @@ from pathlib import Path
 from lbkit.core import Intent
 from lbkit.net.address import join_address
 from lbkit.net.admin import Admin, AdminError, Order, States
-from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.config import ConfigError
 from lbkit.net.generation import Generation
 from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
+from lbkit.net.modes import AnyConfig, load_config
 from lbkit.net.preflight import notes
 from lbkit.net.running import ProxyError
 
@@ -38,7 +39,7 @@ def say(text: str) -> None:
 class Supervisor:
     """Keeps workers running, and replaces them on reload. A signal during a reload causes another reload."""
 
-    def __init__(self, path: str | Path, config: ProxyConfig, workers: int | None) -> None:
+    def __init__(self, path: str | Path, config: AnyConfig, workers: int | None) -> None:
         self.path = path
         self.config = config
         self.workers = workers  # from the command line; None: as in the file
@@ -83,7 +84,7 @@ class Supervisor:
     async def _serve(self) -> None:
         config = self.config
         if self.port:
-            try_listen(self.host, self.port)
+            try_listen(self.host, self.port, config.socket_kind)
         self.sockets = self._listen(self.host, self.port, self._count(config), [])
         generation = Generation(config, self.sockets, self._count(config), say, self.rng, self.intents)
         self.generations.append(generation)
@@ -111,7 +112,7 @@ class Supervisor:
             say(f"{name} {order['intent']}, by the operator")
         return states
 
-    def _count(self, config: ProxyConfig) -> int:
+    def _count(self, config: AnyConfig) -> int:
         return self.workers or config.workers
 
     def _summary(self) -> str:
@@ -132,7 +133,7 @@ class Supervisor:
         fresh: list[socket.socket] = []
         try:
             while len(there) + len(fresh) < count:
-                fresh.append(listen(host, port))
+                fresh.append(listen(host, port, self.config.socket_kind))
                 port = fresh[-1].getsockname()[1]
         except ProxyError:
             for sock in fresh:
@@ -155,14 +156,15 @@ class Supervisor:
         old = self.generations[-1]
         sockets = self.sockets
         try:
-            config = ProxyConfig.load(self.path)
+            config = load_config(self.path)
+            self._check_mode(config)
             host, port = config.address
             count = self._count(config)
             if host == self.host and port in (0, self.port):
                 sockets = self._listen(host, self.port, count, self.sockets)
             else:
                 if port not in (0, self.port):
-                    try_listen(host, port)
+                    try_listen(host, port, config.socket_kind)
                 sockets = self._listen(host, port, count, [])
             generation = Generation(config, sockets, count, say, self.rng, self.intents)
             self.generations.append(generation)
@@ -192,6 +194,13 @@ class Supervisor:
         where = f" on {config.scheme}://{join_address(self.host, self.port)}" if moved else ""
         say(f"reloaded: {self._summary()}{where}, {len(config.backends)} backends, {self._staff()}")
         self._tell_notes()
+
+    def _check_mode(self, config: AnyConfig) -> None:
+        """Raise ConfigError if a reload would need other sockets."""
+        if config.mode != self.config.mode:
+            raise ConfigError(
+                f"mode is {config.mode!r}, and the proxy runs in mode {self.config.mode!r}: restart it"
+            )
 
     def _retire(self, generation: Generation) -> None:
         generation.retire(replaced=True)

@@ -23,10 +23,10 @@ from contextlib import suppress
 from typing import Any
 
 from lbkit.core import Intent
-from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.config import ConfigError
 from lbkit.net.loop import new_event_loop
+from lbkit.net.modes import AnyConfig, config_of, proxy_of
 from lbkit.net.preflight import start_faults
-from lbkit.net.proxy import Proxy
 from lbkit.net.running import ProxyError
 
 READY = "ready"
@@ -34,12 +34,12 @@ NOTICE = 1.0  # seconds in which a reload lets kept connections close
 _status = 1  # the descriptor that the supervisor reads
 
 
-def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
+def serve_alone(config: AnyConfig, on_ready: Callable[[str], object]) -> None:
     """Serve in this process until SIGTERM or SIGINT (Windows: Ctrl-C). `on_ready` gets the URL.
 
     Raises ConfigError and ProxyError."""
     rng = random.Random(config.seed or None)
-    proxy = Proxy(config.pool(rng.getrandbits(32), rng.random()), config)
+    proxy = proxy_of(config, config.pool(rng.getrandbits(32), rng.random()))
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
@@ -55,17 +55,17 @@ def serve_alone(config: ProxyConfig, on_ready: Callable[[str], object]) -> None:
 class Worker:
     """Accepts connections on the inherited sockets that the supervisor assigns to it."""
 
-    def __init__(self, config: ProxyConfig, sockets: Iterable[int], orders: Iterator[bytes]) -> None:
+    def __init__(self, config: AnyConfig, sockets: Iterable[int], orders: Iterator[bytes]) -> None:
         """`orders` yields the lines of standard input after the first. Raises ConfigError."""
         self.config = config
         made = json.loads(next(orders))
         self.intents: dict[str, str] = made.pop("intents")
-        self.proxy = Proxy(config.pool(**made), config)
+        self.proxy = proxy_of(config, config.pool(**made))
         self.sockets = {number: socket.socket(fileno=number) for number in sockets}
         self.orders = orders
         self.duty: list[int] = json.loads(next(orders))
         self.first = self.duty[0]  # the proxy holds this one until the end
-        self.servers: dict[int, asyncio.Server] = {}
+        self.servers: dict[int, asyncio.Server | asyncio.DatagramTransport] = {}
         self.changes: asyncio.Queue[list[int] | dict[str, Any]] = asyncio.Queue()
         self.stopping = False
 
@@ -149,7 +149,7 @@ def main() -> None:
     os.dup2(2, 1)
     orders = lines()
     try:
-        config = ProxyConfig.from_dict(json.loads(next(orders)))
+        config = config_of(json.loads(next(orders)))
         if faults := start_faults(config):
             raise ConfigError("\n".join(faults))
         worker = Worker(config, map(int, sys.argv[1:]), orders)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers
+from served import Server, drain, running, wait_until
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SO_REUSEPORT"), reason="platform: one process on Windows"
@@ -21,79 +22,6 @@ pytestmark = pytest.mark.skipif(
 
 def says(word: bytes):
     return answers(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(word), word))
-
-
-class Server:
-    """`lbkit proxy` in a process of its own. `shell`: what goes before it, such as a limit."""
-
-    host = "127.0.0.1"
-
-    def __init__(
-        self, path: Path, *ports: int, arguments: str = "", shell: str = "", **options: object
-    ) -> None:
-        self.path = path
-        self.options = {"listen": '"127.0.0.1:0"', "limits": "{ connections = 200 }", **options}
-        self.configure(*ports)
-        self.process = subprocess.Popen(
-            ["sh", "-c", f'{shell} exec "$0" -m lbkit.cli proxy "$1" {arguments}', sys.executable, str(path)],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.said: list[str] = []
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        try:
-            self.port = int(re.search(r":(\d+),", self.wait_for(" on http://")).group(1))
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def configure(self, *ports: int, **options: object) -> None:
-        self.options |= options
-        lines = [f"{key} = {value}" for key, value in self.options.items()]
-        for port in ports:
-            lines += ["[[backends]]", f'address = "127.0.0.1:{port}"']
-        self.path.write_text("\n".join(lines))
-
-    def _read(self) -> None:
-        for line in self.process.stderr:
-            self.said.append(line.rstrip())
-
-    def wait_for(self, text: str, times: int = 1) -> str:
-        end = time.monotonic() + TIMEOUT
-        while time.monotonic() < end:
-            found = [line for line in list(self.said) if text in line]
-            if len(found) >= times:
-                return found[-1]
-            assert self.process.poll() is None, self.said
-            time.sleep(0.01)
-        raise AssertionError(f"never said {text!r}: {self.said}")
-
-    def workers(self) -> list[int]:
-        found = subprocess.run(
-            ["ps", "--ppid", str(self.process.pid), "-o", "pid="], capture_output=True, text=True
-        )
-        return [int(pid) for pid in found.stdout.split()]
-
-    def hang_up(self) -> None:
-        self.process.send_signal(signal.SIGHUP)
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pids = self.workers()
-        self.process.terminate()
-        try:
-            self.process.wait(TIMEOUT)
-        finally:
-            self.process.kill()
-            self.reader.join(TIMEOUT)
-            self.process.stderr.close()
-        assert not any(running(pid) for pid in pids), "workers are left"
-        assert not any("Traceback" in line for line in self.said), self.said
 
 
 def test_reloads_and_workers_start_at_different_backends(tmp_path: Path) -> None:
@@ -117,13 +45,6 @@ def ask(server: Server) -> bytes:
         status, _, body = client.answer()
         assert status == 200, body
         return body
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -224,13 +145,6 @@ def test_workers_do_not_outlive_their_supervisor(path: Path) -> None:
         pids = server.workers()
         server.process.kill()
         wait_until(lambda: not any(running(pid) for pid in pids))
-
-
-def running(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def test_check_of_a_valid_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -583,18 +497,6 @@ def test_a_check_beside_a_running_proxy(path: Path, tmp_path: Path) -> None:
 
 
 # -- the operator's way in ------------------------------------------------------------------------
-
-
-def drain(path: Path, *arguments: str, status: int = 0) -> list[str]:
-    """Return what `lbkit drain` prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lbkit.cli", "drain", str(path), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == status, done.stderr
-    return (done.stdout + done.stderr).splitlines()
 
 
 def test_the_operator_drains_a_backend_of_all_workers(path: Path, tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ async def send_probe(probe: Probe, backend: Backend, reach: Reach = PLAIN) -> st
     `reach`: how requests reach the backend; a check of another port, or of kind "tcp", is plain."""
     address = backend.host, probe.port or backend.port
     if probe.port or probe.kind == "tcp":
-        reach = PLAIN
+        reach = Reach(greeting=reach.greeting)
     if probe.kind == "tls" and reach.tls is None:
-        reach = Reach(tls=_tls(), server_name=backend.host)
+        reach = Reach(tls=_tls(), server_name=backend.host, greeting=reach.greeting)
     try:
         reader = asyncio.StreamReader()
         stream = asyncio.StreamReaderProtocol(reader)

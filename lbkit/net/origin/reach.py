@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from contextlib import ExitStack
+from typing import Any, NamedTuple, Protocol
 
 from lbkit.core import Backend
 from lbkit.net.address import split_address
@@ -26,21 +28,27 @@ class Reach(NamedTuple):
     protocol: str = HTTP1
     tls: ssl.SSLContext | None = None
     server_name: str = ""
+    greeting: bytes = b""  # first on a connection of the proxy's own: a PROXY protocol header
 
     @property
     def scheme(self) -> bytes:
         return b"https" if self.tls else b"http"
 
     async def open(
-        self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int
+        self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, greeting: bytes = b""
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Connect, and shake hands where there is TLS. Raises OSError, and ReachError for TLS that fails."""
+        """Connect, say the greeting (by default its own), and shake hands where there is TLS.
+
+        Raises OSError, and ReachError for TLS that fails."""
         loop = asyncio.get_running_loop()
+        place: dict[str, Any] = {"host": host, "port": port}
+        if greeting := greeting or self.greeting:
+            place = {"sock": await greeted(host, port, greeting)}
         if self.tls is None:
-            return await loop.create_connection(factory, host, port)
+            return await loop.create_connection(factory, **place)
         try:
             transport, protocol = await loop.create_connection(
-                factory, host, port, ssl=self.tls, server_hostname=self.server_name
+                factory, **place, ssl=self.tls, server_hostname=self.server_name
             )
         except ssl.SSLError as error:
             raise ReachError(handshake_fault(error, self.server_name)) from None
@@ -49,6 +57,25 @@ class Reach(NamedTuple):
             transport.abort()
             raise ReachError(f"it does not agree on {self.protocol!r} (ALPN): correct protocol")
         return transport, protocol
+
+
+async def greeted(host: str, port: int, greeting: bytes) -> socket.socket:
+    """Return a connection on which the greeting has been sent, before anything of TLS. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    error = OSError(f"{host} has no address")
+    for family, kind, number, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with ExitStack() as stack:
+            sock = stack.enter_context(socket.socket(family, kind, number))
+            sock.setblocking(False)
+            try:
+                await loop.sock_connect(sock, address)
+                await loop.sock_sendall(sock, greeting)
+            except OSError as failed:
+                error = failed
+            else:
+                stack.pop_all()  # it is to stay open
+                return sock
+    raise error
 
 
 PLAIN = Reach()
