@@ -96,6 +96,7 @@ FEATURES = {
     "brotli": Feature("compression with brotli", ("brotli",)),
     "zstd": Feature("compression with zstd", ("zstandard",)),
     "cert": Feature("a lab's own certificates", ("trustme",)),
+    "modsecurity": Feature("ModSecurity as the firewall's engine", check="lbkit.net.modsecurity:why_not"),
     "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
 }

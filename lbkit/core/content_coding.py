@@ -1,8 +1,9 @@
-"""Content negotiation for codings: which one a client's Accept-Encoding asks for. (RFC 9110, 12.5.3.)"""
+"""Content codings: which one a client's Accept-Encoding asks for (RFC 9110, 12.5.3), and the way back."""
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -51,3 +52,35 @@ def _weight_of_identity(given: Mapping[str, float]) -> float | None:
     if IDENTITY in given:
         return given[IDENTITY]
     return 0.0 if given.get("*") == 0 else None
+
+
+# The codings that `decode` knows, and the formats of each, as `zlib` numbers them. Old clients send
+# deflate without zlib's header (8.4.1.2).
+DECODED = {"gzip": (31,), "deflate": (15, -15)}
+
+
+def decode(data: bytes, coding: str, longest: int) -> bytes | None:
+    """Return the beginning of what was coded, `longest` bytes at most, or None if it cannot be decoded.
+
+    `data` may be cut off at its end. A small body may decode to a huge one; hence the limit."""
+    coding = coding.strip().lower()
+    coding = _ALIASES.get(coding, coding)
+    if coding in ("", IDENTITY):
+        return data[:longest]
+    for bits in DECODED.get(coding, ()):
+        try:
+            return _inflate(data, bits, longest)
+        except zlib.error:
+            continue
+    return None
+
+
+def _inflate(data: bytes, bits: int, longest: int) -> bytes:
+    found = b""
+    while data and len(found) < longest:
+        reader = zlib.decompressobj(bits)
+        found += reader.decompress(data, longest - len(found))
+        if not reader.eof:
+            break
+        data = reader.unused_data  # gzip may have several members
+    return found

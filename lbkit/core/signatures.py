@@ -1,6 +1,6 @@
 """Signatures of attacks: a small table, each with an id, a score, and the reason that it is there.
 
-They are matched against *plain* text (`lbkit.core.firewall.plain`): decoded, in lower case, without SQL
+They are matched against *plain* text (`lbkit.core.plain_text.plain`): decoded, in lower case, without SQL
 comments, each run of spaces and control characters made one space. So a pattern needs no case, no encodings,
 and one optional space where an attacker may put many; and as no repetition in it is unbounded, its time is
 linear in the text (a test looks for unbounded ones, and measures).

@@ -27,8 +27,8 @@ from lbkit.needs import why_not
 from lbkit.net.address import a_backend_address, a_listen_address, leads_back, split_address
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
-from lbkit.net.filters.firewall import FirewallRules
 from lbkit.net.filters.rate_limit import RateLimits
+from lbkit.net.firewall_rules import FirewallRules
 from lbkit.net.origin.reach import HTTP1, HTTP2, PROTOCOLS
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
@@ -289,6 +289,8 @@ class ProxyConfig:
         yield from self._sticky_faults()
         if self.tls:
             yield from self.tls.faults()
+        if self.firewall:
+            yield from self.firewall.faults()
         checks = self.policy.health and self.policy.health.checks
         if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
             yield f"policy.health.checks.probe.kind is 'grpc': {reason}"

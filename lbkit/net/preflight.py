@@ -16,6 +16,7 @@ from lbkit.net.config import ConfigError, ProxyConfig, look_up
 from lbkit.net.layer4 import SEEN, Layer4Config
 from lbkit.net.listening import try_listen
 from lbkit.net.modes import AnyConfig
+from lbkit.net.modsecurity import ModSecurityError
 from lbkit.net.origin.reach import Reaches
 from lbkit.net.running import ProxyError
 from lbkit.net.shared_store import SharedStore
@@ -71,6 +72,11 @@ def http_faults(config: ProxyConfig) -> list[str]:
         faults.append(f"access_log is {config.access_log!r}: {fault}")
     if config.firewall and (fault := log_fault(config.firewall.audit)):
         faults.append(f"firewall.audit is {config.firewall.audit!r}: {fault}")
+    if config.firewall and config.firewall.engine == "modsecurity":
+        try:
+            config.firewall.modsecurity().close()
+        except ModSecurityError as error:
+            faults.append(f"firewall.rules: {error}")
     return faults
 
 

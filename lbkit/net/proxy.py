@@ -30,7 +30,7 @@ from lbkit.net.filters.client_certificate import ClientCertificateFilter
 from lbkit.net.filters.compress import CompressFilter
 from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.explain import ExplainFilter, ExposeFilter
-from lbkit.net.filters.firewall import FirewallFilter
+from lbkit.net.filters.firewall import firewall_filter
 from lbkit.net.filters.hide import HideErrorsFilter, HideFilter
 from lbkit.net.filters.https import HstsFilter, RedirectFilter
 from lbkit.net.filters.mirror import MirrorFilter
@@ -60,7 +60,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "client_certificates": lambda config: ClientCertificateFilter(),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
-    "firewall": lambda config: FirewallFilter(config.firewall),  # type: ignore[arg-type]
+    "firewall": lambda config: firewall_filter(config.firewall),  # type: ignore[arg-type]
     "routing": lambda config: _route_filter(config),
     "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),

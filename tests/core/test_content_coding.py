@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.core.content_coding import Choice, choose, weights
+from lbkit.core.content_coding import Choice, choose, decode, weights
 
 OFFERED = ("br", "zstd", "gzip")
 AS_IT_IS = Choice("identity")
@@ -82,3 +85,35 @@ def test_only_what_is_acceptable_is_chosen(accept: str) -> None:
         assert weight == max(given_weights.get(name, given_weights.get("*", 0)) for name in OFFERED) > 0
         assert weight >= given_weights.get("identity", 0)
     assert not (required and coding == "identity")
+
+
+# -- decoding ----------------------------------------------------------------------------------------
+
+WRITERS = {
+    "gzip": lambda data: gzip.compress(data),
+    "x-gzip": lambda data: gzip.compress(data[:3]) + gzip.compress(data[3:]),
+    "deflate": zlib.compress,
+    "DEFLATE ": lambda data: zlib.compress(data)[2:-4],  # without zlib's header
+    "": lambda data: data,
+}
+
+
+@given(st.sampled_from(list(WRITERS)), st.binary(max_size=300), st.integers(0, 400))
+def test_what_is_coded_is_decoded_up_to_a_limit(coding: str, data: bytes, longest: int) -> None:
+    assert decode(WRITERS[coding](data), coding, longest) == data[:longest]
+
+
+@given(st.binary(min_size=20, max_size=300), st.integers(1, 300))
+def test_a_coded_text_that_is_cut_off_gives_its_beginning(data: bytes, cut: int) -> None:
+    found = decode(gzip.compress(data)[:-cut] or b"", "gzip", 1000)
+    assert found is None or data.startswith(found)
+
+
+@given(st.binary(max_size=60), st.sampled_from(["gzip", "deflate", "br", "gzip, gzip", "\xff"]))
+def test_decoding_never_raises(data: bytes, coding: str) -> None:
+    found = decode(data, coding, 100)
+    assert found is None or len(found) <= 100
+
+
+def test_a_small_body_that_decodes_to_a_huge_one_is_cut() -> None:
+    assert decode(gzip.compress(bytes(10**7)), "gzip", 1000) == bytes(1000)

@@ -4,63 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_network
-from pathlib import Path
 from time import process_time
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from firewall_corpus import AGENT, TYPES, Request, corpus
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbkit.core.detection_rates import Rate, rates, table
-from lbkit.core.firewall import KNOWN, LONGEST, Firewall, Verdict, plain
+from lbkit.core.firewall import KNOWN, Firewall, Verdict
+from lbkit.core.plain_text import LONGEST, plain
 from lbkit.core.signatures import SIGNATURES, Where
 
 try:
     from re import _parser as sre  # type: ignore[attr-defined]
 except ImportError:  # pragma: no cover
     import sre_parse as sre  # type: ignore[no-redef]
-
-CORPORA = Path(__file__).parent / "firewall"
-AGENT = ((b"user-agent", b"Mozilla/5.0"),)
-
-
-class Request(NamedTuple):
-    target: bytes
-    method: bytes = b"GET"
-    client: str = "192.0.2.1"
-    length: int = 0
-    named: tuple[tuple[bytes, bytes], ...] = AGENT
-    body: bytes = b""
-    content_type: bytes = b""
-
-    def fields(self) -> Iterable[tuple[bytes, bytes]]:
-        return self.named
-
-
-TYPES = {"form": b"application/x-www-form-urlencoded", "json": b"application/json"}
-
-
-def corpus(name: str) -> list[tuple[str, Request]]:
-    """Return the requests of a file; attacks.txt has the format."""
-    found = []
-    for line in (CORPORA / f"{name}.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            continue
-        kind, _, rest = line.partition(": ")
-        first, *more = rest.split(" ¦ ")
-        method, target = first.split(" ")
-        request = Request(target.encode(), method.encode())
-        for part in more:
-            form, _, body = part.partition(" ")
-            if form in TYPES:
-                request = request._replace(body=body.encode(), content_type=TYPES[form], length=len(body))
-            else:
-                field, _, value = part.partition(": ")
-                own = ((field.lower().encode(), value.encode()),)
-                request = request._replace(named=own if field == "User-Agent" else AGENT + own)
-        found.append((kind, request))
-    return found
 
 
 def verdict(request: Request, **options: Any) -> Verdict:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from scripted import Client, Connection, ask, echo, field, proxied
 
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters.base import Filter
-from lbkit.net.filters.firewall import RECORDS, FirewallRules
+from lbkit.net.filters.firewall import RECORDS
+from lbkit.net.firewall_rules import FirewallRules
 from lbkit.net.messages import Hold
 from lbkit.net.preflight import start_faults
 from lbkit.net.settings import Limits, Timeouts
@@ -130,11 +133,11 @@ def test_a_client_that_waits_for_100_gets_it() -> None:
         assert seen.endswith(b"a=b")
 
 
-@pytest.mark.parametrize("lines", [("Content-Type: application/grpc+json",), ("Content-Encoding: gzip",)])
-def test_a_body_that_cannot_be_read_goes_on_at_once(lines: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("line", ["Content-Type: application/grpc+json", "Content-Encoding: gzip"])
+def test_a_body_that_is_not_looked_at_goes_on_at_once(line: str) -> None:
     """A stream may wait for an answer before it says more."""
-    with proxied(streaming, firewall=BLOCK) as proxy, Client(proxy) as client:
-        client.send(get("/", "Transfer-Encoding: chunked", *lines, method="POST") + b"2\r\nhi\r\n")
+    with proxied(streaming, firewall=attrs.evolve(BLOCK, encoded="pass")) as proxy, Client(proxy) as client:
+        client.send(get("/", "Transfer-Encoding: chunked", line, method="POST") + b"2\r\nhi\r\n")
         assert client.answer()[0] == 200
 
 
@@ -258,3 +261,33 @@ def test_an_audit_file_that_cannot_be_written_is_found_before_the_start(tmp_path
         {"backends": [{"address": "127.0.0.1:1"}], "firewall": {"audit": str(tmp_path / "no" / "audit")}}
     )
     assert any(fault.startswith("firewall.audit is ") for fault in start_faults(config))
+
+
+# -- coded bodies ------------------------------------------------------------------------------------
+
+CODED = gzip.compress(b"user=admin'--")
+
+
+@pytest.mark.parametrize("how", ["inspect", "refuse", "pass"])
+def test_a_coded_body_is_decoded_refused_or_passed(how: str) -> None:
+    with proxied(echo, firewall=attrs.evolve(BLOCK, encoded=how)) as proxy:
+        status, head, _ = ask(proxy, post(CODED, "Content-Encoding: gzip"))
+        assert status == {"inspect": 403, "refuse": 415, "pass": 200}[how]
+        assert (field(head, "Accept-Encoding") == ["gzip, deflate"]) == (status == 415)
+        harmless = gzip.compress(b"user=admin")
+        status, _, seen = ask(proxy, post(harmless, "Content-Encoding: gzip"))
+    if how != "refuse":
+        assert status == 200
+        assert seen.endswith(harmless)  # as it came
+
+
+def test_a_body_in_an_unknown_coding_is_415_unless_that_rule_is_off() -> None:
+    request = post(b"xyz", "Content-Encoding: br")
+    with proxied(echo, firewall=BLOCK) as proxy:
+        assert ask(proxy, request)[0] == 415
+        assert records(proxy)[0]["findings"][0]["id"] == 106
+    with proxied(echo, firewall=attrs.evolve(BLOCK, off=(106,))) as proxy:
+        assert ask(proxy, request)[0] == 200
+    with proxied(echo, firewall=FirewallRules()) as proxy:
+        assert ask(proxy, request)[0] == 200
+        assert [record["blocked"] for record in records(proxy)] == [False]

@@ -1,114 +1,39 @@
-"""The firewall: refuses requests that look like attacks, or only records them. The rules are `core`'s.
+"""The firewall: refuses requests that look like attacks, or only records them.
 
 Begin with `mode = "monitor"`, read the records, switch off what disturbs the application, then block.
-Limits of clients are other filters' (`rate_limits`, `admission`); slow heads and bodies end by `timeouts`. A
-body with a Content-Encoding is not decoded, so its text is not seen.
+Limits of clients are other filters' (`rate_limits`, `admission`); slow heads and bodies end by `timeouts`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import time
 from collections import deque
-from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-import attrs
-from attrs import field, frozen
-from attrs.validators import optional
-
-from lbkit.checks import flag, text, whole, word
-from lbkit.core.firewall import KNOWN, Firewall, Verdict, is_text
-from lbkit.core.options import named_fields
+from lbkit.core.content_coding import DECODED, decode
+from lbkit.core.firewall import PASS, Verdict
+from lbkit.core.request_texts import is_text
 from lbkit.net.filters.base import Filter
-from lbkit.net.messages import Answer, ExchangeView, Hold, RequestHead
-from lbkit.net.peer import Network, trusted_networks
+from lbkit.net.firewall_rules import FirewallRules
+from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 RECORDS = 1000  # that are kept in memory
 MOST_FINDINGS = 20  # of a record
 LONGEST_PATH = 200  # characters
-
-
-def _tuple(what: Any) -> Any:
-    return tuple(what) if isinstance(what, Iterable) and not isinstance(what, str | bytes) else what
-
-
-def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks. Raises ValueError."""
-    try:
-        return trusted_networks(tuple(texts))
-    except ValueError as error:
-        raise ValueError(str(error).removeprefix("trusted: ")) from None
-
-
-def _networks(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f'{attribute.name} is {value!r}: use a list such as ["10.0.0.0/8"]')
-    try:
-        networks(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-
-
-@named_fields
-@frozen
-class FirewallRules:
-    """What the firewall refuses. `mode`: "monitor" only records it, "block" refuses it.
-
-    `threshold`: of the anomaly score, to which signatures add 2 to 5 each. `allow`: networks that are not
-    looked at. `deny`: networks that are refused. `methods`: those allowed; empty: any. Sizes in bytes.
-    `bodies`: looks at the first 64 KiB of forms, JSON and other texts, too; a request waits until they are
-    here. `off`: ids of rules that are not used. `audit`: a file for records, or "-" for standard error.
-    """
-
-    mode: str = field(default="monitor", validator=word(("monitor", "block")))
-    threshold: int = field(default=5, validator=whole(1))
-    allow: tuple[str, ...] = field(default=(), converter=_tuple, validator=_networks)
-    deny: tuple[str, ...] = field(default=(), converter=_tuple, validator=_networks)
-    methods: tuple[str, ...] = field(default=METHODS, converter=_tuple)
-    max_target: int = field(default=4096, validator=whole(1))
-    max_arguments: int = field(default=200, validator=whole(1, 10_000))
-    max_body: int | None = field(default=None, validator=optional(whole(0)))
-    bodies: bool = field(default=True, validator=flag)
-    off: tuple[int, ...] = field(default=(), converter=_tuple)
-    audit: str = field(default="", validator=text())
-
-    @methods.validator
-    def _methods(self, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, tuple) or not all(isinstance(m, str) and m.isalpha() for m in value):
-            raise ValueError(f'methods is {value!r}: use a list such as ["GET", "POST"]')
-        if wrong := [method for method in value if method != method.upper()]:
-            raise ValueError(f"methods has {wrong[0]!r}: methods have case; use {wrong[0].upper()}")
-
-    @off.validator
-    def _ids(self, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, tuple):
-            raise ValueError(f"off is {value!r}: use a list of ids such as [1006]")
-        for one in value:
-            if isinstance(one, bool) or not isinstance(one, int) or one not in KNOWN:
-                raise ValueError(
-                    f"off has {one!r}: use ids that records show, from {min(KNOWN)} to {max(KNOWN)}"
-                )
-
-    def firewall(self) -> Firewall:
-        return Firewall(
-            threshold=self.threshold,
-            allow=networks(self.allow),
-            deny=networks(self.deny),
-            methods=self.methods,
-            max_target=self.max_target,
-            max_arguments=self.max_arguments,
-            max_body=self.max_body,
-            off=self.off,
-        )
+MAX_TEXT = 64 * 1024  # bytes of a body that are looked at
+SLOW = 1.0  # seconds of an engine for one request, from which on it is reported
+ACCEPTED = b"Accept-Encoding: %b\r\n" % ", ".join(DECODED).encode()  # of requests (RFC 9110, 12.5.3)
 
 
 class FirewallFilter(Filter):
-    """Asks the firewall about each request: about its head first, then, if that is harmless, about its body.
+    """Asks the firewall about each request: about its limits first, then its engine, once the body is here.
 
-    `records` has the last ones that were refused, or would have been. Raises OSError."""
+    `records` has the last ones that were refused, or would have been. Raises OSError, ModSecurityError."""
 
     name = "firewall"
 
@@ -117,6 +42,7 @@ class FirewallFilter(Filter):
         self.blocks = rules.mode == "block"
         self.records: deque[dict[str, Any]] = deque(maxlen=RECORDS)
         self._hold = Hold(self.on_body) if rules.bodies else None
+        self._encoded = rules.encoded
         self._allowed = b"Allow: %b\r\n" % ", ".join(rules.methods).encode()
         self._own = rules.audit not in ("", "-")
         self._file: TextIO | None = sys.stderr if rules.audit == "-" else None
@@ -125,25 +51,44 @@ class FirewallFilter(Filter):
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
         request = exchange.request
-        verdict = self.firewall.inspect(request)
-        if verdict.status:
-            return self._refusal(request, verdict)
-        return self._hold if request.length and self._is_readable(request) else None
+        verdict = self.firewall.limit(request)
+        if verdict is PASS:
+            return None
+        answer = self._refusal(request, verdict) if verdict else None
+        if answer:
+            return answer
+        if self._hold and request.length and self._is_readable(request):
+            return self._hold
+        return self._judge(exchange, b"")
 
-    @staticmethod
-    def _is_readable(request: RequestHead) -> bool:
+    def _is_readable(self, request: RequestHead) -> bool:
         """Whether there is a text to wait for: an upload or a stream of gRPC goes on at once."""
-        return is_text(request.field(b"content-type")) and not request.field(b"content-encoding")
+        if self._encoded == "pass" and request.field(b"content-encoding"):
+            return False
+        return is_text(request.field(b"content-type"))
 
     def on_body(self, exchange: ExchangeView, body: bytes, now: float) -> None:
         """Decide about a request whose body is here, or the beginning of it."""
         request = exchange.request
-        verdict = self.firewall.inspect(request, body, request.field(b"content-type"))
-        answer = self._refusal(request, verdict) if verdict.status else None
-        if answer:
+        answer: Answer | Hold | None = None
+        coding = request.field(b"content-encoding").decode("latin-1")
+        text = None if coding and self._encoded == "refuse" else decode(body, coding, MAX_TEXT)
+        if text is None:
+            verdict = self.firewall.refusal(106)
+            answer = self._refusal(request, verdict) if verdict else None
+        answer = answer or self._judge(exchange, text or b"")
+        if isinstance(answer, Answer):
             exchange.answer_with(answer)
-        else:
+        elif answer is None:
             exchange.proceed(now)
+
+    def _judge(self, exchange: ExchangeView, body: bytes) -> Answer | Hold | None:
+        """Ask the engine."""
+        request = exchange.request
+        return self._conclude(request, self.firewall.compare(request, body, request.field(b"content-type")))
+
+    def _conclude(self, request: RequestHead, verdict: Verdict) -> Answer | None:
+        return self._refusal(request, verdict) if verdict.status else None
 
     def _refusal(self, request: RequestHead, verdict: Verdict) -> Answer | None:
         """Record it; return the answer, or None in monitor mode. The client does not learn what was found."""
@@ -152,11 +97,63 @@ class FirewallFilter(Filter):
             print(json.dumps(record), file=self._file)
         if not self.blocks:
             return None
-        return Answer(verdict.status, "refused", self._allowed if verdict.status == 405 else b"")
+        fields = {405: self._allowed, 415: ACCEPTED}.get(verdict.status, b"")
+        return Answer(verdict.status, "refused", fields)
 
     async def close(self) -> None:
         if self._own and self._file:
             self._file.close()
+
+
+class ModSecurityFilter(FirewallFilter):
+    """The same with ModSecurity, in a thread of its own: the loop goes on meanwhile."""
+
+    def __init__(self, rules: FirewallRules) -> None:
+        super().__init__(rules)
+        self._engine = rules.modsecurity()
+        self._thread = ThreadPoolExecutor(1, "modsecurity")
+
+    def _judge(self, exchange: ExchangeView, body: bytes) -> Answer | Hold | None:
+        asking = asyncio.get_running_loop().create_task(self._ask(exchange, body))
+        exchange.state[self.index] = asking
+        exchange.suspend()
+        return HOLD
+
+    async def _ask(self, exchange: ExchangeView, body: bytes) -> None:
+        """Ask the engine, and continue with its verdict."""
+        loop, request = asyncio.get_running_loop(), exchange.request
+        try:
+            verdict, took = await loop.run_in_executor(self._thread, self._compare, request, body)
+        except Exception:  # without a verdict it does not pass
+            exchange.failed(self)
+            return
+        if took > SLOW:
+            self.fault(f"{self.name}: ModSecurity took over {SLOW:g} s for a request, and others waited")
+        answer = self._conclude(request, verdict)
+        if answer:
+            exchange.answer_with(answer)
+        else:
+            exchange.proceed(loop.time())
+
+    def _compare(self, request: RequestHead, body: bytes) -> tuple[Verdict, float]:
+        """Return the verdict, and the seconds that it took. In the thread."""
+        began = time.monotonic()
+        return self._engine.compare(request, body), time.monotonic() - began
+
+    def on_end(self, exchange: ExchangeView, now: float) -> None:
+        asking = exchange.state[self.index]
+        if asking and asking is not asyncio.current_task():
+            asking.cancel()  # the client has gone
+
+    async def close(self) -> None:
+        await super().close()
+        self._thread.shutdown(cancel_futures=True)
+        self._engine.close()
+
+
+def firewall_filter(rules: FirewallRules) -> FirewallFilter:
+    """Return the filter with the engine of these rules. Raises OSError, ModSecurityError."""
+    return (ModSecurityFilter if rules.engine == "modsecurity" else FirewallFilter)(rules)
 
 
 def audit_record(request: RequestHead, verdict: Verdict, blocked: bool) -> dict[str, Any]:
