@@ -16,6 +16,8 @@ BODILESS = (204, 304)
 
 def own_answer(answer: Answer) -> tuple[ResponseHead, bytes]:
     """Return the head and body, a short text unless it is given. A 503 tells clients when to try again."""
+    if answer.head is not None:
+        return answer.head, answer.body or b""
     status = answer.status
     phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
     body = answer.body

@@ -15,6 +15,7 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import optional
 
+from lbkit.caching import Caching
 from lbkit.checks import flag, number, one_of, several, text, whole, word
 from lbkit.core import AnyPool, Backend, PoolSet
 from lbkit.core.options import named_fields
@@ -257,6 +258,8 @@ class ProxyConfig:
     admission: Admission | None = field(default=None, validator=optional(one_of(Admission)))
     # How fast answers are sent to clients.
     bandwidth: tuple[Bandwidth, ...] = field(default=(), converter=_bandwidth, validator=all_are(Bandwidth))
+    # Which answers are kept, and given to others.
+    cache: Caching | None = field(default=None, validator=optional(one_of(Caching)))
     # Which answers are compressed, and how.
     compression: Compression | None = field(default=None, validator=optional(one_of(Compression)))
     # Which requests are refused: by limits, and by signatures of attacks.

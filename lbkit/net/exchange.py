@@ -119,7 +119,7 @@ class Exchange(Forwarding):
         if self._timekeeper is not None and not self._timekeeper.takes(head):
             return
         self._held = None
-        if service.on_response and self._replaced(head):
+        if service.on_response and self._replaced(head, head.status < 500):
             return
         self._started = True
         if end:
@@ -143,8 +143,10 @@ class Exchange(Forwarding):
         """End the exchange: the client's side has the whole answer."""
         self._end(None, self.service.now())
 
-    def _replaced(self, head: ResponseHead) -> bool:
-        """Pass the head to the filters; return whether one of them has replaced the answer."""
+    def _replaced(self, head: ResponseHead, ok: bool | None) -> bool:
+        """Pass the head to the filters; return whether one of them has replaced the answer.
+
+        The proxy's own answers are only replaced by complete ones. `ok`: as in `answer_with`."""
         for hook in self.service.on_response:
             try:
                 answer = hook(self, head)
@@ -156,9 +158,9 @@ class Exchange(Forwarding):
                     continue
                 self.failed(hook.__self__)  # type: ignore[attr-defined]
                 return True
-            if answer is not None and not head.own:
+            if answer is not None and not (head.own and answer.head is None):
                 self.sink = self.client
-                self.answer_with(answer)
+                self.answer_with(answer, ok)
                 return True
         return False
 
@@ -170,9 +172,9 @@ class Exchange(Forwarding):
             self._cut_off()
             return
         head, body = own_answer(answer)
-        self.status = answer.status
-        if self.service.on_response:
-            self._replaced(head)
+        self.status = head.status
+        if self.service.on_response and self._replaced(head, ok):
+            return
         self._started = True
         self._origin_done(ok, self.service.now())
         self.sink.respond(head, b"" if self.request.method == b"HEAD" else body, True)
@@ -214,8 +216,18 @@ class Exchange(Forwarding):
     # -- endings -------------------------------------------------------------------------------
 
     def client_gone(self) -> None:
-        """End the exchange; the backend is not blamed."""
-        self._end(None, self.service.now())
+        """End the exchange, unless a filter needs the answer; the backend is not blamed."""
+        if self._done or not (self.service.on_client_gone and self._adopted()):
+            self._end(None, self.service.now())
+
+    def _adopted(self) -> bool:
+        for hook in self.service.on_client_gone:
+            try:
+                if hook(self):
+                    return True
+            except Exception:  # a learner's code may do anything
+                self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
+        return False
 
     def cut(self, backend: Backend) -> None:
         """A backend has no more time: if it has the request, that is lost, or goes elsewhere."""

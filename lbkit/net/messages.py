@@ -182,7 +182,9 @@ class Incoming(Protocol):
     def cut(self, backend: Backend) -> None:
         """End the attempt on a backend that has reached its drain timeout."""
 
-    def client_gone(self) -> None: ...
+    def client_gone(self) -> None:
+        """Called when the client has closed the connection."""
+
     def expired(self, now: float) -> None: ...
 
 
@@ -273,10 +275,11 @@ HOLD = Hold()
 
 
 class Answer(NamedTuple):
-    """A short answer of the proxy's own."""
+    """An answer that is complete: a short one of the proxy's own, or with `head` one from a cache."""
 
     status: int
     why: str = ""  # for the client, so never text from a backend
     fields: bytes = b""  # more header fields, each with its CRLF
     body: bytes | None = None  # in place of a line with the status and `why`
     content_type: bytes = b"text/plain; charset=utf-8"
+    head: ResponseHead | None = None  # the whole head, in place of all this, of an answer from a cache

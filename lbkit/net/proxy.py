@@ -26,6 +26,7 @@ from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
+from lbkit.net.filters.cache import CacheFilter
 from lbkit.net.filters.client_certificate import ClientCertificateFilter
 from lbkit.net.filters.compress import CompressFilter
 from lbkit.net.filters.drain import DrainFilter
@@ -48,7 +49,9 @@ from lbkit.net.origin.reach import Reaches
 from lbkit.net.peer import trusted_networks
 from lbkit.net.running import ACCEPTED, BACKLOG, ProxyError, Running, listen_error
 from lbkit.net.service import Service
+from lbkit.net.stored import stored_uri
 from lbkit.net.tls.live import LiveContext
+from lbkit.net.unattended import UnattendedExchanges
 from lbkit.net.websocket import Frames
 from lbkit.watchdog import guard
 
@@ -64,11 +67,13 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "routing": lambda config: _route_filter(config),
     "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),
-    "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "bandwidth": lambda config: BandwidthFilter(config.bandwidth),
     "compression": lambda config: CompressFilter(config.compression),  # type: ignore[arg-type]
     "hide": lambda config: HideFilter(config.hide),
     "hide_errors": lambda config: HideErrorsFilter(),
+    # What is served from the cache is not admitted; what comes from backends is stored before it is changed.
+    "cache": lambda config: CacheFilter(config.cache),  # type: ignore[arg-type]
+    "admission": lambda config: AdmissionFilter(config.admission),  # type: ignore[arg-type]
     "mirrored": lambda config: MirrorFilter(config.mirrored),
 }
 
@@ -145,6 +150,9 @@ class Proxy(Running):
             trusted=trusted_networks(config.trusted),
             refuse_twins=config.underscores == "refuse",
         )
+        unattended = UnattendedExchanges(self.service, self.listener, list(self.filters.values()))
+        for made in self.filters.values():
+            made.unattended = unattended
         self.listener.on_close = self._client_closed
         self.listener.on_full = self._full
         self.tls = LiveContext(config.tls) if config.tls else None
@@ -324,6 +332,14 @@ class Proxy(Running):
             self.connections.close_idle_to(name)
             # A hook only while it is needed: no other answer pays for it.
             self.service.on_response = (DrainFilter().on_response, *self._on_response)
+
+    def purge(self, url: str | None = None) -> int:
+        """Forget the stored answers with a URL, or all of them, and return their number; in the proxy's
+        thread. Raises LookupError without a cache, ValueError for what is no URL."""
+        cache = self.filters.get("cache")
+        if not isinstance(cache, CacheFilter):
+            raise LookupError("this proxy has no cache: give it [cache]")
+        return cache.purge(None if url is None else stored_uri(url))
 
     def states(self) -> States:
         """Return how each backend is, over all balancers; in the proxy's thread."""

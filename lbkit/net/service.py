@@ -17,6 +17,7 @@ OnRequestBody = Callable[[ExchangeView, bytes, bool], object]
 OnBody = Callable[[ExchangeView, bytes, float], object]
 OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
 OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
+OnClientGone = Callable[[ExchangeView], bool]
 OnEnd = Callable[[ExchangeView, float], object]
 
 
@@ -65,6 +66,7 @@ class Service:
     on_request_body: tuple[OnRequestBody, ...] = ()
     on_response: tuple[OnResponse, ...] = ()
     on_origin_done: tuple[OnOriginDone, ...] = ()
+    on_client_gone: tuple[OnClientGone, ...] = ()
     on_end: tuple[OnEnd, ...] = ()
     filters = 0  # places in `exchange.state`
 

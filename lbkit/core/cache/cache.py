@@ -7,7 +7,7 @@ response to `store`, `freshen` or `changed`.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from lbkit.core.cache.entry import B, Stored, variant
@@ -124,7 +124,7 @@ class Cache(Generic[B]):
         return Verdict.VALIDATE, Forward.STALE
 
     @staticmethod
-    def _allowance(stored: Stored[B], directive: str, default: float) -> float:
+    def _allowance(stored: Stored[Any], directive: str, default: float) -> float:
         """Return for how many seconds a stale response may still be served."""
         said = stored.control.seconds(directive)
         return default if said is None else said
@@ -164,17 +164,23 @@ class Cache(Generic[B]):
             anyone = Request("GET", old.uri)  # not this client, whose Authorization or no-store is its own
             if why_not_stored(anyone, response, self.rules):
                 self.entries.remove(old.uri, old.variant)
-        if why := why_not_stored(request, response, self.rules):
+        if why := self.why_not(request, response, requested, now):
             return None, why
         stored = Stored(request, response, body, requested, now, self.rules)
-        if not self._reusable(stored):
-            return None, "it is stale at once, and nothing can validate it"
         if not self.entries.has_room(stored):
             return None, f"its {stored.size} bytes are more than an entry may have"
         self.entries.put(stored)
         return stored, ""
 
-    def _reusable(self, stored: Stored[B]) -> bool:
+    def why_not(self, request: Request, response: Response, requested: float, now: float) -> str:
+        """Return why `store` would not keep a response, whatever its body; "" if it may."""
+        if why := why_not_stored(request, response, self.rules):
+            return why
+        if not self._reusable(Stored(request, response, (), requested, now, self.rules)):
+            return "it is stale at once, and nothing can validate it"
+        return ""
+
+    def _reusable(self, stored: Stored[Any]) -> bool:
         """Return whether it can ever be of use: fresh, validated, or served stale."""
         fields, rules = stored.response.fields, self.rules
         return (

@@ -29,7 +29,8 @@ Variant = tuple[tuple[str, str | None], ...]  # the fields that Vary names, with
 
 def variant(request: Request, vary: frozenset[str]) -> Variant:
     """Return the values that select among the responses of a URI, normalised (RFC 9111, 4.1)."""
-    return tuple((name, _normal(request.fields.get(name))) for name in sorted(vary))
+    values = tuple((name, _normal(request.fields.get(name))) for name in sorted(vary))
+    return (("", request.partition), *values) if request.partition else values
 
 
 def _normal(value: str | None) -> str | None:
@@ -38,7 +39,7 @@ def _normal(value: str | None) -> str | None:
 
 def _size(stored: Stored[B]) -> int:
     """Return the bytes that an entry takes."""
-    text = len(stored.uri) + stored.response.fields.size
+    text = len(stored.uri) + 2 * stored.response.fields.size  # as fields, and as the owner sends them
     text += sum(len(name) + len(value or "") for name, value in stored.variant)
     text += sum(len(name) + len(argument) for name, argument in stored.control.items())
     places = len(stored.response.fields.pairs) + len(stored.variant) + len(stored.control)
@@ -54,6 +55,7 @@ class Stored(Generic[B]):
         "date",
         "initial_age",
         "lifetime",
+        "memo",
         "received",
         "response",
         "size",
@@ -88,6 +90,7 @@ class Stored(Generic[B]):
         self.control = Directives.of(fields)
         self.lifetime = lifetime(self.response, date, rules)
         self.body = body
+        self.memo: bytes = b""  # the owner's: the head as it sends it
         self.uri = request.uri
         self.vary = members(fields.get("vary"))
         self.variant = variant(request, self.vary)

@@ -63,6 +63,7 @@ class Request(NamedTuple):
     method: str
     uri: str  # the whole target URI: scheme, authority, path and query
     fields: Fields = Fields()
+    partition: str = ""  # requests of different partitions never share a response, such as those of a canary
 
 
 class Response(NamedTuple):

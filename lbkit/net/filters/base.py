@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from lbkit.core import AnyPool
-from lbkit.net.messages import Answer, ExchangeView, Hold, ResponseHead, Sink
+from lbkit.net.messages import Answer, ExchangeView, Hold, RequestHead, ResponseHead, Sink
 
-HOOKS = ("on_request", "on_request_body", "on_response", "on_origin_done", "on_end")
+HOOKS = ("on_request", "on_request_body", "on_response", "on_origin_done", "on_client_gone", "on_end")
+
+
+class Unattended(Protocol):
+    """Exchanges without a client; the proxy carries them out."""
+
+    def send(self, by: Filter, request: RequestHead, like: ExchangeView, state: Any) -> None:
+        """Send a request of a filter's own, to the pool of another exchange. Only that filter and those
+        behind it see it; `state` is the filter's of the new exchange."""
+
+    def adopt(self, exchange: ExchangeView) -> None:
+        """Have an exchange go on whose client has left."""
 
 
 class Filter:
@@ -23,6 +34,7 @@ class Filter:
     # Reports an exception outside of hooks; called in its handler. The proxy sets it.
     fault: Callable[[str], object] = staticmethod(print)
     pool: AnyPool  # The proxy sets it.
+    unattended: Unattended  # The proxy sets it.
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
         """Called before a backend is picked. Returns None to continue, an Answer, or HOLD."""
@@ -38,6 +50,10 @@ class Filter:
         """Called once when the backend is done, though the client may not have the whole answer yet.
 
         Also called if no backend got the request. `ok`: the outcome, None if unknown."""
+
+    def on_client_gone(self, exchange: ExchangeView) -> bool:
+        """Called when the client has left. Returns True to go on, after `unattended.adopt`."""
+        return False
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
         """Called once when the exchange is over, whatever its outcome."""
