@@ -30,6 +30,7 @@ from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.firewall_rules import FirewallRules
+from lbkit.net.l4.tcp_config import a_version, proxy_networks
 from lbkit.net.origin.reach import HTTP1, HTTP2, PROTOCOLS
 from lbkit.net.peer import trusted_networks
 from lbkit.net.settings import Limits, Timeouts
@@ -238,6 +239,11 @@ class ProxyConfig:
     grace: float = field(default=30.0, validator=number(0))  # seconds for requests in flight at a shutdown
     # Networks of proxies in front of this one: X-Forwarded-* fields are accepted from these only.
     trusted: tuple[str, ...] = field(default=(), converter=_texts, validator=_networks)
+    # Networks of proxies in front, whose connections begin with a PROXY protocol header, version 1 or 2.
+    accept_proxy: tuple[str, ...] = field(default=(), converter=_texts, validator=proxy_networks)
+    # The version of the header that backends get, "v1" or "v2"; "": none. Each client then has backend
+    # connections of its own.
+    send_proxy: str = field(default="", validator=a_version)
     # Fields such as X_Forwarded_For, which applications may read as X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
     # The path of a Unix socket for the operator's commands (`lbkit drain`); only its owner can use it.
@@ -286,6 +292,8 @@ class ProxyConfig:
         for i, backend in enumerate(self.backends):
             if backend.tls:
                 yield from (f"backends[{i}].tls.{fault}" for fault in backend.tls.faults())
+            if backend.protocol == HTTP2 and self.send_proxy:
+                yield f"backends[{i}].protocol is {HTTP2!r}, and send_proxy is set: remove one of them"
             if backend.protocol == HTTP2 and (reason := why_not("http2")):
                 yield f"backends[{i}].protocol is {HTTP2!r}: {reason}"
         yield from self._routing_faults()

@@ -113,7 +113,7 @@ class Forwarding:
         backend = lease.backend
         if self.pool.wants_reports:
             service.reports.picked(backend, now)
-        connection = service.connections.idle_one(backend)
+        connection = service.connections.idle_one(backend, self.request.peer)
         if connection is None:
             self._connect(backend)
         else:
@@ -139,7 +139,7 @@ class Forwarding:
     async def _connected(self, backend: Backend) -> None:
         """Connect, then send. The task is cancelled when the exchange ends."""
         try:
-            connection = await self.service.connections.connect(backend)
+            connection = await self.service.connections.connect(backend, self.request.peer)
         except TimeoutError:
             self._task = None
             self._failed(Failure.CONNECT_TIMEOUT, False)

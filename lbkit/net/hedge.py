@@ -78,7 +78,8 @@ class Copy:
             self._timer = asyncio.get_running_loop().call_later(
                 limit, self.lost, Failure.ATTEMPT_TIMEOUT, False
             )
-        if connection := self.owner.exchange.service.connections.idle_one(self._backend):
+        exchange = self.owner.exchange
+        if connection := exchange.service.connections.idle_one(self._backend, exchange.request.peer):
             self._send(connection)
         else:
             self._connect()
@@ -93,7 +94,7 @@ class Copy:
         exchange = self.owner.exchange
         failure = None
         try:
-            connection = await exchange.service.connections.connect(self._backend)
+            connection = await exchange.service.connections.connect(self._backend, exchange.request.peer)
         except TimeoutError:
             failure = Failure.CONNECT_TIMEOUT
         except OSError as error:

@@ -7,8 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 Network = IPv4Network | IPv6Network
+Ends = tuple[Any, Any]  # of a connection: the address and port of each; IPv6 has two numbers more
 
 # A node of X-Forwarded-For or Forwarded: an address, bracketed if it is IPv6 with a port. (RFC 7239, 6.)
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?\Z")
@@ -19,27 +21,51 @@ _PARAMETER = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^
 class Peer:
     """The client's end of a connection. Forwarding fields of untrusted peers are ignored."""
 
-    __slots__ = ("_last_fields", "_networks", "address", "last_host", "scheme", "transport", "trusted")
+    __slots__ = (
+        "_announced",
+        "_last_fields",
+        "_networks",
+        "address",
+        "last_host",
+        "scheme",
+        "transport",
+        "trusted",
+    )
 
     def __init__(
-        self, address: str, networks: tuple[Network, ...] = (), transport: asyncio.BaseTransport | None = None
+        self,
+        address: str,
+        networks: tuple[Network, ...] = (),
+        transport: asyncio.BaseTransport | None = None,
+        announced: Ends | None = None,
+        https: bool = False,
     ) -> None:
+        """`announced`: the ends of the client's connection to a proxy in front of this one, which has told
+        them. `https`: there, the client came with TLS."""
         # A socket that accepts IPv4 and IPv6 reports ::ffff:10.0.0.1.
         self.address = plain_address(address) or address if ":" in address else address
         self.transport = transport
-        self.scheme = b"https" if transport and transport.get_extra_info("sslcontext") else b"http"
+        self._announced = announced
+        tls = https or (transport and transport.get_extra_info("sslcontext"))
+        self.scheme = b"https" if tls else b"http"
         self.trusted = is_trusted(self.address, networks)
         self._networks = networks
         self.last_host: bytes | None = None
         self._last_fields = b""
 
     @property
+    def ends(self) -> Ends | None:
+        """The two ends of the client's connection, the client's first; None if they are not known."""
+        if self._announced or self.transport is None:
+            return self._announced
+        theirs, ours = map(self.transport.get_extra_info, ("peername", "sockname"))
+        return (theirs, ours) if theirs and ours else None
+
+    @property
     def flow(self) -> str:
         """The protocol, addresses and ports that identify the connection."""
-        if self.transport is None:
-            return self.address
-        theirs, ours = map(self.transport.get_extra_info, ("peername", "sockname"))
-        return f"tcp {theirs} {ours}"
+        ends = self.ends
+        return f"tcp {ends[0]} {ends[1]}" if ends else self.address
 
     @property
     def local_address(self) -> bytes:

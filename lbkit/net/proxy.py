@@ -40,14 +40,16 @@ from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
 from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import FIRST_REQUEST, LINGER, ServerConnection
+from lbkit.net.l4.announced import AnnouncedServer
 from lbkit.net.l4.relay import Relay
 from lbkit.net.names import Names
+from lbkit.net.origin.announcing import AnnouncingConnections
 from lbkit.net.origin.check import Checker
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.probe import Reports
 from lbkit.net.origin.reach import Reaches
 from lbkit.net.peer import trusted_networks
-from lbkit.net.running import ACCEPTED, BACKLOG, ProxyError, Running, listen_error
+from lbkit.net.running import ACCEPTED, BACKLOG, Accepting, ProxyError, Running, bound
 from lbkit.net.service import Service
 from lbkit.net.stored import stored_uri
 from lbkit.net.tls.live import LiveContext
@@ -107,7 +109,11 @@ class Proxy(Running):
         timeouts = config.timeouts
         if retry and retry.timeouts and retry.timeouts.connect:
             timeouts = attrs.evolve(timeouts, connect=retry.timeouts.connect)
-        self.connections = Connections(timeouts, config.limits)
+        self.connections = (
+            AnnouncingConnections(timeouts, config.limits, config.send_proxy)
+            if config.send_proxy
+            else Connections(timeouts, config.limits)
+        )
         self.connections.reach = Reaches(config.backends)
         self.connections.fault = self.faults.report
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, self.faults.report)
@@ -118,7 +124,7 @@ class Proxy(Running):
             else None
         )
         if self.checker:
-            self.checker.reach = self.connections.reach
+            self.checker.reach = self.connections.own_reach
         self.names = Names(self.pool, config.backends, config.lookup_interval, say)
         self.names.set_intent = self.set_intent
         self.service = Service(
@@ -252,7 +258,31 @@ class Proxy(Running):
             for made in self.filters.values():
                 await made.close()
 
-    async def accept(self, sock: socket.socket | None = None) -> asyncio.Server:
+    async def _listen(
+        self, factory: Callable[[], asyncio.Protocol], sock: socket.socket | None, **options: Any
+    ) -> Accepting:
+        """Accept connections; where proxies in front announce them, by what they say. Raises ProxyError."""
+        if not self.config.accept_proxy:
+            return await super()._listen(factory, sock, **options)
+        sock = sock or bound(self.host, self.port, socket.SOCK_STREAM)
+        self.port = sock.getsockname()[1]
+        return self._announced(factory, sock, **options)
+
+    def _announced(
+        self, factory: Callable[[], asyncio.Protocol], sock: socket.socket, **options: Any
+    ) -> AnnouncedServer:
+        return AnnouncedServer(
+            sock,
+            factory,
+            self.listener.announced,
+            trusted_networks(self.config.accept_proxy),
+            self.config.timeouts.head,
+            self.faults.report,
+            lambda arriving: arriving + len(self.listener.open) <= self.listener.capacity,
+            **options,
+        )
+
+    async def accept(self, sock: socket.socket | None = None) -> Accepting:
         """Accept clients on `sock` (listening), or on a socket of our own. Raises ProxyError."""
         options: dict[str, Any] = {}
         if self.tls:
@@ -260,18 +290,20 @@ class Proxy(Running):
             options = {"ssl": self.tls, **waits}
         return await self._listen(lambda: ServerConnection(self.listener), sock, **options)
 
-    async def _accept_plain(self, shared: bool) -> asyncio.Server:
+    async def _accept_plain(self, shared: bool) -> Accepting:
         """Accept clients without TLS, whom a filter redirects. `shared`: other workers use the port, too."""
         assert self.tls
         assert self.tls.rules.redirect_address
         host, port = self.tls.rules.redirect_address
-        loop = asyncio.get_running_loop()
+        sock = bound(host, port, socket.SOCK_STREAM, shared)
+        self.redirect_port = sock.getsockname()[1]
         factory = lambda: ServerConnection(self.listener)  # noqa: E731
-        try:
-            server = await loop.create_server(factory, host, port, backlog=BACKLOG, reuse_port=shared or None)
-        except OSError as error:
-            raise ProxyError(listen_error(error, host, port)) from None
-        self.redirect_port = server.sockets[0].getsockname()[1]
+        server: Accepting
+        if self.config.accept_proxy:
+            server = self._announced(factory, sock)
+        else:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
         redirect = self.filters["https_redirect"]
         assert isinstance(redirect, RedirectFilter)
         redirect.port = redirect.port or self.port

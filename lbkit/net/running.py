@@ -7,8 +7,8 @@ import errno
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from typing import Any, Self, TypeVar
+from contextlib import ExitStack, suppress
+from typing import Any, Protocol, Self, TypeVar
 
 from lbkit.net.address import join_address
 from lbkit.net.faults import Faults
@@ -23,6 +23,12 @@ BACKLOG = 1024  # connections that the kernel holds until they are accepted
 
 class ProxyError(Exception):
     """The proxy could not start; the message says why and what to do."""
+
+
+class Accepting(Protocol):
+    """Accepts connections until it is closed."""
+
+    def close(self) -> None: ...
 
 
 class Running(ABC):
@@ -92,7 +98,7 @@ class Running(ABC):
 
     async def _listen(
         self, factory: Callable[[], asyncio.Protocol], sock: socket.socket | None, **options: Any
-    ) -> asyncio.Server:
+    ) -> Accepting:
         """Accept connections, on `sock` or on host and port; `options`: for TLS. Raises ProxyError."""
         loop = asyncio.get_running_loop()
         try:
@@ -113,6 +119,27 @@ class Running(ABC):
                 while is_open() and seconds > 0:
                     self._empty.clear()  # it may have been empty before the last one came
                     await self._empty.wait()
+
+
+def bound(host: str, port: int, kind: socket.SocketKind, shared: bool = False) -> socket.socket:
+    """Return a socket that is bound to host and port, and listens if it can. `shared`: the port is other
+    workers', too. Raises ProxyError."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+        with ExitStack() as stack:
+            sock = stack.enter_context(socket.socket(family, kind))
+            sock.setblocking(False)
+            if shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if kind is socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            if kind is socket.SOCK_STREAM:
+                sock.listen(BACKLOG)
+            stack.pop_all()  # it is to stay open
+    except OSError as error:
+        raise ProxyError(listen_error(error, host, port)) from None
+    return sock
 
 
 def listen_error(error: OSError, host: str, port: int) -> str:

@@ -10,6 +10,7 @@ from lbkit.core import AnyPool, Backend
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
 from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead, ResponseHead
+from lbkit.net.peer import Peer
 from lbkit.net.settings import Timeouts
 
 OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
@@ -36,8 +37,8 @@ class Connection(Protocol):
 class Connector(Protocol):
     """Where connections come from."""
 
-    def idle_one(self, backend: Backend) -> Connection | None: ...
-    async def connect(self, backend: Backend) -> Connection: ...
+    def idle_one(self, backend: Backend, peer: Peer | None = None) -> Connection | None: ...
+    async def connect(self, backend: Backend, peer: Peer | None = None) -> Connection: ...
 
 
 class Reporting(Protocol):

@@ -27,7 +27,7 @@ from lbkit.net.config import ConfigError
 from lbkit.net.loop import new_event_loop
 from lbkit.net.modes import AnyConfig, config_of, proxy_of
 from lbkit.net.preflight import start_faults
-from lbkit.net.running import ProxyError
+from lbkit.net.running import Accepting, ProxyError
 
 READY = "ready"
 NOTICE = 1.0  # seconds in which a reload lets kept connections close
@@ -65,7 +65,7 @@ class Worker:
         self.orders = orders
         self.duty: list[int] = json.loads(next(orders))
         self.first = self.duty[0]  # the proxy holds this one until the end
-        self.servers: dict[int, asyncio.Server | asyncio.DatagramTransport] = {}
+        self.servers: dict[int, Accepting] = {}
         self.changes: asyncio.Queue[list[int] | dict[str, Any]] = asyncio.Queue()
         self.stopping = False
 

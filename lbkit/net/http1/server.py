@@ -13,7 +13,6 @@ from lbkit.net.http1.body import chunk
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.reading import RequestReading
 from lbkit.net.messages import Answer, Reject, ResponseHead
-from lbkit.net.peer import Peer
 
 LINGER = 2.0  # seconds to keep reading after an error, so that a reset does not discard the answer
 FIRST_REQUEST = 1.0  # seconds that a shutdown waits for the first request of a new connection
@@ -34,8 +33,7 @@ class ServerConnection(RequestReading):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         listener = self.listener
-        peername = transport.get_extra_info("peername")
-        self.peer = Peer(peername[0] if peername else "", listener.trusted, transport)
+        self.peer = listener.peer_of(transport)
         full = len(listener.open) >= listener.capacity
         listener.open.add(self)
         self._deadline = listener.now() + listener.timeouts.head

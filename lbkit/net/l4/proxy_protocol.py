@@ -21,6 +21,7 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # no HTTP, SMTP or POP server takes this fo
 LONGEST_V1 = 107  # bytes, with two IPv6 addresses and CRLF
 LONGEST = 4096  # bytes of a version 2 header with its TLVs; nginx has the same limit
 CRC32C = 0x03  # the type of the TLV with the checksum
+SSL = 0x20  # of the one about the client's TLS
 
 Address = tuple[str, int] | bytes  # host and port, or the path of a Unix socket
 
@@ -54,6 +55,11 @@ class Header:
     local: bool = False
     tlvs: tuple[tuple[int, bytes], ...] = ()  # type and value, as sent
     size: int = field(default=0, compare=False)
+
+    @property
+    def https(self) -> bool:
+        """Whether the client came with TLS, as far as the sender says (PP2_CLIENT_SSL; section 2.2.5)."""
+        return any(kind == SSL and value and value[0] & 1 for kind, value in self.tlvs)
 
     @property
     def client(self) -> str:

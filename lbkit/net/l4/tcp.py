@@ -22,7 +22,7 @@ from lbkit.net.l4.arrival import Arrival, Joined
 from lbkit.net.l4.sni import patterns
 from lbkit.net.l4.tcp_config import TcpConfig
 from lbkit.net.peer import trusted_networks
-from lbkit.net.running import ACCEPTED, Running
+from lbkit.net.running import ACCEPTED, Accepting, Running
 from lbkit.watchdog import guard
 
 
@@ -105,7 +105,7 @@ class TcpProxy(Running):
                 connection.abort()
             await asyncio.sleep(0)  # lets the transports close
 
-    async def accept(self, sock: socket.socket | None = None) -> asyncio.Server:
+    async def accept(self, sock: socket.socket | None = None) -> Accepting:
         """Accept clients on `sock` (listening), or on a socket of our own. Raises ProxyError."""
         return await self._listen(lambda: Arrival(self), sock)
 

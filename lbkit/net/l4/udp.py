@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -25,7 +25,7 @@ from lbkit.net.address import a_listen_address, join_address, split_address
 from lbkit.net.admin import States, states_of
 from lbkit.net.l4.flow import Flow
 from lbkit.net.l4.tcp_config import a_flow_key
-from lbkit.net.running import ProxyError, Running, listen_error
+from lbkit.net.running import Running, bound
 from lbkit.watchdog import guard
 
 HELD = 16  # datagrams of a session that are kept until its socket is open; more are lost, as UDP allows
@@ -93,7 +93,7 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         # A session takes one descriptor.
         fitting = descriptors.raise_limit(self.config.sessions + descriptors.SPARE) - descriptors.SPARE
         self.capacity = max(1, min(self.config.sessions, fitting))
-        sock = sock or self._bind()
+        sock = sock or bound(self.host, self.port, socket.SOCK_DGRAM)
         self.port = sock.getsockname()[1]
         # Answers leave by a duplicate: one that stops to receive may still have some under way.
         self._out = sock.dup()
@@ -127,21 +127,6 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         """Send an answer to a client. What the kernel does not take is lost, as UDP allows."""
         with suppress(OSError):
             self._out.sendto(data, client)
-
-    def _bind(self) -> socket.socket:
-        """Return a socket at host and port. Raises ProxyError."""
-        try:
-            family, *_, address = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-            )[0]
-            with ExitStack() as stack:
-                sock = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
-                sock.setblocking(False)
-                sock.bind(address)
-                stack.pop_all()  # it is to stay open
-        except OSError as error:
-            raise ProxyError(listen_error(error, self.host, self.port)) from None
-        return sock
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
         """Begin to stop: new clients are ignored, and those with an answer under way get it."""

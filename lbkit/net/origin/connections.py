@@ -13,7 +13,8 @@ from httptools import HttpResponseParser
 from lbkit.core import Backend, Intent
 from lbkit.net.http1.client import ClientConnection
 from lbkit.net.http1.head import HeadReader
-from lbkit.net.origin.reach import ReachError, Reaches
+from lbkit.net.origin.reach import Reach, ReachError, Reaches
+from lbkit.net.peer import Peer
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.tls.origin import handshake_fault
 
@@ -31,8 +32,8 @@ class Connections:
         self.reader = HeadReader(HttpResponseParser, 502)
         self.idle: dict[Backend, list[ClientConnection]] = {}
 
-    def idle_one(self, backend: Backend) -> ClientConnection | None:
-        """Return an idle connection, or None."""
+    def idle_one(self, backend: Backend, peer: Peer | None = None) -> ClientConnection | None:
+        """Return an idle connection, or None. `peer`: for whom, where that matters."""
         idle = self.idle.get(backend)
         while idle:
             connection = idle.pop()
@@ -40,24 +41,32 @@ class Connections:
                 return connection
         return None
 
-    async def connect(self, backend: Backend) -> ClientConnection:
+    async def connect(self, backend: Backend, peer: Peer | None = None) -> ClientConnection:
         """Return a new connection. Raises OSError, and TimeoutError (a subclass) after timeouts.connect.
 
         If the process is out of file descriptors, idle connections are closed to make room."""
         async with asyncio.timeout(self.timeouts.connect):
             try:
-                return await self._connect(backend)
+                return await self._connect(backend, peer)
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE) or not self.idle:
                     raise
             self.close_idle(inf)
             await asyncio.sleep(0)  # transports close in the loop
-            return await self._connect(backend)
+            return await self._connect(backend, peer)
 
-    async def _connect(self, backend: Backend) -> ClientConnection:
-        connection = ClientConnection(self, backend)
+    def own_reach(self, backend: Backend) -> Reach:
+        """Return how the proxy itself reaches a backend, such as for a health check."""
+        return self.reach(backend)
+
+    def made(self, backend: Backend, peer: Peer | None) -> tuple[ClientConnection, bytes]:
+        """Return a connection for this peer, and what is said first on it."""
+        return ClientConnection(self, backend), b""
+
+    async def _connect(self, backend: Backend, peer: Peer | None) -> ClientConnection:
+        connection, greeting = self.made(backend, peer)
         try:
-            await self.reach(backend).open(lambda: connection, backend.host, backend.port)
+            await self.reach(backend).open(lambda: connection, backend.host, backend.port, greeting)
         except ReachError as error:
             failed = error
         else:

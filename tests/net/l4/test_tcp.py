@@ -6,15 +6,15 @@ import asyncio
 import os
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from fronts import haproxy, nginx
 from hellos import hello
 from needs import need, need_module
 from scripted import TIMEOUT, Connection, Scripted
@@ -465,32 +465,6 @@ def test_a_header_may_come_before_the_hello() -> None:
 # -- with real programs ---------------------------------------------------------------------
 
 
-def accepts(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, process.stdout.read()
-    with closing(socket.socket()) as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def haproxy(directory: Path, frontend: str, backend: str) -> Iterator[int]:
-    """HAProxy in TCP mode, on a port of its own; its port."""
-    program = need("haproxy")
-    port = refused_port()
-    text = (
-        "defaults\n mode tcp\n timeout connect 10s\n timeout client 20s\n timeout server 20s\n"
-        f"listen relay\n bind 127.0.0.1:{port} {frontend}\n server s {backend}\n"
-    )
-    path = directory / "haproxy.cfg"
-    path.write_text(text)
-    process = subprocess.Popen([program, "-db", "-f", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        until(lambda: accepts(process, port))
-        yield port
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.parametrize("how", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c"])
 def test_headers_of_haproxy_are_understood(tmp_path: Path, how: str) -> None:
     with (
@@ -562,33 +536,10 @@ def test_haproxy_accepts_and_refuses_the_same_headers(tmp_path: Path, data: byte
         assert bool(ours) == bool(theirs)
 
 
-@contextmanager
-def nginx(directory: Path) -> Iterator[int]:
-    """nginx, which requires a PROXY header and answers with the addresses in it; its port."""
-    program = need("nginx")
-    port = refused_port()
-    path = directory / "nginx.conf"
-    path.write_text(
-        f"daemon off; master_process off; pid {directory}/pid; error_log stderr crit;"
-        "events {} http { access_log off; "
-        + "".join(
-            f"{kind}_temp_path {directory}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        + f"server {{ listen 127.0.0.1:{port} proxy_protocol; location / {{ return 200 "
-        '"$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";'
-        " } } }"
-    )
-    process = subprocess.Popen(
-        [program, "-e", "stderr", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        until(lambda: accepts(process, port))
-        yield port
-    finally:
-        process.kill()
-        process.communicate()
-
-
+SHOWS_HEADER = (
+    'server { listen 127.0.0.1:{port} proxy_protocol; location / { return 200 "$proxy_protocol_addr '
+    '$proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port"; } }'
+)
 HEADERS = [
     CLIENT,
     Header(Transport.TCP6, ("2001:db8::7", 1), ("2001:db8::1", 65535)),
@@ -599,7 +550,7 @@ HEADERS = [
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_nginx_understands_our_headers(tmp_path: Path, version: str, header: Header) -> None:
     with (
-        nginx(tmp_path) as port,
+        nginx(tmp_path, SHOWS_HEADER) as port,
         TcpProxy(pool(port), accept_proxy=LOCAL, send_proxy=version) as proxy,
         connect(proxy) as sock,
     ):
