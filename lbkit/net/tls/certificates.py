@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -63,6 +64,7 @@ class Certificates:
                 self.by_name.setdefault(name, one.context)  # the first that has the name
         if len(loaded) > 1 or self.strict:
             self.front.sni_callback = self._choose
+            ignore_names_that_are_not_ascii()
 
     def context_for(self, name: str | None) -> ssl.SSLContext | None:
         """Return the context for this host: with its name, with a wildcard, else the first; None: refuse."""
@@ -82,6 +84,24 @@ class Certificates:
         if found is not context:
             handshake.context = found
         return None
+
+
+def ignore_names_that_are_not_ascii() -> None:
+    """Keep such names in ClientHellos off standard error; the client gets the alert internal_error.
+
+    `ssl` cannot decode such a name, and before it calls any code of ours it reports that as an "unraisable"
+    exception: with a traceback, each time. Any client could fill a log with it."""
+    report = sys.unraisablehook
+    if getattr(report, "knows_server_names", False):
+        return
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        of_a_name = isinstance(unraisable.object, bytes) and unraisable.exc_type is UnicodeDecodeError
+        if not of_a_name:
+            report(unraisable)
+
+    hook.knows_server_names = True  # type: ignore[attr-defined]
+    sys.unraisablehook = hook
 
 
 def load(files: Certificate, rules: TlsRules) -> Loaded:
