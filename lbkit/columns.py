@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from array import array
+from collections import Counter
 from functools import cached_property
 from math import nan
 from operator import sub
@@ -31,7 +32,9 @@ COLUMNS = {
 # Columns of some results only.
 OPTIONAL = {
     "session": "i",  # number of the session, where the traffic has sessions
+    "rule": "i",  # index into the rules of `routing` of the one that decided; -1 if none fitted
 }
+NEEDED = {"session": "traffic that has sessions", "rule": "an experiment with routing"}
 # Columns that follow from those, for all rows; nan where no server began to serve the request.
 DERIVED = {
     "latency": "seconds from arrival to the complete answer",
@@ -59,6 +62,7 @@ class Columns:
         self.experiment = experiment
         self.engine = engine
         self.backends = tuple(s.name for s in experiment.servers)
+        self.rules = tuple(rule.name for rule in experiment.routing.rules) if experiment.routing else ()
         self.columns = columns
         self.extra = extra or {}
 
@@ -66,7 +70,7 @@ class Columns:
         if name in COLUMNS or (name in OPTIONAL and name in self.columns):
             return self.columns[name]
         if name in OPTIONAL:
-            raise AttributeError(f"this Result has no {name!r}: use traffic that has sessions")
+            raise AttributeError(f"this Result has no {name!r}: use {NEEDED[name]}")
         raise AttributeError(f"a Result has no {name!r}")
 
     def __len__(self) -> int:
@@ -87,12 +91,29 @@ class Columns:
         pairs = zip(self.latency, self.service, strict=True)
         return array("d", (latency / work if work > 0 else nan for latency, work in pairs))
 
+    # -- content switching ------------------------------------------------------------------
+
+    def by_rule(self) -> dict[str, int]:
+        """Return the requests that each rule of `routing` decided about; "" is for those that none fitted."""
+        counts = Counter(self.rule)
+        return {name: counts[i] for i, name in enumerate(self.rules)} | {"": counts[-1]}
+
+    def by_pool(self) -> dict[str, int]:
+        """Return the requests that each pool of servers answered; "" is for those that no server did."""
+        pool_of = [server.pool for server in self.experiment.servers]
+        found = dict.fromkeys((*self.experiment.pools, ""), 0)
+        for backend, count in Counter(self.backend).items():
+            found[pool_of[backend] if backend >= 0 else ""] += count
+        return found
+
     # -- export -------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return all columns as lists, with backends by name, for CSV, Parquet and data frames."""
         plain = {name: list(getattr(self, name)) for name in (*self.columns, *DERIVED)}
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
+        if "rule" in plain:
+            plain["rule"] = [self.rules[r] if r >= 0 else None for r in self.rule]
         return plain
 
     def to_csv(self, path: str | Path) -> None:

@@ -18,9 +18,11 @@ from attrs import field, frozen
 
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Sessions, Trace
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
+from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.balance import Balancer, algorithms
 from lbkit.core.deploy import Deployment
 from lbkit.core.options import FINITE, named_fields
+from lbkit.core.routing import Routing
 from lbkit.core.text import shown, unknown
 from lbkit.core.traffic_shift import BlueGreen, Canary
 from lbkit.distributions import Service
@@ -36,9 +38,10 @@ from lbkit.events import (
     order_fault,
     without_flaps,
 )
+from lbkit.mix import RequestKind, mix_fault, routing_faults
 from lbkit.patience import Patience
 from lbkit.policy import Policy, Stream
-from lbkit.schema import add_union, format_of, load_file, parse, strict_converter, structure
+from lbkit.schema import add_routing, add_union, format_of, load_file, parse, strict_converter, structure
 from lbkit.server import Server, servers
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "Failures",
     "Patience",
     "Policy",
+    "RequestKind",
     "Server",
     "Stream",
     "Traffic",
@@ -60,6 +64,10 @@ __all__ = [
 
 MAX_LOAD = 10  # of `at_load`: a run at 1000 % of capacity shows nothing that one at 200 % does not
 MOST_REQUESTS = 100_000_000  # in one run: more would not fit into memory
+
+
+def _kinds(what: RequestKind | Iterable[RequestKind]) -> tuple[RequestKind, ...]:
+    return several(what)
 
 
 @named_fields
@@ -77,8 +85,12 @@ class Traffic:
     path_skew: float = field(default=0.0, validator=number(0))
     # How long clients wait, and whether they try again; None: they wait for ever.
     patience: Patience | None = field(default=None, validator=attrs.validators.optional(one_of(Patience)))
+    # Kinds of requests, for rules of `routing`; by default all are GET /item/N.
+    mix: tuple[RequestKind, ...] = field(default=(), converter=_kinds)
 
     def __attrs_post_init__(self) -> None:
+        if fault := mix_fault(self.mix):
+            raise ValueError(fault)
         if isinstance(self.arrivals, Trace):
             for name, numbers in (("clients", self.arrivals.clients), ("paths", self.arrivals.paths)):
                 if numbers and max(numbers) >= getattr(self, name):
@@ -135,6 +147,9 @@ class Experiment:
     deploy: Deployment | None = field(  # a new version for all servers
         default=None, validator=attrs.validators.optional(one_of(Deployment))
     )
+    routing: Routing | None = field(  # rules that choose a pool of servers for each request
+        default=None, validator=attrs.validators.optional(one_of(Routing))
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.servers:
@@ -159,6 +174,7 @@ class Experiment:
             or failures
             or self._health_fault()
             or self._weight_fault()
+            or next(routing_faults(self.routing, self.pools, bool(self.policy.sticky), bool(self.deploy)), "")
         ):
             raise ExperimentError(fault)
         for i, limit in enumerate(self.limits):
@@ -275,6 +291,12 @@ class Experiment:
         return self.but(arrivals=Poisson(rate))
 
     @property
+    def pools(self) -> tuple[str, ...]:
+        """The names of the pools of servers; the default pool is first."""
+        names = dict.fromkeys(server.pool for server in self.servers)
+        return tuple(sorted(names, key=lambda name: name != DEFAULT_POOL))
+
+    @property
     def joining(self) -> frozenset[str]:
         """The names of the servers that are not in the pool at the start: an event adds them."""
         return joining(self.events) | (frozenset(self.deploy.arrivals if self.deploy else ()))
@@ -358,6 +380,7 @@ _converter = strict_converter()
 _converter.register_structure_hook(Action, lambda value, _: as_action(value))
 for _union in (Service, Arrivals, Deployment):
     add_union(_converter, _union)
+add_routing(_converter)
 
 
 def server_to_dict(server: Server) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import number, one_of, whole
-from lbkit.core import Backend, Pool, Replicas, SlowStart
+from lbkit.core import AnyPool, Backend, Pool, PoolSet, Replicas, SlowStart
 from lbkit.core.attempts import AttemptPolicy
+from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.balance import Balancer, algorithms, make_balancer
 from lbkit.core.drain import DrainRules
 from lbkit.core.health.watch import HealthRules
@@ -127,13 +128,42 @@ class Policy:
         pools = [pool(i, [b.twin() for b in backends], starts.random()) for i in range(self.balancers)]
         return Replicas(pools, stream("balancers"))
 
+    def pools(
+        self,
+        backends: Iterable[Backend],
+        stream: Stream,
+        names: Iterable[str] = (),
+        start: float = 0.0,
+        on_change: OnChange = None,
+        secret: bytes = b"",
+    ) -> AnyPool:
+        """Return the pools of backends that name one, each balanced by this policy: a PoolSet of several.
+
+        `names`: those of pools that have no backends yet; the first pool gets what is sent to no other."""
+        backends = list(backends)
+        members: dict[str, list[Backend]] = {name: [] for name in (*names, *(b.pool for b in backends))}
+        if len(members) <= 1:
+            return self.pool(backends, stream, start, on_change, secret)
+        for backend in backends:
+            members[backend.pool].append(backend)
+
+        def of_pool(pool: str) -> Stream:
+            return stream if pool == DEFAULT_POOL else lambda name: stream(f"{pool}/{name}")
+
+        return PoolSet(
+            {name: self.pool(some, of_pool(name), start, on_change, secret) for name, some in members.items()}
+        )
+
     def attempts(self, stream: Stream) -> AttemptPolicy:
         """Return what follows failures by this policy, with a budget and counts of its own."""
         return AttemptPolicy(self.retries, self.retry, stream("retries") if self.retry else None)
 
-    def switch(self, pool: Pool | Replicas, stream: Stream) -> None:
+    def switch(self, pool: AnyPool, stream: Stream) -> None:
         """Switch a running pool to this policy's algorithm."""
-        if isinstance(pool, Replicas):
+        if isinstance(pool, PoolSet):
+            for one in pool.all_named().values():
+                self.switch(one, stream)
+        elif isinstance(pool, Replicas):
             pool.switch(lambda number: self._balancer(number, stream))
         else:
             pool.switch(self._balancer(0, stream))

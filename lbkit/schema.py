@@ -19,6 +19,7 @@ import cattrs
 from cattrs.errors import IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
+from lbkit.core.routing import Action, Body
 from lbkit.core.text import CONTROL, did_you_mean, shown, unknown
 
 T = TypeVar("T")
@@ -135,6 +136,18 @@ def add_union(converter: cattrs.Converter, union: Any) -> None:
     for wanted, way in ((union, lambda hook: hook), (union | None, _optional)):
         converter.register_structure_hook(wanted, way(structure))
         converter.register_unstructure_hook(wanted, way(unstructure))
+
+
+def add_routing(converter: cattrs.Converter) -> None:
+    """Teach `converter` the rules of content switching."""
+    add_union(converter, Action)
+    converter.register_structure_hook_func(lambda wanted: wanted is Body, _body)
+
+
+def _body(value: Any, _: Any) -> Body:
+    if not isinstance(value, str) or CONTROL.search(re.sub(r"[\r\n\t]", "", value)):
+        raise ValueError(f"is {shown(value)}: use a text, which may have several lines")
+    return Body(value)
 
 
 def _strict(wanted: type, wording: str) -> Any:

@@ -53,6 +53,8 @@ class Server:
     weight: float = field(default=1.0, validator=number(0))
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 is first
+    # Rules of the experiment's `routing` choose among pools; what none fits goes to "default".
+    pool: str = field(default="default", validator=text(empty=False))
     delay: float = field(default=0.0, validator=number(0, 1e7))  # seconds on the network, each way
     # Seconds that each way takes longer, on average: exponential, drawn anew for each message.
     delay_jitter: float = field(default=0.0, validator=number(0, 1e7))

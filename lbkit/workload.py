@@ -11,12 +11,14 @@ from array import array
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import accumulate, repeat, starmap
 from math import floor, log
+from struct import pack
 from zlib import crc32
 
 from lbkit.arrivals import Arrivals, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
-from lbkit.experiment import Experiment
+from lbkit.experiment import Experiment, RequestKind
 
 
 def stream(seed: int, name: str) -> random.Random:
@@ -153,6 +155,29 @@ def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
 def uniform(rng: random.Random) -> Callable[[int], Iterable[float]]:
     """Return a function that draws `count` numbers from [0, 1)."""
     return lambda count: starmap(rng.random, repeat((), count))
+
+
+class Kinds:
+    """The kinds of requests of an experiment's traffic.
+
+    The kind follows from a request's demand by a hash, so that each engine knows it without being told, and
+    a mix changes nothing else of the requests."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.kinds = experiment.traffic.mix or (RequestKind("item"),)
+        self._upto = list(accumulate(kind.share for kind in self.kinds))
+        self._salt = str(experiment.seed).encode()[-16:]
+
+    def number(self, demand: float) -> int:
+        """Return the number of the kind of a request with this demand."""
+        if len(self._upto) == 1:
+            return 0
+        digest = blake2b(pack("<d", demand), digest_size=8, salt=self._salt).digest()
+        place = (int.from_bytes(digest, "big") >> 11) / 2**53
+        return bisect(self._upto, place * self._upto[-1])
+
+    def of(self, demand: float) -> RequestKind:
+        return self.kinds[self.number(demand)]
 
 
 def client_name(client: int) -> str:

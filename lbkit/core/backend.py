@@ -9,6 +9,8 @@ from typing import TypeVar
 # Share of the newest sample in a backend's average latency; nginx's least_time uses the same.
 NEW_SAMPLE = 0.05
 
+DEFAULT_POOL = "default"  # what no rule of content switching sends elsewhere goes there
+
 
 class Intent(Enum):
     """What the operator wants of a backend, whatever its health."""
@@ -36,6 +38,7 @@ class Backend:
         "latency",
         "name",
         "picks",
+        "pool",
         "port",
         "priority",
         "traffic",
@@ -52,6 +55,7 @@ class Backend:
         port: int = 0,
         zone: str = "",
         priority: int = 0,
+        pool: str = DEFAULT_POOL,
     ) -> None:
         """Raises ValueError when `weight` is negative or not finite."""
         self.name = name
@@ -61,6 +65,7 @@ class Backend:
         self.priority = (
             priority  # 0 is first; a higher one is used only when the levels before it do not suffice
         )
+        self.pool = pool  # its name, where rules choose among several pools
         self.weight = checked_weight(name, weight)
         self.healthy = True
         self.blocked = False
@@ -72,8 +77,15 @@ class Backend:
 
     def twin(self) -> Backend:
         """Return the same server for another balancer, with counts of its own."""
-        at = {"host": self.host, "port": self.port, "zone": self.zone, "priority": self.priority}
-        return Backend(self.name, weight=self.weight, **at)  # type: ignore[arg-type]
+        return Backend(
+            self.name,
+            weight=self.weight,
+            host=self.host,
+            port=self.port,
+            zone=self.zone,
+            priority=self.priority,
+            pool=self.pool,
+        )
 
     @property
     def address(self) -> str:

@@ -52,6 +52,9 @@ class PoolSet:
     def explain(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Why | None:
         return self.first.explain(key, now, exclude, token)
 
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
+        return self.first.pick(key, now, exclude, token)
+
     @property
     def balancer(self) -> Balancer:
         """The first pool's; all have the same algorithm."""
@@ -75,16 +78,26 @@ class PoolSet:
     def all_backends(self) -> Iterator[Backend]:
         return (b for named in self._named.values() for b in named.all_backends())
 
+    def all_named(self) -> Mapping[str, Pool | Replicas]:
+        """Return the pools by name."""
+        return self._named
+
     # -- one backend, by its name ------------------------------------------------------------------
 
     def add(self, backend: Backend) -> None:
-        """Add a backend to the first pool. Raises ValueError if the name is taken."""
+        """Add a backend to its pool. Raises ValueError if the name is taken, KeyError for an unknown pool."""
         if any(b.name == backend.name for b in self.backends):
             raise ValueError(f"the name {backend.name!r} is taken: use another")
-        self.first.add(backend)
+        self.named(backend.pool).add(backend)
 
     def remove(self, name: str) -> Backend:
         return self.pool_of(name).remove(name)
+
+    def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
+        self.named(backend.pool).release(backend, start, ok, now)
+
+    def keep(self, backend: Backend, token: str, now: float, begin: bool = True) -> str:
+        return self.named(backend.pool).keep(backend, token, now, begin)
 
     def set_weight(self, name: str, weight: float) -> None:
         self.pool_of(name).set_weight(name, weight)

@@ -213,6 +213,7 @@ class Fleet:
                 priority=s.priority,
                 host="127.0.0.1",
                 port=self.port(s.name),
+                pool=s.pool,
             )
             for s in self.servers.values()
         ]

@@ -11,7 +11,7 @@ import attrs
 import tomli_w
 
 from lbkit import __version__
-from lbkit.core import Backend, Intent, Pool, Replicas
+from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.attempts import MOST_EVENTS
 from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
@@ -92,7 +92,8 @@ class OwnProxy:
         self._backends = {b.name: b for b in backends}
         joining = self.experiment.joining
         there = (b.twin() for b in self._backends.values() if b.name not in joining)
-        pool = policy.pool(there, self._stream, on_change=self._changes.append)
+        pools = self.experiment.pools
+        pool = policy.pools(there, self._stream, pools, on_change=self._changes.append)
         proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True))
         proxy.faults.print_algorithms = False  # the Result reports them
         proxy.service.attempts.keep = MOST_EVENTS
@@ -102,7 +103,7 @@ class OwnProxy:
         """Return the experiment as the configuration of `lbkit proxy`."""
         experiment = self.experiment
         backends = [
-            BackendConfig(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority)
+            BackendConfig(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority, pool=b.pool)
             for b in self._backends.values()
         ]
         return ProxyConfig(
@@ -111,6 +112,7 @@ class OwnProxy:
             policy=attrs.evolve(experiment.policy, options=dict(experiment.policy.options)),
             rate_limits=experiment.limits,
             admission=experiment.admission,
+            routing=experiment.routing,
         )
 
     def stop(self) -> None:
@@ -136,7 +138,7 @@ class OwnProxy:
         self.proxy.call(self.proxy.set_intent, name, Intent.DRAIN)
 
     def drained(self, name: str) -> bool:
-        states = self.proxy.call(lambda: [pool.drains.state(name) for pool in self.proxy.pool.pools])
+        states = self.proxy.call(lambda: [p.drains.state(name) for p in self.proxy.pool.pools if name in p])
         return set(states) == {DrainState.DRAINED}
 
     def take_out(self, name: str) -> None:
@@ -188,7 +190,7 @@ class OwnProxy:
     def _stream(self, name: str) -> random.Random:
         return stream(self.experiment.seed, name)
 
-    def _in_pool(self, change: Callable[[Pool | Replicas], object]) -> None:
+    def _in_pool(self, change: Callable[[AnyPool], object]) -> None:
         """Change the pool, in the proxy's thread."""
         self.proxy.call(change, self.proxy.pool)
 

@@ -23,7 +23,7 @@ GRACE = 10.0  # seconds after the duration in which answers still count
 LOAD_TIMEOUT = 30.0  # seconds that Locust may take to start
 HEAD_START = 0.15  # seconds between the agreement on moment 0 and moment 0
 
-# Row of a request, in the order of lbkit.result.COLUMNS, and its session if the traffic has sessions; the
+# Row of a request, in the order of lbkit.result.COLUMNS, and those of OPTIONAL that the experiment has; the
 # backend by name, None where nothing is known.
 Row = tuple[Any, ...]
 STATUS = list(COLUMNS).index("status")

@@ -36,7 +36,7 @@ from lbkit.core.sticky import OF_APPLICATION
 from lbkit.experiment import Experiment
 from lbkit.patience import luck_of
 from lbkit.result import good
-from lbkit.workload import Clients, Visits, client_name, path_name, stream, workload
+from lbkit.workload import Clients, Kinds, Visits, client_name, stream, workload
 
 # From lbkit.live.load: experiment, url, port (to send the rows to) and grace.
 SETTINGS: dict[str, Any] = json.loads(os.environ.get("LBKIT_PLAY", "{}"))
@@ -58,6 +58,8 @@ SESSIONS = isinstance(TRAFFIC.arrivals, Sessions)  # whether the traffic has ses
 OWN_COOKIE = "session"  # the application's cookie, if the policy does not name it
 # Whether servers see their own cookie, and report how many requests of the session they know.
 STATE_SEEN = SESSIONS and not (STICKY and STICKY.how == "rewrite")
+KINDS = Kinds(EXPERIMENT)
+RULES = {rule.name: i for i, rule in enumerate(EXPERIMENT.routing.rules)} if EXPERIMENT.routing else None
 ROUTE = "x-lbkit-route"  # the field with a route, and its name among the cookies
 
 
@@ -184,19 +186,25 @@ class Player:
         cookies: dict[str, str] | None = None,
     ) -> Outcome:
         """Send a request once; return its outcome within `wait` seconds. The answer's cookies are kept."""
+        kind = KINDS.of(demand)
         headers = {
+            **kind.headers,
             "X-Forwarded-For": client_name(client),
             "X-Lbkit-Demand": f"{demand:.9f}",
             "X-Lbkit-Luck": f"{luck:.9f}",
         }
+        if kind.host:
+            headers["Host"] = kind.host
         if WATCHED:
             headers["X-Lbkit-Watched"] = "1"
         # The outcome on timeout: the connection is closed without an answer.
         outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:
             with gevent.Timeout(wait, False):
-                target = path_name(path) if cookies is None else present(cookies, path_name(path), headers)
-                response = self.http.get(target, headers)
+                target = kind.target(path)
+                if cookies is not None:
+                    target = present(cookies, target, headers)
+                response = self.http.request(kind.method, target, headers=headers)
                 size = len(response.read())
                 if cookies is not None:
                     keep(cookies, response.items())
@@ -228,6 +236,7 @@ class Player:
                 attempts,
                 float(answer.get("x-lbkit-service", 0)),
                 *(() if session is None else (session,)),
+                *(() if RULES is None else (RULES.get(answer.get("x-lbkit-rule", ""), -1),)),
             ]
         )
         self.environment.events.request.fire(
@@ -270,8 +279,10 @@ def present(cookies: dict[str, str], target: str, headers: dict[str, str]) -> st
         headers["X-Lbkit-Session"] = name if STATE_SEEN else f"{name} any"
     pairs = [f"{name}={value}" for name, value in cookies.items() if name != ROUTE]
     if pairs:
-        headers["Cookie"] = "; ".join(pairs)
-    return f"{target}?{STICKY.cookie}={cookies[ROUTE]}" if STICKY and ROUTE in cookies else target
+        headers["Cookie"] = "; ".join([*([headers["Cookie"]] if "Cookie" in headers else []), *pairs])
+    if not STICKY or ROUTE not in cookies:
+        return target
+    return f"{target}{'&' if '?' in target else '?'}{STICKY.cookie}={cookies[ROUTE]}"
 
 
 def keep(cookies: dict[str, str], fields: Iterable[tuple[str, str]]) -> None:

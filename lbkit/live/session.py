@@ -240,7 +240,11 @@ class LiveSession:
     def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
         """Return rows as the columns of a Result, with times relative to `since`."""
         index = {s.name: i for i, s in enumerate(self.experiment.servers)}
-        codes = COLUMNS | (OPTIONAL if isinstance(self.experiment.traffic.arrivals, Sessions) else {})
+        there = {
+            "session": isinstance(self.experiment.traffic.arrivals, Sessions),
+            "rule": self.experiment.routing is not None,
+        }
+        codes = COLUMNS | {name: code for name, code in OPTIONAL.items() if there[name]}
         columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}
         for arrival, began, end, backend, *rest in rows:
             times = (arrival - since, NAN if began is None else began - since, end - since)

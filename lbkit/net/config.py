@@ -17,11 +17,11 @@ from attrs.validators import optional
 
 from lbkit.caching import Caching
 from lbkit.checks import flag, number, one_of, several, text, whole, word
-from lbkit.core import AnyPool, Backend, PoolSet
+from lbkit.core import AnyPool, Backend
 from lbkit.core.options import named_fields
-from lbkit.core.routing import DEFAULT, Action, Body, Routing, Rule
+from lbkit.core.routing import DEFAULT, Routing, Rule
 from lbkit.core.sticky import Sticky
-from lbkit.core.text import CONTROL, shown, unknown
+from lbkit.core.text import unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.needs import why_not
@@ -37,7 +37,7 @@ from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
 from lbkit.net.tls.origin import OriginTls
 from lbkit.net.tls.rules import TlsRules
-from lbkit.schema import add_union, load_file, strict_converter, structure
+from lbkit.schema import add_routing, load_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
 FRAMING = ("content-length", "transfer-encoding")  # without these a client cannot read an answer
@@ -133,7 +133,15 @@ class BackendConfig:
         return f"{self.name or self.address} {address}"
 
     def _backend(self, name: str, host: str, port: int) -> Backend:
-        return Backend(name, weight=self.weight, host=host, port=port, zone=self.zone, priority=self.priority)
+        return Backend(
+            name,
+            weight=self.weight,
+            host=host,
+            port=port,
+            zone=self.zone,
+            priority=self.priority,
+            pool=self.pool,
+        )
 
 
 def look_up(host: str, port: int) -> list[str]:
@@ -160,25 +168,20 @@ def make_pool(
     Raises ConfigError if there is no backend, or if a name cannot be resolved."""
     if not backends:
         raise ConfigError("backends: there must be at least one")
-    made: dict[str, list[Backend]] = {}
+    made: list[Backend] = []
     faults = []
     for i, config in enumerate(backends):
         try:
-            made.setdefault(config.pool, []).extend(config.backends())
+            made += config.backends()
         except ConfigError as error:
             faults.append(f"backends[{i}].address: {error}")
     if faults:
         raise ConfigError("\n".join(faults))
-    secret = secrets.token_bytes(32)
-    pools = {}
-    for name in by_pool(backends):
-        seeds = str(seed) if name == DEFAULT else f"{seed}/{name}"
-        stream = lambda name, seeds=seeds: random.Random(f"{seeds}/{name}")  # noqa: E731
-        try:
-            pools[name] = policy.pool(made[name], stream, start, secret=secret)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ConfigError(f"policy: {error}") from None
-    return PoolSet(pools) if len(pools) > 1 else next(iter(pools.values()))
+    stream = lambda name: random.Random(f"{seed}/{name}")  # noqa: E731
+    try:
+        return policy.pools(made, stream, by_pool(backends), start, secret=secrets.token_bytes(32))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"policy: {error}") from None
 
 
 def address_faults(backends: Sequence[BackendConfig], listen: str) -> Iterator[str]:
@@ -454,12 +457,6 @@ class ProxyConfig:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _body(value: Any, _: Any) -> Body:
-    if not isinstance(value, str) or CONTROL.search(re.sub(r"[\r\n\t]", "", value)):
-        raise ValueError(f"is {shown(value)}: use a text, which may have several lines")
-    return Body(value)
-
-
 NO_BACKENDS = "backends is missing: there must be at least one"
 
 
@@ -479,5 +476,4 @@ def _all_faults(data: Any, faults: list[str]) -> list[str]:
 
 
 _converter = strict_converter()
-add_union(_converter, Action)
-_converter.register_structure_hook_func(lambda wanted: wanted is Body, _body)
+add_routing(_converter)

@@ -6,7 +6,6 @@ It decides and plans, with the same core objects as the proxy; the simulation ca
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from lbkit.core.gate import Gate, Refused
 from lbkit.core.limit.several import tightest
@@ -16,23 +15,11 @@ from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE
 from lbkit.sim.requests import Requests
-from lbkit.workload import client_name, path_name, stream
+from lbkit.workload import stream
 
 # Decisions about a request, besides the statuses of answers.
 PASS = 0  # it goes on
 HOLD = -1  # it waits: an event is planned for it
-
-
-@dataclass(slots=True)
-class SimRequest:
-    """A simulated request, as a `core.key.RequestView`. It has no header fields."""
-
-    client: str
-    target: bytes
-    flow: str
-
-    def field(self, name: bytes) -> bytes:
-        return b""
 
 
 class Entrance:
@@ -53,7 +40,7 @@ class Entrance:
 
     def limit(self, row: int) -> int:
         """Return the decision of the rate limits: PASS, HOLD (until its ENTER) or the status of an answer."""
-        if self.rules is None or not (rules := self.rules.about(self._view(row))):
+        if self.rules is None or not (rules := self.rules.about(self.requests.view(row))):
             return PASS
         now = self.engine.now
         decision = tightest(self.rules.decide(rules, now))
@@ -71,7 +58,7 @@ class Entrance:
         if self.gate is None:
             return PASS
         now = self.engine.now
-        self.waiting[row] = item = self.read(self._view(row), row, now)
+        self.waiting[row] = item = self.read(self.requests.view(row), row, now)
         if refused := self.gate.enter(item, now):
             self.refused.append(refused)
         return HOLD
@@ -123,9 +110,3 @@ class Entrance:
         row: int = refused.item.what
         del self.waiting[row]
         return row, UNAVAILABLE
-
-    def _view(self, row: int) -> SimRequest:
-        requests = self.requests
-        return SimRequest(
-            client_name(requests.client[row]), path_name(requests.path[row]).encode(), f"tcp {row}"
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lbkit.core import Backend, Pool, Replicas
+from lbkit.core import AnyPool, Backend
 from lbkit.core.meter import LoadMeter
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import PROBE
@@ -17,7 +17,7 @@ class Reports:
     def __init__(
         self,
         engine: Engine,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         servers: Sequence[SimServer],
         server_of: Mapping[Backend, SimServer],
     ) -> None:

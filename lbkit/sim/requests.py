@@ -5,17 +5,40 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from math import isnan
+from sys import maxsize
 from typing import Any
 
 from lbkit.core import Backend
-from lbkit.core.key import about_client
-from lbkit.experiment import Traffic
-from lbkit.result import COLUMNS
-from lbkit.workload import Workload, client_name, path_name
+from lbkit.core.key import Key, about_client, key_of
+from lbkit.experiment import RequestKind, Traffic
+from lbkit.result import COLUMNS, OPTIONAL
+from lbkit.workload import Kinds, Workload, client_name, path_name
 
 FLOWS = 50_000  # connections that are distinguished: a client has about this many ports
 NAN = float("nan")
 NOT_PICKED = Backend("none")  # holds the place in `lease` until a backend is picked
+
+
+class SimRequest:
+    """A simulated request, as a `RoutedRequest`."""
+
+    __slots__ = ("_kind", "client", "flow", "method", "target")
+
+    def __init__(self, client: str, target: bytes, flow: str, kind: RequestKind) -> None:
+        self.client = client
+        self.target = target
+        self.flow = flow
+        self.method = kind.method.encode()
+        self._kind = kind
+
+    def field(self, name: bytes) -> bytes:
+        return next(iter(self.values(name)), b"")
+
+    def values(self, name: bytes) -> list[bytes]:
+        if name == b"host":
+            return [(self._kind.host or "127.0.0.1").encode()]
+        headers = self._kind.headers
+        return [text.encode() for field, text in headers.items() if field.lower().encode() == name]
 
 
 class Requests:
@@ -25,9 +48,10 @@ class Requests:
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
-    __slots__ = (*COLUMNS, "copy_of", "demand", "lease", "luck", "session", "since")
+    __slots__ = (*COLUMNS, "copy_of", "demand", "kinds", "lease", "luck", "rule", "session", "since")
 
-    def __init__(self, traffic: Workload) -> None:
+    def __init__(self, traffic: Workload, kinds: Kinds) -> None:
+        self.kinds = kinds
         rows = len(traffic)
         self.arrival, self.client, self.path = traffic.arrival, traffic.client, traffic.path
         self.demand = traffic.demand  # quantile of the service time
@@ -42,6 +66,7 @@ class Requests:
         self.lease = [NOT_PICKED] * rows  # the balancer's own object for the backend that it picked
         self.since = array("d", [NAN]) * rows  # when it did
         self.session: array[int] | None = None  # only traffic of sessions has this column
+        self.rule: array[int] | None = None  # by which its pool was chosen; only with `routing`
         # Row of an attempt -> row of its request, where attempts have rows of their own.
         self.copy_of: dict[int, int] = {}
 
@@ -61,6 +86,8 @@ class Requests:
         self.attempts.append(1)
         self.lease.append(NOT_PICKED)
         self.since.append(NAN)
+        if self.rule is not None:
+            self.rule.append(-1)
         return row
 
     def copy(self, row: int) -> int:
@@ -85,15 +112,53 @@ class Requests:
         columns: dict[str, array[Any]] = {
             name: array(code, getattr(self, name)) for name, code in COLUMNS.items()
         }
-        return columns if self.session is None else columns | {"session": array("i", self.session)}
+        for name in OPTIONAL:
+            if (column := getattr(self, name)) is not None:
+                columns[name] = array("i", column)
+        return columns
 
-    def keys(self, spec: str, traffic: Traffic) -> tuple[Sequence[int], list[str]]:
+    def method(self, row: int) -> bytes:
+        return self.kinds.of(self.demand[row]).method.encode()
+
+    def view(self, row: int) -> SimRequest:
+        """Return a request as rules and limits see it."""
+        kind = self.kinds.of(self.demand[row])
+        target = kind.target(self.path[row]).encode()
+        return SimRequest(client_name(self.client[row]), target, f"tcp {row}", kind)
+
+    def keys(self, spec: str, traffic: Traffic) -> tuple[Sequence[int], Sequence[str]]:
         """Return the keys for a policy's `keyed_by`: a number for each row, and the keys by number."""
         if spec == "flow":  # each request has a connection of its own
             return _Flows(), [f"tcp {i}" for i in range(FLOWS)]
+        if traffic.mix:
+            return _Rows(), _Keys(self, key_of(spec))
         if about_client(spec):
             return self.client, [client_name(i) for i in range(traffic.clients)]
         return self.path, [path_name(i) for i in range(traffic.paths)]
+
+
+class _Rows(Sequence[int]):
+    """Each row's number is the row itself."""
+
+    def __getitem__(self, row: int) -> int:  # type: ignore[override]
+        return row
+
+    def __len__(self) -> int:
+        return maxsize
+
+
+class _Keys(Sequence[str]):
+    """The key of each row, read from the request as the proxy does."""
+
+    def __init__(self, requests: Requests, key: Key) -> None:
+        self.requests = requests
+        self.key = key
+
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]
+        return self.key(self.requests.view(row))
+
+    def __len__(self) -> int:
+        return len(self.requests.arrival)
 
 
 class _Flows(Sequence[int]):

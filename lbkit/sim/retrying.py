@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from lbkit.core import Backend, NoBackend
-from lbkit.core.attempts import Attempts, Failure, GiveUp, Kind
+from lbkit.core.attempts import SAFE, Attempts, Failure, GiveUp, Kind
 from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
@@ -112,7 +112,7 @@ class RetryingSimulation(WastingSimulation):
         tried += tuple(requests.lease[copy] for copy in request.copies)
         token = "" if self.tokens is None else self.tokens.of(row)
         try:
-            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried, token)
+            backend = self.pool_for(row).pick(self.key_names[self.keys[row]], now, tried, token)
         except NoBackend:
             if not request.copies:
                 self.give_up(row, request, request.failed.status if request.failed else UNAVAILABLE)
@@ -162,7 +162,7 @@ class RetryingSimulation(WastingSimulation):
             return
         row, request = found
         policy, now, slow = self.attempt_policy, self.engine.now, self.requests.lease[copy]
-        if policy.may_hedge(len(request.hedges), now, slow):
+        if self.requests.method(row) in SAFE and policy.may_hedge(len(request.hedges), now, slow):
             hedge = self.attempt(row, request)
             if hedge is not None:
                 policy.note(Kind.HEDGE, now, slow)
@@ -180,8 +180,8 @@ class RetryingSimulation(WastingSimulation):
             return
         row, request = found
         backend = self.requests.lease[copy]
-        if request.failed is None:  # simulated requests are safe to send again: GET without a body
-            request.failed = Attempts(self.attempt_policy, True, request.until)
+        if request.failed is None:
+            request.failed = Attempts(self.attempt_policy, self.safe(row), request.until)
         if len(request.copies) > 1:
             request.failed.failed(failure, backend, self.engine.now)
             self.end_attempt(copy, request, False)

@@ -7,7 +7,7 @@ from math import isnan
 
 from attrs import evolve
 
-from lbkit.core import Intent, Pool, Replicas
+from lbkit.core import AnyPool, Intent
 from lbkit.core.deploy import Deployment, begin
 from lbkit.core.drain import DrainState
 from lbkit.core.judge import Counts
@@ -29,7 +29,7 @@ class Deploy:
         self,
         rules: Deployment,
         engine: Engine,
-        pool: Pool | Replicas,
+        pool: AnyPool,
         servers: dict[str, SimServer],
         requests: Requests,
         until: float,

@@ -9,8 +9,8 @@ from math import inf
 from typing import Any
 
 from lbkit.arrivals import Closed, Sessions
-from lbkit.core import Backend, Intent, NoBackend
-from lbkit.core.attempts import MOST_EVENTS, Attempts, Failure, GiveUp
+from lbkit.core import AnyPool, Backend, Intent, NoBackend
+from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
 from lbkit.core.options import number, whole
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
@@ -24,10 +24,11 @@ from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.reports import Reports
 from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.rollouts import Deploy
+from lbkit.sim.routes import Routes
 from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
 from lbkit.sim.users import Users, Visitors
-from lbkit.workload import Workload, stream, workload
+from lbkit.workload import Kinds, Workload, stream, workload
 
 # Events that a run may plan: those of some minutes and gigabytes of a closed loop, and in an open loop as
 # many more as its requests can take.
@@ -47,7 +48,7 @@ class Simulation:
         if max_events is not None:
             whole(1, max_events=max_events)
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
-        self.requests = Requests(Workload.empty() if waiting else workload(experiment))
+        self.requests = Requests(Workload.empty() if waiting else workload(experiment), Kinds(experiment))
         self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
         # -- servers, and the pool of their backends
         self.servers = [
@@ -57,7 +58,10 @@ class Simulation:
         self.by_name = {server.spec.name: server for server in self.servers}
         there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
         self.changes: list[StateChange] = []  # of the state of backends, by health rules
-        self.pool = policy.pool(there, partial(stream, experiment.seed), on_change=self.changes.append)
+        self.pool = policy.pools(
+            there, partial(stream, experiment.seed), experiment.pools, on_change=self.changes.append
+        )
+        self.routes = Routes(experiment, self.requests, self.pool) if experiment.routing else None
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
         self.reporting = self.pool.wants_reports  # whether an algorithm wants to know the servers' load
@@ -129,7 +133,7 @@ class Simulation:
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""
         happens: dict[int, Callable[[int], object]] = {
-            kinds.ARRIVE: self.arrive if self.limited else self.dispatch,
+            kinds.ARRIVE: self.switch if self.routes else self.accept,
             kinds.ENTER: self.enter,
             kinds.EXPIRE: self.expire,
             kinds.ADMIT: self.admit,
@@ -163,6 +167,19 @@ class Simulation:
         assert self.users
         if (row := self.users.request(session)) is not None:
             self.handlers[kinds.ARRIVE](row)
+
+    @property
+    def accept(self) -> Callable[[int], object]:
+        """What takes a request on to the limits, if there are any, and to a backend."""
+        return self.arrive if self.limited else self.dispatch
+
+    def switch(self, row: int) -> None:
+        """A request arrives where rules choose the pool, or the answer."""
+        assert self.routes
+        if status := self.routes.decide(row):
+            self.reject(row, status)
+        else:
+            self.accept(row)
 
     def arrive(self, row: int) -> None:
         """A request arrives where there are limits or admission."""
@@ -210,7 +227,8 @@ class Simulation:
         requests, now = self.requests, self.engine.now
         token = "" if self.tokens is None else self.tokens.of(row)
         try:
-            backend = self.pool.pick(self.key_names[self.keys[row]], now, tried, token)
+            pool = self.pool if self.routes is None else self.routes.pool(row)
+            backend = pool.pick(self.key_names[self.keys[row]], now, tried, token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             requests.attempts[row] = len(tried)
@@ -227,6 +245,10 @@ class Simulation:
         elif outcome := server.receive(row):
             self.send_back(row, server, outcome)
 
+    def pool_for(self, row: int) -> AnyPool:
+        """Return the pool from which a backend is picked for a request."""
+        return self.pool if self.routes is None else self.routes.pool(row)
+
     def resend(self, row: int) -> None:
         """Send the request once more to the backend that was picked for it."""
         delay = self.servers[self.requests.backend[row]].delay
@@ -241,8 +263,8 @@ class Simulation:
     def fail(self, row: int, failure: Failure, kept: bool = False) -> None:
         """An attempt ended without an answer; `kept`: on a connection that had served requests before."""
         attempts = self.failed.get(row)
-        if attempts is None:  # a simulated request is a GET without a body: safe to send again
-            attempts = self.failed[row] = Attempts(self.attempt_policy, safe=True)
+        if attempts is None:
+            attempts = self.failed[row] = Attempts(self.attempt_policy, self.safe(row))
         step = attempts.after(failure, self.requests.lease[row], kept, self.engine.now)
         if isinstance(step, GiveUp):
             self.release(row)
@@ -257,6 +279,10 @@ class Simulation:
             self.engine.plan(self.engine.now + step.delay, kind, row)
         else:
             self.handlers[kind](row)
+
+    def safe(self, row: int) -> bool:
+        """Return whether a request may be sent again; it has no body."""
+        return self.requests.method(row) in IDEMPOTENT
 
     # -- servers, and their answers -----------------------------------------------------------------
 
@@ -386,7 +412,8 @@ class Simulation:
         self._find_servers()
         if self.checks:
             for pool in self.pool.pools:
-                self.checks.watch(pool, pool[name])
+                if name in pool:
+                    self.checks.watch(pool, pool[name])
 
     def crash(self, server: SimServer) -> None:
         """A server loses what it has; the balancer learns of it later."""
@@ -440,4 +467,4 @@ def never(row: int) -> None:
 
 def backend(spec: Server) -> Backend:
     """Return a server as its balancer sees it."""
-    return Backend(spec.name, weight=spec.weight, zone=spec.zone, priority=spec.priority)
+    return Backend(spec.name, weight=spec.weight, zone=spec.zone, priority=spec.priority, pool=spec.pool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbkit.core import Pool, Replicas
+from lbkit.core import AnyPool
 from lbkit.core.sticky import Sticky
 from lbkit.sim.requests import Requests
 from lbkit.workload import client_name
@@ -13,7 +13,7 @@ from lbkit.workload import client_name
 class Tokens:
     """The token of each session; without sessions in the traffic, of each client."""
 
-    def __init__(self, rules: Sticky, pool: Pool | Replicas, requests: Requests) -> None:
+    def __init__(self, rules: Sticky, pool: AnyPool, requests: Requests) -> None:
         self.rules = rules
         self.pool = pool
         self.requests = requests

@@ -10,6 +10,7 @@ from html import escape
 from itertools import accumulate
 from typing import ClassVar, NamedTuple, NewType
 
+from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.key import key_of
 from lbkit.core.options import named_fields, number, whole
 from lbkit.core.routing.conditions import Found
@@ -17,7 +18,7 @@ from lbkit.core.routing.facts import Facts
 from lbkit.core.routing.templates import check_fields, template
 from lbkit.core.text import CONTROL
 
-DEFAULT = "default"  # the pool of requests that no rule fits
+DEFAULT = DEFAULT_POOL  # the pool of requests that no rule fits
 Body = NewType("Body", str)  # a text of several lines, which other fields must not be
 Fields = tuple[tuple[str, str], ...]
 Draw = Callable[[], float]  # a number in [0, 1)

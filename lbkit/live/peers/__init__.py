@@ -24,7 +24,7 @@ def _example(experiment: Experiment, program: str, layer: int = 7) -> Peer:
     peer = PEERS[program](experiment, layer)
     peer.port, peer.admin_port = 8080, 2019
     backends = (
-        Backend(s.name, weight=s.weight, host="127.0.0.1", port=9001 + i)
+        Backend(s.name, weight=s.weight, host="127.0.0.1", port=9001 + i, pool=s.pool)
         for i, s in enumerate(experiment.servers)
     )
     peer.place(backends)

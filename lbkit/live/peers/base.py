@@ -33,6 +33,7 @@ class Peer(Support):
         self.experiment = experiment
         self.policy = experiment.policy
         self.check(self.policy)
+        self.check_routing()
         if layer == 4 and self.policy.sticky and self.policy.sticky.how != "source":
             raise PeerError(f"{self.name} sees no cookies and URLs on layer 4: use sticky.how = 'source'")
         if layer == 4 and self.policy.retry:

@@ -146,6 +146,11 @@ class Support:
         rules = self.policy.sticky
         return sha256(rules.secret.encode()).hexdigest() if rules and rules.secret else ""
 
+    def check_routing(self) -> None:
+        """Raise PeerError if the program does not support the rules of content switching."""
+        if self.experiment.routing:
+            raise PeerError(f"{self.name} has no routing here: use nginx, haproxy or lbkit's proxy")
+
     def check_limits(self) -> None:
         """Raise PeerError if the program does not support the rate limits."""
         if self.experiment.limits:

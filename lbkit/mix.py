@@ -1,0 +1,106 @@
+"""The kinds of requests of an experiment, and the rules that send each to a pool of servers, as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from lbkit.checks import number, text, word
+from lbkit.core.options import named_fields
+from lbkit.core.routing import DEFAULT, Routing
+from lbkit.core.routing.paths import normal_path
+from lbkit.core.text import shown
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_OWN = re.compile(
+    r"(?i)connection|content-length|host|transfer-encoding|upgrade|expect|x-forwarded-.*|x-lbkit-.*"
+)
+
+
+def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    fits = isinstance(value, str) and re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value)
+    if not fits or normal_path(value.encode()) != value:
+        raise ValueError(
+            f"{attribute.name} is {shown(value)}: use a path such as /api, without a / at its end"
+        )
+
+
+def _query(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~=&%+-]*", value)):
+        raise ValueError(f"{attribute.name} is {shown(value)}: use a text such as beta=1, without a ?")
+
+
+def _host(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.-]*", value)):
+        raise ValueError(f"{attribute.name} is {shown(value)}: use a name such as example.org")
+
+
+def _fields(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{attribute.name} is {shown(value)}: use a table of header fields")
+    for name, content in value.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9-]+", name) or _OWN.fullmatch(name):
+            raise ValueError(
+                f"{attribute.name} has {shown(name)}: use the name of a field such as X-Beta or Cookie"
+            )
+        if not isinstance(content, str) or not re.fullmatch(r"[ -~]*", content):
+            raise ValueError(f"{attribute.name}.{name} is {shown(content)}: use printable ASCII")
+
+
+@named_fields
+@frozen
+class RequestKind:
+    """A kind of requests, which is a share of the traffic. Its paths are `path`/0, `path`/1 and so on.
+
+    `share`: in proportion to the other kinds'. A `host` of "" is the address of the balancer.
+    """
+
+    name: str = field(validator=text(empty=False))
+    share: float = field(default=1.0, validator=number(0, 1e9))
+    path: str = field(default="/item", validator=_path)
+    method: str = field(default="GET", validator=word(METHODS))
+    host: str = field(default="", validator=_host)
+    query: str = field(default="", validator=_query)
+    headers: Mapping[str, str] = field(factory=dict, validator=_fields)
+
+    def target(self, path: int) -> str:
+        """Return the path and query of object number `path`."""
+        return f"{self.path}/{path}" + (f"?{self.query}" if self.query else "")
+
+
+def mix_fault(mix: tuple[RequestKind, ...]) -> str:
+    """Return what is wrong with kinds of requests together; empty if they are right."""
+    for i, kind in enumerate(mix):
+        if not isinstance(kind, RequestKind):
+            return f"mix[{i}] is {shown(kind)}: use a RequestKind"
+    names = [kind.name for kind in mix]
+    for name in names:
+        if names.count(name) > 1:
+            return f"mix: two kinds have the name {name!r}; names must differ"
+    return "mix: all shares are 0" if mix and not any(kind.share for kind in mix) else ""
+
+
+def routing_faults(
+    routing: Routing | None, pools: Collection[str], sticky: bool, deploy: bool
+) -> Iterator[str]:
+    """Yield why an experiment with servers in these pools cannot be routed."""
+    if len(pools) > 1 and routing is None:
+        other = next(pool for pool in pools if pool != DEFAULT)
+        yield f"servers: no request goes to the pool {other!r}; add routing with a rule for it"
+    if DEFAULT not in pools:
+        yield f"servers: none is in the pool {DEFAULT!r}, which gets what no rule fits; put one there"
+    if len(pools) > 1 and sticky:
+        yield "policy.sticky: sessions do not work with several pools yet; remove it, or Server.pool"
+    if len(pools) > 1 and deploy:
+        yield "deploy: it works with one pool only; shift traffic with a split of routing, or remove it"
+    if routing is None:
+        return
+    yield from routing.pool_faults(pools)
+    yield from (f"routing: {problem}; move or remove it" for problem in routing.problems())
+    for i, rule in enumerate(routing.rules):
+        if rule.mirror:
+            yield f"routing.rules[{i}].mirror: experiments send no copies; use lbkit proxy, or remove it"
