@@ -81,7 +81,9 @@ class Peer(Support):
         """Take the servers and their addresses as members."""
         joining = self.experiment.joining
         self.members = {
-            b.name: Member(b.name, f"{b.host}:{b.port}", b.weight, "out" if b.name in joining else "ready")
+            b.name: Member(
+                b.name, f"{b.host}:{b.port}", b.weight, b.pool, "out" if b.name in joining else "ready"
+            )
             for b in backends
         }
 

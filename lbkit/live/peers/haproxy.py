@@ -16,6 +16,7 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers import haproxy_health as health
 from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
+from lbkit.live.peers.haproxy_routing import HaproxyRouting
 from lbkit.live.peers.health import milliseconds
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
@@ -40,6 +41,7 @@ class Haproxy(Peer):
     """https://docs.haproxy.org/2.6/configuration.html"""
 
     name = "haproxy"
+    default_block = "servers"
     programs = ("haproxy",)
     reload_signal = signal.SIGUSR2
     algorithms: ClassVar = {
@@ -151,9 +153,8 @@ class Haproxy(Peer):
         leave = ""
         if self.experiment.traffic.patience:
             leave = "  option abortonclose       # a client that leaves takes its request with it\n"
-        weights = self.weights()
         rules = self.policy.health
-        servers = "\n".join(self._server(m, weights[m.name]) for m in self.members.values())
+        routing = self._routing()
         return f"""\
 # {self.policy.algorithm} in HAProxy. One thread, as lbkit's proxy has one.
 global
@@ -171,12 +172,29 @@ defaults
 {leave}{reuse}
 frontend clients
   bind 127.0.0.1:{self.port}{http}
-  default_backend servers
+{routing.lines() if routing else ""}  default_backend {self.default_block}
+{self._backends(balance)}"""
 
-backend servers
-  {balance}
-{health.backend_lines(rules, self.layer)}{self._sticky()}{servers}
-"""
+    def _backends(self, balance: str) -> str:
+        """Return a section for each pool."""
+        weights, text = self.weights(), ""
+        for pool, block in self.blocks().items():
+            servers = "".join(f"{self._server(m, weights[m.name])}\n" for m in self.members_of(pool))
+            checks = health.backend_lines(self.policy.health, self.layer)
+            text += f"\nbackend {block}\n  {balance}\n{checks}{self._sticky()}{servers}"
+        return text
+
+    def _routing(self) -> HaproxyRouting | None:
+        rules = self.experiment.routing
+        return HaproxyRouting(rules, self.blocks()) if rules else None
+
+    def check_routing(self) -> None:
+        if not self.experiment.routing:
+            return
+        if self.layer == 4:
+            raise PeerError("HAProxy reads no requests on layer 4, so it has no routing there")
+        if routing := self._routing():
+            routing.lines()  # raises for what HAProxy does not have
 
     def _sticky(self) -> str:
         """Return the lines of sticky sessions."""
@@ -249,9 +267,13 @@ backend servers
         state = self.STATES[member.state]
         if state == "drain" and self.policy.sticky and not self.policy.sticky.drain:
             state = "maint"  # running requests finish there, too
-        self._runtime(f"set server servers/{member.name} state {state}")
+        self._runtime(f"set server {self._at(member.name)} state {state}")
         for name, weight in self.weights().items():
-            self._runtime(f"set server servers/{name} weight {weight}")
+            self._runtime(f"set server {self._at(name)} weight {weight}")
+
+    def _at(self, name: str) -> str:
+        """Return a server as commands name it."""
+        return f"{self.blocks()[self.members[name].pool]}/{name}"
 
     # -- drains -------------------------------------------------------------------------------
 
@@ -268,7 +290,7 @@ backend servers
         """End a server's sessions at the drain timeout, which HAProxy itself does not have."""
         if self.members[name].state == "drain":
             try:
-                self._runtime(f"shutdown sessions server servers/{name}")
+                self._runtime(f"shutdown sessions server {self._at(name)}")
             except (OSError, PeerError) as error:
                 self._faults.append(f"{name} still drains: {error}")
 
@@ -307,6 +329,6 @@ backend servers
         servers = {
             row["svname"]: {"in_flight": int(row["scur"] or 0), "picks": int(row["stot"] or 0)}
             for row in csv.DictReader(lines)
-            if row["pxname"] == "servers" and row["svname"] in self.members
+            if row["pxname"] in self.blocks().values() and row["svname"] in self.members
         }
         return {"servers": servers}

@@ -20,6 +20,7 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays, milliseconds, whole_seconds
+from lbkit.live.peers.nginx_routing import NginxRouting
 from lbkit.live.peers.process import fetch
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
@@ -155,8 +156,8 @@ stream {{
 
     def _http(self) -> str:
         algorithm = self.balance()
-        weights = self.weights()
         zones, limits = self._limits()
+        routing = self._routing()
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
         times, read = timeouts_of(self.policy.retry), ""
@@ -186,21 +187,18 @@ http {{
   set_real_ip_from 127.0.0.0/8;
   real_ip_header X-Forwarded-For;
 {zones}
-  upstream backends {{
-{self._line(algorithm)}{"".join(self._server(m, weights[m.name]) for m in self.members.values())}\
-    keepalive 256;  # idle connections kept for later
-  }}
-
+{self._upstreams(algorithm)}
   # The number of servers tried: $upstream_addr lists them with commas.
   map $upstream_addr $tries {{
     default 1;
 {tries}
   }}
 
+{routing.maps() if routing else ""}
   server {{
     listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     location / {{
-{limits}      proxy_pass http://backends;
+{routing.answers() if routing else ""}{limits}      proxy_pass http://{"$pool" if routing else "backends"};
       proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
       proxy_set_header Connection "";
       proxy_set_header Host $host;
@@ -215,6 +213,31 @@ http {{
   }}
 }}
 """
+
+    def _upstreams(self, algorithm: str) -> str:
+        """Return a block for each pool."""
+        weights, text = self.weights(), ""
+        for pool, block in self.blocks().items():
+            servers = "".join(self._server(m, weights[m.name]) for m in self.members_of(pool))
+            text += f"""\
+  upstream {block} {{
+{self._line(algorithm)}{servers}\
+    keepalive 256;  # idle connections kept for later
+  }}
+"""
+        return text
+
+    def _routing(self) -> NginxRouting | None:
+        rules = self.experiment.routing
+        return NginxRouting(rules, self.blocks(), self.KEYS) if rules else None
+
+    def check_routing(self) -> None:
+        if not self.experiment.routing:
+            return
+        if self.layer == 4:
+            raise PeerError("nginx reads no requests on layer 4, so it has no routing there")
+        if routing := self._routing():
+            routing.maps(), routing.answers()  # raise for what nginx does not have
 
     # -- rate limits ----------------------------------------------------------------------
 

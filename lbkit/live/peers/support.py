@@ -18,6 +18,7 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays
 from lbkit.live.peers.retrying import RetryWays, timeouts_of
+from lbkit.live.peers.routing import blocks
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Member:
     name: str
     address: str  # host:port
     weight: float
+    pool: str = "default"  # rules of content switching choose among pools
     state: str = "ready"  # "ready", "drain" (no new requests) or "out" (not added yet, or removed)
 
 
@@ -59,6 +61,7 @@ class Support:
     max_weight: ClassVar[int] = 1000
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
     many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
+    default_block: ClassVar[str] = "backends"  # the name of the block of servers
     layers: ClassVar[tuple[int, ...]] = (7,)  # 4: it forwards connections unread
     ends_drains = False  # whether it cuts off requests at a drain's timeout
     # Way of sticky sessions -> the fields of Sticky that the program does not follow there.
@@ -151,6 +154,13 @@ class Support:
         if self.experiment.routing:
             raise PeerError(f"{self.name} has no routing here: use nginx, haproxy or lbkit's proxy")
 
+    def blocks(self) -> dict[str, str]:
+        """Return the name of the block of servers for each pool."""
+        return blocks(self.experiment.pools, self.default_block)
+
+    def members_of(self, pool: str) -> list[Member]:
+        return [member for member in self.members.values() if member.pool == pool]
+
     def check_limits(self) -> None:
         """Raise PeerError if the program does not support the rate limits."""
         if self.experiment.limits:
@@ -175,6 +185,11 @@ class Support:
             notes.append(
                 f"{self.name} waits for the answer when a client has left: servers do not see it,"
                 " and `wasted` lacks their work"
+            )
+        if self.experiment.routing:
+            notes.append(
+                f"{self.name} splits by another hash, so other clients are on each side; only lbkit's proxy"
+                " reads every path, parameter and repeated field in the rules' normal form"
             )
         if timeouts_of(self.policy.retry).first_byte is not None:
             notes.append(f"{self.name}'s limit for the first byte also holds for pauses within an answer")
