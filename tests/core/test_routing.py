@@ -539,3 +539,32 @@ def test_rules_that_no_request_reaches_are_named() -> None:
     routing = Routing((Rule("all"), Rule("late", when=When(path=("/a",)))))
     assert routing.problems() == ["rule 'late' is never reached: 'all' before it has no conditions"]
     assert not Routing((Rule("a", when=When(path=("/a",))), Rule("all"))).problems()
+
+
+def test_exceptions_are_what_a_rule_does_not_fit() -> None:
+    health, inside = When(path=("/api/health",)), When(client=("10.0.0.0/8",), method=("GET",))
+    rules = table(Rule("no api", Fixed(403), When(prefix=("/api",)), unless=(health, inside)))
+
+    def refused(target: str, method: str = "GET", client: str = "192.0.2.1") -> bool:
+        return rules.route(Sample(target, method, client=client)).rule == "no api"
+
+    assert refused("/api/x")
+    assert not refused("/api/health")
+    assert not refused("/api/x", client="10.1.1.1")
+    assert refused("/api/x", "POST", client="10.1.1.1")
+    assert not refused("/x")
+    said = str(rules.explain(Sample("/api/health")))
+    assert "skipped  no api: the exception (path is /api/health) is true, not false" in said
+
+
+def test_an_exception_gives_nothing_to_templates_and_needs_conditions() -> None:
+    rule = Rule("a", Redirect("/b{rest}"), When(prefix=("/a",)), unless=(When(prefix=("/a/b/c",)),))
+    answer = table(rule).route(Sample("/a/b/d"))
+    assert answer.reply.fields == (("Location", "/b/b/d"),)  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="unless has no conditions, so the rule would never fit"):
+        Rule("a", unless=(When(),))
+
+
+def test_a_path_too_long_for_an_exception_is_refused() -> None:
+    rules = table(Rule("a", ToPool("x"), unless=(When(regex=("/[a-z]+",)),)))
+    assert rules.route(Sample("/" + "a" * 2000)).reply.status == 414  # type: ignore[union-attr]

@@ -78,6 +78,24 @@ class When:
                 raise ValueError(f"regex {error}") from None
 
 
+def exception(when: When) -> Condition:
+    """Return the condition that `when` does not fit. Raises ValueError for one that fits everything."""
+    conditions = when.conditions()
+    if not conditions:
+        raise ValueError("unless has no conditions, so the rule would never fit: name some")
+
+    def fits(facts: Facts) -> bool:
+        return all(condition.holds(facts, {}) for condition in conditions)
+
+    text = ", ".join(f"{what} is {wanted}" for what, wanted, _, _ in conditions)
+    return Condition(
+        f"{EXCEPTION}{text})", "false", lambda f: "true" if fits(f) else "false", lambda f, _: not fits(f)
+    )
+
+
+EXCEPTION = "the exception ("
+
+
 def either(words: Iterable[str]) -> str:
     return " or ".join(words)
 

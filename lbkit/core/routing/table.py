@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lbkit.core.options import named_fields
 from lbkit.core.routing.actions import DEFAULT, Action, Reply, ToPool
-from lbkit.core.routing.conditions import Condition, Found, When
+from lbkit.core.routing.conditions import EXCEPTION, Condition, Found, When, exception
 from lbkit.core.routing.facts import Facts, RoutedRequest
 from lbkit.core.routing.mirror import Mirror
 from lbkit.core.routing.paths import doubtful, encoded_path, normal_path
@@ -48,6 +48,7 @@ class Rewrite:
 class Rule:
     """What happens (`then`) to the requests that fit all conditions of `when`; without conditions, to all.
 
+    `unless`: exceptions, which the rule does not fit although they fit `when`.
     `name`: for `explain` and logs; rules have different ones. Raises ValueError.
     """
 
@@ -56,8 +57,11 @@ class Rule:
     when: When = field(default_factory=When)
     rewrite: Rewrite | None = None
     mirror: Mirror | None = None
+    unless: tuple[When, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "unless", tuple(self.unless))
+        self.conditions()
         if not self.then.pools and (self.rewrite or self.mirror):
             raise ValueError(f"then is {self.then.kind!r}, so no backend gets a request to rewrite or mirror")
         given = self._given()
@@ -65,6 +69,10 @@ class Rule:
             template("rewrite.path", self.rewrite.path).check(given)
         if to := getattr(self.then, "to", ""):
             template("then.to", to, True).check(given)
+
+    def conditions(self) -> list[Condition]:
+        """Return the conditions, exceptions last. Raises ValueError."""
+        return [*self.when.conditions(), *map(exception, self.unless)]
 
     def _given(self) -> frozenset[str]:
         """Return the names that every path which fits the rule gives to templates."""
@@ -114,7 +122,7 @@ class Routing:
 
     def problems(self) -> list[str]:
         """Return a line for each rule that no request can reach, as one without conditions precedes it."""
-        last = next((rule.name for rule in self.rules if not rule.when.conditions()), None)
+        last = next((rule.name for rule in self.rules if not rule.conditions()), None)
         names = [rule.name for rule in self.rules]
         beyond = names[names.index(last) + 1 :] if last is not None else []
         return [f"rule {name!r} is never reached: {last!r} before it has no conditions" for name in beyond]
@@ -163,7 +171,7 @@ class RouteTable:
 
     def __init__(self, routing: Routing, rng: random.Random | None = None) -> None:
         self.routing = routing
-        self._rows: list[tuple[Rule, list[Condition]]] = [(r, r.when.conditions()) for r in routing.rules]
+        self._rows: list[tuple[Rule, list[Condition]]] = [(r, r.conditions()) for r in routing.rules]
         self._draw = (rng or random.Random()).random
 
     def route(self, request: RoutedRequest) -> Route | Answered:
@@ -262,5 +270,5 @@ def _printable(text: str) -> str:
 
 
 def _too_long(condition: Condition, error: TooLong) -> Answered:
-    in_target = condition.what.startswith(("path", "query"))
+    in_target = condition.what.removeprefix(EXCEPTION).startswith(("path", "query"))
     return Answered("", Reply(414 if in_target else 431, body=f"{condition.what} is {error}\n"))

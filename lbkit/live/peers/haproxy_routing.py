@@ -36,7 +36,9 @@ class HaproxyRouting:
     def lines(self) -> str:
         lines: list[str] = []
         for i, rule in enumerate(self.routing.rules):
-            acls = self._acls(rule.when, i)
+            acls = self._acls(rule.when, f"rule{i}")
+            for j, one in enumerate(rule.unless):
+                acls |= self._exception(one, f"rule{i}_unless{j}", rule.name)
             lines += [f"acl {name.lstrip('!')} {test}" for name, tests in acls.items() for test in tests]
             first = "!{ var(txn.rule) -m found }"
             lines.append(
@@ -82,12 +84,21 @@ class HaproxyRouting:
 
         return re.sub(r"\{(\w*)\}", value, rule.then.to.replace("%", "%%"))
 
-    def _acls(self, when: When, i: int) -> dict[str, list[str]]:
+    def _exception(self, when: When, name: str, rule: str) -> dict[str, list[str]]:
+        """Return an exception of one condition: HAProxy has no parentheses."""
+        found = self._acls(when, name)
+        if len(found) > 1:
+            raise PeerError(
+                f"rule {rule!r}: an exception has one condition in HAProxy here, not {len(found)}"
+            )
+        return {key[1:] if key.startswith("!") else f"!{key}": tests for key, tests in found.items()}
+
+    def _acls(self, when: When, prefix: str) -> dict[str, list[str]]:
         """Return the conditions by name, each with the tests of which one has to hold (none, with a !)."""
         found: dict[str, list[str]] = {}
 
         def add(*tests: str, absent: bool = False) -> None:
-            found[f"{'!' if absent else ''}rule{i}_{len(found)}"] = list(tests)
+            found[f"{'!' if absent else ''}{prefix}_{len(found)}"] = list(tests)
 
         if when.method:
             add(f"method {' '.join(when.method)}")

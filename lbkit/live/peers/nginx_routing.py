@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain
 
 from lbkit.core.routing import Redirect, Reply, Routing, Rule, Split, When
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.routing import check, edges, pattern, reply_of
 
 Maps = list[tuple[str, str, list[str]]]  # keyword and what is looked at, the variable, the lines
+
+# The values of exceptions, each in its group: no group is of ones only.
+NO_EXCEPTION = r"(-(?!1+(-|$))[01]+)*"
 
 
 def quoted(text: str) -> str:
@@ -45,13 +49,14 @@ class NginxRouting:
         lines, word = [], ""
         rules, pools = ['default "";'], [f"default {self.blocks['default']};"]
         for i, rule in enumerate(self.routing.rules):
-            conditions = self._conditions(rule.when, i)
-            for what, variable, cases in conditions:
+            groups = [self._conditions(rule.when, f"when{i}")]
+            groups += [self._conditions(one, f"unless{i}_{j}") for j, one in enumerate(rule.unless)]
+            for what, variable, cases in chain.from_iterable(groups):
                 lines += [f"{what} {variable} {{", *(f"  {case}" for case in cases), "}"]
-            both = "".join(variable for _, variable, _ in conditions)
-            if conditions:
-                ones = "1" * len(conditions)
-                lines += [f'map "{both}" $fits{i} {{ default 0; {ones} 1; }}  # {rule.name}']
+            if any(groups):
+                values = "-".join("".join(variable for _, variable, _ in group) for group in groups)
+                fits = "1" * len(groups[0]) + NO_EXCEPTION
+                lines += [f'map "{values}" $fits{i} {{ default 0; "~^{fits}$" 1; }}  # {rule.name}']
                 word += f"${{fits{i}}}"
             else:
                 word += "1"
@@ -112,12 +117,12 @@ class NginxRouting:
             "}",
         ]
 
-    def _conditions(self, when: When, i: int) -> Maps:
+    def _conditions(self, when: When, name: str) -> Maps:
         """Return a map for each condition, which gives its variable the value 1 or 0."""
         found: Maps = []
 
         def add(what: str, cases: list[str]) -> None:
-            found.append((what, f"$when{i}_{len(found)}", ["default 0;", *(f"{case} 1;" for case in cases)]))
+            found.append((what, f"${name}_{len(found)}", ["default 0;", *(f"{case} 1;" for case in cases)]))
 
         if when.method:
             add("map $request_method", list(when.method))
