@@ -158,10 +158,10 @@ class World:
         self.complete = length == 0
 
     # -- as what connects, and what hears of loads
-    def idle_one(self, backend: Backend) -> FakeConnection | None:
+    def idle_one(self, backend: Backend, peer=None) -> FakeConnection | None:
         return self._new() if self.idle else None
 
-    async def connect(self, backend: Backend) -> FakeConnection:
+    async def connect(self, backend: Backend, peer=None) -> FakeConnection:
         await asyncio.sleep(0)
         return self._new()
 
