@@ -163,6 +163,7 @@ def test_the_example_has_every_field_with_its_default() -> None:
         "address",
         "body",
         "max_body",
+        "connections_per_client",
         "limiter",
         "limit",
         "rate",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 from httptools import HttpRequestParser
 
 from lbkit.core import Backend
+from lbkit.core.scope import by_prefix
 from lbkit.net.http1.head import HeadReader
-from lbkit.net.messages import Handler
+from lbkit.net.messages import Handler, Reject
 from lbkit.net.peer import Ends, Network, Peer
 from lbkit.net.settings import Limits, Timeouts
+
+CLIENT_PREFIX = (
+    64  # bits by which clients with IPv6 addresses are told apart: each has a network of that size
+)
 
 
 class Open(Protocol):
@@ -63,6 +69,9 @@ class Listener:
         self.capacity = limits.connections
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self.open: set[Open] = set()
+        # Where limits.connections_per_client is set: each connection's client, and how many it has.
+        self._client_of: dict[Open, str] = {}
+        self._per_client: Counter[str] = Counter()
         self.announced: dict[Ends, Announced] = {}  # by a connection's own ends, while it is being made
         self.reader = HeadReader(HttpRequestParser, 400)
         self.stopping = False
@@ -78,7 +87,33 @@ class Listener:
         ends = header.source, header.destination
         return Peer(header.client, self.trusted, transport, ends, header.https)
 
+    def admit(self, what: Open, peer: Peer) -> Reject | None:
+        """Add a new connection; return how it is refused, if there are too many."""
+        full = len(self.open) >= self.capacity
+        self.open.add(what)
+        if full:
+            self.on_full()
+            return Reject(503, "too many connections")
+        most = self.limits.connections_per_client
+        if most is None or peer.trusted:  # a proxy in front has many clients
+            return None
+        client = by_prefix(peer.address, CLIENT_PREFIX)
+        self._client_of[what] = client
+        self._per_client[client] += 1
+        if self._per_client[client] > most:
+            return Reject(429, "too many connections from this client")
+        return None
+
+    def leaves(self, what: Open) -> None:
+        """Remove a connection that is no longer of HTTP: it has become a tunnel, or has closed."""
+        self.open.discard(what)
+        client = self._client_of.pop(what, None)
+        if client is not None:
+            self._per_client[client] -= 1
+            if not self._per_client[client]:
+                del self._per_client[client]
+
     def closed(self, what: Open) -> None:
         """Remove a client that has disconnected."""
-        self.open.discard(what)
+        self.leaves(what)
         self.on_close()

@@ -9,6 +9,7 @@ from lbkit.net.http1.body import Chunked
 from lbkit.net.http1.grammar import BARE_LF, EMPTY_LINES, HEAD_END
 from lbkit.net.http1.head import read_request
 from lbkit.net.http1.listener import Listener
+from lbkit.net.http1.pace import Pace
 from lbkit.net.messages import CHUNKED, Incoming, Reject
 from lbkit.net.peer import Peer
 
@@ -32,6 +33,7 @@ class RequestReading(asyncio.Protocol):
         "_http11",
         "_keep_alive",
         "_lingers",
+        "_pace",
         "_partial",
         "_reading",
         "_remaining",
@@ -68,6 +70,7 @@ class RequestReading(asyncio.Protocol):
         self._remaining = 0  # bytes left of its body
         self._body_size = 0
         self._chunks: Chunked | None = None
+        self._pace: Pace | None = None  # of the body, where limits.body_rate is set
         self._reading = True
         self._wanted = True  # the exchange can take more of the body
         # How the current request may be answered.
@@ -182,6 +185,8 @@ class RequestReading(asyncio.Protocol):
         self._body_size = 0
         self._remaining = max(0, length)
         self._chunks = Chunked(self.listener.limits.head) if length == CHUNKED else None
+        if rate := self.listener.limits.body_rate:
+            self._pace = Pace(rate, self.listener.timeouts.body)
 
     def _read_body(self, current: Incoming, data: bytes, at: int) -> None:
         """Read a piece of a body, with a length or in chunks."""
@@ -207,6 +212,8 @@ class RequestReading(asyncio.Protocol):
             at = chunks.end
         if self._complete and at < len(data):
             self._unread, self._at = data, at
+        if self._pace is not None:
+            self._pace.took(len(piece), self.listener.now())
         if piece or self._complete:
             current.body(piece, self._complete)
 
@@ -227,6 +234,8 @@ class RequestReading(asyncio.Protocol):
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
+                if self._pace is not None:
+                    self._pace.pause()
 
     def _next(self) -> None:
         """Continue with the input after the last request."""

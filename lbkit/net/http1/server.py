@@ -34,12 +34,9 @@ class ServerConnection(RequestReading):
         self.transport = transport  # type: ignore[assignment]
         listener = self.listener
         self.peer = listener.peer_of(transport)
-        full = len(listener.open) >= listener.capacity
-        listener.open.add(self)
         self._deadline = listener.now() + listener.timeouts.head
-        if full:
-            listener.on_full()
-            self._write_error(Reject(503, "too many connections"))
+        if refusal := listener.admit(self, self.peer):
+            self._write_error(refusal)
             self.close()
 
     def eof_received(self) -> bool:
@@ -125,7 +122,7 @@ class ServerConnection(RequestReading):
         early, self._unread = self._unread[self._at :], b""
         self._current = None
         self.closed = True
-        self.listener.open.discard(self)
+        self.listener.leaves(self)
         return self.transport, early
 
     def _answered(self) -> None:
@@ -177,6 +174,8 @@ class ServerConnection(RequestReading):
         if current is not None:
             if current.deadline < now:
                 current.expired(now)
+            elif self._pace is not None and not self._complete and self._pace.too_slow(now):
+                current.refuse(408, "the body comes too slowly")
         elif self._deadline >= now:
             return
         elif self._lingers and not self.transport.get_write_buffer_size():
