@@ -30,6 +30,7 @@ from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.firewall_rules import FirewallRules
+from lbkit.net.http2.rules import Http2
 from lbkit.net.l4.tcp_config import a_version, proxy_networks
 from lbkit.net.origin.reach import HTTP1, HTTP2, PROTOCOLS
 from lbkit.net.peer import trusted_networks
@@ -281,6 +282,8 @@ class ProxyConfig:
     routing: Routing | None = field(default=None, validator=optional(one_of(Routing)))
     # Clients come with HTTPS; by default with plain HTTP.
     tls: TlsRules | None = field(default=None, validator=optional(one_of(TlsRules)))
+    # Clients may use HTTP/2, by ALPN with TLS, by prior knowledge without; by default only HTTP/1.1.
+    http2: Http2 | None = field(default=None, validator=optional(one_of(Http2)))
     policy: Policy = field(factory=Policy, validator=one_of(Policy))
     timeouts: Timeouts = field(factory=Timeouts, validator=one_of(Timeouts))
     limits: Limits = field(factory=Limits, validator=one_of(Limits))
@@ -305,6 +308,8 @@ class ProxyConfig:
             yield from self.tls.faults()
         if self.firewall:
             yield from self.firewall.faults()
+        if self.http2 and (reason := why_not("http2")):
+            yield f"http2: {reason}"
         checks = self.policy.health and self.policy.health.checks
         if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
             yield f"policy.health.checks.probe.kind is 'grpc': {reason}"

@@ -74,6 +74,11 @@ class RequestHead:
         self.trailers = b""  # fields after the body, each with its CRLF; set before its end is announced
 
     @property
+    def version(self) -> str:
+        """The client's version of HTTP."""
+        return "1.1" if self.http11 else "1.0"
+
+    @property
     def flow(self) -> str:
         """The connection's addresses, which are all that a balancer on layer 4 knows."""
         return self.peer.flow

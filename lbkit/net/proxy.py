@@ -52,6 +52,7 @@ from lbkit.net.peer import trusted_networks
 from lbkit.net.running import ACCEPTED, BACKLOG, Accepting, ProxyError, Running, bound
 from lbkit.net.service import Service
 from lbkit.net.stored import stored_uri
+from lbkit.net.tls.certificates import ONLY_HTTP1, WITH_HTTP2
 from lbkit.net.tls.live import LiveContext
 from lbkit.net.unattended import UnattendedExchanges
 from lbkit.net.websocket import Frames
@@ -161,7 +162,15 @@ class Proxy(Running):
             made.unattended = unattended
         self.listener.on_close = self._client_closed
         self.listener.on_full = self._full
-        self.tls = LiveContext(config.tls) if config.tls else None
+        self.listener.on_fault = self.faults.report
+        self.tls = LiveContext(config.tls, WITH_HTTP2 if config.http2 else ONLY_HTTP1) if config.tls else None
+        self._protocol: Callable[[], asyncio.Protocol] = lambda: ServerConnection(self.listener)
+        if config.http2:
+            from lbkit.net.http2.front import Front  # needs a package
+
+            front = Front(self.listener, config.http2)
+            if self.tls:
+                self._protocol = front.negotiated
         self.redirect_port = 0  # where plain HTTP is redirected, once it runs
         self._stop: asyncio.Event | None = None
         self._grace = self._notice = 0.0  # seconds
@@ -288,7 +297,7 @@ class Proxy(Running):
         if self.tls:
             waits = {"ssl_handshake_timeout": self.tls.rules.handshake, "ssl_shutdown_timeout": LINGER}
             options = {"ssl": self.tls, **waits}
-        return await self._listen(lambda: ServerConnection(self.listener), sock, **options)
+        return await self._listen(self._protocol, sock, **options)
 
     async def _accept_plain(self, shared: bool) -> Accepting:
         """Accept clients without TLS, whom a filter redirects. `shared`: other workers use the port, too."""

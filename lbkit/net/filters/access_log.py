@@ -39,8 +39,9 @@ class AccessLogFilter(Filter):
     def on_end(self, exchange: ExchangeView, now: float) -> None:
         request = exchange.request
         counter: _CountingSink | None = exchange.state[self.index]
-        version = "1.1" if request.http11 else "1.0"
-        line = f"{request.method.decode('latin-1')} {request.original.decode('latin-1')} HTTP/{version}"
+        line = (
+            f"{request.method.decode('latin-1')} {request.original.decode('latin-1')} HTTP/{request.version}"
+        )
         stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(time.time() - (now - exchange.began)))
         backend = exchange.backend.name if exchange.backend else "-"
         texts = [quoted(text) for text in (line, self._field(request.field(b"referer")))]

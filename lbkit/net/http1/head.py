@@ -75,9 +75,20 @@ class HeadReader:
 # -- requests ----------------------------------------------------------------------------------
 
 
-def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = False) -> RequestHead:
+VIA = b"Via: 1.1 lbkit\r\n"
+
+
+def read_request(
+    head: bytes,
+    peer: Peer,
+    max_fields: int,
+    refuse_twins: bool = False,
+    make: type[RequestHead] = RequestHead,
+    via: bytes = VIA,
+) -> RequestHead:
     """Return the head to send on for a head that `HeadReader` has accepted.
 
+    `make` and `via`: for heads that came by another version of HTTP, and are read as if by HTTP/1.1.
     `refuse_twins`: names with underscores that match a known field (see grammar) are an error; otherwise they
     are dropped. Raises Reject."""
     end = head.find(b"\r\n")
@@ -166,7 +177,8 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
             head = _without_options(head, options, 400)
             websocket = protocol == b"websocket" and b"upgrade" in options
             upgrade = websocket and method == b"GET" and http11 and not length
-    via = b"Via: 1.1 lbkit\r\n" if http11 else b"Via: 1.0 lbkit\r\n"
+    if not http11:
+        via = b"Via: 1.0 lbkit\r\n"
     if b"via" in forwarded:
         via = b"Via: %b, %b" % (forwarded.pop(b"via"), via[5:])
     client = peer.address
@@ -175,7 +187,7 @@ def read_request(head: bytes, peer: Peer, max_fields: int, refuse_twins: bool = 
     if host != peer.last_host and not valid_host(host):
         raise Reject(400, "Host is not a host and port")
     data = b"".join((head[:-2], via, peer.fields(host, forwarded)))
-    return RequestHead(method, target, data, peer, client, http11, length or 0, upgrade)
+    return make(method, target, data, peer, client, http11, length or 0, upgrade)
 
 
 def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from httptools import HttpRequestParser
 
@@ -77,6 +77,10 @@ class Listener:
         self.stopping = False
         self.on_close: Callable[[], object] = lambda: None
         self.on_full: Callable[[], object] = lambda: None
+        # Called in an exception's handler, with what failed.
+        self.on_fault: Callable[[str], object] = lambda what: None
+        # Takes over a connection that begins with HTTP/2's preface, and what it has sent; None: refuse it.
+        self.preface: Callable[[Any, bytes], object] | None = None
 
     def peer_of(self, transport: asyncio.BaseTransport) -> Peer:
         """Return the client of a connection that has been made; a PROXY header may have announced it."""

@@ -13,6 +13,8 @@ from lbkit.net.http1.pace import Pace
 from lbkit.net.messages import CHUNKED, Incoming, Reject
 from lbkit.net.peer import Peer
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\n"  # begins a connection of HTTP/2, and is no request of HTTP/1.1
+
 
 class RequestReading(asyncio.Protocol):
     """Reads requests and hands each to the listener's handler. The subclass ServerConnection answers them.
@@ -161,7 +163,10 @@ class RequestReading(asyncio.Protocol):
             if length:
                 self._begin_body(length)
         except Reject as reject:
-            self._refuse(reject)
+            if listener.preface and head == PREFACE and self.before_first_request and not at:
+                listener.preface(self, data)
+            else:
+                self._refuse(reject)
             return
         self.before_first_request = self._head_began = False
         self._skipped = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +19,8 @@ from lbkit.net.tls.rules import Certificate, TlsRules
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 ASKED = {"off": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+ONLY_HTTP1 = ("http/1.1",)
+WITH_HTTP2 = ("h2", "http/1.1")
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python does not name
 _FILES = "use PEM files that belong together, such as those of `lbkit cert`"
 
@@ -44,13 +46,15 @@ class Certificates:
     old sessions are not resumed.
     """
 
-    def __init__(self, rules: TlsRules) -> None:
-        """Raises TlsError with a line for each file that cannot be used."""
+    def __init__(self, rules: TlsRules, protocols: Sequence[str] = ONLY_HTTP1) -> None:
+        """`protocols`: what clients may choose by ALPN, the preferred one first (RFC 7301).
+
+        Raises TlsError with a line for each file that cannot be used."""
         server_context(rules)  # raises for the clients' authority once, not for each certificate
         loaded, faults = [], []
         for i, files in enumerate(rules.certificates):
             try:
-                loaded.append(load(files, rules))
+                loaded.append(load(files, rules, protocols))
             except TlsError as error:
                 faults.append(f"tls.certificates[{i}].{error}")
         if faults:
@@ -104,9 +108,9 @@ def ignore_names_that_are_not_ascii() -> None:
     sys.unraisablehook = hook
 
 
-def load(files: Certificate, rules: TlsRules) -> Loaded:
+def load(files: Certificate, rules: TlsRules, protocols: Sequence[str] = ONLY_HTTP1) -> Loaded:
     """Return a certificate. Raises TlsError, which begins with the field of `files` that is wrong."""
-    context = server_context(rules)
+    context = server_context(rules, protocols)
     for field, path in (("cert", files.cert), ("key", files.key_file)):
         try:
             open(path, "rb").close()
@@ -125,14 +129,14 @@ def load(files: Certificate, rules: TlsRules) -> Loaded:
     return Loaded(context, names, ssl.cert_time_to_seconds(described["notAfter"]))
 
 
-def server_context(rules: TlsRules) -> ssl.SSLContext:
+def server_context(rules: TlsRules, protocols: Sequence[str] = ONLY_HTTP1) -> ssl.SSLContext:
     """Return a context with the rules' versions, ciphers and clients, but no certificate yet.
 
     Raises TlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[rules.minimum]
     context.set_ciphers(CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     # A client could have us compute a new key over and over (TLS 1.2 only; 1.3 has no renegotiation).
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     trust_clients(context, rules)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from lbkit.net.answers import own_answer
 from lbkit.net.messages import Answer
-from lbkit.net.tls.certificates import Certificates, TlsError, fingerprint
+from lbkit.net.tls.certificates import ONLY_HTTP1, Certificates, TlsError, fingerprint
 from lbkit.net.tls.rules import TlsRules
 
 EXPIRED_AT_ONCE = 8  # handshakes that are looked at when another begins, so that each costs the same
@@ -61,15 +61,19 @@ class LiveContext(ssl.SSLContext):
     """
 
     rules: TlsRules
+    protocols: Sequence[str]
     certificates: Certificates
     pending: WeakKeyDictionary[Handshake, float]  # those that have not ended, and when they began
     full: Callable[[int], bool]
     _seen: tuple[tuple[int, ...], ...]  # the files that were loaded last, or tried
 
-    def __new__(cls, rules: TlsRules) -> Self:
-        """Raises TlsError with a line for each file that cannot be used."""
+    def __new__(cls, rules: TlsRules, protocols: Sequence[str] = ONLY_HTTP1) -> Self:
+        """`protocols`: what clients may choose by ALPN.
+
+        Raises TlsError with a line for each file that cannot be used."""
         made = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
         made.rules = rules
+        made.protocols = protocols
         made.pending = WeakKeyDictionary()
         made.full = lambda pending: False  # whether one more client is too many; the proxy sets it
         made._seen = fingerprint(rules.files())
@@ -77,7 +81,7 @@ class LiveContext(ssl.SSLContext):
         return made
 
     def _load(self) -> Certificates:
-        certificates = Certificates(self.rules)
+        certificates = Certificates(self.rules, self.protocols)
         certificates.front.sslobject_class = Handshake
         return certificates
 

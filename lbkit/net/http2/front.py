@@ -1,0 +1,47 @@
+"""Where HTTP/2 begins: by prior knowledge on a plain port, by ALPN in a TLS handshake."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lbkit.net.http1.listener import Listener
+from lbkit.net.http1.reading import RequestReading
+from lbkit.net.http1.server import ServerConnection
+from lbkit.net.http2.connection import Http2Connection
+from lbkit.net.http2.listener import Http2Listener
+from lbkit.net.http2.rules import Http2
+
+
+class Front:
+    """Gives each connection the protocol that its client has chosen."""
+
+    def __init__(self, listener: Listener, rules: Http2) -> None:
+        self.shared = Http2Listener(listener, rules)
+        listener.preface = self.take_over
+
+    def take_over(self, connection: RequestReading, data: bytes) -> None:
+        """Go on with a connection of HTTP/1.1 whose first bytes are HTTP/2's preface (RFC 9113, 3.3)."""
+        listener, transport = connection.listener, connection.transport
+        connection.closed = True
+        listener.open.discard(connection)
+        made = Http2Connection(self.shared)
+        transport.set_protocol(made)
+        made.take_over(transport, connection.peer, data)
+
+    def negotiated(self) -> asyncio.Protocol:
+        """Return the protocol of a connection whose TLS handshake has yet to end."""
+        return _Negotiated(self)
+
+
+class _Negotiated(asyncio.Protocol):
+    """Until the handshake ends, which says what follows (RFC 7301, RFC 9113, 3.2)."""
+
+    def __init__(self, front: Front) -> None:
+        self._shared = front.shared
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        shared = self._shared
+        made = Http2Connection(shared) if chosen == "h2" else ServerConnection(shared.listener)
+        transport.set_protocol(made)
+        made.connection_made(transport)

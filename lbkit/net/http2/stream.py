@@ -1,0 +1,313 @@
+"""One request of an HTTP/2 connection: what the client sends for it, and its answer."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import deque
+from hashlib import sha1
+from typing import Protocol
+
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+
+from lbkit.net.answers import own_answer
+from lbkit.net.http1.listener import Listener
+from lbkit.net.http2.fields import response_fields, split_lines
+from lbkit.net.http2.guard import EARNED_BY_DATA, MAX_FRAME, FrameGuard
+from lbkit.net.http2.tunnel import StreamTransport
+from lbkit.net.messages import Answer, Incoming, Reject, RequestHead, ResponseHead
+
+_HANDSHAKE = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # (RFC 6455, 1.3)
+
+
+class Carrier(Protocol):
+    """What a stream needs of its connection."""
+
+    http: H2Connection
+    guard: FrameGuard
+    listener: Listener
+    writable: bool
+
+    def push(self, stream: Stream) -> None:
+        """Send what the windows admit, in turns with the other streams."""
+
+    def flush(self) -> None:
+        """Write what the library has made."""
+
+    def reset(self, number: int, code: ErrorCodes) -> None: ...
+    def forget(self, stream: Stream) -> None: ...
+
+
+class Stream:
+    """Passes a request on to its exchange, and is the exchange's client (`Client` in messages.py).
+
+    An answer waits here for the client's flow control. While any of it waits, the backend is not read; so at
+    most what has been read at once is held. Of a request's body, the client may send as much as the windows
+    admit, which open again when the backend has taken it."""
+
+    __slots__ = (
+        "_at",
+        "_early",
+        "_key",
+        "_last",
+        "_pieces",
+        "_sent",
+        "_unread",
+        "_wanted",
+        "carrier",
+        "complete",
+        "deadline",
+        "exchange",
+        "head",
+        "length",
+        "number",
+        "over",
+        "queued",
+        "received",
+        "request",
+        "tunnel",
+        "writable",
+    )
+
+    def __init__(
+        self, carrier: Carrier, number: int, length: int | None, complete: bool, key: bytes = b""
+    ) -> None:
+        """`length`: of the body, as announced. `key`: of a WebSocket's handshake."""
+        self.carrier = carrier
+        self.number = number
+        self.exchange: Incoming | None = None
+        self.request: RequestHead | None = None
+        self.tunnel: StreamTransport | None = None
+        self.over = False
+        listener = carrier.listener
+        self.deadline = listener.now() + listener.timeouts.read  # without an exchange, which has its own
+        # The request.
+        self.length = length
+        self.complete = complete  # it has been received to its end
+        self.received = 0  # bytes of its body
+        self._unread = 0  # bytes that its windows have not been opened again for
+        self._wanted = True
+        self._key = key
+        self._early: list[bytes] = []  # for a tunnel that is not open yet
+        # The answer.
+        self.head: ResponseHead | None = None
+        self._pieces: deque[bytes] = deque()  # of the body, that wait
+        self._at = 0  # in the first of them
+        self._last = False  # no more follow
+        self._sent = False  # all of it is written
+        self.queued = False  # waits for its turn
+        self.writable = carrier.writable
+
+    # -- the request ----------------------------------------------------------------------------
+
+    def receive(self, data: bytes, size: int, end: bool) -> bool:
+        """Take a piece of the body, which counts as `size` for flow control; return whether it may be so."""
+        self.complete = end
+        self.received += len(data)
+        self._unread += size
+        if self.length is not None and (self.received > self.length or (end and self.received < self.length)):
+            return False
+        if self.tunnel:
+            self.tunnel.feed(data, end)
+            if end and self._sent:
+                self._end()
+        elif self._key:
+            self._early.append(data)  # as much as the window admits
+            return True
+        elif self.exchange is not None and self.length != 0:
+            self._pass_on(self.exchange, data, end)
+        if self._wanted:
+            self._acknowledge()
+        return True
+
+    def _pass_on(self, exchange: Incoming, data: bytes, end: bool) -> None:
+        limit = self.carrier.listener.limits.body
+        if limit is not None and self.received > limit:
+            exchange.refuse(413, f"the body is longer than {limit} bytes")
+        elif data or end:
+            exchange.body(data, end)
+
+    def read_body(self, wanted: bool) -> None:
+        self._wanted = wanted
+        if wanted and self._unread and not self.over:
+            self._acknowledge()
+            self.carrier.flush()
+
+    def _acknowledge(self) -> None:
+        """Let the client send more."""
+        unread, self._unread = self._unread, 0
+        if unread:
+            self.carrier.http.acknowledge_received_data(unread, self.number)
+
+    # -- the answer ------------------------------------------------------------------------------
+
+    def respond(self, head: ResponseHead, data: bytes, end: bool) -> None:
+        if self.over:
+            return
+        if self._key and 200 <= head.status < 300:
+            # For the client it would be the beginning of a tunnel (RFC 8441, 5).
+            exchange, self.exchange = self.exchange, None
+            self.refuse(Reject(502, "the backend did not switch to WebSocket"))
+            if exchange:
+                exchange.client_gone()
+            return
+        self._write(head, response_fields(head), data, end)
+
+    def refuse(self, reject: Reject) -> None:
+        """Answer with an error, without an exchange."""
+        head, body = own_answer(Answer(reject.status, reject.why))
+        self._write(head, response_fields(head), body, True)
+
+    def _write(self, head: ResponseHead, fields: list[tuple[bytes, bytes]], data: bytes, end: bool) -> None:
+        self.head = head
+        whole = end and not data and not head.trailers
+        self.carrier.http.send_headers(self.number, fields, end_stream=whole)
+        if whole:
+            self._sent_all()
+            self.carrier.flush()
+        else:
+            self.send(data, end)
+
+    def send(self, data: bytes, end: bool) -> None:
+        if self.over:
+            return
+        if data:
+            self._pieces.append(data)
+        self._last = end
+        self.carrier.push(self)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a part of the answer waits to be sent."""
+        return bool(self._pieces)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of the answer that wait."""
+        return sum(map(len, self._pieces)) - self._at
+
+    def send_frame(self) -> bool:
+        """Send a frame, as large as the windows admit; return whether there is more that they admit."""
+        http = self.carrier.http
+        data = b""
+        if self._pieces:
+            room = min(MAX_FRAME, http.local_flow_control_window(self.number))
+            if room <= 0:
+                return False
+            data = self._take(room)
+        last = self._last and not self._pieces
+        trailers = self.head.trailers if last and self.head else b""
+        if data or (last and not trailers):
+            http.send_data(self.number, data, end_stream=last and not trailers)
+            self.carrier.guard.earned += EARNED_BY_DATA
+        if trailers:
+            http.send_headers(self.number, split_lines(trailers.split(b"\r\n")), end_stream=True)
+        if last:
+            self._sent_all()
+        return bool(self._pieces)
+
+    def _take(self, size: int) -> bytes:
+        """Return the next bytes that wait, at most `size`."""
+        first, at = self._pieces[0], self._at
+        if len(first) - at > size:
+            self._at = at + size
+            return first[at : at + size]
+        self._pieces.popleft()
+        self._at = 0
+        return first[at:] if at else first
+
+    def tell(self) -> None:
+        """Tell the exchange whether more of the answer can be taken, if that has changed."""
+        writable = self.carrier.writable and not self._pieces
+        if writable != self.writable and not self.over:
+            self.writable = writable
+            if self.tunnel:
+                self.tunnel.ready(writable)
+            elif self.exchange is not None:
+                self.exchange.client_ready(writable)
+
+    def ready(self, ready: bool) -> None:
+        """Ignored: a stream is the last sink."""
+
+    def interim(self, head: ResponseHead) -> None:
+        if not self.over:
+            self.carrier.http.send_headers(self.number, response_fields(head))
+            self.carrier.flush()
+
+    def say_last(self) -> None:
+        """Ignored: the connection's next requests are balanced on their own, and may go elsewhere."""
+
+    def upgrade(self, head: ResponseHead) -> tuple[StreamTransport, bytes]:
+        """Open the tunnel with 200: HTTP/2 has no 101, and no key to check (RFC 8441, 5)."""
+        self.exchange = None
+        self.tunnel = StreamTransport(self)
+        accept = b64encode(sha1(self._key + _HANDSHAKE, usedforsecurity=False).digest())
+        if head.field(b"sec-websocket-accept") != accept:
+            self.tunnel.closing = True
+            self.refuse(Reject(502, "the backend did not switch to WebSocket"))
+            return self.tunnel, b""
+        fields = [field for field in response_fields(head) if field[0] != b"sec-websocket-accept"]
+        self.head = head
+        self.carrier.http.send_headers(self.number, [(b":status", b"200"), *fields[1:]])
+        self._acknowledge()
+        self.carrier.flush()
+        if self.complete:
+            self.tunnel.feed(b"", True)
+        early, self._early = b"".join(self._early), []
+        return self.tunnel, early
+
+    # -- endings -----------------------------------------------------------------------------------
+
+    def _sent_all(self) -> None:
+        self._sent = True
+        if not self.tunnel or self.complete or self.tunnel.closing:  # else it is half open
+            self._end()
+
+    def finish(self) -> None:
+        """End a tunnel that is half open."""
+        if self._sent and not self.over:
+            self._end()
+            self.carrier.flush()
+
+    def _end(self) -> None:
+        """Called when the answer is complete."""
+        if not self.complete:
+            self.carrier.reset(self.number, ErrorCodes.NO_ERROR)  # do not send the rest (RFC 9113, 8.1)
+        self._leave()
+        if self.tunnel:
+            self.tunnel.lost()
+        elif self.exchange is not None:
+            self.exchange.delivered()
+
+    def abort(self) -> None:
+        """Reset the stream, so that the answer does not look complete."""
+        if not self.over:
+            self.carrier.reset(self.number, ErrorCodes.CANCEL if self.tunnel else ErrorCodes.INTERNAL_ERROR)
+            self._leave()
+            self.carrier.flush()
+            if self.tunnel:
+                self.tunnel.lost()
+
+    def gone(self) -> None:
+        """Called when the client has given it up, or is gone."""
+        if not self.over:
+            self._leave()
+            if self.tunnel:
+                self.tunnel.lost()
+            elif self.exchange is not None:
+                self.exchange.client_gone()
+
+    def _leave(self) -> None:
+        self.over = True
+        self._pieces.clear()
+        self._acknowledge()  # the connection's window is open to other streams
+        self.carrier.forget(self)
+
+    def expire(self, now: float) -> None:
+        if self.tunnel:
+            return  # the relay has a deadline of its own
+        if self.exchange is None:
+            if self.deadline < now:
+                self.abort()
+        elif self.exchange.deadline < now:
+            self.exchange.expired(now)
