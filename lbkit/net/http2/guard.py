@@ -127,15 +127,12 @@ class FrameGuard:
         if kind == HEADERS and self.head_began is None:
             self._head_size, self._continued = length, 0
             self.earned += 1
-            if not flags & END_HEADERS:
-                self.head_began = now
+            self.head_began = now
+            self._go_on(flags)
         elif kind == CONTINUATION and self.head_began is not None:
             self._head_size += length
             self._continued += 1
-            if self._head_size > self._max_head or self._continued > self._rules.continuations:
-                raise Flood("a head does not end")
-            if flags & END_HEADERS:
-                self.head_began = None
+            self._go_on(flags)
         elif kind == RST_STREAM:
             self.resets.spend(now)
         elif kind == DATA and length:
@@ -144,3 +141,10 @@ class FrameGuard:
             self.earned -= 1
         else:
             self._control.spend(now, 1 + length // SETTING if kind == SETTINGS else 1)
+
+    def _go_on(self, flags: int) -> None:
+        """Go on with a head, or end it."""
+        if self._head_size > self._max_head or self._continued > self._rules.continuations:
+            raise Flood("a head does not end")
+        if flags & END_HEADERS:
+            self.head_began = None
