@@ -51,9 +51,7 @@ class Http2Connection(StreamWriting):
         """Begin a connection that has no other protocol before this one."""
         listener = self.listener
         full = len(listener.open) >= listener.capacity
-        peername = transport.get_extra_info("peername")
-        peer = Peer(peername[0] if peername else "", listener.trusted, transport)
-        self.take_over(transport, peer, b"")  # type: ignore[arg-type]
+        self.take_over(transport, listener.peer_of(transport), b"")  # type: ignore[arg-type]
         if full:
             listener.on_full()
             self.say_goodbye()

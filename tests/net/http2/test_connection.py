@@ -196,7 +196,8 @@ def test_nothing_is_read_while_the_transport_is_full_and_all_are_told() -> None:
     first, second = Played.all
     pair.server.pause_writing()
     assert not pair.transport.reading
-    assert not (first.ready or second.ready)
+    assert not first.ready
+    assert not second.ready
     first.client.respond(ResponseHead(200, b"HTTP/1.1 200 OK\r\n", -1), b"x" * 100, False)
     assert not any(type(event).__name__ == "DataReceived" for event in pair.exchange())
     pair.server.resume_writing()

@@ -15,7 +15,6 @@ from http2_client import Http2Client, get
 from scripted import TIMEOUT, Connection, answers
 from test_http2 import serving, until
 
-from lbkit.net.http2.rules import Http2
 from lbkit.net.settings import Timeouts
 
 SIZE = 8_000_000
