@@ -36,24 +36,28 @@ def command(
     if not backend and (undo or stop or wait):
         fail("BACKEND is missing: lbkit drain CONFIG.toml lists them")
     with reported(1):
-        from lbkit.net.admin import send_order
+        from lbkit.net.admin.client import backends, set_intent
         from lbkit.net.modes import load_config
 
-        path = load_config(config).admin
+        rules = load_config(config).admin
+        path = rules.socket if rules else ""
         if not path:
             fail(
-                f'{config} has no admin: add a line such as admin = "/run/lbkit.sock", and restart the proxy',
+                f"{config} has no admin{'.socket' if rules else ''}: add a line such as "
+                f'{"socket" if rules else "admin"} = "/run/lbkit.sock", and restart the proxy',
                 1,
             )
         intent = "ready" if undo else "out" if stop else "drain"
         try:
-            states = send_order(path, {"backend": backend, "intent": intent} if backend else {})
-            while wait and states[backend]["state"] == "draining":
+            if backend:
+                set_intent(path, backend, intent)
+            states = backends(path)
+            while wait and states[backend]["drain"] == "draining":
                 time.sleep(0.1)
-                states = send_order(path, {})
+                states = backends(path)
         except (FileNotFoundError, ConnectionRefusedError):
             fail(f"no proxy listens at admin {path}: start it with lbkit proxy {config}", 1)
     width = max(map(len, states))
     for name, row in states.items():
         health = "" if row["healthy"] else ", unhealthy"
-        typer.echo(f"{name:<{width}}  {row['state']}{health}, {row['in_flight']} in flight")
+        typer.echo(f"{name:<{width}}  {row['drain']}{health}, {row['in_flight']} in flight")

@@ -7,6 +7,7 @@ request sent to one backend; which backends are eligible is the Pool's decision.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from enum import Enum, StrEnum
 from math import inf
 from typing import Any, NamedTuple
@@ -112,11 +113,12 @@ class AttemptPolicy:
     """The rules of one balancer, and what all its requests share: the budget, the counts, chance.
 
     `retries`: how many backends to try after the first. `rules`: how, and what else bounds a request.
-    `counts`: how often what happened, by the names in COUNTS. `events`: the first `keep` of what happened,
+    `counts`: how often what happened, by the names in COUNTS. `failures`: failed attempts by backend and kind
+    (`Failure.label`). `events`: the first `keep` of what happened,
     each with its time; none unless a caller sets `keep`.
     """
 
-    __slots__ = ("_budget", "_rng", "counts", "events", "keep", "retries", "rules")
+    __slots__ = ("_budget", "_rng", "counts", "events", "failures", "keep", "retries", "rules")
 
     def __init__(
         self, retries: int = 1, rules: Retry | None = None, rng: random.Random | None = None
@@ -125,6 +127,7 @@ class AttemptPolicy:
         self.retries = retries
         self.rules = rules
         self.counts = dict.fromkeys(COUNTS.values(), 0)
+        self.failures: Counter[tuple[str, str]] = Counter()
         self.events: list[AttemptEvent] = []
         self.keep = 0
         self._budget = RetryBudget(rules.budget) if rules and rules.budget else None
@@ -218,5 +221,6 @@ class Attempts:
         """Note a failure without a step of its own: another copy of the request is still on its way."""
         self.status = failure.status
         self.tried += (backend,)
+        self._policy.failures[backend.name, failure.label] += 1
         if failure is Failure.ATTEMPT_TIMEOUT:
             self._policy.note(Kind.TIMEOUT, now, backend)

@@ -105,6 +105,10 @@ class Drains:
     def state(self, name: str) -> DrainState:
         return self._drains[name].state if name in self._drains else DrainState.READY
 
+    def deadline(self, name: str) -> float:
+        """Return when the requests of a draining backend are cut off, in seconds; inf: never."""
+        return self._drains[name].deadline if name in self._drains else inf
+
     def accepts_session(self, name: str) -> bool:
         """Return whether a backend takes more requests of its sessions."""
         state = self.state(name)

@@ -162,6 +162,10 @@ class Members:
             backend.healthy = not out
             self._changed()
 
+    def held_by(self, name: str) -> tuple[str, ...]:
+        """Return the sources that hold a backend unhealthy."""
+        return tuple(sorted(self._out.get(self[name], ())))
+
     def set_blocked(self, name: str, blocked: bool) -> None:
         """Block a backend for new requests, or unblock it; panic does not override this."""
         backend = self[name]

@@ -29,6 +29,10 @@ class PoolSet:
         except KeyError:
             raise KeyError(f"no pool {name!r}: there are {', '.join(self._named)}") from None
 
+    def items(self) -> Iterator[tuple[str, Pool | Replicas]]:
+        """Return the names and their pools."""
+        return iter(self._named.items())
+
     def pool_of(self, backend: str) -> Pool | Replicas:
         """Return the pool that has the backend of this name. Raises KeyError, which lists the names."""
         for pool in self._named.values():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
+import cattrs
 from attrs import field, frozen
 from attrs.validators import optional
 
@@ -34,10 +35,11 @@ from lbkit.net.http2.rules import Http2
 from lbkit.net.l4.tcp_config import a_version, proxy_networks
 from lbkit.net.origin.reach import HTTP1, HTTP2, PROTOCOLS
 from lbkit.net.peer import trusted_networks
-from lbkit.net.settings import Limits, Timeouts
+from lbkit.net.settings import AdminRules, Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
 from lbkit.net.tls.origin import OriginTls
 from lbkit.net.tls.rules import TlsRules
+from lbkit.policy import OnChange
 from lbkit.schema import add_routing, load_file, strict_converter, structure
 
 MOST_WORKERS = 512  # a mistyped number must not start a million processes
@@ -51,14 +53,6 @@ class ConfigError(ValueError):
 def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not (isinstance(value, str) and re.fullmatch(r"/[!-~]*", value)):
         raise ValueError(f"{attribute.name} is {value!r}: use a path, such as /load")
-
-
-def a_socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    fits = isinstance(value, str) and "\0" not in value and len(value.encode(errors="replace")) < 100
-    if not fits or (value and not value.startswith("/")):
-        raise ValueError(
-            f"{attribute.name} is {value!r}: use a short path from / on, such as /run/lbkit.sock"
-        )
 
 
 def _several_texts(attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -161,7 +155,11 @@ def by_pool(backends: Iterable[BackendConfig]) -> dict[str, list[BackendConfig]]
 
 
 def make_pool(
-    backends: Sequence[BackendConfig], policy: Policy, seed: int = 0, start: float = 0.0
+    backends: Sequence[BackendConfig],
+    policy: Policy,
+    seed: int = 0,
+    start: float = 0.0,
+    on_change: OnChange = None,
 ) -> AnyPool:
     """Return the pool of these backends, or a set of pools; each worker has its own `seed` and `start` (see
     Policy.pool).
@@ -179,8 +177,9 @@ def make_pool(
     if faults:
         raise ConfigError("\n".join(faults))
     stream = lambda name: random.Random(f"{seed}/{name}")  # noqa: E731
+    secret = secrets.token_bytes(32)
     try:
-        return policy.pools(made, stream, by_pool(backends), start, secret=secrets.token_bytes(32))
+        return policy.pools(made, stream, by_pool(backends), start, on_change, secret)
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(f"policy: {error}") from None
 
@@ -207,6 +206,27 @@ def _rate_limits(what: RateLimit | Iterable[RateLimit]) -> tuple[RateLimit, ...]
 
 def _bandwidth(what: Bandwidth | Iterable[Bandwidth]) -> tuple[Bandwidth, ...]:
     return several(what)
+
+
+def admin_rules(what: AdminRules | str | None) -> AdminRules | None:
+    return (AdminRules(socket=what) if what else None) if isinstance(what, str) else what
+
+
+def add_admin(converter: cattrs.Converter) -> None:
+    """Teach `converter` the field `admin`: a table, or the path of a socket."""
+
+    def structure(value: Any, _: Any) -> AdminRules | None:
+        try:
+            if value is None or isinstance(value, str):
+                return admin_rules(value)
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("socket ")) from None
+        if not isinstance(value, Mapping):
+            raise ValueError(f"is {shown(value)}: use the path of a socket, or a table such as [admin]")
+        rules: AdminRules = converter.structure(value, AdminRules)
+        return rules
+
+    converter.register_structure_hook(AdminRules | None, structure)
 
 
 def _texts(what: Iterable[str]) -> Iterable[str]:
@@ -250,8 +270,10 @@ class ProxyConfig:
     send_proxy: str = field(default="", validator=a_version)
     # Fields such as X_Forwarded_For, which applications may read as X-Forwarded-For: "drop" or "refuse".
     underscores: str = field(default="drop", validator=word(("drop", "refuse")))
-    # The path of a Unix socket for the operator's commands (`lbkit drain`); only its owner can use it.
-    admin: str = field(default="", validator=a_socket_path)
+    # Where the operator reaches the proxy (`lbkit drain`, status page); a text is the path of a Unix socket.
+    admin: AdminRules | None = field(
+        default=None, converter=admin_rules, validator=optional(one_of(AdminRules))
+    )
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
     # Shows clients how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
     # and the page at `probe`, which otherwise is a 404 on a proxy that probes.
@@ -398,6 +420,11 @@ class ProxyConfig:
         return self.tls is not None and self.tls.client_certificates != "off"
 
     @property
+    def stats(self) -> bool:
+        """Whether exchanges are counted by backend."""
+        return self.admin is not None
+
+    @property
     def address(self) -> tuple[str, int]:
         """The host and port to listen on."""
         return split_address(self.listen)
@@ -409,9 +436,9 @@ class ProxyConfig:
         except ModuleNotFoundError:
             raise ValueError(f"redis: {why_not('shared_limits')}") from None
 
-    def pool(self, seed: int = 0, start: float = 0.0) -> AnyPool:
+    def pool(self, seed: int = 0, start: float = 0.0, on_change: OnChange = None) -> AnyPool:
         """Return the pool of these backends; see `make_pool`."""
-        return make_pool(self.backends, self.policy, seed, start)
+        return make_pool(self.backends, self.policy, seed, start, on_change)
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = _converter.unstructure(self)
@@ -482,3 +509,4 @@ def _all_faults(data: Any, faults: list[str]) -> list[str]:
 
 _converter = strict_converter()
 add_routing(_converter)
+add_admin(_converter)

@@ -17,9 +17,10 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
-from lbkit.net.admin import AdminError, States, merge_states
 from lbkit.net.modes import AnyConfig
+from lbkit.net.orders import Order, OrderError
 from lbkit.net.running import ProxyError
 from lbkit.net.stand_in import StandIn
 from lbkit.net.worker import READY
@@ -28,7 +29,7 @@ START_TIMEOUT = 20.0  # seconds in which a worker must start
 FIRST_DELAY, MAX_DELAY = 0.2, 10.0  # seconds before a restart; doubled while restarts fail
 STEADY = 10.0  # seconds of running after which the delay starts at FIRST_DELAY again
 PATIENCE = 1.0  # seconds that connections wait for a worker before the stand-in answers 503
-MAX_REASON = 1 << 20  # bytes that a worker may write in one line
+MAX_REASON = 1 << 24  # bytes that a worker may write in one line
 ANSWER_TIMEOUT = 5.0  # seconds in which a worker must answer an order
 SLACK = 2.0  # seconds beyond the grace in which a worker must exit by itself
 
@@ -39,6 +40,7 @@ class WorkerProcess:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.duty: list[int] = []
+        self.serves = False  # it has started, and answers orders
         self._asking = asyncio.Lock()
         self._asked = 0
 
@@ -51,10 +53,10 @@ class WorkerProcess:
         if self.process.stdin and not self.process.stdin.is_closing():
             self.process.stdin.write(json.dumps(line).encode() + b"\n")
 
-    async def send_order(self, order: Mapping[str, str]) -> States:
-        """Have the worker carry out an order; return the states of its backends. Raises AdminError."""
+    async def send_order(self, order: Order, timeout: float = ANSWER_TIMEOUT) -> Any:
+        """Have the worker carry out an order; return the result. Raises OrderError, TimeoutError."""
         assert self.process.stdout
-        async with self._asking, asyncio.timeout(ANSWER_TIMEOUT):
+        async with asyncio.timeout(timeout), self._asking:
             self._asked += 1
             self.write_line({**order, "number": self._asked})
             while line := await self.process.stdout.readline():
@@ -62,10 +64,9 @@ class WorkerProcess:
                 if answer["number"] != self._asked:
                     continue  # an answer to an earlier order, which has timed out
                 if "error" in answer:
-                    raise AdminError(answer["error"])
-                states: States = answer["states"]
-                return states
-        raise AdminError(f"worker {self.pid} has ended: try again")
+                    raise OrderError(answer["error"])
+                return answer["result"]
+        raise OrderError(f"worker {self.pid} has ended: try again")
 
     def accept_on(self, duty: list[int]) -> None:
         if duty != self.duty:
@@ -94,11 +95,12 @@ class Generation:
         count: int,
         say: Callable[[str], object],
         rng: random.Random,
-        intents: Mapping[str, str],
+        standing: Mapping[str, Order],
     ) -> None:
-        """`rng` draws the workers' seeds and the places where their rotations start. `intents` has the
-        operator's intent for each backend; a worker that starts gets it."""
-        self.intents = intents
+        """`rng` draws the workers' seeds and the places where their rotations start. `standing` has the
+        operator's orders that hold over reloads; a worker that starts gets them."""
+        self.standing = standing
+        self.own: dict[str, Order] = {}  # orders that hold until the next reload
         self.config = config
         self.sockets = sockets
         self.say = say
@@ -147,13 +149,12 @@ class Generation:
                 raise ProxyError(f"cannot start a process: {error.strerror}") from None
             worker = WorkerProcess(process)
             self.alive.add(worker)
-            serves = False
             try:
                 worker.write_line(self.config.to_dict())
                 start = (self._start + slot / len(self.ready)) % 1
                 seed = self.rng.getrandbits(32)
-                told = dict(self.intents)
-                worker.write_line({"seed": seed, "start": start, "intents": told})
+                told = {**self.standing, **self.own}
+                worker.write_line({"seed": seed, "start": start, "orders": list(told.values())})
                 worker.accept_on(numbers[slot :: len(self.ready)])
                 assert process.stdout
                 async with asyncio.timeout(START_TIMEOUT):
@@ -161,16 +162,16 @@ class Generation:
                 said = json.loads(line) if line else f"it ended at once ({await worker.wait()})"
                 if said != READY:
                     raise ProxyError(said)
-                while missed := dict(self.intents.items() - told.items()):  # orders that came in the meantime
-                    for name, intent in missed.items():
-                        told[name] = intent
-                        with suppress(AdminError):
-                            await worker.send_order({"backend": name, "intent": intent})
-                serves = True
+                while missed := [o for o in {**self.standing, **self.own}.items() if o not in told.items()]:
+                    for name, order in missed:  # orders that came in the meantime
+                        told[name] = order
+                        with suppress(OrderError):
+                            await worker.send_order(order)
+                worker.serves = True
             except TimeoutError:
                 raise ProxyError(f"it was not ready within {START_TIMEOUT:g} s") from None
             finally:
-                if not serves:
+                if not worker.serves:
                     worker.send(signal.SIGKILL)
                     self._reap(worker)
             return worker
@@ -207,17 +208,15 @@ class Generation:
                 fault = f"a worker did not start: {error}"
             self._share_out()
 
-    async def send_order(self, order: Mapping[str, str]) -> States:
-        """Have all workers carry out an order; return the backends' states over all of them.
-
-        Raises AdminError."""
+    async def send_order(self, order: Order) -> list[Any]:
+        """Have all workers carry out an order; return their results. Raises OrderError."""
         ready = [worker for worker in self.ready if worker]
         if not ready:
-            raise AdminError("no worker is running: try again")
+            raise OrderError("no worker is running: try again")
         try:
-            return merge_states(await asyncio.gather(*(worker.send_order(order) for worker in ready)))
+            return await asyncio.gather(*(worker.send_order(order) for worker in ready))
         except TimeoutError:
-            raise AdminError(f"a worker did not answer within {ANSWER_TIMEOUT:g} s") from None
+            raise OrderError(f"a worker did not answer within {ANSWER_TIMEOUT:g} s") from None
 
     def _share_out(self) -> None:
         """Assign each socket to its own worker, or to another one while that is down."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 from attrs import field, frozen
+from attrs.validators import optional
 
 from lbkit.checks import number, one_of, whole, word
 from lbkit.core import AnyPool, Pool, PoolSet, Replicas
@@ -24,8 +25,9 @@ from lbkit.net.config import (
     MOST_WORKERS,
     BackendConfig,
     ConfigError,
-    a_socket_path,
+    add_admin,
     address_faults,
+    admin_rules,
     all_are,
     backend_list,
     by_pool,
@@ -39,6 +41,8 @@ from lbkit.net.l4.udp import UdpConfig, UdpProxy, UdpRules
 from lbkit.net.names import Names
 from lbkit.net.origin.check import Checker
 from lbkit.net.origin.reach import HTTP1, Reach
+from lbkit.net.settings import AdminRules
+from lbkit.policy import OnChange
 from lbkit.schema import strict_converter, structure
 
 SEEN = ("flow", "client")  # the keys there are at layer 4
@@ -65,7 +69,9 @@ class Layer4Config:
     workers: int = field(default=1, validator=whole(1, MOST_WORKERS))
     seed: int = field(default=0, validator=whole(0))
     grace: float = field(default=30.0, validator=number(0))  # seconds for open connections at a shutdown
-    admin: str = field(default="", validator=a_socket_path)
+    admin: AdminRules | None = field(
+        default=None, converter=admin_rules, validator=optional(one_of(AdminRules))
+    )
     policy: Policy = field(factory=Policy, validator=one_of(Policy))
     tcp: TcpRules = field(factory=TcpRules, validator=one_of(TcpRules))
     udp: UdpRules = field(factory=UdpRules, validator=one_of(UdpRules))
@@ -134,9 +140,9 @@ class Layer4Config:
         keyed_by = self.policy.keyed_by
         return keyed_by if keyed_by in SEEN else "flow"
 
-    def pool(self, seed: int = 0, start: float = 0.0) -> AnyPool:
+    def pool(self, seed: int = 0, start: float = 0.0, on_change: OnChange = None) -> AnyPool:
         """Return the pool of these backends; see `make_pool`."""
-        return make_pool(self.backends, self.policy, seed, start)
+        return make_pool(self.backends, self.policy, seed, start, on_change)
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = _converter.unstructure(self)
@@ -152,6 +158,7 @@ class Layer4Config:
 
 
 _converter = strict_converter()
+add_admin(_converter)
 
 
 def layer4_proxy(config: Layer4Config, pool: AnyPool | None = None) -> TcpProxy | UdpProxy:

@@ -31,8 +31,10 @@ def start_faults(config: AnyConfig) -> list[str]:
     faults = backend_faults(config)
     if isinstance(config, ProxyConfig):
         faults += http_faults(config)
-    if fault := admin_fault(config.admin):
-        faults.append(f"admin is {config.admin!r}: {fault}")
+    if config.admin and (fault := admin_fault(config.admin.socket)):
+        faults.append(f"admin.socket is {config.admin.socket!r}: {fault}")
+    if config.admin and not hasattr(socket, "SO_REUSEPORT"):
+        faults.append("admin: on this system the proxy is one process, without an admin interface; remove it")
     return faults
 
 
@@ -84,6 +86,8 @@ def port_fault(config: AnyConfig) -> str:
     """Return why the proxy cannot listen; empty if it can."""
     faults = []
     addresses = {"listen": config.listen}
+    if config.admin:
+        addresses["admin.listen"] = config.admin.listen
     if isinstance(config, ProxyConfig):
         addresses["tls.redirect"] = config.https_redirect
     for field, address in addresses.items():

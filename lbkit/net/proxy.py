@@ -18,7 +18,6 @@ from lbkit.core.key import key_of
 from lbkit.core.routing import MirrorReport
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
-from lbkit.net.admin import States, states_of
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.faults import say
@@ -37,6 +36,7 @@ from lbkit.net.filters.https import HstsFilter, RedirectFilter
 from lbkit.net.filters.mirror import MirrorFilter
 from lbkit.net.filters.rate_limit import RateLimitFilter
 from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
+from lbkit.net.filters.stats import StatsFilter
 from lbkit.net.filters.sticky import StickyFilter
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import FIRST_REQUEST, LINGER, ServerConnection
@@ -61,6 +61,7 @@ from lbkit.watchdog import guard
 # A field of the config, and the filter that implements it; in the order in which requests pass the filters.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "access_log": lambda config: AccessLogFilter(config.access_log),
+    "stats": lambda config: StatsFilter(),
     "https_redirect": lambda config: RedirectFilter(config.tls.public_port),  # type: ignore[union-attr]
     "hsts": lambda config: HstsFilter(config.hsts, config.tls.hsts_subdomains),  # type: ignore[union-attr]
     "client_certificates": lambda config: ClientCertificateFilter(),
@@ -381,10 +382,6 @@ class Proxy(Running):
         if not isinstance(cache, CacheFilter):
             raise LookupError("this proxy has no cache: give it [cache]")
         return cache.purge(None if url is None else stored_uri(url))
-
-    def states(self) -> States:
-        """Return how each backend is, over all balancers; in the proxy's thread."""
-        return states_of(self.pool.pools)
 
     def mirror_report(self) -> dict[str, MirrorReport]:
         """Return what the mirrors have shown so far, by rule; in the proxy's thread."""

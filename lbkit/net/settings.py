@@ -1,12 +1,16 @@
-"""How long the proxy waits, and how much of its memory a client may use."""
+"""How long the proxy waits, how much of its memory a client may use, and where its operator finds it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
 from attrs import field, frozen
 from attrs.validators import optional
 
-from lbkit.checks import number, whole
+from lbkit.checks import number, text, whole
 from lbkit.core.options import named_fields
+from lbkit.net.address import a_listen_address, is_loopback, split_address
 
 
 @named_fields
@@ -37,3 +41,47 @@ class Limits:
     # Connections of one client, an address or an IPv6 /64; more are answered 429. Tunnels do not count.
     connections_per_client: int | None = field(default=None, validator=optional(whole(1)))
     idle_per_backend: int = field(default=256, validator=whole(0))  # connections kept for later
+
+
+def _socket_path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    fits = isinstance(value, str) and "\0" not in value and len(value.encode(errors="replace")) < 100
+    if not fits or (value and not value.startswith("/")):
+        raise ValueError(
+            f"{attribute.name} is {value!r}: use a short path from / on, such as /run/lbkit.sock"
+        )
+
+
+def _loopback(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value == "":
+        return
+    a_listen_address(instance, attribute, value)
+    if not is_loopback(split_address(value)[0]):
+        raise ValueError(
+            f"{attribute.name} is {value!r}: the admin interface is for this machine only; "
+            "use a loopback address, such as 127.0.0.1:9901, and SSH to reach it from another one"
+        )
+
+
+@named_fields
+@frozen
+class AdminRules:
+    """Where the operator reaches a running proxy: over HTTP on a Unix socket, on a loopback address, or both.
+
+    `socket`: the path of a Unix socket, which only its owner can use. `listen`: an address for tools and for
+    browsers, where changes need a token. `token_file`: a file of mode 600 with that token, made at the start
+    if there is none; by default the token is in LBKIT_ADMIN_TOKEN, or drawn at the start and kept in a
+    temporary file. Raises ValueError.
+    """
+
+    socket: str = field(default="", validator=_socket_path)
+    listen: str = field(default="", validator=_loopback)
+    token_file: str = field(default="", validator=text())
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.socket or self.listen):
+            raise ValueError('listen is missing: set it, such as "127.0.0.1:9901", or socket, or both')
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The host and port to listen on, if any."""
+        return split_address(self.listen) if self.listen else None

@@ -15,18 +15,15 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lbkit.core import Intent
 from lbkit.net.address import join_address
-from lbkit.net.admin import Admin, AdminError, Order, States
+from lbkit.net.admin import Admin
 from lbkit.net.config import ConfigError
+from lbkit.net.control import MAX_RETIRING, Control
 from lbkit.net.generation import Generation
 from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
 from lbkit.net.modes import AnyConfig, load_config
 from lbkit.net.preflight import notes
 from lbkit.net.running import ProxyError
-
-INTENTS = tuple(intent.value for intent in Intent)
-MAX_RETIRING = 2  # generations that finish requests in flight; a reload waits until there are fewer
 
 
 def say(text: str) -> None:
@@ -48,11 +45,12 @@ class Supervisor:
         self.sockets: list[socket.socket] = []
         self.generations: list[Generation] = []  # the last one is serving or starting
         self._reload_wanted = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._serving: asyncio.Task[None] | None = None
         self._retirements: set[asyncio.Task[None]] = set()
         self._mark: socket.socket | None = None
         self._admin: Admin | None = None
-        self.intents: dict[str, str] = {}  # backend -> the operator's intent; kept over reloads
+        self.control = Control(self.generations, say, self._reload)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ProxyError if the proxy cannot start."""
@@ -86,31 +84,22 @@ class Supervisor:
         if self.port:
             try_listen(self.host, self.port, config.socket_kind)
         self.sockets = self._listen(self.host, self.port, self._count(config), [])
-        generation = Generation(config, self.sockets, self._count(config), say, self.rng, self.intents)
+        generation = Generation(
+            config, self.sockets, self._count(config), say, self.rng, self.control.intents
+        )
         self.generations.append(generation)
         await generation.start()
         self._mark = running_mark(self.path, config.listen)
         if config.admin:
-            self._admin = Admin(config.admin, self._carry_out)
-            try:
-                await self._admin.start()
-            except OSError as error:
-                raise ProxyError(str(error)) from None
+            self._admin = Admin(config.admin, self.control)
+            await self._admin.start()
         say(f"{self._summary()} on {config.scheme}://{join_address(self.host, self.port)}, {self._staff()}")
+        if self._admin and self._admin.where:
+            say(self._admin.where)
         self._tell_notes()
         while True:
             await self._reload_wanted.wait()
             await self._reload()
-
-    async def _carry_out(self, order: Order) -> States:
-        """Pass an order of the operator to all workers, later ones too. Raises AdminError."""
-        if order.get("backend") and order.get("intent") not in INTENTS:
-            raise AdminError(f"intent is {order.get('intent')!r}: use one of {', '.join(INTENTS)}")
-        states = await self.generations[-1].send_order(order)
-        if name := order.get("backend"):
-            self.intents[name] = order["intent"]
-            say(f"{name} {order['intent']}, by the operator")
-        return states
 
     def _count(self, config: AnyConfig) -> int:
         return self.workers or config.workers
@@ -144,8 +133,20 @@ class Supervisor:
 
     # -- reload -----------------------------------------------------------------------------
 
-    async def _reload(self) -> None:
-        """Start new workers, then retire the old ones. An invalid file changes nothing."""
+    async def _reload(self) -> list[str]:
+        """Start new workers, then retire the old ones. An invalid file changes nothing.
+
+        Returns why there was no reload, a line for each fault."""
+        async with self._reloading:
+            self.control.reloading = True
+            try:
+                faults = await self._reload_once()
+            finally:
+                self.control.reloading = False
+        self.control.reloaded(faults)
+        return faults
+
+    async def _reload_once(self) -> list[str]:
         retiring = self.generations[:-1]
         if len(retiring) >= MAX_RETIRING:
             say(f"reload waits: workers of {len(retiring)} earlier reloads still have requests in flight")
@@ -166,7 +167,7 @@ class Supervisor:
                 if port not in (0, self.port):
                     try_listen(host, port, config.socket_kind)
                 sockets = self._listen(host, port, count, [])
-            generation = Generation(config, sockets, count, say, self.rng, self.intents)
+            generation = Generation(config, sockets, count, say, self.rng, self.control.intents)
             self.generations.append(generation)
             try:
                 await generation.start()
@@ -179,7 +180,7 @@ class Supervisor:
                 if sock not in self.sockets:
                     stop_listening(sock)
             say("not reloaded, the old configuration stays: " + str(error).replace("\n", "\nnot reloaded: "))
-            return
+            return str(error).splitlines()
         self._retire(old)
         for sock in self.sockets:
             if sock not in sockets:
@@ -194,6 +195,7 @@ class Supervisor:
         where = f" on {config.scheme}://{join_address(self.host, self.port)}" if moved else ""
         say(f"reloaded: {self._summary()}{where}, {len(config.backends)} backends, {self._staff()}")
         self._tell_notes()
+        return []
 
     def _check_mode(self, config: AnyConfig) -> None:
         """Raise ConfigError if a reload would need other sockets."""

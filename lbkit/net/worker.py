@@ -1,10 +1,10 @@
 """A process that serves: a supervisor's worker, or the only process where ports cannot be shared.
 
 A worker's arguments are the numbers of inherited listening sockets. On standard input it reads lines of JSON:
-its configuration; a table with its seed, the start of its rotation and the operator's intents; then lists of
-sockets to accept on, and orders as tables. It takes over the socket of a worker that is down, and retires
-when it is given none. It writes one line, READY or the reason why it cannot start, and then one line for each
-order, with the order's number. It stops at the end of its input.
+its configuration; a table with its seed, the start of its rotation and the standing orders; then lists of
+sockets to accept on, and orders as tables (lbkit.net.orders). It takes over the socket of a worker that is
+down, and retires when it is given none. It writes one line, READY or the reason why it cannot start, and then
+one line for each order, with the order's number. It stops at the end of its input.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from lbkit.core import Intent
+from lbkit.core.state_change import StateChange
 from lbkit.net.config import ConfigError
 from lbkit.net.loop import new_event_loop
 from lbkit.net.modes import AnyConfig, config_of, proxy_of
+from lbkit.net.orders import Order, carry_out
 from lbkit.net.preflight import start_faults
+from lbkit.net.report import Process, note
 from lbkit.net.running import Accepting, ProxyError
 
 READY = "ready"
@@ -59,8 +62,11 @@ class Worker:
         """`orders` yields the lines of standard input after the first. Raises ConfigError."""
         self.config = config
         made = json.loads(next(orders))
-        self.intents: dict[str, str] = made.pop("intents")
-        self.proxy = proxy_of(config, config.pool(**made))
+        self.standing: list[Order] = made.pop("orders")
+        last: dict[str, StateChange] = {}
+        pool = config.pool(**made, on_change=partial(note, last) if config.admin else None)
+        self.proxy = proxy_of(config, pool)
+        self.process = Process(self.proxy, pool, config, last)
         self.sockets = {number: socket.socket(fileno=number) for number in sockets}
         self.orders = orders
         self.duty: list[int] = json.loads(next(orders))
@@ -76,9 +82,8 @@ class Worker:
         following = loop.create_task(self._follow())
 
         def ready() -> None:
-            for name, intent in self.intents.items():
-                with suppress(KeyError):  # a reload may have removed the backend
-                    self.proxy.set_intent(name, Intent(intent))
+            for order in self.standing:  # a reload may have removed the backend: that is no fault
+                carry_out(self.process, order)
             on_ready()
             threading.Thread(target=self._read_input, args=(loop,), daemon=True).start()
 
@@ -115,14 +120,10 @@ class Worker:
                     continue
                 self.servers[number] = await self.proxy.accept(self.sockets[number].dup())
 
-    def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _obey(self, order: Order) -> Order:
         """Carry out an order; return its answer."""
-        try:
-            if order.get("backend"):
-                self.proxy.set_intent(order["backend"], Intent(order["intent"]))
-            return {"number": order["number"], "states": self.proxy.states()}
-        except (KeyError, ValueError) as error:  # no such backend, or intent
-            return {"number": order["number"], "error": error.args[0]}
+        number = order.pop("number")
+        return {"number": number, **carry_out(self.process, order)}
 
     def _read_input(self, loop: asyncio.AbstractEventLoop) -> None:
         # sys.stdin.read() would hold a lock that the interpreter needs at shutdown.
@@ -168,7 +169,9 @@ def main() -> None:
 
 def say(what: object) -> None:
     """Write a line to the supervisor."""
-    os.write(_status, json.dumps(what).encode() + b"\n")
+    line = memoryview(json.dumps(what).encode() + b"\n")
+    while line:  # a pipe may take less than all of a long one
+        line = line[os.write(_status, line) :]
 
 
 if __name__ == "__main__":

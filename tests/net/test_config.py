@@ -13,6 +13,7 @@ from lbkit.net.address import split_address
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
 from lbkit.net.preflight import log_fault, redis_fault, start_faults
 from lbkit.net.serve import checked
+from lbkit.net.settings import AdminRules
 from lbkit.net.shared_store import SharedStore
 
 GOOD = """
@@ -185,6 +186,7 @@ def test_the_example_has_every_field_with_its_default() -> None:
 
     config = ProxyConfig.from_dict(data)
     compare(ProxyConfig, data)
+    assert data["admin"] == attrs.asdict(AdminRules(listen="127.0.0.1:9901"))
     assert config.redis
     assert config.admission
     assert config.compression

@@ -178,7 +178,7 @@ def test_a_check_says_that_a_file_would_work_or_why_not(path: Path) -> None:
         assert port_fault(attrs.evolve(taken, mode="tcp")) == ""  # another protocol's ports are others
     config = attrs.evolve(load_config(path), admin="/nowhere/at/all.sock")
     assert start_faults(config) == [
-        "admin is '/nowhere/at/all.sock': there is no folder '/nowhere/at'; make it, or use another path"
+        "admin.socket is '/nowhere/at/all.sock': there is no folder '/nowhere/at'; make it, or use another path"
     ]
 
 

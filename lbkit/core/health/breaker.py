@@ -179,6 +179,10 @@ class Breaker:
                 self._go(_Cause.TRIPPED, now)
         return None if self.state is before else self.state
 
+    def order(self, opens: bool, now: float) -> None:
+        """Open it, as if it had tripped, or close it. The operator's order holds in every state."""
+        self._enter(BreakerState.OPEN if opens else BreakerState.CLOSED, now)
+
     def _trips(self) -> bool:
         rules, seen = self._rules, self._outcomes
         if rules.consecutive and self._failures_in_row >= rules.consecutive:
@@ -202,7 +206,10 @@ class Breaker:
             self._go(_Cause.HEALED, now)
 
     def _go(self, cause: _Cause, now: float) -> None:
-        self.state = TRANSITIONS[self.state, cause]
+        self._enter(TRANSITIONS[self.state, cause], now)
+
+    def _enter(self, state: BreakerState, now: float) -> None:
+        self.state = state
         self._since = now
         self.wake = now + self._rules.open_for if self.state is BreakerState.OPEN else None
         self._running = 0

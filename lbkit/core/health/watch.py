@@ -123,6 +123,26 @@ class Watch:
         if passed and self._outliers and (change := self._outliers.passed_check(name, now)):
             self._apply(change)
 
+    # -- breakers ---------------------------------------------------------------------------------
+
+    def breaker(self, name: str) -> Breaker | None:
+        """Return the circuit breaker of a backend."""
+        record = self._records.get(name)
+        return record.breaker if record else None
+
+    def order_breaker(self, name: str, opens: bool, now: float) -> None:
+        """Open or close a backend's breaker: the operator's order. Without a breaker nothing happens."""
+        record = self._records.get(name)
+        if record is None or record.breaker is None:
+            return
+        self._catch_up(now)
+        before = record.breaker.state
+        record.breaker.order(opens, now)
+        after = record.breaker.state
+        if after is not before:
+            self._changed(now, name, "breaker", before.value, after.value, "by the operator")
+        self._update_block(record.backend, record, now)
+
     # -- attempts -----------------------------------------------------------------------------
 
     def started(self, backend: Backend, now: float) -> None:

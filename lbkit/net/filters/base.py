@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from lbkit.core import AnyPool
@@ -57,6 +57,10 @@ class Filter:
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
         """Called once when the exchange is over, whatever its outcome."""
+
+    def figures(self) -> Mapping[str, int]:
+        """Return counts that only grow, for the admin interface."""
+        return {}
 
     async def close(self) -> None:
         """Called when the proxy stops."""

@@ -17,7 +17,6 @@ from lbkit.core import Intent, Lease, Pool, Replicas
 from lbkit.core.key import key_of
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
-from lbkit.net.admin import States, states_of
 from lbkit.net.l4.arrival import Arrival, Joined
 from lbkit.net.l4.sni import patterns
 from lbkit.net.l4.tcp_config import TcpConfig
@@ -148,10 +147,6 @@ class TcpProxy(Running):
         having = [pool for pool in self.pools if any(b.name == name for b in pool.backends)]
         for pool in having or self.pools[:1]:  # which raises the KeyError
             pool.set_intent(name, intent, self.now())
-
-    def states(self) -> States:
-        """Return how each backend is; in the proxy's thread."""
-        return states_of(one for each in self.pools for one in each.pools)
 
 
 def as_pattern(name: str) -> str:

@@ -22,7 +22,6 @@ from lbkit.core.key import key_of
 from lbkit.core.options import named_fields
 from lbkit.net import descriptors
 from lbkit.net.address import a_listen_address, join_address, split_address
-from lbkit.net.admin import States, states_of
 from lbkit.net.l4.flow import Flow
 from lbkit.net.l4.tcp_config import a_flow_key
 from lbkit.net.running import Running, bound
@@ -174,10 +173,6 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
     def set_intent(self, name: str, intent: Intent) -> None:
         """Have a backend leave, or come back; call it in the proxy's thread. Raises KeyError."""
         self.pool.set_intent(name, intent, self.now())
-
-    def states(self) -> States:
-        """Return how each backend is; in the proxy's thread."""
-        return states_of(self.pool.pools)
 
     @property
     def url(self) -> str:
