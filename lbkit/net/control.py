@@ -51,6 +51,7 @@ class Control:
         self.intents: dict[str, Order] = {}  # the operator's intents, which hold over reloads
         self.history = History(INTERVAL)
         self.started = time.time()
+        self.url = ""  # where the proxy listens
         self.reloads = 0
         self.reloading = False
         self.failed_reload: tuple[float, list[str]] | None = None  # when the last reload failed, and why

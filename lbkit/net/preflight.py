@@ -85,15 +85,15 @@ def http_faults(config: ProxyConfig) -> list[str]:
 def port_fault(config: AnyConfig) -> str:
     """Return why the proxy cannot listen; empty if it can."""
     faults = []
-    addresses = {"listen": config.listen}
+    addresses = [("listen", config.listen, config.socket_kind)]
     if config.admin:
-        addresses["admin.listen"] = config.admin.listen
+        addresses.append(("admin.listen", config.admin.listen, socket.SOCK_STREAM))
     if isinstance(config, ProxyConfig):
-        addresses["tls.redirect"] = config.https_redirect
-    for field, address in addresses.items():
+        addresses.append(("tls.redirect", config.https_redirect, socket.SOCK_STREAM))
+    for field, address, kind in addresses:
         try:
             if address:
-                try_listen(*split_address(address), config.socket_kind)
+                try_listen(*split_address(address), kind)
         except ProxyError as error:
             faults.append(f"{field} is {address!r}: {error}")
     return "\n".join(faults)

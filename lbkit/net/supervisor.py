@@ -93,7 +93,8 @@ class Supervisor:
         if config.admin:
             self._admin = Admin(config.admin, self.control)
             await self._admin.start()
-        say(f"{self._summary()} on {config.scheme}://{join_address(self.host, self.port)}, {self._staff()}")
+        self.control.url = self._url()
+        say(f"{self._summary()} on {self._url()}, {self._staff()}")
         if self._admin and self._admin.where:
             say(self._admin.where)
         self._tell_notes()
@@ -106,6 +107,9 @@ class Supervisor:
 
     def _summary(self) -> str:
         return self.config.policy.algorithm
+
+    def _url(self) -> str:
+        return f"{self.config.scheme}://{join_address(self.host, self.port)}"
 
     def _staff(self) -> str:
         count = self._count(self.config)
@@ -192,7 +196,8 @@ class Supervisor:
         if self._mark:
             self._mark.close()
         self._mark = running_mark(self.path, config.listen)
-        where = f" on {config.scheme}://{join_address(self.host, self.port)}" if moved else ""
+        self.control.url = self._url()
+        where = f" on {self._url()}" if moved else ""
         say(f"reloaded: {self._summary()}{where}, {len(config.backends)} backends, {self._staff()}")
         self._tell_notes()
         return []

@@ -178,7 +178,8 @@ def test_a_check_says_that_a_file_would_work_or_why_not(path: Path) -> None:
         assert port_fault(attrs.evolve(taken, mode="tcp")) == ""  # another protocol's ports are others
     config = attrs.evolve(load_config(path), admin="/nowhere/at/all.sock")
     assert start_faults(config) == [
-        "admin.socket is '/nowhere/at/all.sock': there is no folder '/nowhere/at'; make it, or use another path"
+        "admin.socket is '/nowhere/at/all.sock': "
+        "there is no folder '/nowhere/at'; make it, or use another path"
     ]
 
 
@@ -209,7 +210,8 @@ def test_server_names_lead_to_pools() -> None:
 
         assert [named(name) for name in ("www.a.test", "x.a.test", "api.test")] == [b"web", b"mail", b"api"]
         assert named("other.test") == UNRECOGNIZED_NAME
-        assert set(proxy.call(proxy.states)) == {f"127.0.0.1:{port}" for port in ports}
+        names = proxy.call(lambda: {b.name for pool in proxy.pools for b in pool.backends})
+        assert names == {f"127.0.0.1:{port}" for port in ports}
 
 
 def test_a_single_pool_with_a_name_gets_its_route_only() -> None:
@@ -232,7 +234,7 @@ def test_health_checks_take_a_backend_out_and_bring_it_back(kind: str) -> None:
         with layer4_proxy(config_for(one.port, two.port, policy=policy)) as proxy:
 
             def healthy() -> list[bool]:
-                return [row["healthy"] for row in proxy.call(proxy.states).values()]
+                return [b.healthy for pool in proxy.pools for b in pool.backends]
 
             if kind != "tcp":
                 wait_until(lambda: healthy() == [False, False])

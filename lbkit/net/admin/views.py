@@ -112,7 +112,7 @@ def status(control: Control, state: State) -> Table:
         "version": __version__,
         "started": control.started,
         "now": time.time(),
-        "listen": f"{control.config.scheme}://{control.config.listen}",
+        "listen": control.url,
         "algorithm": algorithm(control, state),
         "interval": INTERVAL,
         "pools": pools(control, state),

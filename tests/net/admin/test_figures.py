@@ -1,0 +1,92 @@
+"""Reports of several processes as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbkit.net.figures import SAMPLES, History, Ledger, merge_backends
+from lbkit.net.report import added_up
+
+COUNTS = st.fixed_dictionaries(
+    {
+        "done": st.integers(0, 99),
+        "errors": st.dictionaries(st.sampled_from(["cut off", "status 500"]), st.integers(0, 9)),
+        "classes": st.lists(st.integers(0, 9), min_size=3, max_size=3),
+    }
+)
+
+
+def report(pid: int, done: int) -> dict[str, Any]:
+    return {"pid": pid, "counts": {"backends": {"a": {"done": done}}, "elsewhere": {}}}
+
+
+def row(state: str, in_flight: int = 0, **more: Any) -> dict[str, Any]:
+    plain = {"drain": "ready", "check": None, "breaker": None, "drain_left": None, "held_by": []}
+    plain |= {"healthy": state != "down", "gets_requests": state == "up"}
+    return {"name": "a", "state": state, "in_flight": in_flight, **plain, **more}
+
+
+def merged(serving: list[Any], retiring: tuple[Any, ...] = ()) -> dict[str, Any]:
+    return merge_backends(
+        [{"backends": [one], "changes": []} for one in serving],
+        [{"backends": [one], "changes": []} for one in retiring],
+    )["a"]
+
+
+@given(COUNTS, COUNTS, COUNTS)
+def test_sums_do_not_depend_on_the_order(one: Any, two: Any, three: Any) -> None:
+    assert added_up([one, two, three]) == added_up([added_up([three, one]), two])
+    assert added_up([one]) == one
+    assert added_up([]) == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.integers(1, 9), st.booleans()), max_size=30))
+def test_sums_never_shrink_whichever_process_ends(steps: list[tuple[int, int, bool]]) -> None:
+    ledger, counts, total, number = Ledger(), {}, 0, 100
+    pids = {1: 1, 2: 2, 3: 3}
+    for slot, more, ends in steps:
+        counts[pids[slot]] = counts.get(pids[slot], 0) + more
+        total += more
+        sums = ledger.update([report(pid, done) for pid, done in counts.items()], counts)
+        assert sums["backends"]["a"]["done"] == total
+        if ends:
+            del counts[pids[slot]]
+            number += 1
+            pids[slot] = number
+            sums = ledger.update([], counts)
+            assert sums["backends"]["a"]["done"] == total
+
+
+def test_the_worst_state_of_all_processes_counts() -> None:
+    both = merged([row("up", 1), row("down", 2, held_by=["check"])])
+    assert (both["state"], both["in_flight"], both["held_by"]) == ("down", 3, ["check"])
+    assert both["states"] == {"up": 1, "down": 1}
+    assert not both["gets_requests"]
+    assert merged([row("drained"), row("draining")])["state"] == "draining"
+    assert merged([row("up", breaker="half open"), row("blocked", breaker="open")])["breaker"] == "open"
+
+
+def test_a_backend_drains_while_a_process_of_before_has_requests_there() -> None:
+    drained = row("drained", drain="drained")
+    assert merged([drained], (row("drained", 1),))["drain"] == "draining"
+    assert merged([drained], (row("drained", 0),))["drain"] == "drained"
+
+
+def test_rates_are_differences_of_sums() -> None:
+    history = History(2.0)
+    for done in (0, 10, 10, 30):
+        history.add({"backends": {"a": {"done": done}}, "elsewhere": {"done": 1}})
+    assert history.rates("a")["requests"] == [5, 0, 10]
+    assert history.rates("")["requests"] == [5, 0, 10]
+    assert history.rates("b")["requests"] == [0, 0, 0]
+    assert history.recent("a", {"done": 30})["requests_per_second"] == 5
+
+
+def test_the_history_is_bounded() -> None:
+    history = History(2.0)
+    for done in range(2 * SAMPLES):
+        history.add({"backends": {"a": {"done": done}}, "elsewhere": {}})
+    assert len(history.rates("a")["requests"]) == SAMPLES
