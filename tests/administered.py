@@ -42,7 +42,7 @@ class Served:
         self._reader.start()
         try:
             self.admin = int(re.search(r":(\d+)/", self.wait_for("status page on http://"))[1])  # type: ignore[index]
-            self.port = int(re.search(r":(\d+),", self.wait_for(" on http://127.0.0.1"))[1])  # type: ignore[index]
+            self.port = int(re.search(r":(\d+),", self.wait_for("://127.0.0.1"))[1])  # type: ignore[index]
         except BaseException:
             self.__exit__()
             raise

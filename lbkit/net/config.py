@@ -22,7 +22,7 @@ from lbkit.core import AnyPool, Backend
 from lbkit.core.options import named_fields
 from lbkit.core.routing import DEFAULT, Routing, Rule
 from lbkit.core.sticky import Sticky
-from lbkit.core.text import unknown
+from lbkit.core.text import shown, unknown
 from lbkit.edge import Admission, RateLimit
 from lbkit.experiment import Policy
 from lbkit.needs import why_not

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 
@@ -49,6 +50,7 @@ class CacheFilter(Filter):
         self.flights = Flights(rules.flights)
         self.clock: Callable[[], float] = time.time
         self.purges = 0
+        self.verdicts: Counter[str] = Counter()
         self.arriving = 0  # bytes of the answers that are being kept
         self._following: set[Visit] = set()
         self._timer: asyncio.TimerHandle | None = None  # looks for followers that have waited too long
@@ -62,6 +64,9 @@ class CacheFilter(Filter):
         self.cache.clear()
         return count
 
+    def figures(self) -> Mapping[str, int]:
+        return dict(self.verdicts)
+
     # -- requests -----------------------------------------------------------------------------------
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | Hold | None:
@@ -69,6 +74,7 @@ class CacheFilter(Filter):
             return None
         request = request_of(exchange.request, exchange.route)
         found = self.cache.lookup(request, self.clock())
+        self.verdicts[found.verdict.value] += 1
         visit = exchange.state[self.index] = Visit(exchange, request, found)
         if found.verdict is not Verdict.BYPASS:
             # What a GET with a body means, only the backend knows.

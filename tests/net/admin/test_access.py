@@ -78,7 +78,7 @@ def test_without_one_a_token_is_drawn_and_forgotten_at_the_end() -> None:
 @pytest.mark.parametrize("address", ["0.0.0.0:9901", "10.0.0.1:9901", "[::]:9901", "example.org:80"])
 def test_only_loopback_addresses_are_taken(address: str) -> None:
     data = {"backends": [{"address": "127.0.0.1:9"}], "admin": {"listen": address}}
-    with pytest.raises(ConfigError, match="admin.listen is .*: the admin interface is for this"):
+    with pytest.raises(ConfigError, match=r"admin.listen is .*: the admin interface is for this"):
         ProxyConfig.from_dict(data)
 
 

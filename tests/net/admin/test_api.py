@@ -122,7 +122,7 @@ def test_the_algorithm_is_switched_for_workers_that_start_later_too(proxy: Serve
             422,
             "unknown option x",
         ),
-        ("POST", "/api/cache/purge", {}, 409, "there is no cache"),
+        ("POST", "/api/cache/purge", {}, 409, "has no cache: give it [cache]"),
         ("POST", "/api/config/check", {}, 415, "use application/toml"),
         ("PATCH", "/api/backends", {}, 405, "use GET, HEAD"),
         ("DELETE", "/", None, 405, "use GET"),
@@ -264,3 +264,37 @@ def test_after_a_reload_requests_of_old_workers_count_too(tmp_path: Path) -> Non
         go.set()
         client.join()
         wait_until(lambda: proxy.backend("web1")["drain"] == "drained")
+
+
+def test_the_cache_counts_and_is_purged_in_every_worker(tmp_path: Path) -> None:
+    kept = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 2\r\n\r\nok"
+    with Scripted(answers(kept)) as backend:
+        text = "workers = 2\n[cache]" + backends(backend.port)
+        with Served(tmp_path, text) as proxy:
+            for _ in range(20):
+                assert proxy.ask("/a") == proxy.ask("/b") == 200
+            stats = proxy.get("/api/stats")
+            missed = stats["filters"]["cache"]["miss"]
+            assert stats["filters"]["cache"]["hit"] == 40 - missed == stats["without_backend"]["requests"]
+            assert stats["totals"]["requests"] == 40
+            url = f"http://127.0.0.1:{proxy.port}/a"
+            one = proxy.change("POST", "/api/cache/purge", {"url": url})["removed"]
+            assert 1 <= one <= 2
+            assert proxy.change("POST", "/api/cache/purge", {})["removed"] == missed - one
+            assert proxy.call("POST", "/api/cache/purge", {"url": "/a"})[0] == 409
+
+
+def test_a_proxy_at_layer_4_has_the_same_interface(tmp_path: Path) -> None:
+    with (
+        Scripted(answers(OK)) as one,
+        Scripted(answers(OK)) as two,
+        Served(tmp_path, 'mode = "tcp"' + backends(one.port, two.port)) as proxy,
+    ):
+        assert [proxy.ask() for _ in range(4)] == [200] * 4
+        wait_until(lambda: proxy.get("/api/stats")["totals"]["requests"] == 4)
+        assert proxy.change("PATCH", "/api/backends/web1", {"intent": "drain"})["drain"] == "drained"
+        switched = proxy.change("PUT", "/api/policy/algorithm", {"algorithm": "maglev"})
+        assert switched["algorithm"] == "maglev"
+        assert [proxy.ask() for _ in range(4)] == [200] * 4
+        assert proxy.backend("web1")["counts"]["attempts"] == 2
+        assert proxy.call("POST", "/api/cache/purge", {})[0] == 409

@@ -287,7 +287,10 @@ function show(status) {
       ]),
     ),
   );
-  const all = { ...stats.decisions, requests_without_a_backend: stats.without_backend.requests };
+  const all = { ...stats.decisions, answered_without_a_backend: stats.without_backend.requests };
+  for (const [filter, figures] of Object.entries(stats.filters)) {
+    for (const [what, many] of Object.entries(figures)) all[`${filter}: ${what}`] = many;
+  }
   const decided = Object.entries(all).filter(([, many]) => many);
   $("decisions").replaceChildren(
     decided.length
