@@ -26,6 +26,7 @@ class Repeat(Enum):
     """Whether a request may be sent again after a failure."""
 
     ALWAYS = "always"  # the backend never had it
+    IF_WHOLE = "if whole"  # the backend says that it has not acted on it: again, if all of it is still here
     IF_SAFE = "if safe"  # the backend may have acted on it: only what is harmless twice
     NEVER = "never"
 
@@ -43,6 +44,8 @@ class Failure(Enum):
 
     REFUSED = "refused", 502, Repeat.ALWAYS  # no connection: nothing was sent
     CONNECT_TIMEOUT = "connect timeout", 504, Repeat.ALWAYS  # no connection in time: nothing was sent
+    # HTTP/2 refuses a stream, or leaves it out as the connection ends. (RFC 9113, 8.7.)
+    UNPROCESSED = "unprocessed", 502, Repeat.IF_WHOLE
     CLOSED_UNANSWERED = "closed unanswered", 502, Repeat.IF_SAFE  # ended before the first byte of an answer
     RESET = "reset", 502, Repeat.IF_SAFE  # the connection ended within the answer's head
     TIMEOUT = "timeout", 504, Repeat.NEVER  # no answer in time: the backend may still be working on it
@@ -55,6 +58,10 @@ class Failure(Enum):
         self.label = label
         self.status = status
         self.repeat = repeat
+
+
+# On a kept connection these say nothing about the backend: it may close one at any time.
+RENEWED = frozenset({Failure.CLOSED_UNANSWERED, Failure.UNPROCESSED})
 
 
 class Again(NamedTuple):
@@ -182,16 +189,17 @@ class Attempts:
     """The failed attempts of one request, and what follows them.
 
     Made at the first failure: a request that meets none pays nothing. `safe`: the request is idempotent and
-    there in full, so that it may be sent again although a backend may have acted on it. `until`: the
-    request's deadline, after which there is no point in another attempt.
+    there in full, so that it may be sent again although a backend may have acted on it. `whole`: it is
+    there in full. `until`: the request's deadline, after which there is no point in another attempt.
     """
 
-    __slots__ = ("_policy", "_renewed", "safe", "status", "tried", "until")
+    __slots__ = ("_policy", "_renewed", "safe", "status", "tried", "until", "whole")
 
     def __init__(self, policy: AttemptPolicy, safe: bool, until: float = inf) -> None:
         self._policy = policy
         self._renewed: Backend | None = None  # has been given a new connection once
         self.safe = safe
+        self.whole = True
         self.until = until
         self.status = 503  # of the latest failure
         self.tried: tuple[Backend, ...] = ()  # backends not to pick again
@@ -205,9 +213,8 @@ class Attempts:
         9.3.1 and 9.5). That says nothing about its health, so the same backend gets the request once
         more on a new connection, without this counting as a retry.
         """
-        repeat = failure.repeat
-        allowed = repeat is Repeat.ALWAYS or (repeat is Repeat.IF_SAFE and self.safe)
-        if allowed and kept and failure is Failure.CLOSED_UNANSWERED and self._renewed is not backend:
+        allowed = self._allowed(failure.repeat)
+        if allowed and kept and failure in RENEWED and self._renewed is not backend:
             self._renewed, self.status = backend, failure.status
             return Again(backend)
         self.failed(failure, backend, now)
@@ -216,6 +223,11 @@ class Attempts:
             if delay is not None:
                 return Again(None, delay) if delay else _ELSEWHERE
         return GiveUp(failure.status)
+
+    def _allowed(self, repeat: Repeat) -> bool:
+        if repeat is Repeat.IF_WHOLE:
+            return self.whole
+        return repeat is Repeat.ALWAYS or (repeat is Repeat.IF_SAFE and self.safe)
 
     def failed(self, failure: Failure, backend: Backend, now: float = 0.0) -> None:
         """Note a failure without a step of its own: another copy of the request is still on its way."""

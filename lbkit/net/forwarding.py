@@ -129,7 +129,8 @@ class Forwarding:
         if not self.client.writable:
             self.read_origin(False)  # it has not read the previous answer yet
         if self._held is not None:
-            if self.request.method not in IDEMPOTENT or len(body) > self._keep_at_most():
+            again = connection.may_leave_out or self.request.method in IDEMPOTENT
+            if not again or len(body) > self._keep_at_most():
                 self._held = None  # it will not be sent again
             self._read_body(True)
 
@@ -184,7 +185,8 @@ class Forwarding:
     def _next_step(self, failure: Failure, kept: bool) -> Again | GiveUp:
         assert self.lease
         plan = self._attempts_so_far()
-        plan.safe = self._repeatable()
+        plan.whole = self.request.length == 0 or self._held is not None
+        plan.safe = plan.whole and self.request.method in IDEMPOTENT
         return plan.after(failure, self.lease.backend, kept, self.service.now())
 
     def _go_on(self, step: Again | GiveUp) -> None:
@@ -214,12 +216,6 @@ class Forwarding:
     def _own_answer(self, status: int) -> Answer:
         """Return what the client gets when no attempt is left."""
         return Answer(status) if self._timekeeper is None else self._timekeeper.own_answer(status)
-
-    def _repeatable(self) -> bool:
-        """Whether it does no harm to send it once more, and all that was sent of it is still there."""
-        if self.request.method not in IDEMPOTENT:
-            return False
-        return self.request.length == 0 or self._held is not None
 
     # -- the request's body --------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from math import inf
 from typing import Protocol
 
 from lbkit.core import AnyPool, Backend, Lease
-from lbkit.core.attempts import Again, Attempts, Failure, GiveUp
+from lbkit.core.attempts import RENEWED, Again, Attempts, Failure, GiveUp
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
 from lbkit.net.messages import Answer, RequestHead, ResponseHead
@@ -196,7 +196,7 @@ class Copy:
         connection, self.connection = self.connection, None
         if connection:
             connection.close()
-        if kept and failure is Failure.CLOSED_UNANSWERED:
+        if kept and failure in RENEWED:
             self._connect()  # the backend had closed an idle connection: try again on a new one
             return
         exchange = self.owner.exchange

@@ -27,6 +27,7 @@ class Connection(Protocol):
 
     transport: asyncio.Transport
     receiver: Receiver | None
+    may_leave_out: bool  # the backend may say that it has not acted on a request, which then is sent again
 
     def send(self, receiver: Receiver, head: RequestHead, body: bytes, end: bool) -> None: ...
     def send_body(self, data: bytes, end: bool) -> None: ...

@@ -44,6 +44,17 @@ def test_a_request_that_may_have_been_served_is_repeated_only_if_that_is_safe(fa
     assert plan(safe=False).after(failure, A, kept=True) == GiveUp(failure.status)
 
 
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_request_that_a_backend_has_left_out_is_repeated_if_it_is_still_there(safe: bool) -> None:
+    assert plan(safe=safe).after(Failure.UNPROCESSED, A) == Again(None)
+    attempts = plan(safe=safe)
+    assert attempts.after(Failure.UNPROCESSED, A, kept=True) == Again(A)  # the connection ended, not A
+    assert attempts.after(Failure.UNPROCESSED, A, kept=True) == Again(None)
+    gone = plan(safe=safe)
+    gone.whole = False
+    assert gone.after(Failure.UNPROCESSED, A, kept=True) == GiveUp(502)
+
+
 @pytest.mark.parametrize("failure", [f for f in Failure if f.repeat is Repeat.NEVER])
 def test_a_failure_that_would_happen_again_is_not_repeated(failure: Failure) -> None:
     assert plan(retries=9).after(failure, A) == GiveUp(failure.status)

@@ -62,6 +62,7 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
+    may_leave_out = False
     transport: asyncio.Transport
     _request: RequestHead  # the present one, if it is sent in chunks
 

@@ -34,9 +34,8 @@ class OriginTls:
     server_name: str = field(default="", validator=_server_name)
     # False accepts any certificate: whoever can get in between then reads and changes all traffic.
     verify: bool = field(default=True, validator=flag)
-    cert: str = field(
-        default="", validator=text()
-    )  # the proxy's own certificate (PEM), if backends ask for one
+    # The proxy's own certificate (PEM), for backends that ask for one.
+    cert: str = field(default="", validator=text())
     key: str = field(default="", validator=text())  # its private key; the same file as `cert`, unless given
     minimum: str = field(default="1.2", validator=word(("1.2", "1.3")))
 
