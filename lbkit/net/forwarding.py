@@ -125,6 +125,7 @@ class Forwarding:
         body = b"".join(self._held) if self._held else b""
         if self._timekeeper is not None:
             self._timekeeper.sends(self.service.now())
+        self._body_wanted = True  # unless the connection says otherwise at once
         connection.send(self, self.request, body, self._complete)  # type: ignore[arg-type] # an Exchange is one
         if not self.client.writable:
             self.read_origin(False)  # it has not read the previous answer yet
@@ -132,7 +133,8 @@ class Forwarding:
             again = connection.may_leave_out or self.request.method in IDEMPOTENT
             if not again or len(body) > self._keep_at_most():
                 self._held = None  # it will not be sent again
-            self._read_body(True)
+            if self._body_wanted:
+                self._read_body(True)
 
     def _connect(self, backend: Backend) -> None:
         self._task = asyncio.get_running_loop().create_task(self._connected(backend))

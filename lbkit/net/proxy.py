@@ -361,7 +361,7 @@ class Proxy(Running):
                     client.expire(now)
                 except Exception:  # one connection must not stop the deadlines of the others
                     self.faults.report("a connection could not be ended")
-            self.connections.close_idle(now - timeouts.idle)
+            self.connections.sweep(now)
             if self.service.on_response is not self._on_response:
                 self._advance_drains(now)
 

@@ -7,16 +7,23 @@ import errno
 from collections.abc import Callable
 from math import inf
 from ssl import SSLError
+from typing import TYPE_CHECKING
 
 from httptools import HttpResponseParser
 
 from lbkit.core import Backend, Intent
 from lbkit.net.http1.client import ClientConnection
 from lbkit.net.http1.head import HeadReader
-from lbkit.net.origin.reach import Reach, ReachError, Reaches
+from lbkit.net.origin.reach import HTTP2, Reach, ReachError, Reaches
 from lbkit.net.peer import Peer
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.tls.origin import handshake_fault
+
+if TYPE_CHECKING:
+    from lbkit.net.http2.client_stream import ClientStream
+    from lbkit.net.origin.sessions import Sessions
+
+    AnyConnection = ClientConnection | ClientStream  # of this or that version of HTTP
 
 
 class Connections:
@@ -31,17 +38,18 @@ class Connections:
         self.max_head = limits.head
         self.reader = HeadReader(HttpResponseParser, 502)
         self.idle: dict[Backend, list[ClientConnection]] = {}
+        self.sessions: Sessions | None = None  # those of HTTP/2, from the first on
 
-    def idle_one(self, backend: Backend, peer: Peer | None = None) -> ClientConnection | None:
-        """Return an idle connection, or None. `peer`: for whom, where that matters."""
+    def idle_one(self, backend: Backend, peer: Peer | None = None) -> AnyConnection | None:
+        """Return what a request can be sent on at once, or None. `peer`: for whom, where that matters."""
         idle = self.idle.get(backend)
         while idle:
             connection = idle.pop()
             if not connection.transport.is_closing():
                 return connection
-        return None
+        return self.sessions.free_stream(backend) if self.sessions else None
 
-    async def connect(self, backend: Backend, peer: Peer | None = None) -> ClientConnection:
+    async def connect(self, backend: Backend, peer: Peer | None = None) -> AnyConnection:
         """Return a new connection. Raises OSError, and TimeoutError (a subclass) after timeouts.connect.
 
         If the process is out of file descriptors, idle connections are closed to make room."""
@@ -63,16 +71,26 @@ class Connections:
         """Return a connection for this peer, and what is said first on it."""
         return ClientConnection(self, backend), b""
 
-    async def _connect(self, backend: Backend, peer: Peer | None) -> ClientConnection:
-        connection, greeting = self.made(backend, peer)
+    async def _connect(self, backend: Backend, peer: Peer | None) -> AnyConnection:
+        reach = self.reach(backend)
         try:
-            await self.reach(backend).open(lambda: connection, backend.host, backend.port, greeting)
+            if reach.protocol == HTTP2:
+                return await self._shared().stream(backend, reach)
+            connection, greeting = self.made(backend, peer)
+            await reach.open(lambda: connection, backend.host, backend.port, greeting)
         except ReachError as error:
             failed = error
         else:
             return connection
         self.fault(f"backend {backend.name}: {failed}")  # not in the handler: it needs no traceback
         raise failed
+
+    def _shared(self) -> Sessions:
+        if self.sessions is None:
+            from lbkit.net.origin.sessions import Sessions  # it needs the library h2
+
+            self.sessions = Sessions(self.now, self.max_head, self.timeouts.connect)
+        return self.sessions
 
     def put_back(self, connection: ClientConnection) -> None:
         idle = self.idle.get(connection.backend)
@@ -103,9 +121,19 @@ class Connections:
             if backend.name == name:
                 for connection in list(idle):
                     connection.close()
+        if self.sessions:
+            self.sessions.close_idle_to(name)
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for `timeouts.idle`, and what shows no sign of life."""
+        self.close_idle(now - self.timeouts.idle)
+        if self.sessions:
+            self.sessions.expire(now)
 
     def close_idle(self, before: float) -> None:
         """Close the connections that have been idle since before `before` (inf: all)."""
         for idle in list(self.idle.values()):
             for connection in [c for c in idle if c.rested_since < before]:
                 connection.close()
+        if self.sessions:
+            self.sessions.close_idle(before)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lbkit.core import AnyPool, Backend
 from lbkit.core.attempts import Failure
 from lbkit.core.meter import LoadReport
-from lbkit.net.http1.client import ClientConnection
 from lbkit.net.messages import RequestHead, ResponseHead
 from lbkit.net.origin.connections import Connections
 from lbkit.net.origin.load_report import read_report
 from lbkit.net.peer import Peer
+
+if TYPE_CHECKING:
+    from lbkit.net.origin.connections import AnyConnection
 
 PROBE_TIMEOUT = 1.0  # seconds; a later report would be stale
 
@@ -30,7 +33,7 @@ class Probe:
         self.backend = backend
         self.connections = connections
         self._on_end: Callable[[Backend, LoadReport | None], object] | None = on_end
-        self.connection: ClientConnection | None = None
+        self.connection: AnyConnection | None = None
         host = f"[{backend.host}]" if ":" in backend.host else backend.host
         head = f"GET {path} HTTP/1.1\r\nHost: {host}:{backend.port}\r\n".encode("latin-1")
         self.request = RequestHead(b"GET", path.encode("latin-1"), head, Peer(""), "")

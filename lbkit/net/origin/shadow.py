@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from lbkit.core import Lease
 from lbkit.core.attempts import Failure
 from lbkit.core.routing import Seen
-from lbkit.net.http1.client import ClientConnection
 from lbkit.net.http1.head import without_fields
 from lbkit.net.messages import RequestHead, ResponseHead
 from lbkit.net.origin.connections import Connections
+
+if TYPE_CHECKING:
+    from lbkit.net.origin.connections import AnyConnection
 
 MARK = b"X-Lbkit-Mirror"  # says that a request is a copy
 
@@ -60,7 +63,7 @@ class Shadow:
         self.body = body
         self.lease = lease
         self.connections = connections
-        self.connection: ClientConnection | None = None
+        self.connection: AnyConnection | None = None
         self._digest = Digest(hashed)
         self._status = 0
         self._seconds = 0.0
