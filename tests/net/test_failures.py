@@ -74,10 +74,10 @@ def test_a_connection_that_is_not_accepted_times_out() -> None:
 
         original = proxy.connections.connect
 
-        async def connect(backend):
+        async def connect(backend, peer):
             async with asyncio.timeout(proxy.connections.timeouts.connect):
                 await never()
-            return await original(backend)
+            return await original(backend, peer)
 
         proxy.connections.connect = connect  # type: ignore[method-assign]
         assert ask(proxy)[0] == 504
