@@ -2,6 +2,7 @@
 
 from lbkit import presets
 from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
+from lbkit.caching import Caching
 from lbkit.compare import compare
 from lbkit.core import (
     AlgorithmError,
@@ -18,6 +19,7 @@ from lbkit.core import (
     forget,
     make_balancer,
 )
+from lbkit.core.cache import CacheRules, FlightRules
 from lbkit.core.drain import DrainRules
 from lbkit.core.health import (
     BreakerRules,
@@ -68,6 +70,8 @@ __all__ = [
     "Bimodal",
     "BlueGreen",
     "BreakerRules",
+    "CacheRules",
+    "Caching",
     "Canary",
     "CheckRules",
     "Closed",
@@ -83,6 +87,7 @@ __all__ = [
     "Exponential",
     "Failures",
     "Fallback",
+    "FlightRules",
     "HealthRules",
     "Hedge",
     "Intent",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import IntEnum
 from typing import Any
 
 import attrs
@@ -46,3 +47,51 @@ class Caching:
     name: str = field(default="lbkit", validator=_name)
     rules: CacheRules = field(factory=CacheRules, validator=one_of(CacheRules))
     flights: FlightRules = field(factory=FlightRules, validator=one_of(FlightRules))
+
+
+class Served(IntEnum):
+    """How a request was served where there is a cache: the column `cache` of a Result."""
+
+    PASSED = 0  # not a matter of caches, or not answered
+    MISS = 1  # by a server
+    HIT = 2  # from the cache
+    STALE = 3  # from the cache, by a stale answer: while it is validated, or in place of an error
+    VALIDATED = 4  # from the cache, after a server has confirmed it
+    COLLAPSED = 5  # by what another request has fetched meanwhile
+
+
+# nginx's $upstream_cache_status. It has no word for requests that waited for another: they are hits.
+NGINX = {
+    "MISS": Served.MISS,
+    "EXPIRED": Served.MISS,
+    "HIT": Served.HIT,
+    "STALE": Served.STALE,
+    "UPDATING": Served.STALE,
+    "REVALIDATED": Served.VALIDATED,
+}
+_TTL = re.compile(r"; ttl=(-?\d+)")
+
+
+def served(status: str) -> Served:
+    """Return what an answer's Cache-Status says (RFC 9211), or nginx's word for it."""
+    if status in NGINX:
+        return NGINX[status]
+    parts = [part.strip() for part in status.split(";")[1:]]
+    if "hit" in parts:
+        age = _TTL.search(status)
+        return Served.STALE if age and int(age[1]) < 0 else Served.HIT
+    if 'detail="stale-if-error"' in parts:
+        return Served.STALE
+    if "collapsed" in parts:
+        return Served.COLLAPSED if "fwd-status=" not in status else Served.MISS
+    if "fwd-status=304" in parts:
+        return Served.VALIDATED
+    return (
+        Served.MISS
+        if any(part.startswith("fwd=") and part != "fwd=method" for part in parts)
+        else Served.PASSED
+    )
+
+
+# A server has worked on these, and the fields of their answers are about that.
+FETCHED = frozenset((Served.PASSED, Served.MISS))

@@ -14,6 +14,7 @@ from operator import sub
 from pathlib import Path
 from typing import Any
 
+from lbkit.caching import Served
 from lbkit.edge import TOO_MANY
 from lbkit.experiment import Experiment
 
@@ -33,8 +34,13 @@ COLUMNS = {
 OPTIONAL = {
     "session": "i",  # number of the session, where the traffic has sessions
     "rule": "i",  # index into the rules of `routing` of the one that decided; -1 if none fitted
+    "cache": "i",  # how the cache served it (`lbkit.caching.Served`), where the experiment has one
 }
-NEEDED = {"session": "traffic that has sessions", "rule": "an experiment with routing"}
+NEEDED = {
+    "session": "traffic that has sessions",
+    "rule": "an experiment with routing",
+    "cache": "an experiment with a cache",
+}
 # Columns that follow from those, for all rows; nan where no server began to serve the request.
 DERIVED = {
     "latency": "seconds from arrival to the complete answer",
@@ -109,11 +115,13 @@ class Columns:
     # -- export -------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Return all columns as lists, with backends by name, for CSV, Parquet and data frames."""
+        """Return all columns as lists, with names in place of numbers, for CSV, Parquet and data frames."""
         plain = {name: list(getattr(self, name)) for name in (*self.columns, *DERIVED)}
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
         if "rule" in plain:
             plain["rule"] = [self.rules[r] if r >= 0 else None for r in self.rule]
+        if "cache" in plain:
+            plain["cache"] = [Served(how).name.lower() for how in self.cache]
         return plain
 
     def to_csv(self, path: str | Path) -> None:

@@ -68,6 +68,13 @@ class EngineReport:
         return tuple(self.extra.get("attempt_events", ()))
 
     @property
+    def fetched(self) -> int:
+        """The number of requests that the cache has sent to servers, also in the background.
+
+        0 without a cache, and on engines that do not report it."""
+        return int(self.extra.get("fetched", 0))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """The differences between this engine and the experiment, a line each."""
         return tuple(self.extra.get("notes", ()))

@@ -17,6 +17,7 @@ import tomli_w
 from attrs import field, frozen
 
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Sessions, Trace
+from lbkit.caching import Caching
 from lbkit.checks import ExperimentError, number, one_of, several, text, whole
 from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.balance import Balancer, algorithms
@@ -140,6 +141,9 @@ class Experiment:
     admission: Admission | None = field(  # requests at once and a second; the others wait or are rejected
         default=None, validator=attrs.validators.optional(one_of(Admission))
     )
+    cache: Caching | None = field(  # answers that are given to others; behind the limits, before admission
+        default=None, validator=attrs.validators.optional(one_of(Caching))
+    )
     failures: Failures | None = field(  # crashes and recoveries at random, besides `events`
         default=None, validator=attrs.validators.optional(one_of(Failures))
     )
@@ -175,6 +179,7 @@ class Experiment:
             or self._health_fault()
             or self._weight_fault()
             or next(routing_faults(self.routing, self.pools, bool(self.policy.sticky), bool(self.deploy)), "")
+            or self._cache_fault()
         ):
             raise ExperimentError(fault)
         for i, limit in enumerate(self.limits):
@@ -205,6 +210,16 @@ class Experiment:
             self.policy.check_weights(weights)
         except ValueError as error:
             return str(error)
+        return ""
+
+    def _cache_fault(self) -> str:
+        """Return why nothing would be kept in the cache; empty if something is."""
+        if self.cache is None:
+            return ""
+        if not self.cache.control:
+            return "cache.control is missing: these servers say nothing themselves; use max-age=60"
+        if self.policy.sticky or isinstance(self.traffic.arrivals, Sessions):
+            return "cache: answers of sessions set cookies and are not kept; leave out the sessions, or cache"
         return ""
 
     def _deploy_fault(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import compress
@@ -17,6 +18,7 @@ from operator import eq
 from typing import Any
 
 from lbkit import diagnostics
+from lbkit.caching import Served
 from lbkit.columns import COLUMNS, DERIVED, OPTIONAL, Columns, good
 from lbkit.core.options import number
 from lbkit.core.text import did_you_mean, shown
@@ -103,7 +105,13 @@ class Result(Columns, EngineReport):
         found = {
             name: array(column.typecode, (column[i] for i in rows)) for name, column in self.columns.items()
         }
-        of_all = ("wasted", "resent", "attempt_counts", "attempt_events")  # says nothing about these rows
+        of_all = (
+            "wasted",
+            "resent",
+            "attempt_counts",
+            "attempt_events",
+            "fetched",
+        )  # says nothing about these rows
         extra = {name: value for name, value in self.extra.items() if name not in of_all}
         return Result(self.experiment, self.engine, found, extra)
 
@@ -172,6 +180,24 @@ class Result(Columns, EngineReport):
         total = sum(self.counted)
         rows = zip(self.counted, self.status, strict=True)
         return sum(c and s == TOO_MANY for c, s in rows) / total if total else 0.0
+
+    @cached_property
+    def cache_counts(self) -> dict[str, int]:
+        """Counted requests by how the cache has served them: the names of `lbkit.caching.Served`.
+
+        Raises ValueError without a cache."""
+        if "cache" not in self.columns:
+            raise ValueError('the experiment has no cache: use Caching("max-age=60")')
+        found = Counter(compress(self.cache, self.counted))
+        return {how.name.lower(): found[how] for how in Served}
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the counted requests that the cache answered at once, by stale answers, too.
+
+        Raises ValueError without a cache."""
+        counts = self.cache_counts
+        return (counts["hit"] + counts["stale"]) / (sum(counts.values()) or 1)
 
     @cached_property
     def counts(self) -> dict[str, int]:

@@ -113,6 +113,7 @@ class OwnProxy:
             rate_limits=experiment.limits,
             admission=experiment.admission,
             routing=experiment.routing,
+            cache=experiment.cache and attrs.evolve(experiment.cache, name="lbkit"),  # rows say what it did
         )
 
     def stop(self) -> None:
@@ -178,8 +179,10 @@ class OwnProxy:
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
         checker = self._proxy.checker if self._proxy else None
+        cache = self._proxy.filters.get("cache") if self._proxy else None
         return {
             **(self._proxy.service.attempts.facts() if self._proxy else {}),
+            **({"fetched": cache.figures()["asked"]} if cache else {}),
             **({"probes": checker.sent, "probing": checker.running} if checker else {}),
             "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same

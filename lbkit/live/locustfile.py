@@ -32,6 +32,7 @@ from locust import User, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner
 
 from lbkit.arrivals import Closed, Sessions
+from lbkit.caching import FETCHED, served
 from lbkit.core.sticky import OF_APPLICATION
 from lbkit.experiment import Experiment
 from lbkit.patience import luck_of
@@ -223,20 +224,23 @@ class Player:
         """Report a finished request to the parent and to Locust."""
         end = time.monotonic() - self.t0
         answer = outcome.fields
-        began = float(answer["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in answer else None
+        how = served(answer.get("cache-status", ""))
+        work = answer if how in FETCHED else {}  # else its fields are about another request
+        began = float(work["x-lbkit-start"]) - self.t0 if "x-lbkit-start" in work else None
         self.report(
             [
                 arrival,
                 began,
                 end,
-                answer.get("x-backend"),
+                work.get("x-backend"),
                 client,
                 path,
                 outcome.status,
                 attempts,
-                float(answer.get("x-lbkit-service", 0)),
+                float(work.get("x-lbkit-service", 0)),
                 *(() if session is None else (session,)),
                 *(() if RULES is None else (RULES.get(answer.get("x-lbkit-rule", ""), -1),)),
+                *(() if EXPERIMENT.cache is None else (how,)),
             ]
         )
         self.environment.events.request.fire(

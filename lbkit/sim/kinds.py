@@ -32,3 +32,4 @@ ABORT: Final = 22  # its server learns that the connection has been closed
 TIMEOUT: Final = 23  # an attempt has taken its time; row: the attempt's own
 HEDGE: Final = 24  # an attempt has no answer when another copy is due; row: the attempt's own
 DEADLINE: Final = 25  # the time of a request is over
+WAITED: Final = 26  # it has waited long enough for another request's answer to come into the cache

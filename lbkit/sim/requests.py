@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import compress
 from math import isnan
 from sys import maxsize
 from typing import Any
@@ -48,7 +49,7 @@ class Requests:
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
-    __slots__ = (*COLUMNS, "copy_of", "demand", "kinds", "lease", "luck", "rule", "session", "since")
+    __slots__ = (*COLUMNS, "cache", "copy_of", "demand", "kinds", "lease", "luck", "rule", "session", "since")
 
     def __init__(self, traffic: Workload, kinds: Kinds) -> None:
         self.kinds = kinds
@@ -67,6 +68,7 @@ class Requests:
         self.since = array("d", [NAN]) * rows  # when it did
         self.session: array[int] | None = None  # only traffic of sessions has this column
         self.rule: array[int] | None = None  # by which its pool was chosen; only with `routing`
+        self.cache: array[int] | None = None  # only an experiment with a cache has this column
         # Row of an attempt -> row of its request, where attempts have rows of their own.
         self.copy_of: dict[int, int] = {}
 
@@ -88,6 +90,8 @@ class Requests:
         self.since.append(NAN)
         if self.rule is not None:
             self.rule.append(-1)
+        if self.cache is not None:
+            self.cache.append(0)
         return row
 
     def copy(self, row: int) -> int:
@@ -116,6 +120,13 @@ class Requests:
             if (column := getattr(self, name)) is not None:
                 columns[name] = array("i", column)
         return columns
+
+    def without_copies(self, columns: dict[str, array[Any]]) -> dict[str, array[Any]]:
+        """Return columns of all rows without those of attempts."""
+        if not self.copy_of or len(columns["arrival"]) != len(self.arrival):
+            return columns
+        wanted = [row not in self.copy_of for row in range(len(self.arrival))]
+        return {name: array(c.typecode, compress(c, wanted)) for name, c in columns.items()}
 
     def method(self, row: int) -> bytes:
         return self.kinds.of(self.demand[row]).method.encode()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from itertools import compress
 from math import inf
 from typing import Any
 
@@ -63,9 +62,7 @@ class RetryingSimulation(WastingSimulation):
 
     def columns(self) -> dict[str, array[Any]]:
         """Return the rows of requests, without those of attempts."""
-        columns, copies = super().columns(), self.requests.copy_of
-        wanted = [row not in copies for row in range(len(columns["arrival"]))]
-        return {name: array(c.typecode, compress(c, wanted)) for name, c in columns.items()}
+        return self.requests.without_copies(super().columns())
 
     # -- a request ---------------------------------------------------------------------------------
 

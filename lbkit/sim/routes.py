@@ -43,3 +43,8 @@ class Routes:
     def pool(self, row: int) -> Pool | Replicas:
         """Return the pool that was chosen for a request."""
         return self._pool_of.get(row, self._first)
+
+    def follow(self, row: int, other: int) -> None:
+        """Choose for a request what was chosen for another."""
+        if pool := self._pool_of.get(other):
+            self._pool_of[row] = pool

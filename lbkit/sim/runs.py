@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from lbkit.experiment import Experiment
 from lbkit.result import Result
+from lbkit.sim.cached import (
+    CachingImpatientRetryingSimulation,
+    CachingImpatientSimulation,
+    CachingRetryingSimulation,
+    CachingSimulation,
+)
 from lbkit.sim.impatient import ImpatientSimulation
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation
 
-# Whether clients have patience, and whether the policy has rules for attempts -> what simulates that.
-KINDS: dict[tuple[bool, bool], type[Simulation]] = {
-    (False, False): Simulation,
-    (True, False): ImpatientSimulation,
-    (False, True): RetryingSimulation,
-    (True, True): ImpatientRetryingSimulation,
+# Whether clients have patience, whether the policy has rules for attempts, and whether there is a cache ->
+# what simulates that.
+KINDS: dict[tuple[bool, bool, bool], type[Simulation]] = {
+    (False, False, False): Simulation,
+    (True, False, False): ImpatientSimulation,
+    (False, True, False): RetryingSimulation,
+    (True, True, False): ImpatientRetryingSimulation,
+    (False, False, True): CachingSimulation,
+    (True, False, True): CachingImpatientSimulation,
+    (False, True, True): CachingRetryingSimulation,
+    (True, True, True): CachingImpatientRetryingSimulation,
 }
 
 
 def simulation(experiment: Experiment, max_events: int | None = None) -> Simulation:
     """Return the simulation of an experiment, as its clients and its policy's attempts need it."""
-    kind = KINDS[experiment.traffic.patience is not None, experiment.policy.retry is not None]
-    return kind(experiment, max_events)
+    parts = experiment.traffic.patience, experiment.policy.retry, experiment.cache
+    patience, retry, cache = (part is not None for part in parts)
+    return KINDS[patience, retry, cache](experiment, max_events)
 
 
 def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:

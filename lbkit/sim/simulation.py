@@ -78,7 +78,8 @@ class Simulation:
         self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.attempt_policy.keep = MOST_EVENTS
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
-        self.limited = bool(experiment.limits or experiment.admission)  # else the entrance passes all
+        # Else the entrance passes all.
+        self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
         self.entrance = Entrance(experiment, self.engine, self.requests)
         self.admitting = False
         self.keys, self.key_names = self.requests.keys(policy.keyed_by, traffic)
@@ -152,9 +153,9 @@ class Simulation:
             kinds.CUT: self.cut,
             kinds.ROLLOUT: self.deploy.look if self.deploy else never,
         }
-        # Those of impatient clients, and of rules for attempts.
+        # Those of impatient clients, of rules for attempts, and of a cache.
         others = (kinds.LEAVE, kinds.AGAIN, kinds.ABORT, kinds.TIMEOUT, kinds.HEDGE, kinds.DEADLINE)
-        happens |= dict.fromkeys(others, never)
+        happens |= dict.fromkeys((*others, kinds.WAITED), never)
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
         happens[kinds.CHECKED] = checks.receive if checks else never

@@ -51,6 +51,7 @@ class CacheFilter(Filter):
         self.clock: Callable[[], float] = time.time
         self.purges = 0
         self.verdicts: Counter[str] = Counter()
+        self.asked = 0  # requests sent to backends, to keep what they answer
         self.arriving = 0  # bytes of the answers that are being kept
         self._following: set[Visit] = set()
         self._timer: asyncio.TimerHandle | None = None  # looks for followers that have waited too long
@@ -65,7 +66,10 @@ class CacheFilter(Filter):
         return count
 
     def figures(self) -> Mapping[str, int]:
-        return dict(self.verdicts)
+        """Return what was found for requests so far, what was asked of backends, and what is stored."""
+        entries = self.cache.entries
+        stored = {"entries": len(entries), "bytes": entries.size, "evicted": entries.evicted}
+        return {**self.verdicts, "asked": self.asked, **stored}
 
     # -- requests -----------------------------------------------------------------------------------
 
@@ -111,6 +115,7 @@ class CacheFilter(Filter):
     def _ask(self, head: RequestHead, visit: Visit) -> None:
         """Have a request fetch a whole answer, or validate the stored one."""
         visit.way = Way.ASKS
+        self.asked += 1
         visit.requested, visit.purges = self.clock(), self.purges
         added = to_origin(Request("GET", ""), visit.found.stored).fields.pairs
         if added or any(name in CONDITIONS for name, _ in visit.request.fields):
