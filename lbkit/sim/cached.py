@@ -29,7 +29,7 @@ from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
 from lbkit.sim.impatient import ImpatientSimulation
-from lbkit.sim.requests import NAN
+from lbkit.sim.requests import NAN, NOT_PICKED
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.servers import OK
 from lbkit.sim.simulation import Simulation
@@ -245,9 +245,14 @@ class CachingSimulation(Simulation):
 class _Patience(CachingSimulation, ImpatientSimulation):
     """With clients that leave: a request that others wait for goes on without its client."""
 
+    def reached(self, row: int) -> bool:
+        """Return whether a server has the request."""
+        return self.requests.lease[row] is not NOT_PICKED
+
     def withdraw(self, row: int) -> None:
         visit = self.visits.get(row)
-        if visit and visit.flight and not visit.follows and self.flights.waiting(visit.flight):
+        waited_for = visit and visit.flight and not visit.follows and self.flights.waiting(visit.flight)
+        if waited_for and self.reached(row):
             self.orphans[row] = self.visits.pop(row), self.engine.now
         else:
             super().withdraw(row)
@@ -271,3 +276,6 @@ class CachingRetryingSimulation(CachingSimulation, RetryingSimulation):
 
 class CachingImpatientRetryingSimulation(_Patience, ImpatientRetryingSimulation):
     """A simulation with all of them."""
+
+    def reached(self, row: int) -> bool:
+        return row in self.open
