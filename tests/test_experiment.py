@@ -125,7 +125,7 @@ WRONG = [
     # unknown names
     (
         "sedd = 3\n" + A,
-        "unknown sedd; known are servers, traffic, policy, events, seed, name, limits, admission, cache, failures",
+        "unknown sedd; known are servers, traffic, policy, events, seed, name, limits, admission, cache",
     ),
     (A + "wrokers = 3", "servers[0]: unknown wrokers; known are name, workers"),
     (TRAFFIC + "users = 3", "traffic: unknown users; known are arrivals"),
