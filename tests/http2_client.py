@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from h2 import events
@@ -14,7 +15,10 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from hpack import Encoder
 from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame
-from scripted import TIMEOUT
+from scripted import TIMEOUT, Script, proxied
+
+from lbkit.net import Proxy
+from lbkit.net.http2.rules import Http2
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -23,6 +27,23 @@ def get(path: bytes = b"/", *more: tuple[bytes, bytes], method: bytes = b"GET") 
     """The fields of a request."""
     pseudo = [(b":method", method), (b":scheme", b"http"), (b":authority", b"a"), (b":path", path)]
     return [*pseudo, *more]
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextmanager
+def serving(*scripts: Script, rules: Http2 | None = None, **options: object) -> Iterator[Proxy]:
+    with proxied(*scripts, http2=rules or Http2(), **options) as proxy:
+        yield proxy
+    assert not proxy.faults.lines()
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.005)
 
 
 class Answer:
@@ -217,3 +238,63 @@ def data_frame(number: int, data: bytes = b"", end: bool = False) -> DataFrame:
     if end:
         frame.flags.add("END_STREAM")
     return frame
+
+
+def without(name: bytes) -> list[tuple[bytes, bytes]]:
+    return [field for field in get() if field[0] != name]
+
+
+def having(name: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+    return [(n, value if n == name else v) for n, v in get()]
+
+
+MALFORMED = {
+    "no method": without(b":method"),
+    "no path": without(b":path"),
+    "no scheme": without(b":scheme"),
+    "no authority": without(b":authority"),
+    "an empty path": having(b":path", b""),
+    "an empty authority": having(b":authority", b""),
+    "a URL as path": having(b":path", b"http://b/"),
+    "a space in the path": having(b":path", b"/ HTTP/1.1"),
+    "a line end in the path": having(b":path", b"/\r\nX: y"),
+    "a tab in the path": having(b":path", b"/\tx"),
+    "a space in the method": having(b":method", b"GET /admin HTTP/1.1"),
+    "a line end in the method": having(b":method", b"GET\r\n"),
+    "a line end in the authority": having(b":authority", b"a\r\nx: y"),
+    "another scheme": having(b":scheme", b"ftp"),
+    "a path that is only a star": having(b":path", b"*"),
+    "two paths": [*get(), (b":path", b"/")],
+    "a pseudo-header field after others": [(b"accept", b"*/*"), *get()],
+    "an unknown pseudo-header field": [(b":who", b"me"), *get()],
+    "a status": [(b":status", b"200"), *get()],
+    "a protocol without CONNECT": [*get(), (b":protocol", b"websocket")],
+    "a tunnel without a path": [
+        (b":method", b"CONNECT"),
+        (b":protocol", b"websocket"),
+        (b":authority", b"a"),
+    ],
+    "another Host": get(b"/", (b"host", b"b")),
+    "two Hosts": get(b"/", (b"host", b"a"), (b"host", b"b")),
+    "upper case": get(b"/", (b"Accept", b"*/*")),
+    "no name": get(b"/", (b"", b"x")),
+    "a colon in a name": get(b"/", (b"a:b", b"x")),
+    "a space in a name": get(b"/", (b"a b", b"x")),
+    "a line end in a name": get(b"/", (b"a\r\nb", b"x")),
+    "a line end in a value": get(b"/", (b"a", b"x\r\nTransfer-Encoding: chunked")),
+    "LF in a value": get(b"/", (b"a", b"x\ny")),
+    "CR in a value": get(b"/", (b"a", b"x\ry")),
+    "NUL in a value": get(b"/", (b"a", b"x\0y")),
+    "DEL in a value": get(b"/", (b"a", b"x\x7fy")),
+    "a space before a value": get(b"/", (b"a", b" x")),
+    "a space after a value": get(b"/", (b"a", b"x ")),
+    "Connection": get(b"/", (b"connection", b"close")),
+    "Keep-Alive": get(b"/", (b"keep-alive", b"timeout=5")),
+    "Proxy-Connection": get(b"/", (b"proxy-connection", b"close")),
+    "Transfer-Encoding": get(b"/", (b"transfer-encoding", b"chunked")),
+    "Upgrade": get(b"/", (b"upgrade", b"h2c")),
+    "TE": get(b"/", (b"te", b"gzip")),
+    "two lengths": get(b"/", (b"content-length", b"1"), (b"content-length", b"2")),
+    "a length that is no number": get(b"/", (b"content-length", b"+1")),
+    "a length without a body": get(b"/", (b"content-length", b"1")),
+}

@@ -22,6 +22,9 @@ PROGRAMS = needs.PROGRAMS | {
     "chromium": Program(("chromium", "chromium-browser", "google-chrome"), "chromium", "--cask chromium"),
     "dig": Program(("dig",), "dnsutils", "bind"),
     "docker": Program(("docker",), "docker.io", "--cask docker"),
+    "curl": Program(("curl",), "curl", "curl"),
+    "h2load": Program(("h2load",), "nghttp2-client", "nghttp2"),
+    "nghttp": Program(("nghttp",), "nghttp2-client", "nghttp2"),
     "wrk": Program(("wrk",), "wrk", "wrk"),
 }
 

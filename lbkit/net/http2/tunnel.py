@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-WRITE_LIMITS = (16_384, 65_536)  # bytes: the low and the high mark of the write buffer
+WRITE_LIMITS = 0, 0  # bytes, the low and the high mark: what waits at all holds back the other side
 
 
 class Carried(Protocol):

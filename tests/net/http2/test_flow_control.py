@@ -11,9 +11,8 @@ from needs import need_feature
 need_feature("http2")
 
 from h2.settings import SettingCodes
-from http2_client import Http2Client, get
+from http2_client import Http2Client, get, serving, until
 from scripted import TIMEOUT, Connection, answers
-from test_http2 import serving, until
 
 from lbkit.net.settings import Timeouts
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,31 +14,12 @@ need_feature("http2")
 
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
-from http2_client import Fields, Http2Client, data_frame, get, headers_frames
+from http2_client import MALFORMED, OK, Fields, Http2Client, data_frame, get, headers_frames, serving, until
 from hyperframe.frame import HeadersFrame
-from scripted import TIMEOUT, Connection, Script, answers, ask, echo, field, proxied, unchunked
-from test_fields import MALFORMED
+from scripted import TIMEOUT, Connection, answers, ask, echo, field, proxied, unchunked
 
-from lbkit.net import Proxy
 from lbkit.net.http2.rules import Http2
 from lbkit.net.settings import Limits, Timeouts
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@contextmanager
-def serving(*scripts: Script, rules: Http2 | None = None, **options: object) -> Iterator[Proxy]:
-    with proxied(*scripts, http2=rules or Http2(), **options) as proxy:
-        yield proxy
-    assert not proxy.faults.lines()
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.005)
-
 
 # -- requests and answers ------------------------------------------------------------------------
 
