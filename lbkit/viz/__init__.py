@@ -4,6 +4,7 @@ from lbkit.viz import decisions, figures, limits
 from lbkit.viz.engines import EngineSelector
 from lbkit.viz.explorer import Explorer
 from lbkit.viz.health_panel import HealthPanel
+from lbkit.viz.layer_panel import LayerPanel
 from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
 from lbkit.viz.playground import Playground
@@ -13,6 +14,7 @@ __all__ = [
     "EngineSelector",
     "Explorer",
     "HealthPanel",
+    "LayerPanel",
     "LimiterPanel",
     "LivePanel",
     "Playground",

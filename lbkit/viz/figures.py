@@ -10,6 +10,7 @@ from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
 from lbkit.viz.goodput import goodput
 from lbkit.viz.latency import response_time_curve
+from lbkit.viz.layers import by_server, sees
 from lbkit.viz.machine import machine
 from lbkit.viz.newcomer import newcomer
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
@@ -22,6 +23,7 @@ __all__ = [
     "attempts",
     "backend_load",
     "bars",
+    "by_server",
     "curves",
     "detection_curve",
     "detection_times",
@@ -36,6 +38,7 @@ __all__ = [
     "over_time",
     "percentiles",
     "response_time_curve",
+    "sees",
     "shares",
     "states",
 ]

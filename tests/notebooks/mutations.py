@@ -357,4 +357,58 @@ DRAINS = [
     in_06("D3", "claim-d3-scaling-live", "", KILLED_AT_ONCE, needs="live"),
 ]
 
-MUTATIONS: list[Mutation] = [*ALGORITHMS, *PROXIES, *STICKY_SESSIONS, *LIMITS, *RETRIES, *HEALTH, *DRAINS]
+
+def in_02(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "live") -> Mutation:
+    return swap("02-layers", claim, at, old, new, cell, needs)
+
+
+WITHOUT_HEADER = tuple(
+    Edit("claim-client-address", old, "") for old in (", accept_proxy=us", ', send_proxy="v2"')
+)
+
+LAYERS = [
+    in_02("L2", "claim-l2-redis", "TcpProxy(only", "Proxy(only", needs="redis"),
+    in_02("L2", "claim-l2-udp", '("round_robin"))) as', '("round_robin")), answers=1) as'),
+    in_02(
+        "L2", "claim-l2-tls", '(routes["shop.test"], routes=routes)', '(routes["shop.test"])', needs="cert"
+    ),
+    in_02(
+        "L3",
+        "claim-l3-sees",
+        'connect_tls(entry, "shop.test")',
+        "connect(entry)",
+        cell="observe",
+        needs="cert",
+    ),
+    in_02("L3", "claim-l3-keys", "TcpProxy(pool(), key=key)", "Proxy(pool(), keyed_by=key)"),
+    in_02("L3", "claim-l3-paths", 'keyed_by="path"', 'keyed_by="flow"'),
+    in_02(
+        "L3",
+        "claim-l3-paths",
+        'TcpProxy(pool("rendezvous"), key="flow")',
+        'TcpProxy(pool("first_available"))',
+    ),
+    in_02("L4", "claim-l4-asked", "Routing(RULES)", "Routing(RULES[::-1])", cell="rules", needs=""),
+    in_02("L4", "claim-l4-live", "Routing(RULES)", "Routing(RULES[::-1])", cell="routed"),
+    in_02("L6", "claim-l6-one", "TcpProxy(pool", "Proxy(pool"),
+    in_02("L6", "claim-l6-one", ', Proxy(pool("least_connections"))', ', Proxy(pool("first_available"))'),
+    in_02("L6", "claim-l6-busy", "spread(layer,", "spread(7,", needs=""),
+    Mutation("client-address", "02-layers", "claim-client-address", WITHOUT_HEADER, needs="live"),
+    in_02("failures", "claim-failures", ", Proxy(backends", ", TcpProxy(backends"),
+    in_02("L1", "claim-l1-cpu", "", as_if("cpu", "layer 4", "layer 7")),
+    in_02("L1", "claim-l1-latency", "", as_if("times", "layer 4", "layer 7")),
+    in_02("L1", "claim-l1-short", '"layer 4": TcpProxy', '"layer 4": Proxy'),
+    in_02("L5", "claim-l5-compression", "=Compression()", "=None", cell="compression-run"),
+    in_02("L5", "claim-l5-tls", "", as_if("used", "layer 7, TLS ends", "layer 7, plain"), needs="cert"),
+]
+
+MUTATIONS: list[Mutation] = [
+    *ALGORITHMS,
+    *PROXIES,
+    *LAYERS,
+    *STICKY_SESSIONS,
+    *LIMITS,
+    *RETRIES,
+    *HEALTH,
+    *DRAINS,
+]
