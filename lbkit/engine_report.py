@@ -43,6 +43,11 @@ class EngineReport:
         return self.probe_rate * work / sum(server.workers for server in self.experiment.servers)
 
     @property
+    def connections(self) -> int | None:
+        """The number of connections that a balancer at layer 4 relayed; None elsewhere, and if not known."""
+        return self.extra.get("connections")
+
+    @property
     def wasted(self) -> tuple[Wasted, ...]:
         """The work of servers for clients that had left; only clients with patience leave."""
         return tuple(self.extra.get("wasted", ()))

@@ -39,6 +39,7 @@ from lbkit.events import (
     order_fault,
     without_flaps,
 )
+from lbkit.layer4 import SHARED, Layer4
 from lbkit.mix import RequestKind, mix_fault, routing_faults
 from lbkit.patience import Patience
 from lbkit.policy import Policy, Stream
@@ -51,6 +52,7 @@ __all__ = [
     "Experiment",
     "ExperimentError",
     "Failures",
+    "Layer4",
     "Patience",
     "Policy",
     "RequestKind",
@@ -154,6 +156,9 @@ class Experiment:
     routing: Routing | None = field(  # rules that choose a pool of servers for each request
         default=None, validator=attrs.validators.optional(one_of(Routing))
     )
+    layer4: Layer4 | None = field(  # connections are balanced, not requests
+        default=None, validator=attrs.validators.optional(one_of(Layer4))
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.servers:
@@ -178,6 +183,7 @@ class Experiment:
             or failures
             or self._health_fault()
             or self._weight_fault()
+            or self._layer4_fault()
             or next(routing_faults(self.routing, self.pools, bool(self.policy.sticky), bool(self.deploy)), "")
             or self._cache_fault()
         ):
@@ -221,6 +227,19 @@ class Experiment:
         if self.policy.sticky or isinstance(self.traffic.arrivals, Sessions):
             return "cache: answers of sessions set cookies and are not kept; leave out the sessions, or cache"
         return ""
+
+    def _layer4_fault(self) -> str:
+        """Return what a balancer at layer 4 could not do, as it reads no requests; empty if all is well."""
+        sticky = self.policy.sticky
+        reads = {
+            "limits": self.limits,
+            "admission": self.admission,
+            "routing": self.routing,
+            "cache": self.cache,
+            "policy.sticky": sticky and sticky.how != "source",
+        }
+        found = next((name for name, value in reads.items() if value), "") if self.layer4 else ""
+        return f"{found}: layer 4 reads no requests; remove it, or layer4" if found else ""
 
     def _deploy_fault(self) -> str:
         """Return why the deploy cannot be carried out; empty if it can."""
@@ -310,6 +329,13 @@ class Experiment:
         """The names of the pools of servers; the default pool is first."""
         names = dict.fromkeys(server.pool for server in self.servers)
         return tuple(sorted(names, key=lambda name: name != DEFAULT_POOL))
+
+    def at_layer(self, layer: int) -> Experiment:
+        """Return a copy in which a balancer at layer 4 relays connections that all clients share; at 7, or
+        with a `layer4` of its own, the experiment itself. Raises ExperimentError."""
+        if layer not in (4, 7):
+            raise ExperimentError(f"layer is {layer!r}: use 4 or 7")
+        return self if layer == 7 or self.layer4 else self.but(layer4=Layer4(SHARED))
 
     @property
     def joining(self) -> frozenset[str]:

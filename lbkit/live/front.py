@@ -17,6 +17,7 @@ from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
+from lbkit.net.address import join_address
 from lbkit.workload import stream
 
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Forwarded-For
@@ -72,42 +73,49 @@ class OwnProxy:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self._proxy: Proxy | None = None
+        self._proxy: Any = None  # a Proxy; of a subclass, another that has a pool
         self._backends: dict[str, Backend] = {}
         self._seen: dict[Backend, None] = {}
         self._changes: list[StateChange] = []
 
     @property
-    def proxy(self) -> Proxy:
+    def proxy(self) -> Any:
         assert self._proxy, "start first"
         return self._proxy
 
     @property
     def url(self) -> str:
-        return self.proxy.url
+        return f"http://{join_address(self.proxy.host, self.proxy.port)}"
 
     def start(self, backends: Iterable[Backend]) -> None:
         """Raises ProxyError."""
-        policy = self.experiment.policy
         self._backends = {b.name: b for b in backends}
+        self._start(self._pool())
+
+    def _pool(self) -> AnyPool:
         joining = self.experiment.joining
         there = (b.twin() for b in self._backends.values() if b.name not in joining)
-        pools = self.experiment.pools
-        pool = policy.pools(there, self._stream, pools, on_change=self._changes.append)
+        return self.experiment.policy.pools(
+            there, self._stream, self.experiment.pools, on_change=self._changes.append
+        )
+
+    def _start(self, pool: AnyPool) -> None:
         proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True))
         proxy.faults.print_algorithms = False  # the Result reports them
         proxy.service.attempts.keep = MOST_EVENTS
         self._proxy = proxy.start()
 
-    def _config(self) -> ProxyConfig:
-        """Return the experiment as the configuration of `lbkit proxy`."""
-        experiment = self.experiment
-        backends = [
+    def _backend_configs(self) -> tuple[BackendConfig, ...]:
+        return tuple(
             BackendConfig(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority, pool=b.pool)
             for b in self._backends.values()
-        ]
+        )
+
+    def _config(self) -> Any:
+        """Return the experiment as the configuration of `lbkit proxy`."""
+        experiment = self.experiment
         return ProxyConfig(
-            tuple(backends),
+            self._backend_configs(),
             trusted=LOOPBACK,
             policy=attrs.evolve(experiment.policy, options=dict(experiment.policy.options)),
             rate_limits=experiment.limits,
@@ -168,7 +176,7 @@ class OwnProxy:
         return [*self._seen, *(b for b in self._backends.values() if b.name not in names)]
 
     def cpu(self) -> float:
-        return self.proxy.cpu()
+        return float(self.proxy.cpu())
 
     def faults(self) -> list[str]:
         return self._proxy.faults.lines() if self._proxy else []
@@ -179,16 +187,22 @@ class OwnProxy:
     def facts(self) -> dict[str, Any]:
         text = tomli_w.dumps(self._config().to_dict())
         checker = self._proxy.checker if self._proxy else None
-        cache = self._proxy.filters.get("cache") if self._proxy else None
         return {
-            **(self._proxy.service.attempts.facts() if self._proxy else {}),
-            **({"fetched": cache.figures()["asked"]} if cache else {}),
+            **(self._counts() if self._proxy else {}),
             **({"probes": checker.sent, "probing": checker.running} if checker else {}),
             "program": f"lbkit {__version__}",
             "config": text,  # that makes `lbkit proxy` do the same
             "config_lines": config_lines(text),
-            "notes": [],
+            "notes": self._notes(),
         }
+
+    def _counts(self) -> dict[str, Any]:
+        cache = self.proxy.filters.get("cache")
+        fetched = {"fetched": cache.figures()["asked"]} if cache else {}
+        return {**self.proxy.service.attempts.facts(), **fetched}
+
+    def _notes(self) -> list[str]:
+        return []
 
     def _stream(self, name: str) -> random.Random:
         return stream(self.experiment.seed, name)

@@ -35,6 +35,7 @@ from lbkit.arrivals import Closed, Sessions
 from lbkit.caching import FETCHED, served
 from lbkit.core.sticky import OF_APPLICATION
 from lbkit.experiment import Experiment
+from lbkit.layer4 import PER_CLIENT, PER_REQUEST
 from lbkit.patience import luck_of
 from lbkit.result import good
 from lbkit.workload import Clients, Kinds, Visits, client_name, stream, workload
@@ -49,7 +50,9 @@ EXPERIMENT = (
 TRAFFIC = EXPERIMENT.traffic
 GRACE: float = SETTINGS.get("grace", 10.0)  # seconds after the duration in which answers still count
 CLOSED = isinstance(TRAFFIC.arrivals, Closed)
+LAYER4 = EXPERIMENT.layer4
 CONNECTIONS = 1000
+CONNECTIONS_OF_ONE = 100  # of one client's own
 PATIENCE = TRAFFIC.patience
 # Whether servers check that the client still waits for the answer.
 WATCHED: bool = SETTINGS.get("watched", PATIENCE is not None)
@@ -81,13 +84,14 @@ class Player:
         self.environment = environment
         url = urlsplit(str(SETTINGS.get("url") or host or environment.host))
         timeout = TRAFFIC.duration + GRACE
-        self.http = HTTPClient(
-            url.hostname or "127.0.0.1",
-            url.port or 80,
-            concurrency=CONNECTIONS,
-            connection_timeout=timeout,
-            network_timeout=timeout,
-        )
+        self.server: dict[str, Any] = {
+            "host": url.hostname or "127.0.0.1",
+            "port": url.port or 80,
+            "connection_timeout": timeout,
+            "network_timeout": timeout,
+        }
+        self.http = HTTPClient(concurrency=CONNECTIONS, **self.server)
+        self.own: dict[int, HTTPClient] = {}  # client -> its own connections
         self.lines: Any = None
         if SETTINGS:
             parent = socket.create_connection(("127.0.0.1", SETTINGS["port"]))
@@ -102,6 +106,19 @@ class Player:
         self.users = 0  # closed loop: users that have started
         # Session, or client in traffic without sessions -> its cookies.
         self.cookies: defaultdict[int, dict[str, str]] = defaultdict(dict)
+
+    def connections_of(self, client: int) -> HTTPClient:
+        """Return where this client's connections are kept."""
+        if LAYER4 is None or not (LAYER4.proxy_protocol or LAYER4.connections == PER_CLIENT):
+            return self.http
+        own = self.own.get(client)
+        if own is None:
+            own = self.own[client] = HTTPClient(concurrency=CONNECTIONS_OF_ONE, **self.server)
+            if LAYER4.proxy_protocol:
+                line = f"PROXY TCP4 {client_name(client)} 127.0.0.1 1024 80\r\n".encode()
+                pool: Any = own._connection_pool
+                pool.after_connect = lambda sock: sock.sendall(line)
+        return own
 
     def start(self) -> None:
         """Agree with the parent on time 0, once everything is loaded."""
@@ -198,6 +215,8 @@ class Player:
             headers["Host"] = kind.host
         if WATCHED:
             headers["X-Lbkit-Watched"] = "1"
+        if LAYER4 and LAYER4.connections == PER_REQUEST:
+            headers["Connection"] = "close"
         # The outcome on timeout: the connection is closed without an answer.
         outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:
@@ -205,7 +224,7 @@ class Player:
                 target = kind.target(path)
                 if cookies is not None:
                     target = present(cookies, target, headers)
-                response = self.http.request(kind.method, target, headers=headers)
+                response = self.connections_of(client).request(kind.method, target, headers=headers)
                 size = len(response.read())
                 if cookies is not None:
                     keep(cookies, response.items())

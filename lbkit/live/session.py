@@ -22,6 +22,7 @@ from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Event, Experiment, Policy, Server
 from lbkit.interrupted import Interrupted, so_far
+from lbkit.layer4 import ONE
 from lbkit.live.docker import DockerFleet
 from lbkit.live.fleet import Fleet, LocalFleet
 from lbkit.live.front import Front, OwnProxy
@@ -29,6 +30,7 @@ from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
 from lbkit.live.redis_server import RedisServer
+from lbkit.live.relay import OwnRelay
 from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
 from lbkit.needs import why_not
@@ -57,16 +59,17 @@ class LiveSession:
     def __init__(
         self, experiment: Experiment, on: str = "live", layer: int = 7, grace: float = GRACE
     ) -> None:
-        """`layer`: with 4, nginx and HAProxy forward whole connections. `grace`: seconds after the end of the
-        traffic in which answers still count; a request without an answer by then is an error.
+        """`layer`: with 4, connections are balanced (see `Experiment.at_layer`). `grace`: seconds after the
+        end of the traffic in which answers still count; a request without an answer by then is an error.
 
         Raises EngineError for an engine that is missing or cannot run this, ValueError for an unknown one."""
         if on == "docker" and experiment.deploy:
             raise EngineError("containers keep their version here: use another engine, or deploy=None")
         require(on)
         number(0, grace=grace)
-        if layer != 7 and on not in PEERS:
-            raise EngineError(f"{on} has layer 7 only; nginx and haproxy have layer 4, too")
+        experiment = experiment.at_layer(layer)
+        if experiment.layer4 and experiment.layer4.connections == ONE:
+            raise EngineError("the load speaks HTTP/1.1: use layer4.connections='client', or on='sim'")
         self._shares_state = _shares_state(experiment, on)
         self._store: RedisServer | None = None
         checks = experiment.policy.health and experiment.policy.health.checks
@@ -76,9 +79,9 @@ class LiveSession:
         self.grace = grace
         self.on = on
         self.policy = experiment.policy.algorithm
+        self._front: Front = PEERS[on](experiment, layer) if on in PEERS else _own(experiment)
         fleet = DockerFleet if on == "docker" else LocalFleet
         self._fleet: Fleet = fleet(experiment.servers, experiment.seed)
-        self._front: Front = PEERS[on](experiment, layer) if on in PEERS else OwnProxy(experiment)
         self._load: Load | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -393,6 +396,11 @@ _HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
         lambda session, e: session.set_dependency(e.dependency, DEPENDENCY_STATES[e.action], e.server),
     ),
 }
+
+
+def _own(experiment: Experiment) -> OwnProxy:
+    """Return lbkit's proxy for the experiment's layer."""
+    return OwnRelay(experiment) if experiment.layer4 else OwnProxy(experiment)
 
 
 def _shares_state(experiment: Experiment, on: str) -> bool:

@@ -20,6 +20,7 @@ from lbkit.core.options import named_fields
 from lbkit.core.routing import DEFAULT
 from lbkit.core.text import did_you_mean
 from lbkit.experiment import Policy
+from lbkit.layer4 import SEEN
 from lbkit.net.address import a_listen_address, split_address
 from lbkit.net.config import (
     MOST_WORKERS,
@@ -44,8 +45,6 @@ from lbkit.net.origin.reach import HTTP1, Reach
 from lbkit.net.settings import AdminRules
 from lbkit.policy import OnChange
 from lbkit.schema import strict_converter, structure
-
-SEEN = ("flow", "client")  # the keys there are at layer 4
 
 
 def _routes(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -11,6 +11,7 @@ from lbkit.sim.cached import (
     CachingSimulation,
 )
 from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.relaying import RelayingSimulation
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation
 
@@ -30,16 +31,28 @@ KINDS: dict[tuple[bool, bool, bool], type[Simulation]] = {
 
 def simulation(experiment: Experiment, max_events: int | None = None) -> Simulation:
     """Return the simulation of an experiment, as its clients and its policy's attempts need it."""
+    if experiment.layer4:
+        for name, rules in (
+            ("traffic.patience", experiment.traffic.patience),
+            ("policy.retry", experiment.policy.retry),
+            ("policy.sticky", experiment.policy.sticky),
+        ):
+            if rules:
+                raise ValueError(f"{name} at layer 4 is not simulated: remove it, or use another engine")
+        return RelayingSimulation(experiment, max_events)
     parts = experiment.traffic.patience, experiment.policy.retry, experiment.cache
     patience, retry, cache = (part is not None for part in parts)
     return KINDS[patience, retry, cache](experiment, max_events)
 
 
-def simulate(experiment: Experiment, grace: float | None = None, max_events: int | None = None) -> Result:
+def simulate(
+    experiment: Experiment, grace: float | None = None, max_events: int | None = None, layer: int = 7
+) -> Result:
     """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
 
     With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
     not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
-    MAX_EVENTS, and as many more as the requests of an open loop can take. Same experiment, same Result, to
+    MAX_EVENTS, and as many more as the requests of an open loop can take. `layer`: 4 adds `layer4` to an
+    experiment without it, with connections that all clients share. Same experiment, same Result, to
     the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
-    return simulation(experiment, max_events).run(grace)
+    return simulation(experiment.at_layer(layer), max_events).run(grace)

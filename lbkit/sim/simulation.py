@@ -430,16 +430,20 @@ class Simulation:
 
     def cut(self, _: int) -> None:
         """Cut off what still runs on backends with a drain that is at its deadline."""
-        lease, engine = self.requests.lease, self.engine
         for pool in self.pool.pools:
-            for backend in pool.drains.advance(engine.now):
-                there = lambda row, backend=backend: lease[row] is backend  # noqa: E731
-                rows = self.server_of[backend].drop(there)
-                for kind in UNDER_WAY:
-                    rows += engine.cancel(kind, there)
-                for row in rows:
-                    self.requests.start[row], self.requests.service[row] = NAN, 0.0
-                    self.fail(row, Failure.CLOSED_UNANSWERED)
+            for backend in pool.drains.advance(self.engine.now):
+                self.cut_off(backend)
+
+    def cut_off(self, backend: Backend) -> None:
+        """Cut off what runs on a backend."""
+        lease = self.requests.lease
+        there = lambda row: lease[row] is backend  # noqa: E731
+        rows = self.server_of[backend].drop(there)
+        for kind in UNDER_WAY:
+            rows += self.engine.cancel(kind, there)
+        for row in rows:
+            self.requests.start[row], self.requests.service[row] = NAN, 0.0
+            self.fail(row, Failure.CLOSED_UNANSWERED)
 
     def _deploy(self) -> Deploy:
         assert self.experiment.deploy

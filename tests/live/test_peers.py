@@ -21,7 +21,6 @@ import psutil
 
 from lbkit import (
     Constant,
-    EngineError,
     Event,
     Experiment,
     Policy,
@@ -288,8 +287,6 @@ def test_layer_4_is_named_in_the_notes() -> None:
     for program in ("nginx", "haproxy"):
         with pytest.raises(PeerError, match="hash by path on layer 4"):
             render(SMALL.but(policy="consistent_hash"), program, layer=4)
-    with pytest.raises(EngineError, match="live has layer 7 only"):
-        run(SMALL, on="live", layer=4)
 
 
 def test_balancers_of_its_own() -> None:

@@ -27,6 +27,7 @@ class Peer(Support):
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         """Raises PeerError for what the program cannot do."""
+        layer = 4 if experiment.layer4 else layer
         if layer not in self.layers:
             raise PeerError(f"{self.name} has no layer {layer} here: {' or '.join(map(str, self.layers))}")
         self.layer = layer

@@ -171,7 +171,7 @@ defaults
 {retry_on}  option redispatch 1       # the retry may go to another server
 {leave}{reuse}
 frontend clients
-  bind 127.0.0.1:{self.port}{http}
+  bind 127.0.0.1:{self.port}{" accept-proxy" if self.names_clients else ""}{http}
 {routing.lines() if routing else ""}  default_backend {self.default_block}
 {self._backends(balance)}"""
 

@@ -129,7 +129,10 @@ class Nginx(Peer):
         """Return the configuration for layer 4: nginx forwards connections unread."""
         if self.policy.algorithm == "nginx_ip_hash":
             raise PeerError("nginx has no ip_hash on layer 4: use ip_hash (hash $remote_addr)")
-        algorithm = self.balance()
+        algorithm, announced = self.balance(), ""
+        if self.names_clients:
+            announced = " proxy_protocol"
+            algorithm = algorithm.replace("$remote_addr", "$proxy_protocol_addr")
         weights = self.weights()
         return f"""\
 # {self.policy.algorithm} in nginx, on layer 4: connections, whatever they carry.
@@ -145,7 +148,7 @@ stream {{
 {self._line(algorithm)}{"".join(self._server(m, weights[m.name]) for m in self.members.values())}\
   }}
   server {{
-    listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
+    listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""}{announced};
     proxy_pass backends;
     proxy_connect_timeout {milliseconds(timeouts_of(self.policy.retry).connect or CONNECT)};
     proxy_next_upstream {"on" if self.policy.retries else "off"};

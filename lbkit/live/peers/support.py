@@ -74,6 +74,12 @@ class Support:
     layer: int
     members: dict[str, Member]
 
+    @property
+    def names_clients(self) -> bool:
+        """Whether connections begin with a PROXY header."""
+        layer4 = self.experiment.layer4
+        return layer4 is not None and layer4.proxy_protocol
+
     def balance(self) -> str:
         """Return the lines that choose the algorithm. Raises PeerError for a key that it does not support."""
         key = self.policy.keyed_by

@@ -128,7 +128,8 @@ class TcpProxy(Running):
 
     async def _sweep(self) -> None:
         """Check all deadlines in turns, and cut what runs on backends that have no more time to drain."""
-        shortest = min(self.config.first, self.config.idle, self.config.linger)
+        drains = [one.drains.rules.timeout for each in self.pools for one in each.pools]
+        shortest = min(self.config.first, self.config.idle, self.config.linger, *drains)
         tick = min(0.5, max(0.01, shortest / 10))
         while True:
             await asyncio.sleep(tick)
