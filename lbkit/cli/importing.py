@@ -24,7 +24,10 @@ def command(
         ),
     ] = None,
     upstream: Annotated[
-        str | None, typer.Option(help="The upstream or backend to take, if the file has several.")
+        str | None,
+        typer.Option(
+            help="The upstream or backend to take, if there are several; with --routing, the frontend."
+        ),
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="The log's log_format (nginx) or LogFormat (Apache).")
@@ -33,6 +36,12 @@ def command(
         int | None,
         typer.Option(min=1, help="Requests that a server serves at once. Default: estimated from the log."),
     ] = None,
+    routing: Annotated[
+        bool,
+        typer.Option(
+            "--routing", help="Write its rules, as a file for lbkit proxy and lbkit route, instead."
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A .toml or .json file to write. Default: print it."),
@@ -49,15 +58,22 @@ def command(
       lbkit import haproxy.cfg --upstream web -o web.toml
       lbkit import nginx.conf --log access.log -o tuesday.toml
       lbkit compare tuesday.toml
+      lbkit import nginx.conf --routing -o proxy.toml
     """
     with reported():
-        from lbkit.importer import printable, read_config, read_log
+        from lbkit.importer import printable, read_config, read_log, read_routing
 
         if form and not log:
             raise ValueError("--format is about a log: give one with --log")
+        if routing and (log or workers):
+            raise ValueError("--routing has no requests and no workers: leave out --log and --workers")
         if output:
             format_of(output, ValueError)
             check_can_write(output)
+        if routing:
+            found = read_routing(config, upstream or "")
+            _write(found.report(), found.to_toml(), output, "Proxy")
+            return
         imported = read_config(config, upstream)
         experiment = imported.experiment
         said = imported.report()
@@ -75,3 +91,18 @@ def command(
         typer.echo(f"Experiment: {output}", err=True)
     else:
         typer.echo(experiment.to_toml())
+
+
+def _write(said: list[str], text: str, output: Path | None, what: str) -> None:
+    """Write a proxy's file, or print it, after what is to be said of it."""
+    from lbkit.importer import printable
+
+    for line in said:
+        typer.echo(printable(line), err=True)
+    if output is None:
+        typer.echo(text)
+    elif format_of(output, ValueError) != "TOML":
+        raise ValueError(f"{output}: the file of a proxy is TOML; use a name that ends in .toml")
+    else:
+        output.write_text(text, encoding="utf-8")
+        typer.echo(f"{what}: {output}", err=True)

@@ -3,5 +3,15 @@
 from lbkit.importer.config import Imported, read_config
 from lbkit.importer.found import ImportFault, printable
 from lbkit.importer.log import Log, read_log
+from lbkit.importer.routing import ImportedRouting, read_routing
 
-__all__ = ["ImportFault", "Imported", "Log", "printable", "read_config", "read_log"]
+__all__ = [
+    "ImportFault",
+    "Imported",
+    "ImportedRouting",
+    "Log",
+    "printable",
+    "read_config",
+    "read_log",
+    "read_routing",
+]

@@ -61,15 +61,7 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
     path = Path(path)
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     unread: list[Unread] = []
-    if _HAPROXY.search(text) and not _NGINX_UPSTREAM.search(text):
-        upstreams = read_haproxy(path.name, text, unread)
-    elif _NGINX.search(text):
-        upstreams = read_nginx(path, unread)
-    else:
-        raise ImportFault(
-            f"{path}: neither nginx's nor HAProxy's configuration: it has no directive that ends in ; or {{,"
-            " and no section such as backend"
-        )
+    upstreams = read_haproxy(path.name, text, unread) if is_haproxy(path, text) else read_nginx(path, unread)
     usable = [found for found in upstreams if found.servers]
     if not usable:
         lost = "; ".join(str(one) for one in unread[:3])
@@ -91,6 +83,18 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
     if (same := sum(other.name == chosen.name for other in usable)) > 1:
         chosen.notes.append(f"{same} upstreams are named {chosen.name}: this is the first")
     return Imported(experiment, chosen.name, skipped, chosen.addresses, chosen.notes, unread + chosen.unread)
+
+
+def is_haproxy(path: Path, text: str) -> bool:
+    """Return whether a configuration is HAProxy's; else it is nginx's. Raises ImportFault for another."""
+    if _HAPROXY.search(text) and not _NGINX_UPSTREAM.search(text):
+        return True
+    if _NGINX.search(text):
+        return False
+    raise ImportFault(
+        f"{path}: neither nginx's nor HAProxy's configuration: it has no directive that ends in ; or {{,"
+        " and no section such as backend"
+    )
 
 
 def _choose(usable: list[Upstream], name: str | None, path: Path) -> Upstream:

@@ -70,8 +70,12 @@ def with_backups(upstream: Upstream, policy: Policy) -> Policy:
     return evolve(policy, algorithm="priority_levels", options=options)
 
 
-def grouped(unread: Iterable[Unread], most_lines: int = 4) -> list[str]:
-    """Return one text for each directive among the unread lines, the most frequent first."""
+def grouped(unread: Iterable[Unread], most_lines: int = 4, by_line: bool = False) -> list[str]:
+    """Return one text for each directive among the unread lines, the most frequent first.
+
+    `by_line`: one for each line, in their order."""
+    if by_line:
+        return list(dict.fromkeys(map(str, unread)))
     groups: dict[str, list[Unread]] = {}
     for one in unread:
         groups.setdefault(one.kind or one.text.partition(" ")[0], []).append(one)

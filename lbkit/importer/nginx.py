@@ -223,7 +223,7 @@ def _algorithm(d: Directive, notes: list[str]) -> Policy | None:
         case ["least_time", _, *_]:
             return presets.nginx("least_time")
         case ["hash", variable, *how]:
-            key = _key(variable)
+            key = key_of_variable(variable)
             if not key:
                 key = "client" if "addr" in variable else "uri"
                 notes.append(f"{d.unread()}: imported as a hash of the {key}")
@@ -232,7 +232,7 @@ def _algorithm(d: Directive, notes: list[str]) -> Policy | None:
             return None
 
 
-def _key(variable: str) -> str:
+def key_of_variable(variable: str) -> str:
     """Return the key that an nginx variable stands for; empty for another variable."""
     for prefix, kind in _NAMED_KEYS.items():
         name = variable.removeprefix(prefix)
