@@ -18,45 +18,24 @@ from lbkit.core.routing import Action, Fixed, Redirect, Rewrite, Split, ToPool, 
 from lbkit.importer.found import Unread
 from lbkit.importer.nginx import key_of_variable
 from lbkit.importer.nginx_files import Directive
+from lbkit.importer.nginx_locations import (
+    EXACT,
+    PASSES,
+    PREFIX,
+    REGEX,
+    STRONG,
+    Location,
+    by_name,
+    exceptions,
+    in_order,
+    named,
+    slashed,
+)
 from lbkit.importer.nginx_templates import answer_of, condition_of, template_of
 from lbkit.importer.rules import RuleList, anywhere, not_imported
 
-_PASSES = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
 _FILES = ("root", "alias", "try_files", "index", "autoindex", "empty_gif", "stub_status")
 _AT_SERVER = {"listen", "server_name", "location", "return", "rewrite", "if", "allow", "deny", *_FILES}
-EXACT, STRONG, REGEX, PREFIX = "=", "^~", "~", ""
-
-
-@dataclass
-class Location:
-    """A location of a server."""
-
-    kind: str  # EXACT, STRONG, REGEX or PREFIX
-    path: str  # or the expression
-    block: Directive
-    ignore_case: bool = False
-    redirects: bool = False  # nginx redirects its path without the / at its end to it
-
-    @property
-    def name(self) -> str:
-        return "location " + " ".join(self.block.words[1:])
-
-    @property
-    def passes(self) -> bool:
-        """Whether it hands requests to other servers: then /api is redirected to /api/."""
-        return any(d.name == "proxy_pass" or d.name in _PASSES for d in self.block.block or ())
-
-    def paths(self) -> dict[str, tuple[str, ...]]:
-        """Return the condition on the path; an empty one for all paths."""
-        if self.kind == EXACT:
-            return {"path": (self.path,)}
-        if self.kind == REGEX:
-            return {"regex": (anywhere(self.path, self.ignore_case),)}
-        if self.path == "/":
-            return {}
-        if self.redirects:
-            return {"prefix": (self.path[:-1],)}  # /api itself does not come here
-        return {"regex": (re.escape(self.path) + ".*",)}
 
 
 @dataclass
@@ -73,9 +52,9 @@ class NginxRoutes:
     def read(self, directives: list[Directive]) -> None:
         """Read all servers of a configuration."""
         servers = list(self._servers(directives))
-        if len({tuple(d.words[1].rpartition(":")[2] for d in _named(s, "listen")) for s in servers}) > 1:
+        if len({tuple(d.words[1].rpartition(":")[2] for d in named(s, "listen")) for s in servers}) > 1:
             self.notes.append("servers on different ports are imported as one: rules do not know the port")
-        for hosts, server in _by_name(servers, self.unread):
+        for hosts, server in by_name(servers, self.unread):
             self._server(hosts, server, many=len(servers) > 1)
 
     def _servers(self, directives: list[Directive]) -> Iterator[Directive]:
@@ -215,13 +194,13 @@ class NginxRoutes:
                     return answer_of(one.words[1:]), None
                 if one.name == "proxy_pass":
                     then, path = self._passes(one.words[1] if len(one.words) > 1 else "")
-                elif one.name in (*_PASSES, *_FILES, "if", "rewrite", "location") or not one.words:
+                elif one.name in (*PASSES, *_FILES, "if", "rewrite", "location") or not one.words:
                     raise ValueError("no counterpart")
                 elif one.name not in ("allow", "deny", "limit_except"):
                     self.unread.append(one.unread())
             except ValueError as error:
                 self.unread.append(one.unread(f"{' '.join(one.words)} ({_reason(error)})"))
-                if one.name in ("return", "proxy_pass", *_PASSES, "rewrite", "if"):
+                if one.name in ("return", "proxy_pass", *PASSES, "rewrite", "if"):
                     return not_imported(location.name), None
         return then or not_imported(f"{location.name}, which serves files"), path
 
@@ -321,39 +300,8 @@ class NginxRoutes:
             self._try(d, partial(add, f"{location.name} deny {who}", Fixed(403), here, but))
 
 
-def in_order(locations: list[Location]) -> list[Location]:
-    """Return locations in the order in which the first that fits decides."""
-    rank = {EXACT: 0, STRONG: 1, REGEX: 2, PREFIX: 3}
-    return sorted(
-        locations, key=lambda one: (rank[one.kind], -len(one.path) if one.kind in (STRONG, PREFIX) else 0)
-    )
-
-
-def slashed(locations: list[Location]) -> Iterator[Location]:
-    """Yield the locations such as /api/ (also exact ones) to which nginx redirects /api, if that has none."""
-    prefixes = {one.path for one in locations if one.kind != REGEX}
-    for one in locations:
-        could = one.kind != REGEX and one.passes and one.path.endswith("/") and one.path != "/"
-        if could and one.path[:-1] not in prefixes:
-            yield one
-
-
-def exceptions(location: Location, among: list[Location]) -> tuple[When, ...]:
-    """Return the longer prefixes without ^~ inside of one with ^~: there expressions are tried first."""
-    if location.kind != STRONG:
-        return ()
-    inside = (
-        o for o in among if o.kind == PREFIX and o.path.startswith(location.path) and o.path != location.path
-    )
-    return tuple(When(**one.paths()) for one in inside)  # type: ignore[arg-type]
-
-
 def _named_in(block: list[Directive], name: str) -> Iterator[Directive]:
     return (d for d in block if d.name == name and (d.block is not None or name == "listen"))
-
-
-def _named(server: Directive, name: str) -> list[Directive]:
-    return [d for d in server.block or () if d.name == name and len(d.words) > 1]
 
 
 def _access(block: list[Directive]) -> list[Directive]:
@@ -362,32 +310,3 @@ def _access(block: list[Directive]) -> list[Directive]:
 
 def _reason(error: ValueError) -> str:
     return str(error).splitlines()[0]
-
-
-def _by_name(servers: list[Directive], unread: list[Unread]) -> Iterator[tuple[tuple[str, ...], Directive]]:
-    """Yield hosts and their server, in the order of nginx: exact names, wildcards by length, default."""
-    if not servers:
-        return
-    default = next(
-        (s for s in servers if any("default_server" in d.words for d in _named(s, "listen"))), servers[0]
-    )
-    exact: list[tuple[tuple[str, ...], Directive]] = []
-    wild: list[tuple[tuple[str, ...], Directive]] = []
-    for server in servers if len(servers) > 1 else ():
-        names = [(d, name.lower()) for d in _named(server, "server_name") for name in d.words[1:]]
-        plain = []
-        for d, name in names:
-            if name.startswith("."):
-                plain.append(name[1:])
-                wild.append((("*" + name,), server))
-            elif re.fullmatch(r"\*(\.[a-z0-9_-]+)+", name):
-                wild.append(((name,), server))
-            elif re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) and name != "_":
-                plain.append(name)
-            elif name not in ("_", '""', ""):
-                unread.append(d.unread(f"server_name {name}"))
-        if plain:
-            exact.append((tuple(dict.fromkeys(plain)), server))
-    yield from exact
-    yield from sorted(wild, key=lambda one: -len(one[0][0]))
-    yield (), default

@@ -1,4 +1,4 @@
-"""`lbkit import --routing`: the rules of a configuration as the file of a proxy, which `lbkit route` reads."""
+"""`lbkit import --routing`: a configuration's rules as the file of a proxy, which `lbkit route` reads."""
 
 from __future__ import annotations
 

@@ -208,4 +208,4 @@ def test_haproxy_sends_each_request_to_the_pool_of_the_imported_rules(seed: int,
         hosts = ["s1.org", "s2.org", "x.dot.org", "dot.org", "other"]
         with running([need("haproxy"), "-db", "-f", str(config)], tmp_path / "s") as ask:
             outcomes = agree(config, ask, rng, hosts, 500, "")
-    assert {"app", "403"} <= outcomes
+    assert len(outcomes) >= 4
