@@ -84,3 +84,12 @@ def test_agreement() -> None:
     assert row["algorithm"] == "least_connections"
     assert row["live"] > 0.01 < row["own"]
     assert "own version" in bench("benchmarks.agreement", *brief)
+
+
+def test_cache() -> None:
+    for program in ("wrk", "nginx"):
+        need(program)
+    brief = ("--seconds", "1", "--rounds", "1")
+    found = json.loads(bench("benchmarks.cache", "--json", *brief))
+    assert 0.1 < found["cpu_ratio_vs_nginx"] < 100
+    assert "of CPU a request" in bench("benchmarks.cache", *brief)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 from lbkit.core.cache import Fields, Part, Request, Response, Stored, not_modified, of_a_304, part
 from lbkit.core.routing import DEFAULT, Route
@@ -14,9 +16,9 @@ from lbkit.net.http1.head import without_fields
 from lbkit.net.messages import Answer, RequestHead, ResponseHead
 
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
+MOST_KNOWN = 2048  # bytes of the fields of a request that are remembered
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _URL = re.compile(r"(https?)://([^/?#\s]+)([/?][!\"$-~]*|)", re.IGNORECASE)
-_ABOUT_REQUEST = re.compile(rb"\r\n(host|x-forwarded-proto|x-forwarded-host):[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
 def request_of(request: RequestHead, route: Route | None) -> Request:
@@ -24,17 +26,33 @@ def request_of(request: RequestHead, route: Route | None) -> Request:
 
     The partition has what an answer depends on besides the URI and the fields that Vary names: the
     rule that has decided and its pool, a target that is another now, a host that a trusted proxy named."""
-    said = {name.lower(): value.rstrip() for name, value in _ABOUT_REQUEST.findall(request.data)}
-    host = said.get(b"host", b"").decode("latin-1").lower()
-    scheme = "https" if said.get(b"x-forwarded-proto", b"").lower() == b"https" else "http"
-    named = said.get(b"x-forwarded-host", b"").decode("latin-1").lower()
-    partition = f"{route.rule} {route.pool}" if route and (route.rule or route.pool != DEFAULT) else ""
-    if named != host:
-        partition += f" host {named}"
+    lines = request.data[request.data.index(b"\r\n") :]
+    about = _about(lines) if len(lines) <= MOST_KNOWN else _about.__wrapped__(lines)
+    partition = about.partition
+    if route and (route.rule or route.pool != DEFAULT):
+        partition += f" rule {route.rule} pool {route.pool}"
     if request.target != request.original:
         partition += f" target {request.target.decode('latin-1')}"
-    uri = uri_of(scheme, host, request.original.decode("latin-1"))
-    return Request(request.method.decode("latin-1"), uri, Fields.of_head(request.data), partition)
+    uri = about.site + request.original.decode("latin-1")
+    return Request(request.method.decode("latin-1"), uri, about.fields, partition)
+
+
+class _About(NamedTuple):
+    """What the fields of a request say."""
+
+    fields: Fields
+    site: str  # the beginning of the URI
+    partition: str
+
+
+@lru_cache(maxsize=512)
+def _about(lines: bytes) -> _About:
+    """Read the fields of a request. A client sends the same ones again and again, so some are remembered."""
+    fields = Fields.of_head(lines)
+    host = (fields.get("host") or "").lower()
+    scheme = "https" if (fields.get("x-forwarded-proto") or "").lower() == "https" else "http"
+    named = (fields.get("x-forwarded-host") or "").lower()
+    return _About(fields, uri_of(scheme, host, ""), f"host {named}" if named != host else "")
 
 
 def uri_of(scheme: str, host: str, target: str) -> str:

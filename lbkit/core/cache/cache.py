@@ -74,7 +74,7 @@ class Cache(Generic[B]):
         """Return what to do with a request."""
         if request.method not in ("GET", "HEAD"):
             return Lookup(Verdict.BYPASS, forward=Forward.METHOD)
-        asked = Directives.of(request.fields)
+        asked = request.fields.control
         stored = self.entries.select(request)
         if stored is None:
             forward = Forward.VARY_MISS if request.uri in self.entries else Forward.URI_MISS
@@ -134,7 +134,7 @@ class Cache(Generic[B]):
         if stored.fresh(now) and not stored.must_validate:
             return True  # the client wished for a fresher one; this is better than an error
         allowed = self._allowance(stored, "stale-if-error", self.rules.stale_if_error)
-        asked = Directives.of(request.fields).seconds("stale-if-error") if self.rules.obey_clients else None
+        asked = request.fields.control.seconds("stale-if-error") if self.rules.obey_clients else None
         return stored.may_be_stale and -stored.fresh_for(now) < max(allowed, asked or 0)
 
     def flight_key(self, request: Request) -> tuple[object, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Sized
 from typing import Generic, TypeVar
 
 from lbkit.core.cache.fields import (
-    Directives,
     Fields,
     Request,
     Response,
@@ -22,13 +21,15 @@ B = TypeVar("B", bound=Sized)  # a body: bytes; in the simulator anything with a
 # Bytes that an entry, and each of its fields, take besides the text: objects and places in tables, rounded
 # up. A test compares the sum with what Python allocates.
 OVERHEAD = 1_500
-FIELD = 240
+FIELD = 300
 
 Variant = tuple[tuple[str, str | None], ...]  # the fields that Vary names, with their values in a request
 
 
 def variant(request: Request, vary: frozenset[str]) -> Variant:
     """Return the values that select among the responses of a URI, normalised (RFC 9111, 4.1)."""
+    if not vary and not request.partition:
+        return ()
     values = tuple((name, _normal(request.fields.get(name))) for name in sorted(vary))
     return (("", request.partition), *values) if request.partition else values
 
@@ -87,7 +88,7 @@ class Stored(Generic[B]):
         self.received = received
         self.date = date
         self.response = Response(response.status, fields.without(("age",)))
-        self.control = Directives.of(fields)
+        self.control = fields.control
         self.lifetime = lifetime(self.response, date, rules)
         self.body = body
         self.memo: bytes = b""  # the owner's: the head as it sends it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -22,10 +22,13 @@ _TAG = re.compile(r'(?:W/)?"[^"]*"')
 class Fields:
     """The header fields of a message, in order, with names in lower case."""
 
-    __slots__ = ("pairs",)
+    __slots__ = ("_by_name", "_control", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self.pairs = tuple((name.lower(), value.strip(" \t")) for name, value in pairs)
+        # Made when they are asked for, and kept: a proxy sees the same fields again and again.
+        self._by_name: dict[str, str] | None = None
+        self._control: Directives | None = None
 
     @classmethod
     def of_head(cls, head: bytes) -> Fields:
@@ -35,8 +38,24 @@ class Fields:
 
     def get(self, name: str) -> str | None:
         """Return the values of a field, joined by commas as one list; None without the field."""
-        values = [value for n, value in self.pairs if n == name]
-        return ", ".join(values) if values else None
+        return (self._by_name or self._index()).get(name)
+
+    @property
+    def names(self) -> Collection[str]:
+        return (self._by_name or self._index()).keys()
+
+    def _index(self) -> dict[str, str]:
+        found = self._by_name = {}
+        for name, value in self.pairs:
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
+
+    @property
+    def control(self) -> Directives:
+        """The directives of Cache-Control."""
+        if self._control is None:
+            self._control = Directives.of(self)
+        return self._control
 
     def without(self, names: Iterable[str]) -> Fields:
         names = frozenset(names)
@@ -46,7 +65,7 @@ class Fields:
         return Fields((*self.pairs, *pairs))
 
     def __contains__(self, name: str) -> bool:
-        return any(n == name for n, _ in self.pairs)
+        return name in (self._by_name or self._index())
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.pairs)
@@ -142,7 +161,7 @@ _FORMS = [
 
 def parse_date(text: str | None) -> float | None:
     """Return an HTTP date in seconds since 1970; None if it is none."""
-    for form in _FORMS:
+    for form in _FORMS if text else ():
         if found := form.fullmatch(text or ""):
             year = int(found["year"])
             if len(found["year"]) == 2:

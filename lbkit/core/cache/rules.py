@@ -134,20 +134,20 @@ REFUSALS: tuple[tuple[str, Callable[[_Case], bool]], ...] = (
 
 def why_not_stored(request: Request, response: Response, rules: CacheRules) -> str:
     """Return why a shared cache must not, or does not, store a response; "" if it may."""
-    case = _Case(request, response, Directives.of(request.fields), Directives.of(response.fields), rules)
+    case = _Case(request, response, request.fields.control, response.fields.control, rules)
     return next((why for why, applies in REFUSALS if applies(case)), "")
 
 
 def kept_fields(fields: Fields) -> Fields:
     """Return the fields of a response that may be stored (RFC 9111, 3.1)."""
-    said = Directives.of(fields)
+    said = fields.control
     named = members(fields.get("connection")) | said.names("private") | said.names("no-cache")
     return fields.without(HOP_BY_HOP | (named - DECIDING))
 
 
 def lifetime(response: Response, date: float, rules: CacheRules) -> float:
     """Return for how many seconds of its age a response is fresh. `date`: when it was made."""
-    said, fields = Directives.of(response.fields), response.fields
+    said, fields = response.fields.control, response.fields
     for directive in ("s-maxage", "max-age"):
         if (explicit := said.seconds(directive)) is not None:
             return explicit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from math import floor
 
 from lbkit.core.cache.cache import Lookup
@@ -35,6 +36,7 @@ def cache_status(
     return "; ".join(parts)
 
 
+@lru_cache(maxsize=64)
 def _item(text: str) -> str:
     return text if _TOKEN.fullmatch(text) else _quoted(text)
 

@@ -27,6 +27,8 @@ class Store(Generic[B]):
         if stored is None:
             return None
         suitable = [s for s in stored.values() if s.variant == variant(request, s.vary)]
+        if len(suitable) == 1:  # nearly always
+            return suitable[0]
         return max(suitable, key=lambda s: (s.date, s.received), default=None)
 
     def used(self, stored: Stored[B]) -> None:

@@ -82,7 +82,7 @@ class CacheFilter(Filter):
         visit = exchange.state[self.index] = Visit(exchange, request, found)
         if found.verdict is not Verdict.BYPASS:
             # What a GET with a body means, only the backend knows.
-            if exchange.request.length or any(name in FOR_THE_SERVER for name, _ in request.fields):
+            if exchange.request.length or not FOR_THE_SERVER.isdisjoint(request.fields.names):
                 return None
             return self._decide(exchange, visit, now)
         return None
@@ -118,7 +118,7 @@ class CacheFilter(Filter):
         self.asked += 1
         visit.requested, visit.purges = self.clock(), self.purges
         added = to_origin(Request("GET", ""), visit.found.stored).fields.pairs
-        if added or any(name in CONDITIONS for name, _ in visit.request.fields):
+        if added or not CONDITIONS.isdisjoint(visit.request.fields.names):
             head.data = with_fields(head.data, CONDITIONS, added)
 
     def _refresh(self, exchange: ExchangeView, visit: Visit, now: float) -> None:
@@ -221,7 +221,7 @@ class CacheFilter(Filter):
         if key is None:
             return
         loop = asyncio.get_running_loop()
-        for follower in self.flights.land(key, visit, how, loop.time()):
+        for follower in self.flights.land(key, visit, how, self._now()):
             assert isinstance(follower, Visit)
             self._following.discard(follower)
             follower.way = Way.PASSES
@@ -235,7 +235,7 @@ class CacheFilter(Filter):
         exchange = visit.exchange
         if exchange is None:
             return  # it has ended meanwhile
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         try:
             outcome: Answer | Hold | None = None
             again = self.cache.lookup(visit.request, self.clock())
@@ -259,6 +259,10 @@ class CacheFilter(Filter):
         elif outcome is None:
             exchange.proceed(now)
 
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
     def _watch(self, seconds: float) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
@@ -266,7 +270,7 @@ class CacheFilter(Filter):
     def _look(self) -> None:
         """Let go of the followers that have waited long enough."""
         self._timer = None
-        for visit in self.flights.overdue(asyncio.get_running_loop().time()):
+        for visit in self.flights.overdue(self._now()):
             assert isinstance(visit, Visit)
             self._following.discard(visit)
             visit.way, visit.flight = Way.PASSES, None
