@@ -17,7 +17,7 @@ from lbkit.net.config import ConfigError
 from lbkit.net.figures import History, Ledger, merge_backends
 from lbkit.net.generation import Generation, WorkerProcess
 from lbkit.net.modes import AnyConfig, config_of
-from lbkit.net.orders import Order, OrderError
+from lbkit.net.orders import Order
 from lbkit.net.preflight import start_faults
 from lbkit.net.report import Report
 from lbkit.schema import parse
@@ -64,11 +64,6 @@ class Control:
         return served[-1] if served else self.generations[-1]
 
     @property
-    def first_generation(self) -> int:
-        """The number of the oldest generation of those that still run, from 1."""
-        return self.reloads + 2 - len(self.generations)
-
-    @property
     def busy(self) -> bool:
         """Whether a reload would have to wait: for another one, or for requests in flight."""
         return self.reloading or len(self.generations) > MAX_RETIRING
@@ -101,7 +96,7 @@ class Control:
         """Return a worker's report; None if it is busy, or has ended."""
         try:
             report: Report = await worker.send_order({"do": "report"}, PATIENCE)
-        except (OrderError, TimeoutError, OSError):
+        except (ValueError, TimeoutError, OSError):  # also for what is no answer
             return None
         return report
 
@@ -169,5 +164,6 @@ class Control:
 
     def reloaded(self, faults: list[str]) -> None:
         """Called after each reload, whoever wanted it; `faults`: why it did not take effect."""
+        self.reloading = False
         self.failed_reload = (time.time(), faults) if faults else None
         self.reloads += not faults

@@ -17,6 +17,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count as counter
 from typing import Any
 
 from lbkit.net.modes import AnyConfig
@@ -32,6 +33,8 @@ PATIENCE = 1.0  # seconds that connections wait for a worker before the stand-in
 MAX_REASON = 1 << 24  # bytes that a worker may write in one line
 ANSWER_TIMEOUT = 5.0  # seconds in which a worker must answer an order
 SLACK = 2.0  # seconds beyond the grace in which a worker must exit by itself
+
+_numbers = counter(1)  # of generations
 
 
 class WorkerProcess:
@@ -99,6 +102,7 @@ class Generation:
     ) -> None:
         """`rng` draws the workers' seeds and the places where their rotations start. `standing` has the
         operator's orders that hold over reloads; a worker that starts gets them."""
+        self.number = next(_numbers)
         self.standing = standing
         self.own: dict[str, Order] = {}  # orders that hold until the next reload
         self.config = config

@@ -45,12 +45,12 @@ class Supervisor:
         self.sockets: list[socket.socket] = []
         self.generations: list[Generation] = []  # the last one is serving or starting
         self._reload_wanted = asyncio.Event()
-        self._reloading = asyncio.Lock()
+        self._waiters: list[asyncio.Future[list[str]]] = []  # for the end of the next reload
         self._serving: asyncio.Task[None] | None = None
         self._retirements: set[asyncio.Task[None]] = set()
         self._mark: socket.socket | None = None
         self._admin: Admin | None = None
-        self.control = Control(self.generations, say, self._reload)
+        self.control = Control(self.generations, say, self.reload)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ProxyError if the proxy cannot start."""
@@ -137,26 +137,33 @@ class Supervisor:
 
     # -- reload -----------------------------------------------------------------------------
 
-    async def _reload(self) -> list[str]:
-        """Start new workers, then retire the old ones. An invalid file changes nothing.
+    async def reload(self) -> list[str]:
+        """Reload the file, as after a signal. Returns why that did not take effect, a line for each fault."""
+        waiter: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._reload_wanted.set()
+        return await waiter
 
-        Returns why there was no reload, a line for each fault."""
-        async with self._reloading:
-            self.control.reloading = True
-            try:
-                faults = await self._reload_once()
-            finally:
-                self.control.reloading = False
-        self.control.reloaded(faults)
-        return faults
-
-    async def _reload_once(self) -> list[str]:
+    async def _reload(self) -> None:
+        """Carry out the reloads that are wanted so far, as one."""
+        self.control.reloading = True
         retiring = self.generations[:-1]
         if len(retiring) >= MAX_RETIRING:
             say(f"reload waits: workers of {len(retiring)} earlier reloads still have requests in flight")
             while len(self.generations) > MAX_RETIRING:
                 await asyncio.wait(self._retirements, return_when=asyncio.FIRST_COMPLETED)
         self._reload_wanted.clear()  # a signal from now on may mean a newer file
+        waiters, self._waiters = self._waiters, []
+        faults = await self._replace_workers()
+        self.control.reloaded(faults)
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(faults)
+
+    async def _replace_workers(self) -> list[str]:
+        """Start new workers, then retire the old ones. An invalid file changes nothing.
+
+        Returns why, a line for each fault."""
         before = self.host, self.port
         old = self.generations[-1]
         sockets = self.sockets
@@ -184,7 +191,7 @@ class Supervisor:
                 if sock not in self.sockets:
                     stop_listening(sock)
             say("not reloaded, the old configuration stays: " + str(error).replace("\n", "\nnot reloaded: "))
-            return str(error).splitlines()
+            return [line.removeprefix(f"{self.path}: ") for line in str(error).splitlines()]
         self._retire(old)
         for sock in self.sockets:
             if sock not in sockets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import traceback
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -102,6 +103,9 @@ class Api:
             return self.refused(400 if "not JSON" in lines[0] else 422, lines[0], lines=lines)
         except OrderError as error:
             return self.refused(503 if "try again" in str(error) else 409, str(error))
+        except Exception:  # a fault of ours must not leave a client waiting
+            traceback.print_exc()
+            return self.refused(500, "the admin interface failed; the proxy's output says how")
 
     def refused(self, status: int, why: str, fields: bytes = b"", lines: list[str] | None = None) -> Answer:
         """Return an answer that says why a request was not carried out."""

@@ -21,9 +21,8 @@ def faults(lines: list[str]) -> list[Table]:
     """Return each fault's field, where it has one, and its message, which says how to mend it."""
     found = []
     for line in lines:
-        message = re.sub(r"^\S*\.toml: ", "", line)  # the file, which the operator knows
-        field = _FIELD.match(message)
-        found.append({"field": field[1] if field else "", "message": message})
+        field = _FIELD.match(line)
+        found.append({"field": field[1] if field else "", "message": line})
     return found
 
 
@@ -90,14 +89,14 @@ def stats(control: Control, state: State) -> Table:
 def workers(control: Control, state: State) -> list[Table]:
     told = {report["pid"]: report for report in (*state.serving, *state.retiring)}
     rows = []
-    for number, generation in enumerate(control.generations):
+    for generation in control.generations:
         for worker in sorted(generation.alive, key=lambda worker: worker.pid):
             report = told.get(worker.pid)
             serves = worker in generation.ready and generation is control.serving
             rows.append(
                 {
                     "pid": worker.pid,
-                    "generation": control.first_generation + number,
+                    "generation": generation.number,
                     "state": ("serving" if serves else "retiring") if report else "busy",
                     "clients": report["clients"] if report else None,
                     "requests": requests(everything(report["counts"])) if report else None,

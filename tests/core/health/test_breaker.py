@@ -183,3 +183,17 @@ def test_any_order_of_events(rules: BreakerRules, steps: list) -> None:
 def test_rules_that_make_no_sense(fields: dict, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         BreakerRules(**fields)
+
+
+@pytest.mark.parametrize("steps", [(), (1.0,), (1.0, 7.0)], ids=["closed", "open", "half open"])
+def test_the_operators_order_holds_in_every_state(steps: tuple[float, ...]) -> None:
+    for opens in (True, False):
+        breaker = Breaker(BreakerRules(consecutive=1, open_for=5.0))
+        if steps:
+            breaker.ended(0.5, False, 0.1, steps[0])
+        for now in steps[1:]:
+            breaker.allows(now)
+        breaker.order(opens, 8.0)
+        assert breaker.allows(8.0) is not opens
+        assert breaker.state is (BreakerState.OPEN if opens else BreakerState.CLOSED)
+        assert breaker.allows(13.0)  # an open one tries again after its time

@@ -275,7 +275,11 @@ function show(status) {
     `${reloads.count} reload${reloads.count === 1 ? "" : "s"}${failed}`;
   keepFocus(() => {
     $("totals").replaceChildren(...totals(status));
-    $("pools").replaceChildren(...status.pools.map((pool) => poolTable(pool, status)));
+    $("pools").replaceChildren(
+      ...(status.pools.length
+        ? status.pools.map((pool) => poolTable(pool, status))
+        : [element("section", { className: "pool" }, element("p", {}, "No worker answers."))]),
+    );
   });
   $("reload").disabled = reloads.waiting;
   $("workers").replaceChildren(
