@@ -13,14 +13,19 @@ from math import ceil
 Counts = Mapping[int, int]
 
 _BITS = 4  # 2 ** _BITS buckets for each doubling
+_EXACT = 2 << _BITS  # below it each microsecond has a bucket
 _LONGEST = (1 << 36) - 1  # microseconds
 MICROSECONDS = 1e6
 
 
 def bucket(seconds: float) -> int:
     """Return the number of the bucket of a duration."""
-    micros = min(max(0, int(seconds * MICROSECONDS)), _LONGEST)
-    shift = max(0, micros.bit_length() - _BITS - 1)
+    micros = int(seconds * MICROSECONDS)  # no min and max here: this is done for every request
+    if micros < _EXACT:
+        return micros if micros > 0 else 0
+    if micros > _LONGEST:
+        micros = _LONGEST
+    shift = micros.bit_length() - _BITS - 1
     return (shift << _BITS) + (micros >> shift)
 
 
