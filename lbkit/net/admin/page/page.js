@@ -213,7 +213,7 @@ function poolTable(pool, status) {
   );
   return element(
     "section",
-    { className: "pool" },
+    { className: "pool", tabIndex: 0, ariaLabel: `Pool ${pool.name}` }, // so that the keyboard can scroll it
     element(
       "h2",
       {},
@@ -319,7 +319,7 @@ function title(status) {
 function keepFocus(draw) {
   const label = document.activeElement?.ariaLabel;
   draw();
-  if (label) [...document.querySelectorAll("button")].find((one) => one.ariaLabel === label)?.focus();
+  if (label) [...document.querySelectorAll("button, section")].find((one) => one.ariaLabel === label)?.focus();
 }
 
 function notice(text, bad = false) {
