@@ -220,7 +220,7 @@ class Generation:
         try:
             return await asyncio.gather(*(worker.send_order(order) for worker in ready))
         except TimeoutError:
-            raise OrderError(f"a worker did not answer within {ANSWER_TIMEOUT:g} s") from None
+            raise OrderError(f"a worker did not answer within {ANSWER_TIMEOUT:g} s: try again") from None
 
     def _share_out(self) -> None:
         """Assign each socket to its own worker, or to another one while that is down."""

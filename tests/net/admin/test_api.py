@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,40 @@ def test_a_change_from_another_origin_is_refused_even_with_the_token(proxy: Serv
 
 def test_a_body_that_is_too_long_is_refused(proxy: Served) -> None:
     assert proxy.call("POST", "/api/config/check", headers={"Content-Length": "99999999"})[0] == 413
+
+
+BODY = b'{"weight": 1}'
+HEAD = (
+    b"PATCH /api/backends/web1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Authorization: Bearer %b\r\n"
+)
+
+
+def raw(proxy: Served, *pieces: bytes) -> list[int]:
+    """Return the statuses of what comes back for these pieces, sent one after another."""
+    with socket.create_connection((proxy.host, proxy.admin), 20) as sock:
+        for piece in pieces:
+            sock.sendall(piece)
+            time.sleep(0.02)
+        data = b"".join(iter(lambda: sock.recv(65536), b""))
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", data)]
+
+
+def test_a_body_may_arrive_in_any_pieces(proxy: Served) -> None:
+    close = b"Connection: close\r\n"
+    head = HEAD % TOKEN.encode() + close
+    whole = head + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    assert raw(proxy, whole) == [200]
+    for cut in (10, len(whole) - len(BODY), len(whole) - 3):
+        assert raw(proxy, whole[:cut], whole[cut:]) == [200]
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n8\r\n%b\r\n0\r\n\r\n" % (
+        BODY[:5],
+        BODY[5:],
+    )
+    assert raw(proxy, chunked) == [200]
+    wrong = (HEAD % b"wrong" + close) + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    assert raw(proxy, wrong) == [401]
+    assert raw(proxy, b"GET /api/pools HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2 + wrong) == [200, 200, 401]
 
 
 # -- configuration -----------------------------------------------------------------------------
