@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature, need_module
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +40,16 @@ def test_proxy() -> None:
     assert all(0.1 < found[ratio] < 100 for ratio in ratios)
     assert found["idle_connection_bytes"]["lbkit"] < 20 * 1024
     assert "CPU us/request" in bench("benchmarks.proxy", *brief)
+
+
+def test_http2() -> None:
+    for program in ("h2load", "nginx"):
+        need(program)
+    need_feature("http2", "live")
+    brief = ("--requests", "500", "--rounds", "1")
+    found = json.loads(bench("benchmarks.http2", "--json", *brief))
+    assert all(0.1 < found[f"http2_cpu_ratio_vs_{other}"] < 100 for other in ("http1", "nginx"))
+    assert "CPU us/request" in bench("benchmarks.http2", *brief)
 
 
 def test_pick() -> None:

@@ -7,9 +7,9 @@ import asyncio
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.reading import RequestReading
 from lbkit.net.http1.server import ServerConnection
-from lbkit.net.http2.connection import Http2Connection
 from lbkit.net.http2.listener import Http2Listener
 from lbkit.net.http2.rules import Http2
+from lbkit.net.http2.server import Http2Connection
 
 
 class Front:

@@ -1,14 +1,13 @@
-"""What all HTTP/2 connections of a proxy share, and the library's settings."""
+"""What all HTTP/2 connections of clients share."""
 
 from __future__ import annotations
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.settings import SettingCodes, Settings
 
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http2.guard import FrameGuard
 from lbkit.net.http2.rules import INITIAL_WINDOW, Http2
+from lbkit.net.http2.server_library import ServerLibrary
 
 HEADER_TABLE = 4096  # bytes of each of the two tables of compression, whatever the client would like
 
@@ -29,10 +28,10 @@ class Http2Listener:
     def guard(self) -> FrameGuard:
         return FrameGuard(self.rules, 2 * self.listener.limits.head)
 
-    def library(self) -> H2Connection:
+    def library(self) -> ServerLibrary:
         """Return the library's end of a connection, which has written the proxy's SETTINGS."""
         rules, limit = self.rules, self.listener.limits.head
-        http = Library(CONFIGURATION)
+        http = ServerLibrary()
         # The library ends a connection on one stream too many. A client that has not read the SETTINGS yet is
         # not at fault, and a connection resets its streams; so until then the library counts to the double.
         http.local_settings = Settings(
@@ -51,19 +50,3 @@ class Http2Listener:
         if rules.connection_window > INITIAL_WINDOW:
             http.increment_flow_control_window(rules.connection_window - INITIAL_WINDOW)
         return http
-
-
-class Library(H2Connection):
-    """Remembers fewer streams that are over: the default would be megabytes a connection."""
-
-    MAX_CLOSED_STREAMS = 1000
-
-
-# What it would check a character at a time is checked by `fields.py`.
-CONFIGURATION = H2Configuration(
-    client_side=False,
-    validate_inbound_headers=False,
-    normalize_inbound_headers=False,
-    validate_outbound_headers=False,
-    normalize_outbound_headers=False,
-)

@@ -14,7 +14,7 @@ from hyperframe.frame import GoAwayFrame
 from lbkit.net.http1.server import LINGER
 from lbkit.net.http2.listener import Http2Listener
 from lbkit.net.http2.rules import LARGEST_WINDOW
-from lbkit.net.http2.stream import Stream
+from lbkit.net.http2.server_stream import Stream
 
 EVERY_STREAM = LARGEST_WINDOW  # the highest number that a stream can have
 FRAMES_AT_ONCE = 4  # before they are written, so that a client that is slow is noticed

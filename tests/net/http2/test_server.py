@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 from hypothesis import given, settings
@@ -33,10 +34,10 @@ from hyperframe.frame import (
 )
 
 from lbkit.net.http1.listener import Listener
-from lbkit.net.http2.connection import Http2Connection
 from lbkit.net.http2.guard import PREFACE
 from lbkit.net.http2.listener import HEADER_TABLE, Http2Listener
 from lbkit.net.http2.rules import Http2
+from lbkit.net.http2.server import Http2Connection
 from lbkit.net.messages import ResponseHead
 from lbkit.net.settings import Limits, Timeouts
 
@@ -133,7 +134,7 @@ class Pair:
         self.time = 0.0
         listener = Listener(Played, timeouts=Timeouts(), limits=limits or Limits())
         listener.now = lambda: self.time
-        listener.on_fault = self.faults.append
+        listener.on_fault = lambda what: self.faults.append(traceback.format_exc())
         self.transport = Taken()
         self.shared = Http2Listener(listener, rules or Http2())
         self.server = Http2Connection(self.shared)
@@ -218,7 +219,7 @@ def test_a_clients_wish_for_a_large_table_is_not_granted() -> None:
 def test_unknown_settings_are_not_kept() -> None:
     pair = Pair()
     for number in range(100, 150):
-        pair.server.data_received(SettingsFrame(0, {number: 1}).serialize())
+        pair.server.data_received(2 * SettingsFrame(0, {number: 1}).serialize())
     assert len(pair.server.http.remote_settings) < 10
 
 

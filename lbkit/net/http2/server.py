@@ -14,11 +14,11 @@ from h2.settings import SettingCodes
 from lbkit.core import Backend
 from lbkit.net.http1 import head as http1
 from lbkit.net.http1.server import FIRST_REQUEST
-from lbkit.net.http2.fields import Malformed, Request, read_request, read_trailers
 from lbkit.net.http2.guard import Flood
 from lbkit.net.http2.listener import HEADER_TABLE, Http2Listener
-from lbkit.net.http2.stream import Stream
-from lbkit.net.http2.writing import EVERY_STREAM, StreamWriting
+from lbkit.net.http2.server_fields import Malformed, Request, read_request, read_trailers
+from lbkit.net.http2.server_stream import Stream
+from lbkit.net.http2.server_writing import EVERY_STREAM, StreamWriting
 from lbkit.net.messages import CHUNKED, Reject, RequestHead
 from lbkit.net.peer import Peer
 
@@ -208,7 +208,7 @@ class Http2Connection(StreamWriting):
             self.http.encoder.header_table_size = HEADER_TABLE
         for code in event.changed_settings:
             if not isinstance(code, SettingCodes):
-                del self.http.remote_settings[code]  # unknown ones are not kept
+                self.http.remote_settings.pop(code, None)  # unknown ones are not kept
         for stream in self.streams.values():
             if stream.waits:
                 self._queue(stream)

@@ -258,8 +258,9 @@ def test_a_body_shorter_than_its_length_never_looks_complete(how: str) -> None:
 
 def test_a_body_longer_than_its_length_does_not_reach_the_backend() -> None:
     with serving(echo) as proxy, Http2Client(proxy) as client:
-        client.request(get(b"/", (b"content-length", b"2"), method=b"POST"), b"okGET / HTTP/1.1\r\n\r\n")
-        assert client.ended() == ErrorCodes.PROTOCOL_ERROR
+        fields = get(b"/", (b"content-length", b"2"), method=b"POST")
+        assert client.ask(fields, b"okGET / HTTP/1.1\r\n\r\n").reset == ErrorCodes.PROTOCOL_ERROR
+        assert client.ask(get()).status == 200
 
 
 # -- endings -----------------------------------------------------------------------------------------

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import deque
 from hashlib import sha1
 from typing import Protocol
 
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 
 from lbkit.net.answers import own_answer
 from lbkit.net.http1.listener import Listener
-from lbkit.net.http2.fields import response_fields, split_lines
 from lbkit.net.http2.guard import EARNED_BY_DATA, MAX_FRAME, FrameGuard
+from lbkit.net.http2.pieces import Pieces
+from lbkit.net.http2.server_fields import response_fields, split_lines
+from lbkit.net.http2.server_library import ServerLibrary
 from lbkit.net.http2.tunnel import StreamTransport
 from lbkit.net.messages import Answer, Incoming, Reject, RequestHead, ResponseHead
 
@@ -23,7 +23,7 @@ _HANDSHAKE = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # (RFC 6455, 1.3)
 class Carrier(Protocol):
     """What a stream needs of its connection."""
 
-    http: H2Connection
+    http: ServerLibrary
     guard: FrameGuard
     listener: Listener
     writable: bool
@@ -46,7 +46,6 @@ class Stream:
     admit, which open again when the backend has taken it."""
 
     __slots__ = (
-        "_at",
         "_early",
         "_key",
         "_last",
@@ -91,8 +90,7 @@ class Stream:
         self._early: list[bytes] = []  # for a tunnel that is not open yet
         # The answer.
         self.head: ResponseHead | None = None
-        self._pieces: deque[bytes] = deque()  # of the body, that wait
-        self._at = 0  # in the first of them
+        self._pieces = Pieces()  # of the body, that wait
         self._last = False  # no more follow
         self._sent = False  # all of it is written
         self.queued = False  # waits for its turn
@@ -171,8 +169,7 @@ class Stream:
     def send(self, data: bytes, end: bool) -> None:
         if self.over:
             return
-        if data:
-            self._pieces.append(data)
+        self._pieces.add(data)
         self._last = end
         self.carrier.push(self)
 
@@ -184,7 +181,7 @@ class Stream:
     @property
     def backlog(self) -> int:
         """Bytes of the answer that wait."""
-        return sum(map(len, self._pieces)) - self._at
+        return self._pieces.size
 
     def send_frame(self) -> bool:
         """Send a frame, as large as the windows admit; return whether there is more that they admit."""
@@ -194,7 +191,7 @@ class Stream:
             room = min(MAX_FRAME, http.local_flow_control_window(self.number))
             if room <= 0:
                 return False
-            data = self._take(room)
+            data = self._pieces.take(room)
         last = self._last and not self._pieces
         trailers = self.head.trailers if last and self.head else b""
         if data or (last and not trailers):
@@ -205,16 +202,6 @@ class Stream:
         if last:
             self._sent_all()
         return bool(self._pieces)
-
-    def _take(self, size: int) -> bytes:
-        """Return the next bytes that wait, at most `size`."""
-        first, at = self._pieces[0], self._at
-        if len(first) - at > size:
-            self._at = at + size
-            return first[at : at + size]
-        self._pieces.popleft()
-        self._at = 0
-        return first[at:] if at else first
 
     def tell(self) -> None:
         """Tell the exchange whether more of the answer can be taken, if that has changed."""

@@ -1,0 +1,50 @@
+"""The library h2 as the proxy uses it towards clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import Event, StreamReset
+from h2.exceptions import InvalidBodyLengthError
+from hpack import Encoder
+
+
+class PlainEncoder(Encoder):
+    """Compresses fields by the tables only: Huffman's code costs more time here than its bytes are worth."""
+
+    def encode(self, headers: Iterable[Any], huffman: bool = False) -> bytes:
+        return super().encode(headers, huffman)
+
+
+class ServerLibrary(H2Connection):
+    """The server's end. What it would check a character at a time is checked by `server_fields.py`."""
+
+    # Streams that are over and remembered; the library's default would be megabytes a connection.
+    MAX_CLOSED_STREAMS = 1000
+
+    def __init__(self) -> None:
+        super().__init__(
+            H2Configuration(
+                client_side=False,
+                validate_inbound_headers=False,
+                normalize_inbound_headers=False,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+        self.encoder = PlainEncoder()
+
+    def _receive_data_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
+        """Reset a stream whose body is not as long as announced. For h2 that ends the connection."""
+        try:
+            return super()._receive_data_frame(frame)
+        except InvalidBodyLengthError:
+            self.reset_stream(frame.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
+            event = StreamReset(stream_id=frame.stream_id)
+            event.error_code, event.remote_reset = ErrorCodes.PROTOCOL_ERROR, False
+            return [], [event]
