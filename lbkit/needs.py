@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from glob import glob
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +42,7 @@ PROGRAMS = {
     "apache2": Program(("apache2", "httpd"), "apache2", "httpd"),
     "caddy": Program(("caddy",), "caddy", "caddy"),
     "redis-server": Program(("redis-server",), "redis-server", "redis"),
+    "postgres": Program(("postgres",), "postgresql", "postgresql"),
 }
 
 # Python package, as it is imported -> the extra of this distribution that installs it.
@@ -99,6 +101,7 @@ FEATURES = {
     "modsecurity": Feature("ModSecurity as the firewall's engine", check="lbkit.net.modsecurity:why_not"),
     "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
+    "postgres": Feature("a PostgreSQL server behind the TCP proxy", ("psutil",), ("postgres",)),
 }
 
 
@@ -148,7 +151,8 @@ def has_package(name: str) -> bool:
 
 def find_program(names: Iterable[str]) -> str | None:
     """Return the path of the first program found. Debian keeps daemons outside an ordinary PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    debian = ["/usr/local/sbin", "/usr/sbin", "/sbin", *sorted(glob("/usr/lib/postgresql/*/bin"))]
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *debian])
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
