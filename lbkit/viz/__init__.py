@@ -8,6 +8,7 @@ from lbkit.viz.layer_panel import LayerPanel
 from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
 from lbkit.viz.playground import Playground
+from lbkit.viz.rules import RuleExplorer
 from lbkit.viz.topology import graph, topology
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LimiterPanel",
     "LivePanel",
     "Playground",
+    "RuleExplorer",
     "decisions",
     "figures",
     "graph",

@@ -14,6 +14,7 @@ from lbkit.viz.layers import by_server, sees
 from lbkit.viz.machine import machine
 from lbkit.viz.newcomer import newcomer
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
+from lbkit.viz.rules import rules
 from lbkit.viz.states import states
 
 latency_cdf = warned(latency.latency_cdf)
@@ -38,6 +39,7 @@ __all__ = [
     "over_time",
     "percentiles",
     "response_time_curve",
+    "rules",
     "sees",
     "shares",
     "states",
