@@ -347,8 +347,11 @@ class ProxyConfig:
         others = [pool for pool in by_pool(self.backends) if pool != DEFAULT]
         if others and DEFAULT not in by_pool(self.backends):
             yield f"backends: none is in the pool {DEFAULT!r}, which gets what no rule fits; add one"
-        if others and self.sticky:
-            yield "policy.sticky: sessions do not work with several pools yet; remove it, or backends[].pool"
+        if others and self.sticky and (self.sticky.how == "route" or (self.sticky.table and self.redis)):
+            yield (
+                f"policy.sticky.how is {self.sticky.how!r}, which has one session for all pools"
+                f"{' in redis' if self.redis else ''}: use insert, or one pool"
+            )
         if self.routing is None:
             if others:
                 yield f"backends: no request goes to the pool {others[0]!r}; add routing.rules"

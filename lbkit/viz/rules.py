@@ -53,7 +53,7 @@ def rules(routing: Routing, explanation: Explanation | None = None) -> Figure:
     for rule in routing.rules[:MOST_ROWS]:
         step = steps.get(rule.name)
         state = (FITS if step.fits else SKIPPED) if step else NOT_ASKED
-        why = step.why if step else conditions(rule)
+        why = step.why if step else ("not asked: " if explanation else "") + conditions(rule)
         rows.append((state, rule.name, action(rule.then), why))
     if explanation and not any(state == FITS for state, *_ in rows):
         rows.append((FITS, "no rule", explanation.outcome, "what is left"))

@@ -13,8 +13,10 @@ from scripted import Connection, Scripted, answers, ask, field, proxied
 
 from lbkit.core import Intent
 from lbkit.core.routing import Fixed, Maintenance, Redirect, Rewrite, Routing, Rule, Split, ToPool, When
+from lbkit.core.sticky import Sticky
 from lbkit.net import Proxy
 from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
+from lbkit.policy import Policy
 
 BACKENDS = [{"address": "127.0.0.1:9001"}]
 
@@ -248,7 +250,10 @@ def test_a_retry_stays_in_the_pool_that_the_rules_chose() -> None:
     [
         ({"backends": [{"address": "a:1", "pool": "api"}]}, "backends: none is in the pool 'default'"),
         ({"routing": None}, "backends: no request goes to the pool 'api'; add routing.rules"),
-        ({"policy": {"sticky": {}}}, "policy.sticky: sessions do not work with several pools yet"),
+        (
+            {"policy": {"sticky": {"how": "route"}}},
+            "policy.sticky.how is 'route', which has one session for all pools",
+        ),
         (
             {"routing": {"rules": [{"name": "x", "then": {"kind": "pool", "pool": "apu"}}]}},
             "routing.rules[0]: no backend is in the pool 'apu'; there are default, api; did you mean api?",
@@ -263,3 +268,35 @@ def test_pools_that_do_not_work(more: dict[str, Any], message: str) -> None:
     data = {"backends": [{"address": "a:1"}, {"address": "b:1", "pool": "api"}], "routing": {}, **more}
     with pytest.raises(ConfigError, match=re.escape(message)):
         ProxyConfig.from_dict({name: value for name, value in data.items() if value is not None})
+
+
+@pytest.mark.parametrize("sticky", [Sticky("insert"), Sticky("insert", "s" * 64), Sticky("source")])
+def test_a_client_has_a_session_in_each_pool(sticky: Sticky) -> None:
+    """Without a cookie for each pool, a request to one would end the session in the other."""
+    with ExitStack() as stack:
+        scripts = [stack.enter_context(Scripted(named(b"%d" % i))) for i in range(8)]
+        config = ProxyConfig(
+            tuple(
+                BackendConfig(f"127.0.0.1:{one.port}", f"b{i}", pool="default" if i < 4 else "the api")
+                for i, one in enumerate(scripts)
+            ),
+            listen="127.0.0.1:0",
+            routing=Routing((Rule("api", ToPool("the api"), When(prefix=("/api",))),)),
+            policy=Policy("random", sticky=sticky),
+        )
+        with Proxy(config=config) as proxy:
+            cookies: dict[str, str] = {}
+            homes: dict[str, set[bytes]] = {"/": set(), "/api": set()}
+            for _ in range(12):
+                for target, home in homes.items():
+                    pairs = "; ".join(f"{name}={value}" for name, value in cookies.items())
+                    more = f"Cookie: {pairs}\r\n" if pairs else ""
+                    _, head, body = ask(proxy, get(target, more))
+                    home.add(body)
+                    for text in field(head, "Set-Cookie"):
+                        name, _, value = text.partition(";")[0].partition("=")
+                        cookies[name] = value
+    assert all(len(home) == 1 for home in homes.values())
+    assert homes["/"] <= {b"0", b"1", b"2", b"3"}
+    assert homes["/api"] <= {b"4", b"5", b"6", b"7"}
+    assert len(cookies) == (2 if sticky.how == "insert" else 0)

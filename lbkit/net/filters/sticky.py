@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import blake2b
 from urllib.parse import quote
 
 from lbkit.core import Lease
+from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.sticky import Sticky
 from lbkit.net.filters.base import Filter
 from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
@@ -180,11 +183,29 @@ class StickyFilter(Filter):
     name = "sticky"
 
     def __init__(self, rules: Sticky, shared: SharedSessions | None = None) -> None:
+        self.rules = rules
         self.carrier = CARRIERS[rules.how](rules)
+        self._of_pools: dict[str, Carrier] = {}  # a cookie for each pool, made when it is needed
         self.shared = shared
 
+    def _carrier(self, exchange: ExchangeView) -> Carrier:
+        """Return the carrier of the pool that rules of content switching have chosen.
+
+        A client has a session in each pool, so each has a cookie of its own; else a session in one pool would
+        end with the first request to another. Tables, and cookies of applications, are apart already."""
+        route = exchange.route
+        if self.rules.how != "insert" or route is None or route.pool == DEFAULT_POOL:
+            return self.carrier
+        if route.pool not in self._of_pools:
+            # A hash: a pool may have any name, and clients need not know it.
+            digest = blake2b(route.pool.encode(), digest_size=4).hexdigest()
+            self._of_pools[route.pool] = Insert(
+                replace(self.rules, name=f"{self.rules.cookie[:55]}-{digest}")
+            )
+        return self._of_pools[route.pool]
+
     def on_request(self, exchange: ExchangeView, now: float) -> Hold | None:
-        exchange.token = self.carrier.take(exchange.request)
+        exchange.token = self._carrier(exchange).take(exchange.request)
         if self.shared is None or not exchange.token:
             return None
         visit = _Visit()
@@ -211,7 +232,7 @@ class StickyFilter(Filter):
         if exchange.lease is None or head.own:
             return
         lease, now = exchange.lease, asyncio.get_running_loop().time()
-        begun = self.carrier.give(exchange.token, lease, head, now)
+        begun = self._carrier(exchange).give(exchange.token, lease, head, now)
         if self.shared is None:
             return
         visit: _Visit | None = exchange.state[self.index]
