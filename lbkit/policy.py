@@ -161,7 +161,7 @@ class Policy:
     def switch(self, pool: AnyPool, stream: Stream) -> None:
         """Switch a running pool to this policy's algorithm."""
         if isinstance(pool, PoolSet):
-            for one in pool.all_named().values():
+            for _, one in pool.items():
                 self.switch(one, stream)
         elif isinstance(pool, Replicas):
             pool.switch(lambda number: self._balancer(number, stream))

@@ -82,10 +82,6 @@ class PoolSet:
     def all_backends(self) -> Iterator[Backend]:
         return (b for named in self._named.values() for b in named.all_backends())
 
-    def all_named(self) -> Mapping[str, Pool | Replicas]:
-        """Return the pools by name."""
-        return self._named
-
     # -- one backend, by its name ------------------------------------------------------------------
 
     def add(self, backend: Backend) -> None:

@@ -21,7 +21,7 @@ class Routes:
         self.table = RouteTable(experiment.routing, stream(experiment.seed, "routing"))
         self.requests = requests
         self._pools: dict[str, Pool | Replicas] = (
-            dict(pool.all_named()) if isinstance(pool, PoolSet) else {experiment.pools[0]: pool}
+            dict(pool.items()) if isinstance(pool, PoolSet) else {experiment.pools[0]: pool}
         )
         self._pool_of: dict[int, Pool | Replicas] = {}  # row -> its pool, if that is not the first one
         self._first = next(iter(self._pools.values()))

@@ -257,3 +257,18 @@ def test_wrong_mirrors_in_a_file(mirror: dict[str, Any], message: str) -> None:
     backends = [{"address": "a:1"}, {"address": "a:2", "pool": "shadow"}]
     with pytest.raises(ConfigError, match=message):
         ProxyConfig.from_dict({"backends": backends, "routing": {"rules": [{"name": "x", "mirror": mirror}]}})
+
+
+def test_counts_of_rules_and_mirrors_are_figures_of_the_filters_and_explain_names_the_pool() -> None:
+    with mirrored(answers(HELLO), answers(HELLO.replace(b"hello", b"hullo")), {"explain": True}) as proxy:
+        _, head, _ = ask(proxy, request())
+        assert (field(head, "X-Lbkit-Rule"), field(head, "X-Lbkit-Mirrored")) == (["all"], ["shadow"])
+        report(proxy, lambda r: r.differ == {"body": 1})
+        figures = proxy.call(lambda: {name: dict(made.figures()) for name, made in proxy.filters.items()})
+    assert figures["routing"] == {"all": 1}
+    assert figures["mirrored"] == {
+        "all, copies": 1,
+        "all, same": 0,
+        "all, failed": 0,
+        "all, differ in body": 1,
+    }

@@ -5,7 +5,7 @@ It comes last of the filters: it copies what a backend gets, and sees what a bac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lbkit.core import NoBackend, PoolSet
 from lbkit.core.routing import MirrorCounts, MirrorReport, Rule, Seen
@@ -76,6 +76,16 @@ class MirrorFilter(Filter):
 
     def report(self) -> dict[str, MirrorReport]:
         return {name: counts.report() for name, counts in self.counts.items()}
+
+    def figures(self) -> Mapping[str, int]:
+        """Return the counts of the reports, by rule and kind."""
+        found: dict[str, int] = {}
+        for rule, report in self.report().items():
+            kinds = {"copies": report.copies, "same": report.same, "failed": report.failed}
+            kinds |= {f"differ in {what}": count for what, count in report.differ.items()}
+            kinds |= {f"not copied: {why}": count for why, count in report.skipped.items()}
+            found |= {f"{rule}, {kind}": count for kind, count in kinds.items()}
+        return found
 
     async def close(self) -> None:
         for shadow in list(self._under_way):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 
 from lbkit.core import PoolSet
 from lbkit.core.routing import Answered, Route, RouteTable, Routing
@@ -19,10 +20,16 @@ class RouteFilter(Filter):
 
     def __init__(self, routing: Routing, rng: random.Random | None = None) -> None:
         self.table = RouteTable(routing, rng)
+        self.counts = dict.fromkeys(["", *(rule.name for rule in routing.rules)], 0)  # "": no rule fitted
+
+    def figures(self) -> Mapping[str, int]:
+        """Return how many requests each rule decided about."""
+        return {name or "no rule": count for name, count in self.counts.items() if count}
 
     def on_request(self, exchange: ExchangeView, now: float) -> Answer | None:
         way = self.table.route(exchange.request)
         exchange.state[self.index] = way.rule
+        self.counts[way.rule] += 1
         if isinstance(way, Answered):
             reply = way.reply
             fields = "".join(f"{name}: {value}\r\n" for name, value in reply.fields)
@@ -52,8 +59,12 @@ class RouteFilter(Filter):
 
 
 class ShownRouteFilter(RouteFilter):
-    """Adds X-Lbkit-Rule, the name of the rule that decided, for `explain` and `expose`."""
+    """Adds X-Lbkit-Rule, the name of the rule that decided, for `explain` and `expose`; and
+    X-Lbkit-Mirrored, the pool that got a copy."""
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
         rule = exchange.state[self.index] or "none"
         head.data += b"X-Lbkit-Rule: %b\r\n" % re.sub(r"[^ -~]", "?", rule).encode()
+        if exchange.route and exchange.route.mirror:
+            pool = re.sub(r"[^ -~]", "?", exchange.route.mirror)
+            head.data += b"X-Lbkit-Mirrored: %b\r\n" % pool.encode()

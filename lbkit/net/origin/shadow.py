@@ -74,10 +74,11 @@ class Shadow:
         self._task = loop.create_task(self._run(fresh=False))
 
     async def _run(self, fresh: bool) -> None:
-        connection = None if fresh else self.connections.idle_one(self.lease.backend)
+        backend, peer = self.lease.backend, self.request.peer
+        connection = None if fresh else self.connections.idle_one(backend, peer)
         if connection is None:
             try:
-                connection = await self.connections.connect(self.lease.backend)
+                connection = await self.connections.connect(backend, peer)
             except OSError:
                 self.end()
                 return
