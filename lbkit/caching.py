@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import flag, one_of
+from lbkit.checks import flag, one_of, text, whole
 from lbkit.core.cache import CacheRules, FlightRules
 from lbkit.core.options import named_fields
 from lbkit.core.text import shown
@@ -33,6 +33,17 @@ def _name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @named_fields
 @frozen
+class DiskRules:
+    """A folder that keeps what is stored, also what memory has no room for, until the next start.
+
+    `max_bytes`: of the files there; the least recently used ones go first."""
+
+    folder: str = field(validator=text(empty=False))
+    max_bytes: int = field(default=2**30, validator=whole(1))
+
+
+@named_fields
+@frozen
 class Caching:
     """A shared cache (RFC 9111).
 
@@ -46,6 +57,7 @@ class Caching:
     coalesce: bool = field(default=True, validator=flag)
     name: str = field(default="lbkit", validator=_name)
     rules: CacheRules = field(factory=CacheRules, validator=one_of(CacheRules))
+    disk: DiskRules | None = field(default=None, validator=attrs.validators.optional(one_of(DiskRules)))
     flights: FlightRules = field(factory=FlightRules, validator=one_of(FlightRules))
 
 

@@ -224,6 +224,8 @@ class Experiment:
             return ""
         if not self.cache.control:
             return "cache.control is missing: these servers say nothing themselves; use max-age=60"
+        if self.cache.disk:
+            return "cache.disk: a run begins with an empty cache; leave it out"
         if self.policy.sticky or isinstance(self.traffic.arrivals, Sessions):
             return "cache: answers of sessions set cookies and are not kept; leave out the sessions, or cache"
         return ""

@@ -326,6 +326,8 @@ class ProxyConfig:
                 yield f"backends[{i}].protocol is {HTTP2!r}: {reason}"
         yield from self._routing_faults()
         yield from self._sticky_faults()
+        if self.cache and self.cache.disk and self.workers > 1:
+            yield f"cache.disk: {self.workers} workers cannot share a folder; use workers = 1, or no disk"
         if self.tls:
             yield from self.tls.faults()
         if self.firewall:

@@ -73,6 +73,8 @@ def http_faults(config: ProxyConfig) -> list[str]:
             faults += str(error).splitlines()
     if fault := log_fault(config.access_log):
         faults.append(f"access_log is {config.access_log!r}: {fault}")
+    if config.cache and config.cache.disk and (fault := folder_fault(config.cache.disk.folder)):
+        faults.append(f"cache.disk.folder is {config.cache.disk.folder!r}: {fault}")
     if config.firewall and (fault := log_fault(config.firewall.audit)):
         faults.append(f"firewall.audit is {config.firewall.audit!r}: {fault}")
     if config.firewall and config.firewall.engine == "modsecurity":
@@ -210,6 +212,17 @@ def log_fault(path: str) -> str:
             return f"cannot create a file in {str(file.parent)!r}; use another, or change its permissions"
     except OSError as error:
         return f"{error.strerror}; use a file that can be written"
+    return ""
+
+
+def folder_fault(path: str) -> str:
+    """Return why files cannot be kept in a folder, which need not be there yet; empty if they can."""
+    folder = Path(path).absolute()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not there.is_dir():
+        return f"{str(there)!r} is a file; use a folder"
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return f"cannot write in {str(there)!r}; use another, or change its permissions"
     return ""
 
 

@@ -64,9 +64,10 @@ class Lookup(NamedTuple, Generic[B]):
 class Cache(Generic[B]):
     """A shared cache in memory of at most `rules.max_bytes`. `now` is in seconds since 1970."""
 
-    def __init__(self, rules: CacheRules | None = None) -> None:
+    def __init__(self, rules: CacheRules | None = None, entries: Store[B] | None = None) -> None:
+        """`entries`: an empty store with the same rules, if it is to be one of another kind."""
         self.rules = rules or CacheRules()
-        self.entries: Store[B] = Store(self.rules)
+        self.entries: Store[B] = Store(self.rules) if entries is None else entries
 
     # -- requests ------------------------------------------------------------------------------------
 
@@ -227,9 +228,9 @@ class Cache(Generic[B]):
         """Forget the responses with a URI; return their number."""
         return self.entries.remove_uri(uri)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self.entries = Store(self.rules)
+    def clear(self) -> int:
+        """Forget all; return the number."""
+        return self.entries.clear()
 
 
 def _same_origin(base: str, reference: str) -> str | None:

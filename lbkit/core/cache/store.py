@@ -48,7 +48,7 @@ class Store(Generic[B]):
     def put(self, stored: Stored[B]) -> None:
         """Keep a response that `has_room`, in place of one with the same URI and variant."""
         key = (stored.uri, stored.variant)
-        self.remove(*key)
+        self._drop(*key)
         variants = self._by_uri.setdefault(stored.uri, {})
         if len(variants) >= self._rules.max_variants:
             self._evict((stored.uri, next(iter(variants))))
@@ -59,11 +59,14 @@ class Store(Generic[B]):
         self.size += stored.size
 
     def _evict(self, key: tuple[str, Variant]) -> None:
-        self.remove(*key)
+        self._drop(*key)
         self.evicted += 1
 
     def remove(self, uri: str, which: Variant) -> bool:
         """Forget one response; return whether it was there."""
+        return self._drop(uri, which)
+
+    def _drop(self, uri: str, which: Variant) -> bool:
         stored = self._by_use.pop((uri, which), None)
         if stored is None:
             return False
@@ -77,6 +80,14 @@ class Store(Generic[B]):
     def remove_uri(self, uri: str) -> int:
         """Forget all responses with a URI; return their number."""
         return sum(self.remove(uri, which) for which in list(self._by_uri.get(uri, ())))
+
+    def clear(self) -> int:
+        """Forget all; return their number."""
+        count = len(self)
+        self._by_uri.clear()
+        self._by_use.clear()
+        self.size = 0
+        return count
 
     def varies(self, uri: str) -> frozenset[str]:
         """Return the fields that the responses with a URI vary by."""

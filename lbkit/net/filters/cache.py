@@ -29,6 +29,7 @@ from lbkit.core.cache import (
     to_origin,
 )
 from lbkit.core.cache.validation import CONDITIONS
+from lbkit.net.cache_disk import Disk, StoreOnDisk
 from lbkit.net.filters.base import Filter
 from lbkit.net.filters.cache_visit import Keeping, Visit, Way
 from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
@@ -40,13 +41,17 @@ LOOKS = 10  # for followers that have waited too long, while the longest of them
 
 
 class CacheFilter(Filter):
-    """Serves answers from a cache in memory, and fills it."""
+    """Serves answers from a cache in memory, and on disk if there is one, and fills it."""
 
     name = "cache"
 
     def __init__(self, rules: Caching) -> None:
+        """Raises OSError for a folder that cannot be used."""
         self.rules = rules
-        self.cache: Cache[bytes] = Cache(rules.rules)
+        entries = None
+        if rules.disk:
+            entries = StoreOnDisk(rules.rules, Disk(rules.disk, self._disk_fault))
+        self.cache: Cache[bytes] = Cache(rules.rules, entries)
         self.flights = Flights(rules.flights)
         self.clock: Callable[[], float] = time.time
         self.purges = 0
@@ -59,17 +64,16 @@ class CacheFilter(Filter):
     def purge(self, uri: str | None = None) -> int:
         """Forget the answers with a URI, or all; return their number. What is under way is not kept."""
         self.purges += 1
-        if uri is not None:
-            return self.cache.purge(uri)
-        count = len(self.cache.entries)
-        self.cache.clear()
-        return count
+        return self.cache.clear() if uri is None else self.cache.purge(uri)
 
     def figures(self) -> Mapping[str, int]:
         """Return what was found for requests so far, what was asked of backends, and what is stored."""
         entries = self.cache.entries
         stored = {"entries": len(entries), "bytes": entries.size, "evicted": entries.evicted}
         return {**self.verdicts, "asked": self.asked, **stored}
+
+    def _disk_fault(self) -> None:
+        self.fault("the cache cannot write to its folder")
 
     # -- requests -----------------------------------------------------------------------------------
 
