@@ -1,4 +1,4 @@
-"""An HTTP/2 connection to a backend: many requests at once, each on a stream of its own. (RFC 9113.)"""
+"""An HTTP/2 connection to a backend, shared by many requests, each on a stream of its own. (RFC 9113.)"""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Keeper(Protocol):
     max_head: int
 
     def now(self) -> float: ...
-    def idle_session(self, connection: Http2Connection) -> None:
+    def idle_session(self, connection: SharedConnection) -> None:
         """Take note of a connection that has no request any more."""
 
-    def forget_session(self, connection: Http2Connection) -> None:
+    def forget_session(self, connection: SharedConnection) -> None:
         """Remove a connection that takes no more requests."""
 
 
-class Http2Connection(asyncio.Protocol):
+class SharedConnection(asyncio.Protocol):
     """Opens streams for requests as far as the backend allows, and hears what comes on each."""
 
     transport: asyncio.Transport
@@ -199,10 +199,14 @@ class Http2Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close a connection without requests."""
         self._leave()
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
             self.library.close_connection()
             self.flush()
             self.transport.close()
+        else:  # TLS would wait for the backend to close, too
+            self.transport.abort()
 
     def abort(self) -> None:
         self._leave()
@@ -219,7 +223,7 @@ class Http2Connection(asyncio.Protocol):
 
 
 _HANDLERS: dict[type[Any], Any] = {
-    RemoteSettingsChanged: Http2Connection._settings,
-    WindowUpdated: Http2Connection._window,
-    ConnectionTerminated: Http2Connection._goaway,
+    RemoteSettingsChanged: SharedConnection._settings,
+    WindowUpdated: SharedConnection._window,
+    ConnectionTerminated: SharedConnection._goaway,
 }

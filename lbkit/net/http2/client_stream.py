@@ -20,12 +20,8 @@ from h2.events import (
 
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
-from lbkit.net.http2.client_fields import (
-    read_response,
-    read_trailers,
-    request_fields,
-    trailer_fields,
-)
+from lbkit.net.http2.client_fields import read_response, request_fields
+from lbkit.net.http2.fields import Malformed, read_trailers, split_lines
 from lbkit.net.http2.library import Library
 from lbkit.net.messages import Receiver, Reject, RequestHead, ResponseHead
 
@@ -150,7 +146,7 @@ class ClientStream:
         if self._complete and not waiting and not self._end:
             self._end = True
             if self._request.trailers:
-                fields = trailer_fields(self._request.trailers)
+                fields = split_lines(self._request.trailers.split(b"\r\n"))
                 carrier.library.send_headers(self.id, fields, end_stream=True)
             else:
                 carrier.library.send_data(self.id, b"", end_stream=True)
@@ -184,7 +180,7 @@ class ClientStream:
         if self.failure is None or isinstance(event, StreamEnded | StreamReset):
             try:
                 EVENTS[type(event)](self, event)
-            except Reject:
+            except (Malformed, Reject):
                 self.failure = Failure.MALFORMED
 
     def _interim(self, event: InformationalResponseReceived) -> None:

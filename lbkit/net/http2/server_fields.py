@@ -43,8 +43,12 @@ class Request(NamedTuple):
     key: bytes = b""  # of a WebSocket's handshake (RFC 6455, 4.1)
 
 
-def read_fields(fields: Iterable[Field]) -> tuple[dict[bytes, bytes], dict[bytes, bytes], list[Field]]:
-    """Return the pseudo-header fields, those that may occur once, and the others. Raises Malformed."""
+def read_fields(
+    fields: Iterable[Field], known: frozenset[bytes] = _PSEUDO
+) -> tuple[dict[bytes, bytes], dict[bytes, bytes], list[Field]]:
+    """Return the pseudo-header fields, those that may occur once, and the others. Raises Malformed.
+
+    `known`: the pseudo-header fields that there may be."""
     pseudo: dict[bytes, bytes] = {}
     single: dict[bytes, bytes] = {}
     others: list[Field] = []
@@ -54,7 +58,7 @@ def read_fields(fields: Iterable[Field]) -> tuple[dict[bytes, bytes], dict[bytes
         if not _VALUE.match(value):
             raise Malformed("a field's value has a character that it must not have")
         if name.startswith(b":"):
-            if began or name in pseudo or name not in _PSEUDO:
+            if began or name in pseudo or name not in known:
                 raise Malformed("pseudo-header fields")
             pseudo[name] = value
             continue

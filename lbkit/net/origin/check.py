@@ -12,9 +12,9 @@ from math import inf
 from lbkit.core import AlgorithmError, AnyPool, Backend, Pool
 from lbkit.core.health.probe import Probe
 from lbkit.net.address import join_address
-from lbkit.net.origin.grpc_check import ask_grpc
+from lbkit.net.origin.http2_check import ask_grpc, ask_http2
 from lbkit.net.origin.own_check import OwnCheck
-from lbkit.net.origin.reach import PLAIN, Reach, ReachError
+from lbkit.net.origin.reach import HTTP2, PLAIN, Reach, ReachError
 
 MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
 MAX_CONCURRENT = 32  # probes in flight, so that a thousand backends do not take a thousand descriptors
@@ -44,11 +44,13 @@ async def send_probe(probe: Probe, backend: Backend, reach: Reach = PLAIN) -> st
     except (OSError, ssl.SSLError) as error:
         return f"no connection: {error.strerror or error}"
     try:
+        authority, scheme = join_address(*address), reach.scheme.decode()
+        if probe.kind == "http" and reach.protocol == HTTP2:
+            return await ask_http2(probe, authority, reader, writer, scheme)
         if probe.kind == "http":
-            return await _ask(probe, join_address(*address), reader, writer)
+            return await _ask(probe, authority, reader, writer)
         if probe.kind == "grpc":
-            authority = probe.host or join_address(*address)
-            return await ask_grpc(probe.service, authority, reader, writer, reach.scheme)
+            return await ask_grpc(probe.service, probe.host or authority, reader, writer, scheme)
         return ""
     except OSError as error:
         return f"connection lost: {error.strerror or error}"

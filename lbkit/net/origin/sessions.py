@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lbkit.core import Backend, Intent
-from lbkit.net.http2.client import Http2Connection
+from lbkit.net.http2.client import SharedConnection
 from lbkit.net.http2.client_stream import ClientStream
 from lbkit.net.origin.reach import Reach, ReachError
 
@@ -20,7 +20,7 @@ class Sessions:
         self.now = now
         self.max_head = max_head
         self.timeout = timeout
-        self.open: dict[Backend, list[Http2Connection]] = {}
+        self.open: dict[Backend, list[SharedConnection]] = {}
         self._dialling: dict[Backend, asyncio.Task[None]] = {}
 
     def free_stream(self, backend: Backend) -> ClientStream | None:
@@ -48,7 +48,7 @@ class Sessions:
 
     async def _dial(self, backend: Backend, reach: Reach) -> None:
         """Connect. The backend's settings come first of all, so whoever sends none does not speak HTTP/2."""
-        connection = Http2Connection(self, backend, reach.scheme, reach.server_name)
+        connection = SharedConnection(self, backend, reach.scheme, reach.server_name)
         async with asyncio.timeout(self.timeout):
             await reach.open(lambda: connection, backend.host, backend.port)
             try:
@@ -56,6 +56,8 @@ class Sessions:
             except asyncio.CancelledError:
                 connection.abort()
                 raise
+        if not why and connection.leaving:
+            raise ConnectionError("it closes the connection at once")  # as it does when it is about to stop
         if not why and not connection.free:
             why = "it allows no requests at all"
             connection.close()
@@ -65,11 +67,11 @@ class Sessions:
 
     # -- called by connections -------------------------------------------------------------------
 
-    def idle_session(self, connection: Http2Connection) -> None:
+    def idle_session(self, connection: SharedConnection) -> None:
         if connection.backend.intent is not Intent.READY:
             connection.close()
 
-    def forget_session(self, connection: Http2Connection) -> None:
+    def forget_session(self, connection: SharedConnection) -> None:
         there = self.open.get(connection.backend, [])
         if connection in there:
             there.remove(connection)
@@ -78,7 +80,7 @@ class Sessions:
 
     # -- called at times -------------------------------------------------------------------------
 
-    def _all(self) -> list[Http2Connection]:
+    def _all(self) -> list[SharedConnection]:
         return [connection for some in self.open.values() for connection in some]
 
     def expire(self, now: float) -> None:

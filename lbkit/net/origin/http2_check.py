@@ -1,4 +1,4 @@
-"""A check by gRPC's health protocol, on HTTP/2 without TLS; h2 reads and writes the frames."""
+"""Health checks over HTTP/2, of gRPC's protocol too; the library h2 reads and writes the frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from lbkit.core.health import grpc
+from lbkit.core.health.probe import Probe
 
 LARGEST = 64 * 1024  # bytes of an answer that are read
 
@@ -18,6 +19,7 @@ class _Call:
         self.fields: dict[str, str] = {}  # those of the head, then the trailers
         self.data = b""
         self.ended = ""  # why nothing more is to come
+        self.broken = ""  # why what came cannot be read
 
     def take(self, event: Any) -> None:
         match type(event).__name__:
@@ -49,9 +51,41 @@ async def ask_grpc(
     authority: str,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    scheme: bytes = b"http",
+    scheme: str = "http",
 ) -> str:
     """Return why a server is not healthy, by its own account; empty if it is SERVING. Raises OSError."""
+    head = [
+        *((":method", "POST"), (":scheme", scheme), (":path", grpc.PATH), (":authority", authority)),
+        *(("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "lbkit health check")),
+    ]
+    call = await _ask(head, grpc.request(service), reader, writer)
+    return call.broken or call.fault()
+
+
+async def ask_http2(
+    probe: Probe,
+    authority: str,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    scheme: str = "http",
+) -> str:
+    """Return why the answer to a probe does not pass; empty if it does. Raises OSError."""
+    head = [
+        *((":method", probe.method), (":scheme", scheme), (":path", probe.path)),
+        (":authority", probe.host or authority),
+        *((name.lower(), value) for name, value in probe.headers.items()),
+        ("user-agent", "lbkit health check"),
+    ]
+    call = await _ask(head, b"", reader, writer)
+    if not call.status.isdigit():
+        return call.broken or f"no answer: {call.ended or 'connection closed'}"
+    return probe.fault(int(call.status), call.data)
+
+
+async def _ask(
+    head: list[tuple[str, str]], data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> _Call:
+    """Return what has come of the answer to a request, at most LARGEST bytes of it."""
     from h2.config import H2Configuration
     from h2.connection import H2Connection
     from h2.exceptions import ProtocolError
@@ -59,12 +93,9 @@ async def ask_grpc(
     connection = H2Connection(H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
     stream = connection.get_next_available_stream_id()
-    head = [
-        *((":method", "POST"), (":scheme", scheme.decode()), (":path", grpc.PATH), (":authority", authority)),
-        *(("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "lbkit health check")),
-    ]
-    connection.send_headers(stream, head)
-    connection.send_data(stream, grpc.request(service), end_stream=True)
+    connection.send_headers(stream, head, end_stream=not data)
+    if data:
+        connection.send_data(stream, data, end_stream=True)
     call = _Call()
     while not call.ended and len(call.data) < LARGEST:
         writer.write(connection.data_to_send())
@@ -76,7 +107,8 @@ async def ask_grpc(
                 raise ProtocolError
             events = connection.receive_data(received)
         except ProtocolError:
-            return "answer is not HTTP/2"
+            call.broken = "answer is not HTTP/2"
+            break
         for event in events:
             call.take(event)
-    return call.fault()
+    return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,14 @@ need_feature("http2")
 from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
 from h2_backend import Request, Session, h2_answers, h2_script
 
+from lbkit.core import Backend
+from lbkit.core.health import Probe
 from lbkit.experiment import Policy
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
-from lbkit.net.http2.client import Http2Connection
+from lbkit.net.http2.client import SharedConnection
 from lbkit.net.http2.client_stream import STREAM_WINDOW
+from lbkit.net.origin.check import send_probe
+from lbkit.net.origin.reach import Reach
 from lbkit.net.settings import Timeouts
 
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -50,7 +55,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def connections(proxy: Proxy) -> list[Http2Connection]:
+def connections(proxy: Proxy) -> list[SharedConnection]:
     sessions = proxy.connections.sessions
     return [connection for some in sessions.open.values() for connection in some] if sessions else []
 
@@ -543,3 +548,41 @@ def test_an_answer_that_ends_first_resets_the_rest_of_the_request() -> None:
         assert client.answer()[0] == 413
         until(lambda: codes)
         assert codes == [0]
+
+
+# -- health checks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({}, ""),
+        ({"expect": "404"}, "status 200"),
+        ({"body": "ok"}, ""),
+        ({"body": "well"}, "'well' is not in the answer"),
+        ({"path": "/none"}, "status 404"),
+    ],
+)
+def test_a_check_of_http_is_sent_over_http2(fields: dict[str, Any], fault: str) -> None:
+    asked: list[Request] = []
+
+    def answer(session: Session, request: Request) -> None:
+        asked.append(request)
+        session.answer(request.stream, b"ok", 404 if request[b":path"] == b"/none" else 200)
+
+    probe = Probe(headers={"X-Check": "1"}, **fields)
+    with Scripted(h2_script(answer)) as backend:
+        target = Backend("b", host="127.0.0.1", port=backend.port)
+        assert asyncio.run(send_probe(probe, target, Reach("h2"))) == fault
+    assert asked[0][b":authority"] == b"127.0.0.1:%d" % backend.port
+    assert asked[0][b"x-check"] == b"1"
+
+
+def test_a_check_of_what_does_not_speak_http2_fails() -> None:
+    def old(connection: Any) -> None:
+        connection.sock.recv(1000)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with Scripted(old) as backend:
+        target = Backend("b", host="127.0.0.1", port=backend.port)
+        assert asyncio.run(send_probe(Probe(), target, Reach("h2"))) == "answer is not HTTP/2"
