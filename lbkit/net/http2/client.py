@@ -12,8 +12,8 @@ from h2.exceptions import ProtocolError
 
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
+from lbkit.net.http2.client_library import ClientLibrary
 from lbkit.net.http2.client_stream import EVENTS, STREAM_WINDOW, ClientStream
-from lbkit.net.http2.library import Library
 from lbkit.net.tls.origin import handshake_fault
 
 # Bytes of all answers that may be under way. It is opened again as soon as they are here, whoever reads them:
@@ -49,7 +49,7 @@ class SharedConnection(asyncio.Protocol):
         self.backend = backend
         self.scheme = scheme
         self.server_name = server_name  # that TLS asks for
-        self.library = Library(keeper.max_head, STREAM_WINDOW, CONNECTION_WINDOW)
+        self.library = ClientLibrary(keeper.max_head, STREAM_WINDOW, CONNECTION_WINDOW)
         self.streams: dict[int, ClientStream] = {}
         self.writable = True
         self.kept = False  # has served a request before

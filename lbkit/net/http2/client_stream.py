@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import Transport
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -21,19 +20,20 @@ from h2.events import (
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.http2.client_fields import read_response, request_fields
+from lbkit.net.http2.client_library import ClientLibrary
 from lbkit.net.http2.fields import Malformed, read_trailers, split_lines
-from lbkit.net.http2.library import Library
+from lbkit.net.http2.guard import MAX_FRAME
+from lbkit.net.http2.pieces import Pieces
 from lbkit.net.messages import Receiver, Reject, RequestHead, ResponseHead
 
 # Bytes of an answer that a backend may send before they are taken: as much is held for a slow client.
 STREAM_WINDOW = 128 * 1024
-FRAME = 16 * 1024  # bytes of a body in one frame; every peer takes as many (RFC 9113, 4.2)
 
 
 class Carrier(Protocol):
     """The connection of a stream."""
 
-    library: Library
+    library: ClientLibrary
     backend: Backend
     transport: Transport
     scheme: bytes
@@ -87,7 +87,7 @@ class ClientStream:
         self.kept = False  # the connection had served a request before
         self._over = False
         # The request.
-        self._waiting: deque[bytes] = deque()  # pieces of its body that no window takes yet
+        self._waiting = Pieces()  # of its body, that no window takes yet
         self._complete = False  # nothing more is added to them
         self._end = False  # it has been sent to its end
         self._told = True  # the receiver knows that more can be taken
@@ -122,8 +122,7 @@ class ClientStream:
     def send_body(self, data: bytes, end: bool) -> None:
         if self._over:
             return
-        for at in range(0, len(data), FRAME):
-            self._waiting.append(data[at : at + FRAME])
+        self._waiting.add(data)
         self._complete = end
         while self.push():
             pass
@@ -136,10 +135,7 @@ class ClientStream:
             return False
         room = carrier.library.local_flow_control_window(self.id) if waiting else 0
         if waiting and room > 0:
-            piece = waiting.popleft()
-            if len(piece) > room:
-                waiting.appendleft(piece[room:])
-                piece = piece[:room]
+            piece = waiting.take(min(room, MAX_FRAME))
             self._end = self._complete and not waiting and not self._request.trailers
             carrier.library.send_data(self.id, piece, end_stream=self._end)
             carrier.flush()

@@ -6,8 +6,8 @@ from h2.settings import SettingCodes, Settings
 
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http2.guard import FrameGuard
+from lbkit.net.http2.library import Library
 from lbkit.net.http2.rules import INITIAL_WINDOW, Http2
-from lbkit.net.http2.server_library import ServerLibrary
 
 HEADER_TABLE = 4096  # bytes of each of the two tables of compression, whatever the client would like
 
@@ -28,10 +28,10 @@ class Http2Listener:
     def guard(self) -> FrameGuard:
         return FrameGuard(self.rules, 2 * self.listener.limits.head)
 
-    def library(self) -> ServerLibrary:
+    def library(self) -> Library:
         """Return the library's end of a connection, which has written the proxy's SETTINGS."""
         rules, limit = self.rules, self.listener.limits.head
-        http = ServerLibrary()
+        http = Library(client_side=False)
         # The library ends a connection on one stream too many. A client that has not read the SETTINGS yet is
         # not at fault, and a connection resets its streams; so until then the library counts to the double.
         http.local_settings = Settings(

@@ -14,9 +14,10 @@ from h2.settings import SettingCodes
 from lbkit.core import Backend
 from lbkit.net.http1 import head as http1
 from lbkit.net.http1.server import FIRST_REQUEST
+from lbkit.net.http2.fields import Malformed, read_trailers
 from lbkit.net.http2.guard import Flood
 from lbkit.net.http2.listener import HEADER_TABLE, Http2Listener
-from lbkit.net.http2.server_fields import Malformed, Request, read_request, read_trailers
+from lbkit.net.http2.server_fields import Request, read_request
 from lbkit.net.http2.server_stream import Stream
 from lbkit.net.http2.server_writing import EVERY_STREAM, StreamWriting
 from lbkit.net.messages import CHUNKED, Reject, RequestHead

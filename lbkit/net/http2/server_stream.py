@@ -10,10 +10,11 @@ from h2.errors import ErrorCodes
 
 from lbkit.net.answers import own_answer
 from lbkit.net.http1.listener import Listener
+from lbkit.net.http2.fields import split_lines
 from lbkit.net.http2.guard import EARNED_BY_DATA, MAX_FRAME, FrameGuard
+from lbkit.net.http2.library import Library
 from lbkit.net.http2.pieces import Pieces
-from lbkit.net.http2.server_fields import response_fields, split_lines
-from lbkit.net.http2.server_library import ServerLibrary
+from lbkit.net.http2.server_fields import response_fields
 from lbkit.net.http2.tunnel import StreamTransport
 from lbkit.net.messages import Answer, Incoming, Reject, RequestHead, ResponseHead
 
@@ -23,7 +24,7 @@ _HANDSHAKE = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # (RFC 6455, 1.3)
 class Carrier(Protocol):
     """What a stream needs of its connection."""
 
-    http: ServerLibrary
+    http: Library
     guard: FrameGuard
     listener: Listener
     writable: bool

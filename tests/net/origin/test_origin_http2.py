@@ -473,7 +473,7 @@ def test_a_backend_that_takes_no_body_stops_the_client() -> None:
         until(lambda: sum(arrived) >= 65_535)
         (stream,) = connections(proxy)[0].streams.values()
         time.sleep(0.2)  # all that would come has come
-        assert sum(map(len, stream._waiting)) < 1_000_000
+        assert stream._waiting.size < 1_000_000
         assert not sending.done()
         go.set()
         assert unchunked(client.answer()[2]) == b"%d" % size
