@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -333,3 +334,45 @@ def test_a_proxy_at_layer_4_has_the_same_interface(tmp_path: Path) -> None:
         assert [proxy.ask() for _ in range(4)] == [200] * 4
         assert proxy.backend("web1")["counts"]["attempts"] == 2
         assert proxy.call("POST", "/api/cache/purge", {})[0] == 409
+
+
+def test_a_worker_that_hangs_does_not_keep_the_others_figures_back(tmp_path: Path) -> None:
+    with Scripted(answers(OK)) as backend, Served(tmp_path, "workers = 2" + backends(backend.port)) as proxy:
+        pid = proxy.get("/api/workers")[0]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            workers = {worker["pid"]: worker["state"] for worker in proxy.get("/api/workers")}
+            assert sorted(workers.values()) == ["busy", "serving"]
+            assert workers[pid] == "busy"
+            assert proxy.backend("web1")["states"] == {"up": 1}
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: proxy.backend("web1")["states"] == {"up": 2})
+
+
+def test_an_order_during_a_reload_reaches_the_workers_that_are_starting(tmp_path: Path) -> None:
+    with Scripted(answers(OK)) as backend, Served(tmp_path, "workers = 2" + backends(backend.port)) as proxy:
+        reload = threading.Thread(target=proxy.call, args=("POST", "/api/reload"))
+        reload.start()
+        while reload.is_alive():
+            for intent in ("ready", "drain"):
+                proxy.change("PATCH", "/api/backends/web1", {"intent": intent})
+        reload.join()
+        proxy.wait_for("reloaded")
+        wait_until(lambda: len(proxy.get("/api/workers")) == 2)
+        row = proxy.backend("web1")
+        assert (row["intent"], row["states"]) == ("drain", {"drained": 2})
+
+
+def test_a_proxy_for_udp_has_it_too(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(20)
+        text = 'mode = "udp"\n[udp]\nanswers = 1' + backends(server.getsockname()[1])
+        with Served(tmp_path, text) as proxy, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"ask", (proxy.host, proxy.port))
+            data, sender = server.recvfrom(100)
+            assert proxy.backend("web1")["in_flight"] == 1
+            server.sendto(data, sender)
+            wait_until(lambda: proxy.backend("web1")["counts"]["requests"] == 1)
+            assert proxy.get("/api/status")["stats"]["in_flight"] == 0
