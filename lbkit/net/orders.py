@@ -42,17 +42,28 @@ def set_breaker(process: Process, backend: str, opens: bool) -> None:
 
 
 def switch(process: Process, algorithm: str, options: Mapping[str, Any]) -> None:
-    """Go on with another algorithm in every pool, and with the key that it hashes."""
-    config = process.config
-    config = attrs.evolve(config, policy=attrs.evolve(config.policy, algorithm=algorithm, options=options))
-    for _, pool in process.named_pools():
-        config.policy.switch(pool, lambda _: random.Random())
+    """Go on with another algorithm in every pool, or in none, and with the key that it hashes."""
+    before = process.config
+    config = attrs.evolve(before, policy=attrs.evolve(before.policy, algorithm=algorithm, options=options))
+    switched = []
+    try:
+        for _, pool in process.named_pools():
+            config.policy.switch(pool, _stream)  # which goes back by itself if it fails
+            switched.append(pool)
+    except Exception:
+        for pool in switched:
+            before.policy.switch(pool, _stream)
+        raise
     process.config = config
     if isinstance(process.proxy, Proxy):
         process.proxy.config = attrs.evolve(process.proxy.config, policy=config.policy)
         process.proxy.service.key = key_of(config.policy.keyed_by)
     elif isinstance(config, Layer4Config):
         process.proxy.key = key_of(config.key)
+
+
+def _stream(name: str) -> random.Random:
+    return random.Random()
 
 
 def purge(process: Process, url: str) -> int:

@@ -26,24 +26,22 @@ from lbkit.net.messages import Answer
 from lbkit.net.orders import OrderError
 
 NOT_THERE, CONFLICT, WRONG = (404,), (404, 409, 422, 503), (409, 422, 503)
+BACKEND, BREAKER, ALGORITHM = "/api/backends/{name}", "/api/backends/{name}/breaker", "/api/policy/algorithm"
 OPERATIONS = (
     Operation("GET", "/api/status", "status", "All that the status page shows", ref("Status")),
     Operation("GET", "/api/pools", "pools", "The pools", several(ref("Pool"))),
     Operation("GET", "/api/pools/{name}", "pool", "One pool", ref("Pool"), errors=NOT_THERE),
     Operation("GET", "/api/backends", "backends", "All backends", several(ref("Backend"))),
-    Operation("GET", "/api/backends/{name}", "backend", "One backend", ref("Backend"), errors=NOT_THERE),
+    Operation("GET", BACKEND, "backend", "One backend", ref("Backend"), errors=NOT_THERE),
     Operation(
-        *("PATCH", "/api/backends/{name}", "change_backend", "Set weight or intent (ready, drain, out)"),
-        *(ref("Backend"), "BackendChange", CONFLICT),
+        "PATCH", BACKEND, "change_backend", "Set weight or intent", ref("Backend"), "BackendChange", CONFLICT
     ),
     Operation(
-        *("PUT", "/api/backends/{name}/breaker", "change_breaker", "Trip or reset the circuit breaker"),
-        *(ref("Backend"), "BreakerChange", CONFLICT),
+        "PUT", BREAKER, "change_breaker", "Trip or reset a breaker", ref("Backend"), "BreakerChange", CONFLICT
     ),
     Operation("GET", "/api/policy", "policy", "The policy", ref("Policy")),
     Operation(
-        *("PUT", "/api/policy/algorithm", "change_algorithm", "Switch all pools to another algorithm"),
-        *(ref("Policy"), "AlgorithmChange", WRONG),
+        "PUT", ALGORITHM, "change_algorithm", "Switch all pools", ref("Policy"), "AlgorithmChange", WRONG
     ),
     Operation("GET", "/api/stats", "stats", "Counts and rates over all backends", ref("Stats")),
     Operation("GET", "/api/workers", "workers", "The processes that serve", several(ref("Worker"))),
