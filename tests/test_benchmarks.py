@@ -52,6 +52,15 @@ def test_http2() -> None:
     assert "CPU us/request" in bench("benchmarks.http2", *brief)
 
 
+def test_firewall() -> None:
+    for program in ("wrk", "nginx"):
+        need(program)
+    need_feature("modsecurity", "live")
+    brief = ("--seconds", "1", "--rounds", "1")
+    found = json.loads(bench("benchmarks.firewall", "--json", *brief))
+    assert 0 < found["signatures_us"] < found["modsecurity_us"]
+
+
 def test_pick() -> None:
     need_module("uhashring")
     brief = ("--picks", "200", "--rounds", "1", "--sizes", "10", "100")

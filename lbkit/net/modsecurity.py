@@ -146,10 +146,9 @@ class ModSecurity:
         self._library.msc_set_log_cb(self._engine, ctypes.cast(self._log, c_void_p))
         self._rules = self._library.msc_create_rules_set()
         named = " ".join(methods)
-        before = _BEFORE.format(longest=LONGEST_BODY, threshold=threshold, paranoia=paranoia)
         removed = [*off] if named else [*off, _ANY_METHOD]
         try:
-            self._add(before + _METHODS.format(methods=named) * bool(named))
+            self._add(preamble(threshold, paranoia, named))
             for file in files_of(rules):
                 self._add_file(file)
             self._add("".join(f"SecRuleRemoveById {number}\n" for number in removed))
@@ -213,6 +212,12 @@ class ModSecurity:
         """Free the rules and the library's state; call it once, when nothing is being compared."""
         self._library.msc_rules_cleanup(self._rules)
         self._library.msc_cleanup(self._engine)
+
+
+def preamble(threshold: int = 5, paranoia: int = 1, methods: str = "") -> str:
+    """Return the rules before those of files: the engine's settings, and those of the Core Rule Set."""
+    text = _BEFORE.format(longest=LONGEST_BODY, threshold=threshold, paranoia=paranoia)
+    return text + _METHODS.format(methods=methods) * bool(methods)
 
 
 def files_of(patterns: Sequence[str]) -> list[str]:

@@ -32,8 +32,13 @@ REQUESTS, RESPONSES = HeadReader(HttpRequestParser, 400), HeadReader(HttpRespons
 FIREWALL = Firewall()
 
 
+def first_head(data: bytes) -> bytes:
+    whole = data + END
+    return whole[: whole.find(END) + len(END)]
+
+
 def request_head(data: bytes) -> None:
-    head = data.partition(END)[0] + END
+    head = first_head(data)
     try:
         REQUESTS.check(head)
         request = read_request(head, Peer("192.0.2.1"), 100)
@@ -46,7 +51,7 @@ def request_head(data: bytes) -> None:
 
 
 def response_head(data: bytes) -> None:
-    head = data.partition(END)[0] + END
+    head = first_head(data)
     try:
         RESPONSES.check(head)
         answer = read_response(head, False)

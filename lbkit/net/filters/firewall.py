@@ -1,7 +1,8 @@
 """The firewall: refuses requests that look like attacks, or only records them.
 
 Begin with `mode = "monitor"`, read the records, switch off what disturbs the application, then block.
-Limits of clients are other filters' (`rate_limits`, `admission`); slow heads and bodies end by `timeouts`.
+Limits of clients are elsewhere: `rate_limits`, `admission`, `limits.connections_per_client`; slow heads and
+bodies end by `timeouts` and `limits.body_rate`.
 """
 
 from __future__ import annotations
