@@ -6,8 +6,8 @@ given, so the frames are counted before it sees them, each kind against the atta
 frames                               setting         attack
 RST_STREAM, and resets by the proxy  resets          rapid reset (CVE-2023-44487), made resets (CVE-2025-8671)
 HEADERS, CONTINUATION                continuations   endless heads (CVE-2024-27316); `limits.head`, too
-PING, SETTINGS, PRIORITY, unknown,   control_frames  floods (CVE-2019-9512, 9513, 9515, 9518)
-empty DATA, WINDOW_UPDATE
+PING, SETTINGS, PRIORITY, unknown,   control_frames  floods (CVE-2019-9512, 9513, 9515, 9518), and answers
+empty DATA, WINDOW_UPDATE                            that are taken in drops (CVE-2019-9511)
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ FRAME_HEADER = 9  # bytes
 MAX_FRAME = 16_384  # bytes of payload, both ways: the least that all must take (RFC 9113, 4.2)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTING = 6  # bytes
-# Free WINDOW_UPDATE frames for each frame of DATA that is sent: clients may take it in small pieces, and open
-# two windows for each.
-EARNED_BY_DATA = 8
+# Bytes of answers for which one WINDOW_UPDATE is free. More of these count as control frames, or a client
+# could have answers sent in frames of a byte each (CVE-2019-9511).
+FREE_UPDATE = 2048
 
 
 class Flood(Exception):
@@ -62,12 +62,12 @@ class FrameGuard:
         "_continued",
         "_control",
         "_dropping",
+        "_earned",
         "_head_size",
         "_left",
         "_max_head",
         "_partial",
         "_rules",
-        "earned",
         "head_began",
         "leaving",
         "resets",
@@ -84,7 +84,7 @@ class FrameGuard:
         self._dropping = False  # the present frame is not passed on
         self._head_size = self._continued = 0
         self.head_began: float | None = None  # when a head began that is not complete
-        self.earned = 0  # frames that are free
+        self._earned = 0.0  # frames that are free
         self.leaving = False  # the client makes no more requests
 
     def feed(self, data: bytes, now: float) -> bytes:
@@ -120,13 +120,20 @@ class FrameGuard:
         kept.append(data[begin:at])
         return b"".join(kept)
 
+    def sent(self, size: int) -> None:
+        """Take note of bytes of an answer, which the client will open windows for."""
+        self._earn(size / FREE_UPDATE)
+
+    def _earn(self, frames: float) -> None:
+        self._earned = min(self._earned + frames, self._rules.control_frames)
+
     def _look(self, kind: int, flags: int, length: int, now: float) -> None:
         """Count a frame."""
         if length > MAX_FRAME:  # the library would wait for all of it
             raise Flood("a frame is too large", ErrorCodes.FRAME_SIZE_ERROR)
         if kind == HEADERS and self.head_began is None:
             self._head_size, self._continued = length, 0
-            self.earned += 1
+            self._earn(1)
             self.head_began = now
             self._go_on(flags)
         elif kind == CONTINUATION and self.head_began is not None:
@@ -137,8 +144,8 @@ class FrameGuard:
             self.resets.spend(now)
         elif kind == DATA and length:
             pass  # flow control limits these
-        elif self.earned and kind in (DATA, WINDOW_UPDATE):
-            self.earned -= 1
+        elif self._earned >= 1 and kind in (DATA, WINDOW_UPDATE):
+            self._earned -= 1
         else:
             self._control.spend(now, 1 + length // SETTING if kind == SETTINGS else 1)
 

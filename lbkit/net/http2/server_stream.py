@@ -11,7 +11,7 @@ from h2.errors import ErrorCodes
 from lbkit.net.answers import own_answer
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http2.fields import split_lines
-from lbkit.net.http2.guard import EARNED_BY_DATA, MAX_FRAME, FrameGuard
+from lbkit.net.http2.guard import MAX_FRAME, FrameGuard
 from lbkit.net.http2.library import Library
 from lbkit.net.http2.pieces import Pieces
 from lbkit.net.http2.server_fields import response_fields
@@ -197,7 +197,7 @@ class Stream:
         trailers = self.head.trailers if last and self.head else b""
         if data or (last and not trailers):
             http.send_data(self.number, data, end_stream=last and not trailers)
-            self.carrier.guard.earned += EARNED_BY_DATA
+            self.carrier.guard.sent(len(data))
         if trailers:
             http.send_headers(self.number, split_lines(trailers.split(b"\r\n")), end_stream=True)
         if last:

@@ -24,7 +24,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from lbkit.net.http2.guard import EARNED_BY_DATA, PREFACE, Flood, FrameGuard
+from lbkit.net.http2.guard import FREE_UPDATE, PREFACE, Flood, FrameGuard
 from lbkit.net.http2.rules import Http2
 
 RULES = Http2(resets=5, control_frames=10, continuations=3, per=1.0)
@@ -83,8 +83,25 @@ def test_settings_count_by_what_they_set() -> None:
 def test_window_updates_are_free_for_what_is_sent() -> None:
     watched, frame = guard(), wire(WindowUpdateFrame(1, 1000))
     for _ in range(1000):
-        watched.earned += EARNED_BY_DATA
+        watched.sent(2 * FREE_UPDATE)
         watched.feed(frame * 2, 0.0)
+
+
+def test_an_answer_that_is_taken_in_drops_is_a_flood() -> None:
+    watched, frame = guard(), wire(WindowUpdateFrame(1, 1))
+    for _ in range(10):
+        watched.sent(1)
+        watched.feed(frame, 0.0)
+    watched.sent(1)
+    with pytest.raises(Flood):
+        watched.feed(frame, 0.0)
+
+
+def test_what_was_sent_long_ago_is_no_licence_for_a_flood() -> None:
+    watched = guard()
+    watched.sent(10**9)
+    with pytest.raises(Flood):
+        watched.feed(wire(WindowUpdateFrame(1, 1)) * 100, 0.0)
 
 
 def test_each_request_may_end_with_an_empty_frame() -> None:
