@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from needs import need_feature
+from needs import need, need_feature
 
 need_feature("live")
 
-from lbkit import Caching, Constant, Experiment, Poisson, Trace, Traffic, run, servers
+from lbkit import (
+    CacheRules,
+    Caching,
+    Constant,
+    EngineError,
+    Experiment,
+    Poisson,
+    Trace,
+    Traffic,
+    run,
+    servers,
+)
 from lbkit.caching import Served
 
 pytestmark = pytest.mark.live
@@ -41,3 +52,29 @@ def test_a_stampede_is_one_request_with_coalescing(coalesce: bool) -> None:
     assert simulated.fetched == (1 if coalesce else 30)
     assert live.fetched == 1 if coalesce else live.fetched > 20  # a late request may find it stored
     assert live.error_rate == 0
+
+
+def test_nginx_serves_as_many_from_its_cache() -> None:
+    need("nginx")
+    nginx, simulated = run(BASE, "nginx"), run(BASE)
+    assert nginx.error_rate == 0
+    counts, expected = nginx.cache_counts, simulated.cache_counts
+    served = counts["hit"] + counts["collapsed"]
+    assert served == pytest.approx(expected["hit"] + expected["collapsed"], abs=5)
+    assert sum(nginx.counts.values()) == counts["miss"]
+    assert any("hits" in note for note in nginx.notes)
+
+
+@pytest.mark.parametrize(
+    ("on", "cache", "why"),
+    [
+        ("haproxy", Caching("max-age=60"), "haproxy has no cache here"),
+        ("caddy", Caching("max-age=60"), "caddy has no cache here"),
+        ("nginx", Caching("max-age=60, stale-while-revalidate=5"), "use max-age=60 alone"),
+        ("nginx", Caching("max-age=60", rules=CacheRules(max_bytes=9999)), "leave the rest as it is"),
+    ],
+)
+def test_a_program_refuses_what_it_does_not_have(on: str, cache: Caching, why: str) -> None:
+    need({"haproxy": "haproxy", "caddy": "caddy", "nginx": "nginx"}[on])
+    with pytest.raises(EngineError, match=why):
+        run(BASE.but(cache=cache), on)

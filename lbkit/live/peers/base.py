@@ -42,8 +42,7 @@ class Peer(Support):
         self.check_limits()
         if experiment.admission:
             raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")
-        if experiment.cache:
-            raise PeerError(f"{self.name} has no cache here: use lbkit's proxy, or cache=None")
+        self.check_cache()
         self.members: dict[str, Member] = {}
         self.port = 0
         self.admin_port = 0

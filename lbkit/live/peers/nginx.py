@@ -20,6 +20,8 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays, milliseconds, whole_seconds
+from lbkit.live.peers.nginx_cache import NOTES as CACHE_NOTES
+from lbkit.live.peers.nginx_cache import NginxCache
 from lbkit.live.peers.nginx_routing import NginxRouting
 from lbkit.live.peers.process import fetch
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
@@ -160,7 +162,8 @@ stream {{
     def _http(self) -> str:
         algorithm = self.balance()
         zones, limits = self._limits()
-        routing = self._routing()
+        routing, cache = self._routing(), self._cache()
+        key = "$pool" if routing else ""
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
         times, read = timeouts_of(self.policy.retry), ""
@@ -189,7 +192,7 @@ http {{
   # The load plays many clients from one address and names them in this header. Only loopback is believed.
   set_real_ip_from 127.0.0.0/8;
   real_ip_header X-Forwarded-For;
-{zones}
+{zones}{cache.zone(self.folder) if cache else ""}
 {self._upstreams(algorithm)}
   # The number of servers tried: $upstream_addr lists them with commas.
   map $upstream_addr $tries {{
@@ -208,7 +211,7 @@ http {{
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_connect_timeout {milliseconds(times.connect or CONNECT)};
 {read}      proxy_next_upstream {again if retries else "off;"}
-      add_header X-Lbkit-Attempts $tries always;
+{cache.use(key) if cache else ""}      add_header X-Lbkit-Attempts $tries always;
     }}
     location = {STATUS} {{
       stub_status;
@@ -243,6 +246,12 @@ http {{
             routing.maps(), routing.answers()  # raise for what nginx does not have
 
     # -- rate limits ----------------------------------------------------------------------
+
+    def _cache(self) -> NginxCache | None:
+        return NginxCache(self.experiment.cache) if self.experiment.cache else None
+
+    def check_cache(self) -> None:
+        self._cache()  # raises for what nginx does not have
 
     def check_limits(self) -> None:
         if self.experiment.limits and self.layer == 4:
@@ -289,6 +298,8 @@ http {{
 
     def notes(self) -> list[str]:
         notes = super().notes()
+        if self.experiment.cache:
+            notes += CACHE_NOTES
         health = self.policy.health
         if health is None or health.max_fails is None:
             notes.append(

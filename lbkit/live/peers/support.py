@@ -172,6 +172,11 @@ class Support:
         if self.experiment.limits:
             raise PeerError(f"{self.name} has no rate limits here: use nginx, or lbkit's proxy for all kinds")
 
+    def check_cache(self) -> None:
+        """Raise PeerError if the program does not support the cache."""
+        if self.experiment.cache:
+            raise PeerError(f"{self.name} has no cache here: use nginx, or lbkit's proxy for all of it")
+
     def notes(self) -> list[str]:
         """Return the differences between the program and the experiment."""
         notes = list(self.differences)
