@@ -18,10 +18,12 @@ from lbkit.caching import Caching
 from lbkit.core.cache import CacheRules, FlightRules
 from lbkit.core.routing import Routing, Rule, ToPool, When
 from lbkit.core.sticky import Sticky
+from lbkit.edge import Admission, RateLimit
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.config import ConfigError
 from lbkit.net.filters.cache import CacheFilter
 from lbkit.net.filters.compress import Compression
+from lbkit.net.firewall_rules import FirewallRules
 from lbkit.policy import Policy
 
 FRESH = ("Cache-Control: max-age=100",)
@@ -621,3 +623,36 @@ def test_the_file_has_the_rules_and_its_errors_name_the_field() -> None:
         ProxyConfig.from_dict(wrong)
     for name in ("cache.control", "cache.name", "cache.rules", "cache.coalesce"):
         assert name in str(caught.value)
+
+
+def test_what_the_firewall_refuses_is_not_served_either() -> None:
+    origin = Origin(answer(*FRESH))
+    with caching(origin, firewall=FirewallRules(mode="block")) as proxy:
+        attack = "/a?q=1%27%20union%20select%20password%20from%20users--"
+        assert get(proxy, path=attack)[0] == 403
+        get(proxy)
+        assert get(proxy, "Content-Length: 0", method="TRACE")[0] == 405
+    assert len(origin) == 1
+
+
+def test_limits_count_hits_and_admission_does_not() -> None:
+    limit = RateLimit({"kind": "token_bucket", "rate": 0.001, "burst": 3})
+    gate = Admission(limit={"kind": "concurrency_limit", "limit": 1}, max_queue=0)
+    origin = Origin(answer(*FRESH), answer(*FRESH))
+    with caching(origin, rate_limits=limit, admission=gate) as proxy:
+        get(proxy)
+        origin.got.acquire(timeout=DEAD)
+        origin.open.clear()
+        with Client(proxy) as other:  # it takes the only place
+            other.send(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert origin.got.acquire(timeout=DEAD)
+            assert get(proxy)[0] == 200
+            assert get(proxy)[0] == 429
+            origin.open.set()
+            assert other.answer()[0] == 200
+
+
+def test_hidden_fields_stay_hidden_in_hits() -> None:
+    with caching(Origin(answer(*FRESH, "Server: secret")), hide=("Server",)) as proxy:
+        for _ in range(2):
+            assert b"secret" not in get(proxy)[1]
