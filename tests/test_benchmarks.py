@@ -61,6 +61,16 @@ def test_firewall() -> None:
     assert 0 < found["signatures_us"] < found["modsecurity_us"]
 
 
+def test_layer4() -> None:
+    for program in ("nginx", "haproxy"):
+        need(program)
+    brief = ("--seconds", "0.3", "--rounds", "1", "--connections", "5")
+    found = json.loads(bench("benchmarks.layer4", "--json", *brief))
+    assert found["cpu_ratio_vs_haproxy"].keys() == {"tcp_64", "tcp_16384"}
+    assert found["cpu_ratio_vs_nginx"].keys() == {"tcp_64", "tcp_16384", "udp_64"}
+    assert "CPU us/round trip" in bench("benchmarks.layer4", *brief)
+
+
 def test_pick() -> None:
     need_module("uhashring")
     brief = ("--picks", "200", "--rounds", "1", "--sizes", "10", "100")
