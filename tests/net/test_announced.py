@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 from fronts import haproxy, nginx
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from needs import need_feature
+from needs import need, need_feature
 from scripted import GET, TIMEOUT, Client, Connection, Scripted, ask, echo, field, pool_of, proxied
-from served import wait_until
+from served import Server, wait_until
 
 from lbkit.edge import RateLimit
 from lbkit.net import Limits, Proxy, Timeouts
 from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.http2.rules import Http2
 from lbkit.net.l4.proxy_protocol import Header, Transport, write_v1, write_v2
 from lbkit.net.tls.rules import Certificate, TlsRules
 
@@ -342,3 +344,57 @@ def test_nginx_behind(tmp_path: Path, version: str) -> None:
     with nginx(tmp_path, http) as port, Proxy(pool_of(port), send_proxy=version) as proxy:
         assert asked_from("127.0.0.2", proxy.port) == b"127.0.0.2"
         assert asked_from("127.0.0.4", proxy.port) == b"127.0.0.4"
+
+
+def curl(*arguments: str) -> str:
+    done = subprocess.run(
+        [need("curl"), "-s", "--show-error", "--max-time", "20", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_curl_says_the_header_before_either_version_of_http(version: str) -> None:
+    need_feature("http2")
+    with proxied(echo, accept_proxy=LOCAL, http2=Http2()) as proxy:
+        seen = curl("--haproxy-protocol", "--interface", "127.0.0.1", version, f"{proxy.url}/")
+    assert "X-Forwarded-For: 127.0.0.1\n" in seen
+
+
+def test_http2_over_tls_follows_a_header(tmp_path: Path, lab: Path) -> None:
+    need_feature("http2")
+    with (
+        proxied(echo, accept_proxy=LOCAL, tls=rules(lab), http2=Http2()) as proxy,
+        haproxy(tmp_path, "", f"127.0.0.1:{proxy.port} send-proxy-v2") as port,
+    ):
+        where = ["--cacert", f"{lab}/ca.pem", "--resolve", f"a.test:{port}:127.0.0.1"]
+        where += ["--interface", "127.0.0.5", "--write-out", "%{http_version}"]
+        seen = curl("--http2", *where, f"https://a.test:{port}/")
+    assert seen.endswith("2")
+    assert "X-Forwarded-For: 127.0.0.5\n" in seen
+
+
+# -- lbkit proxy ------------------------------------------------------------------------------------------
+
+
+def test_workers_and_a_reload(tmp_path: Path) -> None:
+    with (
+        Scripted(echo) as backend,
+        Server(tmp_path / "a.toml", backend.port, workers=2, accept_proxy='["127.0.0.1"]') as server,
+    ):
+        data = write_v1(CLIENT) + GET
+
+        def client() -> list[str]:
+            return field(ask(server, data)[2], "X-Forwarded-For")
+
+        assert [client() for _ in range(8)] == 8 * [["203.0.113.7"]]
+        with Client(server) as kept:
+            kept.send(data)
+            assert kept.answer()[0] == 200
+            server.hang_up()
+            server.wait_for("reloaded")
+            assert [client() for _ in range(8)] == 8 * [["203.0.113.7"]]
+            wait_until(lambda: len(server.workers()) == 2)  # the old ones have ended
+            assert [client() for _ in range(8)] == 8 * [["203.0.113.7"]]
+            assert kept.closed()
