@@ -40,6 +40,7 @@ def mirrored(
         )
         with Proxy(config=config) as proxy:
             yield proxy
+        assert all(counts.under_way == 0 for counts in proxy.filters["mirrored"].counts.values())  # type: ignore[attr-defined]
         assert all(b.in_flight == 0 for b in proxy.pool.backends)
 
 
@@ -272,3 +273,20 @@ def test_counts_of_rules_and_mirrors_are_figures_of_the_filters_and_explain_name
         "all, failed": 0,
         "all, differ in body": 1,
     }
+
+
+def test_a_body_that_another_filter_has_waited_for_is_copied() -> None:
+    from lbkit.net.filters.firewall import FirewallRules
+
+    seen: queue.Queue[tuple[bytes, bytes]] = queue.Queue()
+    options = {"firewall": FirewallRules(mode="block")}
+    with mirrored(answers(HELLO), recording(seen), options) as proxy, Client(proxy) as client:
+        form = "Content-Type: application/x-www-form-urlencoded\r\n"
+        data = request("/", b"name=value", form)
+        client.send(data[:-4])
+        time.sleep(0.05)
+        client.send(data[-4:])
+        assert client.answer()[0] == 200
+        assert seen.get(timeout=20)[1] == b"name=value"
+        assert ask(proxy, request("/?q=<script>alert(1)</script>".replace("<", "%3C")))[0] == 403
+        assert report(proxy, lambda r: r.same == 1).copies == 1  # what is refused is not copied

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from urllib.parse import quote
 
-from lbkit.core import Lease
+from lbkit.core import Lease, PoolSet
 from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.sticky import Sticky
 from lbkit.net.filters.base import Filter
@@ -185,7 +185,7 @@ class StickyFilter(Filter):
     def __init__(self, rules: Sticky, shared: SharedSessions | None = None) -> None:
         self.rules = rules
         self.carrier = CARRIERS[rules.how](rules)
-        self._of_pools: dict[str, Carrier] = {}  # a cookie for each pool, made when it is needed
+        self._of_pools: dict[str, Carrier] = {}  # by pool, where each has a cookie of its own
         self.shared = shared
 
     def _carrier(self, exchange: ExchangeView) -> Carrier:
@@ -193,19 +193,25 @@ class StickyFilter(Filter):
 
         A client has a session in each pool, so each has a cookie of its own; else a session in one pool would
         end with the first request to another. Tables, and cookies of applications, are apart already."""
-        route = exchange.route
-        if self.rules.how != "insert" or route is None or route.pool == DEFAULT_POOL:
+        if self.rules.how != "insert" or not isinstance(self.pool, PoolSet):
             return self.carrier
-        if route.pool not in self._of_pools:
-            # A hash: a pool may have any name, and clients need not know it.
-            digest = blake2b(route.pool.encode(), digest_size=4).hexdigest()
-            self._of_pools[route.pool] = Insert(
-                replace(self.rules, name=f"{self.rules.cookie[:55]}-{digest}")
-            )
-        return self._of_pools[route.pool]
+        if not self._of_pools:
+            self._of_pools = {name: self._own(name) for name, _ in self.pool.items()}
+        return self._of_pools[exchange.route.pool if exchange.route else DEFAULT_POOL]
+
+    def _own(self, pool: str) -> Carrier:
+        if pool == DEFAULT_POOL:
+            return self.carrier
+        # A hash: a pool may have any name, and clients need not know it.
+        digest = blake2b(pool.encode(), digest_size=4).hexdigest()
+        return Insert(replace(self.rules, name=f"{self.rules.cookie[:55]}-{digest}"))
 
     def on_request(self, exchange: ExchangeView, now: float) -> Hold | None:
-        exchange.token = self._carrier(exchange).take(exchange.request)
+        carrier = self._carrier(exchange)
+        exchange.token = carrier.take(exchange.request)
+        for other in self._of_pools.values():
+            if other is not carrier:
+                other.take(exchange.request)  # backends do not see those of the other pools either
         if self.shared is None or not exchange.token:
             return None
         visit = _Visit()
