@@ -68,6 +68,8 @@ class NginxRoutes:
                 yield from self._servers(d.block)
             elif d.name == "server" and d.block is not None:
                 yield d
+            elif d.name in ("allow", "deny", "map", "geo"):  # the others decide nothing about requests
+                self.unread.append(d.unread())
 
     def _split(self, d: Directive) -> Split:
         shares: dict[str, float] = {}

@@ -72,6 +72,7 @@ def test_servers_are_told_apart_by_their_names(tmp_path: Path) -> None:
     found = imported(
         UPSTREAMS
         + """
+        map $uri $side { default app; }
         server { server_name _; location / { return 404; } }
         server { server_name *.example.org; location / { proxy_pass http://app; } }
         server { server_name api.example.org; location / { proxy_pass http://api; } }
@@ -79,6 +80,7 @@ def test_servers_are_told_apart_by_their_names(tmp_path: Path) -> None:
         """,
         tmp_path,
     )
+    assert unread(found) == ["map $uri $side"]
     assert decided(found, "/", host="other") == "404"
     assert decided(found, "/", host="a.b.example.org") == "app"
     assert decided(found, "/", host="api.example.org:80") == "api"

@@ -71,17 +71,30 @@ class Shadow:
         self._began = connections.now()
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(timeout, self.end)
-        self._task = loop.create_task(self._run(fresh=False))
+        self._task: asyncio.Task[None] | None = None  # connecting
+        loop.call_soon(self._start)  # the client's own request goes first
 
-    async def _run(self, fresh: bool) -> None:
-        backend, peer = self.lease.backend, self.request.peer
-        connection = None if fresh else self.connections.idle_one(backend, peer)
-        if connection is None:
-            try:
-                connection = await self.connections.connect(backend, peer)
-            except OSError:
-                self.end()
-                return
+    def _start(self) -> None:
+        if self._on_end is None:
+            return
+        kept = self.connections.idle_one(self.lease.backend, self.request.peer)
+        if kept is None:
+            self._connect()
+        else:
+            self._send(kept)
+
+    def _connect(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._connected())
+
+    async def _connected(self) -> None:
+        try:
+            connection = await self.connections.connect(self.lease.backend, self.request.peer)
+        except OSError:
+            self.end()
+            return
+        self._send(connection)
+
+    def _send(self, connection: AnyConnection) -> None:
         if connection.transport.is_closing():
             self.end()
             return
@@ -94,7 +107,8 @@ class Shadow:
         if on_end is None:
             return
         self._deadline.cancel()
-        self._task.cancel()
+        if self._task:
+            self._task.cancel()
         connection, self.connection = self.connection, None
         if connection:
             connection.close()
@@ -119,7 +133,7 @@ class Shadow:
         self.connection = None
         if kept and failure is Failure.CLOSED_UNANSWERED and self._on_end:
             # The backend had closed the connection before it got the copy.
-            self._task = asyncio.get_running_loop().create_task(self._run(fresh=True))
+            self._connect()
         else:
             self.end()
 
