@@ -36,7 +36,7 @@ class Limits:
     head: int = field(default=32 * 1024, validator=whole(256))  # bytes
     fields: int = field(default=100, validator=whole(1))  # header fields of a request
     body: int | None = field(default=None, validator=optional(whole(0)))  # bytes; None: any, as none is kept
-    # Bytes a second at which a body must arrive, on average; 0: any, as long as timeouts.read sees progress.
+    # Bytes a second at which a body by HTTP/1 must arrive, on average; 0: any that makes progress.
     body_rate: float = field(default=0.0, validator=number(0))
     # Connections of one client, an address or an IPv6 /64; more are answered 429. Tunnels do not count.
     connections_per_client: int | None = field(default=None, validator=optional(whole(1)))

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import need_feature
 from scripted import GET, TIMEOUT, Client, Connection, ask, echo, proxied
 
 from lbkit.net.config import ConfigError, ProxyConfig
@@ -119,6 +120,22 @@ def test_a_client_with_too_many_connections_is_429_and_may_come_back() -> None:
             assert time.monotonic() < deadline
         assert not proxy.listener._per_client
         assert not proxy.listener._client_of
+
+
+def test_connections_of_http_2_count_too_and_are_counted_once() -> None:
+    need_feature("http2")
+    from http2_client import Http2Client, get, serving
+
+    with serving(echo, limits=Limits(connections_per_client=1)) as proxy:
+        for _ in range(2):
+            with Http2Client(proxy) as client:
+                assert client.ask(get()).status == 200
+                assert ask(proxy)[0] == 429
+            deadline = time.monotonic() + TIMEOUT
+            while proxy.call(lambda: len(proxy.listener.open)):
+                assert time.monotonic() < deadline
+            assert not proxy.listener._per_client
+            assert not proxy.listener._client_of
 
 
 def test_trusted_proxies_have_as_many_connections_as_they_like() -> None:

@@ -23,7 +23,7 @@ class Front:
         """Go on with a connection of HTTP/1.1 whose first bytes are HTTP/2's preface (RFC 9113, 3.3)."""
         listener, transport = connection.listener, connection.transport
         connection.closed = True
-        listener.open.discard(connection)
+        listener.leaves(connection)  # type: ignore[arg-type] # a ServerConnection is one
         made = Http2Connection(self.shared)
         transport.set_protocol(made)
         made.take_over(transport, connection.peer, data)

@@ -50,21 +50,18 @@ class Http2Connection(StreamWriting):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection that has no other protocol before this one."""
-        listener = self.listener
-        full = len(listener.open) >= listener.capacity
-        self.take_over(transport, listener.peer_of(transport), b"")  # type: ignore[arg-type]
-        if full:
-            listener.on_full()
-            self.say_goodbye()
+        self.take_over(transport, self.listener.peer_of(transport), b"")  # type: ignore[arg-type]
 
     def take_over(self, transport: asyncio.Transport, peer: Peer, data: bytes) -> None:
         """Begin, with what has been read already."""
         self.transport = transport
         self.peer = peer
         self._deadline = self.listener.now() + self.listener.timeouts.head
-        self.listener.open.add(self)
+        refused = self.listener.admit(self, peer)
         self.flush()
-        if data:
+        if refused:
+            self.say_goodbye()
+        elif data:
             self.data_received(data)
 
     # -- reading ------------------------------------------------------------------------------------
