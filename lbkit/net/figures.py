@@ -16,6 +16,7 @@ from lbkit.net.report import STATES, Report, added_up
 BREAKERS = ("open", "half open", "closed")
 SAMPLES = 150  # of the past that are kept
 RECENT = 30  # samples over which rates and latencies are taken
+EVERY = 5  # samples after which a histogram of latencies is kept: these take more memory
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -80,13 +81,16 @@ class History:
     def __init__(self, interval: float) -> None:
         self.interval = interval  # seconds between samples
         self._samples: deque[dict[str, tuple[int, int]]] = deque(maxlen=SAMPLES + 1)
-        self._latencies: deque[dict[str, Mapping[int, int]]] = deque(maxlen=RECENT + 1)
+        self._latencies: deque[dict[str, Mapping[int, int]]] = deque(maxlen=RECENT // EVERY + 1)
+        self._number = 0  # of samples so far
 
     def add(self, counts: Report) -> None:
         """Add a sample: the sums of a Ledger."""
         rows = {**counts["backends"], "": everything(counts)}
         self._samples.append({name: (requests(row), failed(row)) for name, row in rows.items()})
-        self._latencies.append({name: latency(row) for name, row in rows.items()})
+        if self._number % EVERY == 0:
+            self._latencies.append({name: latency(row) for name, row in rows.items()})
+        self._number += 1
 
     def rates(self, name: str) -> dict[str, list[float]]:
         """Return requests and errors a second in each interval, oldest first. "": all backends."""

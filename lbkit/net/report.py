@@ -153,15 +153,17 @@ def _http_counts(proxy: Proxy, backends: dict[str, Report]) -> Report:
 
 
 def added_up(parts: list[Report]) -> Report:
-    """Return the sums of whole numbers in nested tables and lists of the same shape."""
+    """Return the sums of whole numbers in nested tables and lists of the same shape; no part is changed."""
     total: Report = {}
     for part in parts:
         for key, value in part.items():
             known = total.get(key)
-            if isinstance(value, Mapping):
-                total[key] = added_up([known or {}, dict(value)])
+            if known is None:
+                total[key] = value
+            elif isinstance(value, Mapping):
+                total[key] = added_up([known, dict(value)])
             elif isinstance(value, list):
-                total[key] = [a + b for a, b in zip(known or [0] * len(value), value, strict=True)]
+                total[key] = [a + b for a, b in zip(known, value, strict=True)]
             else:
-                total[key] = (known or 0) + value
+                total[key] = known + value
     return total

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbkit.core.histogram import bucket, middle
 from lbkit.net.figures import SAMPLES, History, Ledger, merge_backends
 from lbkit.net.report import added_up
 
@@ -38,7 +40,9 @@ def merged(serving: list[Any], retiring: tuple[Any, ...] = ()) -> dict[str, Any]
 
 @given(COUNTS, COUNTS, COUNTS)
 def test_sums_do_not_depend_on_the_order(one: Any, two: Any, three: Any) -> None:
+    before = deepcopy([one, two, three])
     assert added_up([one, two, three]) == added_up([added_up([three, one]), two])
+    assert [one, two, three] == before
     assert added_up([one]) == one
     assert added_up([]) == {}
 
@@ -90,3 +94,13 @@ def test_the_history_is_bounded() -> None:
     for done in range(2 * SAMPLES):
         history.add({"backends": {"a": {"done": done}}, "elsewhere": {}})
     assert len(history.rates("a")["requests"]) == SAMPLES
+
+
+def test_quantiles_are_of_the_last_minute() -> None:
+    history, slow, fast = History(2.0), bucket(1.0), bucket(0.001)
+    for sample in range(100):
+        row = {"done": 0, "latency": {str(slow): 50, str(fast): 10 * max(0, sample - 60)}}
+        history.add({"backends": {"a": row}, "elsewhere": {}})
+    recent = history.recent("a", row)["latency"]
+    assert recent["p50"] == recent["p99"] == middle(fast)
+    assert history.recent("b", {})["latency"]["p99"] is None
