@@ -392,6 +392,8 @@ LAYERS = [
     in_02("L4", "claim-l4-live", "Routing(RULES)", "Routing(RULES[::-1])", cell="routed"),
     in_02("L6", "claim-l6-one", "TcpProxy(pool", "Proxy(pool"),
     in_02("L6", "claim-l6-one", ', Proxy(pool("least_connections"))', ', Proxy(pool("first_available"))'),
+    in_02("L6", "claim-l6-http2", "TcpProxy(spoken)", 'Proxy(pool("random"), http2=Http2())', needs="http2"),
+    in_02("L6", "claim-l6-http2", '(pool("least_connections")', '(pool("first_available")', needs="http2"),
     in_02("L6", "claim-l6-busy", "spread(layer,", "spread(7,", needs=""),
     Mutation("client-address", "02-layers", "claim-client-address", WITHOUT_HEADER, needs="live"),
     in_02("failures", "claim-failures", ", Proxy(backends", ", TcpProxy(backends"),
