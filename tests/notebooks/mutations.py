@@ -395,6 +395,8 @@ LAYERS = [
     in_02("L6", "claim-l6-http2", "TcpProxy(spoken)", 'Proxy(pool("random"), http2=Http2())', needs="http2"),
     in_02("L6", "claim-l6-http2", '(pool("least_connections")', '(pool("first_available")', needs="http2"),
     in_02("L6", "claim-l6-busy", "spread(layer,", "spread(7,", needs=""),
+    in_02("L6", "claim-l6-crowd", 'layer4=Layer4("one")', "layer4=None", needs=""),
+    in_02("L6", "claim-l6-live", "layer4=Layer4()", "layer4=None", needs=""),
     Mutation("client-address", "02-layers", "claim-client-address", WITHOUT_HEADER, needs="live"),
     in_02("failures", "claim-failures", ", Proxy(backends", ", TcpProxy(backends"),
     in_02("L1", "claim-l1-cpu", "", as_if("cpu", "layer 4", "layer 7")),
