@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lbkit.viz.drawing import Figure, Trace, figure
-from lbkit.viz.style import FAINT, INK, axis, server_look, title
+from lbkit.viz.style import FAINT, INK, LEGEND, axis, server_look, title
 
 ROW = 34  # pixels
 
@@ -66,6 +66,7 @@ def by_server(finding: str, counts: Mapping[str, Mapping[str, int]]) -> Figure:
         finding,
         traces,
         barmode="stack",
+        legend=LEGEND | {"traceorder": "normal"},
         xaxis=axis("requests", rangemode="tozero"),
         yaxis=axis("", type="category", autorange="reversed"),
         height=130 + ROW * len(counts),
