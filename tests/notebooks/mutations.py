@@ -393,7 +393,7 @@ LAYERS = [
     in_02("L6", "claim-l6-one", "TcpProxy(pool", "Proxy(pool"),
     in_02("L6", "claim-l6-one", ', Proxy(pool("least_connections"))', ', Proxy(pool("first_available"))'),
     in_02("L6", "claim-l6-http2", "TcpProxy(spoken)", 'Proxy(pool("random"), http2=Http2())', needs="http2"),
-    in_02("L6", "claim-l6-http2", '(pool("least_connections")', '(pool("first_available")', needs="http2"),
+    in_02("L6", "claim-l6-http2", '(pool("least_connections")', '(pool("ip_hash")', needs="http2"),
     in_02("L6", "claim-l6-busy", "spread(layer,", "spread(7,", needs=""),
     in_02("L6", "claim-l6-crowd", 'layer4=Layer4("one")', "layer4=None", needs=""),
     in_02("L6", "claim-l6-live", "layer4=Layer4()", "layer4=None", needs=""),
