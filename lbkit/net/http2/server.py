@@ -103,7 +103,7 @@ class Http2Connection(StreamWriting):
                 handler(self, event)
         now = self.listener.now()
         for stream in begun:
-            if stream.exchange is not None and not stream.over:
+            if stream.exchange is not None and stream.head is None and not stream.over:
                 stream.exchange.begin(now)
 
     def _on_reset(self, event: events.StreamReset) -> None:

@@ -122,7 +122,8 @@ class Stream:
     def _pass_on(self, exchange: Incoming, data: bytes, end: bool) -> None:
         limit = self.carrier.listener.limits.body
         if limit is not None and self.received > limit:
-            exchange.refuse(413, f"the body is longer than {limit} bytes")
+            if self.received - len(data) <= limit:  # else it has been refused already
+                exchange.refuse(413, f"the body is longer than {limit} bytes")
         elif data or end:
             exchange.body(data, end)
 
@@ -176,7 +177,6 @@ class Stream:
 
     @property
     def waits(self) -> bool:
-        """Whether a part of the answer waits to be sent."""
         return bool(self._pieces)
 
     @property

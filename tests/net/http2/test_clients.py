@@ -71,6 +71,16 @@ def test_curl_over_tls_negotiates_http_2(lab: Path) -> None:
         assert out.endswith(b" 1.1")
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_proxy_header_may_come_before_http_2(lab: Path, secure: bool) -> None:
+    options: dict[str, object] = {"tls": tls(lab)} if secure else {}
+    how = ["--cacert", str(lab / "ca.pem")] if secure else ["--http2-prior-knowledge"]
+    with serving(echo, accept_proxy=["127.0.0.1"], **options) as proxy:
+        out = curl("--haproxy-protocol", *how, "-w", " %{http_version}", proxy.url)
+    assert out.endswith(b" 2")
+    assert field(out, "X-Forwarded-For") == ["127.0.0.1"]
+
+
 def test_curl_sends_and_gets_what_is_large(tmp_path: Path) -> None:
     with serving(echo) as proxy:
         body = bytes(range(256)) * 8000

@@ -234,6 +234,29 @@ def test_a_body_that_is_too_long_is_refused() -> None:
         assert client.ask(get()).status == 200
 
 
+def test_a_body_that_is_too_long_is_refused_once_and_reaches_no_backend() -> None:
+    """The answer waits, as the client has no window for it, while the body goes on."""
+    with serving(echo, limits=Limits(body=1000)) as proxy, Http2Client(proxy) as client:
+        client.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        client.until(lambda: client.settings)
+        client.flush()
+        number, client.next = client.next, client.next + 2
+        client.http.send_headers(number, get(method=b"POST"))
+        client.http.send_data(number, b"x" * 1001)
+        client.flush()
+        client.until(lambda: client.got.get(number) and client.got[number].status)
+        client.send(number, b"x" * 10)
+        client.http.ping(b"12345678")
+        client.flush()
+        client.until(lambda: client.pings)
+        assert client.got[number].reset is None
+        client.http.increment_flow_control_window(1000, number)
+        client.flush()
+        assert client.answer(number).status == 413
+        assert b"longer than 1000 bytes" in client.got[number].body
+        assert proxy.scripted[0].connections == 0  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("how", ["trailers", "reset"])
 def test_a_body_shorter_than_its_length_never_looks_complete(how: str) -> None:
     seen: list[bytes] = []
