@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable, Collection
 from enum import Enum, StrEnum
 from math import inf
 from typing import Any, NamedTuple
@@ -191,12 +192,21 @@ class Attempts:
     Made at the first failure: a request that meets none pays nothing. `safe`: the request is idempotent and
     there in full, so that it may be sent again although a backend may have acted on it. `whole`: it is
     there in full. `until`: the request's deadline, after which there is no point in another attempt.
+    `has_other(tried)`: whether a backend is left that has not been tried; without one there is no retry,
+    so none is counted, or taken from the budget.
     """
 
-    __slots__ = ("_policy", "_renewed", "safe", "status", "tried", "until", "whole")
+    __slots__ = ("_has_other", "_policy", "_renewed", "safe", "status", "tried", "until", "whole")
 
-    def __init__(self, policy: AttemptPolicy, safe: bool, until: float = inf) -> None:
+    def __init__(
+        self,
+        policy: AttemptPolicy,
+        safe: bool,
+        until: float = inf,
+        has_other: Callable[[Collection[Backend]], bool] = lambda tried: True,
+    ) -> None:
         self._policy = policy
+        self._has_other = has_other
         self._renewed: Backend | None = None  # has been given a new connection once
         self.safe = safe
         self.whole = True
@@ -218,7 +228,7 @@ class Attempts:
             self._renewed, self.status = backend, failure.status
             return Again(backend)
         self.failed(failure, backend, now)
-        if allowed and len(self.tried) <= self._policy.retries:
+        if allowed and len(self.tried) <= self._policy.retries and self._has_other(self.tried):
             delay = self._policy.retry_delay(len(self.tried) - 1, now, self.until, backend, failure)
             if delay is not None:
                 return Again(None, delay) if delay else _ELSEWHERE

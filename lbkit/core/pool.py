@@ -126,6 +126,10 @@ class Pool(Members):
             self.watch.started(backend, now)
         return backend
 
+    def has_other(self, tried: Collection[Backend]) -> bool:
+        """Return whether a request that has been tried on these backends can go to another one."""
+        return any(b not in tried for b in self.eligible)
+
     # -- sessions -----------------------------------------------------------------
 
     def _can_resume(self, name: str, exclude: Collection[Backend]) -> bool:

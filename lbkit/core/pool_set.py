@@ -56,6 +56,9 @@ class PoolSet:
     def explain(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Why | None:
         return self.first.explain(key, now, exclude, token)
 
+    def has_other(self, tried: Collection[Backend]) -> bool:
+        return self.first.has_other(tried)
+
     def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
         return self.first.pick(key, now, exclude, token)
 

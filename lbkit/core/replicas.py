@@ -46,6 +46,9 @@ class Replicas:
     ) -> Lease:
         return self._pool_for(exclude).acquire(key, now, exclude, explain, token)
 
+    def has_other(self, tried: Collection[Backend]) -> bool:
+        return self._pool_for(tried).has_other(tried)
+
     def keep(self, backend: Backend, token: str, now: float, begin: bool = True) -> str:
         return self._pool_of[backend].keep(backend, token, now, begin)
 

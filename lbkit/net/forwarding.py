@@ -181,7 +181,8 @@ class Forwarding:
         """Return the failed attempts: the plan of what follows."""
         if self._plan is None:
             keeper = self._timekeeper
-            self._plan = Attempts(self.service.attempts, False, keeper.until if keeper else inf)
+            until = keeper.until if keeper else inf
+            self._plan = Attempts(self.service.attempts, False, until, self.pool.has_other)
         return self._plan
 
     def _next_step(self, failure: Failure, kept: bool) -> Again | GiveUp:

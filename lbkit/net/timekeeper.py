@@ -182,21 +182,23 @@ class Timekeeper:
         assert hedge
         service = exchange.service
         now = service.now()
-        if exchange.lease is None or not self.policy.may_hedge(self.hedged, now, exchange.lease.backend):
+        if exchange.lease is None:
             return
+        slow = exchange.lease.backend
         tried = exchange._plan.tried if exchange._plan else ()
-        under_way = (exchange.lease.backend, *(copy.lease.backend for copy in self.copies))
+        tried += (slow, *(copy.lease.backend for copy in self.copies))
+        # In this order, as a hedge that cannot be sent must not be taken from the budget.
+        if not (exchange.pool.has_other(tried) and self.policy.may_hedge(self.hedged, now, slow)):
+            return
         try:
-            lease = exchange.pool.acquire(
-                service.key(exchange.request), now, tried + under_way, service.explain
-            )
+            lease = exchange.pool.acquire(service.key(exchange.request), now, tried, service.explain)
         except NoBackend:
             return
         except Exception:
             service.fault("picking a backend for a hedge failed")
             return
         self.hedged += 1
-        self.policy.note(Kind.HEDGE, now, exchange.lease.backend)
+        self.policy.note(Kind.HEDGE, now, slow)
         exchange.attempts += 1
         if service.pool.wants_reports:
             service.reports.picked(lease.backend, now)

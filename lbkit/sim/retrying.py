@@ -105,8 +105,7 @@ class RetryingSimulation(WastingSimulation):
     def attempt(self, row: int, request: _Open) -> int | None:
         """Send a copy of a request to another backend; return the attempt's row, or None if there is none."""
         requests, now = self.requests, self.engine.now
-        tried = request.failed.tried if request.failed else ()
-        tried += tuple(requests.lease[copy] for copy in request.copies)
+        tried = self.asked_so_far(request)
         token = "" if self.tokens is None else self.tokens.of(row)
         try:
             backend = self.pool_for(row).pick(self.key_names[self.keys[row]], now, tried, token)
@@ -134,6 +133,11 @@ class RetryingSimulation(WastingSimulation):
             self.send_back(copy, server, outcome)
         return copy
 
+    def asked_so_far(self, request: _Open) -> tuple[Backend, ...]:
+        """Return the backends that have, or have had, a copy of a request."""
+        failed = request.failed.tried if request.failed else ()
+        return failed + tuple(self.requests.lease[copy] for copy in request.copies)
+
     def under_way(self, copy: int) -> tuple[int, _Open] | None:
         """Return the row and the state of the request that waits for an attempt; None if it has ended."""
         row = self.requests.copy_of[copy]
@@ -159,7 +163,8 @@ class RetryingSimulation(WastingSimulation):
             return
         row, request = found
         policy, now, slow = self.attempt_policy, self.engine.now, self.requests.lease[copy]
-        if self.requests.method(row) in SAFE and policy.may_hedge(len(request.hedges), now, slow):
+        may = self.requests.method(row) in SAFE and self.pool_for(row).has_other(self.asked_so_far(request))
+        if may and policy.may_hedge(len(request.hedges), now, slow):
             hedge = self.attempt(row, request)
             if hedge is not None:
                 policy.note(Kind.HEDGE, now, slow)
@@ -178,7 +183,8 @@ class RetryingSimulation(WastingSimulation):
         row, request = found
         backend = self.requests.lease[copy]
         if request.failed is None:
-            request.failed = Attempts(self.attempt_policy, self.safe(row), request.until)
+            has_other = self.pool_for(row).has_other
+            request.failed = Attempts(self.attempt_policy, self.safe(row), request.until, has_other)
         if len(request.copies) > 1:
             request.failed.failed(failure, backend, self.engine.now)
             self.end_attempt(copy, request, False)

@@ -265,7 +265,9 @@ class Simulation:
         """An attempt ended without an answer; `kept`: on a connection that had served requests before."""
         attempts = self.failed.get(row)
         if attempts is None:
-            attempts = self.failed[row] = Attempts(self.attempt_policy, self.safe(row))
+            attempts = self.failed[row] = Attempts(
+                self.attempt_policy, self.safe(row), has_other=self.pool_for(row).has_other
+            )
         step = attempts.after(failure, self.requests.lease[row], kept, self.engine.now)
         if isinstance(step, GiveUp):
             self.release(row)

@@ -102,6 +102,14 @@ def test_it_ends(retries: int, safe: bool, failures: list[tuple[Failure, bool]])
     assert sent <= 2 * (1 + retries)
 
 
+def test_no_retry_is_counted_where_no_other_backend_is_left() -> None:
+    policy = AttemptPolicy(9, Retry(budget=RetryBudgetRules(0.5, 10.0, 0.1)))
+    attempts = Attempts(policy, True, has_other=lambda tried: B not in tried)
+    assert attempts.after(Failure.REFUSED, A) == Again(None)
+    assert attempts.after(Failure.REFUSED, B) == GiveUp(502)
+    assert (policy.counts["retries"], policy.counts["over_budget"]) == (1, 0)
+
+
 # -- with rules ------------------------------------------------------------------------------------
 
 

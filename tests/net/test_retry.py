@@ -373,3 +373,17 @@ def test_the_example_names_every_rule() -> None:
     for name, cls in parts.items():
         assert given[name].keys() == {f.name for f in fields(cls)}
         assert name == "timeouts" or cls(**given[name]) == (cls(0.1) if cls is Hedge else cls())
+
+
+def test_no_retry_or_hedge_is_counted_where_no_other_backend_is_left() -> None:
+    def never(connection: Connection) -> None:
+        connection.head()
+        connection.head()
+
+    rules = Retry(
+        timeouts=AttemptTimeouts(total=0.3), hedge=Hedge(0.1), budget=RetryBudgetRules(0.0, 10.0, 0.1)
+    )
+    with proxied(never, policy=Policy(retries=3, retry=rules)) as proxy:
+        assert ask(proxy)[0] == 504
+        counts = proxy.service.attempts.counts
+        assert (counts["retries"], counts["hedges"], counts["over_budget"]) == (0, 0, 0)

@@ -377,3 +377,17 @@ def test_a_retry_storm_outlives_its_cause_and_a_budget_ends_it(seed: int) -> Non
     assert goodput_after_a_fault(0.35, seed, None) == (1, 0)
     assert goodput_after_a_fault(0.2, seed, None) == (1, 1)
     assert goodput_after_a_fault(0.7, seed, RetryBudgetRules(0.1, 10.0, 0.0)) == (1, 1)
+
+
+def test_no_retry_or_hedge_is_counted_where_no_other_server_is_left() -> None:
+    alone = (Server("s1", service=Constant(8.0)),)
+    result = one_request(
+        alone,
+        retries=3,
+        timeouts=AttemptTimeouts(total=2.0),
+        hedge=Hedge(1.0),
+        budget=RetryBudgetRules(0.0, 10.0, 0.1),  # one in ten seconds
+    )
+    counts = result.attempt_counts
+    assert (counts["retries"], counts["hedges"], counts["over_budget"]) == (0, 0, 0)
+    assert row(result)["status"] == 504
