@@ -100,3 +100,28 @@ def test_layer_4_has_no_rules() -> None:
     for program in ("nginx", "haproxy"):
         with pytest.raises(PeerError, match="reads no requests on layer 4"):
             render(EXPERIMENT, program, layer=4)
+
+
+@pytest.mark.parametrize("program", ["nginx", "haproxy"])
+def test_exceptions_and_every_kind_of_condition_start_a_program(program: str) -> None:
+    need(program)
+    when = When(
+        host=("127.0.0.1",),
+        method=("GET",),
+        header={"X-Beta": "1*", "X-None": ""},
+        query={"q": "a"},
+        cookie={"c": "~[x-z]"},
+    )
+    exceptions = (When(path=("/api/1",)), When(client=("192.0.2.0/24",)))
+    rules = (Rule("beta", ToPool("api"), when, unless=exceptions), Rule("rest", Fixed(404)))
+    headers = {"X-Beta": "12", "Cookie": "c=y"}
+    mix = (
+        RequestKind("beta", path="/api", query="q=a", headers=headers),
+        RequestKind("none", path="/api", query="q=b", headers=headers),
+    )
+    servers = (Server("w", service=QUICK), Server("a", service=QUICK, pool="api"))
+    traffic = Traffic(Poisson(40), duration=2.0, paths=4, mix=mix)
+    experiment = Experiment(servers, traffic, routing=Routing(rules))
+    result, simulated = run(experiment, on=program), run(experiment)
+    assert result.by_rule() == simulated.by_rule()
+    assert result.by_pool() == simulated.by_pool()

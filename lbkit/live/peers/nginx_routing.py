@@ -135,9 +135,9 @@ class NginxRouting:
             types = [re.escape(one).replace(r"\*", ".*") for one in when.content_type]
             add("map $content_type", [quoted(f"~*^{one}[ \t]*(;|$)") for one in types])
         for read, fields in {"http": when.header, "cookie": when.cookie, "arg": when.query}.items():
-            for name, text in fields.items():
+            for key, text in fields.items():
                 cases = [regex(pattern(text))] if text else ['""']
-                add(f"map ${read}_{_variable(name)}", cases)
+                add(f"map ${read}_{_variable(key)}", cases)
                 if text:
                     found[-1][2].insert(1, '"" 0;')  # absent
         paths = [quoted(f"~^{re.escape(path)}$") for path in when.path]
