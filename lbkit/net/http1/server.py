@@ -205,14 +205,12 @@ class ServerConnection(RequestReading):
         """Close, but keep reading for a while: closing with unread input would reset the connection."""
         if self.closed or self._lingers or self.transport.is_closing():
             return
-        if not self.transport.can_write_eof():  # TLS, where closing reads until the client has closed, too
-            self.close()
-            return
         self._lingers = True
         self._partial, self._unread = None, b""
         timeouts, unsent = self.listener.timeouts, self.transport.get_write_buffer_size()
         self._deadline = self.listener.now() + (timeouts.read if unsent else LINGER)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # with TLS the client knows the end by the answer's length
+            self.transport.write_eof()
         if not self._reading:
             self._reading = True
             self.transport.resume_reading()

@@ -23,8 +23,12 @@ FRAME_HEADER = 9  # bytes
 MAX_FRAME = 16_384  # bytes of payload, both ways: the least that all must take (RFC 9113, 4.2)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTING = 6  # bytes
-# Bytes of answers for which one WINDOW_UPDATE is free. More of these count as control frames, or a client
-# could have answers sent in frames of a byte each (CVE-2019-9511).
+# What is free: for each request, and for each frame of an answer that no window has cut short, as gRPC opens
+# the windows of the stream and of the connection after each message, and may end a request with empty DATA.
+FREE_FOR_REQUEST = 3
+FREE_FOR_FRAME = 2
+# And one frame for so many bytes of an answer. More count as control frames, or a client could have answers
+# sent in frames of a byte each (CVE-2019-9511).
 FREE_UPDATE = 2048
 
 
@@ -120,9 +124,9 @@ class FrameGuard:
         kept.append(data[begin:at])
         return b"".join(kept)
 
-    def sent(self, size: int) -> None:
-        """Take note of bytes of an answer, which the client will open windows for."""
-        self._earn(size / FREE_UPDATE)
+    def sent(self, size: int, cut: bool) -> None:
+        """Take note of a frame of an answer, which the client will open windows for. `cut`: by a window."""
+        self._earn(size / FREE_UPDATE + (0 if cut else FREE_FOR_FRAME))
 
     def _earn(self, frames: float) -> None:
         self._earned = min(self._earned + frames, self._rules.control_frames)
@@ -133,7 +137,7 @@ class FrameGuard:
             raise Flood("a frame is too large", ErrorCodes.FRAME_SIZE_ERROR)
         if kind == HEADERS and self.head_began is None:
             self._head_size, self._continued = length, 0
-            self._earn(1)
+            self._earn(FREE_FOR_REQUEST)
             self.head_began = now
             self._go_on(flags)
         elif kind == CONTINUATION and self.head_began is not None:

@@ -187,7 +187,7 @@ class Stream:
     def send_frame(self) -> bool:
         """Send a frame, as large as the windows admit; return whether there is more that they admit."""
         http = self.carrier.http
-        data = b""
+        data, room = b"", MAX_FRAME
         if self._pieces:
             room = min(MAX_FRAME, http.local_flow_control_window(self.number))
             if room <= 0:
@@ -197,7 +197,7 @@ class Stream:
         trailers = self.head.trailers if last and self.head else b""
         if data or (last and not trailers):
             http.send_data(self.number, data, end_stream=last and not trailers)
-            self.carrier.guard.sent(len(data))
+            self.carrier.guard.sent(len(data), cut=len(data) == room < MAX_FRAME)
         if trailers:
             http.send_headers(self.number, split_lines(trailers.split(b"\r\n")), end_stream=True)
         if last:

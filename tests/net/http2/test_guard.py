@@ -83,23 +83,32 @@ def test_settings_count_by_what_they_set() -> None:
 def test_window_updates_are_free_for_what_is_sent() -> None:
     watched, frame = guard(), wire(WindowUpdateFrame(1, 1000))
     for _ in range(1000):
-        watched.sent(2 * FREE_UPDATE)
+        watched.sent(2 * FREE_UPDATE, cut=True)
         watched.feed(frame * 2, 0.0)
+
+
+def test_windows_may_be_opened_after_each_small_message() -> None:
+    """As gRPC does: the window of the stream and that of the connection."""
+    watched = guard()
+    updates = wire(WindowUpdateFrame(1, 10), WindowUpdateFrame(0, 10))
+    for _ in range(1000):
+        watched.sent(10, cut=False)
+        watched.feed(updates, 0.0)
 
 
 def test_an_answer_that_is_taken_in_drops_is_a_flood() -> None:
     watched, frame = guard(), wire(WindowUpdateFrame(1, 1))
     for _ in range(10):
-        watched.sent(1)
+        watched.sent(1, cut=True)
         watched.feed(frame, 0.0)
-    watched.sent(1)
+    watched.sent(1, cut=True)
     with pytest.raises(Flood):
         watched.feed(frame, 0.0)
 
 
 def test_what_was_sent_long_ago_is_no_licence_for_a_flood() -> None:
     watched = guard()
-    watched.sent(10**9)
+    watched.sent(10**9, cut=False)
     with pytest.raises(Flood):
         watched.feed(wire(WindowUpdateFrame(1, 1)) * 100, 0.0)
 
