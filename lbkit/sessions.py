@@ -35,13 +35,18 @@ def follow(
     """Return the counts of a run with these columns, from the rows that servers answered without an error.
 
     A session's state is on the server of its last such answer, and is lost if that server crashes, or if a
-    deploy replaces it (`changes`). It is never lost if the traffic's servers share it."""
+    deploy replaces it (`changes`). What a crashed server answers before it recovers, it still knows: a real
+    process ends a moment after the event. It is never lost if the traffic's servers share it."""
     arrivals = experiment.traffic.arrivals
     in_memory = isinstance(arrivals, Sessions) and arrivals.state == "memory"
     index = {server.name: i for i, server in enumerate(experiment.servers)}
-    ends: dict[int, list[float]] = defaultdict(list)  # of a server's process: what it remembers is gone
+    ends: dict[int, list[float]] = defaultdict(list)  # of what a server's processes remember
+    crashed = set()
     for event in experiment.timeline:
         if event.action is Action.CRASH:
+            crashed.add(event.server)
+        elif event.action is Action.RECOVER and event.server in crashed:
+            crashed.remove(event.server)
             ends[index[event.server]].append(event.at)
     for change in changes:
         if change.kind == "deploy" and change.after == Step.STARTING.value:

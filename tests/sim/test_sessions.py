@@ -21,6 +21,7 @@ from lbkit import (
     servers,
 )
 from lbkit.patience import Patience
+from lbkit.sessions import follow
 from lbkit.workload import Visits
 
 TRAFFIC = Traffic(Sessions(rate=5, requests=10, think=1.0), duration=60)
@@ -108,6 +109,19 @@ def test_a_crash_loses_the_sessions_on_the_server_and_no_others() -> None:
     assert len(on_it) > 5
     assert result.sessions.hit == len(on_it) == result.sessions.lost
     assert result.sessions.moved <= len(on_it)  # some came back after the recovery, to an empty server
+
+
+def test_what_a_process_answers_just_before_it_is_killed_it_still_knows() -> None:
+    """A real process ends some milliseconds after the event of the experiment."""
+    experiment = BASE.but(events=[Event(2, "crash", "s2"), Event(3, "recover", "s2")])
+
+    def lost(*ends: float) -> int:
+        on_s2, ok, starts = [1] * len(ends), [200] * len(ends), [end - 0.01 for end in ends]
+        return follow(experiment, [7] * len(ends), on_s2, starts, ends, ok).lost
+
+    assert lost(1.0, 2.004) == 0
+    assert lost(1.0, 3.5) == 1
+    assert lost(1.0, 2.004, 3.5, 3.6) == 1
 
 
 def test_a_deploy_loses_the_sessions_in_the_memory_of_every_server_it_replaces() -> None:
