@@ -172,9 +172,11 @@ def test_a_check_says_that_a_file_would_work_or_why_not(path: Path) -> None:
         "note: a reload begins the sessions anew: an algorithm that hashes finds their backends again",
     ]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        taken = attrs.evolve(load_config(path), listen=f"127.0.0.1:{sock.getsockname()[1]}")
-        assert "the port is taken" in port_fault(taken)
+        with socket.create_server(("127.0.0.1", 0)) as other:  # so nobody else has the number for TCP
+            port = other.getsockname()[1]
+            sock.bind(("127.0.0.1", port))
+            taken = attrs.evolve(load_config(path), listen=f"127.0.0.1:{port}")
+            assert "the port is taken" in port_fault(taken)
         assert port_fault(attrs.evolve(taken, mode="tcp")) == ""  # another protocol's ports are others
     config = attrs.evolve(load_config(path), admin="/nowhere/at/all.sock")
     assert start_faults(config) == [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_loops import LOOPS
 from needs import need_feature
 from scripted import Client, Scripted, answers, ask, echo
 
@@ -43,13 +44,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True, params=["uvloop", "asyncio"])
+@pytest.fixture(autouse=True, params=LOOPS)
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test runs on both event loops."""
+    """Each test runs on all event loops."""
     if request.param == "asyncio":
         monkeypatch.setattr(loops, "new_event_loop", asyncio.new_event_loop)
-    else:
-        pytest.importorskip("uvloop", reason="this platform has no uvloop")
 
 
 def server(folder: Path, name: str = "app.test", clients: Path | None = None) -> ssl.SSLContext:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_loops import LOOPS
 from needs import need_feature
 from scripted import GET, TIMEOUT, answers, ask, echo, proxied
 
@@ -35,13 +36,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True, params=["uvloop", "asyncio"])
+@pytest.fixture(autouse=True, params=LOOPS)
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test runs on both event loops."""
+    """Each test runs on all event loops."""
     if request.param == "asyncio":
         monkeypatch.setattr(loops, "new_event_loop", asyncio.new_event_loop)
-    else:
-        pytest.importorskip("uvloop", reason="this platform has no uvloop")
 
 
 def files(lab: Path, *names: str) -> tuple[Certificate, ...]:
