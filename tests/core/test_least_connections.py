@@ -43,11 +43,14 @@ class Scan:
         self.score = partial(SCORES[type(balancer)], balancer)
         self.waiting = list(backends)  # longest first
 
-    def pick(self, now: float, exclude: Iterable[Backend] = ()) -> Backend:
-        others = (b for b in self.waiting if b not in exclude)
-        best = min(others, key=lambda b: self.score(b, now))  # the first of equals
-        self.to_the_end(best)
-        return best
+    def allowed(self, now: float, exclude: Iterable[Backend] = ()) -> list[Backend]:
+        """Return the first of equals, and those that only rounding sets apart from it: sums of logarithms
+        in the heap, products here."""
+        scores = {b: self.score(b, now) for b in self.waiting if b not in exclude}
+        first = min(scores, key=scores.__getitem__)
+        near = [b for b, score in scores.items() if 0 < abs(score - scores[first]) < 1e-12 * scores[first]]
+        ties = [b for b, score in scores.items() if near and score == scores[first]]
+        return [first, *near, *ties]
 
     def to_the_end(self, backend: Backend) -> None:
         if backend in self.waiting:
@@ -77,9 +80,10 @@ def agrees(algorithm: Callable[[], Balancer], rng: random.Random, steps: int, mo
             scan.changed(pool.eligible)
         elif dice < 0.52 and len(live) < most and pool.eligible:
             tried = rng.sample(pool.eligible, rng.randrange(len(pool.eligible))) if dice < 0.08 else []
-            expected = scan.pick(now, exclude=tried)
+            allowed = scan.allowed(now, exclude=tried)
             lease = pool.acquire("k", now, exclude=tried)
-            assert lease.backend is expected
+            assert lease.backend in allowed
+            scan.to_the_end(lease.backend)
             live.append(lease)
         elif live:
             lease = live.pop(rng.randrange(len(live)))
