@@ -301,7 +301,7 @@ class Proxy(Running):
         return await self._listen(self._protocol, sock, **options)
 
     async def _accept_plain(self, shared: bool) -> Accepting:
-        """Accept clients without TLS, whom a filter redirects. `shared`: other workers use the port, too."""
+        """Accept clients without TLS; a filter redirects them. `shared`: other workers use the port, too."""
         assert self.tls
         assert self.tls.rules.redirect_address
         host, port = self.tls.rules.redirect_address

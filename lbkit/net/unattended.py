@@ -1,4 +1,4 @@
-"""Exchanges without a client: requests of a filter's own, and those whose clients have left."""
+"""Exchanges without a client: a filter's own requests, and those that outlive their clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lbkit.net.service import Service
 
 
 class NoClient:
-    """Takes an answer that nobody waits for.
+    """Discards an answer.
 
     It is one of the listener's open clients, so that deadlines, drains and a shutdown reach its exchange."""
 

@@ -163,7 +163,7 @@ def lru_hit_rate(weights: Sequence[float], capacity: float) -> float:
 
 
 def ttl_hit_rate(rates: Sequence[float], lifetime: float) -> float:
-    """Return the hit rate of a cache with room for all, whose entries are fresh for `lifetime` seconds.
+    """Return the hit rate of a cache with room for all, and entries that are fresh for `lifetime` seconds.
 
     `rates`: of the requests of each key, which are Poisson. After each miss, rate x lifetime requests hit.
     (Jung, Berger and Balakrishnan, Modeling TTL-based Internet Caches, 2003.)"""

@@ -1,4 +1,4 @@
-"""A shared HTTP cache without I/O: what may be stored and served, and who asks the origin.
+"""A shared HTTP cache without I/O: what may be stored and served, and which request goes to the origin.
 
 part                                          module
 header fields, directives, tags and dates     fields

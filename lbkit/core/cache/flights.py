@@ -62,7 +62,7 @@ class _Flight:
 
 
 class Flights:
-    """Who asks the origin and who waits. A ticket names a request, and is in one flight at most."""
+    """Which request goes to the origin, and which ones wait. A ticket names a request, in one flight at most."""
 
     def __init__(self, rules: FlightRules | None = None) -> None:
         self.rules = rules or FlightRules()
@@ -121,7 +121,7 @@ class Flights:
             self._unshared.popitem(last=False)
 
     def leave(self, key: Hashable, ticket: Hashable) -> bool:
-        """Remove a follower whose client has left; return whether it was one."""
+        """Remove a request because its client has left; return whether it was a follower."""
         flight = self._flights.get(key)
         return flight is not None and flight.followers.pop(ticket, None) is not None
 

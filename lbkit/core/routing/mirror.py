@@ -1,4 +1,4 @@
-"""Mirrors: copies of requests for a shadow pool, which nobody's answer depends on, and what they show.
+"""Mirrors: copies of requests for a shadow pool, and how its answers differ. No client waits for one.
 
 A new version gets the requests of real users before any user gets its answers. The answers to the copies are
 compared with those that clients got, counted, and thrown away. What a mirror costs is bounded: so many copies
@@ -68,7 +68,7 @@ def differences(ours: Seen, theirs: Seen) -> tuple[str, ...]:
 
 
 class Difference(NamedTuple):
-    """A request whose two answers differed."""
+    """A request with two different answers."""
 
     request: str
     ours: Seen

@@ -1,4 +1,4 @@
-r"""Texts that rules look for: globs, and regular expressions whose time is limited before they ever run.
+r"""Texts that rules look for: globs, and regular expressions with a bound on the time they can take.
 
 Python's `re` tries one way after another to divide a text among the repeats of a pattern. In (a+)+b each a
 may belong to the inner or the outer repeat, so thirty of them have a billion ways, and one request keeps a

@@ -1,7 +1,7 @@
-"""Who may do what at the admin interface.
+"""Access to the admin interface.
 
-Through the Unix socket, whose file only its owner can open, everything. At the loopback address anybody on
-this machine may read, and what changes something needs the token. Browsers on this machine are the danger
+The Unix socket allows everything: only its owner can open the file. The loopback address lets every user of
+this machine read, and asks for the token before a change. Browsers on this machine are the danger
 there: a page from elsewhere could have its own name resolve to 127.0.0.1 (DNS rebinding), so the Host field
 has to name this machine; and it could send a request across origins, so a change has to come from our page.
 """

@@ -19,7 +19,7 @@ class Unattended(Protocol):
         behind it see it; `state` is the filter's of the new exchange."""
 
     def adopt(self, exchange: ExchangeView) -> None:
-        """Have an exchange go on whose client has left."""
+        """Keep an exchange going after its client has left."""
 
 
 class Filter:

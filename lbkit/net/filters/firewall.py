@@ -69,7 +69,7 @@ class FirewallFilter(Filter):
         return is_text(request.field(b"content-type"))
 
     def on_body(self, exchange: ExchangeView, body: bytes, now: float) -> None:
-        """Decide about a request whose body is here, or the beginning of it."""
+        """Decide about a request with its body, or the beginning of it."""
         request = exchange.request
         answer: Answer | Hold | None = None
         coding = request.field(b"content-encoding").decode("latin-1")

@@ -20,7 +20,7 @@ class Front:
         listener.preface = self.take_over
 
     def take_over(self, connection: RequestReading, data: bytes) -> None:
-        """Go on with a connection of HTTP/1.1 whose first bytes are HTTP/2's preface (RFC 9113, 3.3)."""
+        """Take over a connection that began with HTTP/2's preface (RFC 9113, 3.3), not with a request."""
         listener, transport = connection.listener, connection.transport
         connection.closed = True
         listener.leaves(connection)  # type: ignore[arg-type] # a ServerConnection is one
@@ -29,7 +29,7 @@ class Front:
         made.take_over(transport, connection.peer, data)
 
     def negotiated(self) -> asyncio.Protocol:
-        """Return the protocol of a connection whose TLS handshake has yet to end."""
+        """Return the protocol of a connection during its TLS handshake."""
         return _Negotiated(self)
 
 

@@ -42,7 +42,7 @@ class Library(H2Connection):
         self.encoder = PlainEncoder()
 
     def _receive_data_frame(self, frame: Any) -> Frames:
-        """Reset a stream whose body is not as long as announced. For h2 that ends the connection."""
+        """Reset a stream because its body is not as long as announced. For h2 that ends the connection."""
         try:
             return super()._receive_data_frame(frame)
         except InvalidBodyLengthError:

@@ -189,7 +189,7 @@ class Http2Connection(StreamWriting):
             self._break_off(stream)
 
     def _break_off(self, stream: Stream) -> None:
-        """Reset a stream whose request turns out to break the rules."""
+        """Reset a stream because its request breaks the rules."""
         self._reset_for(stream.number, ErrorCodes.PROTOCOL_ERROR)
         stream.gone()
 

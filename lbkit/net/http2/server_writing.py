@@ -141,7 +141,7 @@ class StreamWriting(asyncio.Protocol):
         self.transport.close()
 
     def fail(self, code: ErrorCodes) -> None:
-        """End a connection whose client breaks the rules: GOAWAY, and all its requests are cancelled."""
+        """End a connection because its client breaks the rules: send GOAWAY, and cancel all its requests."""
         if self.closed:
             return
         with suppress(ProtocolError):

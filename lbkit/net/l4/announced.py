@@ -74,7 +74,7 @@ class AnnouncedServer:
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
     def close(self) -> None:
-        """Accept no more; those whose header is awaited may still arrive."""
+        """Accept no more connections; those still waiting for their header may arrive."""
         self._accepting.cancel()
 
     async def _accept(self) -> None:

@@ -41,7 +41,7 @@ class Connections:
         self.sessions: Sessions | None = None  # those of HTTP/2, from the first on
 
     def idle_one(self, backend: Backend, peer: Peer | None = None) -> AnyConnection | None:
-        """Return what a request can be sent on at once, or None. `peer`: for whom, where that matters."""
+        """Return what a request can be sent on at once, or None. `peer`: its client, if it has one."""
         idle = self.idle.get(backend)
         while idle:
             connection = idle.pop()

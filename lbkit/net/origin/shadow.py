@@ -1,4 +1,4 @@
-"""Copies of requests for a shadow pool, whose answers are looked at and thrown away."""
+"""Copies of requests for a shadow pool. Its answers are compared and thrown away."""
 
 from __future__ import annotations
 

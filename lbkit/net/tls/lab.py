@@ -1,6 +1,6 @@
 """Certificates for a lab: an authority of its own (trustme), for clients that are told to trust it.
 
-Nobody else trusts it, and nobody should: its key lies in the same folder.
+No other machine trusts it, and none should: its key lies in the same folder.
 """
 
 from __future__ import annotations
