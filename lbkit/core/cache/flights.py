@@ -62,7 +62,7 @@ class _Flight:
 
 
 class Flights:
-    """Which request goes to the origin, and which ones wait. A ticket names a request, in one flight at most."""
+    """Which request goes to the origin, and which ones wait. A ticket names a request."""
 
     def __init__(self, rules: FlightRules | None = None) -> None:
         self.rules = rules or FlightRules()
