@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+PROHIBITIONS = frozenset(("no-store", "no-cache", "private"))
 FOREVER = 2**31  # seconds; what is longer is this (RFC 9111, 1.2.2)
 
 _LINE = re.compile(rb"\r\n([^:\r\n]+):[ \t]*([^\r\n]*)")
@@ -96,16 +97,21 @@ class Directives(dict[str, str]):
     """The directives of Cache-Control by name, in lower case; the argument is "" where there is none.
 
     Contradictory arguments count as none. That is the careful reading: a lifetime without a number is 0
-    seconds, `private` and `no-cache` without field names are about the whole response."""
+    seconds, `private` and `no-cache` without field names are about the whole response. A prohibition
+    between quotes counts, as in `max-age=", no-store="5"`: a quote is missing, or it is one too many."""
 
     @classmethod
     def of(cls, fields: Fields) -> Directives:
         found = cls()
-        for match in _DIRECTIVE.finditer(fields.get("cache-control") or ""):
+        value = fields.get("cache-control") or ""
+        for match in _DIRECTIVE.finditer(value):
             name, quoted, plain = match.groups()
             argument = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain or ""
             if found.setdefault(name.lower(), argument) != argument:
                 found[name.lower()] = ""
+        if '"' in value:
+            for name in members(re.sub(r"=[^,]*", "", value)) & PROHIBITIONS:
+                found.setdefault(name, "")
         return found
 
     def seconds(self, name: str) -> int | None:

@@ -40,6 +40,11 @@ def control(*values: str) -> Directives:
         (['private="a", private'], {"private": ""}),
         ([",, ,no-store,,"], {"no-store": ""}),
         (["max-age=60;no-store, no-cache"], {"max-age": "60;no-store", "no-cache": ""}),
+        (['max-age=", no-store="5"'], {"max-age": ", no-store=", "no-store": ""}),
+        (
+            ['max-age=", private, no-cache="'],
+            {"max-age": ", private, no-cache=", "private": "", "no-cache": ""},
+        ),
         (['private="never closed, no-store'], {"private": "", "no-store": ""}),
     ],
 )
