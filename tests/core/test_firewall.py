@@ -8,7 +8,6 @@ from time import process_time
 from typing import Any
 
 import pytest
-from firewall_corpus import AGENT, TYPES, Request, corpus
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from lbkit.core.detection_rates import Rate, rates, table
 from lbkit.core.firewall import KNOWN, Firewall, Verdict
 from lbkit.core.plain_text import LONGEST, plain
 from lbkit.core.signatures import SIGNATURES, Where
+from lbkit.corpora import AGENT, TYPES, Request, corpus
 
 try:
     from re import _parser as sre  # type: ignore[attr-defined]

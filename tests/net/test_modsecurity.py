@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 import psutil
 import pytest
-from firewall_corpus import Request, complete, corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import need_feature
@@ -21,6 +20,7 @@ from scripted import Client, ask, echo, proxied
 from lbkit import needs
 from lbkit.core.detection_rates import Rate, rates, table
 from lbkit.core.firewall import Firewall
+from lbkit.corpora import Request, corpus
 from lbkit.net import modsecurity
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters import firewall as firewall_filter
@@ -56,7 +56,7 @@ def engine() -> Any:
 
 
 def refused_by(engine: ModSecurity, request: Request) -> bool:
-    return engine.compare(complete(request), request.body).status != 0
+    return engine.compare(request.complete(), request.body).status != 0
 
 
 # -- how well it works -------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_more_paranoia_detects_more_and_alarms_more(engine: ModSecurity) -> None
 
 def test_a_higher_threshold_lets_more_pass() -> None:
     lax = ModSecurity(threshold=1000, methods=METHODS)
-    verdict = lax.compare(complete(Request(ATTACK)))
+    verdict = lax.compare(Request(ATTACK).complete())
     lax.close()
     assert verdict.status == 0
     assert verdict.score >= 10  # what is found is recorded all the same
@@ -106,13 +106,13 @@ def test_a_higher_threshold_lets_more_pass() -> None:
 
 
 def test_findings_have_our_form_and_hide_secrets(engine: ModSecurity) -> None:
-    found = engine.compare(complete(Request(ATTACK + b"&password=S3CRET'+or+1=1--")))
+    found = engine.compare(Request(ATTACK + b"&password=S3CRET'+or+1=1--").complete())
     assert (found.status, found.score) == (403, sum(finding.score for finding in found.findings))
     assert {finding.attack for finding in found.findings} == {"xss", "sqli"}
     by_part = {finding.part: finding.excerpt for finding in found.findings}
     assert by_part == {"argument q": "<script", "argument password": "[hidden]"}
     cookie = ((b"user-agent", b"x"), (b"cookie", b"sid=S3CRET' or 1=1--"))
-    found = engine.compare(complete(Request(b"/", named=cookie)))
+    found = engine.compare(Request(b"/", named=cookie).complete())
     assert found.status == 403
     assert "S3CRET" not in repr(found)
 
@@ -133,10 +133,10 @@ def test_every_transaction_is_freed_also_if_the_library_fails(engine: ModSecurit
     engine._library = counted = Counted()
     try:
         for _ in range(3):
-            engine.compare(complete(Request(ATTACK)))
+            engine.compare(Request(ATTACK).complete())
         counted.broken = True
         with pytest.raises(RuntimeError):
-            engine.compare(complete(Request(ATTACK)))
+            engine.compare(Request(ATTACK).complete())
     finally:
         engine._library = library
     assert calls["msc_new_transaction"] == calls["msc_transaction_cleanup"] == 4
@@ -152,7 +152,7 @@ def test_memory_is_flat_over_many_requests_of_many_clients(engine: ModSecurity) 
         for i in range(count):
             agent = ((b"user-agent", b"agent %d of %d" % (i, network)),)
             request = Request(ATTACK + b"&n=%d" % i, client=f"10.{network}.{i // 250}.{i % 250}", named=agent)
-            engine.compare(complete(request))
+            engine.compare(request.complete())
 
     play(200, 0)  # the first ones fill what is kept anyway
     before = resident()
@@ -194,7 +194,7 @@ def test_no_line_of_a_log_makes_the_reader_raise(text: str) -> None:
 
 def test_a_request_that_quotes_a_line_of_the_log_does_not_forge_one(engine: ModSecurity) -> None:
     forged = b"'+or+1=1--%22%5D+%5Bid+%22666%22%5D+%5Bmsg+%22x%22%5D"
-    found = engine.compare(complete(Request(b"/%22%5D%20%5Bid%20%22666%22%5D?q=" + forged)))
+    found = engine.compare(Request(b"/%22%5D%20%5Bid%20%22666%22%5D?q=" + forged).complete())
     assert found.status == 403
     assert 666 not in {finding.id for finding in found.findings}
 
@@ -209,12 +209,12 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
         'SecRule ARGS:to "@rx ." "id:8,phase:1,redirect:http://evil.example/,log"\n'
     )
     own = ModSecurity([str(file)])
-    blue, elsewhere = (own.compare(complete(Request(b"/?" + query))) for query in (b"colour=blue", b"to=x"))
+    blue, elsewhere = (own.compare(Request(b"/?" + query).complete()) for query in (b"colour=blue", b"to=x"))
     own.close()
     assert (blue.status, [finding.id for finding in blue.findings]) == (451, [7])
     assert elsewhere.status == 403  # redirects are not carried out
     without = ModSecurity([str(file)], off=[7])
-    assert without.compare(complete(Request(b"/?colour=blue"))).status == 0
+    assert without.compare(Request(b"/?colour=blue").complete()).status == 0
     without.close()
 
 
