@@ -11,8 +11,9 @@ from lbkit.core.key import key_of
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import LOOPBACK, OwnProxy
 from lbkit.net import ConfigError
+from lbkit.net.config import Layer4Config
 from lbkit.net.l4.tcp_config import TcpRules
-from lbkit.net.layer4 import Layer4Config, layer4_proxy
+from lbkit.net.layer4 import layer4_proxy
 from lbkit.run import EngineError
 
 NOTE = "layer 4: connections are balanced, not requests, and no request is sent again"

@@ -8,10 +8,10 @@ from typing import Any
 
 from lbkit.core import AnyPool
 from lbkit.core.text import shown
-from lbkit.net.config import ConfigError, ProxyConfig
+from lbkit.net.config import ConfigError, Layer4Config, ProxyConfig
 from lbkit.net.l4.tcp import TcpProxy
 from lbkit.net.l4.udp import UdpProxy
-from lbkit.net.layer4 import Layer4Config, layer4_proxy
+from lbkit.net.layer4 import layer4_proxy
 from lbkit.net.proxy import Proxy
 from lbkit.schema import load_file
 

@@ -14,7 +14,7 @@ import attrs
 
 from lbkit.core import Intent
 from lbkit.core.key import key_of
-from lbkit.net.layer4 import Layer4Config
+from lbkit.net.config import Layer4Config
 from lbkit.net.proxy import Proxy
 from lbkit.net.report import Process, report
 

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from lbkit.layer4 import SEEN
 from lbkit.net import descriptors
 from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
-from lbkit.net.config import ConfigError, ProxyConfig, look_up
-from lbkit.net.layer4 import Layer4Config
+from lbkit.net.config import ConfigError, Layer4Config, ProxyConfig, look_up
 from lbkit.net.listening import try_listen
 from lbkit.net.modes import AnyConfig
 from lbkit.net.modsecurity import ModSecurityError

@@ -85,7 +85,7 @@ def test_anything_else_says_why_it_fails(service: object, fault: str) -> None:
 
 
 def test_without_h2_a_proxy_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbkit.net.config.why_not", lambda feature: f"{feature} needs h2")
+    monkeypatch.setattr("lbkit.net.config.conflicts.why_not", lambda feature: f"{feature} needs h2")
     policy = Policy(health=HealthRules(checks=CheckRules(probe=Probe("grpc"))))
     with pytest.raises((ConfigError, ValueError), match=r"probe.kind is 'grpc': grpc needs h2"):
         ProxyConfig(policy=policy)

@@ -21,11 +21,11 @@ from scripted import TIMEOUT, Connection, Scripted
 from served import Server, drain, wait_until
 
 from lbkit.experiment import Policy
-from lbkit.net.config import BackendConfig, ConfigError, ProxyConfig
+from lbkit.net.config import BackendConfig, ConfigError, Layer4Config, ProxyConfig
 from lbkit.net.l4.sni import UNRECOGNIZED_NAME
 from lbkit.net.l4.tcp_config import TcpRules
 from lbkit.net.l4.udp import UdpProxy, UdpRules
-from lbkit.net.layer4 import Layer4Config, layer4_proxy
+from lbkit.net.layer4 import layer4_proxy
 from lbkit.net.modes import config_of, load_config
 from lbkit.net.preflight import notes, port_fault, start_faults
 from lbkit.net.serve import checked

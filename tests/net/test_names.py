@@ -30,7 +30,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
             raise ConfigError(f"{host}: not known")
         return list(found)
 
-    for module in ("lbkit.net.config", "lbkit.net.names"):
+    for module in ("lbkit.net.config.backends", "lbkit.net.names"):
         monkeypatch.setattr(f"{module}.look_up", look_up)
     return found
 

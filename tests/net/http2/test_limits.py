@@ -225,6 +225,6 @@ def test_an_empty_section_switches_it_on() -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbkit.net.config.why_not", lambda feature: f"{feature} is missing")
+    monkeypatch.setattr("lbkit.net.config.conflicts.why_not", lambda feature: f"{feature} is missing")
     with pytest.raises(ConfigError, match="http2: http2 is missing"):
         ProxyConfig(http2=Http2())

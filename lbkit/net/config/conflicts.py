@@ -1,0 +1,105 @@
+"""Contradictions between fields that are valid by themselves. Each function yields a line for every fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf
+
+from lbkit.caching import Caching
+from lbkit.core.routing import DEFAULT, Routing
+from lbkit.core.sticky import Sticky
+from lbkit.needs import why_not
+from lbkit.net.address import leads_back, split_address
+from lbkit.net.config.backends import BackendConfig, by_pool
+from lbkit.net.http2.rules import Http2
+from lbkit.net.origin.reach import HTTP2
+from lbkit.net.shared_store import SharedStore
+from lbkit.policy import Policy
+
+
+def address_faults(backends: Sequence[BackendConfig], listen: str) -> Iterator[str]:
+    """Yield which names of backends are taken, and which addresses lead back to the proxy."""
+    names = [b.name or b.address for b in backends]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield f"backends: two have the name {name!r}; names must differ"
+    for i, backend in enumerate(backends):
+        if leads_back(*split_address(backend.address), *split_address(listen)):
+            at = f"backends[{i}].address is {backend.address!r}"
+            yield f"{at}, where the proxy itself listens: requests would go round in circles"
+
+
+def protocol_faults(backends: Sequence[BackendConfig], send_proxy: str) -> Iterator[str]:
+    """Yield which backends cannot be spoken to as they are configured."""
+    for i, backend in enumerate(backends):
+        if backend.tls:
+            yield from (f"backends[{i}].tls.{fault}" for fault in backend.tls.faults())
+        if backend.protocol == HTTP2 and send_proxy:
+            yield f"backends[{i}].protocol is {HTTP2!r}, and send_proxy is set: remove one of them"
+        if backend.protocol == HTTP2 and (reason := why_not("http2")):
+            yield f"backends[{i}].protocol is {HTTP2!r}: {reason}"
+
+
+def routing_faults(
+    routing: Routing | None, backends: Sequence[BackendConfig], sticky: Sticky | None, shared: bool
+) -> Iterator[str]:
+    """Yield the rules that the proxy cannot carry out, or that no request reaches.
+
+    `shared`: sessions are in Redis."""
+    pools = list(by_pool(backends))
+    others = [pool for pool in pools if pool != DEFAULT]
+    if others and DEFAULT not in pools:
+        yield f"backends: none is in the pool {DEFAULT!r}, which gets what no rule fits; add one"
+    if others and sticky and (sticky.how == "route" or (sticky.table and shared)):
+        yield (
+            f"policy.sticky.how is {sticky.how!r}, which has one session for all pools"
+            f"{' in redis' if shared else ''}: use insert, or one pool"
+        )
+    if routing is None:
+        if others:
+            yield f"backends: no request goes to the pool {others[0]!r}; add routing.rules"
+        return
+    yield from routing.pool_faults(list(dict.fromkeys([DEFAULT, *pools])))
+    yield from (f"routing: {problem}; move or remove it" for problem in routing.problems())
+
+
+def sticky_faults(rules: Sticky | None, workers: int, shared: bool) -> Iterator[str]:
+    """Yield the rules of sticky sessions that do not work with several workers, or with Redis (`shared`)."""
+    if rules is None:
+        return
+    if rules.table and shared:
+        if rules.idle == inf or rules.life < inf:
+            yield (
+                "policy.sticky: sessions in redis expire only when idle; "
+                "set idle, such as 1800.0 seconds, and no life"
+            )
+    elif rules.table and workers > 1:
+        yield (
+            f"policy.sticky.how is {rules.how!r}: each of {workers} workers would have a table of "
+            "its own; use insert, or [redis], or workers = 1"
+        )
+    elif workers > 1 and not rules.secret:
+        yield (
+            f"policy.sticky.secret is missing: {workers} workers must share one; "
+            "use 16 bytes or more, drawn at random"
+        )
+
+
+def worker_faults(workers: int, cache: Caching | None) -> Iterator[str]:
+    """Yield what several workers cannot share."""
+    if cache and cache.disk and workers > 1:
+        yield f"cache.disk: {workers} workers cannot share a folder; use workers = 1, or no disk"
+
+
+def package_faults(http2: Http2 | None, policy: Policy) -> Iterator[str]:
+    """Yield which packages are missing."""
+    if http2 and (reason := why_not("http2")):
+        yield f"http2: {reason}"
+    checks = policy.health and policy.health.checks
+    if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
+        yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
+
+
+def redis_faults(redis: SharedStore | None, limited: bool, sticky: Sticky | None) -> Iterator[str]:
+    """Yield that Redis would hold nothing. `limited`: there are rate limits."""
+    if redis and not limited and not (sticky and sticky.table):
+        yield "redis is set, but there are no rate_limits to count: add some, or remove redis"
