@@ -25,7 +25,7 @@ from redis.retry import Retry
 from lbkit import Backend, Pool, make_balancer
 from lbkit.core import Intent
 from lbkit.core.drain import DrainRules
-from lbkit.live.postgres_server import USER, PostgresServer, tool
+from lbkit.live.postgres_server import USER, PostgresServer
 from lbkit.live.redis_server import RedisServer
 from lbkit.net.l4.tcp import TcpProxy
 from lbkit.run import EngineError
@@ -162,7 +162,7 @@ def bench(server: PostgresServer, port: int, script: Path, seconds: int) -> subp
     place = ["-h", "127.0.0.1", "-p", str(port), "-U", USER]
     return subprocess.Popen(
         [
-            tool("pgbench"),
+            server.tool("pgbench"),
             *place,
             "-n",
             "-c",
@@ -229,6 +229,6 @@ def test_a_killed_replica_takes_its_connections_with_it_and_no_new_ones(script: 
 
 
 def test_a_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbkit.live.postgres_server.find_program", lambda names: None)
+    monkeypatch.setattr("lbkit.live.server.find_program", lambda names: None)
     with pytest.raises(EngineError, match="initdb is not installed: apt-get install postgresql"):
         PostgresServer().__enter__()
