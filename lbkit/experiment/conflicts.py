@@ -1,0 +1,144 @@
+"""Rules between the fields of an experiment, each of which is valid by itself.
+
+Each function returns the first fault as a line that names the field and the mend; empty if there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lbkit.arrivals import Sessions
+from lbkit.caching import Caching
+from lbkit.core.balance import algorithms
+from lbkit.core.deploy import Deployment
+from lbkit.core.sticky import Sticky
+from lbkit.core.traffic_shift import BlueGreen, Canary
+from lbkit.events import DEPENDENCY_STATES, OUTAGES, Action, Event, Failures
+from lbkit.experiment.traffic import Traffic
+from lbkit.layer4 import Layer4
+from lbkit.policy import Policy
+from lbkit.server import Server
+
+
+def server_fault(servers: Sequence[Server]) -> str:
+    """Return what is no server, or has the name of another."""
+    if not servers:
+        return "servers: there must be at least one"
+    numbers: dict[str, int] = {}
+    for i, server in enumerate(servers):
+        if not isinstance(server, Server):
+            return f"servers[{i}] is {server!r}: use a Server"
+        if server.name in numbers:
+            return f"servers[{i}].name is {server.name!r}, as in servers[{numbers[server.name]}]"
+        numbers[server.name] = i
+    return ""
+
+
+def event_fault(events: Sequence[Event], servers: Sequence[Server]) -> str:
+    """Return what is no event, or happens to a server or a dependency that is not there."""
+    for i, event in enumerate(events):
+        if not isinstance(event, Event):
+            return f"events[{i}] is {event!r}: use an Event"
+        if fault := _place_fault(event, servers):
+            return f"events[{i}].{fault}"
+    return ""
+
+
+def _place_fault(event: Event, servers: Sequence[Server]) -> str:
+    of_all = event.action in DEPENDENCY_STATES and not event.server
+    about = [server for server in servers if of_all or server.name == event.server]
+    if not about:
+        return f"server is {event.server!r}: use one of {', '.join(server.name for server in servers)}"
+    known = sorted({name for server in about for name in server.dependencies})
+    if event.dependency and event.dependency not in known:
+        there = f"use one of {', '.join(known)}" if known else "give servers their `dependencies`"
+        return f"dependency is {event.dependency!r}: {there}"
+    return ""
+
+
+def weight_fault(servers: Sequence[Server], events: Sequence[Event], policy: Policy) -> str:
+    """Return which weights would not fit into the algorithm's memory."""
+    weights = {server.name: server.weight for server in servers}
+    for event in events:
+        if event.action is Action.SET_WEIGHT:
+            weights[event.server] = max(weights[event.server], event.value or 0.0)
+    try:
+        policy.check_weights(weights)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def cache_fault(cache: Caching | None, policy: Policy, traffic: Traffic) -> str:
+    """Return why nothing would be kept in the cache."""
+    if cache is None:
+        return ""
+    if not cache.control:
+        return "cache.control is missing: these servers say nothing themselves; use max-age=60"
+    if cache.disk:
+        return "cache.disk: a run begins with an empty cache; leave it out"
+    if policy.sticky or isinstance(traffic.arrivals, Sessions):
+        return "cache: answers of sessions set cookies and are not kept; leave out the sessions, or cache"
+    return ""
+
+
+def layer4_fault(layer4: Layer4 | None, sticky: Sticky | None, **reads: object) -> str:
+    """Return what a balancer at layer 4 could not do. `reads`: the fields that need requests to be read."""
+    if layer4 is None:
+        return ""
+    reads["policy.sticky"] = sticky and sticky.how != "source"
+    found = next((name for name, value in reads.items() if value), "")
+    return f"{found}: layer 4 reads no requests; remove it, or layer4" if found else ""
+
+
+def deploy_fault(
+    deploy: Deployment | None, servers: Sequence[Server], events: Sequence[Event], policy: Policy
+) -> str:
+    """Return why the deploy cannot be carried out."""
+    if not isinstance(deploy, BlueGreen | Canary):
+        return ""
+    weights = {server.name: server.weight for server in servers}
+    arrivals, field = deploy.arrivals, "green" if isinstance(deploy, BlueGreen) else "new"
+    for i, name in enumerate(arrivals):
+        if name not in weights:
+            return f"deploy.{field}[{i}] is {name!r}: use one of {', '.join(weights)}"
+    if set(arrivals) >= set(weights):
+        return f"deploy.{field} has all servers: some have to serve before"
+    for i, event in enumerate(events):
+        if event.server in arrivals:
+            return f"events[{i}].server is {event.server!r}, which the deploy adds: leave the event out"
+    return _canary_fault(deploy, weights, policy) if isinstance(deploy, Canary) else ""
+
+
+def _canary_fault(deploy: Canary, weights: Mapping[str, float], policy: Policy) -> str:
+    """Return why weights cannot give the new servers their shares."""
+    known = algorithms()
+    if not known[policy.algorithm].by_weight:
+        able = ", ".join(name for name in known if known[name].by_weight)
+        return (
+            f"policy.algorithm is {policy.algorithm!r}, which gives no shares in proportion to "
+            f"weights, as a canary deploy needs them: use one of {able}"
+        )
+    if not any(weights[name] for name in deploy.new):
+        return "deploy.new has only servers of weight 0: give one of them a weight"
+    return ""
+
+
+def health_fault(
+    servers: Sequence[Server], events: Sequence[Event], failures: Failures | None, policy: Policy
+) -> str:
+    """Return why the policy cannot be carried out without health rules."""
+    crashes = failures or any(event.action in OUTAGES for event in events)
+    if not crashes or policy.health:
+        return ""
+    mend = "without policy.health nothing finds it. Give it HealthRules"
+    if policy.panic:
+        without = "or use attrs.evolve(policy, panic=0)"
+        return f"policy.panic is {policy.panic:g}, and a server crashes: {mend}, {without}"
+    by = algorithms()[policy.algorithm].health_by
+    if by and len({getattr(server, by) for server in servers}) > 1:
+        return (
+            f"policy.algorithm is {policy.algorithm!r}, which goes by the health of each {by}, "
+            f"and a server crashes: {mend}"
+        )
+    return ""

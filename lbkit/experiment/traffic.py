@@ -1,0 +1,58 @@
+"""The traffic of an experiment: when requests arrive, from which clients, for which paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+from attrs import field, frozen
+
+from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
+from lbkit.checks import number, one_of, several, whole
+from lbkit.core.options import named_fields
+from lbkit.mix import RequestKind, mix_fault
+from lbkit.patience import Patience
+
+MOST_REQUESTS = 100_000_000  # in one run: more would not fit into memory
+
+
+def _kinds(what: RequestKind | Iterable[RequestKind]) -> tuple[RequestKind, ...]:
+    return several(what)
+
+
+@named_fields
+@frozen
+class Traffic:
+    """The requests: arrivals, clients and paths. Popularity follows Zipf: the k-th has weight 1/k^skew."""
+
+    arrivals: Arrivals = field(factory=Poisson, validator=one_of(Arrivals))
+    # Seconds in which requests arrive.
+    duration: float = field(default=30.0, validator=number(0, LONGEST, above=True))
+    warmup: float = field(default=0.0, validator=number(0))  # first seconds, left out of the statistics
+    clients: int = field(default=100, validator=whole(1, 1_000_000))
+    client_skew: float = field(default=0.0, validator=number(0))
+    paths: int = field(default=1000, validator=whole(1, 1_000_000))
+    path_skew: float = field(default=0.0, validator=number(0))
+    # How long clients wait, and whether they try again; None: they wait for ever.
+    patience: Patience | None = field(default=None, validator=attrs.validators.optional(one_of(Patience)))
+    # Kinds of requests, for rules of `routing`; by default all are GET /item/N.
+    mix: tuple[RequestKind, ...] = field(default=(), converter=_kinds)
+
+    def __attrs_post_init__(self) -> None:
+        if fault := mix_fault(self.mix):
+            raise ValueError(fault)
+        if isinstance(self.arrivals, Trace):
+            for name, numbers in (("clients", self.arrivals.clients), ("paths", self.arrivals.paths)):
+                if numbers and max(numbers) >= getattr(self, name):
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}: the trace has number {max(numbers)}, so use more"
+                    )
+        elif not isinstance(self.arrivals, Closed) and self.arrivals.peak * self.duration > MOST_REQUESTS:
+            raise ValueError(
+                f"duration is {self.duration:g} s: with up to {self.arrivals.peak:g} requests a second that "
+                f"is more than {MOST_REQUESTS:,d} requests, so use less"
+            )
+        if self.warmup >= self.duration:
+            raise ValueError(
+                f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s, so use less"
+            )
