@@ -69,6 +69,7 @@ class Listener:
         self.capacity = limits.connections
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self.open: set[Open] = set()
+        self.requests = 0  # at once, on connections that carry several
         # Where limits.connections_per_client is set: each connection's client, and how many it has.
         self._client_of: dict[Open, str] = {}
         self._per_client: Counter[str] = Counter()
@@ -81,6 +82,11 @@ class Listener:
         self.on_fault: Callable[[str], object] = lambda what: None
         # Takes over a connection that begins with HTTP/2's preface, and what it has sent; None: refuse it.
         self.preface: Callable[[Any, bytes], object] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many requests as there may be clients: each needs a backend's connection."""
+        return self.requests >= self.capacity
 
     def peer_of(self, transport: asyncio.BaseTransport) -> Peer:
         """Return the client of a connection that has been made; a PROXY header may have announced it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lbkit.net.http1.head import read_response as read_head
-from lbkit.net.http2.fields import Field, Malformed, read_fields, split_lines
 from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from lbkit.net.streams.fields import Field, Malformed, read_fields, split_lines
 
 _STATUS = frozenset((b":status",))
 

@@ -21,10 +21,10 @@ from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.http2.client_fields import read_response, request_fields
 from lbkit.net.http2.client_library import ClientLibrary
-from lbkit.net.http2.fields import Malformed, read_trailers, split_lines
 from lbkit.net.http2.guard import MAX_FRAME
-from lbkit.net.http2.pieces import Pieces
 from lbkit.net.messages import Receiver, Reject, RequestHead, ResponseHead
+from lbkit.net.streams.fields import Malformed, read_trailers, split_lines
+from lbkit.net.streams.pieces import Pieces
 
 # Bytes of an answer that a backend may send before they are taken: as much is held for a slow client.
 STREAM_WINDOW = 128 * 1024

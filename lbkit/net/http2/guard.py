@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from h2.errors import ErrorCodes
 
-from lbkit.core.limit import TokenBucket
 from lbkit.net.http2.rules import Http2
+from lbkit.net.streams.budget import Budget, Flood
 
 DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 7, 8, 9
 END_STREAM, END_HEADERS = 0x1, 0x4
@@ -30,33 +30,6 @@ FREE_FOR_FRAME = 2
 # And one frame for so many bytes of an answer. More count as control frames, or a client could have answers
 # sent in frames of a byte each (CVE-2019-9511).
 FREE_UPDATE = 2048
-
-
-class Flood(Exception):
-    """Raised when a client exceeds a limit: its connection is closed."""
-
-    def __init__(self, why: str, code: ErrorCodes = ErrorCodes.ENHANCE_YOUR_CALM) -> None:
-        super().__init__(why)
-        self.why = why
-        self.code = code
-
-
-class Budget:
-    """So many at once, and as many again in each `per` seconds: a token bucket."""
-
-    __slots__ = ("_bucket", "_state", "_what")
-
-    def __init__(self, amount: int, per: float, what: str) -> None:
-        self._bucket = TokenBucket(amount / per, amount)
-        self._state: tuple[float, float] | None = None
-        self._what = what
-
-    def spend(self, now: float, cost: float = 1.0) -> None:
-        """Raises Flood if not so much is left."""
-        state = self._bucket.step(self._state, now, cost)
-        if state is None:
-            raise Flood(self._what)
-        self._state = state
 
 
 class FrameGuard:

@@ -10,16 +10,19 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event, StreamReset
 from h2.exceptions import InvalidBodyLengthError
-from hpack import Encoder
+from hpack import Encoder, NeverIndexedHeaderTuple
 
 Frames = tuple[list[Any], list[Event]]
+
+_SECRET = frozenset((b"set-cookie", b"authorization"))  # never in a compression table (RFC 7541, 7.1.3)
 
 
 class PlainEncoder(Encoder):
     """Compresses fields by the tables only: Huffman's code costs more time here than its bytes are worth."""
 
     def encode(self, headers: Iterable[Any], huffman: bool = False) -> bytes:
-        return super().encode(headers, huffman)
+        marked = [NeverIndexedHeaderTuple(*field) if field[0] in _SECRET else field for field in headers]
+        return super().encode(marked, huffman)
 
 
 class Library(H2Connection):

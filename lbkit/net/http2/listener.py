@@ -18,12 +18,6 @@ class Http2Listener:
     def __init__(self, listener: Listener, rules: Http2) -> None:
         self.listener = listener
         self.rules = rules
-        self.streams = 0  # requests at once, on all connections
-
-    @property
-    def full(self) -> bool:
-        """Whether there are as many requests as there may be clients: each needs a backend's connection."""
-        return self.streams >= self.listener.capacity
 
     def guard(self) -> FrameGuard:
         return FrameGuard(self.rules, 2 * self.listener.limits.head)

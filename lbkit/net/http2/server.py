@@ -12,16 +12,15 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from lbkit.core import Backend
-from lbkit.net.http1 import head as http1
 from lbkit.net.http1.server import FIRST_REQUEST
-from lbkit.net.http2.fields import Malformed, read_trailers
-from lbkit.net.http2.guard import Flood
 from lbkit.net.http2.listener import HEADER_TABLE, Http2Listener
-from lbkit.net.http2.server_fields import Request, read_request
-from lbkit.net.http2.server_stream import Stream
 from lbkit.net.http2.server_writing import EVERY_STREAM, StreamWriting
-from lbkit.net.messages import CHUNKED, Reject, RequestHead
+from lbkit.net.messages import RequestHead
 from lbkit.net.peer import Peer
+from lbkit.net.streams.budget import Flood
+from lbkit.net.streams.fields import Malformed
+from lbkit.net.streams.opening import open_stream
+from lbkit.net.streams.stream import Reset, Stream
 
 FAREWELL = b"goodbye!"  # of the PING that follows a first GOAWAY; its answer shows that the client knows
 VIA = b"Via: 2.0 lbkit\r\n"
@@ -41,6 +40,8 @@ class Http2Connection(StreamWriting):
     connection without requests, have one here. PINGs do not extend it."""
 
     peer: Peer
+    head: type[RequestHead] = Http2Head
+    via = VIA
 
     def __init__(self, shared: Http2Listener) -> None:
         super().__init__(shared)
@@ -74,7 +75,7 @@ class Http2Connection(StreamWriting):
             happened = self.http.receive_data(data)
             self._handle(happened)
         except Flood as flood:
-            self.fail(flood.code)
+            self.fail(ErrorCodes.ENHANCE_YOUR_CALM if flood.code is None else flood.code)
         except ProtocolError:
             self._end_failed()  # the library has written the reason
         except Exception:  # whatever it is, no client ends more than its own connection
@@ -118,53 +119,26 @@ class Http2Connection(StreamWriting):
         known = self.http.streams.get(number)
         if known is None or known.closed:
             return None
-        if shared.full:
+        if self.listener.full:
             self.listener.on_full()
-        if number > self.last_stream or len(self.streams) >= shared.rules.streams or shared.full:
-            self._reset_for(number, ErrorCodes.REFUSED_STREAM)  # the client may send it again (8.7)
+        if number > self.last_stream or len(self.streams) >= shared.rules.streams or self.listener.full:
+            self._reset_for(number, Reset.REFUSED)  # the client may send it again (8.7)
             return None
         end = event.stream_ended is not None
         try:
-            request = read_request(event.headers, end)
+            return open_stream(self, number, event.headers, end)
         except Malformed:
-            self._reset_for(number, ErrorCodes.PROTOCOL_ERROR)
+            self._reset_for(number, Reset.MALFORMED)
             return None
-        except Reject as reject:
-            self._add(Stream(self, number, None, end)).refuse(reject)
-            return None
-        stream = self._add(Stream(self, number, request.length, end, request.key))
-        try:
-            stream.request = self._read_head(request, end)
-        except Reject as reject:
-            stream.refuse(reject)
-            return None
-        stream.exchange = self.listener.handle(stream.request, stream, self.listener.now())
-        return stream
 
-    def _add(self, stream: Stream) -> Stream:
+    def add(self, stream: Stream) -> None:
         self.streams[stream.number] = stream
-        self.shared.streams += 1
-        return stream
+        self.listener.requests += 1
 
-    def _read_head(self, request: Request, end: bool) -> RequestHead:
-        """Return the head to send on, by the same rules as for HTTP/1.1. Raises Reject."""
-        limits = self.listener.limits
-        if len(request.head) > limits.head:
-            raise Reject(431, f"a head may have {limits.head} bytes")
-        if limits.body is not None and (request.length or 0) > limits.body:
-            raise Reject(413, f"the body is longer than {limits.body} bytes")
-        self.listener.reader.check(request.head)
-        head = http1.read_request(
-            request.head, self.peer, limits.fields, self.listener.refuse_twins, Http2Head, VIA
-        )
-        if not end and request.length is None and not request.key:
-            head.length = CHUNKED
-        return head
-
-    def _reset_for(self, number: int, code: ErrorCodes) -> None:
+    def _reset_for(self, number: int, why: Reset) -> None:
         """Reset a stream through the client's fault, which is counted like a reset of its own."""
         self.guard.resets.spend(self.listener.now())
-        self.reset(number, code)
+        self.reset(number, why)
 
     def _on_data(self, event: events.DataReceived) -> None:
         stream = self.streams.get(event.stream_id)
@@ -178,19 +152,12 @@ class Http2Connection(StreamWriting):
         stream = self.streams.get(event.stream_id)
         if stream is None:
             return
-        try:
-            trailers = read_trailers(event.headers)
-        except Malformed:
-            self._break_off(stream)
-            return
-        if stream.request is not None:
-            stream.request.trailers = trailers
-        if not stream.receive(b"", 0, True):
+        if not stream.receive_trailers(event.headers):
             self._break_off(stream)
 
     def _break_off(self, stream: Stream) -> None:
         """Reset a stream because its request breaks the rules."""
-        self._reset_for(stream.number, ErrorCodes.PROTOCOL_ERROR)
+        self._reset_for(stream.number, Reset.MALFORMED)
         stream.gone()
 
     def _on_window(self, event: events.WindowUpdated) -> None:

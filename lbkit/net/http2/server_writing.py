@@ -14,10 +14,18 @@ from hyperframe.frame import GoAwayFrame
 from lbkit.net.http1.server import LINGER
 from lbkit.net.http2.listener import Http2Listener
 from lbkit.net.http2.rules import LARGEST_WINDOW
-from lbkit.net.http2.server_stream import Stream
+from lbkit.net.streams.fields import Field
+from lbkit.net.streams.stream import Reset, Stream
 
 EVERY_STREAM = LARGEST_WINDOW  # the highest number that a stream can have
 FRAMES_AT_ONCE = 4  # before they are written, so that a client that is slow is noticed
+CODES = {
+    Reset.NOT_NEEDED: ErrorCodes.NO_ERROR,
+    Reset.CANCELLED: ErrorCodes.CANCEL,
+    Reset.FAILED: ErrorCodes.INTERNAL_ERROR,
+    Reset.MALFORMED: ErrorCodes.PROTOCOL_ERROR,
+    Reset.REFUSED: ErrorCodes.REFUSED_STREAM,
+}
 
 
 class StreamWriting(asyncio.Protocol):
@@ -36,6 +44,21 @@ class StreamWriting(asyncio.Protocol):
         self.last_stream = EVERY_STREAM  # that is served
         self._turns: deque[Stream] = deque()  # those with a piece of an answer to send
         self._deadline = inf  # while there is no stream
+
+    # -- what a stream asks for -----------------------------------------------------------------------
+
+    def send_head(self, number: int, fields: list[Field], end: bool = False) -> None:
+        self.http.send_headers(number, fields, end_stream=end)
+
+    def send_body(self, number: int, data: bytes, end: bool, cut: bool) -> None:
+        self.http.send_data(number, data, end_stream=end)
+        self.guard.sent(len(data), cut)
+
+    def room(self, number: int) -> int:
+        return self.http.local_flow_control_window(number)
+
+    def taken(self, number: int, size: int) -> None:
+        self.http.acknowledge_received_data(size, number)
 
     # -- answers ----------------------------------------------------------------------------------
 
@@ -99,16 +122,16 @@ class StreamWriting(asyncio.Protocol):
 
     # -- endings -------------------------------------------------------------------------------------
 
-    def reset(self, number: int, code: ErrorCodes) -> None:
+    def reset(self, number: int, why: Reset) -> None:
         """Write RST_STREAM, unless the stream is over already."""
         with suppress(ProtocolError):
-            self.http.reset_stream(number, code)
+            self.http.reset_stream(number, CODES[why])
 
     def forget(self, stream: Stream) -> None:
         """Remove a stream that is over."""
         if self.streams.pop(stream.number, None) is None:
             return
-        self.shared.streams -= 1
+        self.listener.requests -= 1
         if self.streams or self.closed:
             return
         self._deadline = self.listener.now() + self.listener.timeouts.idle
@@ -140,12 +163,12 @@ class StreamWriting(asyncio.Protocol):
         self._deadline = self.listener.now() + self.listener.timeouts.read
         self.transport.close()
 
-    def fail(self, code: ErrorCodes) -> None:
+    def fail(self, code: int) -> None:
         """End a connection because its client breaks the rules: send GOAWAY, and cancel all its requests."""
         if self.closed:
             return
         with suppress(ProtocolError):
-            self.http.close_connection(code)
+            self.http.close_connection(ErrorCodes(code))
         self._end_failed()
 
     def _end_failed(self) -> None:

@@ -230,9 +230,9 @@ def test_requests_on_all_connections_are_as_many_as_clients_may_be() -> None:
     resets = [event for event in pair.exchange() if type(event).__name__ == "StreamReset"]
     assert [event.stream_id for event in resets] == [7, 9]
     assert {event.error_code for event in resets} == {ErrorCodes.REFUSED_STREAM}
-    assert pair.shared.streams == 3
+    assert pair.shared.listener.requests == 3
     pair.server.connection_lost(None)
-    assert pair.shared.streams == 0
+    assert pair.shared.listener.requests == 0
     assert all(one.calls[-1] == "over" for one in Played.all)
 
 
@@ -304,7 +304,7 @@ def test_no_frames_whatever_make_it_fail(those: list[Frame | bytes], sizes: list
             pair.server.expire(pair.time)
         pair.server.connection_lost(None)
         assert not pair.faults
-        assert pair.shared.streams == 0
+        assert pair.shared.listener.requests == 0
         assert all(one.calls[-1:] == ["over"] for one in Played.all)
 
     asyncio.run(play())

@@ -14,10 +14,10 @@ from httptools import HttpRequestParser
 
 from lbkit.net.http1.head import HeadReader
 from lbkit.net.http1.head import read_request as read_head
-from lbkit.net.http2.fields import Malformed, read_trailers
-from lbkit.net.http2.server_fields import read_request, response_fields
 from lbkit.net.messages import Reject, ResponseHead
 from lbkit.net.peer import Peer
+from lbkit.net.streams.fields import Malformed, read_trailers
+from lbkit.net.streams.requests import read_request, response_fields
 
 PEER = Peer("192.0.2.1", (), None)
 

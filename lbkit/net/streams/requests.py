@@ -1,4 +1,4 @@
-"""The requests of HTTP/2 clients, and the answers to them; the rules for both are in `fields.py`."""
+"""Requests by HTTP/2 and HTTP/3, and the answers to them; the rules for both are in `fields.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from os import urandom
 from typing import NamedTuple
 
 from lbkit.net.http1.grammar import TOKEN
-from lbkit.net.http2.fields import Field, Malformed, read_fields, split_lines
 from lbkit.net.messages import Reject, ResponseHead
+from lbkit.net.streams.fields import Field, Malformed, read_fields, split_lines
 
 _PATH = re.compile(rb"/[!-~]*\Z")
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))

@@ -1,33 +1,53 @@
-"""One request of an HTTP/2 connection: what the client sends for it, and its answer."""
+"""One request of an HTTP/2 or HTTP/3 connection: what the client sends for it, and its answer."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
+from enum import Enum
 from hashlib import sha1
 from typing import Protocol
 
-from h2.errors import ErrorCodes
-
 from lbkit.net.answers import own_answer
 from lbkit.net.http1.listener import Listener
-from lbkit.net.http2.fields import split_lines
-from lbkit.net.http2.guard import MAX_FRAME, FrameGuard
-from lbkit.net.http2.library import Library
-from lbkit.net.http2.pieces import Pieces
-from lbkit.net.http2.server_fields import response_fields
-from lbkit.net.http2.tunnel import StreamTransport
 from lbkit.net.messages import Answer, Incoming, Reject, RequestHead, ResponseHead
+from lbkit.net.streams.fields import Field, Malformed, read_trailers, split_lines
+from lbkit.net.streams.pieces import Pieces
+from lbkit.net.streams.requests import response_fields
+from lbkit.net.streams.tunnel import StreamTransport
+
+MAX_FRAME = 16_384  # bytes of a body in a frame
 
 _HANDSHAKE = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # (RFC 6455, 1.3)
+
+
+class Reset(Enum):
+    """Why a stream ends before its time."""
+
+    NOT_NEEDED = "the answer is complete, and the rest of the request is of no use"
+    CANCELLED = "its tunnel has ended"
+    FAILED = "the answer cannot be completed"
+    MALFORMED = "the request breaks the rules"
+    REFUSED = "it has not been acted on; the client may send it again"
 
 
 class Carrier(Protocol):
     """What a stream needs of its connection."""
 
-    http: Library
-    guard: FrameGuard
     listener: Listener
     writable: bool
+
+    def send_head(self, number: int, fields: list[Field], end: bool = False) -> None:
+        """Send an answer's fields, or its trailers."""
+
+    def send_body(self, number: int, data: bytes, end: bool, cut: bool) -> None:
+        """Send a frame of an answer; `cut`: it would be longer if the client took more."""
+
+    def room(self, number: int) -> int:
+        """Return how many bytes of an answer may be sent now."""
+
+    def taken(self, number: int, size: int) -> None:
+        """Let the client send more of a request's body."""
 
     def push(self, stream: Stream) -> None:
         """Send what the windows admit, in turns with the other streams."""
@@ -35,7 +55,7 @@ class Carrier(Protocol):
     def flush(self) -> None:
         """Write what the library has made."""
 
-    def reset(self, number: int, code: ErrorCodes) -> None: ...
+    def reset(self, number: int, why: Reset) -> None: ...
     def forget(self, stream: Stream) -> None: ...
 
 
@@ -119,6 +139,16 @@ class Stream:
             self._acknowledge()
         return True
 
+    def receive_trailers(self, fields: Iterable[Field]) -> bool:
+        """Take the fields after the body, which end it; return whether they may be so."""
+        try:
+            trailers = read_trailers(fields)
+        except Malformed:
+            return False
+        if self.request is not None:
+            self.request.trailers = trailers
+        return self.receive(b"", 0, True)
+
     def _pass_on(self, exchange: Incoming, data: bytes, end: bool) -> None:
         limit = self.carrier.listener.limits.body
         if limit is not None and self.received > limit:
@@ -137,7 +167,7 @@ class Stream:
         """Let the client send more."""
         unread, self._unread = self._unread, 0
         if unread:
-            self.carrier.http.acknowledge_received_data(unread, self.number)
+            self.carrier.taken(self.number, unread)
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -161,7 +191,7 @@ class Stream:
     def _write(self, head: ResponseHead, fields: list[tuple[bytes, bytes]], data: bytes, end: bool) -> None:
         self.head = head
         whole = end and not data and not head.trailers
-        self.carrier.http.send_headers(self.number, fields, end_stream=whole)
+        self.carrier.send_head(self.number, fields, whole)
         if whole:
             self._sent_all()
             self.carrier.flush()
@@ -186,20 +216,19 @@ class Stream:
 
     def send_frame(self) -> bool:
         """Send a frame, as large as the windows admit; return whether there is more that they admit."""
-        http = self.carrier.http
+        carrier = self.carrier
         data, room = b"", MAX_FRAME
         if self._pieces:
-            room = min(MAX_FRAME, http.local_flow_control_window(self.number))
+            room = min(MAX_FRAME, carrier.room(self.number))
             if room <= 0:
                 return False
             data = self._pieces.take(room)
         last = self._last and not self._pieces
         trailers = self.head.trailers if last and self.head else b""
         if data or (last and not trailers):
-            http.send_data(self.number, data, end_stream=last and not trailers)
-            self.carrier.guard.sent(len(data), cut=len(data) == room < MAX_FRAME)
+            carrier.send_body(self.number, data, last and not trailers, len(data) == room < MAX_FRAME)
         if trailers:
-            http.send_headers(self.number, split_lines(trailers.split(b"\r\n")), end_stream=True)
+            carrier.send_head(self.number, split_lines(trailers.split(b"\r\n")), True)
         if last:
             self._sent_all()
         return bool(self._pieces)
@@ -219,14 +248,14 @@ class Stream:
 
     def interim(self, head: ResponseHead) -> None:
         if not self.over:
-            self.carrier.http.send_headers(self.number, response_fields(head))
+            self.carrier.send_head(self.number, response_fields(head))
             self.carrier.flush()
 
     def say_last(self) -> None:
         """Ignored: the connection's next requests are balanced on their own, and may go elsewhere."""
 
     def upgrade(self, head: ResponseHead) -> tuple[StreamTransport, bytes]:
-        """Open the tunnel with 200: HTTP/2 has no 101, and no key to check (RFC 8441, 5)."""
+        """Open the tunnel with 200: here is no 101, and no key to check (RFC 8441, 5; RFC 9220)."""
         self.exchange = None
         self.tunnel = StreamTransport(self)
         accept = b64encode(sha1(self._key + _HANDSHAKE, usedforsecurity=False).digest())
@@ -236,7 +265,7 @@ class Stream:
             return self.tunnel, b""
         fields = [field for field in response_fields(head) if field[0] != b"sec-websocket-accept"]
         self.head = head
-        self.carrier.http.send_headers(self.number, [(b":status", b"200"), *fields[1:]])
+        self.carrier.send_head(self.number, [(b":status", b"200"), *fields[1:]])
         self._acknowledge()
         self.carrier.flush()
         if self.complete:
@@ -260,7 +289,7 @@ class Stream:
     def _end(self) -> None:
         """Called when the answer is complete."""
         if not self.complete:
-            self.carrier.reset(self.number, ErrorCodes.NO_ERROR)  # do not send the rest (RFC 9113, 8.1)
+            self.carrier.reset(self.number, Reset.NOT_NEEDED)  # do not send the rest (RFC 9113, 8.1)
         self._leave()
         if self.tunnel:
             self.tunnel.lost()
@@ -270,7 +299,7 @@ class Stream:
     def abort(self) -> None:
         """Reset the stream, so that the answer does not look complete."""
         if not self.over:
-            self.carrier.reset(self.number, ErrorCodes.CANCEL if self.tunnel else ErrorCodes.INTERNAL_ERROR)
+            self.carrier.reset(self.number, Reset.CANCELLED if self.tunnel else Reset.FAILED)
             self._leave()
             self.carrier.flush()
             if self.tunnel:

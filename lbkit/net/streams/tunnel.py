@@ -1,4 +1,4 @@
-"""A stream as a transport: what carries a WebSocket after Extended CONNECT (RFC 8441)."""
+"""A stream as a transport: what carries a WebSocket after Extended CONNECT (RFC 8441, RFC 9220)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Carried(Protocol):
 
 
 class StreamTransport(asyncio.Transport):
-    """Looks like a connection to whatever relays bytes; its end is a frame with END_STREAM."""
+    """Looks like a connection to whatever relays bytes; its end is the end of the stream."""
 
     def __init__(self, stream: Carried) -> None:
         super().__init__()

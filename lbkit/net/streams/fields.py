@@ -1,17 +1,15 @@
-"""The rules for fields of HTTP/2 messages, which become lines of HTTP/1.1 heads here.
+"""The rules for fields of HTTP/2 and HTTP/3 messages, which become lines of HTTP/1.1 heads here.
 
-HTTP/2 delimits fields by their length, HTTP/1.1 by line ends. So a value with a line end in it would become
+These delimit fields by their length, HTTP/1.1 by line ends. So a value with a line end in it would become
 two fields on the other side, or a second message: smuggling by downgrade. Whatever breaks the rules of RFC
-9113, 8.1 to 8.3, is refused here; the head that is written is then read by the same function as one that came
-by HTTP/1.1, which has all the other rules.
+9113, 8.1 to 8.3, which are those of RFC 9114, 4.1 to 4.3, is refused here; the head that is written is then
+read by the same function as one that came by HTTP/1.1, which has all the other rules.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-
-from hpack import HeaderTuple, NeverIndexedHeaderTuple
 
 from lbkit.net.http1.grammar import may_trail
 
@@ -21,11 +19,10 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")  # a token without upper case
 _VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?\Z")
 # Fields of HTTP/1.1's connections (8.2.2).
 _CONNECTION = frozenset(b"connection keep-alive proxy-connection transfer-encoding upgrade".split())
-_SECRET = frozenset((b"set-cookie", b"authorization"))  # never in a compression table (RFC 7541, 7.1.3)
 
 
 class Malformed(Exception):
-    """Raised for a message that breaks the rules of HTTP/2; its stream is reset."""
+    """Raised for a message that breaks the rules; its stream is reset."""
 
 
 def read_fields(
@@ -74,12 +71,10 @@ def read_trailers(fields: Iterable[Field]) -> bytes:
 
 
 def split_lines(lines: Iterable[bytes]) -> list[Field]:
-    """Return the fields in lines of HTTP/1.1; those with secrets are marked for the compression."""
+    """Return the fields in lines of HTTP/1.1."""
     fields: list[Field] = []
     for line in lines:
         name, found, value = line.partition(b":")
         if found:
-            name = name.lower()
-            kind = NeverIndexedHeaderTuple if name in _SECRET else HeaderTuple
-            fields.append(kind(name, value.strip(b" \t")))
+            fields.append((name.lower(), value.strip(b" \t")))
     return fields
