@@ -54,6 +54,9 @@ class Failure(Enum):
     ATTEMPT_TIMEOUT = "attempt timeout", 504, Repeat.IF_SAFE
     STATUS = "status", 502, Repeat.IF_SAFE  # an answer that the policy counts as a failure
     MALFORMED = "malformed", 502, Repeat.NEVER  # what came back is not an answer
+    # A WebSocket, which the backend does not take over HTTP/2 (RFC 8441): nothing was sent.
+    NO_TUNNEL = "no tunnel", 502, Repeat.ALWAYS
+    NO_KEY = "no key", 400, Repeat.NEVER  # a WebSocket whose client has sent no key: nothing was sent
 
     def __init__(self, label: str, status: int, repeat: Repeat) -> None:
         self.label = label
@@ -63,6 +66,8 @@ class Failure(Enum):
 
 # On a kept connection these say nothing about the backend: it may close one at any time.
 RENEWED = frozenset({Failure.CLOSED_UNANSWERED, Failure.UNPROCESSED})
+# These say nothing about the backend's health: else clients could have it taken out of service.
+BLAMELESS = frozenset({Failure.NO_TUNNEL, Failure.NO_KEY})
 
 
 class Again(NamedTuple):

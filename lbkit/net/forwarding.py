@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from lbkit.core import Backend, Lease, NoBackend
-from lbkit.core.attempts import IDEMPOTENT, Again, Attempts, Failure, GiveUp
+from lbkit.core.attempts import BLAMELESS, IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.core.routing import Route
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
 from lbkit.net.service import Connection, OnBody, Service
@@ -175,7 +175,7 @@ class Forwarding:
             if self._timekeeper.replaces(failure):
                 return
             self._timekeeper.failed()
-        self._go_on(self._next_step(failure, kept))
+        self._go_on(self._next_step(failure, kept), None if failure in BLAMELESS else False)
 
     def _attempts_so_far(self) -> Attempts:
         """Return the failed attempts: the plan of what follows."""
@@ -192,15 +192,16 @@ class Forwarding:
         plan.safe = plan.whole and self.request.method in IDEMPOTENT
         return plan.after(failure, self.lease.backend, kept, self.service.now())
 
-    def _go_on(self, step: Again | GiveUp) -> None:
+    def _go_on(self, step: Again | GiveUp, ok: bool | None = False) -> None:
+        """Carry out a step. `ok`: the outcome for the backend that has failed."""
         now = self.service.now()
         if not isinstance(step, Again):
-            self._release(False, now)
+            self._release(ok, now)
             self.answer_with(self._own_answer(step.status))
             return
         self.touch()
         if step.backend is None:
-            self._release(False, now)
+            self._release(ok, now)
         if step.delay > 0:
             loop = asyncio.get_running_loop()
             self._task = loop.call_later(step.delay, self._again, step.backend)

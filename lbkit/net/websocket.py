@@ -1,14 +1,25 @@
-"""The frames of a WebSocket, followed without looking into them (RFC 6455, section 5.2)."""
+"""WebSockets: the keys of the handshake, and the frames, followed without looking into them (RFC 6455)."""
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha1
+
+KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64 (section 4.1)
+_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # (section 1.3)
 GOING_AWAY = b"\x88\x02\x03\xe9"  # a close frame with status 1001: the server goes away (section 7.4.1)
 MASK = 4  # bytes
 LONG = {126: 2, 127: 8}  # what stands for a length -> the bytes of the length that follow
 
 
+def accept_of(key: bytes) -> bytes:
+    """Return the Sec-WebSocket-Accept that a Sec-WebSocket-Key asks for (section 4.2.2)."""
+    return b64encode(sha1(key + _SALT, usedforsecurity=False).digest())
+
+
 class Frames:
-    """Follows what a server sends, to know whether a frame of one's own may stand here."""
+    """Follows what a server sends (section 5.2), to know whether a frame of one's own may stand here."""
 
     __slots__ = ("_head", "_left")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 from ssl import SSLError
 from typing import Any, Protocol
@@ -30,6 +31,10 @@ class Keeper(Protocol):
     """Keeps connections, also between requests."""
 
     max_head: int
+
+    @property
+    def fault(self) -> Callable[[str], object]:
+        """What gets a line about a backend that is wrong."""
 
     def now(self) -> float: ...
     def idle_session(self, connection: SharedConnection) -> None:
@@ -68,6 +73,18 @@ class SharedConnection(asyncio.Protocol):
             return False
         allowed = min(self.library.remote_settings.max_concurrent_streams, MAX_STREAMS)
         return len(self.streams) < allowed and self.library.highest_outbound_stream_id < LAST_STREAM
+
+    @property
+    def tunnels(self) -> bool:
+        """Whether the backend takes WebSockets (RFC 8441, 3)."""
+        return bool(self.library.remote_settings.enable_connect_protocol)
+
+    def refuses_tunnels(self) -> None:
+        """Report a WebSocket that could not be sent."""
+        self._keeper.fault(
+            f"backend {self.backend.name}: no WebSocket over HTTP/2, as its settings lack"
+            " ENABLE_CONNECT_PROTOCOL (RFC 8441); switch it on there, or use protocol = 'http/1.1'"
+        )
 
     # -- called by asyncio -------------------------------------------------------------------
 

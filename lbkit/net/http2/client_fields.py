@@ -12,7 +12,7 @@ _STATUS = frozenset((b":status",))
 
 
 def request_fields(request: RequestHead, scheme: bytes) -> list[Field]:
-    """Return the pseudo-header fields and the fields of a request.
+    """Return the pseudo-header fields and the fields of a request; for a WebSocket those of RFC 8441, 5.
 
     TE says that trailers are welcome: gRPC's servers insist on it."""
     host = b""
@@ -23,6 +23,10 @@ def request_fields(request: RequestHead, scheme: bytes) -> list[Field]:
         else:
             fields.append(field)
     pseudo = [(b":method", request.method), (b":scheme", scheme), (b":path", request.target)]
+    if request.upgrade:
+        pseudo[0] = (b":method", b"CONNECT")
+        pseudo.append((b":protocol", b"websocket"))
+        fields = [field for field in fields if field[0] != b"sec-websocket-key"]
     if host:
         pseudo.append((b":authority", host))
     return [*pseudo, *fields, (b"te", b"trailers")]

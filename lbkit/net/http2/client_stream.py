@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Transport
+from asyncio import Transport, get_running_loop
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.http2.client_fields import read_response, request_fields
 from lbkit.net.http2.client_library import ClientLibrary
+from lbkit.net.http2.client_tunnel import ClientTunnel, obstacle, switch_head
 from lbkit.net.http2.guard import MAX_FRAME
 from lbkit.net.messages import Receiver, Reject, RequestHead, ResponseHead
 from lbkit.net.streams.fields import Malformed, read_trailers, split_lines
@@ -40,6 +41,9 @@ class Carrier(Protocol):
     writable: bool
     kept: bool
 
+    @property
+    def tunnels(self) -> bool: ...
+    def refuses_tunnels(self) -> None: ...
     def opened(self, stream: ClientStream) -> None: ...
     def ended(self, stream: ClientStream) -> None: ...
     def doubt(self) -> None: ...
@@ -58,6 +62,7 @@ class ClientStream:
         "_carrier",
         "_complete",
         "_end",
+        "_ended",
         "_head",
         "_head_only",
         "_interims",
@@ -66,6 +71,7 @@ class ClientStream:
         "_reading",
         "_request",
         "_told",
+        "_tunnels",
         "_unopened",
         "_waiting",
         "failure",
@@ -96,6 +102,8 @@ class ClientStream:
         self._head: ResponseHead | None = None
         self._head_only = False
         self._answering = False  # the receiver has its head
+        self._ended = False  # it has come to its end
+        self._tunnels = False  # it has opened a tunnel, which each side ends for itself
         self._pieces: list[bytes] = []  # of its body, not passed on yet
         self.failure: Failure | None = None
         self._reading = True
@@ -108,13 +116,17 @@ class ClientStream:
         carrier = self._carrier
         self.receiver, self._request = receiver, head
         self._head_only = head.method == b"HEAD"
+        if head.upgrade and (failure := obstacle(head, carrier)):
+            self.failure, self._over = failure, True
+            get_running_loop().call_soon(self.deliver)
+            return
         self.id = carrier.library.get_next_available_stream_id()
         self.kept = carrier.kept
-        self._end = end and not body and not head.trailers
+        self._end = end and not body and not head.trailers and not head.upgrade
         carrier.opened(self)
         fields = request_fields(head, carrier.scheme)
         carrier.library.send_headers(self.id, fields, end_stream=self._end)
-        if self._end:
+        if self._end or head.upgrade:
             carrier.flush()
         else:
             self.send_body(body, end)
@@ -147,6 +159,8 @@ class ClientStream:
             else:
                 carrier.library.send_data(self.id, b"", end_stream=True)
             carrier.flush()
+        if self._end and self._ended:
+            self._give_up(ErrorCodes.NO_ERROR)  # a tunnel whose other side has ended before
         self._tell()
         return bool(waiting) and room > 0
 
@@ -157,6 +171,16 @@ class ClientStream:
             self._told = ready
             if self.receiver:
                 self.receiver.origin_ready(ready)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended on the connection."""
+        return self._over
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of the request's body that wait."""
+        return self._waiting.size
 
     @property
     def waits(self) -> bool:
@@ -183,7 +207,9 @@ class ClientStream:
         self._interims.append(read_response(event.headers, True, True))
 
     def _answer(self, event: ResponseReceived) -> None:
-        self._head = read_response(event.headers, self._head_only, event.stream_ended is not None)
+        self._head = head = read_response(event.headers, self._head_only, event.stream_ended is not None)
+        if self._request.upgrade and 200 <= head.status < 300:
+            self._head, self._tunnels = switch_head(self._request, head), True
 
     def _data(self, event: DataReceived) -> None:
         self._pieces.append(event.data)
@@ -194,7 +220,9 @@ class ClientStream:
         self._head.trailers = read_trailers(event.headers)
 
     def _answered(self, event: StreamEnded) -> None:
-        self._give_up(ErrorCodes.NO_ERROR)  # the rest of the request, if it is still being sent
+        self._ended = True
+        if self._end or not self._tunnels:
+            self._give_up(ErrorCodes.NO_ERROR)  # the rest of the request, if it is still being sent
 
     def _reset(self, event: StreamReset) -> None:
         if self._over:
@@ -222,8 +250,8 @@ class ClientStream:
         interims, self._interims = self._interims, []
         for interim in interims:
             receiver.interim(interim)
-        whole = self._over and failure is None
-        if whole or failure:
+        whole = self._ended and failure is None
+        if (whole and not self._tunnels) or failure:
             self.receiver = None
         if head and failure is not Failure.MALFORMED and (self._pieces or whole or not self._answering):
             data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -232,7 +260,12 @@ class ClientStream:
                 receiver.data(data, whole)
             else:
                 self._answering = True
-                receiver.answer(head, data, whole)
+                if self._tunnels:
+                    tunnel = ClientTunnel(self)
+                    self.receiver = tunnel
+                    tunnel.open(receiver, head, data, whole)
+                else:
+                    receiver.answer(head, data, whole)
         if failure:
             self._give_up(ErrorCodes.PROTOCOL_ERROR)
             receiver.lost(failure, self.kept)

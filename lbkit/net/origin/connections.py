@@ -89,7 +89,7 @@ class Connections:
         if self.sessions is None:
             from lbkit.net.origin.sessions import Sessions  # it needs the library h2
 
-            self.sessions = Sessions(self.now, self.max_head, self.timeouts.connect)
+            self.sessions = Sessions(self.now, self.max_head, self.timeouts.connect, self.fault)
         return self.sessions
 
     def put_back(self, connection: ClientConnection) -> None:

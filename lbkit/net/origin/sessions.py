@@ -15,9 +15,12 @@ from lbkit.net.origin.reach import Reach, ReachError
 class Sessions:
     """Opens a connection where the others are full. At the beginning all requests wait for the first one."""
 
-    def __init__(self, now: Callable[[], float], max_head: int, timeout: float) -> None:
+    def __init__(
+        self, now: Callable[[], float], max_head: int, timeout: float, fault: Callable[[str], object]
+    ) -> None:
         """`timeout`: seconds to connect, until the backend's settings are here."""
         self.now = now
+        self.fault = fault  # gets a line for a backend that is wrong
         self.max_head = max_head
         self.timeout = timeout
         self.open: dict[Backend, list[SharedConnection]] = {}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable
 from enum import Enum
-from hashlib import sha1
 from typing import Protocol
 
 from lbkit.net.answers import own_answer
@@ -15,10 +13,9 @@ from lbkit.net.streams.fields import Field, Malformed, read_trailers, split_line
 from lbkit.net.streams.pieces import Pieces
 from lbkit.net.streams.requests import response_fields
 from lbkit.net.streams.tunnel import StreamTransport
+from lbkit.net.websocket import accept_of
 
 MAX_FRAME = 16_384  # bytes of a body in a frame
-
-_HANDSHAKE = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # (RFC 6455, 1.3)
 
 
 class Reset(Enum):
@@ -258,8 +255,7 @@ class Stream:
         """Open the tunnel with 200: here is no 101, and no key to check (RFC 8441, 5; RFC 9220)."""
         self.exchange = None
         self.tunnel = StreamTransport(self)
-        accept = b64encode(sha1(self._key + _HANDSHAKE, usedforsecurity=False).digest())
-        if head.field(b"sec-websocket-accept") != accept:
+        if head.field(b"sec-websocket-accept") != accept_of(self._key):
             self.tunnel.closing = True
             self.refuse(Reject(502, "the backend did not switch to WebSocket"))
             return self.tunnel, b""

@@ -11,8 +11,8 @@ WRITE_LIMITS = 0, 0  # bytes, the low and the high mark: what waits at all holds
 class Carried(Protocol):
     """What a transport needs of its stream."""
 
-    over: bool
-
+    @property
+    def over(self) -> bool: ...
     @property
     def backlog(self) -> int: ...
     def send(self, data: bytes, end: bool) -> None: ...
@@ -33,13 +33,15 @@ class StreamTransport(asyncio.Transport):
         self._told_end = False
         self._wrote_end = False
         self._paused = True  # until there is a protocol that reads
+        self._over = False  # the stream is
+        self._told_over = False
         self.closing = False
 
     # -- called by the stream ---------------------------------------------------------------------
 
     def feed(self, data: bytes, end: bool) -> None:
         """Take what the client has sent."""
-        self._ended = end
+        self._ended = self._ended or end
         if data:
             self._held.append(data)
         if not self._paused:
@@ -52,6 +54,8 @@ class StreamTransport(asyncio.Transport):
             self._told_end = True
             if not self._protocol.eof_received():
                 self.close()
+        if self._over and (self._told_end or self.closing):
+            self._finished()
 
     def ready(self, ready: bool) -> None:
         """Take note that the client takes more, or no more for now."""
@@ -59,10 +63,16 @@ class StreamTransport(asyncio.Transport):
             (self._protocol.resume_writing if ready else self._protocol.pause_writing)()
 
     def lost(self) -> None:
-        """Take note that the stream is over."""
+        """Take note that the stream is over. What had come to its end is still delivered."""
+        self._over = True
+        if self._told_end or self.closing or not self._ended:
+            self._finished()
+
+    def _finished(self) -> None:
         self.closing = True
         self._held.clear()
-        if self._protocol is not None:
+        if not self._told_over and self._protocol is not None:
+            self._told_over = True
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
     # -- called by the relay -----------------------------------------------------------------------
@@ -114,7 +124,10 @@ class StreamTransport(asyncio.Transport):
             self.closing = True
             self.write_eof()
             self._stream.finish()
+            if self._over:
+                self._finished()
 
     def abort(self) -> None:
         self.closing = True
         self._stream.abort()
+        self._finished()
