@@ -51,6 +51,7 @@ from lbkit.experiment import (
     Traffic,
     servers,
 )
+from lbkit.firewall import FirewallRules
 from lbkit.needs import why_not
 from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
@@ -88,6 +89,7 @@ __all__ = [
     "Exponential",
     "Failures",
     "Fallback",
+    "FirewallRules",
     "FlightRules",
     "HealthRules",
     "Hedge",

@@ -35,11 +35,17 @@ OPTIONAL = {
     "session": "i",  # number of the session, where the traffic has sessions
     "rule": "i",  # index into the rules of `routing` of the one that decided; -1 if none fitted
     "cache": "i",  # how the cache served it (`lbkit.caching.Served`), where the experiment has one
+    "kind": "i",  # index into `traffic.mix` of its kind, where there is a mix
+    "firewall": "i",  # id of the firewall's rule that decided to refuse it (or would, if it only monitors); 0
+    "score": "i",  # the firewall's anomaly score
 }
 NEEDED = {
     "session": "traffic that has sessions",
     "rule": "an experiment with routing",
     "cache": "an experiment with a cache",
+    "kind": "traffic with a mix",
+    "firewall": "an experiment with a firewall",
+    "score": "an experiment with a firewall",
 }
 # Columns that follow from those, for all rows; nan where no server began to serve the request.
 DERIVED = {
@@ -69,6 +75,7 @@ class Columns:
         self.engine = engine
         self.backends = tuple(s.name for s in experiment.servers)
         self.rules = tuple(rule.name for rule in experiment.routing.rules) if experiment.routing else ()
+        self.kinds = tuple(kind.name for kind in experiment.traffic.mix)
         self.columns = columns
         self.extra = extra or {}
 
@@ -104,6 +111,11 @@ class Columns:
         counts = Counter(self.rule)
         return {name: counts[i] for i, name in enumerate(self.rules)} | {"": counts[-1]}
 
+    def by_kind(self) -> dict[str, int]:
+        """Return the requests of each kind. Raises AttributeError for traffic without a mix."""
+        counts = Counter(self.kind)
+        return {name: counts[i] for i, name in enumerate(self.kinds)}
+
     def by_pool(self) -> dict[str, int]:
         """Return the requests that each pool of servers answered; "" is for those that no server did."""
         pool_of = [server.pool for server in self.experiment.servers]
@@ -120,6 +132,10 @@ class Columns:
         plain["backend"] = [self.backends[b] if b >= 0 else None for b in self.backend]
         if "rule" in plain:
             plain["rule"] = [self.rules[r] if r >= 0 else None for r in self.rule]
+        if "kind" in plain:
+            plain["kind"] = [self.kinds[number] for number in self.kind]
+        if "firewall" in plain:
+            plain["firewall"] = [rule or None for rule in self.firewall]
         if "cache" in plain:
             plain["cache"] = [Served(how).name.lower() for how in self.cache]
         return plain

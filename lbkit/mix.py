@@ -9,29 +9,37 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import number, text, word
+from lbkit.checks import flag, number, text, word
 from lbkit.core.options import named_fields
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.core.routing.paths import normal_path
 from lbkit.core.text import shown
 
+MAX_BODY = 65_536  # characters
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+AGENT = "lbkit"  # the User-Agent of requests, unless their kind has one
 _OWN = re.compile(
-    r"(?i)connection|content-length|host|transfer-encoding|upgrade|expect|x-forwarded-.*|x-lbkit-.*"
+    r"(?i)connection|content-encoding|content-length|host|transfer-encoding|upgrade|expect|x-forwarded-.*|x-lbkit-.*"
 )
 
 
 def _path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    fits = isinstance(value, str) and re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value)
-    if not fits or normal_path(value.encode()) != value:
+    if not (isinstance(value, str) and re.fullmatch(r"/[!-~]*[!-.0-~]", value)) or {"?", "#"} & set(value):
         raise ValueError(
             f"{attribute.name} is {shown(value)}: use a path such as /api, without a / at its end"
         )
 
 
+def _is_plain(path: str) -> bool:
+    """Return whether a path is one that rules can name."""
+    return bool(re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path)) and normal_path(path.encode()) == path
+
+
 def _query(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~=&%+-]*", value)):
-        raise ValueError(f"{attribute.name} is {shown(value)}: use a text such as beta=1, without a ?")
+    if not (isinstance(value, str) and re.fullmatch(r'[!"$-~]*', value) and not value.startswith("?")):
+        raise ValueError(
+            f"{attribute.name} is {shown(value)}: use a text such as beta=1, without the ? and spaces (%20)"
+        )
 
 
 def _host(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -51,12 +59,19 @@ def _fields(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
             raise ValueError(f"{attribute.name}.{name} is {shown(content)}: use printable ASCII")
 
 
+def _body(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or len(value) > MAX_BODY:
+        raise ValueError(f"{attribute.name} is {shown(value)}: use a text of at most {MAX_BODY} characters")
+
+
 @named_fields
 @frozen
 class RequestKind:
     """A kind of requests, which is a share of the traffic. Its paths are `path`/0, `path`/1 and so on.
 
-    `share`: in proportion to the other kinds'. A `host` of "" is the address of the balancer.
+    `share`: in proportion to the other kinds'. A `host` of "" is the address of the balancer. `body`: of a
+    POST, PUT or PATCH; its Content-Type is among the `headers`. `attack`: whether a firewall should refuse
+    it, for `Result.detection_rate`; only attacks may have a path that is not in its normal form.
     """
 
     name: str = field(validator=text(empty=False))
@@ -66,6 +81,21 @@ class RequestKind:
     host: str = field(default="", validator=_host)
     query: str = field(default="", validator=_query)
     headers: Mapping[str, str] = field(factory=dict, validator=_fields)
+    body: str = field(default="", validator=_body)
+    attack: bool = field(default=False, validator=flag)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.attack and not _is_plain(self.path):
+            raise ValueError(
+                f"path is {shown(self.path)}: use letters, digits and . _ ~ - such as /api, or attack=True"
+            )
+        if self.body and self.method not in ("POST", "PUT", "PATCH"):
+            raise ValueError(f"body: a {self.method} has none here: use method='POST'")
+
+    def sent(self) -> dict[str, str]:
+        """Return the header fields that requests of this kind have, besides the load's own."""
+        named = any(name.lower() == "user-agent" for name in self.headers)
+        return {**({} if named else {"User-Agent": AGENT}), **self.headers}
 
     def target(self, path: int) -> str:
         """Return the path and query of object number `path`."""

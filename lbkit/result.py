@@ -25,6 +25,7 @@ from lbkit.core.text import did_you_mean, shown
 from lbkit.detection import Detection, detections
 from lbkit.edge import TOO_MANY
 from lbkit.engine_report import EngineReport
+from lbkit.refusals import Refusals
 from lbkit.server import PROCESSOR_SHARING
 from lbkit.sessions import SessionCounts, follow
 from lbkit.stats import PERCENTILES, busy_time, jain, mean, mean_level, percentile
@@ -36,7 +37,7 @@ MOST_STEPS = 1_000_000  # of a curve: more than a figure shows, and few enough f
 TINY_STEP = 1e-9  # seconds
 
 
-class Result(Columns, EngineReport):
+class Result(Columns, EngineReport, Refusals):
     """The requests of one run, and their statistics."""
 
     @property

@@ -164,6 +164,7 @@ class Kinds:
     a mix changes nothing else of the requests."""
 
     def __init__(self, experiment: Experiment) -> None:
+        self.mixed = bool(experiment.traffic.mix)
         self.kinds = experiment.traffic.mix or (RequestKind("item"),)
         self._upto = list(accumulate(kind.share for kind in self.kinds))
         self._salt = str(experiment.seed).encode()[-16:]

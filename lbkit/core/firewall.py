@@ -13,16 +13,16 @@ It does not replace bound parameters in SQL, and escaping in HTML.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import NamedTuple
 
+from lbkit.core.networks import Network
 from lbkit.core.plain_text import SEEN, plain
 from lbkit.core.prefilter import Sieve
 from lbkit.core.request_texts import EXCERPT, Inspected, texts_of
 from lbkit.core.signatures import SIGNATURES, Where
 
-Network = IPv4Network | IPv6Network
-
+UNNAMED = 1  # the id of no rule: an engine has refused a request, and did not say why
 SHORTEST = 3  # characters that any signature needs
 
 # Limits and what is seen while decoding; the signatures have ids from 1000 on.
@@ -53,6 +53,13 @@ class Verdict(NamedTuple):
     status: int
     score: int
     findings: tuple[Finding, ...]
+
+    @property
+    def rule(self) -> int:
+        """The id of the rule that scores most in a refusal; 0 without one, UNNAMED if no rule is known."""
+        if not self.status:
+            return 0
+        return max(self.findings, key=lambda finding: finding.score).id if self.findings else UNNAMED
 
 
 PASS = Verdict(0, 0, ())

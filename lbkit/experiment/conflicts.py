@@ -15,6 +15,7 @@ from lbkit.core.sticky import Sticky
 from lbkit.core.traffic_shift import BlueGreen, Canary
 from lbkit.events import DEPENDENCY_STATES, OUTAGES, Action, Event, Failures
 from lbkit.experiment.traffic import Traffic
+from lbkit.firewall import FirewallRules
 from lbkit.layer4 import Layer4
 from lbkit.policy import Policy
 from lbkit.server import Server
@@ -80,6 +81,15 @@ def cache_fault(cache: Caching | None, policy: Policy, traffic: Traffic) -> str:
     if policy.sticky or isinstance(traffic.arrivals, Sessions):
         return "cache: answers of sessions set cookies and are not kept; leave out the sessions, or cache"
     return ""
+
+
+def firewall_fault(firewall: FirewallRules | None) -> str:
+    """Return which of the firewall's rules make no sense in an experiment, or together."""
+    if firewall is None:
+        return ""
+    if firewall.audit:
+        return "firewall.audit: the Result has a row for each request; leave it out"
+    return next(firewall.faults(), "")
 
 
 def layer4_fault(layer4: Layer4 | None, sticky: Sticky | None, **reads: object) -> str:

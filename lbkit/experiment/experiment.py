@@ -31,6 +31,7 @@ from lbkit.edge import Admission, RateLimit
 from lbkit.events import Action, Event, Failures, as_action, joining, order_fault, without_flaps
 from lbkit.experiment import conflicts
 from lbkit.experiment.traffic import Traffic
+from lbkit.firewall import FirewallRules
 from lbkit.layer4 import SHARED, Layer4
 from lbkit.mix import routing_faults
 from lbkit.policy import Policy
@@ -84,6 +85,9 @@ class Experiment:
     routing: Routing | None = field(  # rules that choose a pool of servers for each request
         default=None, validator=optional(one_of(Routing))
     )
+    firewall: FirewallRules | None = field(  # looks at requests before all other rules
+        default=None, validator=attrs.validators.optional(one_of(FirewallRules))
+    )
     layer4: Layer4 | None = field(  # connections are balanced, not requests
         default=None, validator=optional(one_of(Layer4))
     )
@@ -115,9 +119,11 @@ class Experiment:
                 admission=self.admission,
                 routing=self.routing,
                 cache=self.cache,
+                firewall=self.firewall,
             )
             or next(routing_faults(self.routing, self.pools, bool(policy.sticky), bool(self.deploy)), "")
             or conflicts.cache_fault(self.cache, policy, self.traffic)
+            or conflicts.firewall_fault(self.firewall)
         )
 
     def but(self, **changes: Any) -> Experiment:

@@ -120,6 +120,7 @@ class OwnProxy:
             policy=attrs.evolve(experiment.policy, options=dict(experiment.policy.options)),
             rate_limits=experiment.limits,
             admission=experiment.admission,
+            firewall=experiment.firewall,
             routing=experiment.routing,
             cache=experiment.cache and attrs.evolve(experiment.cache, name="lbkit"),  # rows say what it did
         )

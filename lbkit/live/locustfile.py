@@ -192,7 +192,8 @@ class Player:
         if session is not None and "x-lbkit-visits" in outcome.fields:
             self.lost += session in self.known and outcome.fields["x-lbkit-visits"] == "1"
             self.known.add(session)
-        self.record(arrival, client, path, outcome, max(1, attempts), session)
+        kind = KINDS.number(demand)
+        self.record(arrival, client, path, kind, outcome, max(1, attempts), session)
 
     def ask(
         self,
@@ -206,7 +207,7 @@ class Player:
         """Send a request once; return its outcome within `wait` seconds. The answer's cookies are kept."""
         kind = KINDS.of(demand)
         headers = {
-            **kind.headers,
+            **kind.sent(),
             "X-Forwarded-For": client_name(client),
             "X-Lbkit-Demand": f"{demand:.9f}",
             "X-Lbkit-Luck": f"{luck:.9f}",
@@ -224,7 +225,9 @@ class Player:
                 target = kind.target(path)
                 if cookies is not None:
                     target = present(cookies, target, headers)
-                response = self.connections_of(client).request(kind.method, target, headers=headers)
+                response = self.connections_of(client).request(
+                    kind.method, target, kind.body.encode(), headers
+                )
                 size = len(response.read())
                 if cookies is not None:
                     keep(cookies, response.items())
@@ -238,7 +241,14 @@ class Player:
         return outcome
 
     def record(
-        self, arrival: float, client: int, path: int, outcome: Outcome, attempts: int, session: int | None
+        self,
+        arrival: float,
+        client: int,
+        path: int,
+        kind: int,
+        outcome: Outcome,
+        attempts: int,
+        session: int | None,
     ) -> None:
         """Report a finished request to the parent and to Locust."""
         end = time.monotonic() - self.t0
@@ -260,6 +270,12 @@ class Player:
                 *(() if session is None else (session,)),
                 *(() if RULES is None else (RULES.get(answer.get("x-lbkit-rule", ""), -1),)),
                 *(() if EXPERIMENT.cache is None else (how,)),
+                *((kind,) if TRAFFIC.mix else ()),
+                *(
+                    ()
+                    if EXPERIMENT.firewall is None
+                    else told_by_firewall(answer.get("x-lbkit-firewall", ""))
+                ),
             ]
         )
         self.environment.events.request.fire(
@@ -292,6 +308,12 @@ class Player:
         )
         if SETTINGS:
             gevent.spawn(self.environment.runner.quit)
+
+
+def told_by_firewall(told: str) -> tuple[int, int]:
+    """Return the rule that decided and the score, as `X-Lbkit-Firewall: 1003; score=5` says."""
+    rule, _, score = told.partition("; score=")
+    return int(rule or 0), int(score or 0)
 
 
 def present(cookies: dict[str, str], target: str, headers: dict[str, str]) -> str:

@@ -247,6 +247,9 @@ class LiveSession:
             "session": isinstance(self.experiment.traffic.arrivals, Sessions),
             "rule": self.experiment.routing is not None,
             "cache": self.experiment.cache is not None,
+            "kind": bool(self.experiment.traffic.mix),
+            "firewall": self.experiment.firewall is not None,
+            "score": self.experiment.firewall is not None,
         }
         codes = COLUMNS | {name: code for name, code in OPTIONAL.items() if there[name]}
         columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}

@@ -6,10 +6,11 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-Network = IPv4Network | IPv6Network
+from lbkit.core.networks import Network, networks
+
 Ends = tuple[Any, Any]  # of a connection: the address and port of each; IPv6 has two numbers more
 
 # A node of X-Forwarded-For or Forwarded: an address, bracketed if it is IPv6 with a port. (RFC 7239, 6.)
@@ -149,11 +150,6 @@ def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
 def trusted_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Return addresses and networks, IPv4-mapped ones as IPv4. Raises ValueError for anything else."""
     try:
-        return tuple(_unmapped(ip_network(text)) for text in texts)
+        return networks(texts)
     except ValueError as error:
-        raise ValueError(f"trusted: {error}; use addresses or networks such as 10.0.0.0/8") from None
-
-
-def _unmapped(network: Network) -> Network:
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    return ip_network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
+        raise ValueError(f"trusted: {error}") from None

@@ -14,6 +14,7 @@ from lbkit.layer4 import SEEN
 from lbkit.net import descriptors
 from lbkit.net.address import is_wildcard, join_address, leads_back, split_address
 from lbkit.net.config import ConfigError, Layer4Config, ProxyConfig, look_up
+from lbkit.net.filters.firewall import modsecurity
 from lbkit.net.listening import try_listen
 from lbkit.net.modes import AnyConfig
 from lbkit.net.modsecurity import ModSecurityError
@@ -78,7 +79,7 @@ def http_faults(config: ProxyConfig) -> list[str]:
         faults.append(f"firewall.audit is {config.firewall.audit!r}: {fault}")
     if config.firewall and config.firewall.engine == "modsecurity":
         try:
-            config.firewall.modsecurity().close()
+            modsecurity(config.firewall).close()
         except ModSecurityError as error:
             faults.append(f"firewall.rules: {error}")
     return faults

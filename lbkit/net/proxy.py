@@ -67,7 +67,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "client_certificates": lambda config: ClientCertificateFilter(),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),
-    "firewall": lambda config: firewall_filter(config.firewall),  # type: ignore[arg-type]
+    "firewall": lambda config: firewall_filter(config.firewall, config.expose),  # type: ignore[arg-type]
     "routing": lambda config: _route_filter(config),
     "sticky": lambda config: StickyFilter(config.sticky, config.shared_sessions()),  # type: ignore[arg-type]
     "rate_limits": lambda config: RateLimitFilter(config.shared_or_own_limits()),

@@ -23,13 +23,15 @@ NOT_PICKED = Backend("none")  # holds the place in `lease` until a backend is pi
 class SimRequest:
     """A simulated request, as a `RoutedRequest`."""
 
-    __slots__ = ("_kind", "client", "flow", "method", "target")
+    __slots__ = ("_kind", "body", "client", "flow", "length", "method", "target")
 
     def __init__(self, client: str, target: bytes, flow: str, kind: RequestKind) -> None:
         self.client = client
         self.target = target
         self.flow = flow
         self.method = kind.method.encode()
+        self.body = kind.body.encode()
+        self.length = len(self.body)
         self._kind = kind
 
     def field(self, name: bytes) -> bytes:
@@ -41,6 +43,10 @@ class SimRequest:
         headers = self._kind.headers
         return [text.encode() for field, text in headers.items() if field.lower().encode() == name]
 
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the header fields, as a firewall compares them."""
+        return [(name.lower().encode(), text.encode()) for name, text in self._kind.sent().items()]
+
 
 class Requests:
     """The columns of all requests: what each carries, and its outcome.
@@ -49,7 +55,10 @@ class Requests:
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
-    __slots__ = (*COLUMNS, "cache", "copy_of", "demand", "kinds", "lease", "luck", "rule", "session", "since")
+    __slots__ = (
+        *(*COLUMNS, "cache", "copy_of", "demand", "firewall", "kinds"),
+        *("lease", "luck", "rule", "score", "session", "since"),
+    )
 
     def __init__(self, traffic: Workload, kinds: Kinds) -> None:
         self.kinds = kinds
@@ -69,6 +78,8 @@ class Requests:
         self.session: array[int] | None = None  # only traffic of sessions has this column
         self.rule: array[int] | None = None  # by which its pool was chosen; only with `routing`
         self.cache: array[int] | None = None  # only an experiment with a cache has this column
+        self.firewall: array[int] | None = None  # only an experiment with a firewall has these two
+        self.score: array[int] | None = None
         # Row of an attempt -> row of its request, where attempts have rows of their own.
         self.copy_of: dict[int, int] = {}
 
@@ -90,8 +101,9 @@ class Requests:
         self.since.append(NAN)
         if self.rule is not None:
             self.rule.append(-1)
-        if self.cache is not None:
-            self.cache.append(0)
+        for column in (self.cache, self.firewall, self.score):
+            if column is not None:
+                column.append(0)
         return row
 
     def copy(self, row: int) -> int:
@@ -121,6 +133,11 @@ class Requests:
                 columns[name] = array("i", column)
         return columns
 
+    @property
+    def kind(self) -> array[int] | None:
+        """The number of each request's kind; only traffic with a mix has this column."""
+        return array("i", map(self.kinds.number, self.demand)) if self.kinds.mixed else None
+
     def without_copies(self, columns: dict[str, array[Any]]) -> dict[str, array[Any]]:
         """Return columns of all rows without those of attempts."""
         if not self.copy_of or len(columns["arrival"]) != len(self.arrival):
@@ -133,9 +150,12 @@ class Requests:
 
     def view(self, row: int) -> SimRequest:
         """Return a request as rules and limits see it."""
-        kind = self.kinds.of(self.demand[row])
-        target = kind.target(self.path[row]).encode()
-        return SimRequest(client_name(self.client[row]), target, f"tcp {row}", kind)
+        return self.sample(self.kinds.number(self.demand[row]), self.client[row], self.path[row], row)
+
+    def sample(self, number: int, client: int, path: int, row: int = 0) -> SimRequest:
+        """Return a request of kind `number` for a path."""
+        kind = self.kinds.kinds[number]
+        return SimRequest(client_name(client), kind.target(path).encode(), f"tcp {row}", kind)
 
     def keys(self, spec: str, traffic: Traffic) -> tuple[Sequence[int], Sequence[str]]:
         """Return the keys for a policy's `keyed_by`: a number for each row, and the keys by number."""

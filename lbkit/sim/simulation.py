@@ -21,6 +21,8 @@ from lbkit.sim import kinds
 from lbkit.sim.checks import Checks
 from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
+from lbkit.sim.guard import Guard
+from lbkit.sim.notes import notes
 from lbkit.sim.reports import Reports
 from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.rollouts import Deploy
@@ -62,6 +64,7 @@ class Simulation:
             there, partial(stream, experiment.seed), experiment.pools, on_change=self.changes.append
         )
         self.routes = Routes(experiment, self.requests, self.pool) if experiment.routing else None
+        self.firewall = Guard(experiment, self.requests) if experiment.firewall else None
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
         self.reporting = self.pool.wants_reports  # whether an algorithm wants to know the servers' load
@@ -123,6 +126,8 @@ class Simulation:
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"changes": self.changes, **self.attempt_policy.facts()}
+        if said := notes(self.experiment):
+            facts["notes"] = said
         if self.checks:
             facts["probes"] = self.checks.sent
         if self.entrance.gate:
@@ -134,7 +139,7 @@ class Simulation:
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""
         happens: dict[int, Callable[[int], object]] = {
-            kinds.ARRIVE: self.switch if self.routes else self.accept,
+            kinds.ARRIVE: self.guard if self.firewall else self.switch_or_accept,
             kinds.ENTER: self.enter,
             kinds.EXPIRE: self.expire,
             kinds.ADMIT: self.admit,
@@ -168,6 +173,19 @@ class Simulation:
         assert self.users
         if (row := self.users.request(session)) is not None:
             self.handlers[kinds.ARRIVE](row)
+
+    def guard(self, row: int) -> None:
+        """A request arrives where there is a firewall."""
+        assert self.firewall
+        if status := self.firewall.decide(row):
+            self.reject(row, status)
+        else:
+            self.switch_or_accept(row)
+
+    @property
+    def switch_or_accept(self) -> Callable[[int], object]:
+        """What takes a request on to the rules of content switching, if there are any."""
+        return self.switch if self.routes else self.accept
 
     @property
     def accept(self) -> Callable[[int], object]:

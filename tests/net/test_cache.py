@@ -19,11 +19,11 @@ from lbkit.core.cache import CacheRules, FlightRules
 from lbkit.core.routing import Routing, Rule, ToPool, When
 from lbkit.core.sticky import Sticky
 from lbkit.edge import Admission, RateLimit
+from lbkit.firewall import FirewallRules
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.config import ConfigError
 from lbkit.net.filters.cache import CacheFilter
 from lbkit.net.filters.compress import Compression
-from lbkit.net.firewall_rules import FirewallRules
 from lbkit.policy import Policy
 
 FRESH = ("Cache-Control: max-age=100",)

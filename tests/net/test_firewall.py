@@ -12,10 +12,10 @@ import attrs
 import pytest
 from scripted import Client, Connection, ask, echo, field, proxied
 
+from lbkit.firewall import FirewallRules
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters.base import Filter
 from lbkit.net.filters.firewall import RECORDS
-from lbkit.net.firewall_rules import FirewallRules
 from lbkit.net.messages import Hold
 from lbkit.net.preflight import start_faults
 from lbkit.net.settings import Limits, Timeouts

@@ -276,7 +276,7 @@ def test_counts_of_rules_and_mirrors_are_figures_of_the_filters_and_explain_name
 
 
 def test_a_body_that_another_filter_has_waited_for_is_copied() -> None:
-    from lbkit.net.filters.firewall import FirewallRules
+    from lbkit.firewall import FirewallRules
 
     seen: queue.Queue[tuple[bytes, bytes]] = queue.Queue()
     options = {"firewall": FirewallRules(mode="block")}

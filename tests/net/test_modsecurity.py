@@ -21,10 +21,10 @@ from lbkit import needs
 from lbkit.core.detection_rates import Rate, rates, table
 from lbkit.core.firewall import Firewall
 from lbkit.corpora import Request, corpus
+from lbkit.firewall import METHODS, FirewallRules
 from lbkit.net import modsecurity
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters import firewall as firewall_filter
-from lbkit.net.firewall_rules import METHODS, FirewallRules
 from lbkit.net.modsecurity import CORE_RULE_SET, ModSecurity, ModSecurityError, files_of, read_line
 from lbkit.net.preflight import start_faults
 

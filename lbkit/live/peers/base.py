@@ -43,6 +43,7 @@ class Peer(Support):
         if experiment.admission:
             raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")
         self.check_cache()
+        self.check_firewall()
         self.members: dict[str, Member] = {}
         self.port = 0
         self.admin_port = 0

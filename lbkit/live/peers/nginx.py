@@ -22,6 +22,9 @@ from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays, milliseconds, whole_seconds
 from lbkit.live.peers.nginx_cache import NOTES as CACHE_NOTES
 from lbkit.live.peers.nginx_cache import NginxCache
+from lbkit.live.peers.nginx_firewall import HINT as FIREWALL_HINT
+from lbkit.live.peers.nginx_firewall import NOTES as FIREWALL_NOTES
+from lbkit.live.peers.nginx_firewall import NginxFirewall
 from lbkit.live.peers.nginx_routing import NginxRouting
 from lbkit.live.peers.process import fetch
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
@@ -111,7 +114,8 @@ class Nginx(Peer):
     many_balancers = True  # each worker has its own counts
     layers = (7, 4)
     start_hints: ClassVar = {
-        'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream"
+        'unknown directive "stream"': "it has no stream module here: apt-get install libnginx-mod-stream",
+        'unknown directive "modsecurity"': FIREWALL_HINT,
     }
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
@@ -162,8 +166,9 @@ stream {{
     def _http(self) -> str:
         algorithm = self.balance()
         zones, limits = self._limits()
-        routing, cache = self._routing(), self._cache()
+        routing, cache, firewall = self._routing(), self._cache(), self._firewall()
         key = "$pool" if routing else ""
+        first = (firewall.use() if firewall else "") + (routing.answers() if routing else "")
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
         times, read = timeouts_of(self.policy.retry), ""
@@ -173,7 +178,7 @@ stream {{
         again = f"error timeout{after};\n      proxy_next_upstream_tries {retries + 1};"
         return f"""\
 # {self.policy.algorithm} in nginx. Each worker decides by itself, as many as the policy has balancers.
-daemon off;
+{firewall.module() if firewall else ""}daemon off;
 worker_processes {self.policy.balancers};
 {self._shutdown()}{self._user()}pid {self.folder}/nginx.pid;
 error_log stderr {"warn" if self.policy.health else "error"};
@@ -200,11 +205,11 @@ http {{
 {tries}
   }}
 
-{routing.maps() if routing else ""}
+{routing.maps() if routing else ""}{firewall.maps() if firewall else ""}
   server {{
     listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     location / {{
-{routing.answers() if routing else ""}{limits}      proxy_pass http://{"$pool" if routing else "backends"};
+{first}{limits}      proxy_pass http://{"$pool" if routing else "backends"};
       proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
       proxy_set_header Connection "";
       proxy_set_header Host $host;
@@ -253,6 +258,12 @@ http {{
     def check_cache(self) -> None:
         self._cache()  # raises for what nginx does not have
 
+    def _firewall(self) -> NginxFirewall | None:
+        return NginxFirewall(self.experiment.firewall) if self.experiment.firewall else None
+
+    def check_firewall(self) -> None:
+        self._firewall()  # raises for what nginx does not have
+
     def check_limits(self) -> None:
         if self.experiment.limits and self.layer == 4:
             raise PeerError("nginx limits rates on layer 7 only")
@@ -300,6 +311,8 @@ http {{
         notes = super().notes()
         if self.experiment.cache:
             notes += CACHE_NOTES
+        if self.experiment.firewall:
+            notes += FIREWALL_NOTES
         health = self.policy.health
         if health is None or health.max_fails is None:
             notes.append(

@@ -177,6 +177,14 @@ class Support:
         if self.experiment.cache:
             raise PeerError(f"{self.name} has no cache here: use nginx, or lbkit's proxy for all of it")
 
+    def check_firewall(self) -> None:
+        """Raise PeerError if the program does not support the firewall."""
+        if self.experiment.firewall:
+            raise PeerError(
+                f"{self.name} has no firewall here: use nginx with firewall.engine = 'modsecurity',"
+                " or lbkit's proxy"
+            )
+
     def notes(self) -> list[str]:
         """Return the differences between the program and the experiment."""
         notes = list(self.differences)

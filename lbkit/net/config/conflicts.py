@@ -8,6 +8,7 @@ from math import inf
 from lbkit.caching import Caching
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.core.sticky import Sticky
+from lbkit.firewall import FirewallRules
 from lbkit.needs import why_not
 from lbkit.net.address import leads_back, split_address
 from lbkit.net.config.backends import BackendConfig, by_pool
@@ -90,10 +91,14 @@ def worker_faults(workers: int, cache: Caching | None) -> Iterator[str]:
         yield f"cache.disk: {workers} workers cannot share a folder; use workers = 1, or no disk"
 
 
-def package_faults(http2: Http2 | None, policy: Policy) -> Iterator[str]:
+def package_faults(
+    http2: Http2 | None, policy: Policy, firewall: FirewallRules | None = None
+) -> Iterator[str]:
     """Yield which packages are missing."""
     if http2 and (reason := why_not("http2")):
         yield f"http2: {reason}"
+    if firewall and firewall.engine == "modsecurity" and (reason := why_not("modsecurity")):
+        yield f"firewall.engine is 'modsecurity': {reason}"
     checks = policy.health and policy.health.checks
     if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
         yield f"policy.health.checks.probe.kind is 'grpc': {reason}"

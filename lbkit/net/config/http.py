@@ -19,6 +19,7 @@ from lbkit.core.routing import Routing, Rule
 from lbkit.core.sticky import Sticky
 from lbkit.core.text import unknown
 from lbkit.edge import Admission, RateLimit
+from lbkit.firewall import FirewallRules
 from lbkit.net.address import a_listen_address, split_address
 from lbkit.net.config import conflicts
 from lbkit.net.config.backends import BackendConfig, make_pool
@@ -39,7 +40,6 @@ from lbkit.net.config.shared import make_rate_limits, make_shared_sessions
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.rate_limit import RateLimits
-from lbkit.net.firewall_rules import FirewallRules
 from lbkit.net.http2.rules import Http2
 from lbkit.net.l4.tcp_config import a_version, proxy_networks
 from lbkit.net.settings import AdminRules, Limits, Timeouts
@@ -124,7 +124,7 @@ class ProxyConfig:
         for rules in (self.tls, self.firewall):
             if rules:
                 yield from rules.faults()
-        yield from conflicts.package_faults(self.http2, self.policy)
+        yield from conflicts.package_faults(self.http2, self.policy, self.firewall)
         yield from conflicts.redis_faults(self.redis, bool(self.rate_limits), self.sticky)
         for make in (self.shared_sessions, self.shared_or_own_limits):
             try:

@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from lbkit.core.content_coding import DECODED, decode
-from lbkit.core.firewall import PASS, Verdict
+from lbkit.core.firewall import LIMITS, PASS, Verdict
 from lbkit.core.request_texts import is_text
+from lbkit.firewall import FirewallRules
 from lbkit.net.filters.base import Filter
-from lbkit.net.firewall_rules import FirewallRules
-from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead
+from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
+from lbkit.net.modsecurity import CORE_RULE_SET, ModSecurity
 
 RECORDS = 1000  # that are kept in memory
 MOST_FINDINGS = 20  # of a record
@@ -55,7 +56,7 @@ class FirewallFilter(Filter):
         verdict = self.firewall.limit(request)
         if verdict is PASS:
             return None
-        answer = self._refusal(request, verdict) if verdict else None
+        answer = self._conclude(exchange, verdict) if verdict else None
         if answer:
             return answer
         if self._hold and request.length and self._is_readable(request):
@@ -76,7 +77,7 @@ class FirewallFilter(Filter):
         text = None if coding and self._encoded == "refuse" else decode(body, coding, MAX_TEXT)
         if text is None:
             verdict = self.firewall.refusal(106)
-            answer = self._refusal(request, verdict) if verdict else None
+            answer = self._conclude(exchange, verdict) if verdict else None
         answer = answer or self._judge(exchange, text or b"")
         if isinstance(answer, Answer):
             exchange.answer_with(answer)
@@ -86,10 +87,10 @@ class FirewallFilter(Filter):
     def _judge(self, exchange: ExchangeView, body: bytes) -> Answer | Hold | None:
         """Ask the engine."""
         request = exchange.request
-        return self._conclude(request, self.firewall.compare(request, body, request.field(b"content-type")))
+        return self._conclude(exchange, self.firewall.compare(request, body, request.field(b"content-type")))
 
-    def _conclude(self, request: RequestHead, verdict: Verdict) -> Answer | None:
-        return self._refusal(request, verdict) if verdict.status else None
+    def _conclude(self, exchange: ExchangeView, verdict: Verdict) -> Answer | None:
+        return self._refusal(exchange.request, verdict) if verdict.status else None
 
     def _refusal(self, request: RequestHead, verdict: Verdict) -> Answer | None:
         """Record it; return the answer, or None in monitor mode. The client does not learn what was found."""
@@ -111,7 +112,7 @@ class ModSecurityFilter(FirewallFilter):
 
     def __init__(self, rules: FirewallRules) -> None:
         super().__init__(rules)
-        self._engine = rules.modsecurity()
+        self._engine = modsecurity(rules)
         self._thread = ThreadPoolExecutor(1, "modsecurity")
 
     def _judge(self, exchange: ExchangeView, body: bytes) -> Answer | Hold | None:
@@ -130,7 +131,7 @@ class ModSecurityFilter(FirewallFilter):
             return
         if took > SLOW:
             self.fault(f"{self.name}: ModSecurity took over {SLOW:g} s for a request, and others waited")
-        answer = self._conclude(request, verdict)
+        answer = self._conclude(exchange, verdict)
         if answer:
             exchange.answer_with(answer)
         else:
@@ -143,7 +144,7 @@ class ModSecurityFilter(FirewallFilter):
 
     def on_end(self, exchange: ExchangeView, now: float) -> None:
         asking = exchange.state[self.index]
-        if asking and asking is not asyncio.current_task():
+        if isinstance(asking, asyncio.Task) and asking is not asyncio.current_task():
             asking.cancel()  # the client has gone
 
     async def close(self) -> None:
@@ -152,9 +153,43 @@ class ModSecurityFilter(FirewallFilter):
         self._engine.close()
 
 
-def firewall_filter(rules: FirewallRules) -> FirewallFilter:
-    """Return the filter with the engine of these rules. Raises OSError, ModSecurityError."""
-    return (ModSecurityFilter if rules.engine == "modsecurity" else FirewallFilter)(rules)
+class _Shown(FirewallFilter):
+    """Adds X-Lbkit-Firewall, for `expose`: the rule that decided (0: none did), and the score."""
+
+    def _conclude(self, exchange: ExchangeView, verdict: Verdict) -> Answer | None:
+        before = exchange.state[self.index]  # a limit that is only monitored
+        limited = isinstance(before, Verdict)
+        exchange.state[self.index] = before._replace(score=verdict.score) if limited else verdict
+        return super()._conclude(exchange, verdict)
+
+    def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
+        verdict = exchange.state[self.index]
+        if isinstance(verdict, Verdict):
+            head.data += b"X-Lbkit-Firewall: %d; score=%d\r\n" % (verdict.rule, verdict.score)
+
+
+class _ShownModSecurity(_Shown, ModSecurityFilter):
+    pass
+
+
+def firewall_filter(rules: FirewallRules, expose: bool = False) -> FirewallFilter:
+    """Return the filter with the engine of these rules; with `expose`, answers show what it found.
+
+    Raises OSError, ModSecurityError."""
+    if rules.engine == "modsecurity":
+        return (_ShownModSecurity if expose else ModSecurityFilter)(rules)
+    return (_Shown if expose else FirewallFilter)(rules)
+
+
+def modsecurity(rules: FirewallRules) -> ModSecurity:
+    """Return ModSecurity with these rules. Raises ModSecurityError."""
+    return ModSecurity(
+        rules.rules or CORE_RULE_SET,
+        threshold=rules.threshold,
+        paranoia=rules.paranoia,
+        methods=rules.methods,
+        off=[number for number in rules.off if number not in LIMITS],
+    )
 
 
 def audit_record(request: RequestHead, verdict: Verdict, blocked: bool) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 from httptools import HttpRequestParser
 
 from lbkit.core import Backend
+from lbkit.core.networks import Network
 from lbkit.core.scope import by_prefix
 from lbkit.net.http1.head import HeadReader
 from lbkit.net.messages import Handler, Reject
-from lbkit.net.peer import Ends, Network, Peer
+from lbkit.net.peer import Ends, Peer
 from lbkit.net.settings import Limits, Timeouts
 
 CLIENT_PREFIX = (

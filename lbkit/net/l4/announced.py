@@ -12,8 +12,9 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from lbkit.core.networks import Network
 from lbkit.net.l4.proxy_protocol import LONGEST, Header, Malformed, Transport, read
-from lbkit.net.peer import Ends, Network, is_trusted
+from lbkit.net.peer import Ends, is_trusted
 
 SCARCE = 0.5  # seconds before another try to accept, when descriptors have run out
 

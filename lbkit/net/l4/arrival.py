@@ -10,13 +10,14 @@ from typing import Protocol
 
 from lbkit.core import Backend, Lease, NoBackend, Pool, Replicas
 from lbkit.core.key import Key
+from lbkit.core.networks import Network
 from lbkit.net.faults import Faults
 from lbkit.net.l4.flow import Flow
 from lbkit.net.l4.proxy_protocol import WRITERS, Malformed, Transport, between, read
 from lbkit.net.l4.relay import Relay
 from lbkit.net.l4.sni import UNRECOGNIZED_NAME, ClientHello, HelloReader
 from lbkit.net.l4.tcp_config import TcpConfig
-from lbkit.net.peer import Network, is_trusted
+from lbkit.net.peer import is_trusted
 
 
 class Joined(Protocol):

@@ -1,4 +1,4 @@
-"""The settings of the firewall, as data."""
+"""The firewall as data: the same for the simulator and the proxy."""
 
 from __future__ import annotations
 
@@ -10,25 +10,15 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import flag, text, whole, word
-from lbkit.core.firewall import KNOWN, LIMITS, Firewall
+from lbkit.core.firewall import KNOWN, Firewall
+from lbkit.core.networks import networks
 from lbkit.core.options import named_fields
-from lbkit.needs import why_not
-from lbkit.net.modsecurity import CORE_RULE_SET, ModSecurity
-from lbkit.net.peer import Network, trusted_networks
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def _tuple(what: Any) -> Any:
     return tuple(what) if isinstance(what, Iterable) and not isinstance(what, str | bytes) else what
-
-
-def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks. Raises ValueError."""
-    try:
-        return trusted_networks(tuple(texts))
-    except ValueError as error:
-        raise ValueError(str(error).removeprefix("trusted: ")) from None
 
 
 def _networks(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -92,10 +82,8 @@ class FirewallRules:
             raise ValueError(f'rules is {value!r}: use a list of files such as ["/etc/modsecurity/*.conf"]')
 
     def faults(self) -> Iterator[str]:
-        """Yield the contradictions between fields that are valid by themselves, and a missing library."""
+        """Yield the contradictions between fields that are valid by themselves."""
         if self.engine == "modsecurity":
-            if reason := why_not("modsecurity"):
-                yield f"firewall.engine is 'modsecurity': {reason}"
             return
         for number in self.off:
             if number not in KNOWN:
@@ -104,16 +92,6 @@ class FirewallRules:
         if self.rules or self.paranoia > 1:
             name = "rules" if self.rules else "paranoia"
             yield f'firewall.{name} is set, but engine is "lbkit": use engine = "modsecurity", or remove it'
-
-    def modsecurity(self) -> ModSecurity:
-        """Return the engine with these rules. Raises ModSecurityError."""
-        return ModSecurity(
-            self.rules or CORE_RULE_SET,
-            threshold=self.threshold,
-            paranoia=self.paranoia,
-            methods=self.methods,
-            off=[number for number in self.off if number not in LIMITS],
-        )
 
     def firewall(self) -> Firewall:
         return Firewall(
