@@ -18,8 +18,8 @@ from lbkit.core.key import RequestView, key_of
 from lbkit.core.limit import Decision, InFlight, Limiter, limiters
 from lbkit.core.limit.several import limiter_of
 from lbkit.core.options import named_fields, option_faults
+from lbkit.core.queues import QUEUES, Item
 from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
-from lbkit.core.shape import QUEUES, Item
 from lbkit.core.shedding import AdmissionControl, AdmissionControlRules
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of requests that are not admitted

@@ -12,7 +12,8 @@ from math import inf
 from typing import Any, NamedTuple
 
 from lbkit.core.limit import InFlight
-from lbkit.core.shape import Item, Queue, Shaper
+from lbkit.core.queues import Item, Queue
+from lbkit.core.shape import Shaper
 from lbkit.core.shedding import AdmissionControl
 
 CLASSES = ("high", "normal", "low")  # of priority

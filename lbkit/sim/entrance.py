@@ -9,7 +9,7 @@ from collections import deque
 
 from lbkit.core.gate import Gate, Refused
 from lbkit.core.limit.several import tightest
-from lbkit.core.shape import Item
+from lbkit.core.queues import Item
 from lbkit.edge import TOO_MANY, UNAVAILABLE, Admission, Rules
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbkit.core.gate import CLASSES, Gate, Refusal, Refused
 from lbkit.core.limit import ConcurrencyLimit
-from lbkit.core.shape import QUEUES, CoDel, Fifo, Item, PriorityQueue
+from lbkit.core.queues import QUEUES, CoDel, Fifo, Item, PriorityQueue
 from lbkit.core.shedding import AdmissionControl, AdmissionControlRules
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lbkit.core import Backend
 from lbkit.core.meter import LoadMeter
-from lbkit.core.shape import QUEUES, CoDel, FairQueue, Fifo, Item, Lifo, PriorityQueue, Shaper
+from lbkit.core.queues import QUEUES, CoDel, FairQueue, Fifo, Item, Lifo, PriorityQueue
+from lbkit.core.shape import Shaper
 
 every_queue = pytest.mark.parametrize("kind", QUEUES)
 costs = st.sampled_from([0.25, 0.5, 1.0])

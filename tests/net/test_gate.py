@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers, ask, echo, pool_of, proxied
 
 from lbkit.core.limit import AIMD, Gradient
-from lbkit.core.shape import QUEUES, Item, Shaper
+from lbkit.core.queues import QUEUES, Item
+from lbkit.core.shape import Shaper
 from lbkit.core.shedding import AdmissionControlRules
 from lbkit.edge import Admission
 from lbkit.net import Proxy, Timeouts

@@ -8,7 +8,7 @@ import pytest
 
 from lbkit.net import BackendConfig, ProxyConfig
 from lbkit.net.generation import Generation, WorkerProcess
-from lbkit.net.proxy import ProxyError
+from lbkit.net.running import ProxyError
 
 
 class OneFails(Generation):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import ceil
 
 from lbkit.core.gate import Refusal, Refused
-from lbkit.core.shape import Item
+from lbkit.core.queues import Item
 from lbkit.edge import UNAVAILABLE, Admission
 from lbkit.net.filters.base import Filter
 from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold
