@@ -2,9 +2,10 @@
 
 from lbkit.live.browser import Browser
 from lbkit.live.docker import DockerFleet, build_image
-from lbkit.live.fleet import Fleet, FleetError, LocalFleet
+from lbkit.live.fleet import Fleet, FleetError
 from lbkit.live.front import config_lines
 from lbkit.live.load import Load, LoadError
+from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS, PeerError, notes, render
 from lbkit.live.session import LiveSession, run_live
 

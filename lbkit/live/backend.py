@@ -1,4 +1,4 @@
-"""A backend process with behaviour that can be set: service times, concurrency, failures.
+"""The process of one backend.
 
 Run by a fleet as `python -m lbkit.live.backend '{"server": {...}}'` (see `main`): prints one JSON line with
 its port when it serves, and ends when its standard input does, so it never outlives its parent.
@@ -15,299 +15,13 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any
 
-from lbkit.core.meter import LoadMeter
-from lbkit.core.text import unknown
-from lbkit.experiment import Server, server_from_dict
-from lbkit.health_page import DETAIL, FAILED, OK, PATH, STATES, page
-from lbkit.live.discipline import DISCIPLINES
-from lbkit.live.session_store import WANTED, session_fields, session_store
-from lbkit.net.origin.load_report import FIELD, write_report
-from lbkit.net.peer import plain_address
-from lbkit.workload import chosen, needs, stream
-
-Scope = Mapping[str, Any]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-
-REMEMBERED = 10_000  # clients with a count of their requests
-WASTED = 100_000  # requests whose clients had left: the latest that are remembered
-WATCHED = b"x-lbkit-watched"  # a header field of requests that client or proxy may abandon
-
-
-class Backend:
-    """An ASGI application that works like the simulator's server, on a real clock."""
-
-    def __init__(self, server: Server, seed: int = 1, store: str = "") -> None:
-        """`store`: the address of a Redis that keeps the sessions of its users; "": its own memory."""
-        self.server = server
-        self.line = DISCIPLINES[server.discipline](server.workers)
-        self.meter = LoadMeter(server.workers)
-        self.draw = stream(seed, f"backend/{server.name}").random
-        self.callers: Counter[str] = Counter()
-        self.served = 0
-        self.jitter = stream(seed, f"jitter/{server.name}")
-        self.sessions = session_store(store)
-        # What /control can change, and its limits.
-        self.settings: dict[str, Any] = {
-            "speed": server.speed,
-            "error_rate": server.error_rate,
-            "healthy": True,
-            "size": 128,  # bytes of an answer's body
-            "burn": False,  # compute instead of sleeping
-            "dependencies": dict.fromkeys(server.dependencies, OK),  # name -> ok, degraded or failed
-            "lose": 0.0,  # share of the requests that get no answer
-            "fail": 0.0,  # share of the clients that get status 500
-            "delay": 0.0,  # seconds that each way takes longer
-        }
-        # Start, seconds and whether it was completed: of work for clients that had left.
-        self.wasted: deque[tuple[float, float, bool]] = deque(maxlen=WASTED)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return
-        if scope["type"] == "websocket":
-            await self.converse(receive, send)
-            return
-        body = await _read(receive)
-        forwarded = any(name in (b"via", b"x-forwarded-for") for name, _ in scope["headers"])
-        # Clients of a proxy get nothing but work: the other pages are for its probes and for the operator.
-        handler = Backend.work if forwarded else self.pages.get(scope["path"], Backend.work)
-        if handler is not Backend.work:
-            status, headers, answer = await handler(self, scope, body)
-        elif (answered := await self._work_for(scope, body, receive)) is not None:
-            status, headers, answer = answered
-        else:
-            return  # there is no client to answer
-        length = (b"content-length", b"%d" % len(answer))
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer})
-
-    # -- the work -------------------------------------------------------------------------
-
-    async def _work_for(self, scope: Scope, body: bytes, receive: Receive) -> Answer | None:
-        """Return the answer; None if the client left, or gets none."""
-        headers = dict(scope["headers"])
-        losing = self.settings["lose"]
-        if losing and _quantile(headers.get(b"x-lbkit-luck"), self.draw) >= 1 - losing:
-            await receive()  # until the client leaves
-            return None
-        if WATCHED not in headers:
-            return await self.work(scope, body)
-        leaves = asyncio.ensure_future(receive())
-        work = asyncio.ensure_future(self.work(scope, body))
-        try:
-            await asyncio.wait((work, leaves), return_when=asyncio.FIRST_COMPLETED)
-            if self.server.cancels and not work.done():
-                work.cancel()
-                return None
-            answer = await work
-            if not leaves.done():
-                return answer
-            self._waste(answer)
-            return None
-        finally:
-            leaves.cancel()
-
-    def _waste(self, answer: Answer) -> None:
-        """Remember work that was completed for a client that had left."""
-        fields = dict(answer[1])
-        if b"x-lbkit-start" in fields:
-            start, spent = fields[b"x-lbkit-start"], fields[b"x-lbkit-service"]
-            self.wasted.append((float(start), float(spent), True))
-
-    async def work(self, scope: Scope, body: bytes) -> Answer:
-        headers = dict(scope["headers"])
-        server, settings = self.server, self.settings
-        name = (b"x-backend", server.name.encode())
-        self._remember(headers)
-        began = time.monotonic()
-        self.meter.started(began)
-        await self._travel()
-        extra: list[tuple[bytes, bytes]] = []
-        u = _quantile(headers.get(b"x-lbkit-demand"), self.draw)
-        if (
-            settings["error_rate"]
-            and _quantile(headers.get(b"x-lbkit-luck"), self.draw) < settings["error_rate"]
-        ) or self._breaks(scope["path"], headers):
-            status = 500
-        elif server.queue is not None and self.line.present >= server.workers + server.queue:
-            status = 503
-        else:
-            start = 0.0
-
-            def seconds() -> float:
-                nonlocal start
-                start = time.monotonic()
-                return float(server.service.quantile(u) / settings["speed"])
-
-            try:
-                start, spent = await self.line.serve(seconds, settings["burn"])
-            except asyncio.CancelledError:
-                now = time.monotonic()
-                self.meter.ended(now, now - began, False)
-                if start:
-                    self.wasted.append((start, now - start, False))
-                raise
-            status = 200
-            extra = [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
-            if WANTED in headers:
-                try:
-                    extra += await session_fields(self.sessions, headers[WANTED], headers.get(b"cookie", b""))
-                except OSError:  # the store does not answer, and without the session there is no answer
-                    status, extra = 500, []
-        await self._travel()
-        self.served += status == 200
-        now = time.monotonic()
-        self.meter.ended(now, now - began, status == 200)
-        load = (FIELD, write_report(self.meter.report(now)))
-        return status, [name, load, *extra], b"x" * settings["size"]
-
-    async def converse(self, receive: Receive, send: Send) -> None:
-        """Answer each message of a WebSocket with the server's name and the number of messages so far."""
-        messages = 0
-        while (event := await receive())["type"] != "websocket.disconnect":
-            if event["type"] == "websocket.connect":
-                await send({"type": "websocket.accept"})
-            else:
-                messages += 1
-                await send({"type": "websocket.send", "text": f"{self.server.name} {messages}"})
-
-    async def _travel(self) -> None:
-        """Be on the network for one way."""
-        server = self.server
-        jitter = self.jitter.expovariate(1 / server.delay_jitter) if server.delay_jitter else 0.0
-        if delay := server.delay + self.settings["delay"] + jitter:
-            await asyncio.sleep(delay)
-
-    def _breaks(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
-        """Return whether a request gets an error, for its client or for a dependency that has failed."""
-        settings = self.settings
-        if settings["fail"] and chosen(_client(headers), settings["fail"]):
-            return True
-        shares = self.server.dependencies
-        return any(
-            state == FAILED and needs(path, name, shares.get(name, 0.0))
-            for name, state in settings["dependencies"].items()
-        )
-
-    def _remember(self, headers: Mapping[bytes, bytes]) -> None:
-        client = _client(headers)
-        if client in self.callers or len(self.callers) < REMEMBERED:
-            self.callers[client] += 1
-
-    # -- pages of its own --------------------------------------------------------------------
-
-    async def health(self, scope: Scope, body: bytes) -> Answer:
-        """Return its health, over the network; on /health/detail with that of what it depends on."""
-        await self._travel()
-        status, answer = page(scope["path"], self.settings["healthy"], self.settings["dependencies"])
-        await self._travel()
-        return status, [JSON], answer
-
-    async def show_wasted(self, scope: Scope, body: bytes) -> Answer:
-        """Return the work for clients that had left: start on this machine's clock, seconds, completed."""
-        return _json(200, list(self.wasted))
-
-    async def control(self, scope: Scope, body: bytes) -> Answer:
-        """GET: how it is set; POST: JSON with what to change. 400 names the field."""
-        if scope["method"] == "POST":
-            try:
-                changes = json.loads(body)
-                check_settings(changes)
-            except ValueError as error:
-                return _json(400, {"error": str(error)})
-            self.settings.update(changes)
-        busy = min(self.line.present, self.server.workers)
-        state = {"busy": busy, "waiting": self.line.present - busy, "served": self.served}
-        return _json(200, {**self.settings, **state, "callers": dict(self.callers.most_common(20))})
-
-    async def load(self, scope: Scope, body: bytes) -> Answer:
-        """Its load in a header field, as every answer has it, without waiting in line."""
-        report = self.meter.report(time.monotonic())
-        status, headers, answer = _json(200, report._asdict())
-        return status, [*headers, (FIELD, write_report(report))], answer
-
-    pages: ClassVar = {
-        "/load": load,
-        PATH: health,
-        DETAIL: health,
-        "/control": control,
-        "/wasted": show_wasted,
-    }
-
-
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
-
-# Setting -> (does a value fit?, what fits).
-SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "speed": (lambda v: _number(v) and v > 0, "a number above 0"),
-    "error_rate": (lambda v: _number(v) and 0 <= v <= 1, "a number from 0 to 1"),
-    "healthy": (lambda v: isinstance(v, bool), "true or false"),
-    "burn": (lambda v: isinstance(v, bool), "true or false"),
-    "size": (lambda v: type(v) is int and 0 <= v <= 10_000_000, "bytes, from 0 to 10000000"),
-    "dependencies": (
-        lambda v: isinstance(v, dict) and all(s in STATES for s in v.values()),
-        f"a table of names and {', '.join(STATES[:-1])} or {STATES[-1]}",
-    ),
-    "lose": (lambda v: _number(v) and 0 <= v <= 1, "a share of requests, from 0 to 1"),
-    "fail": (lambda v: _number(v) and 0 <= v <= 1, "a share of clients, from 0 to 1"),
-    "delay": (lambda v: _number(v) and 0 <= v <= 1e6, "seconds, from 0 to 1e+06"),
-}
-
-
-def check_settings(changes: Any) -> None:
-    """Raises ValueError that names the setting."""
-    if not isinstance(changes, dict):
-        raise ValueError(f"settings must be a table of {', '.join(SETTINGS)}")
-    for name, value in changes.items():
-        if name not in SETTINGS:
-            raise ValueError(unknown(name, SETTINGS, "setting"))
-        fits, said = SETTINGS[name]
-        if not fits(value):
-            raise ValueError(f"{name} is {value!r}: use {said}")
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _quantile(text: bytes | None, draw: Callable[[], float]) -> float:
-    """What the request says of itself, or a draw of our own."""
-    try:
-        u = float(text or b"")
-    except ValueError:
-        return draw()
-    return u if 0 <= u < 1 else draw()
-
-
-def _client(headers: Mapping[bytes, bytes]) -> str:
-    """Return the address of the client that a proxy forwards for, without the port."""
-    named = headers.get(b"x-forwarded-for", b"").split(b",")[0].decode("latin-1").strip()
-    return plain_address(named) or named
-
-
-JSON = (b"content-type", b"application/json")
-
-
-def _json(status: int, data: Any) -> Answer:
-    return status, [JSON], json.dumps(data).encode()
-
-
-async def _read(receive: Receive) -> bytes:
-    """The body; more than 64 KiB of it is read, and forgotten."""
-    body = b""
-    while True:
-        message = await receive()
-        if len(body) < 65536:
-            body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
+from lbkit.experiment import server_from_dict
+from lbkit.live.backend_app import Backend
+from lbkit.live.backend_settings import check_settings
 
 
 def healthy(port: int) -> bool:
@@ -320,41 +34,51 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """`{"server": {}, "host": "127.0.0.1", "port": 0, "seed": 1, "control": {}, "stay": false, "notice": 0,
-    "at": 0, "store": ""}`.
+    """Serve as the first argument says, in JSON; all its fields are optional.
 
-    All optional. `control`: settings as /control takes them. `stay`: go on when standard input ends, in a
-    container without a parent. `at`: refuse connections until then, on the clock of time.monotonic.
-    `store`: the address of a Redis for sessions, instead of its own memory.
-    At SIGTERM it finishes what it has, and ends; but first /health fails for `notice` seconds, in which it
-    serves as before: so that checks take it out before it refuses anyone."""
-    import uvicorn
-
+    `server`: a Server. `host`, `port`: where to listen; 0 is any free port. `seed`: of its random choices.
+    `control`: settings as /control takes them. `stay`: go on when standard input ends, in a container without
+    a parent. `at`: refuse connections until then, on the clock of time.monotonic. `store`: the address of a
+    Redis for sessions, instead of its own memory.
+    `notice`: at SIGTERM, /health first fails for these seconds, in which it serves as before, so that checks
+    take it out before it refuses a connection. Then it finishes what it has, and ends."""
     if sys.argv[1] == "--health":
         sys.exit(0 if healthy(int(sys.argv[2])) else 1)
     settings = json.loads(sys.argv[1])
     server = server_from_dict({"name": socket.gethostname()} | settings.get("server", {}))
     changes = settings.get("control", {})
     check_settings(changes)
+    app = Backend(server, settings.get("seed", 1), settings.get("store", ""))
+    app.settings.update(changes)
+    sock = bound(settings.get("host", "127.0.0.1"), settings.get("port", 0))
+    if not settings.get("stay"):
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    server_of(app, settings.get("at", 0), settings.get("notice", 0)).run(sockets=[sock])
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket with this address; ends the process if it cannot be had."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    host, port = settings.get("host", "127.0.0.1"), settings.get("port", 0)
     try:
         sock.bind((host, port))
     except OSError as error:
         sys.exit(f"port {port}: {error.strerror}")
-    app = Backend(server, settings.get("seed", 1), settings.get("store", ""))
-    notice = settings.get("notice", 0)
-    app.settings.update(changes)
-    config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)
+    return sock
+
+
+def server_of(app: Backend, at: float, notice: float) -> Any:
+    """Return the uvicorn server of a backend, which prints its port once it serves. See `main`."""
+    import uvicorn
 
     class Announcing(uvicorn.Server):
         leaves = inf  # when it stops, on the clock of time.monotonic
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await asyncio.sleep(settings.get("at", 0) - time.monotonic())
+            await asyncio.sleep(at - time.monotonic())
             await super().startup(sockets)
-            print(json.dumps({"port": sock.getsockname()[1]}), flush=True)
+            assert sockets
+            print(json.dumps({"port": sockets[0].getsockname()[1]}), flush=True)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             if sig == signal.SIGTERM and notice and self.leaves == inf:
@@ -366,15 +90,17 @@ def main() -> None:
         async def on_tick(self, counter: int) -> bool:
             return await super().on_tick(counter) or time.monotonic() >= self.leaves
 
-    def until_orphaned() -> None:
-        # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        os._exit(0)
+    return Announcing(
+        uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)
+    )
 
-    if not settings.get("stay"):
-        threading.Thread(target=until_orphaned, daemon=True).start()
-    Announcing(config).run(sockets=[sock])
+
+def end_with_parent() -> None:
+    """End the process when its standard input does."""
+    # Not sys.stdin.read(): it holds a lock that an interpreter that shuts down wants.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(0)
 
 
 if __name__ == "__main__":

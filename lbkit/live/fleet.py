@@ -1,121 +1,25 @@
-"""Real backend processes on this machine."""
+"""The servers of an experiment as real backends: what all kinds of fleets have in common."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from lbkit.core import Backend
-from lbkit.experiment import Server, server_to_dict
+from lbkit.experiment import Server
 from lbkit.health_page import OK
-from lbkit.needs import why_not
 from lbkit.patience import Wasted
-from lbkit.run import EngineError, require
+from lbkit.run import EngineError
 
 START_TIMEOUT = 20.0  # seconds in which a backend must start to serve
 
 
 class FleetError(EngineError):
     """Raised if a backend does not start or rejects a change; the message has its name and last output."""
-
-
-class Process:
-    """One backend process, which can be killed and restarted on the same port."""
-
-    def __init__(self, server: Server, seed: int, notice: float = 0.0) -> None:
-        """`notice`: the seconds for which /health fails before the process ends at `terminate`."""
-        self.server = server
-        self.seed = seed
-        self.notice = notice
-        self.port = 0
-        self.start_time = 0.0  # seconds that the last start took
-        self._launched = 0.0
-        self.popen: subprocess.Popen[bytes] | None = None
-        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
-
-    @property
-    def alive(self) -> bool:
-        return self.popen is not None and self.popen.poll() is None
-
-    def launch(self, at: float = 0.0, store: str = "") -> None:
-        """Start the process, which refuses connections until `at`; `ready` waits until it serves.
-
-        `store`: the address of the Redis with its sessions; "": they are in its own memory."""
-        settings = {
-            "server": server_to_dict(self.server),
-            "port": self.port,
-            "seed": self.seed,
-            "notice": self.notice,
-            "store": store,
-            "at": at,
-        }
-        self._launched = time.monotonic()
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            start_new_session=True,  # Ctrl-C goes to the parent only, which ends it
-        )
-
-    def ready(self) -> None:
-        """Wait until the process serves. Raises FleetError if it ends instead, or takes too long."""
-        assert self.popen
-        assert self.popen.stdout
-        watchdog = threading.Timer(START_TIMEOUT, self.popen.kill)
-        watchdog.start()
-        try:
-            line = self.popen.stdout.readline()
-        finally:
-            watchdog.cancel()
-        if not line:
-            self.kill()
-            raise FleetError(f"backend {self.server.name!r} did not start: {self.last_words()}")
-        self.port = json.loads(line)["port"]
-        self.start_time = time.monotonic() - self._launched
-
-    def last_words(self) -> str:
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace").strip()[-2000:] or "it wrote no message"
-
-    def terminate(self) -> None:
-        """Send SIGTERM, on which the process finishes its requests; return when it has ended."""
-        if self.popen:
-            self.popen.terminate()
-            self.popen.wait()
-            self.kill()
-
-    def kill(self) -> None:
-        """Kill the process with SIGKILL, like a crash. May be called more than once."""
-        popen, self.popen = self.popen, None
-        if popen is None:
-            return
-        popen.kill()
-        for pipe in (popen.stdin, popen.stdout):
-            if pipe:
-                pipe.close()
-        popen.wait()
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the process, if it runs."""
-        if self.alive:
-            assert self.popen
-            self.popen.send_signal(number)
-
-    def stop(self) -> None:
-        self.kill()
-        self.errors.close()
 
 
 class Fleet:
@@ -289,7 +193,7 @@ class Fleet:
             self.notes.append(text)
 
     def control(self, name: str, **changes: Any) -> dict[str, Any]:
-        """Change settings of a backend (see lbkit.live.backend.SETTINGS); return all its settings.
+        """Change settings of a backend (see lbkit.live.backend_settings.SETTINGS); return all its settings.
 
         Raises FleetError, with the field's name, for a wrong setting, or if the backend is down."""
         self.check(name)
@@ -304,76 +208,3 @@ class Fleet:
         except OSError as error:
             raise FleetError(f"backend {name!r} does not answer: {error}") from None
         return state
-
-
-class LocalFleet(Fleet):
-    """One process for each server, on 127.0.0.1 and a port that the kernel chooses.
-
-    >>> with LocalFleet(servers(3)) as fleet:  # doctest: +SKIP
-    ...     fleet.crash("s2")
-    """
-
-    def __init__(
-        self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0, store: str = ""
-    ) -> None:
-        """`notice`: the seconds for which a server's /health fails before it ends at `terminate`.
-
-        `store`: the address of a Redis (redis://host:port/0) in which the servers share their users'
-        sessions; without it, each keeps them in its own memory."""
-        super().__init__(servers, seed)
-        self.store = store
-        self._processes = {s.name: Process(s, seed, notice) for s in self.servers.values()}
-
-    def start(self) -> Self:
-        require("live")
-        if self.store and (reason := why_not("shared_limits")):
-            raise EngineError(reason)
-        atexit.register(self.stop)
-        try:
-            for process in self._processes.values():
-                process.launch(store=self.store)
-            for process in self._processes.values():
-                process.ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        atexit.unregister(self.stop)
-        for process in self._processes.values():
-            process.stop()
-
-    def __getitem__(self, name: str) -> Process:
-        """Return a server's process. Raises KeyError with the known names."""
-        return self._processes[self.check(name).name]
-
-    def port(self, name: str) -> int:
-        return self[name].port
-
-    def alive(self) -> dict[str, bool]:
-        return {name: process.alive for name, process in self._processes.items()}
-
-    def crash(self, name: str) -> None:
-        self[name].kill()
-        self.hung.discard(name)
-
-    def _freeze(self, name: str) -> None:
-        self[name].signal(signal.SIGSTOP)
-
-    def _thaw(self, name: str) -> None:
-        self[name].signal(signal.SIGCONT)
-
-    def terminate(self, name: str) -> None:
-        """Send SIGTERM: the server fails readiness, finishes its requests and ends. Return when it has."""
-        self[name].terminate()
-
-    @property
-    def start_times(self) -> dict[str, float]:
-        return {name: process.start_time for name, process in self._processes.items()}
-
-    def restart(self, name: str, at: float = 0.0) -> None:
-        process = self[name]
-        process.server = self.servers[name]
-        process.launch(at, self.store)
-        process.ready()

@@ -8,9 +8,8 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Self
 
 from attrs import evolve
@@ -19,14 +18,14 @@ from lbkit.arrivals import Sessions
 from lbkit.core import algorithms as known_algorithms
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
-from lbkit.events import DEPENDENCY_STATES
-from lbkit.experiment import Action, Event, Experiment, Policy, Server
+from lbkit.experiment import Experiment
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.layer4 import ONE
+from lbkit.live.controls import Controls
 from lbkit.live.docker import DockerFleet
-from lbkit.live.fleet import Fleet, LocalFleet
-from lbkit.live.front import Front, OwnProxy
+from lbkit.live.front import OwnProxy
 from lbkit.live.load import GRACE, Load, Row
+from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
 from lbkit.live.redis_server import RedisServer
@@ -40,16 +39,7 @@ from lbkit.run import EngineError, require
 NAN = float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change that was made while the session ran."""
-
-    at: float  # seconds since time 0
-    what: str
-    policy: str  # in force after the change
-
-
-class LiveSession:
+class LiveSession(Controls):
     """A live experiment, from `start` to `stop`; also a context manager. Its methods are thread-safe.
 
     `on`: "live" (lbkit's proxy in front of processes), "docker" (in front of containers), or the
@@ -63,31 +53,22 @@ class LiveSession:
         end of the traffic in which answers still count; a request without an answer by then is an error.
 
         Raises EngineError for an engine that is missing or cannot run this, ValueError for an unknown one."""
-        if on == "docker" and experiment.deploy:
-            raise EngineError("containers keep their version here: use another engine, or deploy=None")
         require(on)
         number(0, grace=grace)
         experiment = experiment.at_layer(layer)
-        if experiment.layer4 and experiment.layer4.connections == ONE:
-            raise EngineError("the load speaks HTTP/1.1: use layer4.connections='client', or on='sim'")
+        _check(experiment, on)
         self._shares_state = _shares_state(experiment, on)
         self._store: RedisServer | None = None
-        checks = experiment.policy.health and experiment.policy.health.checks
-        if checks and checks.probe.kind == "grpc" and on not in PEERS:
-            raise EngineError("these servers have no gRPC service: use probe.kind 'http', or on='sim'")
-        self.experiment = experiment
+        front = PEERS[on](experiment, layer) if on in PEERS else _own(experiment)
+        fleet = DockerFleet if on == "docker" else LocalFleet
+        super().__init__(experiment, front, fleet(experiment.servers, experiment.seed))
         self.grace = grace
         self.on = on
-        self.policy = experiment.policy.algorithm
-        self._front: Front = PEERS[on](experiment, layer) if on in PEERS else _own(experiment)
-        fleet = DockerFleet if on == "docker" else LocalFleet
-        self._fleet: Fleet = fleet(experiment.servers, experiment.seed)
         self._load: Load | None = None
-        self._stopping = threading.Event()
         self._lock = threading.Lock()
         boots = {server.name: server.boot for server in experiment.servers}
         events = without_failed_boots(experiment.timeline, boots)
-        self._timeline = Timeline(events, lambda event: _HAPPENS[event.action](self, event), self._stopping)
+        self._timeline = Timeline(events, self.carry_out, self._stopping)
         self._deploy: Deploy | None = None
         if deploy := experiment.deploy:
             later = experiment.joining.difference(deploy.arrivals)
@@ -101,8 +82,6 @@ class LiveSession:
                 lambda: self.elapsed,
                 self._stopping,
             )
-        self._starts: list[str] = []  # the start times of recovered servers
-        self.history: list[Change] = []  # changes since the start, by events and by hand
 
     @staticmethod
     def algorithms(on: str) -> list[str]:
@@ -286,124 +265,21 @@ class LiveSession:
         late = f"a recovered server serves once its process has started: {', '.join(self._starts)}"
         return [*self._fleet.notes, late]
 
-    # -- control ---------------------------------------------------------------------------
-
-    def switch(self, policy: str | Policy) -> None:
-        """Switch to another algorithm, with its default options, or to another policy.
-
-        Raises ValueError for an unknown algorithm, and PeerError for one that the program does not have;
-        nothing changes then."""
-        if isinstance(policy, str):
-            policy = Policy(policy, retries=self.experiment.policy.retries)
-        self._front.switch(policy)
-        self.policy = policy.algorithm
-        self._changed(f"switch to {self.policy}")
-
-    def crash(self, name: str) -> None:
-        self._fleet.crash(name)
-        self._changed(f"crash {name}")
-
-    def recover(self, name: str) -> None:
-        """Start a server; return when it serves: after its `boot`, or later if its process starts slowly."""
-        began = time.monotonic()
-        boot = self._fleet.check(name).boot
-        if not self._fleet.alive()[name]:
-            self._stopping.wait(max(0.0, boot - self._fleet.start_times[name]))
-            if self._stopping.is_set():
-                return
-            self._fleet.recover(name, began + boot)
-            took = time.monotonic() - began
-            self._starts.append(f"{name} {took:.2f} s after the event (boot {boot:g} s)")
-        else:
-            self._fleet.recover(name)
-        self._changed(f"recover {name}")
-
-    def replace(self, server: Server) -> None:
-        """Replace a server with `server`; return when that serves, at the earliest after its `boot`."""
-        boot = self._fleet.check(server.name).boot
-        began = time.monotonic()
-        self._fleet.replace(server)
-        self._stopping.wait(max(0.0, began + boot - time.monotonic()))
-        self._changed(f"replace {server.name}")
-
-    def take_out(self, name: str) -> None:
-        self._front.take_out(name)
-        self._changed(f"take out {name}")
-
-    def hang(self, name: str) -> None:
-        self._fleet.hang(name)
-        self._changed(f"hang {name}")
-
-    def lose(self, name: str, share: float) -> None:
-        self._fleet.disturb(name, lose=share)
-        self._changed(f"lose {share:g} at {name}")
-
-    def fail(self, name: str, share: float) -> None:
-        self._fleet.disturb(name, fail=share)
-        self._changed(f"fail {share:g} at {name}")
-
-    def delay(self, name: str, seconds: float) -> None:
-        self._fleet.slow_network(name, seconds)
-        self._changed(f"delay {name} {seconds:g} s")
-
-    def set_dependency(self, dependency: str, state: str, name: str = "") -> None:
-        """Set a dependency to ok, degraded or failed, for one server or by default all that have it."""
-        for server in [name] if name else self._fleet.servers:
-            self._fleet.set_dependency(server, dependency, state)
-        self._changed(f"{dependency} {state} {name}".rstrip())
-
-    def slow(self, name: str, factor: float) -> None:
-        self._fleet.slow(name, factor)
-        self._changed(f"slow {name} {factor:g}")
-
-    def add(self, name: str, weight: float | None = None) -> None:
-        """Add a server to the pool, by default with its own weight."""
-        self._front.add(name, weight)
-        self._changed(f"add {name}" if weight is None else f"add {name} with weight {weight:g}")
-
-    def remove(self, name: str) -> None:
-        self._front.remove(name)
-        self._changed(f"remove {name}")
-
-    def set_weight(self, name: str, weight: float) -> None:
-        self._front.set_weight(name, weight)
-        self._changed(f"weight {name} {weight:g}")
-
-    def drain(self, name: str) -> None:
-        self._front.drain(name)
-        self._changed(f"drain {name}")
-
-    def undrain(self, name: str) -> None:
-        self._front.undrain(name)
-        self._changed(f"undrain {name}")
-
-    def _changed(self, what: str) -> None:
-        self.history.append(Change(self.elapsed, what, self.policy))
-
-
-_HAPPENS: dict[Action, Callable[[LiveSession, Event], object]] = {
-    Action.CRASH: lambda session, e: session.crash(e.server),
-    Action.RECOVER: lambda session, e: session.recover(e.server),
-    Action.SLOW: lambda session, e: session.slow(e.server, e.value or 1.0),
-    Action.ADD: lambda session, e: session.add(e.server),
-    Action.REMOVE: lambda session, e: session.remove(e.server),
-    Action.SET_WEIGHT: lambda session, e: session.set_weight(e.server, e.value or 0.0),
-    Action.DRAIN: lambda session, e: session.drain(e.server),
-    Action.UNDRAIN: lambda session, e: session.undrain(e.server),
-    Action.HANG: lambda session, e: session.hang(e.server),
-    Action.LOSE: lambda session, e: session.lose(e.server, e.value or 0.0),
-    Action.FAIL: lambda session, e: session.fail(e.server, e.value or 0.0),
-    Action.DELAY: lambda session, e: session.delay(e.server, e.value or 0.0),
-    **dict.fromkeys(
-        DEPENDENCY_STATES,
-        lambda session, e: session.set_dependency(e.dependency, DEPENDENCY_STATES[e.action], e.server),
-    ),
-}
-
 
 def _own(experiment: Experiment) -> OwnProxy:
     """Return lbkit's proxy for the experiment's layer."""
     return OwnRelay(experiment) if experiment.layer4 else OwnProxy(experiment)
+
+
+def _check(experiment: Experiment, on: str) -> None:
+    """Raise EngineError for what these servers and this load cannot do."""
+    checks = experiment.policy.health and experiment.policy.health.checks
+    if on == "docker" and experiment.deploy:
+        raise EngineError("containers keep their version here: use another engine, or deploy=None")
+    if experiment.layer4 and experiment.layer4.connections == ONE:
+        raise EngineError("the load speaks HTTP/1.1: use layer4.connections='client', or on='sim'")
+    if checks and checks.probe.kind == "grpc" and on not in PEERS:
+        raise EngineError("these servers have no gRPC service: use probe.kind 'http', or on='sim'")
 
 
 def _shares_state(experiment: Experiment, on: str) -> bool:

@@ -1,0 +1,156 @@
+"""What can be changed while a live experiment runs, by its events and by hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lbkit.events import DEPENDENCY_STATES
+from lbkit.experiment import Action, Event, Experiment, Policy, Server
+from lbkit.live.fleet import Fleet
+from lbkit.live.front import Front
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that was made while the session ran."""
+
+    at: float  # seconds since time 0
+    what: str
+    policy: str  # in force after the change
+
+
+class Controls:
+    """The changes that a session offers. Each is noted in `history`."""
+
+    def __init__(self, experiment: Experiment, front: Front, fleet: Fleet) -> None:
+        self.experiment = experiment
+        self.policy = experiment.policy.algorithm
+        self.history: list[Change] = []  # changes since the start, by events and by hand
+        self._front, self._fleet = front, fleet
+        self._stopping = threading.Event()
+        self._starts: list[str] = []  # the start times of recovered servers
+
+    @property
+    @abstractmethod
+    def elapsed(self) -> float:
+        """The seconds since time 0; negative before it."""
+
+    def carry_out(self, event: Event) -> None:
+        """Have an event of the experiment happen now."""
+        HAPPENS[event.action](self, event)
+
+    def switch(self, policy: str | Policy) -> None:
+        """Switch to another algorithm, with its default options, or to another policy.
+
+        Raises ValueError for an unknown algorithm, and PeerError for one that the program does not have;
+        nothing changes then."""
+        if isinstance(policy, str):
+            policy = Policy(policy, retries=self.experiment.policy.retries)
+        self._front.switch(policy)
+        self.policy = policy.algorithm
+        self._changed(f"switch to {self.policy}")
+
+    def crash(self, name: str) -> None:
+        self._fleet.crash(name)
+        self._changed(f"crash {name}")
+
+    def recover(self, name: str) -> None:
+        """Start a server; return when it serves: after its `boot`, or later if its process starts slowly."""
+        began = time.monotonic()
+        boot = self._fleet.check(name).boot
+        if not self._fleet.alive()[name]:
+            self._stopping.wait(max(0.0, boot - self._fleet.start_times[name]))
+            if self._stopping.is_set():
+                return
+            self._fleet.recover(name, began + boot)
+            took = time.monotonic() - began
+            self._starts.append(f"{name} {took:.2f} s after the event (boot {boot:g} s)")
+        else:
+            self._fleet.recover(name)
+        self._changed(f"recover {name}")
+
+    def replace(self, server: Server) -> None:
+        """Replace a server with `server`; return when that serves, at the earliest after its `boot`."""
+        boot = self._fleet.check(server.name).boot
+        began = time.monotonic()
+        self._fleet.replace(server)
+        self._stopping.wait(max(0.0, began + boot - time.monotonic()))
+        self._changed(f"replace {server.name}")
+
+    def take_out(self, name: str) -> None:
+        self._front.take_out(name)
+        self._changed(f"take out {name}")
+
+    def hang(self, name: str) -> None:
+        self._fleet.hang(name)
+        self._changed(f"hang {name}")
+
+    def lose(self, name: str, share: float) -> None:
+        self._fleet.disturb(name, lose=share)
+        self._changed(f"lose {share:g} at {name}")
+
+    def fail(self, name: str, share: float) -> None:
+        self._fleet.disturb(name, fail=share)
+        self._changed(f"fail {share:g} at {name}")
+
+    def delay(self, name: str, seconds: float) -> None:
+        self._fleet.slow_network(name, seconds)
+        self._changed(f"delay {name} {seconds:g} s")
+
+    def set_dependency(self, dependency: str, state: str, name: str = "") -> None:
+        """Set a dependency to ok, degraded or failed, for one server or by default all that have it."""
+        for server in [name] if name else self._fleet.servers:
+            self._fleet.set_dependency(server, dependency, state)
+        self._changed(f"{dependency} {state} {name}".rstrip())
+
+    def slow(self, name: str, factor: float) -> None:
+        self._fleet.slow(name, factor)
+        self._changed(f"slow {name} {factor:g}")
+
+    def add(self, name: str, weight: float | None = None) -> None:
+        """Add a server to the pool, by default with its own weight."""
+        self._front.add(name, weight)
+        self._changed(f"add {name}" if weight is None else f"add {name} with weight {weight:g}")
+
+    def remove(self, name: str) -> None:
+        self._front.remove(name)
+        self._changed(f"remove {name}")
+
+    def set_weight(self, name: str, weight: float) -> None:
+        self._front.set_weight(name, weight)
+        self._changed(f"weight {name} {weight:g}")
+
+    def drain(self, name: str) -> None:
+        self._front.drain(name)
+        self._changed(f"drain {name}")
+
+    def undrain(self, name: str) -> None:
+        self._front.undrain(name)
+        self._changed(f"undrain {name}")
+
+    def _changed(self, what: str) -> None:
+        self.history.append(Change(self.elapsed, what, self.policy))
+
+
+HAPPENS: dict[Action, Callable[[Controls, Event], object]] = {
+    Action.CRASH: lambda session, e: session.crash(e.server),
+    Action.RECOVER: lambda session, e: session.recover(e.server),
+    Action.SLOW: lambda session, e: session.slow(e.server, e.value or 1.0),
+    Action.ADD: lambda session, e: session.add(e.server),
+    Action.REMOVE: lambda session, e: session.remove(e.server),
+    Action.SET_WEIGHT: lambda session, e: session.set_weight(e.server, e.value or 0.0),
+    Action.DRAIN: lambda session, e: session.drain(e.server),
+    Action.UNDRAIN: lambda session, e: session.undrain(e.server),
+    Action.HANG: lambda session, e: session.hang(e.server),
+    Action.LOSE: lambda session, e: session.lose(e.server, e.value or 0.0),
+    Action.FAIL: lambda session, e: session.fail(e.server, e.value or 0.0),
+    Action.DELAY: lambda session, e: session.delay(e.server, e.value or 0.0),
+    **dict.fromkeys(
+        DEPENDENCY_STATES,
+        lambda session, e: session.set_dependency(e.dependency, DEPENDENCY_STATES[e.action], e.server),
+    ),
+}
