@@ -7,14 +7,13 @@ last column shows how far off the simulator is with our algorithm of that name.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
+from typing import Any
 
+from benchmarks.harness import options, report
 from lbkit import Backend, Experiment, Exponential, Policy, Server, Traffic, run
 from lbkit.live.peers import PEERS
 from lbkit.needs import why_not
@@ -64,42 +63,38 @@ def mean_latency(policy: Policy | str, on: str, duration: float, seeds: Sequence
     return mean(run(crowd(policy, duration, seed), on=on).mean for seed in seeds)
 
 
-def measure(program: str, algorithm: str, duration: float, seeds: Sequence[int]) -> Row:
+def compare(program: str, algorithm: str, duration: float, seeds: Sequence[int]) -> Row:
     own = version_of(program, algorithm)
     live = mean_latency(algorithm, program, duration, seeds)
     simulated, ours = (mean_latency(policy, "sim", duration, seeds) for policy in (own, algorithm))
     return Row(program, algorithm, str(own), live, simulated, ours)
 
 
-def table(rows: Sequence[Row]) -> str:
-    lines = [f"{'program':<9}{'algorithm':<22}{'live':>9}{'own version':>13}{'off':>8}{'ours':>9}{'off':>8}"]
-    lines += [
-        f"{r.program:<9}{r.algorithm:<22}{r.live * 1e3:>6.1f} ms{r.own * 1e3:>10.1f} ms{r.off:>+8.1%}"
-        f"{r.ours * 1e3:>6.1f} ms{r.off_ours:>+8.1%}"
-        for r in rows
-    ]
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Programs' own algorithms, live and in the simulator.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--duration", type=float, default=20.0, help="seconds of each run")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each algorithm")
-    parser.add_argument("--programs", nargs="+", default=list(PEERS), choices=list(PEERS))
-    options = parser.parse_args()
+def measure(programs: Sequence[str], duration: float, seeds: int) -> dict[str, Any]:
     rows = []
-    for program in options.programs:
+    for program in programs:
         if reason := why_not(program):
             print(f"{program}: left out, {reason}", file=sys.stderr)
             continue
         for algorithm in PEERS[program].own_ways:
-            rows.append(measure(program, algorithm, options.duration, range(1, options.seeds + 1)))
-    if options.json:
-        found = [asdict(r) | {"off": r.off, "off_ours": r.off_ours} for r in rows]
-        print(json.dumps({"machine": platform.processor(), "rows": found}))
-    else:
-        print(table(rows))
+            rows.append(compare(program, algorithm, duration, range(1, seeds + 1)))
+    return {"rows": [asdict(r) | {"off": r.off, "off_ours": r.off_ours} for r in rows]}
+
+
+def show(found: dict[str, Any]) -> None:
+    print(f"{'program':<9}{'algorithm':<22}{'live':>9}{'own version':>13}{'off':>8}{'ours':>9}{'off':>8}")
+    for row in found["rows"]:
+        live, own, ours = (f"{1e3 * row[name]:.1f} ms" for name in ("live", "own", "ours"))
+        line = f"{row['program']:<9}{row['algorithm']:<22}{live:>9}{own:>13}{row['off']:>+8.1%}"
+        print(f"{line}{ours:>9}{row['off_ours']:>+8.1%}")
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--duration", type=float, default=20.0, help="seconds of each run")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each algorithm")
+    parser.add_argument("--programs", nargs="+", default=list(PEERS), choices=list(PEERS))
+    report(parser, measure, show)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ the table has a dash, and the reason below. Times are in seconds.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from typing import Any
 
 from attrs import evolve
 
+from benchmarks.harness import options, report
 from lbkit import (
     AttemptTimeouts,
     Constant,
@@ -285,11 +283,11 @@ def refusal(experiment: Experiment, engine: str) -> str:
     return ""
 
 
-def measure(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
+def measure(drills: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
     """Return the figures by drill, measure and engine, and why there are none; takes real time."""
     figures: dict[str, Any] = {}
     refused: dict[str, str] = {}
-    for name in names:
+    for name in drills:
         drill = DRILLS[name]
         for how, experiment in drill.experiments.items():
             row = figures.setdefault(name, {}).setdefault(how, {})
@@ -302,8 +300,8 @@ def measure(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
                 if result.faults:
                     sys.exit(f"{drill.name}, {how}, on {engine}: {'; '.join(result.faults)}")
                 row[engine] = drill.measure(result)
-    found = {"figures": figures, "refused": refused, "python": platform.python_version()}
-    if "storm" in names:
+    found = {"engines": list(engines), "figures": figures, "refused": refused}
+    if "storm" in drills:
         found["storm_begins_at_load"] = storm_begins(LOADS)
     return found
 
@@ -323,8 +321,9 @@ def cell(figures: Figures | None, name: str) -> str:
     return write(figures[name]) + of
 
 
-def table(found: dict[str, Any], engines: Sequence[str]) -> str:
+def table(found: dict[str, Any]) -> str:
     """Return the figures as a table: a line for each figure, a column for each engine."""
+    engines = found["engines"]
     lines = [" " * 74 + "".join(f"{engine:>10}" for engine in engines)]
     for name, rows in found["figures"].items():
         for how, row in rows.items():
@@ -342,13 +341,10 @@ def table(found: dict[str, Any], engines: Sequence[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What fails when servers fail.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = options(__doc__)
     parser.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
     parser.add_argument("--drills", nargs="+", default=list(DRILLS), choices=DRILLS)
-    options = parser.parse_args()
-    found = measure(options.drills, options.engines)
-    print(json.dumps(found) if options.json else table(found, options.engines))
+    report(parser, measure, lambda found: print(table(found)))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,8 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
-import platform
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +22,7 @@ from typing import Any
 from limits import RateLimitItemPerSecond, aio, storage, strategies
 from throttled.asyncio import Throttled, rate_limiter, store
 
+from benchmarks.harness import options, report
 from lbkit.core.limit import FixedWindow, make_limiter
 from lbkit.live.redis_server import RedisServer
 from lbkit.needs import find_program
@@ -162,22 +160,11 @@ def measure(sizes: Sequence[int], decisions: int, rounds: int) -> dict[str, Any]
         "ratio_vs_limits_denied": ratio["denied"],
         "bytes_per_key": {kind: bytes_per_key(kind) for kind in KINDS},
         "redis": redis_decisions(max(REDIS_AT_ONCE, decisions // 10)),
-        "python": platform.python_version(),
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What a decision costs.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--decisions", type=int, default=200_000, help="a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of keys")
-    options = parser.parse_args()
-    found = measure(options.sizes, options.decisions, options.rounds)
-    if options.json:
-        print(json.dumps(found))
-        return
-    heads = "".join(f"{n:>12,}" for n in options.sizes)
+def show(found: dict[str, Any]) -> None:
+    heads = "".join(f"{int(n):>12,}" for n in found["ns_per_decision"]["gcra"])
     print(f"ns a decision by number of keys, Python {found['python']}")
     print(f"{'':20}{heads}{'with details':>14}{'bytes a key':>13}{'limits':>9}{'ratio':>7}{'denied':>8}")
     for kind, cost in found["ns_per_decision"].items():
@@ -192,6 +179,14 @@ def main() -> None:
         print(f"in Redis, {name:12} {rates}")
     if not found["redis"]:
         print("no redis-server here: apt-get install redis-server (macOS: brew install redis)")
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--decisions", type=int, default=200_000, help="a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of keys")
+    report(parser, measure, show)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,17 @@ algorithm hears (all that it asks, too), less what the same turn costs with an a
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
-import platform
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from uhashring import HashRing
 
+from benchmarks.harness import options, report
 from lbkit.core import Backend, Balancer, Pool, algorithms, make_balancer
 from lbkit.core.meter import LoadReport
 
@@ -120,7 +119,7 @@ def by_size(found: dict[int, tuple[float, float]]) -> dict[str, object]:
     }
 
 
-def measure(sizes: Sequence[int], picks: int, rounds: int) -> dict[str, object]:
+def measure(sizes: Sequence[int], picks: int, rounds: int) -> dict[str, Any]:
     found: dict[str, object] = {}
     nothing = {n: best(partial(nothing_costs, n, picks), rounds) for n in sizes}
     for name, cls in algorithms().items():
@@ -137,27 +136,17 @@ def measure(sizes: Sequence[int], picks: int, rounds: int) -> dict[str, object]:
         "ring_build_ratio_vs_uhashring": ratio,
         "ring_build_ms": ours,
         "uhashring_build_ms": theirs,
-        "python": platform.python_version(),
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What a pick costs.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--picks", type=int, default=10_000, help="a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    options = parser.parse_args()
-    found = measure(options.sizes, options.picks, options.rounds)
-    if options.json:
-        print(json.dumps(found))
-        return
+def show(found: dict[str, Any]) -> None:
     print(
         f"ns a pick and ms a rebuild by size of the pool, Python {found['python']}; indented: weights 1, 2, 3"
     )
-    sizes = "".join(f"{n:>10,}" for n in options.sizes)
+    first = next(iter(found["algorithms"].values()))
+    sizes = "".join(f"{int(n):>10,}" for n in first["ns_per_pick"])
     print(f"{'':26}{sizes} |{sizes}")
-    for name, cost in found["algorithms"].items():  # type: ignore[attr-defined]
+    for name, cost in found["algorithms"].items():
         for title, row in ((name, cost), ("  " + name, cost["weighted"])):
             picks = "".join(f"{ns:10,.0f}" for ns in row["ns_per_pick"].values())
             rebuilds = "".join(f"{ms:10,.2f}" for ms in row["rebuild_ms"].values())
@@ -167,6 +156,14 @@ def main() -> None:
         f"uhashring {found['uhashring_build_ms']:.0f} ms, "
         f"{found['ring_build_ratio_vs_uhashring']:.1f} times as long"
     )
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--picks", type=int, default=10_000, help="a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    report(parser, measure, show)
 
 
 if __name__ == "__main__":

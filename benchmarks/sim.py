@@ -1,21 +1,20 @@
 """Simulated requests a second, next to SimPy on the same model: ten M/M/1 servers, least connections.
 
-`python -m benchmarks.sim` prints a table, `--json` one object with `ratio_vs_simpy`. The two take turns,
-so that a machine that slows down slows both; the ratio is that of the best rounds.
+`python -m benchmarks.sim` prints a table, `--json` one object with `ratio_vs_simpy`. The two take turns;
+the ratio is that of the best rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
-import platform
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 import simpy
 
+from benchmarks.harness import in_turn, options, report
 from lbkit import Experiment, Exponential, Traffic, run, servers
 
 SERVERS, LOAD, SERVICE = 10, 0.8, 0.02
@@ -65,37 +64,33 @@ def timed(work: Callable[[int], tuple[int, float]], requests: int) -> tuple[floa
     return done / (time.process_time() - start), mean
 
 
-def measure(requests: int, rounds: int) -> dict[str, object]:
-    pairs = [(timed(with_lbkit, requests), timed(with_simpy, requests)) for _ in range(rounds)]
-    ours, theirs = (max(side[0] for side in sides) for sides in zip(*pairs, strict=True))
+def measure(requests: int, rounds: int) -> dict[str, Any]:
+    both = {"lbkit": with_lbkit, "simpy": with_simpy}
+    found = in_turn(both, lambda name: timed(both[name], requests), rounds)
+    best = {name: max(rate for rate, _ in figures) for name, figures in found.items()}
     return {
-        "ratio_vs_simpy": ours / theirs,
-        "lbkit_requests_per_s": ours,
-        "simpy_requests_per_s": theirs,
-        "lbkit_mean_s": pairs[0][0][1],  # the same model gives about the same answer
-        "simpy_mean_s": pairs[0][1][1],
+        "ratio_vs_simpy": best["lbkit"] / best["simpy"],
+        **{f"{name}_requests_per_s": rate for name, rate in best.items()},
+        **{f"{name}_mean_s": found[name][0][1] for name in both},  # the same model: about the same answer
         "requests": requests,
         "rounds": rounds,
-        "python": platform.python_version(),
         "simpy": simpy.__version__,
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The simulator next to SimPy.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--requests", type=int, default=100_000, help="a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    found = measure(options.requests, options.rounds)
-    if options.json:
-        print(json.dumps(found))
-        return
+def show(found: dict[str, Any]) -> None:
     print(f"{SERVERS} M/M/1 servers, least connections, load {LOAD:.0%}, Python {found['python']}")
     print(f"{'':8}{'requests/s':>12}{'mean ms':>10}")
     for name in ("lbkit", "simpy"):
-        print(f"{name:8}{found[f'{name}_requests_per_s']:12,.0f}{1e3 * found[f'{name}_mean_s']:10.2f}")  # type: ignore[operator]
+        print(f"{name:8}{found[f'{name}_requests_per_s']:12,.0f}{1e3 * found[f'{name}_mean_s']:10.2f}")
     print(f"lbkit simulates {found['ratio_vs_simpy']:.1f} times as many requests a second as SimPy")
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--requests", type=int, default=100_000, help="a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    report(parser, measure, show)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ PROGRAMS = needs.PROGRAMS | {
     "curl": Program(("curl",), "curl", "curl"),
     "h2load": Program(("h2load",), "nghttp2-client", "nghttp2"),
     "nghttp": Program(("nghttp",), "nghttp2-client", "nghttp2"),
-    "wrk": Program(("wrk",), "wrk", "wrk"),
 }
 
 PLATFORM = "platform: "  # starts the reason of a skip that is no omission

@@ -130,10 +130,11 @@ def test_a_breaker_and_a_budget_end_a_retry_storm_on_processes() -> None:
 
 def test_an_engine_that_refuses_a_measure_has_a_dash_and_the_reason_below() -> None:
     found = {
+        "engines": ["sim", "nginx"],
         "figures": {"kill": {"2 retries": {"sim": {"requests": 9, "failed": 0}}}},
         "refused": {"it has no retries": "nginx: kill, 2 retries"},
     }
-    head, line, reason = drills.table(found, ["sim", "nginx"]).splitlines()
+    head, line, reason = drills.table(found).splitlines()
     assert head.split() == ["sim", "nginx"]
     assert line.split()[-2:] == ["0/9", "-"]
     assert reason == "- nginx: kill, 2 retries: it has no retries"

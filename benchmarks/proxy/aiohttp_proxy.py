@@ -1,6 +1,6 @@
-"""A reverse proxy as one writes it with aiohttp: what `benchmarks.proxy` compares with.
+"""A reverse proxy as one writes it with aiohttp: what the benchmark compares with.
 
-`python -m benchmarks.aiohttp_proxy PORT BACKEND_URL...`: round robin, keep-alive on both sides.
+`python -m benchmarks.proxy.aiohttp_proxy PORT BACKEND_URL...`: round robin, keep-alive on both sides.
 """
 
 from __future__ import annotations

@@ -1,0 +1,102 @@
+"""What is compared: a row is a load, and the programs that carry it, each set up to do the same.
+
+The first of a row is lbkit's. An `aim` is how many times another's processor time it may need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.proxy.lab import Config
+from benchmarks.proxy.loads import Connections, Echoes, Http, Load
+from benchmarks.proxy.programs import aiohttp, haproxy, haproxy_l4, lbkit, lbkit_l4, nginx, nginx_l4
+
+
+@dataclass(frozen=True)
+class Row:
+    load: Load
+    programs: Mapping[str, Config]
+    aims: Mapping[str, float] = field(default_factory=dict)
+
+
+PLAIN = {"lbkit": lbkit(), "nginx": nginx(), "haproxy": haproxy()}
+
+TLS = {
+    "lbkit": lbkit('[tls]\n[[tls.certificates]]\ncert = "@cert"', "cert"),
+    "nginx": nginx("ssl", http="ssl_certificate @cert; ssl_certificate_key @cert;"),
+    "haproxy": haproxy("ssl crt @cert"),
+}
+HTTP2 = {"lbkit": lbkit("[http2]", "http2"), "nginx": nginx("http2"), "haproxy": haproxy("proto h2")}
+
+CACHE = {
+    "lbkit": lbkit("[cache]"),
+    "nginx": nginx(
+        http="proxy_cache_path @folder/cache keys_zone=c:10m use_temp_path=off; proxy_cache c;"
+        "proxy_cache_lock on; add_header Cache-Status $upstream_cache_status;"
+    ),
+    "haproxy": haproxy(
+        top="cache c\n  total-max-size 4\n  max-age 86400",
+        backend="  http-request cache-use c\n  http-response cache-store c",
+    ),
+}
+
+# gzip at level 6, zlib's default. HAProxy's own (libslz) has no levels: it is faster, and compresses less.
+GZIP = {
+    "lbkit": lbkit("[compression]"),
+    "nginx": nginx(http="gzip on; gzip_comp_level 6; gzip_proxied any; gzip_http_version 1.0;"),
+    "haproxy": haproxy(backend="  compression algo gzip\n  compression type text/html"),
+}
+CODINGS = {"br": "brotli", "zstd": "zstd"}  # which the others have in modules that Debian does not ship
+
+# ModSecurity with the requests' part of the OWASP Core Rule Set, at paranoia 1, on both.
+MODULE = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"  # Debian: libnginx-mod-http-modsecurity
+FIREWALL = {
+    "lbkit": lbkit('[firewall]\nmode = "block"\nengine = "modsecurity"', "modsecurity"),
+    "nginx": nginx(
+        top=f"load_module {MODULE};",
+        http="modsecurity on; modsecurity_rules_file @folder/rules;",
+        file=MODULE,
+    ),
+    "signatures": lbkit('[firewall]\nmode = "block"'),  # lbkit's own engine
+}
+BROWSER = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language: en-GB,en;q=0.9,de;q=0.8",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Cookie: sid=jahsdjkh2387; theme=dark; _ga=GA1.2.123.456",
+    'Sec-CH-UA: "Chromium";v="130", "Not?A_Brand";v="99"',
+    "Sec-Fetch-Site: same-origin",
+    "Referer: https://a.example/list?page=3&sort=price",
+)
+FORM = "/some/path/page.html?id=17&page=2&q=red+shoes"
+
+TCP = {"lbkit": lbkit_l4("tcp"), "nginx": nginx_l4(), "haproxy": haproxy_l4()}
+UDP = {"lbkit": lbkit_l4("udp"), "nginx": nginx_l4("udp")}  # HAProxy has no UDP
+
+
+def compressed(coding: str) -> Http:
+    return Http("/page.html", fields=(f"Accept-Encoding: {coding}",), connections=8, coded=True)
+
+
+ROWS = {
+    "plain": Row(Http(), PLAIN | {"aiohttp": aiohttp()}, {"nginx": 1.6}),
+    "new connections": Row(Connections(), PLAIN),
+    "TLS": Row(Http(tls=True, connections=8), TLS),
+    "TLS, new connections": Row(Connections(tls=True), TLS),
+    "TLS, resumed": Row(Connections(tls=True, resumed=True), TLS),
+    "HTTP/2": Row(Http(http2=True, connections=8, streams=8), HTTP2),
+    "cache hit": Row(Http("/cached"), CACHE),
+    "page": Row(Http("/page.html", connections=8), PLAIN),  # 16 KiB, as it is
+    "gzip": Row(compressed("gzip"), GZIP),
+    **{
+        coding: Row(compressed(coding), {"lbkit": lbkit(f'[compression]\ncodings = ["{coding}"]', needs)})
+        for coding, needs in CODINGS.items()
+    },
+    "browser": Row(Http(FORM, fields=BROWSER), PLAIN),  # what the firewall looks at, without one
+    "firewall": Row(Http(FORM, fields=BROWSER), FIREWALL),
+    "TCP, 64 bytes": Row(Echoes(64), TCP, {"haproxy": 1.3}),
+    "TCP, 16 KiB": Row(Echoes(16 * 1024), TCP, {"haproxy": 1.3}),
+    "UDP, 64 bytes": Row(Echoes(64, udp=True), UDP),
+}
