@@ -68,10 +68,8 @@ class LayerPanel(ControlPanel):
             f"layer {layer}": spread(layer, values["algorithm"], values["servers"], clients)
             for layer in (4, 7)
         }
-        self.view.show(by_server("", self.counts))
         total = sum(clients)
-        shares = [f"{name} {max(row.values()) / total:.0%}" for name, row in self.counts.items()]
-        self.summary.value = (
-            f"The busiest server gets, at {', at '.join(shares)} of the requests; "
-            f"an equal share is {1 / values['servers']:.0%}."
-        )
+        four, seven = (max(row.values()) / total for row in self.counts.values())
+        finding = f"The busiest server gets {four:.0%} at layer 4, {seven:.0%} at layer 7"
+        self.view.show(by_server(finding, self.counts))
+        self.summary.value = f"An equal share of the requests is {1 / values['servers']:.0%}."

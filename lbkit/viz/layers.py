@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from lbkit.viz.drawing import Figure, Trace, figure
 from lbkit.viz.style import FAINT, INK, LEGEND, axis, server_look, title
@@ -41,6 +42,12 @@ def sees(finding: str, seen: Mapping[str, Mapping[str, bool]]) -> Figure:
     )
 
 
+def _marker(number: int) -> dict[str, Any]:
+    """Return the marker of a server's bars, whose stripes leave the colour behind the text."""
+    marker = server_look(number).marker
+    return marker | {"pattern": marker["pattern"] | {"fillmode": "overlay", "fgopacity": 0.25}}
+
+
 def by_server(finding: str, counts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Return a bar for each name, divided by the server that got the requests.
 
@@ -57,7 +64,7 @@ def by_server(finding: str, counts: Mapping[str, Mapping[str, int]]) -> Figure:
             "textposition": "inside",
             "insidetextanchor": "middle",
             "textangle": 0,
-            "marker": server_look(number).marker,
+            "marker": _marker(number),
             "hovertemplate": f"%{{y}}<br>{server}: %{{x}} requests<extra></extra>",
         }
         for number, server in enumerate(servers)

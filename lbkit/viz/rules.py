@@ -62,22 +62,24 @@ def rules(routing: Routing, explanation: Explanation | None = None) -> Figure:
 
 def _title(explanation: Explanation | None, routing: Routing) -> str:
     if explanation:
-        return escape(f"{explanation.path[:40]!a} → {explanation.outcome}")
+        return escape(
+            f"{explanation.path[:40]!r} → {explanation.outcome}", quote=False
+        )  # its length is measured
     more = f", the first {MOST_ROWS}" if len(routing.rules) > MOST_ROWS else ""
     return f"{len(routing.rules)} rules{more}; the first that fits decides"
 
 
 def _drawn(name: str, rows: list[tuple[str, str, str, str]]) -> Figure:
     """Return rows of text: a mark, the rule's name with its action, and below it what was compared."""
-    colours = {FITS: AMBER, SKIPPED: FAINT, NOT_ASKED: FAINT}
+    colours = {FITS: AMBER, SKIPPED: INK, NOT_ASKED: FAINT}
     marks: list[dict[str, Any]] = []
     y = 0.0
     for state, rule, does, why in rows:
         lines = wrap(why, WIDEST)[:6] or [""]
-        ink = INK if state == FITS else FAINT
+        ink = FAINT if state == NOT_ASKED else INK
         bold = f"<b>{escape(rule[:60])}</b>" if state == FITS else escape(rule[:60])
         text = f"{bold}  {'→ ' if does else ''}{escape(does[:80])}<br>" + "<br>".join(
-            f"<span style='font-size:11px'>{escape(line)}</span>" for line in lines
+            f"<span style='font-size:12px'>{escape(line)}</span>" for line in lines
         )
         place = {"xref": "paper", "yref": "paper", "y": 1, "yanchor": "top", "yshift": -y, "showarrow": False}
         mark = {"size": 15, "color": colours[state]}
@@ -145,7 +147,5 @@ class RuleExplorer(ControlPanel):
         request = Sample(target, values["method"], values["host"].strip(), fields, values["client"].strip())
         self.explanation = self.table.explain(request)
         self.view.show(rules(self.routing, self.explanation))
-        asked = len(self.explanation.steps)
-        self.summary.value = (
-            f"{escape(self.explanation.outcome)}; {asked} of {len(self.routing.rules)} rules were asked."
-        )
+        asked, of = len(self.explanation.steps), len(self.routing.rules)
+        self.summary.value = f"{escape(self.explanation.outcome)}; {asked} of {of} rules {'was' if asked == 1 else 'were'} asked."

@@ -94,6 +94,9 @@ ALL_PROGRAMS = '("live", *PROGRAMS)'
 SERVERS = '[Server(f"s{i}", weight=10 if i == 1 else 1, service=Exponential(0.05)) for i in (1, 2, 3)]'
 WRONG_WEIGHTS = f"run(job.but(servers={SERVERS}), on=engine)"
 
+NO_CACHE = Edit("cache-runs", "max-age=60", "max-age=0")
+CACHE_SIMULATED = Edit("cache-runs", '(("sim", "live") if live else ("sim",))', '("sim",)')
+
 PROXIES = [
     in_01("RP1", "claim-rp1-turns", '"round_robin"', '"ip_hash"'),
     in_01("RP1", "claim-rp1-traffic", "seed=1", 'seed=1, policy="first_available"'),
@@ -101,6 +104,12 @@ PROXIES = [
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["X-Backend"]', cell="hide"),
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["Server"]', cell="hide"),
     in_01("RP2", "claim-rp2", "hide_errors=True", "hide_errors=False", cell="hide"),
+    in_01("RP3", "claim-rp3", "tls=one", 'tls=one, trusted=["127.0.0.0/8"]', cell="tls-visits"),
+    in_01("RP3", "claim-rp3", "visit(safe, trust=trusting)", "visit(plain)", cell="tls-visits"),
+    Mutation("RP5", "01-reverse-proxies", "claim-rp5", (NO_CACHE, CACHE_SIMULATED)),
+    in_01("RP5", "claim-rp5", "", 'caches = {**caches, "live": (caches["live"][0],) * 2}'),
+    in_01("RP5", "claim-rp5-worst", "max-age=5", "max-age=0", cell="cache-worst", needs=""),
+    in_01("RP5", "claim-rp5-worst", "coalesce=WAYS[name]", "coalesce=True", cell="cache-worst", needs=""),
     in_01("RP4", "claim-rp4-connections", "connections=2", "connections=20", cell="rp4-connections"),
     in_01("RP4", "claim-rp4-rate", '"burst": 10', '"burst": 100'),
     Mutation(

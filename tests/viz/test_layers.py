@@ -54,7 +54,8 @@ def test_equal_connections_are_not_equal_load() -> None:
 def test_the_panel_redraws_and_resets() -> None:
     panel = LayerPanel()
     before, number = panel.summary.value, panel.view.number
-    assert "at layer 4 100%, at layer 7 33% of the requests; an equal share is 33%" in before
+    assert "gets 100% at layer 4, 33% at layer 7" in panel.view.spec
+    assert before == "An equal share of the requests is 33%."
     panel.controls["clients"].value = 30
     assert panel.view.number == number + 1
     assert panel.counts["layer 4"] == {"s1": 300, "s2": 300, "s3": 300}

@@ -70,6 +70,11 @@ def test_a_long_table_is_cut_and_says_so() -> None:
     assert f"100 rules, the first {MOST_ROWS}" in drawn.layout.title.text
 
 
+def test_the_title_has_the_path_as_it_was_typed() -> None:
+    drawn = figures.rules(ROUTING, RouteTable(ROUTING).explain(Sample("/shop/é")))
+    assert drawn.layout.title.text.startswith("'/shop/é' → the maintenance page, retry")
+
+
 def test_a_figure_is_valid_for_plotly() -> None:
     import plotly.graph_objects as go
 
@@ -82,7 +87,7 @@ def test_typing_a_request_shows_the_rule_that_takes_it() -> None:
     explorer.controls["target"].value = "/x/../%61dmin"
     assert explorer.explanation
     assert explorer.explanation.path == "/admin"
-    assert "403; 1 of 5 rules were asked" in explorer.summary.value
+    assert "403; 1 of 5 rules was asked" in explorer.summary.value
     explorer.controls["client"].value = "10.0.0.1"
     assert "no rule fits" in explorer.summary.value
     explorer.controls["target"].value = "/api"

@@ -207,7 +207,7 @@ class Maintenance:
         return Reply(503, fields, page, "text/html; charset=utf-8")
 
     def told(self, facts: Facts, found: Found) -> str:
-        return f"the maintenance page, again in {self.retry_after} s"
+        return f"the maintenance page, retry after {self.retry_after} s"
 
 
 Action = ToPool | Split | Redirect | Fixed | Maintenance
