@@ -147,5 +147,8 @@ class RuleExplorer(ControlPanel):
         request = Sample(target, values["method"], values["host"].strip(), fields, values["client"].strip())
         self.explanation = self.table.explain(request)
         self.view.show(rules(self.routing, self.explanation))
-        asked, of = len(self.explanation.steps), len(self.routing.rules)
-        self.summary.value = f"{escape(self.explanation.outcome)}; {asked} of {of} rules {'was' if asked == 1 else 'were'} asked."
+        asked = len(self.explanation.steps)
+        were = "was" if asked == 1 else "were"
+        self.summary.value = (
+            f"{escape(self.explanation.outcome)}; {asked} of {len(self.routing.rules)} rules {were} asked."
+        )
