@@ -62,9 +62,7 @@ def rules(routing: Routing, explanation: Explanation | None = None) -> Figure:
 
 def _title(explanation: Explanation | None, routing: Routing) -> str:
     if explanation:
-        return escape(
-            f"{explanation.path[:40]!r} → {explanation.outcome}", quote=False
-        )  # its length is measured
+        return escape(f"{explanation.path[:40]!r} → {explanation.outcome}", quote=False)
     more = f", the first {MOST_ROWS}" if len(routing.rules) > MOST_ROWS else ""
     return f"{len(routing.rules)} rules{more}; the first that fits decides"
 
