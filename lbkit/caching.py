@@ -34,12 +34,13 @@ def _name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 @named_fields
 @frozen
 class DiskRules:
-    """A folder that keeps what is stored, also what memory has no room for, until the next start.
+    """A folder that keeps what is stored, also what memory has no room for, until the next start. All workers
+    share it.
 
-    `max_bytes`: of the files there; the least recently used ones go first."""
+    `max_bytes`: of what is stored; the least recently used goes first. A journal of some MB comes on top."""
 
     folder: str = field(validator=text(empty=False))
-    max_bytes: int = field(default=2**30, validator=whole(1))
+    max_bytes: int = field(default=2**30, validator=whole(2**20))
 
 
 @named_fields

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from lbkit.caching import Caching
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.core.sticky import Sticky
 from lbkit.firewall import FirewallRules
@@ -83,12 +82,6 @@ def sticky_faults(rules: Sticky | None, workers: int, shared: bool) -> Iterator[
             f"policy.sticky.secret is missing: {workers} workers must share one; "
             "use 16 bytes or more, drawn at random"
         )
-
-
-def worker_faults(workers: int, cache: Caching | None) -> Iterator[str]:
-    """Yield what several workers cannot share."""
-    if cache and cache.disk and workers > 1:
-        yield f"cache.disk: {workers} workers cannot share a folder; use workers = 1, or no disk"
 
 
 def package_faults(

@@ -120,7 +120,6 @@ class ProxyConfig:
         yield from conflicts.protocol_faults(self.backends, self.send_proxy)
         yield from conflicts.routing_faults(self.routing, self.backends, self.sticky, shared)
         yield from conflicts.sticky_faults(self.sticky, self.workers, shared)
-        yield from conflicts.worker_faults(self.workers, self.cache)
         for rules in (self.tls, self.firewall):
             if rules:
                 yield from rules.faults()

@@ -29,7 +29,8 @@ from lbkit.core.cache import (
     to_origin,
 )
 from lbkit.core.cache.validation import CONDITIONS
-from lbkit.net.cache_disk import Disk, StoreOnDisk
+from lbkit.net.cache_database import Disk
+from lbkit.net.cache_disk import StoreOnDisk
 from lbkit.net.filters.base import Filter
 from lbkit.net.filters.cache_visit import Keeping, Visit, Way
 from lbkit.net.messages import HOLD, Answer, ExchangeView, Hold, RequestHead, ResponseHead
@@ -73,7 +74,7 @@ class CacheFilter(Filter):
         return {**self.verdicts, "asked": self.asked, **stored}
 
     def _disk_fault(self) -> None:
-        self.fault("the cache cannot write to its folder")
+        self.fault("the cache cannot use its folder")
 
     # -- requests -----------------------------------------------------------------------------------
 

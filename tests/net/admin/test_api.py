@@ -320,6 +320,21 @@ def test_the_cache_counts_and_is_purged_in_every_worker(tmp_path: Path) -> None:
             assert proxy.call("POST", "/api/cache/purge", {"url": "/a"})[0] == 409
 
 
+def test_workers_with_a_disk_share_what_is_stored_and_a_purge_reaches_the_memory_of_all(
+    tmp_path: Path,
+) -> None:
+    kept = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 2\r\n\r\nok"
+    with Scripted(answers(kept)) as backend:
+        disk = f'[cache.disk]\nfolder = "{tmp_path / "cache"}"'
+        with Served(tmp_path, f"workers = 2\n{disk}{backends(backend.port)}") as proxy:
+            url = f"http://127.0.0.1:{proxy.port}/a"
+            for purges in (1, 2):
+                for _ in range(20):
+                    assert proxy.ask("/a") == 200
+                assert proxy.get("/api/stats")["filters"]["cache"]["miss"] == purges
+                assert proxy.change("POST", "/api/cache/purge", {"url": url})["removed"] == 1
+
+
 def test_a_proxy_at_layer_4_has_the_same_interface(tmp_path: Path) -> None:
     with (
         Scripted(answers(OK)) as one,
