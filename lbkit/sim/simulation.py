@@ -9,25 +9,21 @@ from math import inf
 from typing import Any
 
 from lbkit.arrivals import Closed, Sessions
-from lbkit.core import AnyPool, Backend, Intent, NoBackend
+from lbkit.core import AnyPool, Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
 from lbkit.core.options import number, whole
-from lbkit.core.state_change import StateChange
-from lbkit.events import DEPENDENCY_STATES
-from lbkit.experiment import Action, Experiment, Server
+from lbkit.experiment import Experiment
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
 from lbkit.sim import kinds
-from lbkit.sim.checks import Checks
 from lbkit.sim.engine import Engine, Handlers
 from lbkit.sim.entrance import HOLD, PASS, Entrance
 from lbkit.sim.guard import Guard
 from lbkit.sim.notes import notes
-from lbkit.sim.reports import Reports
-from lbkit.sim.requests import NAN, Requests
-from lbkit.sim.rollouts import Deploy
+from lbkit.sim.requests import Requests
 from lbkit.sim.routes import Routes
-from lbkit.sim.servers import OK, REFUSED, SERVERS, UNAVAILABLE, SharingServer, SimServer
+from lbkit.sim.server_side import ServerSide
+from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
 from lbkit.sim.users import Users, Visitors
 from lbkit.workload import Kinds, Workload, stream, workload
@@ -37,68 +33,40 @@ from lbkit.workload import Kinds, Workload, stream, workload
 MAX_EVENTS = 50_000_000
 MAX_EVENTS_PER_REQUEST = 100
 
-# The events that a request is waiting for while a backend has it, besides the end of its work.
-UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEND)
 
-
-class Simulation:
-    """The balancer and the network between it, its clients and its servers; a request is known by its row."""
+class Simulation(ServerSide):
+    """What happens to requests: between clients, the balancer and the servers. One is known by its row."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
-        self.experiment = experiment
         policy, traffic = experiment.policy, experiment.traffic
         if max_events is not None:
             whole(1, max_events=max_events)
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
-        self.requests = Requests(Workload.empty() if waiting else workload(experiment), Kinds(experiment))
-        self.engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(self.requests.arrival))
-        # -- servers, and the pool of their backends
-        self.servers = [
-            SERVERS[spec.discipline](spec, i, experiment.seed, self.engine, self.requests)
-            for i, spec in enumerate(experiment.servers)
-        ]
-        self.by_name = {server.spec.name: server for server in self.servers}
-        there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
-        self.changes: list[StateChange] = []  # of the state of backends, by health rules
-        self.pool = policy.pools(
-            there, partial(stream, experiment.seed), experiment.pools, on_change=self.changes.append
-        )
-        self.routes = Routes(experiment, self.requests, self.pool) if experiment.routing else None
-        self.firewall = Guard(experiment, self.requests) if experiment.firewall else None
-        self.server_of: dict[Backend, SimServer] = {}
-        self._find_servers()
-        self.reporting = self.pool.wants_reports  # whether an algorithm wants to know the servers' load
-        self.checks: Checks | None = None
-        if policy.health and policy.health.checks:
-            rng = stream(experiment.seed, "checks")
-            self.checks = Checks(policy.health.checks, self.engine, self.server_of, rng, traffic.duration)
-            for pool in self.pool.pools:
-                for member in pool.backends:
-                    self.checks.watch(pool, member)
-        self.deploy = self._deploy() if experiment.deploy else None
-        self.reports = Reports(self.engine, self.pool, self.servers, self.server_of)
+        requests = Requests(Workload.empty() if waiting else workload(experiment), Kinds(experiment))
+        engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(requests.arrival))
+        super().__init__(experiment, engine, requests)
+        self.routes = Routes(experiment, requests, self.pool) if experiment.routing else None
+        self.firewall = Guard(experiment, requests) if experiment.firewall else None
         # -- the balancer's decisions
         self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.attempt_policy.keep = MOST_EVENTS
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
         # Else the entrance passes all.
         self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
-        self.entrance = Entrance(experiment, self.engine, self.requests)
+        self.entrance = Entrance(experiment, engine, requests)
         self.admitting = False
-        self.keys, self.key_names = self.requests.keys(policy.keyed_by, traffic)
+        self.keys, self.key_names = requests.keys(policy.keyed_by, traffic)
         # -- what is going to happen
         self.handlers = self._handlers()
-        self.timeline = experiment.timeline
-        for i, event in enumerate(self.timeline):
-            self.engine.plan(event.at, kinds.CHANGE, i)
+        self.plan_events()
         self.users: Users | Visitors | None = None
         if isinstance(traffic.arrivals, Closed):
-            self.users = Users(experiment, traffic.arrivals, self.engine, self.requests)
+            self.users = Users(experiment, traffic.arrivals, engine, requests)
         elif isinstance(traffic.arrivals, Sessions):
-            self.users = Visitors(experiment, self.engine, self.requests)
+            self.users = Visitors(experiment, engine, requests)
         else:
-            self.engine.feed(self.requests.arrival, kinds.ARRIVE)
-        self.tokens = Tokens(policy.sticky, self.pool, self.requests) if policy.sticky else None
+            engine.feed(requests.arrival, kinds.ARRIVE)
+        self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
         # Whether anything follows an answer.
         self.followed = self.limited or self.users is not None or self.tokens is not None
 
@@ -387,109 +355,7 @@ class Simulation:
         if self.users:
             self.users.answered(row)
 
-    # -- events of the experiment ---------------------------------------------------------------------
-
-    def change(self, index: int) -> None:
-        """Event `index` of the timeline happens."""
-        event = self.timeline[index]
-        if state := DEPENDENCY_STATES.get(event.action):
-            for server in self.servers:
-                if event.server in ("", server.spec.name):
-                    server.set_dependency(event.dependency, state)
-            return
-        server, pool = self.by_name[event.server], self.pool
-        match event.action:
-            case Action.CRASH:
-                self.crash(server)
-            case Action.RECOVER:
-                server.recover()
-            case Action.SLOW:
-                server.slow(event.value or 1.0)
-            case Action.ADD:
-                self.add(event.server)
-            case Action.REMOVE:
-                pool.remove(event.server)
-            case Action.SET_WEIGHT:
-                pool.set_weight(event.server, event.value or 0.0)
-            case Action.DRAIN:
-                self.drain(event.server)
-            case Action.UNDRAIN:
-                pool.set_intent(event.server, Intent.READY, self.engine.now)
-            case Action.HANG:
-                server.hang()
-            case Action.LOSE:
-                server.lose(event.value or 0.0)
-            case Action.FAIL:
-                server.fail(event.value or 0.0)
-            case Action.DELAY:
-                server.set_delay(event.value or 0.0)
-
-    def add(self, name: str, weight: float | None = None) -> None:
-        """Have a server join the pool as a new backend, by default with its own weight."""
-        joins = backend(self.by_name[name].spec)
-        if weight is not None:
-            joins.weight = weight
-        self.pool.add(joins)
-        self._find_servers()
-        if self.checks:
-            for pool in self.pool.pools:
-                if name in pool:
-                    self.checks.watch(pool, pool[name])
-
-    def crash(self, server: SimServer) -> None:
-        """A server loses what it has; the balancer learns of it later."""
-        for row in server.crash():
-            self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
-
-    def drain(self, name: str) -> None:
-        """A backend gets no new requests, and has until its deadline for those it has."""
-        self.pool.set_intent(name, Intent.DRAIN, self.engine.now)
-        wake = min(pool.drains.wake for pool in self.pool.pools)
-        if wake < inf:
-            self.engine.plan(wake, kinds.CUT)
-
-    def cut(self, _: int) -> None:
-        """Cut off what still runs on backends with a drain that is at its deadline."""
-        for pool in self.pool.pools:
-            for backend in pool.drains.advance(self.engine.now):
-                self.cut_off(backend)
-
-    def cut_off(self, backend: Backend) -> None:
-        """Cut off what runs on a backend."""
-        lease = self.requests.lease
-        there = lambda row: lease[row] is backend  # noqa: E731
-        rows = self.server_of[backend].drop(there)
-        for kind in UNDER_WAY:
-            rows += self.engine.cancel(kind, there)
-        for row in rows:
-            self.requests.start[row], self.requests.service[row] = NAN, 0.0
-            self.fail(row, Failure.CLOSED_UNANSWERED)
-
-    def _deploy(self) -> Deploy:
-        assert self.experiment.deploy
-        return Deploy(
-            self.experiment.deploy,
-            self.engine,
-            self.pool,
-            self.by_name,
-            self.requests,
-            self.experiment.traffic.duration,
-            self.add,
-            self.drain,
-            self.crash,
-            self.changes.append,
-        )
-
-    def _find_servers(self) -> None:
-        """Find the server behind each balancer's backends."""
-        self.server_of |= {b: self.by_name[b.name] for b in self.pool.all_backends()}
-
 
 def never(row: int) -> None:
     """Handle an event that is never planned."""
     raise AssertionError(f"nothing plans this for {row}")
-
-
-def backend(spec: Server) -> Backend:
-    """Return a server as its balancer sees it."""
-    return Backend(spec.name, weight=spec.weight, zone=spec.zone, priority=spec.priority, pool=spec.pool)
