@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lbkit.core.health.watch import HealthRules
-from lbkit.core.limit import NginxLimit
-from lbkit.core.limit.several import limiter_of
 from lbkit.core.retry import Retry
-from lbkit.core.scope import GLOBAL
-from lbkit.edge import RateLimit
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.peers.base import Peer
 from lbkit.live.peers.errors import PeerError
@@ -25,6 +21,7 @@ from lbkit.live.peers.nginx_cache import NginxCache
 from lbkit.live.peers.nginx_firewall import HINT as FIREWALL_HINT
 from lbkit.live.peers.nginx_firewall import NOTES as FIREWALL_NOTES
 from lbkit.live.peers.nginx_firewall import NginxFirewall
+from lbkit.live.peers.nginx_limits import NginxLimits, variable_name
 from lbkit.live.peers.nginx_routing import NginxRouting
 from lbkit.live.peers.process import fetch
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
@@ -165,7 +162,7 @@ stream {{
 
     def _http(self) -> str:
         algorithm = self.balance()
-        zones, limits = self._limits()
+        limits = self._limits()
         routing, cache, firewall = self._routing(), self._cache(), self._firewall()
         key = "$pool" if routing else ""
         first = (firewall.use() if firewall else "") + (routing.answers() if routing else "")
@@ -197,7 +194,7 @@ http {{
   # The load plays many clients from one address and names them in this header. Only loopback is believed.
   set_real_ip_from 127.0.0.0/8;
   real_ip_header X-Forwarded-For;
-{zones}{cache.zone(self.folder) if cache else ""}
+{limits.zones()}{cache.zone(self.folder) if cache else ""}
 {self._upstreams(algorithm)}
   # The number of servers tried: $upstream_addr lists them with commas.
   map $upstream_addr $tries {{
@@ -209,7 +206,7 @@ http {{
   server {{
     listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
     location / {{
-{first}{limits}      proxy_pass http://{"$pool" if routing else "backends"};
+{first}{limits.use()}      proxy_pass http://{"$pool" if routing else "backends"};
       proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
       proxy_set_header Connection "";
       proxy_set_header Host $host;
@@ -250,8 +247,6 @@ http {{
         if routing := self._routing():
             routing.maps(), routing.answers()  # raise for what nginx does not have
 
-    # -- rate limits ----------------------------------------------------------------------
-
     def _cache(self) -> NginxCache | None:
         return NginxCache(self.experiment.cache) if self.experiment.cache else None
 
@@ -267,45 +262,14 @@ http {{
     def check_limits(self) -> None:
         if self.experiment.limits and self.layer == 4:
             raise PeerError("nginx limits rates on layer 7 only")
-        for limit in self.experiment.limits:
-            self._limit(limit, 0)
+        self._limits()  # raises for what nginx does not have
 
-    def _limits(self) -> tuple[str, str]:
-        """Return the lines for the http block, and those for the location."""
-        found = [self._limit(limit, i) for i, limit in enumerate(self.experiment.limits)]
-        status = ["      limit_req_status 429;\n"] if found else []
-        return "".join(zone for zone, _ in found), "".join([*(use for _, use in found), *status])
-
-    def _limit(self, limit: RateLimit, number: int) -> tuple[str, str]:
-        """Return a zone and its use. Requests with an empty key are not counted: so a limit has its path."""
-        limiter = limiter_of(limit.limiter)
-        if not isinstance(limiter, NginxLimit):
-            raise PeerError(f"nginx has no {limiter.name}: its limit_req is nginx_limit")
-        kind, _, name = limit.key.partition(":")
-        if kind != GLOBAL and kind not in self.KEYS:
-            raise PeerError(f"nginx cannot limit by {limit.key!r} here: by {', '.join(self.KEYS)}")
-        key = "global" if kind == GLOBAL else self.KEYS[kind].replace("{name}", self.field_name(name))
-        per_minute = limiter.rate * 60
-        if per_minute != int(per_minute):
-            raise PeerError(
-                f"nginx's rate is whole requests a second or minute, not {limiter.rate:g} a second"
-            )
-        whole = limiter.rate == int(limiter.rate)
-        rate = f"{int(limiter.rate)}r/s" if whole else f"{int(per_minute)}r/m"
-        wait = " nodelay" if limiter.delay >= limiter.burst else f" delay={limiter.delay}"
-        path = re.escape(limit.path.rstrip("/"))
-        zone = f"""\
-  map $uri $limited{number} {{
-    default "";
-    "~^{path}(/|$)" {key};
-  }}
-  limit_req_zone $limited{number} zone=limit{number}:10m rate={rate};
-"""
-        return zone, f"      limit_req zone=limit{number} burst={limiter.burst}{wait};\n"
+    def _limits(self) -> NginxLimits:
+        return NginxLimits(self.experiment.limits, self.KEYS)
 
     @staticmethod
     def field_name(name: str) -> str:
-        return name.lower().replace("-", "_")
+        return variable_name(name)
 
     def notes(self) -> list[str]:
         notes = super().notes()
