@@ -15,6 +15,7 @@ from lbkit.viz.machine import machine
 from lbkit.viz.newcomer import newcomer
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
 from lbkit.viz.rules import rules
+from lbkit.viz.spread import spread
 from lbkit.viz.states import states
 
 latency_cdf = warned(latency.latency_cdf)
@@ -42,5 +43,6 @@ __all__ = [
     "rules",
     "sees",
     "shares",
+    "spread",
     "states",
 ]

@@ -1,0 +1,77 @@
+"""A figure of repeated measurements: their middle, and how much they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median, quantiles
+
+import plotly.graph_objects as go
+
+from lbkit.viz.drawing import figure
+from lbkit.viz.latency import rounded
+from lbkit.viz.style import FAINT, INK, axis, title
+
+ROW = 30  # pixels
+
+
+def spread(
+    finding: str, samples: Mapping[str, Sequence[float]], unit: str, beside: str = "", of: str = ".0f"
+) -> go.Figure:
+    """Return a row for each name: a mark at the median, a bar from the lower to the upper quartile, and a
+    thin line from the least to the greatest value, on a logarithmic axis.
+
+    `samples`: at least two positive numbers for each name. `beside`: the name at whose median a dotted line
+    stands, to compare the others with. `unit`: the axis title. `of`: the format of the medians."""
+    middles = {name: median(values) for name, values in samples.items()}
+    if not samples:
+        return figure(finding, [])
+    ranges = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": rounded(ends),
+            "y": [title(name)] * 2,
+            "line": {"color": FAINT, "width": width},
+            "hoverinfo": "skip",
+        }
+        for name, values in samples.items()
+        for ends, width in (((min(values), max(values)), 1), (_quartiles(values), 7))
+    ]
+    marks = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": rounded(middles.values()),
+        "y": [title(name) for name in samples],
+        "text": [f"{value:{of}}" for value in middles.values()],
+        "textposition": "top center",
+        "textfont": {"size": 11},
+        "cliponaxis": False,
+        "marker": {"color": INK, "size": 9, "line": {"color": "white", "width": 1}},
+        "customdata": [[*map(float, rounded((*_quartiles(v), min(v), max(v))))] for v in samples.values()],
+        "hovertemplate": (
+            "%{y}: %{x:.4~g}, half of all from %{customdata[0]:.4~g} to %{customdata[1]:.4~g},"
+            " all from %{customdata[2]:.4~g} to %{customdata[3]:.4~g}<extra></extra>"
+        ),
+    }
+    dotted = {"color": INK, "dash": "dot", "width": 1}
+    line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": dotted}
+    return figure(
+        finding,
+        [*ranges, marks],
+        xaxis=axis(unit, type="log", tickvals=_ticks([v for values in samples.values() for v in values])),
+        yaxis=axis("", type="category", autorange="reversed"),
+        shapes=[line | {"x0": middles[beside], "x1": middles[beside]}] if beside else [],
+        height=150 + ROW * len(samples),
+        showlegend=False,
+    )
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float]:
+    lower, _, upper = quantiles(values, n=4, method="inclusive")
+    return lower, upper
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Return round numbers over the values, three a decade."""
+    steps = (step * 10.0**power for power in range(-9, 9) for step in (1, 2, 5))
+    return [tick for tick in steps if min(values) / 2 < tick < 2 * max(values)]
