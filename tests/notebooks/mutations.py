@@ -415,6 +415,42 @@ LAYERS = [
     in_02("L5", "claim-l5-tls", "", as_if("used", "layer 7, TLS ends", "layer 7, plain"), needs="cert"),
 ]
 
+
+def in_09(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "live") -> Mutation:
+    return swap("09-advanced-features", claim, at, old, new, cell, needs)
+
+
+WITHOUT_TLS = (
+    Edit("claim-rp3", "tls=tls", "tls=None"),
+    Edit("claim-rp3", 'greet(port, "shop.test")', 'socket.create_connection(("127.0.0.1", port))'),
+)
+STRICTEST = '"lbkit": FirewallRules(mode="block", methods=("POST",))'
+
+FEATURES = [
+    in_09("V1", "claim-v1-stages", 'Sticky(secret="drawn at random, once")', "Sticky()"),
+    in_09("V2", "claim-v2-asked", "Routing(RULES)", "Routing(RULES[::-1])", needs=""),
+    in_09("V2", "claim-v2-live", "placed(RULES,", "placed(RULES[::-1],"),
+    in_09("V2", "claim-v2-canary", 'key="cookie:user"', 'key=""'),
+    in_09("V2", "claim-v2-mirror", "error_rate=0.5", "error_rate=0.0"),
+    in_09("V3", "claim-v3-sni", "tls=tls", "tls=TlsRules(tls.certificates[0])", needs="cert"),
+    in_09("V3", "claim-v3-alpn", "http2=Http2()", "http2=None", needs="cert"),
+    Mutation("RP3", "09-advanced-features", "claim-rp3", WITHOUT_TLS, needs="cert"),
+    in_09("V3", "claim-v3-resumption", "visit(port, ticket)", "visit(port)", needs="cert"),
+    in_09("V4", "claim-v4-rates", '"lbkit": FirewallRules(mode="block")', '"lbkit": None', cell="send"),
+    in_09("V4", "claim-v4-rates", '"lbkit": FirewallRules(mode="block")', STRICTEST, cell="send"),
+    in_09("V4", "claim-v4-tuned", "corpus(name)", 'corpus(name.removesuffix("_unseen"))', needs=""),
+    in_09("V4", "claim-v4-flood", '"burst": 10})', '"burst": 10}, key="global")', cell="flood"),
+    in_09("V4", "claim-v4-flood", '"burst": 10})', '"burst": 1000})', cell="flood"),
+    in_09("forged", "claim-forged", '["0.0.0.0/0"]', "[]"),
+    in_09("trusted", "claim-trusted", '["127.0.0.1"]', '["0.0.0.0/0"]', cell="tier"),
+    in_09("leaks", "claim-leaks", "hide=fields", "hide=[]"),
+    in_09("timing", "claim-timing", "slow=0.05", "slow=0.0"),
+    in_09("stampede", "claim-stampede", "coalesce=False", "coalesce=True", cell="stampede", needs=""),
+    in_09("stampede-live", "claim-stampede-live", "cache=CACHES[way]", 'cache=CACHES["one for all"]'),
+    in_09("cost", "claim-cost", "", as_if("cpu", "cache, hits", "nothing")),
+    in_09("cost", "claim-cost", "", as_if("cpu", "firewall, lbkit", "nothing")),
+]
+
 MUTATIONS: list[Mutation] = [
     *ALGORITHMS,
     *PROXIES,
@@ -424,4 +460,5 @@ MUTATIONS: list[Mutation] = [
     *RETRIES,
     *HEALTH,
     *DRAINS,
+    *FEATURES,
 ]

@@ -64,7 +64,7 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
         name
         for cell in code
         for name in re.findall(
-            r"^(\w+) = (?:Playground|Explorer|EngineSelector|(?:Layer|Limiter|Health|Live)Panel)\(",
+            r"^(\w+) = (?:Playground|(?:Rule)?Explorer|EngineSelector|(?:Layer|Limiter|Health|Live)Panel)\(",
             cell.source,
             re.M,
         )
