@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log10
 from statistics import median, quantiles
 
 import plotly.graph_objects as go
@@ -11,7 +12,7 @@ from lbkit.viz.drawing import figure
 from lbkit.viz.latency import rounded
 from lbkit.viz.style import FAINT, INK, axis, title
 
-ROW = 30  # pixels
+ROW = 34  # pixels
 
 
 def spread(
@@ -53,13 +54,14 @@ def spread(
             " all from %{customdata[2]:.4~g} to %{customdata[3]:.4~g}<extra></extra>"
         ),
     }
+    values = [value for each in samples.values() for value in each]
     dotted = {"color": INK, "dash": "dot", "width": 1}
     line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": dotted}
     return figure(
         finding,
         [*ranges, marks],
-        xaxis=axis(unit, type="log", tickvals=_ticks([v for values in samples.values() for v in values])),
-        yaxis=axis("", type="category", autorange="reversed"),
+        xaxis=axis(unit, type="log", tickvals=_ticks(values), range=_around(values)),
+        yaxis=axis("", type="category", range=[len(samples) - 0.5, -0.8]),
         shapes=[line | {"x0": middles[beside], "x1": middles[beside]}] if beside else [],
         height=150 + ROW * len(samples),
         showlegend=False,
@@ -71,7 +73,12 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float]:
     return lower, upper
 
 
+def _around(values: Sequence[float]) -> list[float]:
+    """Return a range with room at both ends, as powers of ten."""
+    return [log10(min(values) / 1.15), log10(max(values) * 1.15)]
+
+
 def _ticks(values: Sequence[float]) -> list[float]:
     """Return round numbers over the values, three a decade."""
     steps = (step * 10.0**power for power in range(-9, 9) for step in (1, 2, 5))
-    return [tick for tick in steps if min(values) / 2 < tick < 2 * max(values)]
+    return [tick for tick in steps if min(values) / 1.15 < tick < max(values) * 1.15]
