@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -60,3 +61,10 @@ def test_there_are_no_circles(script: dict[str, Any]) -> None:
     checked = packages - set(contract.get("skip_descendants", ()))
     assert {"lbkit", "lbkit.core", "lbkit.core.balance", "lbkit.viz", "lbkit.live"} <= checked
     assert {p: c for p in checked if (c := script["circles"](script["siblings"](imports, p)))} == {}
+
+
+def test_the_files_that_the_page_sends_readers_to_exist() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().split("## Where to look")[1].split("\n## ")[0]
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", table)
+    assert len(named) > 30
+    assert [path for path in named if not (ROOT / "lbkit" / path).exists()] == []
