@@ -25,7 +25,7 @@ from lbkit.live.backend_settings import check_settings
 
 
 def healthy(port: int) -> bool:
-    """Whether the backend at this port of 127.0.0.1 says so; for containers' health checks."""
+    """Return whether /health passes at this port of 127.0.0.1; for containers' health checks."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
             return True

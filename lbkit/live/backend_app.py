@@ -156,7 +156,7 @@ class Backend:
                 await send({"type": "websocket.send", "text": f"{self.server.name} {messages}"})
 
     async def _travel(self) -> None:
-        """Be on the network for one way."""
+        """Wait for as long as the network takes in one direction."""
         server = self.server
         jitter = self.jitter.expovariate(1 / server.delay_jitter) if server.delay_jitter else 0.0
         if delay := server.delay + self.settings["delay"] + jitter:
@@ -192,7 +192,7 @@ class Backend:
         return _json(200, list(self.wasted))
 
     async def control(self, scope: Scope, body: bytes) -> Answer:
-        """GET: how it is set; POST: JSON with what to change. 400 names the field."""
+        """GET: return the settings; POST: change them, by JSON. A 400 names the wrong field."""
         if scope["method"] == "POST":
             try:
                 changes = json.loads(body)
@@ -205,7 +205,7 @@ class Backend:
         return _json(200, {**self.settings, **state, "callers": dict(self.callers.most_common(20))})
 
     async def load(self, scope: Scope, body: bytes) -> Answer:
-        """Its load in a header field, as every answer has it, without waiting in line."""
+        """Return the load, also in a header field as on every answer, without queueing."""
         report = self.meter.report(time.monotonic())
         status, headers, answer = _json(200, report._asdict())
         return status, [*headers, (FIELD, write_report(report))], answer
@@ -223,7 +223,7 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 def _quantile(text: bytes | None, draw: Callable[[], float]) -> float:
-    """What the request says of itself, or a draw of our own."""
+    """Return the quantile that the request carries, or a random one."""
     try:
         u = float(text or b"")
     except ValueError:
@@ -245,7 +245,7 @@ def _json(status: int, data: Any) -> Answer:
 
 
 async def _read(receive: Receive) -> bytes:
-    """The body; more than 64 KiB of it is read, and forgotten."""
+    """Return the body; what follows the first 64 KiB is read and dropped."""
     body = b""
     while True:
         message = await receive()

@@ -104,7 +104,7 @@ class WebSocket:
         return self._read.read(head[1]).decode()
 
     def close(self) -> None:
-        """Close the connection, without a word. Safe to repeat."""
+        """Close the connection, without a close frame. Safe to repeat."""
         self._read.close()
         self._socket.close()
 

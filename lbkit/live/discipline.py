@@ -64,14 +64,14 @@ class FirstCome:
         return start, time.monotonic() - start
 
     async def _sleep(self, seconds: float) -> None:
-        # Timers wake late, by half a millisecond or so. What one request had too much of, the next gets less
-        # of: without this a server would be slower than the experiment says.
+        # Timers wake late, by half a millisecond or so. What one request took too long, the next is shortened
+        # by: without this a server would be slower than the experiment says.
         start = time.monotonic()
         await asyncio.sleep(max(0.0, seconds - self.late))
         self.late = min(self.late + time.monotonic() - start - seconds, LATE)
 
     def _next(self) -> None:
-        """A worker is done: it takes the next in line."""
+        """Called when a worker is done: start the next waiting request."""
         while self.waiting:
             turn = self.waiting.popleft()
             if not turn.done():

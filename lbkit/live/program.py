@@ -1,4 +1,4 @@
-"""A real program, run so that it ends when we do, and listens on a port that the kernel chose."""
+"""A real program as a child process, which never outlives its parent."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Program:
         return children + [p for child in children for p in child.children(recursive=True)]
 
     def end(self) -> None:
-        """Returns when nothing of it is left. Safe to repeat."""
+        """End the program; return when none of its processes is left. Safe to repeat."""
         assert self._guard.stdin
         self._guard.stdin.close()
         self._guard.wait()

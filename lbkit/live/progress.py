@@ -34,7 +34,7 @@ class Progress:
 def shown(name: str) -> Iterator[Watch]:
     """Yield a function that shows progress where the user is looking, and takes it away at the end.
 
-    In a notebook that is a line below the cell, in a terminal one on stderr; nothing in a pipe."""
+    In a notebook that is a line below the cell, in a terminal a line on stderr; in a pipe nothing."""
     show, end = _notebook() or _terminal() or (_ignore, lambda: None)
     try:
         yield lambda progress: show(f"{name}: {progress}")
@@ -57,7 +57,7 @@ def _notebook() -> tuple[Callable[[str], object], Callable[[], object]] | None:
     def show(text: str) -> None:
         place.update({"text/plain": text}, raw=True)
 
-    # A saved notebook shall not say for ever that a run is at 98 %.
+    # A saved notebook must not show a run at 98 % for ever.
     return show, lambda: place.update({"text/plain": "", "text/html": ""}, raw=True)
 
 

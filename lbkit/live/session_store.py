@@ -12,7 +12,7 @@ from lbkit.net.shared_store.store import connection
 WANTED = b"x-lbkit-session"  # a request's field: the name of the cookie, and "any" if every value is taken
 VISITS = b"x-lbkit-visits"  # an answer's field: the requests of the session that the store knows of
 SIZE = 10_000  # sessions that a server remembers
-IDLE = 3600  # seconds after which Redis forgets a session that nobody uses
+IDLE = 3600  # seconds after which Redis forgets an unused session
 
 
 class SessionStore(Protocol):
@@ -52,7 +52,7 @@ class MemoryStore:
 
 
 class RedisStore:
-    """Sessions in Redis: every server that has its address knows them, and no server takes them along.
+    """Sessions in Redis: every server that has its address knows them, and they survive each server.
 
     Keys are hashes of sessions' names, which are passwords of a kind. Raises ModuleNotFoundError without
     redis-py; `visit` and `begin` raise OSError while Redis does not answer."""

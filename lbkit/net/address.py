@@ -1,4 +1,4 @@
-"""host:port in a file: read strictly, and compared."""
+"""Addresses as host:port: parsed strictly, and compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LABELS = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Host and port of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError."""
+    """Return the host and port of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError."""
     host, colon, port = text.rpartition(":")
     literal = host.startswith("[") and host.endswith("]")
     if literal:
@@ -73,7 +73,7 @@ def a_backend_address(instance: Any, attribute: attrs.Attribute[Any], value: Any
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether to listen there is to listen on every address."""
+    """Return whether listening there means listening on every address of this machine."""
     try:
         return ip_address(host).is_unspecified
     except ValueError:

@@ -115,7 +115,7 @@ class Control:
         """Have every worker carry out an order; return the results of those that serve. Raises OrderError.
 
         `lasts`: a name under which the order also holds for workers that start later. An intent holds over
-        reloads; what else was changed at run time ends with the next reload, which takes the file's word."""
+        reloads; other changes last until the next reload, which applies the file."""
         serving = self.serving
         results = await serving.send_order(order)
         if lasts:
@@ -163,7 +163,7 @@ class Control:
             return str(error).splitlines()
 
     def reloaded(self, faults: list[str]) -> None:
-        """Called after each reload, whoever wanted it; `faults`: why it did not take effect."""
+        """Called after each reload, by signal or by order; `faults`: why it did not take effect."""
         self.reloading = False
         self.failed_reload = (time.time(), faults) if faults else None
         self.reloads += not faults

@@ -20,7 +20,7 @@ def needed(connections: int) -> int:
 
 
 def raise_limit(wanted: int) -> int:
-    """Raise the soft limit to `wanted` if it is lower, as far as the hard limit goes; what it is now."""
+    """Raise the soft limit to `wanted` if it is lower, up to the hard limit; return the limit now."""
     if sys.platform == "win32":
         return UNLIMITED
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

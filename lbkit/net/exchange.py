@@ -198,7 +198,7 @@ class Exchange(Forwarding):
             self.sink.ready(ready)
 
     def expired(self, now: float) -> None:
-        """End the wait that the deadline has passed for: for the client, for the body, or for the backend."""
+        """Handle a timeout: of the client, of the request's body, or of the backend."""
         if self._done:
             return
         if self._started or not self.client.writable:
@@ -230,7 +230,8 @@ class Exchange(Forwarding):
         return False
 
     def cut(self, backend: Backend) -> None:
-        """A backend has no more time: if it has the request, that is lost, or goes elsewhere."""
+        """End the attempt on a backend whose drain timeout is over: it counts as failed, and may be
+        repeated."""
         if self._timekeeper is not None:
             self._timekeeper.cut(backend)
         lease = self.lease

@@ -224,7 +224,7 @@ class Forwarding:
     # -- the request's body --------------------------------------------------------------------
 
     def body(self, data: bytes, end: bool) -> None:
-        """A piece of the request's body."""
+        """Take a piece of the request's body."""
         self._complete = end
         self._body_began = True
         if self._origin_over:
@@ -255,7 +255,7 @@ class Forwarding:
         return sum(map(len, self._held))
 
     def origin_ready(self, ready: bool) -> None:
-        """The backend takes more of the body, or not now."""
+        """Called when the backend can take more of the body, or no more for now."""
         self.touch()
         if not self._origin_over:
             self._read_body(ready)
@@ -274,18 +274,18 @@ class Forwarding:
     # -- back-pressure, time, and the end --------------------------------------------------------
 
     def read_origin(self, wanted: bool) -> None:
-        """Whether more of the answer can be taken."""
+        """Start or stop reading the backend's answer: back-pressure."""
         if self._connection:
             self._connection.read(wanted)
 
     def touch(self) -> None:
-        """Something moved: the wait for progress starts again, but for the total."""
+        """Restart the `read` timeout after progress; the `total` timeout runs on."""
         if not self._suspended:
             timeouts = self.service.timeouts
             self.deadline = min(self.service.now() + timeouts.read, self.began + timeouts.total)
 
     def suspend(self) -> None:
-        """A filter makes it wait: only the total counts."""
+        """Stop the `read` timeout while a filter holds the exchange; the `total` timeout runs on."""
         self._suspended = True
         self.deadline = self.began + self.service.timeouts.total
 

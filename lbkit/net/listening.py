@@ -13,7 +13,7 @@ from lbkit.net.running import BACKLOG, ProxyError, listen_error
 
 
 def try_listen(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
-    """Bind and let go. Raises ProxyError for a port that is taken, also by another lbkit.
+    """Bind the address, and release it. Raises ProxyError for a port that is taken, also by another lbkit.
 
     With SO_REUSEPORT we would share the port with it instead of being refused; with UDP, already with
     SO_REUSEADDR."""
@@ -25,7 +25,7 @@ def try_listen(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREA
 
 
 def listen(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-    """A socket that shares its port with others like it. Raises ProxyError."""
+    """Return a listening socket that shares its port with others made in this way. Raises ProxyError."""
     family, address = _resolved(host, port)
     sock = socket.socket(family, kind)
     try:
@@ -42,7 +42,7 @@ def listen(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -
 
 
 def stop_listening(sock: socket.socket) -> None:
-    """Here, and wherever else a process still has it open."""
+    """Stop listening in this process and in all others that have the socket open."""
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()

@@ -1,4 +1,4 @@
-"""Event loops: which one, and one in a thread of its own."""
+"""The event loop: uvloop where it is installed; and a thread that runs one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCEPT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's where there is one, asyncio's own elsewhere (Windows)."""
+    """Return uvloop's loop where it is installed, else asyncio's own (Windows)."""
     loop: asyncio.AbstractEventLoop
     try:
         import uvloop
@@ -33,7 +33,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """As usual, except that asyncio's `accept` logs a traceback for what is no fault of ours."""
+    """Handle an exception as asyncio does, but without a traceback for expected failures of `accept`."""
     error = context.get("exception")
     if isinstance(error, OSError) and error.errno in ACCEPT_ERRORS and "accept" in context["message"]:
         return
@@ -88,7 +88,7 @@ class LoopThread:
         return not thread.is_alive()
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """`function(*args)` in the thread; its result or its exception. Here, if nothing runs."""
+        """Call `function(*args)` in the thread, or here if none runs; return or raise what it does."""
         loop = self._loop
         if self._thread is None or loop is None or threading.current_thread() is self._thread:
             return function(*args)
@@ -104,7 +104,8 @@ class LoopThread:
         return result.result(timeout=30)
 
     def cpu(self) -> float:
-        """Seconds of processor time that the thread has used; nan where the system does not say."""
+        """Return the seconds of processor time that the thread has used; nan where the system does not
+        say."""
         thread = self._thread
         if thread is None or thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
             return float("nan")

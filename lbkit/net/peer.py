@@ -41,7 +41,7 @@ class Peer:
         announced: Ends | None = None,
         https: bool = False,
     ) -> None:
-        """`announced`: the ends of the client's connection to a proxy in front of this one, which has told
+        """`announced`: the ends of the client's connection to a proxy in front of this one, as it announces
         them. `https`: there, the client came with TLS."""
         # A socket that accepts IPv4 and IPv6 reports ::ffff:10.0.0.1.
         self.address = plain_address(address) or address if ":" in address else address

@@ -40,7 +40,7 @@ def start_faults(config: AnyConfig) -> list[str]:
 
 
 def backend_faults(config: AnyConfig) -> list[str]:
-    """Return which backends cannot be, or lead back to the proxy."""
+    """Return which backends have no address, or lead back to the proxy."""
     faults: list[str] = []
     for i, backend in enumerate(config.backends):
         host, port = split_address(backend.address)

@@ -113,7 +113,7 @@ def _backend(pool: Pool, backend: Backend, pool_name: str, now: float) -> Report
 
 
 def state(backend: Backend, drain: DrainState) -> str:
-    """Return one word for a backend: the operator's intent comes before health, which he knows of."""
+    """Return one word for a backend: the operator's intent comes before health."""
     if backend.intent is not Intent.READY:
         return drain.value
     if not backend.healthy:

@@ -1,4 +1,4 @@
-"""What answers while no worker can: 503 at once, where clients would wait for a socket to be served."""
+"""Answers 503 at once while no worker runs; otherwise clients would wait for one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lbkit.net.tls.certificates import TlsError
 from lbkit.net.tls.live import LiveContext
 from lbkit.net.tls.rules import TlsRules
 
-LINGER = 2.0  # seconds to read on, so that a reset does not eat the answer
+LINGER = 2.0  # seconds to read on, so that a reset does not discard the answer
 
 
 # By the proxy's mode. Datagrams wait in the kernel, as far as it keeps them.
@@ -55,7 +55,7 @@ class StandIn:
 
 
 class _Close(asyncio.Protocol):
-    """Layer 4 has no words for an excuse."""
+    """Closes the connection: layer 4 has no error answers."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()

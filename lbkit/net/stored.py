@@ -25,7 +25,7 @@ def request_of(request: RequestHead, route: Route | None) -> Request:
     """Return a request as the cache sees it.
 
     The partition has what an answer depends on besides the URI and the fields that Vary names: the
-    rule that has decided and its pool, a target that is another now, a host that a trusted proxy named."""
+    rule that has decided and its pool, a rewritten target, a host that a trusted proxy named."""
     lines = request.data[request.data.index(b"\r\n") :]
     about = _about(lines) if len(lines) <= MOST_KNOWN else _about.__wrapped__(lines)
     partition = about.partition
@@ -38,7 +38,7 @@ def request_of(request: RequestHead, route: Route | None) -> Request:
 
 
 class _About(NamedTuple):
-    """What the fields of a request say."""
+    """What the cache reads from the fields of a request."""
 
     fields: Fields
     site: str  # the beginning of the URI

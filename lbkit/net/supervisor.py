@@ -120,9 +120,8 @@ class Supervisor:
             say(note)
 
     def _listen(self, host: str, port: int, count: int, there: list[socket.socket]) -> list[socket.socket]:
-        """Return `there` and new sockets, `count` in all; none of `there` is closed: connections may wait.
-
-        Raises ProxyError."""
+        """Return `count` sockets: those of `there`, and new ones. None is closed, as connections may
+        be waiting in it. Raises ProxyError."""
         fresh: list[socket.socket] = []
         try:
             while len(there) + len(fresh) < count:

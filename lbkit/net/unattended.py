@@ -73,7 +73,7 @@ class UnattendedExchanges:
         self.filters = filters
 
     def send(self, by: Filter, request: RequestHead, like: ExchangeView, state: Any) -> None:
-        # Copied each time, as what it has changes while the proxy runs.
+        # Copied each time, as its hooks change while the proxy runs.
         service = copy(self.service)
         behind = self.filters[by.index + 1 :]
         for hook, methods in hooks([by, *behind]).items():

@@ -19,7 +19,7 @@ def accept_of(key: bytes) -> bytes:
 
 
 class Frames:
-    """Follows what a server sends (section 5.2), to know whether a frame of one's own may stand here."""
+    """Follows what a server sends (section 5.2), to know where the proxy may insert one of its own."""
 
     __slots__ = ("_head", "_left")
 

@@ -112,8 +112,3 @@ def latency_axis(traces: Sequence[Trace], coordinate: str, name: str = "latency"
     )
     ticks = [step * 10.0**power for power in range(-6, 5) for step in steps]
     return axis(name, type="log", tickvals=ticks, ticktext=[duration(t) for t in ticks])
-
-
-def names_beside(traces: Sequence[Trace]) -> dict[str, Any]:
-    """Return the layout that puts a long legend beside the figure instead of below it."""
-    return {"legend": {"orientation": "v", "x": 1.02, "y": 1}} if len(traces) > MANY else {}

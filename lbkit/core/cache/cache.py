@@ -141,8 +141,9 @@ class Cache(Generic[B]):
     def flight_key(self, request: Request) -> tuple[object, ...]:
         """Return the key of requests that are likely to get the same response, for `Flights`.
 
-        Keep it until the flight lands: it changes with what is stored. HEAD brings no body, Authorization
-        rarely a response for others; what Vary names, the responses with this URI tell, if there are any."""
+        Keep it until the flight lands: it changes with what is stored. HEAD brings no body, and Authorization
+        rarely a response for others. The fields that Vary names are known only if responses with this URI are
+        stored."""
         private = "authorization" in request.fields
         return request.method, request.uri, private, variant(request, self.entries.varies(request.uri))
 
@@ -217,7 +218,8 @@ class Cache(Generic[B]):
         return Landing.FAILED if status in ERRORS or not status else Landing.UNSHARED
 
     def changed(self, request: Request, response: Response) -> int:
-        """Forget what a successful unsafe request has made doubtful; return the number (RFC 9111, 4.4)."""
+        """Remove the responses that a successful unsafe request invalidates; return their number (RFC 9111,
+        4.4)."""
         if request.method in SAFE or not 200 <= response.status < 400:
             return 0
         named = (response.fields.get("location"), response.fields.get("content-location"))

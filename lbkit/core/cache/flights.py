@@ -1,4 +1,5 @@
-"""Request coalescing: of the requests for one thing at a time, one goes to the origin and the others wait.
+"""Request coalescing: of concurrent requests for the same response, one goes to the origin and the others
+wait.
 
 Without it a popular response that expires sends all its clients to the origin at once: a cache stampede.
 (Varnish calls the waiting requests the waiting list, nginx the cache lock, Squid collapsed forwarding.)

@@ -31,7 +31,7 @@ class Part(NamedTuple):
 def part(request: Request, stored: Stored[B]) -> Part | None:
     """Return the part of a stored response that a request asks for; None if the whole is the answer.
 
-    It is the whole for what cannot be read, for several ranges, and if If-Range is about another response."""
+    A malformed range, several ranges, and an If-Range about another response also get the whole."""
     asked = _ONE_RANGE.fullmatch(request.fields.get("range") or "")
     if asked is None or request.method != "GET" or stored.response.status != 200:
         return None

@@ -13,7 +13,7 @@ from lbkit.core.routing.paths import normal_path
 
 
 class RoutedRequest(RequestView, Protocol):
-    """A request that rules can be asked about."""
+    """What rules need of a request."""
 
     method: bytes
 

@@ -1,7 +1,8 @@
 """The admin interface of a running `lbkit proxy`: an HTTP API and a status page, for this machine only.
 
-It has two doors to one API: a Unix socket that only its owner can use, and a loopback address, where changes
-need a token. The supervisor serves it, with the proxy's own HTTP/1 code, so it answers while workers die.
+There are two ways to one API: a Unix socket that only its owner can use, and a loopback address, where
+changes need a token. The supervisor serves it, with the proxy's own HTTP/1 code, so it answers even while
+workers restart.
 """
 
 from __future__ import annotations

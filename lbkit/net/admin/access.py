@@ -102,7 +102,7 @@ def _checked(text: str, where: str) -> str:
 
 
 class Access:
-    """Checks each request at one of the doors. `token` is None where all is allowed."""
+    """Checks each request that comes by one of the two ways. `token` is None where all is allowed."""
 
     def __init__(self, token: Token | None) -> None:
         self._token = token

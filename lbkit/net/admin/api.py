@@ -67,7 +67,7 @@ class Refused(Exception):
 
 
 class Api:
-    """Answers requests with what a Control knows and does."""
+    """Answers requests through a Control."""
 
     def __init__(self, control: Control) -> None:
         self.control = control

@@ -63,7 +63,7 @@ class CacheFilter(Filter):
         self._timer: asyncio.TimerHandle | None = None  # looks for followers that have waited too long
 
     def purge(self, uri: str | None = None) -> int:
-        """Forget the answers with a URI, or all; return their number. What is under way is not kept."""
+        """Forget the answers with a URI, or all; return their number. Answers under way are not kept."""
         self.purges += 1
         return self.cache.clear() if uri is None else self.cache.purge(uri)
 
@@ -86,7 +86,7 @@ class CacheFilter(Filter):
         self.verdicts[found.verdict.value] += 1
         visit = exchange.state[self.index] = Visit(exchange, request, found)
         if found.verdict is not Verdict.BYPASS:
-            # What a GET with a body means, only the backend knows.
+            # Only the backend knows what a GET with a body means.
             if exchange.request.length or not FOR_THE_SERVER.isdisjoint(request.fields.names):
                 return None
             return self._decide(exchange, visit, now)
@@ -104,7 +104,7 @@ class CacheFilter(Filter):
                 self._refresh(exchange, visit, now)
             return self._serve(visit, found.stored)
         if "range" in request.fields and found.stored is None:
-            return None  # to fetch the whole for a few bytes would be an attacker's lever
+            return None  # fetching the whole for a few bytes would multiply an attacker's traffic
         if self.rules.coalesce and found.shareable and request.method == "GET":
             key = self.cache.flight_key(request)
             role = self.flights.join(key, visit, now)
@@ -273,7 +273,7 @@ class CacheFilter(Filter):
             self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """Let go of the followers that have waited long enough."""
+        """Release the followers that have waited long enough."""
         self._timer = None
         for visit in self.flights.overdue(self._now()):
             assert isinstance(visit, Visit)

@@ -176,7 +176,7 @@ class CompressFilter(Filter):
             return
         head.data = _ETAG.sub(rb"\1W/\2", without_fields(head.data, STALE))
         head.data += b"Content-Encoding: %b\r\n" % choice.coding.encode()
-        if request.method == b"HEAD":  # the fields of a GET, but for a length that nobody knows (9.3.2)
+        if request.method == b"HEAD":  # the fields of a GET, except the length, which is not known (9.3.2)
             head.length = 0
             return
         head.length = CHUNKED

@@ -10,7 +10,7 @@ HSTS = frozenset({b"strict-transport-security"})
 
 
 def secure(request: RequestHead) -> bool:
-    """Return whether the client uses HTTPS: to here, or to a trusted proxy in front, which says so."""
+    """Return whether the client uses HTTPS, to this proxy or (as it says) to a trusted one in front."""
     return request.peer.scheme == b"https" or request.field(b"x-forwarded-proto").lower() == b"https"
 
 

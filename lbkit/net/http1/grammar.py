@@ -46,8 +46,8 @@ END_TO_END = (
         b" www-authenticate".split()
     )
 )
-# Fields that mean something only in a head. In trailers they are dropped: whoever merges them into the head
-# would read another message than whoever does not. (RFC 9110, 6.5.1.)
+# Fields that mean something only in a head. In trailers they are dropped: a server that merges them into the
+# head would read another message than one that does not. (RFC 9110, 6.5.1.)
 NOT_TRAILERS = (
     HOP_BY_HOP
     | IDENTITY

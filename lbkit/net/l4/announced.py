@@ -63,7 +63,7 @@ class AnnouncedServer:
         protocol is connected. `timeout`: seconds for a header. `has_room` gets the number of connections
         whose header is awaited. `options`: for TLS."""
         self.sock = sock
-        sock.setblocking(False)  # one that a worker was given may block, and asyncio does not look
+        sock.setblocking(False)  # a socket that a worker inherits may block, and asyncio does not check
         self.factory = factory
         self.announced = announced
         self.trusted = trusted

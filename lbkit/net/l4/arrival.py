@@ -1,4 +1,4 @@
-"""A client's connection until it is joined to a backend's: what it says first, the pick, the connecting."""
+"""A client's connection until it is joined to a backend's: PROXY header, ClientHello, pick and connect."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from lbkit.watchdog import guard
 class TcpProxy(Running):
     """Accepts connections, and relays each to a backend of `pool`, or of the pool of its TLS server name.
 
-    Other threads touch the pools through `call`. A connection that cannot be served is closed, as layer 4
-    has no words for an excuse; `faults` has the reasons and their counts.
+    Other threads touch the pools through `call`. A connection that cannot be served is closed, as layer 4 has
+    no error answers; `faults` has the reasons and their counts.
     """
 
     def __init__(

@@ -246,14 +246,14 @@ class Session(asyncio.DatagramProtocol):
             self.end(True)
 
     def error_received(self, exc: Exception) -> None:
-        """The backend's host says that nothing listens there: the next datagram is for another backend."""
+        """Nothing listens at the backend, says its host: the next datagram goes to another backend."""
         self.end(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(None)
 
     def end(self, ok: bool | None) -> None:
-        """Release the backend, once, with what is known of the outcome."""
+        """Release the backend, once, with the outcome, as far as it is known."""
         if self._over:
             return
         self._over = True

@@ -52,8 +52,8 @@ class AnnouncingConnections(Connections):
         return connection, self.write(between(ends[0][:2], ends[1][:2]))
 
     def put_back(self, connection: ClientConnection) -> None:
-        """Keep it; where as many rest as may, the one that has rested longest gives way: its client may be
-        gone, and then nothing can use it."""
+        """Keep a connection. At the limit the one idle longest is closed: its client may be gone, and
+        no other client can use it."""
         idle = self.idle.get(connection.backend, [])
         if idle and len(idle) >= self.limits.idle_per_backend:
             idle.pop(0).close()

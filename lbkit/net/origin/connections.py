@@ -41,7 +41,7 @@ class Connections:
         self.sessions: Sessions | None = None  # those of HTTP/2, from the first on
 
     def idle_one(self, backend: Backend, peer: Peer | None = None) -> AnyConnection | None:
-        """Return what a request can be sent on at once, or None. `peer`: its client, if it has one."""
+        """Return a connection that can take a request at once, or None. `peer`: its client, if it has one."""
         idle = self.idle.get(backend)
         while idle:
             connection = idle.pop()
@@ -68,7 +68,7 @@ class Connections:
         return self.reach(backend)
 
     def made(self, backend: Backend, peer: Peer | None) -> tuple[ClientConnection, bytes]:
-        """Return a connection for this peer, and what is said first on it."""
+        """Return a new connection for this peer, and the bytes that come first on it."""
         return ClientConnection(self, backend), b""
 
     async def _connect(self, backend: Backend, peer: Peer | None) -> AnyConnection:

@@ -12,7 +12,7 @@ LARGEST = 64 * 1024  # bytes of an answer that are read
 
 
 class _Call:
-    """One call, and what has come of its answer."""
+    """One request, and its answer as far as it has arrived."""
 
     def __init__(self) -> None:
         self.status = ""  # of HTTP
@@ -85,7 +85,7 @@ async def ask_http2(
 async def _ask(
     head: list[tuple[str, str]], data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> _Call:
-    """Return what has come of the answer to a request, at most LARGEST bytes of it."""
+    """Return the answer to a request as far as it has arrived, at most LARGEST bytes of it."""
     from h2.config import H2Configuration
     from h2.connection import H2Connection
     from h2.exceptions import ProtocolError

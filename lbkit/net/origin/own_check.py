@@ -1,4 +1,4 @@
-"""Checks that are functions of the user's own: called for a backend, bounded in time, their faults named."""
+"""Health checks that are the user's own functions: called with a backend, and a timeout."""
 
 from __future__ import annotations
 

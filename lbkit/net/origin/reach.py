@@ -23,7 +23,7 @@ class ReachError(ConnectionError):
 
 
 class Reach(NamedTuple):
-    """What it takes to speak with a backend."""
+    """The protocol, TLS and greeting for connections to a backend."""
 
     protocol: str = HTTP1
     tls: ssl.SSLContext | None = None

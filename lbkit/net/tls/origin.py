@@ -32,7 +32,7 @@ class OriginTls:
     ca: str = field(default="", validator=text())
     # The name that the backend is asked for (SNI) and that its certificate must have; its host, unless given.
     server_name: str = field(default="", validator=_server_name)
-    # False accepts any certificate: whoever can get in between then reads and changes all traffic.
+    # False accepts any certificate: a machine in between can then read and change all traffic.
     verify: bool = field(default=True, validator=flag)
     # The proxy's own certificate (PEM), for backends that ask for one.
     cert: str = field(default="", validator=text())
