@@ -57,6 +57,7 @@ from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
 from lbkit.run import EngineError, notes, render, run
 from lbkit.sweep import SweepError, sweep
+from lbkit.tls import Tls
 
 __version__ = "0.1.0"
 
@@ -122,6 +123,7 @@ __all__ = [
     "StateChange",
     "Sticky",
     "SweepError",
+    "Tls",
     "Trace",
     "Traffic",
     "Why",

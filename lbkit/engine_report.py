@@ -48,6 +48,21 @@ class EngineReport:
         return self.extra.get("connections")
 
     @property
+    def handshakes(self) -> int | None:
+        """The number of TLS handshakes with clients; None without TLS, and if not known."""
+        return self.extra.get("handshakes")
+
+    @property
+    def resumed(self) -> int | None:
+        """The number of handshakes that resumed a session; None without TLS, and if not known."""
+        return self.extra.get("handshakes_resumed")
+
+    @property
+    def handshake_mean(self) -> float | None:
+        """The mean seconds of a TLS handshake, as clients measured it; None in the simulator."""
+        return self.extra.get("handshake_mean")
+
+    @property
     def wasted(self) -> tuple[Wasted, ...]:
         """The work of servers for clients that had left; only clients with patience leave."""
         return tuple(self.extra.get("wasted", ()))

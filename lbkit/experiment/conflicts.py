@@ -14,9 +14,9 @@ from lbkit.core.deploy import Deployment
 from lbkit.core.sticky import Sticky
 from lbkit.core.traffic_shift import BlueGreen, Canary
 from lbkit.events import DEPENDENCY_STATES, OUTAGES, Action, Event, Failures
-from lbkit.experiment.traffic import Traffic
+from lbkit.experiment.traffic import HTTP2, Traffic
 from lbkit.firewall import FirewallRules
-from lbkit.layer4 import Layer4
+from lbkit.layer4 import ONE, PER_REQUEST, Layer4
 from lbkit.policy import Policy
 from lbkit.server import Server
 
@@ -90,6 +90,17 @@ def firewall_fault(firewall: FirewallRules | None) -> str:
     if firewall.audit:
         return "firewall.audit: the Result has a row for each request; leave it out"
     return next(firewall.faults(), "")
+
+
+def client_fault(traffic: Traffic, layer4: Layer4 | None) -> str:
+    """Return why clients cannot have such connections."""
+    if layer4 is None:
+        return ""
+    if traffic.http == HTTP2 and layer4.connections != ONE:
+        return f"layer4.connections is {layer4.connections!r}: with traffic.http = '2' each client has 'one'"
+    if not traffic.reuse and layer4.connections != PER_REQUEST:
+        return f"layer4.connections is {layer4.connections!r}: with traffic.reuse = false use 'request'"
+    return ""
 
 
 def layer4_fault(layer4: Layer4 | None, sticky: Sticky | None, **reads: object) -> str:

@@ -30,13 +30,14 @@ from lbkit.distributions import Service
 from lbkit.edge import Admission, RateLimit
 from lbkit.events import Action, Event, Failures, as_action, joining, order_fault, without_flaps
 from lbkit.experiment import conflicts
-from lbkit.experiment.traffic import Traffic
+from lbkit.experiment.traffic import HTTP2, Traffic
 from lbkit.firewall import FirewallRules
-from lbkit.layer4 import SHARED, Layer4
+from lbkit.layer4 import ONE, SHARED, Layer4
 from lbkit.mix import routing_faults
 from lbkit.policy import Policy
 from lbkit.schema import add_routing, add_union, format_of, load_file, parse, strict_converter, structure
 from lbkit.server import Server
+from lbkit.tls import Tls
 
 MAX_LOAD = 10  # of `at_load`: a run at 1000 % of capacity shows nothing that one at 200 % does not
 
@@ -88,6 +89,9 @@ class Experiment:
     firewall: FirewallRules | None = field(  # looks at requests before all other rules
         default=None, validator=attrs.validators.optional(one_of(FirewallRules))
     )
+    tls: Tls | None = field(  # clients use HTTPS, which the balancer ends
+        default=None, validator=attrs.validators.optional(one_of(Tls))
+    )
     layer4: Layer4 | None = field(  # connections are balanced, not requests
         default=None, validator=optional(one_of(Layer4))
     )
@@ -120,7 +124,9 @@ class Experiment:
                 routing=self.routing,
                 cache=self.cache,
                 firewall=self.firewall,
+                tls=self.tls,
             )
+            or conflicts.client_fault(self.traffic, self.layer4)
             or next(routing_faults(self.routing, self.pools, bool(policy.sticky), bool(self.deploy)), "")
             or conflicts.cache_fault(self.cache, policy, self.traffic)
             or conflicts.firewall_fault(self.firewall)
@@ -174,7 +180,9 @@ class Experiment:
         with a `layer4` of its own, the experiment itself. Raises ExperimentError."""
         if layer not in (4, 7):
             raise ExperimentError(f"layer is {layer!r}: use 4 or 7")
-        return self if layer == 7 or self.layer4 else self.but(layer4=Layer4(SHARED))
+        if layer == 7 or self.layer4:
+            return self
+        return self.but(layer4=Layer4(ONE if self.traffic.http == HTTP2 else SHARED))
 
     @property
     def joining(self) -> frozenset[str]:

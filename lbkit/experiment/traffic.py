@@ -8,11 +8,12 @@ import attrs
 from attrs import field, frozen
 
 from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
-from lbkit.checks import number, one_of, several, whole
+from lbkit.checks import flag, number, one_of, several, whole, word
 from lbkit.core.options import named_fields
 from lbkit.mix import RequestKind, mix_fault
 from lbkit.patience import Patience
 
+HTTP1, HTTP2 = "1.1", "2"
 MOST_REQUESTS = 100_000_000  # in one run: more would not fit into memory
 
 
@@ -37,10 +38,16 @@ class Traffic:
     patience: Patience | None = field(default=None, validator=attrs.validators.optional(one_of(Patience)))
     # Kinds of requests, for rules of `routing`; by default all are GET /item/N.
     mix: tuple[RequestKind, ...] = field(default=(), converter=_kinds)
+    # "2": each client has one connection for everything, as browsers do. "1.1": one pool of connections for
+    # all clients, each with one request at a time, unless `layer4` says otherwise.
+    http: str = field(default=HTTP1, validator=word((HTTP1, HTTP2)))
+    reuse: bool = field(default=True, validator=flag)  # whether a connection carries several requests
 
     def __attrs_post_init__(self) -> None:
         if fault := mix_fault(self.mix):
             raise ValueError(fault)
+        if self.http == HTTP2 and not self.reuse:
+            raise ValueError("reuse is false: with http='2' each client has one connection; use http='1.1'")
         if isinstance(self.arrivals, Trace):
             for name, numbers in (("clients", self.arrivals.clients), ("paths", self.arrivals.paths)):
                 if numbers and max(numbers) >= getattr(self, name):

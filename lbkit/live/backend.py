@@ -39,7 +39,7 @@ def main() -> None:
     `server`: a Server. `host`, `port`: where to listen; 0 is any free port. `seed`: of its random choices.
     `control`: settings as /control takes them. `stay`: go on when standard input ends, in a container without
     a parent. `at`: refuse connections until then, on the clock of time.monotonic. `store`: the address of a
-    Redis for sessions, instead of its own memory.
+    Redis for sessions, instead of its own memory. `http2`: speak HTTP/2, too.
     `notice`: at SIGTERM, /health first fails for these seconds, in which it serves as before, so that checks
     take it out before it refuses a connection. Then it finishes what it has, and ends."""
     if sys.argv[1] == "--health":
@@ -53,7 +53,9 @@ def main() -> None:
     sock = bound(settings.get("host", "127.0.0.1"), settings.get("port", 0))
     if not settings.get("stay"):
         threading.Thread(target=end_with_parent, daemon=True).start()
-    server_of(app, settings.get("at", 0), settings.get("notice", 0)).run(sockets=[sock])
+    server_of(app, settings.get("at", 0), settings.get("notice", 0), settings.get("http2", False)).run(
+        sockets=[sock]
+    )
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -67,9 +69,15 @@ def bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-def server_of(app: Backend, at: float, notice: float) -> Any:
+def server_of(app: Backend, at: float, notice: float, http2: bool = False) -> Any:
     """Return the uvicorn server of a backend, which prints its port once it serves. See `main`."""
     import uvicorn
+
+    http: Any = "auto"
+    if http2:
+        from lbkit.live.http2_server import EitherProtocol  # needs a package that others do not
+
+        http = EitherProtocol
 
     class Announcing(uvicorn.Server):
         leaves = inf  # when it stops, on the clock of time.monotonic
@@ -91,7 +99,9 @@ def server_of(app: Backend, at: float, notice: float) -> Any:
             return await super().on_tick(counter) or time.monotonic() >= self.leaves
 
     return Announcing(
-        uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75)
+        uvicorn.Config(
+            app, http=http, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=75
+        )
     )
 
 

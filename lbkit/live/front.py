@@ -16,8 +16,12 @@ from lbkit.core.attempts import MOST_EVENTS
 from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
+from lbkit.experiment.traffic import HTTP2
+from lbkit.live.lab import Lab
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.address import join_address
+from lbkit.net.http2.rules import Http2
+from lbkit.net.tls.rules import Certificate, TlsRules
 from lbkit.workload import stream
 
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Forwarded-For
@@ -25,6 +29,8 @@ LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Fo
 
 class Front(Protocol):
     """A load balancer that listens on `url`. Methods may be called from any thread."""
+
+    lab: Lab | None  # with TLS, the files of its certificate; set before `start`
 
     @property
     def url(self) -> str: ...
@@ -77,6 +83,7 @@ class OwnProxy:
         self._backends: dict[str, Backend] = {}
         self._seen: dict[Backend, None] = {}
         self._changes: list[StateChange] = []
+        self.lab: Lab | None = None
 
     @property
     def proxy(self) -> Any:
@@ -85,7 +92,8 @@ class OwnProxy:
 
     @property
     def url(self) -> str:
-        return f"http://{join_address(self.proxy.host, self.proxy.port)}"
+        scheme = "https" if self.experiment.tls else "http"
+        return f"{scheme}://{join_address(self.proxy.host, self.proxy.port)}"
 
     def start(self, backends: Iterable[Backend]) -> None:
         """Raises ProxyError."""
@@ -120,10 +128,20 @@ class OwnProxy:
             policy=attrs.evolve(experiment.policy, options=dict(experiment.policy.options)),
             rate_limits=experiment.limits,
             admission=experiment.admission,
+            tls=self._tls(),
+            http2=Http2() if experiment.traffic.http == HTTP2 else None,
             firewall=experiment.firewall,
             routing=experiment.routing,
             cache=experiment.cache and attrs.evolve(experiment.cache, name="lbkit"),  # rows say what it did
         )
+
+    def _tls(self) -> TlsRules | None:
+        tls = self.experiment.tls
+        if tls is None:
+            return None
+        assert self.lab, "tls needs a certificate"
+        certificate = Certificate(self.lab.cert, self.lab.key)
+        return TlsRules(certificate, minimum=tls.minimum, resumption=tls.resumption)
 
     def stop(self) -> None:
         if self._proxy:

@@ -36,9 +36,11 @@ class LoadError(EngineError):
 class Load:
     """The traffic of `experiment`, sent to `url`."""
 
-    def __init__(self, experiment: Experiment, url: str, grace: float = GRACE) -> None:
+    def __init__(self, experiment: Experiment, url: str, grace: float = GRACE, ca: str = "") -> None:
+        """`ca`: the file of the authority that clients trust, with TLS."""
         self.experiment = experiment
         self.url = url
+        self.ca = ca
         self.grace = grace
         self.t0 = 0.0  # moment 0, on the clock of time.monotonic
         self.rows: list[Row] = []  # appended to by a thread of ours, in the order of their ends
@@ -74,6 +76,7 @@ class Load:
                 "port": listener.getsockname()[1],
                 "grace": self.grace,
                 "watched": self.watched,
+                "ca": self.ca,
             }
             bound = self.experiment.traffic.duration + self.grace + LOAD_TIMEOUT
             command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]

@@ -22,8 +22,10 @@ from lbkit.run import EngineError, require
 class Process:
     """One backend process, which can be killed and restarted on the same port."""
 
-    def __init__(self, server: Server, seed: int, notice: float = 0.0) -> None:
-        """`notice`: the seconds for which /health fails before the process ends at `terminate`."""
+    def __init__(self, server: Server, seed: int, notice: float = 0.0, http2: bool = False) -> None:
+        """`notice`: the seconds for which /health fails before the process ends at `terminate`. `http2`:
+        whether it speaks HTTP/2, too."""
+        self.http2 = http2
         self.server = server
         self.seed = seed
         self.notice = notice
@@ -48,6 +50,7 @@ class Process:
             "notice": self.notice,
             "store": store,
             "at": at,
+            "http2": self.http2,
         }
         self._launched = time.monotonic()
         self.popen = subprocess.Popen(
@@ -115,15 +118,20 @@ class LocalFleet(Fleet):
     """
 
     def __init__(
-        self, servers: Iterable[Server], seed: int = 1, notice: float = 0.0, store: str = ""
+        self,
+        servers: Iterable[Server],
+        seed: int = 1,
+        notice: float = 0.0,
+        store: str = "",
+        http2: bool = False,
     ) -> None:
         """`notice`: the seconds for which a server's /health fails before it ends at `terminate`.
 
         `store`: the address of a Redis (redis://host:port/0) in which the servers share their users'
-        sessions; without it, each keeps them in its own memory."""
+        sessions; without it, each keeps them in its own memory. `http2`: they speak HTTP/2, too."""
         super().__init__(servers, seed)
         self.store = store
-        self._processes = {s.name: Process(s, seed, notice) for s in self.servers.values()}
+        self._processes = {s.name: Process(s, seed, notice, http2) for s in self.servers.values()}
 
     def start(self) -> Self:
         require("live")

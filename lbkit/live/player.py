@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ from urllib.parse import urlsplit
 import gevent
 import gevent.event
 from gevent import socket
-from geventhttpclient import HTTPClient
 
 from lbkit.caching import FETCHED, served
+from lbkit.clients.http1 import Http1, Secured, Target
 from lbkit.experiment import Experiment
+from lbkit.experiment.traffic import HTTP2
 from lbkit.layer4 import PER_CLIENT, PER_REQUEST
 from lbkit.live.cookies import Cookies, Jar, keep
 from lbkit.patience import luck_of
@@ -46,7 +48,8 @@ class Player:
         self, experiment: Experiment, environment: Any, settings: Mapping[str, Any], host: str | None = None
     ) -> None:
         """`environment`: Locust's. `settings`: of lbkit.live.load, or empty: url, port (to send the rows to),
-        grace (seconds after the duration in which answers still count) and watched. `host`: the URL, if it is
+        grace (seconds after the duration in which answers still count) watched, and ca (the file of the authority that
+        clients trust, with TLS; else the environment's LBKIT_CA). `host`: the URL, if it is
         in neither."""
         self.experiment, self.traffic, self.layer4 = experiment, experiment.traffic, experiment.layer4
         self.environment = environment
@@ -62,14 +65,11 @@ class Player:
         self.cookies = Cookies(experiment)
         url = urlsplit(str(settings.get("url") or host or environment.host))
         timeout = experiment.traffic.duration + self.grace
-        self.server: dict[str, Any] = {
-            "host": url.hostname or "127.0.0.1",
-            "port": url.port or 80,
-            "connection_timeout": timeout,
-            "network_timeout": timeout,
-        }
-        self.http = HTTPClient(concurrency=CONNECTIONS, **self.server)
-        self.own: dict[int, HTTPClient] = {}  # client -> its own connections
+        reuse = self.traffic.reuse and not (self.layer4 and self.layer4.connections == PER_REQUEST)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        self.target = Target(url.hostname or "127.0.0.1", port, timeout, self._secured(), reuse)
+        self.http = Http1(self.target, CONNECTIONS)
+        self.own: dict[int, Any] = {}  # client -> its own connections
         self.lines: Any = None
         if self.settings:
             parent = socket.create_connection(("127.0.0.1", self.settings["port"]))
@@ -85,18 +85,29 @@ class Player:
         # Session, or client in traffic without sessions -> its cookies.
         self.jars: defaultdict[int, Jar] = defaultdict(dict)
 
-    def connections_of(self, client: int) -> HTTPClient:
+    def _secured(self) -> Secured | None:
+        """Return TLS as clients use it: they trust the authority in one file only."""
+        tls = self.experiment.tls
+        if tls is None:
+            return None
+        ca = self.settings.get("ca") or os.environ["LBKIT_CA"]
+        return Secured(ca, tls.resumption, "h2" if self.traffic.http == HTTP2 else "http/1.1")
+
+    def connections_of(self, client: int) -> Any:
         """Return where this client's connections are kept."""
-        if self.layer4 is None or not (self.layer4.proxy_protocol or self.layer4.connections == PER_CLIENT):
+        layer4, http2 = self.layer4, self.traffic.http == HTTP2
+        announced = layer4 is not None and layer4.proxy_protocol
+        if not (announced or http2 or (layer4 and layer4.connections == PER_CLIENT)):
             return self.http
-        own = self.own.get(client)
-        if own is None:
-            own = self.own[client] = HTTPClient(concurrency=CONNECTIONS_OF_ONE, **self.server)
-            if self.layer4.proxy_protocol:
-                line = f"PROXY TCP4 {client_name(client)} 127.0.0.1 1024 80\r\n".encode()
-                pool: Any = own._connection_pool
-                pool.after_connect = lambda sock: sock.sendall(line)
-        return own
+        if client not in self.own:
+            line = f"PROXY TCP4 {client_name(client)} 127.0.0.1 1024 80\r\n".encode() if announced else b""
+            if http2:
+                from lbkit.clients.http2 import Http2  # needs a package that others do not
+
+                self.own[client] = Http2(self.target, line)
+            else:
+                self.own[client] = Http1(self.target, CONNECTIONS_OF_ONE, line)
+        return self.own[client]
 
     def start(self) -> None:
         """Agree with the parent on time 0, once everything is loaded."""
@@ -194,8 +205,6 @@ class Player:
             headers["Host"] = kind.host
         if self.watched:
             headers["X-Lbkit-Watched"] = "1"
-        if self.layer4 and self.layer4.connections == PER_REQUEST:
-            headers["Connection"] = "close"
         # The outcome on timeout: the connection is closed without an answer.
         outcome = Outcome(error=TimeoutError(f"no answer within {wait} s"))
         try:
@@ -203,17 +212,11 @@ class Player:
                 target = kind.target(path)
                 if jar is not None:
                     target = self.cookies.present(jar, target, headers)
-                response = self.connections_of(client).request(
-                    kind.method, target, kind.body.encode(), headers
-                )
-                size = len(response.read())
+                answer = self.connections_of(client).request(kind.method, target, headers, kind.body.encode())
                 if jar is not None:
-                    keep(jar, response.items())
-                status = response.status_code
-                fields = {name.lower(): value for name, value in response.items()}
-                outcome = Outcome(
-                    status, size, fields, None if good(status) else RuntimeError(f"status {status}")
-                )
+                    keep(jar, answer.fields)
+                fault = None if good(answer.status) else RuntimeError(f"status {answer.status}")
+                outcome = Outcome(answer.status, len(answer.body), dict(answer.fields), fault)
         except Exception as caught:
             outcome = Outcome(error=caught)
         return outcome
@@ -281,6 +284,7 @@ class Player:
                 "done": True,
                 "resent": sorted(self.resent),
                 **({"sessions_lost": self.lost} if self.cookies.state_seen else {}),
+                **(self.target.secured.facts() if self.target.secured else {}),
                 "send_lag_p99": lags[int(0.99 * (len(lags) - 1))],
                 "locust_requests": entry.num_requests,
                 "locust_failures": entry.num_failures,

@@ -19,11 +19,14 @@ from lbkit.core import algorithms as known_algorithms
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
+from lbkit.experiment.traffic import HTTP2
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.layer4 import ONE
 from lbkit.live.controls import Controls
 from lbkit.live.docker import DockerFleet
+from lbkit.live.fleet import Fleet
 from lbkit.live.front import OwnProxy
+from lbkit.live.lab import Lab
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS
@@ -60,8 +63,8 @@ class LiveSession(Controls):
         self._shares_state = _shares_state(experiment, on)
         self._store: RedisServer | None = None
         front = PEERS[on](experiment, layer) if on in PEERS else _own(experiment)
-        fleet = DockerFleet if on == "docker" else LocalFleet
-        super().__init__(experiment, front, fleet(experiment.servers, experiment.seed))
+        super().__init__(experiment, front, _fleet(experiment, on))
+        self._lab: Lab | None = None
         self.grace = grace
         self.on = on
         self._load: Load | None = None
@@ -99,9 +102,12 @@ class LiveSession(Controls):
                 self._store = RedisServer()
                 assert isinstance(self._fleet, LocalFleet)
                 self._fleet.store = self._store.start().url
+            if self.experiment.tls:
+                self._front.lab = self._lab = Lab()
             self._fleet.start()
             self._front.start(self._fleet.backends())
-            self._load = Load(self.experiment, self._front.url, self.grace)
+            ca = self._lab.ca if self._lab else ""
+            self._load = Load(self.experiment, self._front.url, self.grace, ca)
             self._load.start()
             self._timeline.start(self._load.t0)
             if self._deploy:
@@ -124,6 +130,8 @@ class LiveSession(Controls):
             self._fleet.stop()
             if self._store:
                 self._store.stop()
+            if self._lab:
+                self._lab.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -271,13 +279,28 @@ def _own(experiment: Experiment) -> OwnProxy:
     return OwnRelay(experiment) if experiment.layer4 else OwnProxy(experiment)
 
 
+def _fleet(experiment: Experiment, on: str) -> Fleet:
+    """Return the servers; behind layer 4 they speak what clients do."""
+    if on == "docker":
+        return DockerFleet(experiment.servers, experiment.seed)
+    http2 = experiment.layer4 is not None and experiment.traffic.http == HTTP2
+    return LocalFleet(experiment.servers, experiment.seed, http2=http2)
+
+
 def _check(experiment: Experiment, on: str) -> None:
     """Raise EngineError for what these servers and this load cannot do."""
     checks = experiment.policy.health and experiment.policy.health.checks
     if on == "docker" and experiment.deploy:
         raise EngineError("containers keep their version here: use another engine, or deploy=None")
-    if experiment.layer4 and experiment.layer4.connections == ONE:
-        raise EngineError("the load speaks HTTP/1.1: use layer4.connections='client', or on='sim'")
+    http2 = experiment.traffic.http == HTTP2
+    if experiment.layer4 and experiment.layer4.connections == ONE and not http2:
+        raise EngineError("layer4.connections='one' needs clients with HTTP/2: use traffic.http='2'")
+    if http2 and (reason := why_not("http2")):
+        raise EngineError(f"traffic.http is '2': {reason}")
+    if http2 and experiment.layer4 and on == "docker":
+        raise EngineError("containers speak HTTP/1.1 here: use on='live'")
+    if experiment.tls and (reason := why_not("cert")):
+        raise EngineError(f"tls: {reason}")
     if checks and checks.probe.kind == "grpc" and on not in PEERS:
         raise EngineError("these servers have no gRPC service: use probe.kind 'http', or on='sim'")
 

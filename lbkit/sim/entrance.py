@@ -13,7 +13,8 @@ from lbkit.core.queues import Item
 from lbkit.edge import TOO_MANY, UNAVAILABLE, Admission, Rules
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
-from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE
+from lbkit.sim.handshakes import Handshakes
+from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE, SECURED
 from lbkit.sim.requests import Requests
 from lbkit.workload import stream
 
@@ -32,11 +33,23 @@ class Entrance:
         self.gate: Gate | None = None
         if experiment.admission:
             self.gate = experiment.admission.gate(rng=stream(experiment.seed, "admission"))
+        self.handshakes = Handshakes(experiment, experiment.tls) if experiment.tls else None
         self.read = (experiment.admission or Admission()).read()
         self.waiting: dict[int, Item] = {}  # row -> its place at the gate
         self.admitted: dict[int, float] = {}  # row -> when the gate let it through
         self.refused: deque[Refused] = deque()  # by the gate, and not yet returned by `next`
         self.wakes = -1.0  # the moment for which the latest ADMIT is planned
+
+    def connect(self, row: int) -> int:
+        """Return PASS if a connection is open for a request, HOLD if it waits for one (until its SECURED)."""
+        now = self.engine.now
+        if self.handshakes is None:
+            return PASS
+        ready = self.handshakes.ready(row, self.requests.client[row], now)
+        if ready == now:
+            return PASS
+        self.engine.plan(ready, SECURED, row)
+        return HOLD
 
     def limit(self, row: int) -> int:
         """Return the decision of the rate limits: PASS, HOLD (until its ENTER) or the status of an answer."""
@@ -95,11 +108,15 @@ class Entrance:
 
     def withdraw(self, row: int) -> None:
         """The client of a request has left: it waits no longer at the gate, if it did."""
+        if self.handshakes:
+            self.handshakes.lost(row)
         if self.gate and (item := self.waiting.pop(row, None)):
             self.gate.leave(item)
 
     def leave(self, row: int, ok: bool) -> bool:
         """A request has its answer. Return whether it had passed the gate: call `next` then."""
+        if self.handshakes:
+            self.handshakes.done(row)
         if self.gate is None or row not in self.admitted:
             return False
         now = self.engine.now

@@ -120,6 +120,10 @@ class ImpatientSimulation(WastingSimulation):
 
     # -- events of requests, which are ignored if the client has left ----------------------------------
 
+    def secured(self, row: int) -> None:
+        if row not in self.gone:
+            super().secured(row)
+
     def enter(self, row: int) -> None:
         if row not in self.gone:
             super().enter(row)

@@ -33,3 +33,4 @@ TIMEOUT: Final = 23  # an attempt has taken its time; row: the attempt's own
 HEDGE: Final = 24  # an attempt has no answer when another copy is due; row: the attempt's own
 DEADLINE: Final = 25  # the time of a request is over
 WAITED: Final = 26  # it has waited long enough for another request's answer to come into the cache
+SECURED: Final = 27  # its connection is there, after a TLS handshake

@@ -68,7 +68,7 @@ class Simulation(ServerSide):
             engine.feed(requests.arrival, kinds.ARRIVE)
         self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
         # Whether anything follows an answer.
-        self.followed = self.limited or self.users is not None or self.tokens is not None
+        self.followed = bool(self.limited or self.users or self.tokens or self.entrance.handshakes)
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
@@ -94,6 +94,8 @@ class Simulation(ServerSide):
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"changes": self.changes, **self.attempt_policy.facts()}
+        if self.entrance.handshakes:
+            facts |= self.entrance.handshakes.facts()
         if said := notes(self.experiment):
             facts["notes"] = said
         if self.checks:
@@ -107,7 +109,8 @@ class Simulation(ServerSide):
     def _handlers(self) -> Handlers:
         """Return the handler of each kind of event, called with its row: the one table of what happens."""
         happens: dict[int, Callable[[int], object]] = {
-            kinds.ARRIVE: self.guard if self.firewall else self.switch_or_accept,
+            kinds.ARRIVE: self.shake_hands if self.entrance.handshakes else self.look,
+            kinds.SECURED: self.secured,
             kinds.ENTER: self.enter,
             kinds.EXPIRE: self.expire,
             kinds.ADMIT: self.admit,
@@ -141,6 +144,20 @@ class Simulation(ServerSide):
         assert self.users
         if (row := self.users.request(session)) is not None:
             self.handlers[kinds.ARRIVE](row)
+
+    def shake_hands(self, row: int) -> None:
+        """A client sends a request where there is TLS."""
+        if self.entrance.connect(row) == PASS:
+            self.look(row)
+
+    def secured(self, row: int) -> None:
+        """The connection of a request is there."""
+        self.look(row)
+
+    @property
+    def look(self) -> Callable[[int], object]:
+        """What takes a request on to the firewall, if there is one."""
+        return self.guard if self.firewall else self.switch_or_accept
 
     def guard(self, row: int) -> None:
         """A request arrives where there is a firewall."""

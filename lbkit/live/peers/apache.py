@@ -144,6 +144,7 @@ MinSpareThreads 1
 MaxSpareThreads 400
 KeepAlive On
 MaxKeepAliveRequests 0
+{self.securing.apache_lines()}\
 
 # The load plays many clients from one address and names them in this header, which is forwarded unchanged.
 ProxyAddHeaders Off
@@ -274,7 +275,7 @@ ProxyPass "/" "balancer://servers/"
         folder = next((f for f in MODULE_FOLDERS if os.path.isdir(f)), None)
         if folder is None:
             raise PeerError(f"apache: no modules in {', '.join(MODULE_FOLDERS)}: install apache2 or httpd")
-        wanted = (*MODULES, *(CHECK_MODULES if self._health.checks else ()))
+        wanted = (*MODULES, *(CHECK_MODULES if self._health.checks else ()), *self.securing.apache_modules())
         program = find_program(self.programs)
         built_in = (
             subprocess.run([program, "-l"], capture_output=True, text=True, timeout=10, check=False).stdout
@@ -323,7 +324,7 @@ ProxyPass "/" "balancer://servers/"
     def _call_manager(self, data: bytes, query: str = "") -> str:
         url = self.url + MANAGER
         # It checks Referer against cross-site requests.
-        return fetch(url + query, data or None, {"Referer": url})
+        return fetch(url + query, data or None, {"Referer": url}, self.lab.ca if self.lab else "")
 
 
 def _expression(rules: CheckRules) -> str:

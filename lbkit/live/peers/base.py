@@ -13,10 +13,12 @@ from lbkit.core import Backend
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
 from lbkit.live.front import config_lines
+from lbkit.live.lab import Lab
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import Changes
 from lbkit.live.peers.process import cpu_seconds
 from lbkit.live.peers.retrying import RetryWays
+from lbkit.live.peers.securing import Files, Securing
 from lbkit.live.peers.support import Member, Support
 from lbkit.live.program import ATTEMPTS, Program, free_ports
 from lbkit.needs import find_program
@@ -44,6 +46,8 @@ class Peer(Support):
             raise PeerError(f"{self.name} has no admission here: use lbkit's proxy")
         self.check_cache()
         self.check_firewall()
+        self.check_tls()
+        self.lab: Lab | None = None
         self.members: dict[str, Member] = {}
         self.port = 0
         self.admin_port = 0
@@ -78,7 +82,13 @@ class Peer(Support):
     @property
     def url(self) -> str:
         assert self.port, "start first"
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.experiment.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def securing(self) -> Securing:
+        """TLS and HTTP/2 between clients and the program."""
+        lab = self.lab
+        return Securing.of(self.experiment, Files(lab.cert, lab.key, lab.both) if lab else Files())
 
     def place(self, backends: Iterable[Backend]) -> None:
         """Take the servers and their addresses as members."""

@@ -111,6 +111,11 @@ class Caddy(Peer):
                 "caddy chooses at random for new sessions before 2.7: use policy.algorithm = 'random'"
             )
 
+    def check_tls(self) -> None:
+        tls = self.experiment.tls
+        if tls and not tls.resumption:
+            raise PeerError("caddy always resumes sessions here: use tls.resumption=True, or another engine")
+
     def balance(self) -> str:
         rules = self.policy.sticky
         return super().balance() if rules is None else f"cookie {rules.cookie} {self.session_key()}".rstrip()
@@ -163,13 +168,15 @@ class Caddy(Peer):
 {{
   admin 127.0.0.1:{self.admin_port}
   auto_https off
+{self.securing.caddy_options()}\
   log {{
     level ERROR
   }}
 {self._log()}\
 }}
-http://:{self.port} {{
+{"https" if self.experiment.tls else "http"}://:{self.port} {{
   bind 127.0.0.1
+{self.securing.caddy_lines()}\
   {proxy if ready else "respond 503"}
 }}
 """

@@ -153,7 +153,7 @@ class Haproxy(Peer):
         leave = ""
         if self.experiment.traffic.patience:
             leave = "  option abortonclose       # a client that leaves takes its request with it\n"
-        rules = self.policy.health
+        rules, securing = self.policy.health, self.securing
         routing = self._routing()
         return f"""\
 # {self.policy.algorithm} in HAProxy. One thread, as lbkit's proxy has one.
@@ -161,7 +161,7 @@ global
   nbthread 1
   maxconn 4096
   stats socket {self.folder}/admin.sock mode 600 level admin  # for drain, weights and statistics
-{health.global_lines(rules)}
+{securing.haproxy_global()}{health.global_lines(rules)}
 defaults
   mode {"http" if self.layer == 7 else "tcp"}
   timeout connect {milliseconds(times.connect or CONNECT)}
@@ -171,7 +171,7 @@ defaults
 {retry_on}  option redispatch 1       # the retry may go to another server
 {leave}{reuse}
 frontend clients
-  bind 127.0.0.1:{self.port}{" accept-proxy" if self.names_clients else ""}{http}
+  bind 127.0.0.1:{self.port}{securing.haproxy_bind()}{" accept-proxy" if self.names_clients else ""}{http}
 {routing.lines() if routing else ""}  default_backend {self.default_block}
 {self._backends(balance)}"""
 

@@ -165,6 +165,7 @@ stream {{
         limits = self._limits()
         routing, cache, firewall = self._routing(), self._cache(), self._firewall()
         key = "$pool" if routing else ""
+        securing = self.securing
         first = (firewall.use() if firewall else "") + (routing.answers() if routing else "")
         retries = self.policy.retries
         tries = "\n".join(f"    ~^{','.join(['[^,]+'] * n)}$ {n};" for n in range(2, retries + 2))
@@ -204,7 +205,8 @@ http {{
 
 {routing.maps() if routing else ""}{firewall.maps() if firewall else ""}
   server {{
-    listen 127.0.0.1:{self.port}{" reuseport" if self.policy.balancers > 1 else ""};
+    listen 127.0.0.1:{self.port}{securing.nginx_listen()}{" reuseport" if self.policy.balancers > 1 else ""};
+{securing.nginx_lines(self.admin_port)}\
     location / {{
 {first}{limits.use()}      proxy_pass http://{"$pool" if routing else "backends"};
       proxy_http_version 1.1;          # with "Connection", this keeps connections to servers open
@@ -348,7 +350,8 @@ http {{
         """Return the counts of stub_status, over all servers; on layer 4 there are none."""
         if self.layer == 4:
             return {}
-        text = fetch(self.url + STATUS)
+        secured = self.securing.nginx_listen()  # that port does not speak plain HTTP/1.1
+        text = fetch(f"http://127.0.0.1:{self.admin_port if secured else self.port}{STATUS}")
         active, accepts, handled, requests, reading, writing, waiting = map(int, re.findall(r"\d+", text))
         return {
             "active_connections": active,

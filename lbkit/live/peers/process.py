@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -24,11 +25,14 @@ def cpu_seconds(process: Any) -> float:
         return ended + float(sum(times[:2]))
 
 
-def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
-    """Return the answer as a text. Raises PeerError with an error answer, OSError without any."""
+def fetch(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None, ca: str = "") -> str:
+    """Return the answer as a text. `ca`: a file with the authority that is trusted.
+
+    Raises PeerError with an error answer, OSError without any."""
     request = urllib.request.Request(url, data, dict(headers or {}))
+    context = ssl.create_default_context(cafile=ca) if ca else None
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
             text: str = answer.read().decode(errors="replace")
             return text
     except urllib.error.HTTPError as error:

@@ -177,6 +177,9 @@ class Support:
         if self.experiment.cache:
             raise PeerError(f"{self.name} has no cache here: use nginx, or lbkit's proxy for all of it")
 
+    def check_tls(self) -> None:
+        """Raise PeerError if the program does not support TLS as the experiment has it."""
+
     def check_firewall(self) -> None:
         """Raise PeerError if the program does not support the firewall."""
         if self.experiment.firewall:

@@ -139,6 +139,9 @@ def server_context(rules: TlsRules, protocols: Sequence[str] = ONLY_HTTP1) -> ss
     context.set_alpn_protocols(list(protocols))
     # A client could have us compute a new key over and over (TLS 1.2 only; 1.3 has no renegotiation).
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    if not rules.resumption:
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0  # of TLS 1.3
     trust_clients(context, rules)
     return context
 

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from lbkit.checks import flag, number, several, text, word
 from lbkit.core.options import named_fields
 from lbkit.net.address import a_listen_address, split_address
+from lbkit.tls import TlsTerms
 
 CLIENT_CERTIFICATES = ("off", "optional", "required")
 
@@ -47,12 +48,10 @@ def _redirect(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> Non
 
 @named_fields
 @frozen
-class TlsRules:
+class TlsRules(TlsTerms):
     """How a proxy ends TLS. Fields in seconds, where they are times."""
 
     certificates: tuple[Certificate, ...] = field(converter=_certificates, validator=_are_certificates)
-    # TLS 1.0 and 1.1 are not offered: they are deprecated (RFC 8996).
-    minimum: str = field(default="1.2", validator=word(("1.2", "1.3")))
     # Refuses clients that name no host, or one without a certificate; else they get the first certificate.
     strict: bool = field(default=False, validator=flag)
     handshake: float = field(default=10.0, validator=number(0, above=True))  # in which a handshake must end

@@ -1,0 +1,67 @@
+"""The load's HTTP/2 client against lbkit's proxy."""
+
+from __future__ import annotations
+
+import pytest
+from needs import need_feature
+
+need_feature("live")
+need_feature("http2")
+
+import gevent
+from http2_client import OK, serving
+from scripted import Connection, answers, echo
+
+from lbkit.clients.http1 import Target
+from lbkit.clients.http2 import Http2
+
+TIMEOUT = 10.0
+
+
+def client_of(proxy: object) -> Http2:
+    return Http2(Target(proxy.host, proxy.port, TIMEOUT))  # type: ignore[attr-defined]
+
+
+def test_requests_share_a_connection() -> None:
+    with serving(answers(OK)) as proxy:
+        client = client_of(proxy)
+        asked = [
+            gevent.spawn(client.request, "GET", f"/{i}", {"User-Agent": "test"}, b"") for i in range(150)
+        ]
+        gevent.joinall(asked, timeout=TIMEOUT, raise_error=True)
+        assert {(one.value.status, one.value.body) for one in asked} == {(200, b"ok")}
+        assert len(proxy.listener.open) == 1
+
+
+def test_a_body_larger_than_the_window_arrives() -> None:
+    body = b"a" * 200_000
+    with serving(echo) as proxy:
+        answer = client_of(proxy).request("POST", "/", {"Host": "a.test"}, body)
+    assert answer.status == 200
+    assert answer.body.count(b"a") >= len(body)
+    assert b"host: a.test" in answer.body.lower()
+
+
+def test_a_client_that_stops_waiting_resets_its_stream() -> None:
+    def never(connection: Connection) -> None:
+        connection.head()
+        connection.sock.recv(1)  # until the proxy leaves
+
+    with serving(never) as proxy:
+        client = client_of(proxy)
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.2):
+            client.request("GET", "/", {}, b"")
+        gevent.sleep(0)
+        assert len(proxy.listener.open) == 1  # the connection goes on
+
+
+def test_the_next_request_has_a_new_connection_when_the_first_has_ended() -> None:
+    with serving(answers(OK), answers(OK)) as proxy:
+        client = client_of(proxy)
+        assert client.request("GET", "/", {}, b"").status == 200
+        first = client._connection
+        assert first
+        first._sock.close()
+        first.closed = True
+        assert client.request("GET", "/", {}, b"").status == 200
+        assert client._connection is not first
