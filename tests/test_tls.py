@@ -91,7 +91,7 @@ def test_users_and_clients_that_leave_shake_hands_too() -> None:
     crowd = run(BASE.but(arrivals=Closed(users=5, think=0.05)))
     assert crowd.handshakes is not None
     assert 0 < crowd.handshakes <= 5  # a user waits for its answer
-    hurried = BASE.but(patience=Patience(timeout=0.005, tries=1), tls=Tls(handshake=0.004, resumed=0.004))
+    hurried = BASE.but(patience=Patience(timeout=0.005, retries=0), tls=Tls(handshake=0.004, resumed=0.004))
     result = run(hurried)
     assert result.error_rate == 1  # nothing is served within 5 ms
     assert result.handshakes == len(result)  # a client that leaves closes its connection

@@ -9,7 +9,10 @@ need_feature("live")
 need_feature("http2")
 need_feature("cert")
 
+from collections.abc import Iterator
+
 from lbkit import (
+    Backend,
     Constant,
     EngineError,
     Experiment,
@@ -23,6 +26,10 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.clients.http1 import Http1, Secured, Target
+from lbkit.clients.http2 import Http2
+from lbkit.live import PEERS, LocalFleet
+from lbkit.live.lab import Lab
 
 pytestmark = pytest.mark.live
 
@@ -32,28 +39,17 @@ BASE = Experiment(
 PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "apache": "apache2", "caddy": "caddy"}
 
 
-@pytest.mark.parametrize("on", ["live", *PROGRAMS])
-def test_new_connections_resume_the_session(on: str) -> None:
-    if on in PROGRAMS:
-        need(PROGRAMS[on])
-    result = run(BASE.but(reuse=False), on)
+@pytest.mark.parametrize("resumption", [True, False])
+def test_a_new_connection_for_each_request_is_a_handshake_for_each(resumption: bool) -> None:
+    result = run(BASE.but(reuse=False, tls=Tls(resumption=resumption)), "live")
     assert result.error_rate == 0
     assert result.handshakes == len(result)
     assert result.resumed is not None
-    assert 0 < result.resumed < len(result)
+    assert (0 < result.resumed < len(result)) if resumption else result.resumed == 0
     assert result.handshake_mean
 
 
-@pytest.mark.parametrize("on", ["live", "nginx", "haproxy", "apache"])
-def test_without_resumption_every_handshake_is_a_full_one(on: str) -> None:
-    if on in PROGRAMS:
-        need(PROGRAMS[on])
-    result = run(BASE.but(reuse=False, tls=Tls(resumption=False)), on)
-    assert result.error_rate == 0
-    assert (result.handshakes, result.resumed) == (len(result), 0)
-
-
-@pytest.mark.parametrize("on", ["live", *PROGRAMS])
+@pytest.mark.parametrize("on", ["live", "nginx"])
 def test_http2_clients_have_one_connection_each_and_use_all_servers(on: str) -> None:
     if on in PROGRAMS:
         need(PROGRAMS[on])
@@ -61,6 +57,39 @@ def test_http2_clients_have_one_connection_each_and_use_all_servers(on: str) -> 
     assert result.error_rate == 0
     assert result.handshakes == len(set(result.client))
     assert min(result.counts.values()) > 0
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[list[Backend]]:
+    with LocalFleet(servers(1)) as fleet:
+        yield fleet.backends()
+
+
+@pytest.mark.parametrize("on", PROGRAMS)
+@pytest.mark.parametrize("resumption", [True, False])
+def test_a_program_ends_tls_for_both_protocols(on: str, resumption: bool, backend: list[Backend]) -> None:
+    need(PROGRAMS[on])
+    if on == "caddy" and not resumption:
+        with pytest.raises(EngineError, match="caddy always resumes"):
+            render(BASE.but(tls=Tls(resumption=False)), on)
+        return
+    experiment = BASE.but(http="2", servers=servers(1), tls=Tls(resumption=resumption))
+    front, lab = PEERS[on](experiment), Lab()
+    front.lab = lab
+    try:
+        front.start(backend)
+        old, new = (
+            Target("127.0.0.1", front.port, 10.0, Secured(lab.ca, True, name), reuse=False)
+            for name in ("http/1.1", "h2")
+        )
+        assert {Http1(old, 1).request("GET", "/", {}, b"").status for _ in range(3)} == {200}
+        assert old.secured
+        assert old.secured.facts()["handshakes_resumed"] == (2 if resumption else 0)
+        assert Http2(new).request("GET", "/", {}, b"").status == 200
+        front.facts()  # the program's own page is still found
+    finally:
+        front.stop()
+        lab.close()
 
 
 def test_http2_needs_no_tls() -> None:
@@ -88,8 +117,3 @@ def test_a_configuration_to_read_names_the_files() -> None:
     for on in PROGRAMS:
         assert "lab" in render(BASE.but(http="2"), on)
         assert notes(BASE, on)
-
-
-def test_caddy_always_resumes() -> None:
-    with pytest.raises(EngineError, match="caddy always resumes"):
-        render(BASE.but(tls=Tls(resumption=False)), "caddy")
