@@ -48,9 +48,8 @@ class Player:
         self, experiment: Experiment, environment: Any, settings: Mapping[str, Any], host: str | None = None
     ) -> None:
         """`environment`: Locust's. `settings`: of lbkit.live.load, or empty: url, port (to send the rows to),
-        grace (seconds after the duration in which answers still count) watched, and ca (the file of the authority that
-        clients trust, with TLS; else the environment's LBKIT_CA). `host`: the URL, if it is
-        in neither."""
+        grace (seconds after the duration in which answers still count), watched, and ca, the file of the
+        authority that clients trust, with TLS. `host`: the URL, if it is in neither."""
         self.experiment, self.traffic, self.layer4 = experiment, experiment.traffic, experiment.layer4
         self.environment = environment
         self.settings = settings
