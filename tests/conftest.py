@@ -10,8 +10,10 @@ from needs import PLATFORM, REQUIRE_ALL
 
 pytest_plugins = ["pytester"]
 
-# Laws are tested on machines that are busy with something else, too.
-settings.register_profile("lbkit", deadline=None)
+# Laws are tested on machines that are busy with something else, too. CI draws new examples on each of three
+# Pythons; `pytest --hypothesis-profile=thorough` takes its time.
+settings.register_profile("lbkit", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("lbkit")
 
 

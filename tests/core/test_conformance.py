@@ -23,6 +23,9 @@ MOST = 6  # backends that come and go
 UNEVEN = ("first_available", "subset")
 SPREADING = [name for name in NAMES if name not in UNEVEN]
 
+# A table that takes milliseconds to fill, for each of thousands of changes.
+SMALL = {"maglev": {"slots": 101}}
+
 every_algorithm = pytest.mark.parametrize("algorithm", NAMES)
 
 which = st.integers(0, MOST - 1)
@@ -137,16 +140,23 @@ class Play:
                 assert set(self.pool.probe_targets(backend, self.now)) <= set(self.pool.eligible)
 
     def switch(self, algorithm: str) -> None:
-        self.pool.switch(make_balancer(algorithm, random.Random(self.seed)))
+        self.pool.switch(make_balancer(algorithm, random.Random(self.seed), **SMALL.get(algorithm, {})))
 
 
 @every_algorithm
-@given(history=histories)
-def test_any_history(algorithm: str, history: list[tuple]) -> None:
-    Play(algorithm).through(history)
+@given(history=histories, seed=st.integers(0, 2**32))
+@settings(max_examples=50)
+def test_any_history(algorithm: str, history: list[tuple], seed: int) -> None:
+    """The account is right after each step, equal seeds decide alike, and all that was taken is given back."""
+    options = SMALL.get(algorithm, {})
+    first, again = (Play(algorithm, seed, options=options).through(history) for _ in range(2))
+    assert first.decisions == again.decisions
+    for lease in first.live:
+        lease.release(True, first.now)
+    assert [b.in_flight for b in first.backends] == [0] * MOST
 
 
-@pytest.mark.parametrize("variant", [*WITH_OPTIONS, ("round_robin", {}), ("maglev", {})], ids=label)
+@pytest.mark.parametrize("variant", [*WITH_OPTIONS, ("round_robin", {})], ids=label)
 @given(
     history=histories, slow_start=st.sampled_from([None, SlowStart(3.0)]), panic=st.sampled_from([0.0, 0.5])
 )
@@ -156,23 +166,6 @@ def test_any_history_with_options(
 ) -> None:
     algorithm, options = variant
     Play(algorithm, options=options, slow_start=slow_start, panic=panic).through(history)
-
-
-@every_algorithm
-@given(history=histories, seed=st.integers(0, 2**32))
-def test_same_seed_same_decisions(algorithm: str, history: list[tuple], seed: int) -> None:
-    first = Play(algorithm, seed).through(history)
-    again = Play(algorithm, seed).through(history)
-    assert first.decisions == again.decisions
-
-
-@every_algorithm
-@given(history=histories)
-def test_in_flight_counts_return_to_zero(algorithm: str, history: list[tuple]) -> None:
-    play = Play(algorithm).through(history)
-    for lease in play.live:
-        lease.release(True, play.now)
-    assert [b.in_flight for b in play.backends] == [0] * MOST
 
 
 @every_algorithm
