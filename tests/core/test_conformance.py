@@ -147,7 +147,7 @@ class Play:
 @given(history=histories, seed=st.integers(0, 2**32))
 @settings(max_examples=50)
 def test_any_history(algorithm: str, history: list[tuple], seed: int) -> None:
-    """The account is right after each step, equal seeds decide alike, and all that was taken is given back."""
+    """The account is right after each step, equal seeds decide alike, and counts return to zero."""
     options = SMALL.get(algorithm, {})
     first, again = (Play(algorithm, seed, options=options).through(history) for _ in range(2))
     assert first.decisions == again.decisions
