@@ -68,3 +68,15 @@ def test_the_files_that_the_page_sends_readers_to_exist() -> None:
     named = re.findall(r"`([\w/]+(?:\.py|/))`", table)
     assert len(named) > 30
     assert [path for path in named if not (ROOT / "lbkit" / path).exists()] == []
+
+
+def test_make_looks_for_tests_of_a_mark_where_they_are() -> None:
+    """Collecting all of ten thousand tests for a mark takes longer than some of those runs."""
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    for mark in ("browser", "container", "notebook"):
+        (places,) = (found[1].split() for line in lines if (found := re.search(rf"-m {mark} ([^#]+)", line)))
+        marked = [
+            p for p in (ROOT / "tests").rglob("test_*.py") if re.search(rf"mark\.{mark}\b", p.read_text())
+        ]
+        assert marked
+        assert [p for p in marked if not any(p.is_relative_to(ROOT / place) for place in places)] == []
