@@ -86,7 +86,7 @@ def _label(text: str, x: float, y: float) -> dict[str, Any]:
         "y": y,
         "text": text,
         "showarrow": False,
-        "yanchor": "bottom" if y >= 0 else "top",
-        "yshift": 3 if y >= 0 else -3,
+        "yanchor": "bottom",  # above the line, also where that is within an arc: below it other arcs may pass
+        "yshift": 3,
         "font": {"size": 12, "color": INK},
     }

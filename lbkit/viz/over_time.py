@@ -10,12 +10,13 @@ from lbkit.events import DEPENDENCY_STATES, Action, Event
 from lbkit.experiment import Experiment
 from lbkit.result import Result, good, percentile
 from lbkit.viz.drawing import Figure, answered, figure, latency_axis, line
-from lbkit.viz.lanes import Lane, lanes
+from lbkit.viz.lanes import BROAD, NARROW, ROOM, Lane, lanes
 from lbkit.viz.latency import rounded
 from lbkit.viz.style import GRID, HEAT, INK, axis, duration, named_look, title
 
 STEPS = 60  # points of a line over time, unless a step is given
 COLUMNS = 120  # of a heat map
+CHARACTER = 6  # pixels of a letter in the names of events
 
 
 def over_time(name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], **more: Any) -> Figure:
@@ -124,13 +125,11 @@ def in_flight(result: Result, step: float | None = None, scale_max: float | None
         "colorbar": {"title": {"text": "requests"}, "thickness": 10, "outlinewidth": 0},
         "hovertemplate": "%{y}: %{z} requests at %{x:.1f} s<extra></extra>",
     }
-    rows = axis("backend", type="category", autorange="reversed", showgrid=False)
-    more = time_layout(result.experiment, horizon)
+    more = below_events(time_layout(result.experiment, horizon), len(levels))
     name = next((name for name, level in levels.items() if highest in level), "")
     return figure(
         f"Up to {highest} requests are at one server, {name} ({title(result.policy)})",
         [heat] if len(result) else [],
-        yaxis=rows,
         **more,
     )
 
@@ -156,6 +155,17 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
         notes.append(BESIDE | {"x": 0, "text": "warm-up"})
     time = axis("time (s)", range=[0, end], showgrid=False)
     return {"xaxis": time, "shapes": shapes, "annotations": notes}
+
+
+def below_events(layout: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Return the layout of a heat map with a row for each backend, from that of its time axis.
+
+    The names of events stand above the rows, as they could not be read on their colours."""
+    row = min(BROAD, max(NARROW, ROOM // max(rows, 1)))
+    room = CHARACTER * max((len(note["text"]) for note in layout["annotations"]), default=0)
+    reach = [rows - 0.5, -0.5 - room / row]
+    backends = axis("backend", type="category", range=reach, showgrid=False)
+    return layout | {"yaxis": backends, "height": 150 + row * rows + room}
 
 
 def _what(event: Event) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 from lbkit.core.state_change import ON_TRIAL, OUT
 from lbkit.result import Result
 from lbkit.viz.drawing import Figure, Trace, figure
-from lbkit.viz.lanes import BROAD, NARROW, ROOM
 from lbkit.viz.latency import rounded
-from lbkit.viz.over_time import time_layout
-from lbkit.viz.style import FAILED, GRID, axis, duration, title
+from lbkit.viz.over_time import below_events, time_layout
+from lbkit.viz.style import FAILED, GRID, duration, title
 
 # The states of level 1, with requests; of level 2, with none or a few; and of level 3, out of service. In all
 # others a server serves as usual: level 0.
@@ -20,9 +19,6 @@ IN_DOUBT = ("failing", "settling")
 COMING_OR_GOING = (*ON_TRIAL, "draining", "starting")
 LEVELS = ("in service", "in doubt", "coming or going", "out of service")
 COLOURS = (GRID, "rgba(160,90,44,0.35)", "rgba(198,40,40,0.55)", FAILED)  # from light to dark
-
-
-CHARACTER = 6  # pixels of a letter in the names of events
 
 
 def level(state: str) -> int:
@@ -56,13 +52,7 @@ def states(result: Result) -> Figure:
         "hovertemplate": "%{y}: %{text}, from %{x:.3~g} s<extra></extra>",
     }
     more: dict[str, Any] = time_layout(result.experiment)
-    row = min(BROAD, max(NARROW, ROOM // len(rows)))
-    # The names of events stand above the rows, as they could not be read on their colours.
-    room = CHARACTER * max((len(note["text"]) for note in more["annotations"]), default=0)
-    more["height"] = 150 + row * len(rows) + room
-    reach = [len(rows) - 0.5, -0.5 - room / row]
-    backends = axis("backend", type="category", range=reach, showgrid=False)
-    return figure(finding(result, edges, rows), [heat], yaxis=backends, **more)
+    return figure(finding(result, edges, rows), [heat], **below_events(more, len(rows)))
 
 
 def strips(edges: list[float], rows: Mapping[str, list[int]]) -> Trace:
@@ -86,7 +76,7 @@ def strips(edges: list[float], rows: Mapping[str, list[int]]) -> Trace:
 
 
 def finding(result: Result, edges: list[float], rows: dict[str, list[int]]) -> str:
-    """Return the finding of a heat map of states: the server that is without requests longest."""
+    """Return the finding of a heat map of states: how many are out at once, and which is out longest."""
     out = {
         name: sum(b - a for (a, b), bad in zip(pairwise(edges), row, strict=True) if bad > 1)
         for name, row in rows.items()
@@ -96,4 +86,9 @@ def finding(result: Result, edges: list[float], rows: dict[str, list[int]]) -> s
     if not out[name]:
         return f"Every server is in service all the time ({of})"
     whole = duration(result.experiment.traffic.duration)
-    return f"{name} is out of service for {duration(out[name])} of {whole} ({of})"
+    longest = f"{duration(out[name])} of {whole} ({of})"
+    some = sum(seconds > 0 for seconds in out.values())
+    if some == 1:
+        return f"{name} is out of service for {longest}"
+    most = max(sum(bad > 1 for bad in column) for column in zip(*rows.values(), strict=True))
+    return f"{some} of {len(rows)} servers go out of service, at most {most} at a time; {name} for {longest}"

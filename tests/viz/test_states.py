@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lbkit import Constant, Event, Experiment, Poisson, Policy, Server, Traffic, run, servers
@@ -8,7 +10,9 @@ from lbkit.core.health import BreakerRules, BreakerState, CheckRules, CheckState
 from lbkit.core.health.outliers import EJECTED, IN
 from lbkit.core.state_change import OUT
 from lbkit.patience import Patience
+from lbkit.result import Result
 from lbkit.viz import figures
+from lbkit.viz.drawing import Figure
 from lbkit.viz.states import COMING_OR_GOING, IN_DOUBT, LEVELS, level
 
 SERVING = {"up", "closed", "ready", IN}
@@ -88,6 +92,21 @@ def test_chaos_is_written_where_it_happens() -> None:
     figure = figures.latency_over_time([run(experiment)])
     said = [a.text for a in figure.layout.annotations]
     assert said == ["hang s1", "lose 25% at s2", "database failed everywhere", "delay of 0.1 s to s1"]
+
+
+def test_of_several_servers_the_title_says_how_many_are_out_at_a_time() -> None:
+    events = [Event(at, "crash", name) for at, name in ((5, "s1"), (6, "s2"), (25, "s3"))]
+    recovers = [Event(15, "recover", "s1"), Event(15, "recover", "s2")]
+    figure = figures.states(run(failing().but(events=events + recovers)))
+    said = figure.layout.title.text.replace("<br>", " ")
+    assert said.startswith("3 of 3 servers go out of service, at most 2 at a time; s1 for")
+
+
+@pytest.mark.parametrize("draw", [figures.states, figures.in_flight])
+def test_names_of_events_stand_above_the_rows(draw: Callable[[Result], Figure]) -> None:
+    bottom, top = draw(run(failing())).layout.yaxis.range
+    assert bottom == 2.5
+    assert top < -1
 
 
 def test_names_of_events_stand_above_the_rows_and_share_a_line_if_they_share_a_moment() -> None:
