@@ -99,7 +99,7 @@ def test_of_several_servers_the_title_says_how_many_are_out_at_a_time() -> None:
     recovers = [Event(15, "recover", "s1"), Event(15, "recover", "s2")]
     figure = figures.states(run(failing().but(events=events + recovers)))
     said = figure.layout.title.text.replace("<br>", " ")
-    assert said.startswith("3 of 3 servers go out of service, at most 2 at a time; s1 for")
+    assert said.startswith("3 of 3 servers go out of service, at most 2 at a time; s2 for")
 
 
 @pytest.mark.parametrize("draw", [figures.states, figures.in_flight])
