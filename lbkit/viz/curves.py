@@ -33,6 +33,7 @@ def curves(
             rounded(ys),
             f"%{{y:{y_format or '.4~g'}}} at %{{x:{x_format or '.4~g'}}}",
             mode="lines+markers",
+            cliponaxis=False,  # points at zero would be halves
             marker={"color": look.colour, "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 8},
         )
         for number, (name, (xs, ys)) in enumerate(lines.items())
