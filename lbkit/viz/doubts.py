@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from html import escape
+from math import ceil
 from textwrap import wrap
 from typing import Concatenate, ParamSpec
 
@@ -18,6 +19,8 @@ Draw = Callable[Concatenate[Sequence[Result], P], Figure]
 
 LINE = 15  # pixels
 BELOW_AXIS = 46  # pixels from the axis to below its title
+LEGEND_LINE, LETTER, SYMBOL = 19, 7, 45  # pixels in a legend: a line, a letter, and what is before a name
+NARROW = 800  # pixels of a figure in JupyterLab on a small screen
 
 
 def warned(draw: Draw[P]) -> Draw[P]:
@@ -36,7 +39,7 @@ def with_warnings(figure: Figure, warnings: Sequence[str]) -> Figure:
     lines = [line for text in warnings for line in wrap(f"\u26a0 {text}", WIDE)]
     if not lines:
         return figure
-    more = LINE * len(lines)
+    more = LINE * len(lines) + LEGEND_LINE * (legend_lines(figure) - 1)
     layout = figure.layout
     layout.height += more
     layout.margin.b += more
@@ -54,3 +57,15 @@ def with_warnings(figure: Figure, warnings: Sequence[str]) -> Figure:
         font={"size": 11, "color": INK},
     )
     return figure
+
+
+def legend_lines(figure: Figure) -> int:
+    """Return how many lines the legend below a figure takes: where one is too short, in columns."""
+    if figure.layout.legend.orientation == "v":
+        return 1
+    widths = [
+        SYMBOL + LETTER * len(trace.name or "") for trace in figure.data if trace.showlegend is not False
+    ]
+    if sum(widths) <= NARROW:
+        return 1
+    return ceil(len(widths) / max(1, NARROW // max(widths)))

@@ -7,6 +7,7 @@ need_module("plotly")
 
 from lbkit import Experiment, Traffic, run, servers
 from lbkit.viz import figures, latency
+from lbkit.viz.doubts import LEGEND_LINE, LINE, legend_lines
 
 CALM = Experiment(servers(4), Traffic(duration=120, warmup=20), policy="random").at_load(0.6)
 
@@ -29,3 +30,14 @@ def test_the_figure_itself_stays_as_it_is() -> None:
     assert with_warnings.data == plain.data
     assert figures.latency_cdf.__doc__ == latency.latency_cdf.__doc__
     assert figures.latency_cdf([]).layout.annotations[0].text == "no good answers"
+
+
+def test_warnings_have_room_above_a_legend_of_several_lines() -> None:
+    results = [run(CALM.but(duration=21, name=f"experiment number {n}")) for n in range(6)]
+    few, many = (figures.latency_cdf(shown) for shown in (results[:2], results))
+    assert legend_lines(few) == 1
+    assert legend_lines(many) == 2
+    below = [
+        next(a for a in f.layout.annotations if "\u26a0" in a.text).text.count("<br>") for f in (few, many)
+    ]
+    assert many.layout.margin.b - few.layout.margin.b == LEGEND_LINE + LINE * (below[1] - below[0])
