@@ -444,7 +444,7 @@ FEATURES = [
     in_09("forged", "claim-forged", '["0.0.0.0/0"]', "[]"),
     in_09("trusted", "claim-trusted", '["127.0.0.1"]', '["0.0.0.0/0"]', cell="tier"),
     in_09("leaks", "claim-leaks", "hide=fields", "hide=[]"),
-    in_09("timing", "claim-timing", "slow=0.05", "slow=0.0"),
+    in_09("timing", "claim-timing", "slow=0.08", "slow=0.0"),
     in_09("stampede", "claim-stampede", "coalesce=False", "coalesce=True", cell="stampede", needs=""),
     in_09("stampede-live", "claim-stampede-live", "cache=CACHES[way]", 'cache=CACHES["one for all"]'),
     in_09("cost", "claim-cost", "", as_if("cpu", "cache, hits", "nothing")),
