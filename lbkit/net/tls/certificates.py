@@ -62,22 +62,27 @@ class Certificates:
         self.loaded = tuple(loaded)
         self.front = loaded[0].context
         self.strict = rules.strict
-        self.by_name: dict[str, ssl.SSLContext] = {}
+        self.by_name: dict[str, Loaded] = {}
         for one in loaded:
             for name in one.names:
-                self.by_name.setdefault(name, one.context)  # the first that has the name
+                self.by_name.setdefault(name, one)  # the first that has the name
         if len(loaded) > 1 or self.strict:
             self.front.sni_callback = self._choose
             ignore_names_that_are_not_ascii()
 
-    def context_for(self, name: str | None) -> ssl.SSLContext | None:
-        """Return the context for this host: with its name, with a wildcard, else the first; None: refuse."""
+    def find(self, name: str | None) -> Loaded | None:
+        """Return the certificate for this host: with its name, with a wildcard, else the first; None: refuse."""
         if name:
             name = name.lower().rstrip(".")
             found = self.by_name.get(name) or self.by_name.get("*." + name.partition(".")[2])
             if found:
                 return found
-        return None if self.strict else self.front
+        return None if self.strict else self.loaded[0]
+
+    def context_for(self, name: str | None) -> ssl.SSLContext | None:
+        """Return the context for this host; None: refuse."""
+        found = self.find(name)
+        return found and found.context
 
     def _choose(
         self, handshake: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext
