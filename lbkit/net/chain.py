@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from lbkit.net.config import ProxyConfig
 from lbkit.net.filters.access_log import AccessLogFilter
 from lbkit.net.filters.admission import AdmissionFilter
+from lbkit.net.filters.alt_svc import AltSvcFilter
 from lbkit.net.filters.bandwidth import BandwidthFilter
 from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.filters.cache import CacheFilter
@@ -31,6 +32,7 @@ FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
     "stats": lambda config: StatsFilter(),
     "https_redirect": lambda config: RedirectFilter(config.tls.public_port),  # type: ignore[union-attr]
     "hsts": lambda config: HstsFilter(config.hsts, config.tls.hsts_subdomains),  # type: ignore[union-attr]
+    "http3": lambda config: AltSvcFilter(config.http3.public_port, config.http3.max_age),  # type: ignore[union-attr]
     "client_certificates": lambda config: ClientCertificateFilter(),
     "expose": lambda config: ExposeFilter(),
     "explain": lambda config: ExplainFilter(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lbkit.net import descriptors
 from lbkit.net.address import join_address
@@ -19,15 +19,20 @@ from lbkit.net.running import ACCEPTED, BACKLOG, Accepting, ProxyError, Running,
 from lbkit.net.tls.certificates import ONLY_HTTP1, WITH_HTTP2
 from lbkit.net.tls.live import LiveContext
 
+if TYPE_CHECKING:
+    from lbkit.net.http3.front import Http3Front
+
 
 class ClientSide(Running):
-    """Accepts clients by HTTP/1.1 and HTTP/2, with TLS or without, on one port, and on one that redirects."""
+    """Accepts clients by HTTP/1.1 and HTTP/2, with TLS or without, on one port, on one that redirects, and by
+    HTTP/3 on a UDP port."""
 
     def __init__(self, config: ProxyConfig) -> None:
         super().__init__(*config.address)
         self.config = config
         self.listener: Listener
         self.redirect_port = 0  # where plain HTTP is redirected, once it runs
+        self.http3_port = 0  # of UDP, once it runs
         self._stop: asyncio.Event | None = None
         self._grace = self._notice = 0.0  # seconds
         self._scarcity = ""  # why there are fewer clients than limits.connections
@@ -53,6 +58,11 @@ class ClientSide(Running):
             front = Front(self.listener, config.http2)
             if self.tls:
                 self._protocol = front.negotiated
+        self.http3: Http3Front | None = None
+        if config.http3 and self.tls:
+            from lbkit.net.http3.front import Http3Front  # needs a package
+
+            self.http3 = Http3Front(self.listener, config.http3, self.tls)
 
     @property
     def url(self) -> str:
@@ -70,12 +80,16 @@ class ClientSide(Running):
         if self.tls:
             self.tls.full = lambda pending: pending + len(self.listener.open) >= self.listener.capacity
         servers = [await self.accept(sock)]
-        if self.config.https_redirect:
-            try:
-                servers.append(await self._accept_plain(shared=sock is not None))
-            except ProxyError:
-                servers[0].close()
-                raise
+        shared = sock is not None
+        try:
+            if self.config.https_redirect:
+                servers.append(await self._accept_plain(shared))
+            if self.http3:
+                self.http3_port = await self.http3.open(self.host, self.port, shared)
+        except ProxyError:
+            for server in servers:
+                server.close()
+            raise
         return servers
 
     async def _listen(
@@ -135,6 +149,8 @@ class ClientSide(Running):
 
     async def _drain(self) -> None:
         """Close idle connections at once, busy ones after their answers or at the end of the grace."""
+        if self.http3:
+            await self.http3.leave()
         last = self.listener.now() + min(self._grace, FIRST_REQUEST)
         while self.tls and self.tls.waiting() and self.listener.now() < last:
             await asyncio.sleep(ACCEPTED)  # until it is among the open ones

@@ -71,6 +71,8 @@ def http_faults(config: ProxyConfig) -> list[str]:
             load()
         except TlsError as error:
             faults += str(error).splitlines()
+    if config.http3 and config.tls and not faults:
+        faults += http3_faults(config.tls)
     if fault := log_fault(config.access_log):
         faults.append(f"access_log is {config.access_log!r}: {fault}")
     if config.cache and config.cache.disk and (fault := folder_fault(config.cache.disk.folder)):
@@ -85,6 +87,17 @@ def http_faults(config: ProxyConfig) -> list[str]:
     return faults
 
 
+def http3_faults(rules: TlsRules) -> list[str]:
+    """Return which certificates HTTP/3 could not use."""
+    from lbkit.net.http3.certificates import load_chains  # needs a package
+
+    try:
+        load_chains(rules)
+    except TlsError as error:
+        return str(error).splitlines()
+    return []
+
+
 def port_fault(config: AnyConfig) -> str:
     """Return why the proxy cannot listen; empty if it can."""
     faults = []
@@ -93,6 +106,8 @@ def port_fault(config: AnyConfig) -> str:
         addresses.append(("admin.listen", config.admin.listen, socket.SOCK_STREAM))
     if isinstance(config, ProxyConfig):
         addresses.append(("tls.redirect", config.https_redirect, socket.SOCK_STREAM))
+        if config.http3:
+            addresses.append(("http3.listen", config.http3.listen or config.listen, socket.SOCK_DGRAM))
     for field, address, kind in addresses:
         try:
             if address:

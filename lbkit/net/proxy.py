@@ -21,6 +21,7 @@ from lbkit.net.client_side import ClientSide
 from lbkit.net.config import ProxyConfig
 from lbkit.net.exchange import Exchange
 from lbkit.net.faults import say
+from lbkit.net.filters.alt_svc import AltSvcFilter
 from lbkit.net.filters.cache import CacheFilter
 from lbkit.net.filters.drain import DrainFilter
 from lbkit.net.filters.https import RedirectFilter
@@ -151,6 +152,9 @@ class Proxy(ClientSide):
         redirect = self.filters.get("https_redirect")
         if isinstance(redirect, RedirectFilter):
             redirect.port = redirect.port or self.port
+        announced = self.filters.get("http3")
+        if isinstance(announced, AltSvcFilter):
+            announced.announce(announced.port or self.http3_port)
         jobs = [self._sweep(), self.names.run()]
         if self.tls:
             jobs.append(self.tls.watch(say))
@@ -173,6 +177,8 @@ class Proxy(ClientSide):
                 server.close()
             for client in list(self.listener.open):
                 client.abort()
+            if self.http3:
+                self.http3.close()
             self.connections.close_idle(float("inf"))
             await asyncio.sleep(0)  # lets the transports close
             for made in self.filters.values():

@@ -12,8 +12,10 @@ from lbkit.needs import why_not
 from lbkit.net.address import leads_back, split_address
 from lbkit.net.config.backends import BackendConfig, by_pool
 from lbkit.net.http2.rules import Http2
+from lbkit.net.http3.rules import Http3
 from lbkit.net.origin.reach import HTTP2
 from lbkit.net.shared_store import SharedStore
+from lbkit.net.tls.rules import TlsRules
 from lbkit.policy import Policy
 
 
@@ -95,6 +97,29 @@ def package_faults(
     checks = policy.health and policy.health.checks
     if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
         yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
+
+
+def http3_faults(
+    http3: Http3 | None, workers: int, tls: TlsRules | None, asks_clients: bool, announced: bool
+) -> Iterator[str]:
+    """Yield what HTTP/3 lacks, and what it cannot do.
+
+    `asks_clients`: for certificates; `announced`: proxies in front tell the clients' addresses."""
+    if http3 is None:
+        return
+    if reason := why_not("http3"):
+        yield f"http3: {reason}"
+    if tls is None:
+        yield "http3: it is always encrypted, and there are no certificates; add [tls]"
+    if workers > 1:
+        yield (
+            f"http3: {workers} workers would get each other's datagrams, as the kernel does not know QUIC's "
+            "connections; use workers = 1, or remove http3"
+        )
+    if asks_clients:
+        yield "http3: it asks no client for a certificate; remove it, or tls.client_certificates"
+    if announced:
+        yield "http3: the PROXY protocol is read on TCP only; remove it, or accept_proxy"
 
 
 def redis_faults(redis: SharedStore | None, limited: bool, sticky: Sticky | None) -> Iterator[str]:

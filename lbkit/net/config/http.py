@@ -41,6 +41,7 @@ from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.http2.rules import Http2
+from lbkit.net.http3.rules import Http3
 from lbkit.net.l4.tcp_config import a_version, proxy_networks
 from lbkit.net.settings import AdminRules, Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
@@ -103,6 +104,7 @@ class ProxyConfig:
     tls: TlsRules | None = section(TlsRules)  # clients come with HTTPS; by default with plain HTTP
     # Clients may use HTTP/2, by ALPN with TLS, by prior knowledge without; by default only HTTP/1.1.
     http2: Http2 | None = section(Http2)
+    http3: Http3 | None = section(Http3)  # clients may use HTTP/3, over UDP, and are told so; it needs TLS
 
     # Always in force.
     policy: Policy = defaults(Policy)
@@ -124,6 +126,9 @@ class ProxyConfig:
             if rules:
                 yield from rules.faults()
         yield from conflicts.package_faults(self.http2, self.policy, self.firewall)
+        yield from conflicts.http3_faults(
+            self.http3, self.workers, self.tls, self.client_certificates, bool(self.accept_proxy)
+        )
         yield from conflicts.redis_faults(self.redis, bool(self.rate_limits), self.sticky)
         for make in (self.shared_sessions, self.shared_or_own_limits):
             try:

@@ -1,7 +1,8 @@
-"""The certificates of the table `tls`, as the library aioquic has them: it does not use OpenSSL's contexts."""
+"""The certificates of the table `tls`, as aioquic has them: it does not use OpenSSL's contexts."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from aioquic.quic.configuration import QuicConfiguration
@@ -62,9 +63,7 @@ class Chains:
         certificates = self._live.certificates
         if certificates is not self._seen:  # they have been loaded again
             self._seen = certificates
-            try:
+            with suppress(TlsError):  # if the files change right now, those loaded before stay in use
                 self._chains = load_chains(self._live.rules)
-            except TlsError:
-                pass  # the files change right now: those loaded before stay in use
         found = certificates.find(name)
         return None if found is None else self._chains[certificates.loaded.index(found)]

@@ -2,8 +2,8 @@
 
 Which process gets a datagram is the kernel's choice, by the two addresses only, and QUIC's clients may change
 theirs; so several workers would get each other's. That is why `http3` has one worker. At a reload, an old and
-a new process share the port for a while: the old one leaves it, and keeps a socket for each of its connections
-that is connected to the one client. The kernel prefers such a socket, so their requests come to their end.
+a new process share the port for a moment: the old one leaves it, and opens for each of its connections a
+socket that is connected to the one client. The kernel prefers such a socket, so requests come to their end.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lbkit.net.http3.certificates import Chains
 from lbkit.net.http3.endpoint import Endpoint, configuration
 from lbkit.net.http3.rules import Http3
 from lbkit.net.http3.server import Http3Connection
+from lbkit.net.http3.writing import Address
 from lbkit.net.running import bound
 from lbkit.net.tls.live import LiveContext
 
@@ -60,6 +61,9 @@ class Http3Front:
     async def _keep(self, connection: Http3Connection, port: asyncio.DatagramTransport) -> None:
         """Give a connection a socket of its own, on the same port."""
         client, ours = connection.quic.get_peer_address(), port.get_extra_info("sockname")
+        if client is None:
+            return
+        kept = _Kept(self._endpoint, client)
         loop = asyncio.get_running_loop()
         with suppress(OSError):  # then it is lost, and its client begins another
             sock = socket.socket(socket.AF_INET6 if ":" in ours[0] else socket.AF_INET, socket.SOCK_DGRAM)
@@ -67,9 +71,7 @@ class Http3Front:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(ours)
             sock.connect(client)
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Kept(self._endpoint, client), sock=sock
-            )
+            transport, _ = await loop.create_datagram_endpoint(lambda: kept, sock=sock)
             connection.send = lambda data, address: transport.sendto(data)
             self._transports.append(transport)
 
@@ -82,9 +84,9 @@ class Http3Front:
 class _Kept(asyncio.DatagramProtocol):
     """Reads what one client sends."""
 
-    def __init__(self, endpoint: Endpoint, client: object) -> None:
+    def __init__(self, endpoint: Endpoint, client: Address) -> None:
         self._endpoint = endpoint
         self._client = client
 
     def datagram_received(self, data: bytes, address: object) -> None:
-        self._endpoint.datagram_received(data, self._client)  # type: ignore[arg-type]
+        self._endpoint.datagram_received(data, self._client)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lbkit.net.peer import Network, Peer
+from lbkit.core.networks import Network
+from lbkit.net.peer import Peer
 
 
 class QuicPeer(Peer):

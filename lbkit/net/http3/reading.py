@@ -28,18 +28,25 @@ from lbkit.net.streams.fields import Field
 MAX_KIND = 8  # bytes of the kind of a stream in one direction
 
 
-class Qpack(Decoder):
+class Qpack:
     """Reads heads without a dynamic table."""
 
     def __init__(self) -> None:
-        super().__init__(0, 0)
+        self._decoder = Decoder(0, 0)
 
     def read(self, number: int, block: bytes) -> list[Field]:
         """Return the fields. Raises Http3Error."""
         try:
-            return self.feed_header(number, block)[1]
+            return self._decoder.feed_header(number, block)[1]
         except (DecompressionFailed, StreamBlocked):
             raise Http3Error(Code.QPACK_DECOMPRESSION_FAILED, "a head that cannot be read") from None
+
+    def instruct(self, data: bytes) -> None:
+        """Read what the client would do with the dynamic table. Raises Http3Error."""
+        try:
+            self._decoder.feed_encoder(data)
+        except EncoderStreamError:
+            raise Http3Error(Code.QPACK_ENCODER_STREAM_ERROR, "there is no dynamic table") from None
 
 
 class RequestReader:
@@ -96,7 +103,7 @@ class ControlReader:
         if kind == CONTROL:
             return self._control(data)
         if kind == QPACK_ENCODER and data:
-            self._table(data)
+            self._qpack.instruct(data)
         return 1  # what the client acknowledges has not been sent, and other streams are unknown (9)
 
     def _open(self, number: int, kind: int) -> None:
@@ -117,12 +124,6 @@ class ControlReader:
                 self.settings = True
                 check_settings(payload)
         return count
-
-    def _table(self, data: bytes) -> None:
-        try:
-            self._qpack.feed_encoder(data)
-        except EncoderStreamError:
-            raise Http3Error(Code.QPACK_ENCODER_STREAM_ERROR, "there is no dynamic table") from None
 
     def reset(self, number: int) -> None:
         """Take note that the client has ended a stream."""

@@ -64,7 +64,7 @@ class Http3Connection(StreamReading):
         self._go_on()
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer = self._timer_at = None
         try:
             # The loop may be a little early, by its clock's resolution.
             self.quic.handle_timer(max(self.listener.now(), self.quic.get_timer() or 0.0))

@@ -56,6 +56,7 @@ class StreamWriting:
         self._deadline = inf  # while there is no stream
         self._control = 0  # the number of the own control stream
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
         self._soon: asyncio.Handle | None = None
 
     # -- what a stream asks for -----------------------------------------------------------------------
@@ -121,11 +122,11 @@ class StreamWriting:
         for data, address in self.quic.datagrams_to_send(self.listener.now()):
             self.send(data, address)
         at = self.quic.get_timer()
-        if self._timer is not None and (at is None or self._timer.when() != at):
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and at is not None:
-            self._timer = asyncio.get_running_loop().call_at(at, self._on_timer)
+        if at != self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._on_timer)
+            self._timer_at = at
 
     def _on_timer(self) -> None:
         raise NotImplementedError

@@ -17,7 +17,9 @@ from lbkit.net.streams.stream import Carrier, Stream
 class Opener(Carrier, Protocol):
     """A connection on which streams are opened."""
 
-    peer: Peer
+    @property
+    def peer(self) -> Peer: ...
+
     head: type[RequestHead]  # of its requests
     via: bytes  # the field Via
 

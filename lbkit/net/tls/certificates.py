@@ -71,7 +71,7 @@ class Certificates:
             ignore_names_that_are_not_ascii()
 
     def find(self, name: str | None) -> Loaded | None:
-        """Return the certificate for this host: with its name, with a wildcard, else the first; None: refuse."""
+        """Return the certificate for this host: of this name, of a wildcard, else the first; None: refuse."""
         if name:
             name = name.lower().rstrip(".")
             found = self.by_name.get(name) or self.by_name.get("*." + name.partition(".")[2])
@@ -82,7 +82,7 @@ class Certificates:
     def context_for(self, name: str | None) -> ssl.SSLContext | None:
         """Return the context for this host; None: refuse."""
         found = self.find(name)
-        return found and found.context
+        return found.context if found else None
 
     def _choose(
         self, handshake: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext
