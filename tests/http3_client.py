@@ -19,6 +19,7 @@ from aioquic.quic.connection import QuicConnection
 from scripted import TIMEOUT, Script, proxied
 
 from lbkit.net import Proxy
+from lbkit.net.http3.frames import GOAWAY, READ_IN_CONTROL, FrameReader, read_varint
 from lbkit.net.http3.rules import Http3
 from lbkit.net.tls.lab import make_certificates
 from lbkit.net.tls.rules import Certificate, TlsRules
@@ -46,6 +47,7 @@ def get(path: bytes = b"/", *more: tuple[bytes, bytes], method: bytes = b"GET") 
     return [*pseudo, *more]
 
 
+CONTROL_STREAM = 3  # the first that a server opens in one direction
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -75,44 +77,41 @@ class Answer:
         return self.ended or self.reset is not None
 
 
-class Careless(h3.H3Connection):
-    """Sends and receives what it is told to; notes GOAWAY, which the library drops."""
-
-    goaways: list[int]
-
-    def _check_control_frame_type(self, frame_type: int) -> None:
-        if frame_type == h3.FrameType.GOAWAY:
-            self.goaways.append(0)
-        super()._check_control_frame_type(frame_type)
-
-
 class Http3Client:
-    """One connection. `name`: the host that is asked for. `window`: bytes of answers that it takes ahead."""
+    """One connection. `name`: the host that is asked for. `patience`: seconds that it waits for something to
+    come true. `http`: False leaves all streams to the test."""
 
     def __init__(
-        self, proxy: Any, name: str = "a.test", window: int = 2**20, begin: bool = True, **options: Any
+        self, proxy: Any, name: str = "a.test", patience: float = TIMEOUT, http: bool = True, **options: Any
     ) -> None:
         self.address = (proxy.host, proxy.http3_port)
-        self.sock = self._socket()
+        self.speaks_http = http
+        self.sock: Any = proxy.udp() if hasattr(proxy, "udp") else self._socket()
         configuration = QuicConfiguration(
             alpn_protocols=["h3"],
             server_name=name,
             cafile=str(lab() / "ca.pem"),
-            max_stream_data=window,
             **options,
         )
         self.quic = QuicConnection(configuration=configuration)
-        self.http: Careless | None = None
+        self.http: h3.H3Connection | None = None
         self.got: dict[int, Answer] = {}
         self.closed: events.ConnectionTerminated | None = None
         self.ready = False
         self.pings = 0
         self.datagrams = 0  # received
         self.stopped: dict[int, int] = {}
-        if begin:
-            self.quic.connect(self.address, time.monotonic())
-            self.flush()
-            self.until(lambda: self.ready)
+        self.goaways: list[int] = []  # the first stream that is not served
+        self.control = False  # the proxy's control stream has begun
+        self._control = FrameReader(READ_IN_CONTROL)
+        self.patience = patience
+        self.quic.connect(self.address, time.monotonic())
+        self.flush()
+        try:
+            self.until(lambda: self.ready and self.control)
+        except BaseException:
+            self.sock.close()
+            raise
 
     def _socket(self) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -179,6 +178,7 @@ class Http3Client:
             self.quic.handle_timer(now)
         while event := self.quic.next_event():
             self._note(event)
+        self.closed = self.quic._close_event  # the library reports it seconds later
         self.flush()
         return bool(data)
 
@@ -186,19 +186,27 @@ class Http3Client:
         if isinstance(event, events.HandshakeCompleted):
             self.ready = True
         elif isinstance(event, events.ProtocolNegotiated):
-            self.http = Careless(self.quic)
-            self.http.goaways = []
-        elif isinstance(event, events.ConnectionTerminated):
-            self.closed = event
+            self.http = h3.H3Connection(self.quic) if self.speaks_http else None
         elif isinstance(event, events.PingAcknowledged):
             self.pings += 1
         elif isinstance(event, events.StreamReset):
             self.got.setdefault(event.stream_id, Answer()).reset = event.error_code
         elif isinstance(event, events.StopSendingReceived):
             self.stopped[event.stream_id] = event.error_code
+        elif isinstance(event, events.StreamDataReceived) and event.stream_id == CONTROL_STREAM:
+            self._note_control(event.data)
         if self.http is not None:
             for happened in self.http.handle_event(event):
                 self._note_http(happened)
+
+    def _note_control(self, data: bytes) -> None:
+        """The library drops GOAWAY."""
+        if not self.control:
+            data = data[1:]  # the kind of the stream
+        self.control = True
+        for kind, payload in self._control.feed(data):
+            if kind == GOAWAY:
+                self.goaways.append((read_varint(payload, 0) or (0,))[0])
 
     def _note_http(self, event: h3_events.H3Event) -> None:
         answer = self.got.setdefault(event.stream_id, Answer())  # type: ignore[attr-defined]
@@ -218,7 +226,7 @@ class Http3Client:
 
     def until(self, true: Callable[[], object]) -> None:
         """Read until this is so. AssertionError if the proxy closes before."""
-        end = time.monotonic() + TIMEOUT
+        end = time.monotonic() + self.patience
         while not true():
             assert self.closed is None, f"the connection is closed: {self.closed}"
             assert time.monotonic() < end, "it never came true"
@@ -248,3 +256,10 @@ class Http3Client:
             self.quic.close()
             self.flush()
         self.sock.close()
+
+
+def wait_for(true: Callable[[], object]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.005)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from aioquic.quic.configuration import QuicConfiguration
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
 
 from lbkit.net.tls.certificates import Certificates, TlsError
 from lbkit.net.tls.live import LiveContext
@@ -22,14 +25,12 @@ class Chain(NamedTuple):
 
 def load_chain(files: Certificate) -> Chain:
     """Return a certificate. Raises TlsError."""
-    made = QuicConfiguration(is_client=False)
     try:
-        made.load_cert_chain(files.cert, files.key_file)
-    except (ValueError, TypeError, IndexError, OSError) as error:
-        raise TlsError(
-            f"cert is {files.cert!r}: HTTP/3 cannot use it: {error}; use other PEM files"
-        ) from None
-    return Chain(made.certificate, made.certificate_chain, made.private_key)
+        certificates = load_pem_x509_certificates(Path(files.cert).read_bytes())
+        key = load_pem_private_key(Path(files.key_file).read_bytes(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm, OSError) as error:
+        raise TlsError(f"cert is {files.cert!r}: HTTP/3 cannot use it: {error}; use other files") from None
+    return Chain(certificates[0], certificates[1:], key)
 
 
 def load_chains(rules: TlsRules) -> list[Chain]:

@@ -135,6 +135,11 @@ class ServerQuic(QuicConnection):
         ahead = sum(s.sender._buffer_stop - s.sender._buffer_start for s in self._streams.values())
         return int(min(SENT_AHEAD - ahead, stream.max_stream_data_remote - stream.sender._buffer_stop))
 
+    @property
+    def delivered(self) -> bool:
+        """Whether the client has acknowledged all answers; the others are lost when the connection closes."""
+        return all(stream.sender.is_finished for number, stream in self._streams.items() if number % 4 == 0)
+
     # -- certificates ---------------------------------------------------------------------------------
 
     def _initialize(self, peer_cid: bytes) -> None:

@@ -9,7 +9,7 @@ from aioquic.quic import events
 
 from lbkit.core import Backend
 from lbkit.net.http1.listener import Listener
-from lbkit.net.http1.server import FIRST_REQUEST
+from lbkit.net.http1.server import FIRST_REQUEST, LINGER
 from lbkit.net.http3.frames import LAST_REQUEST, Code, Http3Error, TooLarge
 from lbkit.net.http3.peer import QuicPeer
 from lbkit.net.http3.quic import ServerQuic
@@ -84,6 +84,7 @@ class Http3Connection(StreamReading):
         try:
             self._handle(happened)
             self.pump()
+            self._close_if_done()
         except Flood as flood:
             self.fail(Code.EXCESSIVE_LOAD, flood.why)
         except Http3Error as error:
@@ -147,7 +148,8 @@ class Http3Connection(StreamReading):
         if self._final_at is not None and self._final_at < now:
             self.say_goodbye()
         elif not self.streams and self._deadline < now:
-            if self.ready:
+            if self.ready and self.last_stream == LAST_REQUEST:
+                self._deadline = now + LINGER
                 self.say_goodbye()
             else:
                 self.fail(Code.NO_ERROR)
@@ -175,7 +177,7 @@ class Http3Connection(StreamReading):
         """Serve the requests that have arrived, then close."""
         self._final_at = None
         self.go_away(self._highest + 4)
-        self._close_if_idle()
+        self._close_if_done()
 
     def cut(self, backend: Backend) -> None:
         for stream in list(self.streams.values()):

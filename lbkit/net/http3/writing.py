@@ -11,6 +11,7 @@ from typing import Any
 from pylsqpack import Encoder
 
 from lbkit.net.http1.listener import Listener
+from lbkit.net.http1.server import LINGER
 from lbkit.net.http3.frames import (
     CONTROL,
     DATA,
@@ -155,9 +156,8 @@ class StreamWriting:
         self.listener.requests -= 1
         if self.streams or self.closed:
             return
-        self._deadline = self.listener.now() + self.listener.timeouts.idle
-        if self.last_stream < LAST_REQUEST:
-            asyncio.get_running_loop().call_soon(self._close_if_idle)
+        leaves = self.last_stream < LAST_REQUEST
+        self._deadline = self.listener.now() + (LINGER if leaves else self.listener.timeouts.idle)
 
     def _open_control(self) -> None:
         """Open the own control stream: SETTINGS are its first frame (6.2.1)."""
@@ -172,8 +172,9 @@ class StreamWriting:
             self.quic.send_stream_data(self._control, frame(GOAWAY, varint(last)))
             self.flush()
 
-    def _close_if_idle(self) -> None:
-        if not self.streams and not self.closed:
+    def _close_if_done(self) -> None:
+        """Close after the last answer, when it has arrived."""
+        if self.last_stream < LAST_REQUEST and not self.streams and self.quic.delivered:
             self.fail(Code.NO_ERROR)
 
     def fail(self, code: int, why: str = "") -> None:
