@@ -20,7 +20,7 @@ from cattrs.errors import IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
 from lbkit.core.routing import Action, Body
-from lbkit.core.text import CONTROL, did_you_mean, shown, unknown
+from lbkit.core.text import CONTROL, did_you_mean, is_secret, shown, unknown
 
 T = TypeVar("T")
 
@@ -45,7 +45,21 @@ def structure(converter: cattrs.Converter, data: Any, wanted: type[T], error: ty
     try:
         return converter.structure(data, wanted)
     except Exception as caught:
-        raise error("\n".join(_wrong(caught, wanted))) from None
+        raise error("\n".join(map(_discreet, _wrong(caught, wanted)))) from None
+
+
+LONGEST_LINE = 1000  # characters; a message quotes what is wrong
+_VALUE = re.compile(r"""(?s)^(\S*[A-Za-z]\S*) is (["'\[({\d.-].*): (?=use )""")
+
+
+def _discreet(line: str) -> str:
+    """Return a message without what is too long to read, or should not be in a log: secrets."""
+    said = _VALUE.match(line)
+    if said and (is_secret(re.findall(r"[A-Za-z][\w-]*", said[1])[-1]) or re.search(r"://[^/]*@", said[2])):
+        line = f"{said[1]} is wrong, and may be a secret, so it is not shown: {line[said.end() :]}"
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
+    return line
 
 
 # Format -> its parser, and the error that the parser raises.

@@ -10,6 +10,14 @@ from difflib import get_close_matches
 # What could end a line of a log or of a header, or steer a terminal; and halves of characters.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+# Names of values that no log should have, nor a page that every user of the machine can read.
+_SECRET = re.compile(r"(?i)secret|token|passw|authori[sz]ation|cookie|salt|credential|api[-_]?key")
+
+
+def is_secret(name: str) -> bool:
+    """Return whether what has this name, such as a field of a file, is likely to be a secret."""
+    return _SECRET.search(name) is not None and not name.endswith("_file")
+
 
 def did_you_mean(name: str, known: Iterable[str], joint: str = "; ") -> str:
     """Return "; did you mean ...?" for a name that resembles a known one, else an empty text."""

@@ -1,3 +1,4 @@
+import re
 import socket
 import tomllib
 from collections import Counter
@@ -422,6 +423,34 @@ def test_a_check_neither_creates_nor_changes_the_log(tmp_path: Path) -> None:
     assert "it is a folder" in log_fault(str(tmp_path))
     assert "there is no folder" in log_fault(str(tmp_path / "a" / "b"))
     assert log_fault("-") == log_fault("") == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"policy": {"sticky": {"how": "insert", "secret": ["hunter2"]}}},
+        {"policy": {"sticky": {"how": "insert", "secret": "hunter2\n"}}},
+        {"policy": {"health": {"checks": {"probe": {"headers": {"Authorization": "hunter2\n"}}}}}},
+        {"redis": {"url": ["redis://:hunter2@a:1"]}},
+        {"redis": {"url": "http://:hunter2@a: use b"}},
+        {"routing": {"rules": [{"name": "a", "rewrite": {"set": {"Authorization": "Bearer hunter2\n"}}}]}},
+        {"routing": {"rules": [{"name": "a", "rewrite": {"set": {"X-Api-Key": "hunter2: use \x00"}}}]}},
+    ],
+    ids=str,
+)
+def test_no_message_quotes_a_secret(data: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], **data})
+    assert "hunter2" not in str(caught.value)
+    assert re.search("secret|Authorization|url|X-Api-Key", str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["listen", "send_proxy", "probe"])
+def test_no_message_is_too_long_to_read(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ProxyConfig.from_dict({"backends": [{"address": "127.0.0.1:1"}], name: "x" * 100_000})
+    assert str(caught.value).startswith(f"{name} is 'xxx")
+    assert len(str(caught.value)) < 1100
 
 
 def test_a_backend_named_after_this_machine_is_a_loop() -> None:

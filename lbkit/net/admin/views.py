@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lbkit import __version__
+from lbkit.core.text import is_secret
 from lbkit.net.control import INTERVAL, Control, State
 from lbkit.net.figures import everything, requests, shown_counts
 from lbkit.schema import strict_converter
 
 Table = dict[str, Any]
-_SECRET = ("secret", "token", "password")
 _FIELD = re.compile(r"(?:unknown )?([A-Za-z_]\w*(?:\[\d+\])?(?:\.\w+(?:\[\d+\])?)*)(?= |:|;|$)")
 
 
@@ -61,7 +61,7 @@ def without_secrets(value: Any) -> Any:
     """Return plain data with secrets replaced, and infinities, which JSON does not have, as texts."""
     if isinstance(value, Mapping):
         return {
-            str(key): "(hidden)" if str(key) in _SECRET and inner else without_secrets(inner)
+            str(key): "(hidden)" if is_secret(str(key)) and inner else without_secrets(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):

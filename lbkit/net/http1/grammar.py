@@ -23,10 +23,12 @@ HOP_BY_HOP = frozenset(
 # Each proxy extends the first four, so they are written anew.
 EXTENDED = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto".split())
 IDENTITY = EXTENDED | frozenset(
-    b"cf-connecting-ip client-ip fastly-client-ip front-end-https true-client-ip x-client-ip"
-    b" x-cluster-client-ip x-envoy-external-address x-forwarded-by x-forwarded-client-cert x-forwarded-port"
-    b" x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-original-forwarded-for"
-    b" x-original-url x-real-ip x-rewrite-url".split()
+    b"cf-connecting-ip client-ip fastly-client-ip fly-client-ip forwarded-for front-end-https true-client-ip"
+    b" x-appengine-user-ip x-azure-clientip x-client-ip x-cluster-client-ip x-envoy-external-address"
+    b" x-forwarded x-forwarded-by x-forwarded-client-cert x-forwarded-port x-forwarded-prefix"
+    b" x-forwarded-protocol x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-forwarded-uri"
+    b" x-original-forwarded-for x-original-host x-original-url x-real-ip x-rewrite-url x-scheme"
+    b" x-url-scheme".split()
 )
 # Fields in which backends report to the proxy and to an experiment's engines. Clients do not see them.
 INTERNAL = frozenset(b"endpoint-load-metrics x-lbkit-service x-lbkit-start".split())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbkit.net.admin.access import VARIABLE, Token
+from lbkit.net.admin.views import without_secrets
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.running import ProxyError
 
@@ -95,3 +96,11 @@ def test_a_text_is_the_path_of_a_socket() -> None:
         with pytest.raises(ConfigError) as error:
             ProxyConfig.from_dict({**data, "admin": wrong})
         assert str(error.value) == fault
+
+
+def test_what_is_shown_of_the_policy_has_no_secrets() -> None:
+    probe = {"headers": {"Authorization": "x-1", "X-Api-Key": "x-2", "Accept": "all"}, "path": "/"}
+    shown = without_secrets({"sticky": {"secret": "x-3", "name": "id"}, "probes": [probe], "salt": "x-4"})
+    assert "x-" not in str(shown)
+    assert shown["probes"][0]["headers"]["Accept"] == "all"
+    assert shown["sticky"]["name"] == "id"

@@ -803,7 +803,7 @@ IDENTITY = (
     *(b"X-Forwarded-Scheme", b"X-Forwarded-Ssl", b"X-Forwarded-Client-Cert", b"X-Real-IP", b"X-Client-IP"),
     *(b"X-Cluster-Client-IP", b"True-Client-IP", b"CF-Connecting-IP", b"Client-IP", b"Fastly-Client-IP"),
     *(b"X-Original-Forwarded-For", b"X-Envoy-External-Address", b"Front-End-Https", b"X-Original-URL"),
-    b"X-Rewrite-URL",
+    *(b"X-Rewrite-URL", b"X-Forwarded-Protocol", b"X-Url-Scheme", b"X-Original-Host", b"Forwarded-For"),
 )
 for name in (*BELIEVED, *IDENTITY):
     text = name.decode()
