@@ -227,7 +227,9 @@ class ClientStream:
     def _reset(self, event: StreamReset) -> None:
         if self._over:
             return  # after a whole answer it only says that the rest of the request is not needed
-        if event.error_code == ErrorCodes.REFUSED_STREAM:
+        if not event.remote_reset:
+            self.fail(Failure.MALFORMED, False)  # by the library
+        elif event.error_code == ErrorCodes.REFUSED_STREAM:
             self.fail(Failure.UNPROCESSED, False)
         else:
             self.fail(Failure.RESET if self._head else Failure.CLOSED_UNANSWERED, False)

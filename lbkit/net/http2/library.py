@@ -9,12 +9,20 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event, StreamReset
-from h2.exceptions import InvalidBodyLengthError
+from h2.exceptions import ProtocolError
 from hpack import Encoder, NeverIndexedHeaderTuple
 
 Frames = tuple[list[Any], list[Event]]
 
 _SECRET = frozenset((b"set-cookie", b"authorization"))  # never in a compression table (RFC 7541, 7.1.3)
+# How the library's errors begin that say something about one message only.
+_OF_ONE_STREAM = (
+    "Invalid content-length",
+    "Conflicting content-length",
+    "Trailers must have END_STREAM",
+    "Cannot set END_STREAM on informational",
+    "InvalidBodyLengthError",
+)
 
 
 class PlainEncoder(Encoder):
@@ -44,13 +52,28 @@ class Library(H2Connection):
         )
         self.encoder = PlainEncoder()
 
+    def _receive_headers_frame(self, frame: Any) -> Frames:
+        """Reset a stream whose message is malformed (RFC 9113, 8.1.1). For h2 that ends the connection."""
+        try:
+            return super()._receive_headers_frame(frame)
+        except ProtocolError as error:
+            if not str(error).startswith(_OF_ONE_STREAM):
+                raise
+            return self._malformed(frame.stream_id)
+
+    def _malformed(self, number: int) -> Frames:
+        self.reset_stream(number, ErrorCodes.PROTOCOL_ERROR)
+        event = StreamReset(stream_id=number)
+        event.error_code, event.remote_reset = ErrorCodes.PROTOCOL_ERROR, False
+        return [], [event]
+
     def _receive_data_frame(self, frame: Any) -> Frames:
-        """Reset a stream because its body is not as long as announced. For h2 that ends the connection."""
+        """Reset a stream whose body is not as long as announced."""
         try:
             return super()._receive_data_frame(frame)
-        except InvalidBodyLengthError:
-            self.reset_stream(frame.stream_id, ErrorCodes.PROTOCOL_ERROR)
+        except ProtocolError as error:
+            if not str(error).startswith(_OF_ONE_STREAM):
+                raise
+            malformed = self._malformed(frame.stream_id)
             self.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
-            event = StreamReset(stream_id=frame.stream_id)
-            event.error_code, event.remote_reset = ErrorCodes.PROTOCOL_ERROR, False
-            return [], [event]
+            return malformed

@@ -154,12 +154,13 @@ class World:
                     [(":status", "200")],
                     [(":status", "103")],
                     [(":status", "200"), ("content-length", "7")],
+                    [(":status", "200"), ("content-length", "+7")],
                     [("grpc-status", "0")],
                     [(":status", "abc")],
                     [(":status", "200"), ("x", "a\r\nb")],
                     [(":status", "101")],
                     [(":status", "200"), ("x", "y" * 5000)],
-                ][size % 8]
+                ][size % 9]
                 self.feed(
                     [HeadersFrame(number, self.encoder.encode(fields), flags=["END_HEADERS", *end])], size
                 )

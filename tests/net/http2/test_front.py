@@ -201,12 +201,21 @@ def test_connect_to_anywhere_is_refused() -> None:
 def test_a_malformed_request_is_reset_and_others_go_on(what: str) -> None:
     with serving(echo) as proxy, Http2Client(proxy) as client:
         number = client.request(MALFORMED[what])
-        if what in ("two lengths", "a length that is no number"):  # the library ends the connection
-            assert client.ended() == ErrorCodes.PROTOCOL_ERROR
-        else:
-            assert client.answer(number).reset == ErrorCodes.PROTOCOL_ERROR
-            assert client.ask(get()).status == 200
-            assert proxy.scripted[0].connections == 1  # type: ignore[attr-defined]
+        assert client.answer(number).reset == ErrorCodes.PROTOCOL_ERROR
+        assert client.ask(get()).status == 200
+        assert proxy.scripted[0].connections == 1  # type: ignore[attr-defined]
+
+
+def test_trailers_that_do_not_end_the_request_reset_it_and_others_go_on() -> None:
+    with serving(echo) as proxy, Http2Client(proxy) as client:
+        number = client.request(get(method=b"POST"), b"hello", end=False)
+        client.raw(
+            headers_frames(number, client.http.encoder.encode([(b"x", b"y")]), end_stream=False)[
+                0
+            ].serialize()
+        )
+        assert client.answer(number).reset == ErrorCodes.PROTOCOL_ERROR
+        assert client.ask(get()).status == 200
 
 
 @pytest.mark.parametrize(

@@ -282,8 +282,22 @@ def test_a_reset_in_the_middle_cuts_one_answer_off_and_the_connection_goes_on() 
         [(b":status", b"abc")],
         [(b":status", b"101")],
         [(b"x-a", b"1")],
+        [(b":status", b"200"), (b"content-length", b"+2")],
+        [(b":status", b"200"), (b"content-length", b"2"), (b"content-length", b"3")],
     ],
-    ids=["length", "connection", "coding", "upper", "line end", "twice", "status", "101", "none"],
+    ids=[
+        "length",
+        "connection",
+        "coding",
+        "upper",
+        "line end",
+        "twice",
+        "status",
+        "101",
+        "none",
+        "sign",
+        "lengths",
+    ],
 )
 def test_a_malformed_answer_ends_its_request_only(fields: list[tuple[bytes, bytes]]) -> None:
     def answer(session: Session, request: Request) -> None:
@@ -300,8 +314,8 @@ def test_a_malformed_answer_ends_its_request_only(fields: list[tuple[bytes, byte
             assert ask(proxy, GET.replace(b"/ ", b"/bad "))[0] == 502
         except ConnectionError:  # the head was right, only the length was not
             assert fields[-1][0] == b"content-length"
-        if fields[0][0] == b":status" != fields[-1][0]:
-            assert ask(proxy)[0] == 200
+        assert ask(proxy)[0] == 200
+        if fields[0][1] != b"101":  # the body would come before the head: for the library, no HTTP/2 at all
             assert proxy.scripted[0].connections == 1  # type: ignore[attr-defined]
 
 
