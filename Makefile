@@ -2,7 +2,7 @@
 
 PYTHON  ?= python3
 VENV    ?= .venv
-WORKERS ?= 4# test processes: more than cores, as tests of live runs mostly wait
+WORKERS ?= 3# test processes: one more than cores, as tests of live runs mostly wait
 
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -c requirements.lock --progress-bar off
