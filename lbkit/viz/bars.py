@@ -27,7 +27,7 @@ def bars(finding: str, values: Mapping[str, float], unit: str, of: str = ".3~g")
         "marker": {"color": INK},
         "hovertemplate": f"%{{y}}: %{{x:{of}}}<extra></extra>",
     }
-    rows = axis("", type="category", autorange="reversed")
+    rows = axis("", type="category", autorange="reversed", showgrid=False)
     height = 130 + ROW * len(values)
     return figure(
         finding,

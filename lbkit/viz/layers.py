@@ -75,6 +75,6 @@ def by_server(finding: str, counts: Mapping[str, Mapping[str, int]]) -> Figure:
         barmode="stack",
         legend=LEGEND | {"traceorder": "normal"},
         xaxis=axis("requests", rangemode="tozero"),
-        yaxis=axis("", type="category", autorange="reversed"),
+        yaxis=axis("", type="category", autorange="reversed", showgrid=False),
         height=130 + ROW * len(counts),
     )
