@@ -31,7 +31,7 @@ def shares(results: Sequence[Result]) -> Figure:
     return figure(
         furthest(rows),
         traces,
-        xaxis=axis("backend", type="category"),
+        xaxis=axis("backend", type="category", showgrid=False),
         yaxis=axis("share of requests", tickformat=".0%", rangemode="tozero"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import floor, log10
 from typing import Any
 
 import ipywidgets as widgets
@@ -42,9 +43,15 @@ def control(name: str, what: Any) -> Any:
         lowest, highest, first = what
         if all(isinstance(value, int) for value in what):
             return widgets.IntSlider(first, lowest, highest, description=label)
-        step = (highest - lowest) / STEPS
+        step = round_step((highest - lowest) / STEPS)
         return widgets.FloatSlider(first, min=lowest, max=highest, step=step, description=label)
     raise ValueError(f"{name} is {what!r}: use (lowest, highest, first), True, False or a list of words")
+
+
+def round_step(least: float) -> float:
+    """Return the first of 1, 2 and 5, and their tenths, hundredths and so on, that is not below `least`."""
+    power = 10.0 ** floor(log10(least))
+    return float(f"{next(n for n in (1, 2, 5, 10) if n * power >= least * 0.999) * power:.3g}")
 
 
 def is_range(what: Sequence[Any]) -> bool:
