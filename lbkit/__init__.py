@@ -4,6 +4,7 @@ from lbkit import presets
 from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
 from lbkit.caching import Caching
 from lbkit.compare import compare
+from lbkit.compression import Compression
 from lbkit.core import (
     AlgorithmError,
     Backend,
@@ -79,6 +80,7 @@ __all__ = [
     "CheckRules",
     "Closed",
     "Comparison",
+    "Compression",
     "Constant",
     "ConstantRate",
     "DrainRules",

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from lbkit.core.attempts import AttemptEvent
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
 from lbkit.patience import Wasted
+
+
+class Compressed(NamedTuple):
+    """Answers that came compressed, and the bytes of all answers: as they came, and of their content."""
+
+    answers: int
+    received: int
+    content: int
+
+    @property
+    def saved(self) -> float:
+        """The share of the bytes that did not have to be sent."""
+        return 1 - self.received / self.content if self.content else 0.0
 
 
 class EngineReport:
@@ -61,6 +74,13 @@ class EngineReport:
     def handshake_mean(self) -> float | None:
         """The mean seconds of a TLS handshake, as clients measured it; None in the simulator."""
         return self.extra.get("handshake_mean")
+
+    @property
+    def compressed(self) -> Compressed | None:
+        """What compression has saved; None without it, and in the simulator."""
+        if "content_bytes" not in self.extra:
+            return None
+        return Compressed(*(int(self.extra[name]) for name in ("compressed", "bytes", "content_bytes")))
 
     @property
     def wasted(self) -> tuple[Wasted, ...]:

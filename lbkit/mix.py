@@ -9,13 +9,14 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from lbkit.checks import flag, number, text, word
+from lbkit.checks import flag, number, text, whole, word
 from lbkit.core.options import named_fields
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.core.routing.paths import normal_path
 from lbkit.core.text import shown
 
 MAX_BODY = 65_536  # characters
+MAX_SIZE = 10_000_000  # bytes
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 AGENT = "lbkit"  # the User-Agent of requests, unless their kind has one
 _OWN = re.compile(
@@ -71,7 +72,8 @@ class RequestKind:
 
     `share`: in proportion to the other kinds'. A `host` of "" is the address of the balancer. `body`: of a
     POST, PUT or PATCH; its Content-Type is among the `headers`. `attack`: whether a firewall should refuse
-    it, for `Result.detection_rate`; only attacks may have a path that is not in its normal form.
+    it, for `Result.detection_rate`; only attacks may have a path that is not in its normal form. `size`: of
+    the answers, texts of as many bytes; without it they are too short to be worth compressing.
     """
 
     name: str = field(validator=text(empty=False))
@@ -83,6 +85,7 @@ class RequestKind:
     headers: Mapping[str, str] = field(factory=dict, validator=_fields)
     body: str = field(default="", validator=_body)
     attack: bool = field(default=False, validator=flag)
+    size: int = field(default=0, validator=whole(0, MAX_SIZE))
 
     def __attrs_post_init__(self) -> None:
         if not self.attack and not _is_plain(self.path):

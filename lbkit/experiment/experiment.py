@@ -20,6 +20,7 @@ from attrs.validators import optional
 from lbkit.arrivals import Arrivals, Closed, Poisson, Sessions
 from lbkit.caching import Caching
 from lbkit.checks import ExperimentError, one_of, several, text, whole
+from lbkit.compression import Compression
 from lbkit.core.backend import DEFAULT_POOL
 from lbkit.core.balance import Balancer
 from lbkit.core.deploy import Deployment
@@ -89,6 +90,9 @@ class Experiment:
     firewall: FirewallRules | None = field(  # looks at requests before all other rules
         default=None, validator=attrs.validators.optional(one_of(FirewallRules))
     )
+    compression: Compression | None = field(  # which answers are compressed, and how
+        default=None, validator=attrs.validators.optional(one_of(Compression))
+    )
     tls: Tls | None = field(  # clients use HTTPS, which the balancer ends
         default=None, validator=attrs.validators.optional(one_of(Tls))
     )
@@ -124,6 +128,7 @@ class Experiment:
                 routing=self.routing,
                 cache=self.cache,
                 firewall=self.firewall,
+                compression=self.compression,
                 tls=self.tls,
             )
             or conflicts.client_fault(self.traffic, self.layer4)

@@ -15,6 +15,7 @@ from lbkit.health_page import DETAIL, FAILED, PATH, page
 from lbkit.live.backend_settings import check_settings, settings_of
 from lbkit.live.discipline import DISCIPLINES
 from lbkit.live.session_store import WANTED, session_fields, session_store
+from lbkit.live.texts import text_of, wanted_size
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.net.peer import plain_address
 from lbkit.workload import chosen, needs, stream
@@ -143,6 +144,8 @@ class Backend:
         now = time.monotonic()
         self.meter.ended(now, now - began, status == 200)
         load = (FIELD, write_report(self.meter.report(now)))
+        if wanted := wanted_size(headers.get(b"x-lbkit-size", b"")):
+            return status, [name, load, TEXT, *extra], text_of(wanted)
         return status, [name, load, *extra], b"x" * settings["size"]
 
     async def converse(self, receive: Receive, send: Send) -> None:
@@ -238,6 +241,7 @@ def _client(headers: Mapping[bytes, bytes]) -> str:
 
 
 JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 
 def _json(status: int, data: Any) -> Answer:

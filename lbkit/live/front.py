@@ -130,6 +130,7 @@ class OwnProxy:
             admission=experiment.admission,
             tls=self._tls(),
             http2=Http2() if experiment.traffic.http == HTTP2 else None,
+            compression=experiment.compression,
             firewall=experiment.firewall,
             routing=experiment.routing,
             cache=experiment.cache and attrs.evolve(experiment.cache, name="lbkit"),  # rows say what it did

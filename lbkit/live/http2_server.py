@@ -13,8 +13,15 @@ from urllib.parse import unquote
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, Event, RequestReceived, StreamEnded, StreamReset
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
 from h2.exceptions import H2Error
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -50,11 +57,13 @@ class Http2Protocol(asyncio.Protocol):
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
         self._bodies: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._unsent: dict[int, bytes] = {}  # what waits until the client opens its windows
         self._happens: dict[type[Event], Callable[[Any], None]] = {
             RequestReceived: self._request,
             DataReceived: self._data,
             StreamEnded: self._ended,
             StreamReset: self._left,
+            WindowUpdated: self._send_on,
             ConnectionTerminated: lambda event: self.transport.close(),
         }
 
@@ -117,16 +126,32 @@ class Http2Protocol(asyncio.Protocol):
             del self._bodies[stream], self._tasks[stream]
 
     def _send(self, stream: int, message: dict[str, Any]) -> None:
-        """Send a part of an answer: small ones only, which fit into the windows."""
+        """Send a part of an answer."""
         try:
             if message["type"] == "http.response.start":
                 status = (b":status", b"%d" % message["status"])
                 self._h2.send_headers(stream, [status, *message["headers"]])
             else:
-                self._h2.send_data(stream, message["body"], end_stream=True)
-        except H2Error:  # the client has left, or has no room
-            self._h2.reset_stream(stream, ErrorCodes.INTERNAL_ERROR)
+                self._unsent[stream] = message["body"]
+                self._send_on(None)
+        except H2Error:  # the client has left
+            self._unsent.pop(stream, None)
         self._flush()
+
+    def _send_on(self, event: Any) -> None:
+        """Send what the windows have room for."""
+        for stream, rest in list(self._unsent.items()):
+            while True:
+                room = min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
+                piece, rest = rest[:room], rest[room:]
+                if piece or not rest:
+                    self._h2.send_data(stream, piece, end_stream=not rest)
+                if not piece or not rest:
+                    break
+            if rest:
+                self._unsent[stream] = rest
+            else:
+                del self._unsent[stream]
 
     def _data(self, event: Any) -> None:
         self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -136,6 +161,7 @@ class Http2Protocol(asyncio.Protocol):
         self._tell(event.stream_id, {"type": "http.request", "body": b"", "more_body": False})
 
     def _left(self, event: Any) -> None:
+        self._unsent.pop(event.stream_id, None)
         self._tell(event.stream_id, {"type": "http.disconnect"})
 
     def _tell(self, stream: int, message: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import gevent.event
 from gevent import socket
 
 from lbkit.caching import FETCHED, served
+from lbkit.clients.decoding import Decoding
 from lbkit.clients.http1 import Http1, Secured, Target
 from lbkit.experiment import Experiment
 from lbkit.experiment.traffic import HTTP2
@@ -62,6 +63,7 @@ class Player:
         routing = experiment.routing
         self.rules = {rule.name: i for i, rule in enumerate(routing.rules)} if routing else None
         self.cookies = Cookies(experiment)
+        self.decoding = Decoding(experiment.compression) if experiment.compression else None
         url = urlsplit(str(settings.get("url") or host or environment.host))
         timeout = experiment.traffic.duration + self.grace
         reuse = self.traffic.reuse and not (self.layer4 and self.layer4.connections == PER_REQUEST)
@@ -202,6 +204,10 @@ class Player:
         }
         if kind.host:
             headers["Host"] = kind.host
+        if kind.size:
+            headers["X-Lbkit-Size"] = str(kind.size)
+        if self.decoding:
+            headers.setdefault("Accept-Encoding", self.decoding.accept)
         if self.watched:
             headers["X-Lbkit-Watched"] = "1"
         # The outcome on timeout: the connection is closed without an answer.
@@ -214,6 +220,8 @@ class Player:
                 answer = self.connections_of(client).request(kind.method, target, headers, kind.body.encode())
                 if jar is not None:
                     keep(jar, answer.fields)
+                if self.decoding:
+                    self.decoding.count(dict(answer.fields), answer.body)
                 fault = None if good(answer.status) else RuntimeError(f"status {answer.status}")
                 outcome = Outcome(answer.status, len(answer.body), dict(answer.fields), fault)
         except Exception as caught:
@@ -284,6 +292,7 @@ class Player:
                 "resent": sorted(self.resent),
                 **({"sessions_lost": self.lost} if self.cookies.state_seen else {}),
                 **(self.target.secured.facts() if self.target.secured else {}),
+                **(self.decoding.facts() if self.decoding else {}),
                 "send_lag_p99": lags[int(0.99 * (len(lags) - 1))],
                 "locust_requests": entry.num_requests,
                 "locust_failures": entry.num_failures,

@@ -200,7 +200,9 @@ class CachingSimulation(Simulation):
             return False
         if status == OK:
             response = Response(OK, self.good)
-            stored, _ = self.cache.store(visit.request, response, BODY, visit.requested, now, old)
+            size = requests.kinds.of(requests.demand[row]).size
+            body = range(size) if size else BODY
+            stored, _ = self.cache.store(visit.request, response, body, visit.requested, now, old)
         failed = status in ERRORS or not status
         stale = bool(failed and old and self.cache.serves_on_error(visit.request, old, now))
         if stale and row not in self.gone:

@@ -17,6 +17,10 @@ def notes(experiment: Experiment) -> list[str]:
     elif tls:
         said.append("handshakes wait for each other only; requests on open connections do not wait for them")
     traffic = experiment.traffic
+    if experiment.compression:
+        said.append("nothing is compressed here: answers have no content, and processors no work with it")
+    elif any(kind.size for kind in traffic.mix):
+        said.append("the sizes of answers cost nothing here")
     if traffic.http == HTTP2 and not experiment.layer4:
         said.append("HTTP/2 costs what HTTP/1.1 does here, and no request waits for a connection's others")
     if not (traffic.reuse or tls or experiment.layer4):

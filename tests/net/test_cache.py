@@ -15,6 +15,7 @@ from scripted import Client, Connection, Scripted, pool_of, proxied
 from scripted import field as values
 
 from lbkit.caching import Caching
+from lbkit.compression import Compression
 from lbkit.core.cache import CacheRules, FlightRules
 from lbkit.core.routing import Routing, Rule, ToPool, When
 from lbkit.core.sticky import Sticky
@@ -23,7 +24,6 @@ from lbkit.firewall import FirewallRules
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.config import ConfigError
 from lbkit.net.filters.cache import CacheFilter
-from lbkit.net.filters.compress import Compression
 from lbkit.policy import Policy
 
 FRESH = ("Cache-Control: max-age=100",)

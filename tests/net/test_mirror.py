@@ -216,7 +216,7 @@ def test_the_status_of_the_backend_is_compared_where_its_answer_is_hidden() -> N
 
 
 def test_compressed_answers_are_compared_as_the_backend_sent_them() -> None:
-    from lbkit.net.filters.compress import Compression
+    from lbkit.compression import Compression
 
     text = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4000\r\n\r\n" + b"a" * 4000
     with mirrored(answers(text), answers(text), {"compression": Compression()}) as proxy:

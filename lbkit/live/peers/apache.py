@@ -144,7 +144,7 @@ MinSpareThreads 1
 MaxSpareThreads 400
 KeepAlive On
 MaxKeepAliveRequests 0
-{self.securing.apache_lines()}\
+{self.securing.apache_lines()}{self.compressing.apache()}\
 
 # The load plays many clients from one address and names them in this header, which is forwarded unchanged.
 ProxyAddHeaders Off
@@ -257,6 +257,8 @@ ProxyPass "/" "balancer://servers/"
                 " checks.timeout, so that a server that hangs is found late; Result.changes has its ups and"
                 " downs, not each check that fails"
             )
+        if self.experiment.compression:
+            notes.append("it compresses answers of any length")
         rules = self.policy.sticky
         if rules is None:
             return notes
@@ -275,7 +277,13 @@ ProxyPass "/" "balancer://servers/"
         folder = next((f for f in MODULE_FOLDERS if os.path.isdir(f)), None)
         if folder is None:
             raise PeerError(f"apache: no modules in {', '.join(MODULE_FOLDERS)}: install apache2 or httpd")
-        wanted = (*MODULES, *(CHECK_MODULES if self._health.checks else ()), *self.securing.apache_modules())
+        deflate = ("filter", "deflate") if self.experiment.compression else ()
+        wanted = (
+            *MODULES,
+            *(CHECK_MODULES if self._health.checks else ()),
+            *self.securing.apache_modules(),
+            *deflate,
+        )
         program = find_program(self.programs)
         built_in = (
             subprocess.run([program, "-l"], capture_output=True, text=True, timeout=10, check=False).stdout

@@ -47,6 +47,7 @@ class Peer(Support):
         self.check_cache()
         self.check_firewall()
         self.check_tls()
+        self.compressing  # noqa: B018 - raises for what the program does not have
         self.lab: Lab | None = None
         self.members: dict[str, Member] = {}
         self.port = 0

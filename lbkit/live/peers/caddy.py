@@ -35,6 +35,7 @@ class Caddy(Peer):
 
     name = "caddy"
     programs = ("caddy",)
+    codings = ("gzip", "zstd")
     version_arguments = ("version",)
     algorithms: ClassVar = {
         "round_robin": "round_robin",
@@ -176,7 +177,7 @@ class Caddy(Peer):
 }}
 {"https" if self.experiment.tls else "http"}://:{self.port} {{
   bind 127.0.0.1
-{self.securing.caddy_lines()}\
+{self.securing.caddy_lines()}{self.compressing.caddy()}\
   {proxy if ready else "respond 503"}
 }}
 """

@@ -169,7 +169,7 @@ defaults
   timeout server {milliseconds(times.first_byte or 60)}
   retries {self.policy.retries}
 {retry_on}  option redispatch 1       # the retry may go to another server
-{leave}{reuse}
+{leave}{reuse}{self.compressing.haproxy()}
 frontend clients
   bind 127.0.0.1:{self.port}{securing.haproxy_bind()}{" accept-proxy" if self.names_clients else ""}{http}
 {routing.lines() if routing else ""}  default_backend {self.default_block}
@@ -247,6 +247,8 @@ frontend clients
 
     def notes(self) -> list[str]:
         notes = [*super().notes(), *health.notes(self.policy.health)]
+        if self.experiment.compression:
+            notes.append("it compresses answers of any length, at a level of its own")
         rules = self.policy.sticky
         if rules is None or rules.table:
             return notes

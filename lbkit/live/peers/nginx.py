@@ -195,7 +195,7 @@ http {{
   # The load plays many clients from one address and names them in this header. Only loopback is believed.
   set_real_ip_from 127.0.0.0/8;
   real_ip_header X-Forwarded-For;
-{limits.zones()}{cache.zone(self.folder) if cache else ""}
+{limits.zones()}{self.compressing.nginx()}{cache.zone(self.folder) if cache else ""}
 {self._upstreams(algorithm)}
   # The number of servers tried: $upstream_addr lists them with commas.
   map $upstream_addr $tries {{

@@ -15,6 +15,7 @@ from lbkit.core.backend import whole_weights
 from lbkit.core.health.watch import HealthRules
 from lbkit.core.sticky import Sticky
 from lbkit.experiment import Experiment, Policy
+from lbkit.live.peers.compressing import Compressing
 from lbkit.live.peers.errors import PeerError
 from lbkit.live.peers.health import HealthWays
 from lbkit.live.peers.retrying import RetryWays, timeouts_of
@@ -59,6 +60,7 @@ class Support:
     keeps_abandoned: ClassVar[bool] = False  # whether a server does not see that a client has left
     start_hints: ClassVar[Mapping[str, str]] = {}  # its message when something is missing -> what to do
     max_weight: ClassVar[int] = 1000
+    codings: ClassVar[tuple[str, ...]] = ("gzip",)  # for compression
     draws_by_weight: ClassVar[bool] = False  # in power of two choices
     many_balancers: ClassVar[bool] = False  # whether several of its processes may balance
     default_block: ClassVar[str] = "backends"  # the name of the block of servers
@@ -176,6 +178,11 @@ class Support:
         """Raise PeerError if the program does not support the cache."""
         if self.experiment.cache:
             raise PeerError(f"{self.name} has no cache here: use nginx, or lbkit's proxy for all of it")
+
+    @property
+    def compressing(self) -> Compressing:
+        """The words for compression. Raises PeerError for codings that the program does not have."""
+        return Compressing(self.name, self.experiment.compression, self.codings)
 
     def check_tls(self) -> None:
         """Raise PeerError if the program does not support TLS as the experiment has it."""

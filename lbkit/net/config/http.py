@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from lbkit.caching import Caching
 from lbkit.checks import flag, number, text, whole, word
+from lbkit.compression import Compression
 from lbkit.core import AnyPool
 from lbkit.core.options import named_fields
 from lbkit.core.routing import Routing, Rule
@@ -38,7 +39,6 @@ from lbkit.net.config.fields import (
 )
 from lbkit.net.config.shared import make_rate_limits, make_shared_sessions
 from lbkit.net.filters.bandwidth import Bandwidth
-from lbkit.net.filters.compress import Compression
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.http2.rules import Http2
 from lbkit.net.http3.rules import Http3

@@ -12,23 +12,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fnmatch import translate
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
-import attrs
-from attrs import field, frozen
-
-from lbkit.checks import whole, word
+from lbkit.compression import Compression
 from lbkit.core.content_coding import IDENTITY, choose
-from lbkit.core.options import named_fields
-from lbkit.core.text import unknown
-from lbkit.needs import why_not
 from lbkit.net.filters.base import Filter, WrappedSink
 from lbkit.net.http1.head import without_fields
 from lbkit.net.messages import CHUNKED, ExchangeView, ResponseHead
-
-EFFORTS = ("fast", "balanced", "best")
 
 
 class Encoder(Protocol):
@@ -79,69 +71,11 @@ class Zstd:
         return self._zstd.compress(data) + self._zstd.flush()
 
 
-class Coding(NamedTuple):
-    make: Callable[[int], Encoder]
-    levels: tuple[int, int, int]  # of each of EFFORTS
-    needs: str = ""  # a feature of `lbkit.needs`
-
-
-# By their names in Accept-Encoding. The levels of zstd keep to windows of 8 MiB, as RFC 9659 requires.
-CODINGS = {
-    "gzip": Coding(Gzip, (1, 6, 9)),
-    "br": Coding(Brotli, (1, 5, 7), "brotli"),
-    "zstd": Coding(Zstd, (1, 3, 9), "zstd"),
-}
-# What is compressed already, such as image/png, would only cost time.
-TYPES = (
-    *("text/*", "application/json", "application/javascript", "application/xml", "application/wasm"),
-    *("application/*+json", "application/*+xml", "image/svg+xml", "font/ttf", "font/otf"),
-)
+ENCODERS: dict[str, Callable[[int], Encoder]] = {"gzip": Gzip, "br": Brotli, "zstd": Zstd}
 WITHOUT_CODING = frozenset((204, 206, 304))  # no content; or a part, whose place is counted in plain bytes
 # Fields about the content as the backend has sent it. Ranges of it are no ranges of the coded content.
 STALE = frozenset(b"content-length accept-ranges content-md5 digest content-digest repr-digest".split())
 _ETAG = re.compile(rb'(\r\n(?i:etag):[ \t]*)(")')  # a strong one
-_TYPE = re.compile(r"[\w!#$&^.*+-]+/[\w!#$&^.*+-]+")
-
-
-def _texts(what: Iterable[str]) -> Any:
-    return tuple(what) if isinstance(what, Iterable) and not isinstance(what, str) else what
-
-
-@named_fields
-@frozen
-class Compression:
-    """Which answers are compressed, and how.
-
-    `codings`: those offered, the preferred one first; "br" and "zstd" need packages. `minimum`: bytes of the
-    shortest content that is worth it (an unknown length counts as long). `types`: of contents, with * for any
-    letters. `effort`: "fast", "balanced" or "best", which takes several times as long for a few percent.
-    """
-
-    codings: tuple[str, ...] = field(default=("gzip",), converter=_texts)
-    minimum: int = field(default=1024, validator=whole(0))
-    types: tuple[str, ...] = field(default=TYPES, converter=_texts)
-    effort: str = field(default="balanced", validator=word(EFFORTS))
-
-    @codings.validator
-    def _known(self, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, tuple) or not value or not all(isinstance(name, str) for name in value):
-            raise ValueError(f'codings is {value!r}: use a list such as ["br", "gzip"]')
-        faults = []
-        for name in value:
-            if name not in CODINGS:
-                faults.append(f"codings: {unknown(name, CODINGS, 'coding')}")
-            elif (needs := CODINGS[name].needs) and (reason := why_not(needs)):
-                faults.append(f"codings has {name!r}: {reason}")
-        if faults:
-            raise ValueError("\n".join(faults))
-
-    @types.validator
-    def _media_types(self, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not isinstance(value, tuple):
-            raise ValueError(f'types is {value!r}: use a list such as ["text/*"]')
-        for one in value:
-            if not isinstance(one, str) or not _TYPE.fullmatch(one):
-                raise ValueError(f"types has {one!r}: use types of content, such as text/html or text/*")
 
 
 class CompressFilter(Filter):
@@ -156,8 +90,7 @@ class CompressFilter(Filter):
     def __init__(self, rules: Compression) -> None:
         self.rules = rules
         self.types = re.compile("|".join(map(translate, rules.types)) or r"(?!)", re.IGNORECASE)
-        effort = EFFORTS.index(rules.effort)
-        self.codings = {name: (CODINGS[name].make, CODINGS[name].levels[effort]) for name in rules.codings}
+        self.codings = {name: (ENCODERS[name], rules.level(name)) for name in rules.codings}
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
         request = exchange.request
