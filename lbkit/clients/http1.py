@@ -106,6 +106,10 @@ class Http1:
         fields = [(name.lower(), value) for name, value in response.items()]
         return Answer(response.status_code, fields, content)
 
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        self._client.close()
+
 
 class _Pool(ConnectionPool):
     def __init__(self, target: Target, size: int, before: bytes) -> None:

@@ -44,6 +44,11 @@ class Http2:
             connection = self._connection
         return connection.request(method, target, headers, body)
 
+    def close(self) -> None:
+        """Close the connection, if there is one; requests on it fail."""
+        if self._connection:
+            self._connection.close()
+
 
 class _Stream:
     def __init__(self) -> None:
@@ -138,6 +143,10 @@ class _Connection:
         if self._target.secured:
             self._target.secured.keep(self._sock)
         self._end(why)
+
+    def close(self) -> None:
+        self._reader.kill()
+        self._end(ConnectionError("the client closed the connection"))
 
     def _end(self, why: Exception) -> None:
         self.closed = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from needs import need_feature
 
@@ -14,17 +17,20 @@ from scripted import Connection, answers, echo
 
 from lbkit.clients.http1 import Target
 from lbkit.clients.http2 import Http2
+from lbkit.net import Proxy
 
 TIMEOUT = 10.0
 
 
-def client_of(proxy: object) -> Http2:
-    return Http2(Target(proxy.host, proxy.port, TIMEOUT))  # type: ignore[attr-defined]
+@contextmanager
+def client_of(proxy: Proxy) -> Iterator[Http2]:
+    client = Http2(Target(proxy.host, proxy.port, TIMEOUT))
+    yield client
+    client.close()
 
 
 def test_requests_share_a_connection() -> None:
-    with serving(answers(OK)) as proxy:
-        client = client_of(proxy)
+    with serving(answers(OK)) as proxy, client_of(proxy) as client:
         asked = [
             gevent.spawn(client.request, "GET", f"/{i}", {"User-Agent": "test"}, b"") for i in range(150)
         ]
@@ -35,8 +41,8 @@ def test_requests_share_a_connection() -> None:
 
 def test_a_body_larger_than_the_window_arrives() -> None:
     body = b"a" * 200_000
-    with serving(echo) as proxy:
-        answer = client_of(proxy).request("POST", "/", {"Host": "a.test"}, body)
+    with serving(echo) as proxy, client_of(proxy) as client:
+        answer = client.request("POST", "/", {"Host": "a.test"}, body)
     assert answer.status == 200
     assert answer.body.count(b"a") >= len(body)
     assert b"host: a.test" in answer.body.lower()
@@ -47,8 +53,7 @@ def test_a_client_that_stops_waiting_resets_its_stream() -> None:
         connection.head()
         connection.sock.recv(1)  # until the proxy leaves
 
-    with serving(never) as proxy:
-        client = client_of(proxy)
+    with serving(never) as proxy, client_of(proxy) as client:
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.2):
             client.request("GET", "/", {}, b"")
         gevent.sleep(0)
@@ -56,12 +61,10 @@ def test_a_client_that_stops_waiting_resets_its_stream() -> None:
 
 
 def test_the_next_request_has_a_new_connection_when_the_first_has_ended() -> None:
-    with serving(answers(OK), answers(OK)) as proxy:
-        client = client_of(proxy)
+    with serving(answers(OK), answers(OK)) as proxy, client_of(proxy) as client:
         assert client.request("GET", "/", {}, b"").status == 200
         first = client._connection
         assert first
-        first._sock.close()
-        first.closed = True
+        first.close()
         assert client.request("GET", "/", {}, b"").status == 200
         assert client._connection is not first

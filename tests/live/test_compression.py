@@ -67,6 +67,7 @@ def test_a_program_compresses(on: str, program: str, backend: list[Backend]) -> 
         client = Http1(Target("127.0.0.1", front.port, 10.0), 1)
         fields = {"X-Lbkit-Size": "20000", "Accept-Encoding": decoding.accept, "X-Forwarded-For": "10.0.0.1"}
         answer = client.request("GET", "/", fields, b"")
+        client.close()
         assert answer.status == 200
         decoding.count(dict(answer.fields), answer.body)
         assert (decoding.compressed, decoding.content) == (1, 20_000)

@@ -85,7 +85,9 @@ def test_a_program_ends_tls_for_both_protocols(on: str, resumption: bool, backen
         assert {Http1(old, 1).request("GET", "/", {}, b"").status for _ in range(3)} == {200}
         assert old.secured
         assert old.secured.facts()["handshakes_resumed"] == (2 if resumption else 0)
-        assert Http2(new).request("GET", "/", {}, b"").status == 200
+        http2 = Http2(new)
+        assert http2.request("GET", "/", {}, b"").status == 200
+        http2.close()
         front.facts()  # the program's own page is still found
     finally:
         front.stop()
