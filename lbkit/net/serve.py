@@ -11,7 +11,7 @@ from lbkit.net.listening import running_mark
 from lbkit.net.modes import AnyConfig, load_config
 from lbkit.net.preflight import notes, port_fault, start_faults
 from lbkit.net.supervisor import Supervisor, say
-from lbkit.net.worker import serve_alone
+from lbkit.net.workers.worker import serve_alone
 
 
 def main(path: str | Path, workers: int | None = None, check: bool = False) -> None:

@@ -18,12 +18,12 @@ from pathlib import Path
 from lbkit.net.address import join_address
 from lbkit.net.admin import Admin
 from lbkit.net.config import ConfigError
-from lbkit.net.control import MAX_RETIRING, Control
-from lbkit.net.generation import Generation
 from lbkit.net.listening import listen, running_mark, stop_listening, try_listen
 from lbkit.net.modes import AnyConfig, load_config
 from lbkit.net.preflight import notes
 from lbkit.net.running import ProxyError
+from lbkit.net.workers.control import MAX_RETIRING, Control
+from lbkit.net.workers.generation import Generation
 
 
 def say(text: str) -> None:

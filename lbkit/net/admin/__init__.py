@@ -21,11 +21,11 @@ from lbkit.net.address import join_address
 from lbkit.net.admin.access import Access, Token
 from lbkit.net.admin.api import Api
 from lbkit.net.admin.call import BODY, TIMEOUT, Call
-from lbkit.net.control import Control
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.server import ServerConnection
 from lbkit.net.running import ProxyError, listen_error
 from lbkit.net.settings import AdminRules, Limits, Timeouts
+from lbkit.net.workers.control import Control
 
 LIMITS = Limits(connections=64, head=16 * 1024, body=BODY)
 TIMEOUTS = Timeouts(head=5.0, read=10.0, idle=30.0, total=TIMEOUT)

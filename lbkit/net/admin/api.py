@@ -21,9 +21,9 @@ from lbkit.net.admin.bodies import (
     read_body,
 )
 from lbkit.net.admin.openapi import Operation, document, ref, several
-from lbkit.net.control import Control
 from lbkit.net.messages import Answer
-from lbkit.net.orders import OrderError
+from lbkit.net.workers.control import Control
+from lbkit.net.workers.orders import OrderError
 
 NOT_THERE, CONFLICT, WRONG = (404,), (404, 409, 422, 503), (409, 422, 503)
 BACKEND, BREAKER, ALGORITHM = "/api/backends/{name}", "/api/backends/{name}/breaker", "/api/policy/algorithm"

@@ -14,8 +14,8 @@ from lbkit import __version__
 from lbkit.core import Intent
 from lbkit.core.balance import algorithms
 from lbkit.core.drain import DrainState
-from lbkit.net.figures import BREAKERS
-from lbkit.net.report import STATES
+from lbkit.net.workers.figures import BREAKERS
+from lbkit.net.workers.report import STATES
 
 Schema = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from lbkit import __version__
 from lbkit.core.text import is_secret
-from lbkit.net.control import INTERVAL, Control, State
-from lbkit.net.figures import everything, requests, shown_counts
+from lbkit.net.workers.control import INTERVAL, Control, State
+from lbkit.net.workers.figures import everything, requests, shown_counts
 from lbkit.schema import strict_converter
 
 Table = dict[str, Any]

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(
 )
 need_feature("cert")
 
-from lbkit.net.stand_in import StandIn
 from lbkit.net.tls.lab import make_certificates
 from lbkit.net.tls.rules import Certificate, TlsRules
+from lbkit.net.workers.stand_in import StandIn
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

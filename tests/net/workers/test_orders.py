@@ -9,9 +9,9 @@ import pytest
 from lbkit.core import PoolSet
 from lbkit.core.state_change import StateChange
 from lbkit.net import ProxyConfig
-from lbkit.net.orders import carry_out
 from lbkit.net.proxy import Proxy
-from lbkit.net.report import MOST_CHANGES, Process, note
+from lbkit.net.workers.orders import carry_out
+from lbkit.net.workers.report import MOST_CHANGES, Process, note
 
 
 def process(**fields: Any) -> Process:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core.histogram import bucket, middle
-from lbkit.net.figures import SAMPLES, History, Ledger, merge_backends
-from lbkit.net.report import added_up
+from lbkit.net.workers.figures import SAMPLES, History, Ledger, merge_backends
+from lbkit.net.workers.report import added_up
 
 COUNTS = st.fixed_dictionaries(
     {

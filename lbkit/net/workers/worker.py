@@ -2,7 +2,7 @@
 
 A worker's arguments are the numbers of inherited listening sockets. On standard input it reads lines of JSON:
 its configuration; a table with its seed, the start of its rotation and the standing orders; then lists of
-sockets to accept on, and orders as tables (lbkit.net.orders). It takes over the socket of a worker that is
+sockets to accept on, and orders as tables (see `orders`). It takes over the socket of a worker that is
 down, and retires when it is given none. It writes one line, READY or the reason why it cannot start, and then
 one line for each order, with the order's number. It stops at the end of its input.
 """
@@ -27,10 +27,10 @@ from lbkit.core.state_change import StateChange
 from lbkit.net.config import ConfigError
 from lbkit.net.loop import new_event_loop
 from lbkit.net.modes import AnyConfig, config_of, proxy_of
-from lbkit.net.orders import Order, carry_out
 from lbkit.net.preflight import start_faults
-from lbkit.net.report import Process, note
 from lbkit.net.running import Accepting, ProxyError
+from lbkit.net.workers.orders import Order, carry_out
+from lbkit.net.workers.report import Process, note
 
 READY = "ready"
 NOTICE = 1.0  # seconds in which a reload lets kept connections close

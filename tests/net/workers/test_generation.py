@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from lbkit.net import BackendConfig, ProxyConfig
-from lbkit.net.generation import Generation, WorkerProcess
 from lbkit.net.running import ProxyError
+from lbkit.net.workers.generation import Generation, WorkerProcess
 
 
 class OneFails(Generation):

@@ -16,7 +16,7 @@ from lbkit.core import Intent
 from lbkit.core.key import key_of
 from lbkit.net.config import Layer4Config
 from lbkit.net.proxy import Proxy
-from lbkit.net.report import Process, report
+from lbkit.net.workers.report import Process, report
 
 Order = dict[str, Any]
 

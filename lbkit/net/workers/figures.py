@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from lbkit.core.histogram import between, quantile
-from lbkit.net.report import STATES, Report, added_up
+from lbkit.net.workers.report import STATES, Report, added_up
 
 BREAKERS = ("open", "half open", "closed")
 SAMPLES = 150  # of the past that are kept

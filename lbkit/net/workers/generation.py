@@ -21,10 +21,10 @@ from itertools import count as counter
 from typing import Any
 
 from lbkit.net.modes import AnyConfig
-from lbkit.net.orders import Order, OrderError
 from lbkit.net.running import ProxyError
-from lbkit.net.stand_in import StandIn
-from lbkit.net.worker import READY
+from lbkit.net.workers.orders import Order, OrderError
+from lbkit.net.workers.stand_in import StandIn
+from lbkit.net.workers.worker import READY
 
 START_TIMEOUT = 20.0  # seconds in which a worker must start
 FIRST_DELAY, MAX_DELAY = 0.2, 10.0  # seconds before a restart; doubled while restarts fail
@@ -142,7 +142,7 @@ class Generation:
         async with self._at_once:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "lbkit.net.worker", *map(str, numbers)),
+                    *(sys.executable, "-m", "lbkit.net.workers.worker", *map(str, numbers)),
                     stdin=PIPE,
                     stdout=PIPE,
                     pass_fds=numbers,

@@ -14,12 +14,12 @@ from typing import Any
 import attrs
 
 from lbkit.net.config import ConfigError
-from lbkit.net.figures import History, Ledger, merge_backends
-from lbkit.net.generation import Generation, WorkerProcess
 from lbkit.net.modes import AnyConfig, config_of
-from lbkit.net.orders import Order
 from lbkit.net.preflight import start_faults
-from lbkit.net.report import Report
+from lbkit.net.workers.figures import History, Ledger, merge_backends
+from lbkit.net.workers.generation import Generation, WorkerProcess
+from lbkit.net.workers.orders import Order
+from lbkit.net.workers.report import Report
 from lbkit.schema import parse
 
 INTERVAL = 2.0  # seconds between samples of the history
