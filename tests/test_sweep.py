@@ -192,7 +192,7 @@ def test_a_long_trace_is_copied_for_the_jobs_that_run_only() -> None:
         tracemalloc.stop()
         return found
 
-    assert peak(20) < peak(4) + text  # sixteen more copies, if they were kept
+    assert peak(12) < peak(4) + text  # eight more copies, if they were kept
 
 
 # -- what is kept ------------------------------------------------------------------------------
