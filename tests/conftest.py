@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 from needs import PLATFORM, REQUIRE_ALL
+
+from lbkit import algorithms, forget, watchdog
 
 pytest_plugins = ["pytester"]
 
@@ -15,6 +17,16 @@ pytest_plugins = ["pytester"]
 settings.register_profile("lbkit", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("lbkit")
+
+
+@pytest.fixture
+def own_algorithms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests that define algorithms: they are forgotten again, and the watchdog looks more often."""
+    monkeypatch.setattr(watchdog, "PERIOD", 0.03)
+    before = set(algorithms())
+    yield
+    for name in set(algorithms()) - before:
+        forget(name)
 
 
 def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

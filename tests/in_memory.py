@@ -24,6 +24,21 @@ class End(Protocol):
     def ended(self, reset: bool) -> None: ...
 
 
+class Far:
+    """A client: it keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.end = "open"
+
+    def received(self, data: bytes) -> None:
+        self.got += data
+
+    def ended(self, reset: bool) -> None:
+        if self.end == "open" or reset:
+            self.end = "reset" if reset else "closed"
+
+
 class _Socket:
     """Takes options; SO_LINGER with 0 seconds turns a close into a reset."""
 

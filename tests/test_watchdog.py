@@ -7,25 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from lbkit import AlgorithmError, Balancer, Experiment, Traffic, algorithms, forget, run, servers, watchdog
+from lbkit import AlgorithmError, Balancer, Experiment, Traffic, run, servers, watchdog
 from lbkit.core import Backend, Pool, make_balancer
 
 EXPERIMENT = Experiment(servers(3), Traffic(duration=2)).at_load(0.5)
 
 
-@pytest.fixture(autouse=True)
-def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(watchdog, "PERIOD", 0.03)
-    before = set(algorithms())
-    yield
-    for name in set(algorithms()) - before:
-        forget(name)
+pytestmark = pytest.mark.usefixtures("own_algorithms")
 
 
 def interrupted(algorithm: type[Balancer]) -> AlgorithmError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from lbkit.experiment import Server
 from lbkit.health_page import OK
 from lbkit.patience import Wasted
 from lbkit.run import EngineError
+from lbkit.started import Started
 
 START_TIMEOUT = 20.0  # seconds in which a backend must start to serve
 
@@ -22,7 +22,7 @@ class FleetError(EngineError):
     """Raised if a backend does not start or rejects a change; the message has its name and last output."""
 
 
-class Fleet:
+class Fleet(Started):
     """The servers of an experiment as real backends on ports of this machine.
 
     As a context manager, it ends them at the end of the block; they also end at exit, and if this process is
@@ -83,18 +83,6 @@ class Fleet:
         self._tell_dependencies(server.name)
 
     # -- common to all kinds ----------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(self, *exc: object) -> None:
-        await asyncio.to_thread(self.stop)
 
     def check(self, name: str) -> Server:
         """Return a server. Raises KeyError with the known names."""

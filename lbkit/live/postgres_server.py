@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from lbkit.live.server import Server
 from lbkit.run import EngineError
@@ -31,15 +30,13 @@ class PostgresServer(Server):
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             self._as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
 
-    def start(self) -> Self:
-        """Return when queries are answered."""
+    def prepare(self) -> None:
         if not self._data.exists():  # it is there when a killed server is started again
             if self._as_user:
                 with suppress(LookupError):  # setpriv then says that there is no such user
                     shutil.chown(self._room.name, USER, USER)
             data = str(self._data)
             self.run("initdb", "-D", data, "-U", USER, "-A", "trust", "-N", "--locale=C", "-E", "UTF8")
-        return super().start()
 
     def command(self) -> list[str]:
         place = ["-D", str(self._data), "-p", str(self.port), "-h", "127.0.0.1", "-k", self._room.name]

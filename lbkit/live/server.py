@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import suppress
 from typing import Any, ClassVar, Self
 
@@ -11,9 +11,10 @@ from lbkit.live.front import wait_until
 from lbkit.live.program import ATTEMPTS, START_TIMEOUT, Program, free_ports
 from lbkit.needs import PROGRAMS, find_program
 from lbkit.run import EngineError
+from lbkit.started import Started
 
 
-class Server(ABC):
+class Server(Started):
     """Listens on a free port of 127.0.0.1; ends with the `with` block, or when this process is killed.
 
     A server started again, as after a crash, has the port and the files that it had before."""
@@ -33,14 +34,26 @@ class Server(ABC):
         """Whether it serves, once it accepts connections."""
         return True
 
+    def prepare(self) -> None:
+        """Do what has to be done before it starts."""
+
     def start(self) -> Self:
         """Return when it serves. Raises EngineError where it is not installed, or does not start."""
+        try:
+            self.prepare()
+            self._serve()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _serve(self) -> None:
         before = self.port
         for _ in range(ATTEMPTS):
             self.port = before or free_ports(1)[0]
             self._program = program = Program(self.command())
             if program.serves(self.port) and wait_until(self.answers, START_TIMEOUT):
-                return self
+                return
             words = program.last_words()
             self._end()
         self.port = before
@@ -81,13 +94,3 @@ class Server(ABC):
         program, self._program = self._program, None
         if program:
             program.end()
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()

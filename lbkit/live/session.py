@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 import threading
 import time
@@ -38,11 +37,12 @@ from lbkit.live.timeline import Timeline, without_failed_boots
 from lbkit.needs import why_not
 from lbkit.result import COLUMNS, OPTIONAL, Result
 from lbkit.run import EngineError, require
+from lbkit.started import Started
 
 NAN = float("nan")
 
 
-class LiveSession(Controls):
+class LiveSession(Controls, Started):
     """A live experiment, from `start` to `stop`; also a context manager. Its methods are thread-safe.
 
     `on`: "live" (lbkit's proxy in front of processes), "docker" (in front of containers), or the
@@ -132,18 +132,6 @@ class LiveSession(Controls):
                 self._store.stop()
             if self._lab:
                 self._lab.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(self, *exc: object) -> None:
-        await asyncio.to_thread(self.stop)
 
     def wait(self, watch: Watch | None = None) -> None:
         """Wait until every request has ended; `watch` is called with the progress meanwhile.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol, Self, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from lbkit.net.address import join_address
 from lbkit.net.faults import Faults
 from lbkit.net.loop import LoopThread
+from lbkit.started import Started
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Accepting(Protocol):
     def close(self) -> None: ...
 
 
-class Running(ABC):
+class Running(Started):
     """Runs in a thread of its own, with its own event loop, as a context manager or by `start` and `stop`,
     from a script, a notebook cell or a coroutine."""
 
@@ -72,19 +73,6 @@ class Running(ABC):
         """Stop listening, wait `grace` seconds for what is in flight, cut off the rest. Safe to repeat."""
         if not self._thread.stop(lambda: self.shut(grace), grace + PATIENCE):
             self.faults.report("the proxy's thread does not end: an algorithm waits in it; it is left behind")
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await asyncio.to_thread(self.stop)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Return the result of `function(*args)`, called in the proxy's thread, which owns the pool."""

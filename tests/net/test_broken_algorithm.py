@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from scripted import Client, ask, echo, proxied
 
-from lbkit import AlgorithmError, Balancer, algorithms, forget, make_balancer, watchdog
+from lbkit import AlgorithmError, Balancer, make_balancer, watchdog
 from lbkit.core.meter import LoadReport
 from lbkit.net import running
 
-
-@pytest.fixture(autouse=True)
-def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(watchdog, "PERIOD", 0.03)
-    before = set(algorithms())
-    yield
-    for name in set(algorithms()) - before:
-        forget(name)
+pytestmark = pytest.mark.usefixtures("own_algorithms")
 
 
 @pytest.mark.parametrize("picked", [None, "b1", 0])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from in_memory import MemoryLoop, Wire
+from in_memory import Far, MemoryLoop, Wire
 from net.corpus.cases import Answer, Case, Request, forwarded_head, host_first, request
 from net.corpus.requests import REQUESTS
 from net.corpus.responses import ANSWERS
@@ -144,21 +144,6 @@ def without_date(head: bytes) -> bytes:
 
 
 # -- in memory -----------------------------------------------------------------------------------------
-
-
-class Far:
-    """A client in memory."""
-
-    def __init__(self) -> None:
-        self.got = b""
-        self.end = "open"
-
-    def received(self, data: bytes) -> None:
-        self.got += data
-
-    def ended(self, reset: bool) -> None:
-        if self.end == "open" or reset:
-            self.end = "reset" if reset else "closed"
 
 
 class FarBackend:

@@ -15,7 +15,7 @@ import pytest
 from httptools import HttpRequestParser, HttpResponseParser
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from in_memory import CLIENT, PROXY, MemoryLoop, Wire
+from in_memory import CLIENT, PROXY, Far, MemoryLoop, Wire
 from net.corpus.cases import HEAD_REQUEST, Answer
 from net.corpus.requests import REQUESTS
 from net.corpus.responses import ANSWERS
@@ -387,18 +387,6 @@ def test_small_chunks_are_allowed() -> None:
 
 
 # -- whole connections, in memory ---------------------------------------------------------------------------
-
-
-class Far:
-    def __init__(self) -> None:
-        self.got = b""
-        self.end = "open"
-
-    def received(self, data: bytes) -> None:
-        self.got += data
-
-    def ended(self, reset: bool) -> None:
-        self.end = "reset" if reset else "closed"
 
 
 class FarBackend:

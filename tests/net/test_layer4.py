@@ -6,15 +6,15 @@ import os
 import re
 import signal
 import socket
-import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from importlib import resources
 from pathlib import Path
 
 import attrs
+import datagrams
 import pytest
 from hellos import hello
 from scripted import TIMEOUT, Connection, Scripted
@@ -53,29 +53,6 @@ def hears(name: bytes) -> Callable[[Connection], None]:
         connection.send(name)
 
     return script
-
-
-@contextmanager
-def udp_echo(name: bytes) -> Iterator[int]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-
-        def answer() -> None:
-            while True:
-                data, client = sock.recvfrom(65536)
-                if data == b"end":
-                    return
-                sock.sendto(name + data, client)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        try:
-            yield port
-        finally:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-                last.sendto(b"end", ("127.0.0.1", port))
-            thread.join(TIMEOUT)
 
 
 def asked(port: int) -> bytes:
@@ -312,7 +289,7 @@ def test_workers_reload_and_drain_over_tcp(path: Path, tmp_path: Path) -> None:
 
 def test_workers_and_reload_over_udp(path: Path) -> None:
     with ExitStack() as stack:
-        one, two = (stack.enter_context(udp_echo(name)) for name in (b"1", b"2"))
+        one, two = (stack.enter_context(datagrams.server(name)) for name in ("1", "2"))
         server = stack.enter_context(Server(path, one, mode='"udp"', workers=2, udp="{ answers = 1 }"))
         assert " on udp://127.0.0.1:" in server.said[0]
         clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(8)]

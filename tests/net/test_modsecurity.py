@@ -22,7 +22,7 @@ from lbkit.core.detection_rates import Rate, rates, table
 from lbkit.core.firewall import Firewall
 from lbkit.corpora import Request, corpus
 from lbkit.firewall import METHODS, FirewallRules
-from lbkit.net import modsecurity
+from lbkit.net import Proxy, modsecurity
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.filters import firewall as firewall_filter
 from lbkit.net.modsecurity import CORE_RULE_SET, ModSecurity, ModSecurityError, files_of, read_line
@@ -326,21 +326,27 @@ def test_limits_are_the_same_with_both_engines() -> None:
         assert ask(proxy, get(ATTACK.decode()))[0] == 200
 
 
+def held(proxy: Proxy) -> tuple[threading.Event, threading.Event]:
+    """Let the engine wait at each request: the first event says that it does, the second lets it go on."""
+    began, end = threading.Event(), threading.Event()
+    engine = proxy.filters["firewall"]._engine
+    compare = engine.compare
+
+    def slow(*args: Any) -> Any:
+        began.set()
+        assert end.wait(20)
+        return compare(*args)
+
+    engine.compare = slow
+    return began, end
+
+
 def test_the_loop_goes_on_while_the_engine_works_and_slowness_is_said(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(firewall_filter, "SLOW", 0.0)
-    began, end = threading.Event(), threading.Event()
     with proxied(echo, firewall=BLOCK) as proxy, Client(proxy) as client:
-        engine = proxy.filters["firewall"]._engine
-        compare = engine.compare
-
-        def slow(*args: Any) -> Any:
-            began.set()
-            assert end.wait(20)
-            return compare(*args)
-
-        engine.compare = slow
+        began, end = held(proxy)
         client.send(get())
         assert began.wait(20)
         assert proxy.call(lambda: 42) == 42  # in the proxy's loop
@@ -362,17 +368,8 @@ def test_without_a_verdict_a_request_does_not_pass(capfd: pytest.CaptureFixture[
 
 
 def test_a_client_that_leaves_while_the_engine_works_leaves_nothing() -> None:
-    began, end = threading.Event(), threading.Event()
     with proxied(echo, firewall=BLOCK) as proxy:
-        engine = proxy.filters["firewall"]._engine
-        compare = engine.compare
-
-        def slow(*args: Any) -> Any:
-            began.set()
-            assert end.wait(20)
-            return compare(*args)
-
-        engine.compare = slow
+        began, end = held(proxy)
         with Client(proxy) as client:
             client.send(get())
             assert began.wait(20)

@@ -11,7 +11,8 @@ What a proxy adds to each request (Via and so on) is not written down: `forwarde
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 ADDRESS = b"{address}"  # stands for the host and port that the client has connected to
 NOTHING: frozenset[int] = frozenset()
@@ -109,17 +110,22 @@ class Case:
         return self.name
 
 
-@dataclass
-class Table:
+C = TypeVar("C", "Case", "Answer")
+
+
+class Named(Generic[C]):
     """Cases by name; each name once."""
 
-    cases: dict[str, Case] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.cases: dict[str, C] = {}
 
-    def add(self, case: Case) -> None:
+    def add(self, case: C) -> None:
         if case.name in self.cases:
             raise ValueError(f"there are two cases {case.name!r}")
         self.cases[case.name] = case
 
+
+class Table(Named[Case]):
     def passes(
         self,
         name: str,
@@ -226,15 +232,7 @@ POST_REQUEST = b"POST /case HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
 UPGRADE_REQUEST = b"GET /case HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
-@dataclass
-class Answers:
-    cases: dict[str, Answer] = field(default_factory=dict)
-
-    def add(self, case: Answer) -> None:
-        if case.name in self.cases:
-            raise ValueError(f"there are two cases {case.name!r}")
-        self.cases[case.name] = case
-
+class Answers(Named[Answer]):
     def passes(
         self,
         name: str,

@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from datagrams import client, server
 from scripted import TIMEOUT
 
 from lbkit import Backend, Pool, make_balancer
 from lbkit.net import ProxyError
 from lbkit.net.l4.udp import UdpConfig, UdpProxy
-
-
-@contextmanager
-def server(name: str, mute: bool = False) -> Iterator[int]:
-    """Answers each datagram with its name and the datagram; its port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-
-        def answer() -> None:
-            while True:
-                data, client = sock.recvfrom(65536)
-                if data == b"end":
-                    return
-                if not mute:
-                    sock.sendto(name.encode() + data, client)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        try:
-            yield port
-        finally:
-            with client() as last:
-                last.sendto(b"end", ("127.0.0.1", port))
-            thread.join(TIMEOUT)
-
-
-def client() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(TIMEOUT)
-    return sock
 
 
 def pool(*ports: int, algorithm: str = "round_robin") -> Pool:
