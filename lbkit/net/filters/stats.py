@@ -25,8 +25,10 @@ class Row:
         self.retries = 0  # attempts after the first
         self.latency: dict[int, int] = {}  # a histogram (lbkit.core.histogram) of successes
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"done": sum(self.classes), **{name: getattr(self, name) for name in self.__slots__}}
+    def to_dict(self, latency: bool = True) -> dict[str, Any]:
+        """Return the counts; with `latency` the histogram, too, which is most of them."""
+        counts = {"classes": self.classes, "errors": self.errors, "retries": self.retries}
+        return {"done": sum(self.classes), **counts, **({"latency": self.latency} if latency else {})}
 
 
 class StatsFilter(Filter):

@@ -16,7 +16,7 @@ import attrs
 from lbkit.net.config import ConfigError
 from lbkit.net.modes import AnyConfig, config_of
 from lbkit.net.preflight import start_faults
-from lbkit.net.workers.figures import History, Ledger, merge_backends
+from lbkit.net.workers.figures import EVERY, History, Ledger, merge_backends
 from lbkit.net.workers.generation import Generation, WorkerProcess
 from lbkit.net.workers.orders import Order
 from lbkit.net.workers.report import Report
@@ -82,7 +82,7 @@ class Control:
         """Return the state of now. A worker that is busy counts with what it last reported."""
         serving = set(filter(None, self.serving.ready))
         workers = self.workers()
-        reports = await asyncio.gather(*map(self._report, workers))
+        reports = await asyncio.gather(*(self._report(worker, {"do": "report"}) for worker in workers))
         told = [(worker, report) for worker, report in zip(workers, reports, strict=True) if report]
         counts = self._ledger.update((r for _, r in told), (w.pid for w in self.workers()))
         return State(
@@ -92,10 +92,10 @@ class Control:
         )
 
     @staticmethod
-    async def _report(worker: WorkerProcess) -> Report | None:
-        """Return a worker's report; None if it is busy, or has ended."""
+    async def _report(worker: WorkerProcess, order: Order) -> Report | None:
+        """Return a worker's report, or a sample; None if it is busy, or has ended."""
         try:
-            report: Report = await worker.send_order({"do": "report"}, PATIENCE)
+            report: Report = await worker.send_order(order, PATIENCE)
         except (ValueError, TimeoutError, OSError):  # also for what is no answer
             return None
         return report
@@ -105,9 +105,17 @@ class Control:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            self.history.add((await self.read()).counts)
+            await self._sample()
             due = max(due + INTERVAL, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    async def _sample(self) -> None:
+        """Add to the history: at little cost, as workers do this all the time, and nobody may be looking."""
+        history = self.history
+        order = {"do": "sample", "part": history.number % EVERY, "of": EVERY}
+        reports = await asyncio.gather(*(self._report(worker, order) for worker in self.workers()))
+        alive = (worker.pid for worker in self.workers())
+        history.add(self._ledger.update(filter(None, reports), alive, history.wants_latency))
 
     # -- changing -----------------------------------------------------------------------------
 

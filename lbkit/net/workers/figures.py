@@ -67,12 +67,19 @@ class Ledger:
         self._past: Report = {}
         self._latest: dict[int, Report] = {}
 
-    def update(self, reports: Iterable[Report], alive: Iterable[int]) -> Report:
-        """Take the counts of these reports; return the sums. `alive`: the processes that still run."""
-        self._latest.update({report["pid"]: report["counts"] for report in reports})
+    def update(self, reports: Iterable[Report], alive: Iterable[int], latency: bool = True) -> Report:
+        """Take the counts of reports or samples; return the sums. `alive`: the processes that still run.
+
+        Where a sample has no histogram, the last one counts. `latency`: the sums have them, too."""
+        for report in reports:
+            known = self._latest.get(report["pid"], {}).get("backends", {})
+            for name, row in report["counts"]["backends"].items():
+                if "latency" not in row and "latency" in (before := known.get(name, {})):
+                    row["latency"] = before["latency"]
+            self._latest[report["pid"]] = report["counts"]
         for pid in self._latest.keys() - set(alive):
             self._past = added_up([self._past, self._latest.pop(pid)])
-        return added_up([self._past, *self._latest.values()])
+        return added_up([self._past, *self._latest.values()], "" if latency else "latency")
 
 
 class History:
@@ -82,15 +89,20 @@ class History:
         self.interval = interval  # seconds between samples
         self._samples: deque[dict[str, tuple[int, int]]] = deque(maxlen=SAMPLES + 1)
         self._latencies: deque[dict[str, Mapping[int, int]]] = deque(maxlen=RECENT // EVERY + 1)
-        self._number = 0  # of samples so far
+        self.number = 0  # of samples so far
+
+    @property
+    def wants_latency(self) -> bool:
+        """Whether the next sample has to have histograms."""
+        return self.number % EVERY == 0
 
     def add(self, counts: Report) -> None:
         """Add a sample: the sums of a Ledger."""
         rows = {**counts["backends"], "": everything(counts)}
         self._samples.append({name: (requests(row), failed(row)) for name, row in rows.items()})
-        if self._number % EVERY == 0:
+        if self.wants_latency:
             self._latencies.append({name: latency(row) for name, row in rows.items()})
-        self._number += 1
+        self.number += 1
 
     def rates(self, name: str) -> dict[str, list[float]]:
         """Return requests and errors a second in each interval, oldest first. "": all backends."""

@@ -16,7 +16,7 @@ from lbkit.core import Intent
 from lbkit.core.key import key_of
 from lbkit.net.config import Layer4Config
 from lbkit.net.proxy import Proxy
-from lbkit.net.workers.report import Process, report
+from lbkit.net.workers.report import Process, report, sample
 
 Order = dict[str, Any]
 
@@ -75,6 +75,7 @@ def purge(process: Process, url: str) -> int:
 
 ORDERS: dict[str, Callable[..., Any]] = {
     "report": report,
+    "sample": sample,
     "intent": set_intent,
     "weight": set_weight,
     "breaker": set_breaker,

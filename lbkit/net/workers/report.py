@@ -86,6 +86,12 @@ def report(process: Process) -> Report:
     }
 
 
+def sample(process: Process, part: int, of: int) -> Report:
+    """Return the counts alone, for the history: histograms, which are most of a report, only of each `of`th
+    backend, from number `part` on. Call it in the proxy's thread."""
+    return {"pid": os.getpid(), "counts": _counts(process, part, of)}
+
+
 def _backend(pool: Pool, backend: Backend, pool_name: str, now: float) -> Report:
     name = backend.name
     drain = pool.drains.state(name)
@@ -123,7 +129,7 @@ def state(backend: Backend, drain: DrainState) -> str:
     return "up" if backend.weight > 0 else "no weight"
 
 
-def _counts(process: Process) -> Report:
+def _counts(process: Process, part: int = 0, of: int = 1) -> Report:
     backends: dict[str, Report] = {}
     for backend in process.pool.all_backends():
         known = backends.setdefault(backend.name, {"attempts": 0, "bytes": 0, "done": 0})
@@ -131,18 +137,19 @@ def _counts(process: Process) -> Report:
         known["bytes"] += backend.traffic
         known["done"] += backend.picks - backend.in_flight
     if isinstance(process.proxy, Proxy):
-        return _http_counts(process.proxy, backends)
+        return _http_counts(process.proxy, backends, part, of)
     return {"backends": backends, "elsewhere": {}, "attempts": {}, "filters": {}}
 
 
-def _http_counts(proxy: Proxy, backends: dict[str, Report]) -> Report:
+def _http_counts(proxy: Proxy, backends: dict[str, Report], part: int, of: int) -> Report:
     stats = proxy.filters.get("stats")
     rows = stats.rows if isinstance(stats, StatsFilter) else {}
     failures: dict[str, Counter[str]] = {}
     for (name, kind), count in proxy.service.attempts.failures.items():
         failures.setdefault(name, Counter())[kind] += count
-    for name, known in backends.items():
-        known.update(rows.get(name, Row()).to_dict(), failures=dict(failures.get(name, {})))
+    for i, (name, known) in enumerate(backends.items()):
+        row = rows.get(name) or Row()
+        known.update(row.to_dict(latency=i % of == part), failures=dict(failures.get(name, {})))
     return {
         "backends": backends,
         # Backends that left, and requests that none got.
@@ -152,16 +159,20 @@ def _http_counts(proxy: Proxy, backends: dict[str, Report]) -> Report:
     }
 
 
-def added_up(parts: list[Report]) -> Report:
-    """Return the sums of whole numbers in nested tables and lists of the same shape; no part is changed."""
+def added_up(parts: list[Report], without: str = "") -> Report:
+    """Return the sums of whole numbers in nested tables and lists of the same shape; no part is changed.
+
+    What has the name `without` is left out."""
     total: Report = {}
     for part in parts:
         for key, value in part.items():
+            if key == without:
+                continue
             known = total.get(key)
             if known is None:
-                total[key] = value
+                total[key] = added_up([value], without) if without and isinstance(value, dict) else value
             elif isinstance(value, Mapping):
-                total[key] = added_up([known, dict(value)])
+                total[key] = added_up([known, dict(value)], without)
             elif isinstance(value, list):
                 total[key] = [a + b for a, b in zip(known, value, strict=True)]
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -9,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core.histogram import bucket, middle
-from lbkit.net.workers.figures import SAMPLES, History, Ledger, merge_backends
-from lbkit.net.workers.report import added_up
+from lbkit.net import Proxy, ProxyConfig
+from lbkit.net.filters.stats import Row, StatsFilter
+from lbkit.net.workers.figures import EVERY, SAMPLES, History, Ledger, everything, latency, merge_backends
+from lbkit.net.workers.report import Process, added_up, sample
+from lbkit.net.workers.report import report as whole_report
 
 COUNTS = st.fixed_dictionaries(
     {
@@ -98,9 +102,35 @@ def test_the_history_is_bounded() -> None:
 
 def test_quantiles_are_of_the_last_minute() -> None:
     history, slow, fast = History(2.0), bucket(1.0), bucket(0.001)
-    for sample in range(100):
-        row = {"done": 0, "latency": {str(slow): 50, str(fast): 10 * max(0, sample - 60)}}
+    for number in range(100):
+        row = {"done": 0, "latency": {str(slow): 50, str(fast): 10 * max(0, number - 60)}}
         history.add({"backends": {"a": row}, "elsewhere": {}})
     recent = history.recent("a", row)["latency"]
     assert recent["p50"] == recent["p99"] == middle(fast)
     assert history.recent("b", {})["latency"]["p99"] is None
+
+
+def test_samples_have_a_part_of_the_histograms_each_and_together_all() -> None:
+    names = [f"b{i}" for i in range(12)]
+    backends = [{"address": f"127.0.0.1:{i}", "name": name} for i, name in enumerate(names, 1)]
+    config = ProxyConfig.from_dict({"backends": backends, "admin": {"listen": "127.0.0.1:0"}})
+    proxy = Proxy(config=config)
+    stats = proxy.filters["stats"]
+    assert isinstance(stats, StatsFilter)
+    for i, name in enumerate(names):
+        row = stats.rows[name] = Row()
+        row.latency[bucket(0.001 * (i + 1))] = row.classes[2] = i + 1
+    process, history, ledger = Process(proxy, proxy.pool, config, {}), History(2.0), Ledger()
+    whole = json.loads(json.dumps(whole_report(process)["counts"]))
+    for part in range(EVERY):
+        one = json.loads(json.dumps(sample(process, part, EVERY)))
+        had = [name for name, row in one["counts"]["backends"].items() if "latency" in row]
+        assert had == names[part::EVERY]
+        assert history.wants_latency == (part == 0)
+        sums = ledger.update([one], [one["pid"]], history.wants_latency)
+        assert everything(sums)["done"] == 78  # all of them count at once
+        history.add(sums)
+    assert ledger.update([], [one["pid"]]) == whole
+    assert not any("latency" in row for row in ledger.update([], [one["pid"]], False)["backends"].values())
+    assert ledger.update([], [])["backends"] == whole["backends"]  # of a process that has ended
+    assert latency(whole["backends"]["b11"]) == {bucket(0.012): 12}
