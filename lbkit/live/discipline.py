@@ -21,7 +21,7 @@ class Discipline(Protocol):
 
     @property
     def present(self) -> int:
-        """Requests that are served or wait."""
+        """The number of requests that are served or wait."""
 
     async def serve(self, work: Callable[[], float], burn: bool) -> tuple[float, float]:
         """Return the start on the clock of time.monotonic, and the service time, when the request is served.

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, for as long as it is wanted: for notebooks and tests."""
+"""A temporary PostgreSQL server, for notebooks and tests."""
 
 from __future__ import annotations
 

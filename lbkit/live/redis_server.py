@@ -1,4 +1,4 @@
-"""A Redis server of our own, for as long as it is wanted: for notebooks, benchmarks and tests."""
+"""A temporary Redis server, for notebooks, benchmarks and tests."""
 
 from __future__ import annotations
 

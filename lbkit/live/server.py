@@ -1,4 +1,4 @@
-"""A server of our own, for as long as it is wanted: what lbkit's Redis and PostgreSQL have in common."""
+"""Temporary servers of real programs: what lbkit's Redis and PostgreSQL have in common."""
 
 from __future__ import annotations
 

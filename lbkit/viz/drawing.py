@@ -14,7 +14,6 @@ from lbkit.result import Result
 from lbkit.viz.style import INK, Look, axis, duration, layout, policy_look, title
 
 Trace = dict[str, Any]
-MANY = 8  # with more lines than this, the legend is a column that scrolls
 CONFIG = {"displayModeBar": False}  # the toolbar would cover the title; dragging zooms, a double click resets
 
 

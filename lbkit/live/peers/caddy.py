@@ -211,7 +211,7 @@ class Caddy(Peer):
 """
 
     def read_line(self, line: str, at: float) -> None:
-        """Only the return of a server is told by itself; every check that fails is."""
+        """Note changes of servers. Caddy logs each check that fails, but only the first that passes again."""
         if f'"logger":"{CHECKER}"' not in line:
             return
         try:

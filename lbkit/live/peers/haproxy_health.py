@@ -37,7 +37,7 @@ _CHECK = re.compile(
 
 
 def check(rules: HealthRules) -> None:
-    """Raise PeerError for what the table of WAYS cannot say."""
+    """Raise PeerError for rules that WAYS does not have."""
     if rules.checks and rules.checks.jitter > SPREAD:
         raise PeerError(f"haproxy spreads checks by at most {SPREAD:.0%}: use checks.jitter up to {SPREAD:g}")
     if rules.outliers and not rules.checks:

@@ -49,7 +49,7 @@ class HealthWays:
 
 
 class Changes:
-    """The state changes of servers, as the output of a program tells of them."""
+    """The state changes of servers, as read from a program's output."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], str] = {}
@@ -74,12 +74,12 @@ class Changes:
 
 
 def whole_seconds(program: str, name: str, seconds: float) -> int:
-    """Return a time as a program has it that knows whole seconds only. Raises PeerError."""
+    """Return a time for a program that takes whole seconds only. Raises PeerError."""
     if seconds != int(seconds):
         raise PeerError(f"{program}'s {name} is in whole seconds, not {seconds:g}: round fail_timeout")
     return int(seconds)
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time as most programs read it."""
+    """Return a time in the notation of most programs: 250ms."""
     return f"{max(1, round(seconds * 1000))}ms"

@@ -66,7 +66,7 @@ class Token:
         return cls(fresh, f"the token is in {file_}", temporary=file_)
 
     def fits(self, given: bytes) -> bool:
-        """Return whether this is the token, in a time that says nothing about where they differ."""
+        """Return whether this is the token, in constant time."""
         return hmac.compare_digest(given, self._secret)
 
     def forget(self) -> None:

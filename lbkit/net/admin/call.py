@@ -28,7 +28,7 @@ HEADERS = (
 
 
 class Answering(Protocol):
-    """What answers: Api."""
+    """What a call needs of the Api."""
 
     def answer(self, method: str, target: str, content_type: str, body: bytes) -> Awaitable[Answer]: ...
     def refused(self, status: int, why: str) -> Answer: ...

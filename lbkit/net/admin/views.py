@@ -1,4 +1,4 @@
-"""What the interface shows: a State and the history as plain tables, as openapi.py describes them."""
+"""A State and the history as the plain tables that openapi.py describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection from a client: reads requests one after another, and frames their answers."""
+"""A connection from a client: takes its requests one after another, and frames the answers."""
 
 from __future__ import annotations
 

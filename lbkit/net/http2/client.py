@@ -34,7 +34,7 @@ class Keeper(Protocol):
 
     @property
     def fault(self) -> Callable[[str], object]:
-        """What gets a line about a backend that is wrong."""
+        """Called with a line about a backend that breaks the protocol."""
 
     def now(self) -> float: ...
     def idle_session(self, connection: SharedConnection) -> None:
@@ -45,7 +45,7 @@ class Keeper(Protocol):
 
 
 class SharedConnection(asyncio.Protocol):
-    """Opens streams for requests as far as the backend allows, and hears what comes on each."""
+    """Opens streams for requests as far as the backend allows, and passes on what arrives on each."""
 
     transport: asyncio.Transport
 
@@ -151,7 +151,7 @@ class SharedConnection(asyncio.Protocol):
         return []
 
     def _goaway(self, event: ConnectionTerminated) -> list[ClientStream]:
-        """Send nothing new here; what the backend has not taken is sent elsewhere."""
+        """Handle GOAWAY: new requests go elsewhere, and so do those that the backend has not taken."""
         self._leave()
         last = event.last_stream_id or 0
         left_out = [stream for number, stream in self.streams.items() if number > last]
@@ -189,7 +189,7 @@ class SharedConnection(asyncio.Protocol):
             sending = [stream for stream in sending if stream.push()]
 
     def doubt(self) -> None:
-        """Ask for a sign of life, as a request without an answer is given up, if all has been silent."""
+        """Send a PING if nothing has arrived for a while: a request without an answer is given up."""
         now = self._keeper.now()
         if now - self._heard > SILENCE and self._lives_by == inf:
             self._lives_by = now + PING_TIMEOUT
@@ -230,7 +230,7 @@ class SharedConnection(asyncio.Protocol):
         self.transport.abort()  # calls connection_lost
 
     def _end(self, why: str) -> None:
-        """End all that is under way; `why`: what is wrong if nothing has begun yet."""
+        """End all requests; `why`: the fault of a connection that never began."""
         if not self.ready.done():
             self.ready.set_result(why)
         self.abort()

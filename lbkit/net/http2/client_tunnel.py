@@ -52,7 +52,7 @@ def switch_head(request: RequestHead, answer: ResponseHead) -> ResponseHead:
 
 
 class ClientTunnel:
-    """Receives what comes on a stream for whatever relays bytes, and sends what that writes."""
+    """Makes a stream look like a transport, for the relay that joins it to the client."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream

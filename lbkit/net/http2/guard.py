@@ -33,7 +33,7 @@ FREE_UPDATE = 2048
 
 
 class FrameGuard:
-    """Follows the frames of one connection, however the bytes are split."""
+    """Counts the frames of one connection, however the bytes are split."""
 
     __slots__ = (
         "_continued",

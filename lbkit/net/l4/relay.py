@@ -64,7 +64,7 @@ class Relay:
         """Do nothing: something is always under way, and only its peers know when it is over."""
 
     def cut(self, backend: Backend) -> None:
-        """End it if it leads to a backend that has no more time; a WebSocket's client is told why."""
+        """End it if its backend's drain timeout is over; a WebSocket's client gets a close frame first."""
         if backend is not self.backend:
             return
         client = self.sides[0].here
@@ -120,7 +120,7 @@ class Side(asyncio.Protocol):
         self.relay = relay
         self.here = here
         self.there = there
-        self.ended = False  # it has nothing more to say
+        self.ended = False  # it has sent all
         self.lost = False
 
     def data_received(self, data: bytes) -> None:
@@ -142,7 +142,7 @@ class Side(asyncio.Protocol):
         self.relay.side_lost()
 
     def pause_writing(self) -> None:
-        """This side does not take what the other one sends."""
+        """Called when this side takes no more: stop reading the other."""
         if not self.there.is_closing():
             self.there.pause_reading()
 

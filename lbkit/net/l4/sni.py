@@ -96,7 +96,7 @@ def _length(record: bytearray) -> int:
 
 
 def _check_header(record: bytearray) -> None:
-    """Refuse what is no TLS by its first bytes."""
+    """Refuse by its first bytes what is not TLS."""
     if record[0] != HANDSHAKE or (len(record) > 1 and record[1] != 3):
         raise _Wrong("no TLS handshake")
     # Records of a handshake are never empty, and have at most 2**14 bytes. (RFC 8446, section 5.1.)

@@ -41,7 +41,7 @@ class Loaded:
 class Certificates:
     """The certificates of a proxy. Never changed: a reload makes another.
 
-    `front` starts each handshake; it has the keys of session tickets, so what it began can be resumed as long
+    `front` starts each handshake; it has the keys of session tickets, so its sessions can be resumed as long
     as this object is in use. Certificates of other authorities for clients therefore mean a new object: their
     old sessions are not resumed.
     """

@@ -90,7 +90,7 @@ def make_certificates(
 
 
 def write(path: Path, data: bytes, private: bool = False) -> None:
-    """Write a file whole or not at all; a private one is never readable by others, not even for a moment."""
+    """Write a file completely or not at all; a private one is never readable by others."""
     number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 600
     try:
         with open(number, "wb") as file:

@@ -1,4 +1,4 @@
-"""The context that a listening socket has: each new connection gets the certificates of the moment."""
+"""A TLS context for a listening socket whose certificates can be replaced while it is in use."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class LiveContext(ssl.SSLContext):
     def waiting(self) -> int:
         """Return the number of handshakes that have not ended.
 
-        Nothing says that one has been given up: it is forgotten with its object, at the latest at its
-        timeout, as asyncio's own loop has its objects in circles."""
+        asyncio does not report a handshake that is given up, so it counts until its object is collected, at
+        the latest after its timeout."""
         oldest = time.monotonic() - self.rules.handshake
         for handshake, began in list(islice(self.pending.items(), EXPIRED_AT_ONCE)):
             if began < oldest:
