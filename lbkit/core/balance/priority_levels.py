@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.grouped import Group, _Grouped
-from lbkit.core.options import number
+from lbkit.core.balance.grouped import Group, _Overprovisioned
 
 
-class PriorityLevels(_Grouped):
+class PriorityLevels(_Overprovisioned):
     """Level 0 gets all traffic while enough of it is healthy; what it cannot take goes to level 1, and so on.
 
     A level can take all traffic while `overprovisioning` times its healthy share is 1 or more: with 1.4, up
@@ -23,16 +21,6 @@ class PriorityLevels(_Grouped):
     """
 
     health_by = "priority"
-
-    def __init__(
-        self,
-        inner: str = "round_robin",
-        options: Mapping[str, Any] | None = None,
-        overprovisioning: float = 1.4,
-    ) -> None:
-        number(1, overprovisioning=overprovisioning)
-        super().__init__(inner, options)
-        self.overprovisioning = overprovisioning
 
     def group(self, backend: Backend) -> int:
         return backend.priority
@@ -49,7 +37,7 @@ class PriorityLevels(_Grouped):
 
     def panics(self, backends: Sequence[Backend], threshold: float) -> Collection[Backend]:
         health = health_of_levels(backends)
-        if sum(min(1.0, self.overprovisioning * healthy) for healthy in health.values()) >= 1:
+        if sum(map(self.capacity, health.values())) >= 1:
             return ()
         return [b for b in backends if health[b.priority] < threshold]
 

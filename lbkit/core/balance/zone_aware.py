@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lbkit.core.backend import Backend
-from lbkit.core.balance.grouped import Group, _Grouped
+from lbkit.core.balance.grouped import Group, _Grouped, _Overprovisioned
 from lbkit.core.options import number
 
 
@@ -49,7 +49,7 @@ class ZoneAware(_Grouped):
         return {self.home: stays, **spill}
 
 
-class LocalityWeighted(_Grouped):
+class LocalityWeighted(_Overprovisioned):
     """Each zone gets traffic in proportion to its weight, and less only when many of its servers are down.
 
     So a zone keeps its traffic through small failures, and loses it gradually in a large one.
@@ -58,16 +58,6 @@ class LocalityWeighted(_Grouped):
 
     health_by = "zone"
 
-    def __init__(
-        self,
-        inner: str = "round_robin",
-        options: Mapping[str, Any] | None = None,
-        overprovisioning: float = 1.4,
-    ) -> None:
-        number(1, overprovisioning=overprovisioning)
-        super().__init__(inner, options)
-        self.overprovisioning = overprovisioning
-
     def group(self, backend: Backend) -> str:
         return backend.zone
 
@@ -75,7 +65,7 @@ class LocalityWeighted(_Grouped):
         weights: dict[Group, float] = {}
         for backend in self._all:
             weights[backend.zone] = weights.get(backend.zone, 0.0) + backend.weight
-        return {z: w * min(1.0, self.overprovisioning * self.available(z)) for z, w in weights.items()}
+        return {z: w * self.capacity(self.available(z)) for z, w in weights.items()}
 
 
 class CrossZone(_Grouped):
