@@ -29,6 +29,19 @@ MAX_STREAMS = 100  # requests at once on a connection
 FRAME = 16_384  # bytes of a body at a time
 
 
+class _NotSent(ConnectionError):
+    """Raised for a request that the balancer has not acted on, because the connection ends."""
+
+
+class _Library(H2Connection):
+    """For h2, GOAWAY ends all streams; but those that the peer has taken go on (RFC 9113, 6.8)."""
+
+    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
+        event = ConnectionTerminated()
+        event.error_code, event.last_stream_id = frame.error_code, frame.last_stream_id
+        return [], [event]
+
+
 class Http2:
     """One connection for all requests of a client; a new one when the balancer has closed it. (RFC 9113.)"""
 
@@ -38,11 +51,15 @@ class Http2:
         self._connection: _Connection | None = None
 
     def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        with self._lock:  # those that come while the connection is being made wait for it
-            if self._connection is None or self._connection.closed:
-                self._connection = _Connection(self._target, self._before)
-            connection = self._connection
-        return connection.request(method, target, headers, body)
+        while True:
+            with self._lock:  # those that come while the connection is being made wait for it
+                if self._connection is None or self._connection.closed:
+                    self._connection = _Connection(self._target, self._before)
+                connection = self._connection
+            try:
+                return connection.request(method, target, headers, body)
+            except _NotSent:
+                continue  # on a new connection, as browsers do
 
     def close(self) -> None:
         """Close the connection, if there is one; requests on it fail."""
@@ -60,7 +77,7 @@ class _Stream:
 class _Connection:
     def __init__(self, target: Target, before: bytes) -> None:
         self._target = target
-        self._h2 = H2Connection(H2Configuration(header_encoding="latin-1", normalize_outbound_headers=False))
+        self._h2 = _Library(H2Configuration(header_encoding="latin-1", normalize_outbound_headers=False))
         self._streams: dict[int, _Stream] = {}
         self._changed = gevent.event.Event()  # set when a window has opened, or the connection has ended
         self._places = gevent.lock.Semaphore(MAX_STREAMS)
@@ -84,7 +101,7 @@ class _Connection:
     def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         with self._places:
             if self.closed:
-                raise ConnectionError("the connection has ended")
+                raise _NotSent("the connection has ended")
             number = self._h2.get_next_available_stream_id()
             stream = self._streams[number] = _Stream()
             try:
@@ -177,7 +194,11 @@ class _Connection:
 
     def _goes_away(self, event: Any) -> None:
         """Streams that the balancer has taken go on; the next request needs a new connection."""
-        self._end(ConnectionError("the balancer says goodbye"))
+        self.closed = True
+        for number, stream in self._streams.items():
+            if number > event.last_stream_id and not stream.done.ready():
+                stream.done.set_exception(_NotSent("the connection has ended"))
+        self._changed.set()
 
     def _windows(self, event: Any) -> None:
         self._changed.set()

@@ -12,8 +12,9 @@ need_feature("live")
 need_feature("http2")
 
 import gevent
+from h2_backend import Request, Session, h2_answers, h2_script
 from http2_client import OK, serving
-from scripted import Connection, answers, echo
+from scripted import Connection, Scripted, answers, echo
 
 from lbkit.clients.http1 import Target
 from lbkit.clients.http2 import Http2
@@ -68,3 +69,21 @@ def test_the_next_request_has_a_new_connection_when_the_first_has_ended() -> Non
         first.close()
         assert client.request("GET", "/", {}, b"").status == 200
         assert client._connection is not first
+
+
+def test_a_request_that_a_leaving_balancer_has_not_taken_is_sent_on_a_new_connection() -> None:
+    seen: list[int] = []
+
+    def leave(session: Session, request: Request) -> None:
+        seen.append(request.stream)
+        if len(seen) == 2:  # both are here: the first is taken, the second is not
+            session.goaway(last=1)
+            session.answer(1, b"taken")
+
+    scripts = iter((h2_script(leave), h2_answers(b"new")))
+    with Scripted(lambda connection: next(scripts)(connection)) as server:
+        client = Http2(Target("127.0.0.1", server.port, TIMEOUT))
+        asked = [gevent.spawn(client.request, "GET", f"/{i}", {}, b"") for i in range(2)]
+        gevent.joinall(asked, timeout=TIMEOUT, raise_error=True)
+        client.close()
+    assert [one.value.body for one in asked] == [b"taken", b"new"]

@@ -105,7 +105,7 @@ def test_a_policy_can_be_switched_and_the_configuration_is_one_of_lbkit_proxy() 
 
 
 def test_what_cannot_be_is_said_before_anything_starts() -> None:
-    with pytest.raises(EngineError, match=r"the load speaks HTTP/1\.1"):
+    with pytest.raises(EngineError, match=r"use traffic\.http='2'"):
         run(SMALL.but(layer4=Layer4("one")), on="live")
     with pytest.raises(EngineError, match=r"policy\.retry: layer 4 sees no requests"):
         run(SMALL.but(layer4=Layer4(), policy=Policy(retry=Retry())), on="live")
