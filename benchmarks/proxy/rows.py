@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.proxy.lab import Config
+from benchmarks.proxy.lab import PAGE, Config
 from benchmarks.proxy.loads import Connections, Echoes, Http, Load
 from benchmarks.proxy.programs import aiohttp, haproxy, haproxy_l4, lbkit, lbkit_l4, nginx, nginx_l4
+from benchmarks.proxy.quic import Quic
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,21 @@ class Row:
 
 PLAIN = {"lbkit": lbkit(), "nginx": nginx(), "haproxy": haproxy()}
 
+CERTIFICATE = '[tls]\n[[tls.certificates]]\ncert = "@cert"'
 TLS = {
-    "lbkit": lbkit('[tls]\n[[tls.certificates]]\ncert = "@cert"', "cert"),
+    "lbkit": lbkit(CERTIFICATE, "cert"),
     "nginx": nginx("ssl", http="ssl_certificate @cert; ssl_certificate_key @cert;"),
     "haproxy": haproxy("ssl crt @cert"),
 }
 HTTP2 = {"lbkit": lbkit("[http2]", "http2"), "nginx": nginx("http2"), "haproxy": haproxy("proto h2")}
+
+HTTP2_TLS = {
+    "lbkit": lbkit("[http2]\n" + CERTIFICATE, "cert", "http2"),
+    "nginx": nginx("ssl http2", http="ssl_certificate @cert; ssl_certificate_key @cert;"),
+    "haproxy": haproxy("ssl crt @cert alpn h2"),
+}
+# Debian's nginx (1.22) and HAProxy (2.6) have no HTTP/3: compare with the rows of TLS, which is in it, too.
+HTTP3 = {"lbkit": lbkit("[http3]\n" + CERTIFICATE, "cert", "http3")}
 
 CACHE = {
     "lbkit": lbkit("[cache]"),
@@ -87,6 +97,10 @@ ROWS = {
     "TLS, new connections": Row(Connections(tls=True), TLS),
     "TLS, resumed": Row(Connections(tls=True, resumed=True), TLS),
     "HTTP/2": Row(Http(http2=True, connections=8, streams=8), HTTP2),
+    "HTTP/2, TLS": Row(Http(tls=True, http2=True, connections=4, streams=8), HTTP2_TLS),
+    "HTTP/3": Row(Quic(), HTTP3),
+    "HTTP/3, new clients": Row(Quic(new=True), HTTP3),
+    "HTTP/3, page": Row(Quic("/page.html", size=PAGE), HTTP3),
     "cache hit": Row(Http("/cached"), CACHE),
     "page": Row(Http("/page.html", connections=8), PLAIN),  # 16 KiB, as it is
     "gzip": Row(compressed("gzip"), GZIP),

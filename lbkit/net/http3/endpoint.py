@@ -100,22 +100,28 @@ class Endpoint(asyncio.DatagramProtocol):
             return
         if header.packet_type != QuicPacketType.INITIAL:
             return
-        if not header.token and self.handshakes >= self.rules.retry_above:
+        original = self._shown(header, address)
+        if original is not None:
+            self._begin(header, original, header.destination_cid, data, address)
+        elif self.handshakes >= self.rules.retry_above:
             self._retry(header, address)
-            return
-        original, retried = header.destination_cid, None
-        if header.token:
-            try:
-                original = self._tokens.validate_token(
-                    address=address,
-                    destination_cid=header.destination_cid,
-                    token=header.token,
-                    now=self.listener.now(),
-                )
-            except ValueError:  # from before a restart: its client begins again when it hears nothing
-                return
-            retried = header.destination_cid
-        self._begin(header, original, retried, data, address)
+        else:
+            self._begin(header, header.destination_cid, None, data, address)
+
+    def _shown(self, header: QuicHeader, address: Address) -> bytes | None:
+        """Return the id that a client chose at first, if it comes again with a token; others count for
+        nothing (8.1.3)."""
+        if not header.token:
+            return None
+        try:
+            return self._tokens.validate_token(
+                address=address,
+                destination_cid=header.destination_cid,
+                token=header.token,
+                now=self.listener.now(),
+            )
+        except ValueError:
+            return None
 
     def _retry(self, header: QuicHeader, address: Address) -> None:
         """Ask a client to come again with a token, which only arrives at its real address."""

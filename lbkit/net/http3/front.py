@@ -21,6 +21,8 @@ from lbkit.net.http3.writing import Address
 from lbkit.net.running import bound
 from lbkit.net.tls.live import LiveContext
 
+RECEIVED = 2**20  # bytes of datagrams that the kernel keeps for us; less, if the system has a limit
+
 
 class Http3Front:
     """Serves HTTP/3 on a UDP port."""
@@ -42,6 +44,7 @@ class Http3Front:
         use it, too. Raises ProxyError."""
         host, port = self._rules.address or (host, port)
         sock = bound(host, port, socket.SOCK_DGRAM, shared)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
         self._shared = shared
         self._endpoint.closing = False
         loop = asyncio.get_running_loop()

@@ -77,9 +77,13 @@ class ServerQuic(QuicConnection):
 
     def taken(self, number: int, size: int) -> None:
         """Let the client send so much more."""
-        self.held -= size
+        self.dropped(size)
         if stream := self._streams.get(number):
             stream.max_stream_data_local += size
+
+    def dropped(self, size: int) -> None:
+        """Take note of bytes of no use; the client may send so much more, but of other streams."""
+        self.held -= size
 
     def stop_reading(self, number: int, code: int) -> None:
         """Ask the client to send no more of a stream."""

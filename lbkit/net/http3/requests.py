@@ -61,7 +61,7 @@ class StreamReading(StreamWriting):
             self.taken(number, size - self._on_request_data(number, event.data, event.end_stream))
 
     def _on_request_data(self, number: int, data: bytes, end: bool) -> int:
-        """Read a part of a request; return how much of it waits for a backend."""
+        """Read a part of a request; return how much of it waits for a backend, or is accounted for."""
         reader = self._requests.get(number)
         if reader is None:
             reader = RequestReader(self.listener.limits.head, self.listener.now())
@@ -70,7 +70,8 @@ class StreamReading(StreamWriting):
         if end:
             del self._requests[number]
         if reader.discarding:
-            return 0
+            self.quic.dropped(len(data))
+            return len(data)
         try:
             frames = [found for found in reader.feed(data) if self._counts(*found)]
         except TooLarge:
@@ -80,6 +81,8 @@ class StreamReading(StreamWriting):
             raise Http3Error(Code.FRAME_ERROR, "a frame is cut off")
         passed = 0
         for i, (kind, payload) in enumerate(frames):
+            if reader.discarding:
+                break
             last = end and i == len(frames) - 1
             if kind == DATA:
                 passed += self._on_body(number, reader, payload, last)
@@ -104,11 +107,11 @@ class StreamReading(StreamWriting):
         return False
 
     def _on_fields(self, number: int, reader: RequestReader, fields: list[Any], end: bool) -> None:
-        if reader.heads == 2 and (stream := self.streams.get(number)):
-            if not stream.receive_trailers(fields):
-                self._break_off(number, reader)
-        elif reader.heads == 1 and number not in self.streams:
+        stream = self.streams.get(number)
+        if stream is None:
             self._open(number, reader, fields, end)
+        elif not stream.receive_trailers(fields):
+            self._break_off(number, reader)
 
     def _open(self, number: int, reader: RequestReader, fields: list[Any], end: bool) -> None:
         """Begin a request, unless there are too many, or it breaks the rules."""
@@ -166,6 +169,7 @@ class StreamReading(StreamWriting):
     def _on_reset(self, event: events.StreamReset) -> None:
         number = event.stream_id
         if number % 4 == 2:
+            self._frames.spend(self.listener.now())
             self._control_reader.reset(number)
             return
         reader = self._requests.pop(number, None)

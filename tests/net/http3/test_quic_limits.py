@@ -116,6 +116,34 @@ def test_frames_of_unknown_kinds_are_skipped() -> None:
         assert client.answer(raw_request(client, data)).body == b"ok"
 
 
+def test_a_whole_request_may_be_in_one_packet() -> None:
+    data = (
+        frame(HEADERS, block(get(method=b"POST")))
+        + frame(DATA, b"abc")
+        + frame(HEADERS, block([(b"x", b"1")]))
+    )
+    seen: list[bytes] = []
+
+    def script(connection: Connection) -> None:
+        connection.head()
+        seen.append(connection.until(b"0\r\n") + connection.until(b"\r\n\r\n"))
+        connection.send(OK)
+
+    with serving(script) as proxy, Http3Client(proxy) as client:
+        assert client.answer(raw_request(client, data)).body == b"ok"
+    assert seen == [b"3\r\nabc\r\n0\r\nx: 1\r\n\r\n"]
+
+
+def test_a_refused_body_has_no_more_than_its_window() -> None:
+    """A client that goes on all the same is held back; its other requests are not."""
+    rules = Http3(window=20_000)
+    with serving(answers(OK), rules=rules, limits=Limits(body=10)) as proxy, Http3Client(proxy) as client:
+        number = client.request(get(method=b"POST"), b"x" * 200_000, end=False)
+        assert client.answer(number).status == 413
+        assert client.ask(get()).body == b"ok"
+        assert connection_of(proxy).quic.held == 0
+
+
 # -- floods -----------------------------------------------------------------------------------------
 
 
