@@ -79,9 +79,7 @@ class Play:
         require(eligible == may, f"{_names(may)} to be eligible", _names(eligible))
         if len([b for b in wanted if b.healthy]) >= self.panic * len(wanted):
             by_priority = self.pool.balancer.name == "priority_levels"  # fails open for each level by itself
-            require(
-                all(b.healthy for b in may) or by_priority, "healthy backends only", _names(may)
-            )
+            require(all(b.healthy for b in may) or by_priority, "healthy backends only", _names(may))
         require(list(self.pool.backends) == self.members, _names(self.members), _names(self.pool.backends))
 
     # -- events ---------------------------------------------------------------------------
@@ -141,9 +139,7 @@ class Play:
         balancer.on_report(backend, LoadReport(load, load / 9, 10.0, latency=load / 10), self.now, asked)
         if self.pool.eligible:
             targets = set(self.pool.probe_targets(backend, self.now))
-            require(
-                targets <= set(self.pool.eligible), "probes of eligible backends only", _names(targets)
-            )
+            require(targets <= set(self.pool.eligible), "probes of eligible backends only", _names(targets))
 
     def switch(self, algorithm: str) -> None:
         self.pool.switch(make_balancer(algorithm, random.Random(0)))

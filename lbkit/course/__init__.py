@@ -5,6 +5,7 @@ child.py) and give a report (report.py). lab.py finds labs and the learner's cod
 inside a notebook.
 """
 
+from lbkit.course.guess import ask
 from lbkit.course.lab import Lab, all_labs, find_lab
 from lbkit.course.notebook import OpenLab, open_lab
 from lbkit.course.pictures import Steps, Times
@@ -20,6 +21,7 @@ __all__ = [
     "Times",
     "Wrong",
     "all_labs",
+    "ask",
     "expect",
     "find_lab",
     "open_lab",

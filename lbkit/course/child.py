@@ -54,11 +54,15 @@ def fault(error: BaseException, name: str) -> str:
     if isinstance(error, NotImplementedError):
         return f"{NOT_WRITTEN}{_where(error, name)}"
     if isinstance(error, AlgorithmError):
+        if "raised NotImplementedError" in error.what:
+            return f"{NOT_WRITTEN}, in {error.place}"
         return f"{error.what}; {error.place}{f': `{error.source}`' if error.source else ''}"
     if isinstance(error, NotDefined):
         return str(error)
     said = shortened(f"{type(error).__name__}: {error}".rstrip(": "))
-    return f"it raised {said}{_where(error, name)}" if _lines(error, name) else f"what it returned led to {said}"
+    return (
+        f"it raised {said}{_where(error, name)}" if _lines(error, name) else f"what it returned led to {said}"
+    )
 
 
 def shortened(text: str) -> str:
@@ -106,6 +110,7 @@ def main(job_file: str, results_file: str) -> None:
     sys.stdin = io.StringIO()
     lower_limits(MEMORY)
     with open(results_file, "a", buffering=1) as results:
+
         def tell(**data: Any) -> None:
             results.write(json.dumps(data) + "\n")
 

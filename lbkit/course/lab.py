@@ -14,7 +14,6 @@ from typing import Any
 
 from lbkit.core.text import unknown
 from lbkit.course.report import Report, report
-from lbkit.course.sandbox import run_checks
 from lbkit.course.task import Task, load_task
 
 LABS = "labs"
@@ -40,7 +39,7 @@ def find_lab(name: str) -> Lab:
         raise ValueError("the labs come with the kit's sources, which are not here: work in a clone of it")
     for lab in labs:
         number, _, word = lab.name.partition("-")
-        if name in (lab.name, word) or name.isdigit() and int(name) == int(number):
+        if name in (lab.name, word) or (name.isdigit() and int(name) == int(number)):
             return lab
     raise ValueError(unknown(name, [lab.name for lab in labs], "lab"))
 
@@ -73,6 +72,8 @@ class Lab:
 
     def check(self, source: str, file: str, hidden: bool = False) -> Report:
         """Check the code of a learner; with `hidden`, by the instructor's checks only."""
+        from lbkit.course.sandbox import run_checks  # needs psutil
+
         checks = [check for check in self.task.checks.values() if check.hidden is hidden]
         run = run_checks(self.checks_file, checks, source, file)
         return report(self.task, checks, run, file)

@@ -17,7 +17,7 @@ ENDED = "the code ended its process"
 
 
 def too_long(seconds: float) -> str:
-    return f"the code did not return within {seconds:g} seconds, and was stopped: is there a loop without an end?"
+    return f"the code did not return within {seconds:g} seconds and was stopped: is there an endless loop?"
 
 
 def lower_limits(memory: int) -> None:

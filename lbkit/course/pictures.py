@@ -43,14 +43,18 @@ class Steps(Picture):
 
     def shown(self) -> tuple[int, list[tuple[str, Sequence[str]]]]:
         """Return the number of the first step shown, and the rows: around the first difference."""
-        begin = max(0, self.differs - WIDE // 2) if max(map(len, (self.expected, self.happened))) > WIDE else 0
+        begin = (
+            max(0, self.differs - WIDE // 2) if max(map(len, (self.expected, self.happened))) > WIDE else 0
+        )
         rows = [("expected", self.expected), ("happened", self.happened)]
         return begin, [(label, steps[begin : begin + WIDE]) for label, steps in rows]
 
     def text(self) -> str:
         begin, rows = self.shown()
         width = max(len(step) for _, steps in rows for step in steps or [""])
-        lines = [f"{label}: {' '.join(step.ljust(width) for step in steps)}".rstrip() for label, steps in rows]
+        lines = [
+            f"{label}: {' '.join(step.ljust(width) for step in steps)}".rstrip() for label, steps in rows
+        ]
         return "\n".join([*lines, " " * (10 + (self.differs - begin) * (width + 1)) + "^"])
 
     def html(self) -> str:
@@ -98,7 +102,8 @@ class Times(Picture):
         if self.shaded:
             first, last = (LABEL_WIDTH + self._column(at, width) for at in self.shaded)
             parts.append(
-                f'<rect x="{first}" y="0" width="{max(2, last - first)}" height="{height - 24}" class="lbkit-shade"/>'
+                f'<rect class="lbkit-shade" x="{first}" y="0" width="{max(2, last - first)}" '
+                f'height="{height - 24}"/>'
             )
         for row, (label, times) in enumerate(self.rows.items()):
             y = ROW_HEIGHT * row + ROW_HEIGHT // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,39 @@ def note_lab(name: str, report: Report) -> None:
         _change(change)
 
 
-def note_claims(tags: list[str], notebook: str) -> None:
-    """Note claims of which a cell ran without an error. Raises ValueError, OSError."""
-    _change(lambda noted: noted["claims"].update(dict.fromkeys(tags, notebook)))
+def note_claims(claims: list[str], notebook: str) -> None:
+    """Note claims that a cell of this notebook has shown. Raises ValueError, OSError."""
+    if set(claims) - set(read_progress()["claims"]):
+        _change(lambda noted: noted["claims"].update(dict.fromkeys(claims, notebook)))
+
+
+CLAIM = "claim-"  # begins the tag of a cell that shows a claim
+
+
+def claims_of(cell: Mapping[str, Any]) -> list[str]:
+    """Return the claims that a cell of a notebook shows, such as S1."""
+    tags = cell.get("metadata", {}).get("tags", ())
+    return [tag.removeprefix(CLAIM) for tag in tags if tag.startswith(CLAIM)]
+
+
+def claims_that_ran(cells: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the claims of cells that have run, and ended without an error."""
+    found: list[str] = []
+    for cell in cells:
+        failed = any(output.get("output_type") == "error" for output in cell.get("outputs", ()))
+        if cell.get("execution_count") and not failed:
+            found += claims_of(cell)
+    return found
+
+
+def all_claims() -> dict[str, list[str]]:
+    """Return the claims of each notebook of the clone, by its name."""
+    found = {}
+    for path in sorted((CLONE / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if claims := sorted({claim for cell in cells for claim in claims_of(cell)}):
+            found[path.name] = claims
+    return found
 
 
 def note_prediction(name: str, guess: str, right: bool) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 from lbkit.course.pictures import Picture, picture_from
-from lbkit.course.sandbox import Run
 from lbkit.course.task import Check, Task
 
 HIDDEN = "a hidden check"
@@ -18,7 +17,8 @@ WITHHELD = "a check of the instructor's has failed; its message is not shown"
 STYLE = """<style>
 .lbkit-report { line-height: 1.45; max-width: 60em; }
 .lbkit-report .lbkit-check { margin: 0.35em 0; padding-left: 1.6em; text-indent: -1.6em; }
-.lbkit-report .lbkit-wrong { margin: 0.1em 0 0.6em 1.6em; padding-left: 0.7em; border-left: 3px solid #C62828; }
+.lbkit-report .lbkit-wrong { margin: 0.1em 0 0.6em 1.6em; padding-left: 0.7em;
+  border-left: 3px solid #C62828; }
 .lbkit-report .lbkit-wrong p { margin: 0.15em 0; }
 .lbkit-report .lbkit-points { opacity: 0.7; }
 .lbkit-report pre { opacity: 0.8; }
@@ -32,6 +32,15 @@ STYLE = """<style>
 .lbkit-times line.lbkit-mark { stroke: #2350BE; stroke-opacity: 1; stroke-width: 2; }
 .lbkit-times .lbkit-shade { fill: #C62828; fill-opacity: 0.18; }
 </style>"""
+
+
+@dataclass
+class Run:
+    """The results of checks, as data; `problem` if the code cannot even be read; and what it printed."""
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    problem: str = ""
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,11 @@ class Report:
         return "\n".join([*lines, *self._printed()])
 
     def _printed(self) -> list[str]:
-        return ["  your code printed:", *(f"    {line}" for line in self.printed.splitlines())] if self.printed else []
+        return (
+            ["  your code printed:", *(f"    {line}" for line in self.printed.splitlines())]
+            if self.printed
+            else []
+        )
 
     def _repr_html_(self) -> str:
         parts = [STYLE, f"<b>{escape(self.headline)}</b>"]
@@ -129,7 +142,8 @@ class Report:
     def json(self) -> str:
         """Return the report for machines."""
         checks = [
-            vars(outcome) | {"got": outcome.got, "picture": outcome.picture.data() if outcome.picture else None}
+            vars(outcome)
+            | {"got": outcome.got, "picture": outcome.picture.data() if outcome.picture else None}
             for outcome in self.outcomes
         ]
         return json.dumps(
@@ -151,7 +165,14 @@ def report(task: Task, checks: Iterable[Check], run: Run, file: str) -> Report:
     """Return the report on a run. Of hidden checks it tells the number only."""
     results = {result["name"]: result for result in run.results}
     outcomes = tuple(_outcome(check, results.get(check.name)) for check in checks)
-    return Report(task.title, file, outcomes, run.problem, run.printed)
+    return Report(task.title, file, outcomes, run.problem or _same_for_all(run), run.printed)
+
+
+def _same_for_all(run: Run) -> str:
+    """Return why no check could begin to look: all end alike, as with code that is not written yet."""
+    ends = {result.get("happened", "") for result in run.results}
+    told = any(result["passed"] or result["expected"] for result in run.results)
+    return ends.pop() if len(ends) == 1 and len(run.results) > 1 and not told else ""
 
 
 def _outcome(check: Check, result: dict[str, Any] | None) -> Outcome:

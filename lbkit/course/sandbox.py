@@ -13,29 +13,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from lbkit.course import limits
+from lbkit.course.report import Run
 from lbkit.course.task import Check
 
 LOOK = 0.02  # seconds between two looks at the process
 START = 30.0  # seconds for it to import lbkit, on a machine that is busy
-LOAD = 5.0  # seconds for the code itself to be run, before any check
+LOAD = 2.0  # seconds for the code itself to be run, before any check
 PATIENCE = 5  # times the seconds that a check may compute, by the clock
 TAIL = 2000  # characters of what the code printed that are kept
-
-
-@dataclass
-class Run:
-    """The results of checks, as data; `problem` if the code cannot even be read; and what it printed."""
-
-    results: list[dict[str, Any]] = field(default_factory=list)
-    problem: str = ""
-    printed: str = ""
 
 
 def run_checks(checks_file: Path, checks: Sequence[Check], source: str, name: str) -> Run:
@@ -58,9 +49,7 @@ def failed(check: str, happened: str) -> dict[str, Any]:
     return {"name": check, "passed": False, "expected": "", "happened": happened, "hint": "", "picture": None}
 
 
-def _one_process(
-    run: Run, checks_file: Path, checks: list[Check], source: str, name: str
-) -> tuple[str, str]:
+def _one_process(run: Run, checks_file: Path, checks: list[Check], source: str, name: str) -> tuple[str, str]:
     """Run checks until one has to be stopped; return its name and why, or "" if none had to be."""
     with tempfile.TemporaryDirectory(prefix="lbkit-check-") as folder:
         job, results, printed = (Path(folder, file) for file in ("job.json", "results.jsonl", "printed.txt"))
@@ -92,10 +81,13 @@ def _one_process(
 def _watch(
     process: subprocess.Popen[bytes], seconds: dict[str, float], results: Path, printed: Path
 ) -> tuple[str, str]:
-    """Wait until the process ends or takes too much; return the check that it was in, and what was too much."""
+    """Wait until the process ends or takes too much; return its check then, and what was too much."""
     looked = psutil.Process(process.pid)
     size, running, most = 0, "", START
-    begun, used = time.monotonic(), 0.0  # of the check that is running: its start, and processor time before it
+    begun, used = (
+        time.monotonic(),
+        0.0,
+    )  # of the check that is running: its start, and processor time before it
     while process.poll() is None:
         time.sleep(LOOK)
         if results.stat().st_size != size:

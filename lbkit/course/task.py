@@ -31,9 +31,7 @@ class NotDefined(Exception):
     """The learner's code lacks a name that the task asks for."""
 
 
-def expect(
-    holds: bool, expected: str, happened: str, hint: str = "", picture: Picture | None = None
-) -> None:
+def expect(holds: bool, expected: str, happened: str, hint: str = "", picture: Picture | None = None) -> None:
     """Raise Wrong unless `holds`."""
     if not holds:
         raise Wrong(expected, happened, hint, picture)

@@ -60,7 +60,7 @@ def counts_follow_weights(Turns):
 
 @task.check(points=2)
 def turns_are_spread_out(Turns):
-    """A heavy server's turns are spread over the cycle: no server is ever a whole request ahead of its share."""
+    """A heavy server's turns are spread out: no server is ever a whole request ahead of its share."""
     weights = {"a": 5, "b": 1, "c": 1}
     got = picks(pool_of(Turns, **weights), 14)
     for length in range(1, 15):
@@ -69,7 +69,7 @@ def turns_are_spread_out(Turns):
             due = weight * length / 7
             expect(
                 abs(counts[name] - due) < 1,
-                f"that after {length} requests {name} has had about {due:.2g} of them, give or take less than one",
+                f"that after {length} requests {name} has had {due:.2g} of them, give or take less than one",
                 f"it has had {counts[name]}: {' '.join(got)}",
                 "five requests in a row are a burst: let the others in between, as in a a b a c a a",
                 Steps(["a", "a", "b", "a", "c", "a", "a"] * 2, got),
@@ -144,7 +144,7 @@ def two_balancers_share_nothing(Turns):
 
 @task.check(points=1)
 def any_history(Turns):
-    """Whatever happens to the pool (joins, leaves, weights, failures, retries), it picks one that may be picked."""
+    """Whatever happens to the pool, it picks one of the servers that may be picked."""
     for seed in range(10):
         try:
             Play(Turns).through(random_history(seed))

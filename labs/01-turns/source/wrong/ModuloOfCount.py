@@ -12,7 +12,7 @@ class Turns(Balancer):
 
     def pick(self, backends, key, now):
         least = min(b.weight for b in backends)
-        credit = {b: 0.0 for b in backends}
+        credit = dict.fromkeys(backends, 0.0)
         total = sum(credit_of.weight for credit_of in backends)
         chosen = backends[0]
         for _ in range(self.count % round(total / least) + 1):

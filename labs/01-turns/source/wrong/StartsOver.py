@@ -8,7 +8,7 @@ from lbkit import Balancer
 
 class Turns(Balancer):
     def rebuild(self, backends):
-        self.credit = {b: 0.0 for b in backends}
+        self.credit = dict.fromkeys(backends, 0.0)
 
     def pick(self, backends, key, now):
         for b in backends:
