@@ -2,8 +2,8 @@
 
 `score("turns").points` repeats a score: scenarios, seeds and house are fixed here, and the simulator gives
 the same numbers on every machine. The cost of a request is its response time, or PENALTY seconds if it
-fails. In each scenario an algorithm has the share (cost of the best of the house) / (own cost); the points are
-100 times the geometric mean of the shares. So 100 points are for one that is everywhere as good as the
+fails. In each scenario an algorithm has the share (cost of the best of the house) / (own cost); the points
+are 100 times the geometric mean of the shares. So 100 points are for one that is everywhere as good as the
 specialist, and more than 100 beat the house.
 """
 
