@@ -8,6 +8,7 @@ inside a notebook.
 from lbkit.course.guess import ask
 from lbkit.course.lab import Lab, all_labs, find_lab
 from lbkit.course.notebook import OpenLab, open_lab
+from lbkit.course.own_limiter import own_limiter
 from lbkit.course.pictures import Steps, Times
 from lbkit.course.report import Report
 from lbkit.course.task import Task, Wrong, expect
@@ -25,4 +26,5 @@ __all__ = [
     "expect",
     "find_lab",
     "open_lab",
+    "own_limiter",
 ]
