@@ -18,7 +18,8 @@ def own_limiter(name: str, make: Callable[[Callable[[], float]], Allows]) -> dic
     """Register a limiter and return its description, for `RateLimit`.
 
     `make` is called once for each key, with a clock that returns seconds, as in
-    `lambda clock: Bucket(10, 5, clock)`. All keys are kept: this is for experiments, not for the open internet."""
+    `lambda clock: Bucket(10, 5, clock)`. All keys are kept: this is for experiments, not for the open
+    internet."""
 
     def decide(self: Any, key: str, now: float, cost: float = 1) -> bool:
         self.moment = now
