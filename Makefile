@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks image bench architecture lock clean
+.PHONY: help lab test check static notebooks labs nbgrader image bench architecture lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,8 @@ test: static ## Everything: style, types, layers, tests, notebooks
 	$(PYTEST) -m "not browser and not container and not notebook" tests
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
-	@$(MAKE) --no-print-directory notebooks
+	@$(MAKE) --no-print-directory notebooks nbgrader
+	$(VENV)-course/bin/python -m pytest labs/tests
 
 check: static ## The fast part: style, types, layers, tests of core and sim
 	$(PYTEST) tests/core tests/sim
@@ -38,6 +39,12 @@ static: $(VENV)/dev.stamp
 
 notebooks: $(VENV)/dev.stamp ## Run every notebook, as on machines that have more or less; break its claims
 	$(PYTEST) -m notebook tests/notebooks tests/viz/test_broken_algorithm.py
+
+labs: nbgrader ## Make the learners' copies of the labs anew (NBGRADER=folder: a course for nbgrader)
+	$(VENV)-course/bin/python labs/build.py $(if $(NBGRADER),--nbgrader $(NBGRADER))
+
+nbgrader: # in an environment of its own: it adds to JupyterLab what learners do not need
+	@$(MAKE) --no-print-directory VENV=$(VENV)-course $(VENV)-course/course.stamp
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
@@ -81,6 +88,10 @@ endef
 
 $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
 	$(call install,.[all])
+	@touch $@
+
+$(VENV)/course.stamp: pyproject.toml requirements.lock | $(BIN)/python
+	$(call install,.[course])
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml requirements.lock | $(BIN)/python

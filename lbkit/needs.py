@@ -92,6 +92,7 @@ FEATURES = {
     "caddy": Feature("experiments on Caddy", _LIVE, ("caddy",)),
     "figures": Feature("figures and widgets", _FIGURES),
     "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
+    "labs": Feature("checking labs", ("psutil",)),
     "import": Feature("reading nginx.conf", ("crossplane",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),
     "http2": Feature("HTTP/2", ("h2",)),

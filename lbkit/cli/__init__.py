@@ -12,12 +12,27 @@ from typing import Annotated
 import typer
 
 from lbkit import __version__
-from lbkit.cli import algorithms, backends, cert, compare, doctor, drain, importing, lab, proxy, route
+from lbkit.cli import (
+    algorithms,
+    backends,
+    cert,
+    check,
+    compare,
+    doctor,
+    drain,
+    importing,
+    lab,
+    progress,
+    proxy,
+    route,
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lab": lab.command,
     "compare": compare.command,
     "import": importing.command,
+    "check": check.command,
+    "progress": progress.command,
     "algorithms": algorithms.command,
     "backends": backends.command,
     "proxy": proxy.command,

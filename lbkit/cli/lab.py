@@ -36,7 +36,7 @@ def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[st
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
-        "--ContentsManager.pre_save_hook=lbkit.cli.saving.without_pictures",
+        "--ContentsManager.pre_save_hook=lbkit.cli.saving.saving",
     ]
 
 
@@ -80,7 +80,11 @@ def command(
     if notebooks := find_notebooks():
         folder = notebooks.with_name("workbook")
         with reported():
+            from lbkit.course import all_labs
+
             kept = workbook.update(notebooks, folder)
+            for lab in all_labs():
+                kept += workbook.update(lab.folder, folder / "labs" / lab.name, without=("source",))
         for copy in kept:
             typer.echo(
                 f"lbkit: {copy.name} has a newer version, and you changed yours: delete {copy} to get it"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 ORIGINALS = ".originals"  # in the workbook: each file as it was copied, to tell a learner's changes from ours
 
 
-def update(notebooks: Path, workbook: Path) -> list[Path]:
+def update(notebooks: Path, workbook: Path, without: Collection[str] = ()) -> list[Path]:
     """Copy the notebooks into the workbook; return the copies that were changed and so keep an older version.
 
+    Folders named in `without` are left out.
     A copy of which only outputs differ is replaced by a newer version; one that was deleted is made anew.
     Raises OSError."""
     kept = []
-    for source in _files(notebooks):
+    for source in _files(notebooks, without):
         name = source.relative_to(notebooks)
         copy, original = workbook / name, workbook / ORIGINALS / name
         if copy.exists() and original.exists():
@@ -31,11 +32,11 @@ def update(notebooks: Path, workbook: Path) -> list[Path]:
     return kept
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, without: Collection[str]) -> Iterator[Path]:
     """Yield the files of a folder, without hidden ones and without caches."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith((".", "__")) for part in parts):
+        if path.is_file() and not any(part.startswith((".", "__")) or part in without for part in parts):
             yield path
 
 

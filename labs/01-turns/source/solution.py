@@ -1,0 +1,18 @@
+from lbkit import Balancer
+
+
+class Turns(Balancer):
+    """Turns in proportion to weight, spread out evenly."""
+
+    def __init__(self):
+        self.credit = {}  # of each backend; keep here whatever you need from one pick to the next
+
+    def pick(self, backends, key, now):
+        """Return one of `backends`. Each has a `weight`: 1.0, 5.0, or 0.5."""
+        ### BEGIN SOLUTION
+        for backend in backends:
+            self.credit[backend] = self.credit.get(backend, 0.0) + backend.weight
+        chosen = max(backends, key=self.credit.__getitem__)
+        self.credit[chosen] -= sum(backend.weight for backend in backends)
+        return chosen
+        ### END SOLUTION

@@ -1,0 +1,26 @@
+"""fails: a-clock-that-is-set-back-does-no-harm
+
+Ignores a clock that was set back until it has caught up, an hour later.
+"""
+
+import threading
+import time
+
+
+class TokenBucket:
+    def __init__(self, rate, capacity, clock=time.monotonic):
+        self.rate, self.capacity, self.clock = rate, capacity, clock
+        self.tokens, self.last, self.lock = capacity, clock(), threading.Lock()
+
+    def allow(self, cost=1):
+        if not 0 <= cost <= self.capacity:
+            raise ValueError(f"cost is {cost}")
+        with self.lock:
+            now = self.clock()
+            passed = max(0.0, now - self.last)
+            self.last = max(self.last, now)
+            self.tokens = min(self.capacity, self.tokens + passed * self.rate)
+            if self.tokens < cost - 1e-9:
+                return False
+            self.tokens -= cost
+            return True

@@ -1,0 +1,26 @@
+"""fails: it-refills-at-its-rate, silence-fills-it-to-the-brim-only, a-denial-costs-nothing, its-clock-decides, a-clock-that-is-set-back-does-no-harm
+
+Asks time.time() instead of the clock that it was given.
+"""
+
+import threading
+import time
+
+
+class TokenBucket:
+    def __init__(self, rate, capacity, clock=time.monotonic):
+        self.rate, self.capacity, self.clock = rate, capacity, clock
+        self.tokens, self.last, self.lock = capacity, time.time(), threading.Lock()
+
+    def allow(self, cost=1):
+        if not 0 <= cost <= self.capacity:
+            raise ValueError(f"cost is {cost}")
+        with self.lock:
+            now = time.time()
+            passed = max(0.0, now - self.last)
+            self.last = now
+            self.tokens = min(self.capacity, self.tokens + passed * self.rate)
+            if self.tokens < cost - 1e-9:
+                return False
+            self.tokens -= cost
+            return True

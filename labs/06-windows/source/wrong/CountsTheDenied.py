@@ -1,0 +1,32 @@
+"""fails: denied-requests-do-not-count
+
+Notes each request, and then looks whether there are too many.
+"""
+
+import time
+from collections import deque
+
+
+class SlidingWindow:
+    def __init__(self, limit, window, clock=time.monotonic):
+        self.limit, self.window, self.clock = limit, window, clock
+        self.admitted = {}
+        self.sweep_at = clock() + window
+
+    def allow(self, client=""):
+        now = self.clock()
+        if now >= self.sweep_at:
+            self.sweep(now)
+        times = self.admitted.setdefault(client, deque())
+        while times and times[0] <= now - self.window:
+            times.popleft()
+        times.append(now)
+        while len(times) > self.limit + 1:
+            times.popleft()
+        return len(times) <= self.limit
+
+    def sweep(self, now):
+        old = [client for client, times in self.admitted.items() if times[-1] <= now - self.window]
+        for client in old:
+            del self.admitted[client]
+        self.sweep_at = now + self.window

@@ -1,0 +1,32 @@
+"""fails: the-limit-and-no-more, no-stretch-of-time-has-more, places-come-back-one-by-one, denied-requests-do-not-count, clients-do-not-disturb-each-other, silent-clients-are-forgotten
+
+Compares with > where >= is meant.
+"""
+
+import time
+from collections import deque
+
+
+class SlidingWindow:
+    def __init__(self, limit, window, clock=time.monotonic):
+        self.limit, self.window, self.clock = limit, window, clock
+        self.admitted = {}
+        self.sweep_at = clock() + window
+
+    def allow(self, client=""):
+        now = self.clock()
+        if now >= self.sweep_at:
+            self.sweep(now)
+        times = self.admitted.setdefault(client, deque())
+        while times and times[0] <= now - self.window:
+            times.popleft()
+        if len(times) > self.limit:
+            return False
+        times.append(now)
+        return True
+
+    def sweep(self, now):
+        old = [client for client, times in self.admitted.items() if times[-1] <= now - self.window]
+        for client in old:
+            del self.admitted[client]
+        self.sweep_at = now + self.window

@@ -1,0 +1,31 @@
+"""fails: it-begins-as-it-is-told
+
+Ignores the state to begin with.
+"""
+
+
+class Watch:
+    def __init__(self, rise=2, fall=3, up=True, interval=1.0, timeout=0.5):
+        if rise < 1 or fall < 1:
+            raise ValueError("rise and fall: use 1 or more")
+        if not 0 < timeout <= interval:
+            raise ValueError("timeout: use more than 0, and at most the interval")
+        self.rise, self.fall, self.up = rise, fall, True
+        self.good = self.bad = 0
+        self.latest = -1
+
+    def result(self, number, ok):
+        if number <= self.latest:
+            return None
+        self.latest = number
+        if ok:
+            self.good, self.bad = self.good + 1, 0
+        else:
+            self.good, self.bad = 0, self.bad + 1
+        if self.up and self.bad >= self.fall:
+            self.up = False
+            return "down"
+        if not self.up and self.good >= self.rise:
+            self.up = True
+            return "up"
+        return None

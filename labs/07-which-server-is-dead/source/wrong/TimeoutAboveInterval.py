@@ -1,0 +1,27 @@
+"""fails: impossible-settings-are-errors
+
+Accepts any settings.
+"""
+
+
+class Watch:
+    def __init__(self, rise=2, fall=3, up=True, interval=1.0, timeout=0.5):
+        self.rise, self.fall, self.up = rise, fall, up
+        self.good = self.bad = 0
+        self.latest = -1
+
+    def result(self, number, ok):
+        if number <= self.latest:
+            return None
+        self.latest = number
+        if ok:
+            self.good, self.bad = self.good + 1, 0
+        else:
+            self.good, self.bad = 0, self.bad + 1
+        if self.up and self.bad >= self.fall:
+            self.up = False
+            return "down"
+        if not self.up and self.good >= self.rise:
+            self.up = True
+            return "up"
+        return None

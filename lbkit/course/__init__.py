@@ -1,0 +1,30 @@
+"""Labs that check themselves, and a learner's progress.
+
+A lab's `task` (task.py) has checks; they run on the learner's code in a process of its own (sandbox.py,
+child.py) and give a report (report.py). lab.py finds labs and the learner's code; notebook.py is a lab
+inside a notebook.
+"""
+
+from lbkit.course.guess import ask
+from lbkit.course.lab import Lab, all_labs, find_lab
+from lbkit.course.notebook import OpenLab, open_lab
+from lbkit.course.own_limiter import own_limiter
+from lbkit.course.pictures import Steps, Times
+from lbkit.course.report import Report
+from lbkit.course.task import Task, Wrong, expect
+
+__all__ = [
+    "Lab",
+    "OpenLab",
+    "Report",
+    "Steps",
+    "Task",
+    "Times",
+    "Wrong",
+    "all_labs",
+    "ask",
+    "expect",
+    "find_lab",
+    "open_lab",
+    "own_limiter",
+]

@@ -1,0 +1,127 @@
+"""A lab on disk: its folder, its task, and the learner's code in a file, a notebook or a cell."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import linecache
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from lbkit.core.text import unknown
+from lbkit.course.report import Report, report
+from lbkit.course.task import Task, load_task
+
+LABS = "labs"
+
+
+def labs_folder() -> Path | None:
+    """Return labs/ of the clone: where lbkit was imported from, or None if it is not a clone."""
+    folder = Path(__file__).parents[2] / LABS
+    return folder if folder.is_dir() else None
+
+
+def all_labs() -> list[Lab]:
+    """Return every lab, in order."""
+    folder = labs_folder()
+    paths = sorted(folder.glob("[0-9][0-9]-*/source/checks.py")) if folder else []
+    return [Lab(path.parents[1]) for path in paths]
+
+
+def find_lab(name: str) -> Lab:
+    """Return the lab of a number ("3", "03") or name ("03-explore", "explore"). Raises ValueError."""
+    labs = all_labs()
+    if not labs:
+        raise ValueError("the labs come with the kit's sources, which are not here: work in a clone of it")
+    for lab in labs:
+        number, _, word = lab.name.partition("-")
+        if name in (lab.name, word) or (name.isdigit() and int(name) == int(number)):
+            return lab
+    raise ValueError(unknown(name, [lab.name for lab in labs], "lab"))
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab in `folder`: the learner's files are there, and the authors' in source/."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source"
+
+    @property
+    def checks_file(self) -> Path:
+        return self.source / "checks.py"
+
+    @cached_property
+    def task(self) -> Task:
+        return load_task(self.checks_file)
+
+    def files(self, kind: str) -> dict[str, Path]:
+        """Return the authors' solutions by name; `kind` is "right" or "wrong"."""
+        return {path.stem: path for path in sorted((self.source / kind).glob("*.py"))}
+
+    def check(self, source: str, file: str, hidden: bool = False) -> Report:
+        """Check the code of a learner; with `hidden`, by the instructor's checks only."""
+        from lbkit.course.sandbox import run_checks  # needs psutil
+
+        checks = [check for check in self.task.checks.values() if check.hidden is hidden]
+        run = run_checks(self.checks_file, checks, source, file)
+        return report(self.task, checks, run, file)
+
+    def work_file(self, folder: Path) -> Path:
+        """Return the file in a learner's folder that was worked on: the module or the notebook.
+
+        If both differ from the starters, it is the newer one. Raises ValueError if there is neither."""
+        files = [folder / f"{self.task.module}{suffix}" for suffix in (".ipynb", ".py")]
+        there = [file for file in files if file.is_file()]
+        if not there:
+            raise ValueError(f"{folder}: there is no {files[0].name} and no {files[1].name} here")
+        changed = [file for file in there if code_of(file) != code_of(self.folder / file.name)]
+        return max(changed or there, key=lambda file: file.stat().st_mtime)
+
+
+def code_of(file: Path) -> str:
+    """Return the learner's code: all of a module, or the cells of a notebook that are to be filled in.
+
+    Raises ValueError, OSError."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".ipynb":
+        return text
+    try:
+        cells: Iterable[dict[str, Any]] = json.loads(text)["cells"]
+        marked = [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("solution")]
+        sources = ["".join(cell["source"]) for cell in marked if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file}: not a notebook ({error})") from None
+    if not sources:
+        raise ValueError(f"{file}: the cell for your code is gone; copy it from the lab's own notebook")
+    return "\n\n".join(sources)
+
+
+def source_of(thing: Any) -> tuple[str, str]:
+    """Return the source of the cell or file that defines a class or function, and the name of that file.
+
+    Raises ValueError if it is not known."""
+    for function in _functions(thing):
+        name = function.__code__.co_filename
+        if lines := linecache.getlines(name):
+            return "".join(lines), name
+    raise ValueError(f"the source of {thing!r} is not known here: define it in a cell of the notebook")
+
+
+def _functions(thing: Any) -> Iterator[FunctionType]:
+    """Yield a function, or the methods that a class itself has."""
+    for member in vars(thing).values() if inspect.isclass(thing) else (thing,):
+        for function in (member, getattr(member, "__func__", None), getattr(member, "fget", None)):
+            if inspect.isfunction(function):
+                yield function

@@ -1,0 +1,98 @@
+"""A learner's progress: a file of their own, which they may read and delete. Nothing leaves the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from lbkit.course.report import Report
+from lbkit.needs import CLONE
+
+FILE = "progress.json"
+SECTIONS = ("labs", "claims", "predictions")
+
+
+def progress_file() -> Path:
+    """Return the file: that of LBKIT_PROGRESS, in the workbook of a clone, or in the home folder."""
+    if named := os.environ.get("LBKIT_PROGRESS"):
+        return Path(named)
+    return (CLONE / "workbook" if (CLONE / "pyproject.toml").is_file() else Path.home() / ".lbkit") / FILE
+
+
+def read_progress() -> dict[str, dict[str, Any]]:
+    """Return what is noted: `labs`, `claims` and `predictions`, each by name.
+
+    Raises ValueError for a file that is not ours, OSError."""
+    file = progress_file()
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        return {section: dict(noted.get(section, {})) for section in SECTIONS}
+    except FileNotFoundError:
+        return {section: {} for section in SECTIONS}
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f"{file} is not a file of progress any more: mend it, or delete it") from None
+
+
+def _change(change: Callable[[dict[str, dict[str, Any]]], None]) -> None:
+    noted = read_progress()
+    change(noted)
+    file = progress_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(f".{os.getpid()}.new")
+    new.write_text(json.dumps(noted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    new.replace(file)  # at once: an interrupt leaves the old file or the new one
+
+
+def note_lab(name: str, report: Report) -> None:
+    """Note the points of a lab if they are the best so far. Raises ValueError, OSError."""
+
+    def change(noted: dict[str, dict[str, Any]]) -> None:
+        if report.points >= noted["labs"].get(name, {}).get("points", 0):
+            noted["labs"][name] = {"points": report.points, "of": report.of, "on": date.today().isoformat()}
+
+    if report.outcomes:
+        _change(change)
+
+
+def note_claims(claims: list[str], notebook: str) -> None:
+    """Note claims that a cell of this notebook has shown. Raises ValueError, OSError."""
+    if set(claims) - set(read_progress()["claims"]):
+        _change(lambda noted: noted["claims"].update(dict.fromkeys(claims, notebook)))
+
+
+CLAIM = "claim-"  # begins the tag of a cell that shows a claim
+
+
+def claims_of(cell: Mapping[str, Any]) -> list[str]:
+    """Return the claims that a cell of a notebook shows, such as S1."""
+    tags = cell.get("metadata", {}).get("tags", ())
+    return [tag.removeprefix(CLAIM) for tag in tags if tag.startswith(CLAIM)]
+
+
+def claims_that_ran(cells: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the claims of cells that have run, and ended without an error."""
+    found: list[str] = []
+    for cell in cells:
+        failed = any(output.get("output_type") == "error" for output in cell.get("outputs", ()))
+        if cell.get("execution_count") and not failed:
+            found += claims_of(cell)
+    return found
+
+
+def all_claims() -> dict[str, list[str]]:
+    """Return the claims of each notebook of the clone, by its name."""
+    found = {}
+    for path in sorted((CLONE / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if claims := sorted({claim for cell in cells for claim in claims_of(cell)}):
+            found[path.name] = claims
+    return found
+
+
+def note_prediction(name: str, guess: str, right: bool) -> None:
+    """Note the first guess at a question; later ones do not count. Raises ValueError, OSError."""
+    _change(lambda noted: noted["predictions"].setdefault(name, {"guess": guess, "right": right}))

@@ -1,0 +1,100 @@
+"""What a lab asks for: a task with checks, each a property of the learner's code with points."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lbkit.course.pictures import Picture
+
+Property = Callable[..., None]  # takes what the task `defines`; raises Wrong
+
+
+class Wrong(Exception):
+    """The learner's code does not have a property: what was expected, and what happened instead.
+
+    `hint` says where to look, without the solution; `picture` shows it where that says more."""
+
+    def __init__(self, expected: str, happened: str, hint: str = "", picture: Picture | None = None) -> None:
+        super().__init__(f"expected {expected}; happened: {happened}")
+        self.expected = expected
+        self.happened = happened
+        self.hint = hint
+        self.picture = picture
+
+
+class NotDefined(Exception):
+    """The learner's code lacks a name that the task asks for."""
+
+
+def expect(holds: bool, expected: str, happened: str, hint: str = "", picture: Picture | None = None) -> None:
+    """Raise Wrong unless `holds`."""
+    if not holds:
+        raise Wrong(expected, happened, hint, picture)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property. `hidden` ones are for instructors: neither their names nor their messages are shown."""
+
+    name: str
+    says: str  # the property, in a sentence
+    points: int
+    seconds: float  # after which the code is stopped
+    hidden: bool
+    run: Property
+
+
+@dataclass
+class Task:
+    """The task of a lab. Its module `source/checks.py` makes one, named `task`, and adds checks to it."""
+
+    title: str
+    module: str  # name of the file that the learner writes, without .py
+    defines: tuple[str, ...]  # names that it must define; checks are called with their values
+    minutes: int
+    difficulty: int  # from 1 to 3
+    before: str  # what should be known: a chapter, another lab
+    checks: dict[str, Check] = field(default_factory=dict)
+
+    def check(
+        self, points: int, seconds: float = 5.0, hidden: bool = False
+    ) -> Callable[[Property], Property]:
+        """Add a function as a check: its name, with dashes, names it, and its docstring is the property."""
+
+        def add(run: Property) -> Property:
+            name = run.__name__.replace("_", "-")
+            says = " ".join((run.__doc__ or "").split())
+            if not says or name in self.checks:
+                raise ValueError(f"check {name!r}: it needs a docstring, and a name of its own")
+            self.checks[name] = Check(name, says, points, seconds, hidden, run)
+            return run
+
+        return add
+
+    def visible(self) -> list[Check]:
+        return [check for check in self.checks.values() if not check.hidden]
+
+
+def needed(task: Task, namespace: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a task's checks are called with. Raises NotDefined."""
+    for name in task.defines:
+        if name not in namespace:
+            raise NotDefined(f"there is no `{name}`: keep the name that the lab gave it")
+    return tuple(namespace[name] for name in task.defines)
+
+
+def load_task(path: Path) -> Task:
+    """Return the `task` of a lab's checks. Raises ImportError, OSError."""
+    spec = importlib.util.spec_from_file_location(f"lbkit_lab_{path.parent.parent.name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    task: Task = module.task
+    return task
