@@ -21,7 +21,7 @@ LABS = "labs"
 
 def labs_folder() -> Path | None:
     """Return labs/ of the clone: where lbkit was imported from, or None if it is not a clone."""
-    folder = Path(__file__).parents[2] / LABS
+    folder = Path(__file__).resolve().parents[2] / LABS
     return folder if folder.is_dir() else None
 
 
