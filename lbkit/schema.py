@@ -10,7 +10,9 @@ import dataclasses
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -62,10 +64,20 @@ def _discreet(line: str) -> str:
     return line
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the table of a JSON object. A name twice would mean one thing to one reader, and another to the
+    next (RFC 8259, 4); TOML forbids it, too."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the name {shown(twice)} occurs twice in one object: leave one out")
+    return table
+
+
 # Format -> its parser, and the error that the parser raises.
 _PARSERS: dict[str, tuple[Callable[[str], Any], type[ValueError]]] = {
     "TOML": (tomllib.loads, tomllib.TOMLDecodeError),
-    "JSON": (json.loads, json.JSONDecodeError),
+    "JSON": (partial(json.loads, object_pairs_hook=_once), json.JSONDecodeError),
 }
 
 
@@ -79,8 +91,9 @@ def parse(text: str, language: str, error: type[Exception], file: str = "") -> A
         raise error(f"{place}: not {language}: {_what(caught)}") from None
     except RecursionError:
         raise error(f"{file or language}: lists or tables are nested too deeply") from None
-    except ValueError as caught:  # a whole number of thousands of digits
-        raise error(f"{file or language}: {caught}") from None
+    except ValueError as caught:
+        why = "a number has too many digits" if "max_str_digits" in str(caught) else caught
+        raise error(f"{file or language}: {why}") from None
 
 
 def _where(caught: ValueError, text: str) -> str:

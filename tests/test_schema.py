@@ -138,6 +138,20 @@ def test_a_name_that_promises_something_else_is_refused(tmp_path: Path, name: st
     assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"url": "a", "url": ""}', "the name 'url' occurs twice in one object: leave one out"),
+        ('{"a": [{"b": 1, "c": 2, "b": 1}]}', "the name 'b' occurs twice in one object: leave one out"),
+        ('{"a": ' + "9" * 5000 + "}", "a number has too many digits"),
+    ],
+    ids=["twice", "inside", "digits"],
+)
+def test_json_that_readers_would_take_differently_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ExperimentError, match=f"^e.json: {why}$"):
+        parse(text, "JSON", ExperimentError, "e.json")
+
+
 # -- words ---------------------------------------------------------------------------------------------
 
 

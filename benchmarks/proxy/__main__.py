@@ -23,7 +23,7 @@ from benchmarks.proxy.rows import ROWS, Row
 from lbkit.live.program import free_ports
 from lbkit.needs import find_program
 
-WARM = 100  # requests
+WARM = 100  # requests, at first
 
 
 def round_of(candidate: Candidate, load: Load, count: int, lab: Lab) -> tuple[float, float]:
@@ -34,12 +34,16 @@ def round_of(candidate: Candidate, load: Load, count: int, lab: Lab) -> tuple[fl
 
 
 def enough(candidate: Candidate, load: Load, seconds: float, lab: Lab) -> int:
-    """Warm it up, and return how many requests take it about so many seconds."""
+    """Warm it up, and return how many requests take it about so many seconds of processor time: systems count
+    that in steps of 10 ms, so a busy machine must not make a round shorter."""
     count = WARM
-    for share in (0.2, 1):
-        _, rate = round_of(candidate, load, count, lab)
-        count = max(WARM, int(rate * seconds * share))
-    return count
+    round_of(candidate, load, count, lab)  # the first ones cost more
+    while True:
+        us, _ = round_of(candidate, load, count, lab)
+        took = 1e-6 * us * count
+        if took >= seconds / 2:
+            return count
+        count = int(count * min(4.0, seconds / took if took else 4.0))
 
 
 def compare(lab: Lab, row: Row, seconds: float, rounds: int) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help=", ".join(ROWS)
     )
-    parser.add_argument("--seconds", type=float, default=1, help="of load a round, about")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of processor time a round, about")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle", type=int, default=1000, help="connections for the memory of an idle one")
     report(parser, measure, show)

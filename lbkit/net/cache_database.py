@@ -148,6 +148,11 @@ class Disk:
             self.db.close()
 
     @property
+    def failing(self) -> bool:
+        """Whether there was an error just now."""
+        return time.monotonic() < self._rests_until
+
+    @property
     def size(self) -> int:
         """The bytes of the database that are in use."""
         ((pages,), (free,)) = (
@@ -163,7 +168,7 @@ class Disk:
     @contextmanager
     def _guarded(self, always: bool = False) -> Iterator[bool]:
         """Report an error of the database; the value says whether to try at all."""
-        if self._rests_until and not always and time.monotonic() < self._rests_until:
+        if self._rests_until and not always and self.failing:
             yield False
             return
         try:

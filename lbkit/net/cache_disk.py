@@ -67,7 +67,9 @@ class StoreOnDisk(Store[bytes]):
     def remove_uri(self, uri: str) -> int:
         self._follow()
         here = sum(self._drop(uri, which) for which in list(self._by_uri.get(uri, ())))
-        return max(here, self.disk.delete(uri))  # what is here is there, too, unless the disk has failed
+        there = self.disk.delete(uri)
+        # What is here is there, too. Another worker that removes it at the same time counts it once only.
+        return here if self.disk.failing else there
 
     def clear(self) -> int:
         """Forget all; return the number of responses on the disk, as all that is here is there, too."""

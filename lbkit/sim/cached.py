@@ -281,3 +281,11 @@ class CachingImpatientRetryingSimulation(_Patience, ImpatientRetryingSimulation)
 
     def reached(self, row: int) -> bool:
         return row in self.open
+
+    def retry(self, row: int) -> None:
+        if row in self.orphans:  # its attempt has failed, and it is not tried again
+            del self.open[row]
+            self.requests.status[row] = 0
+            self.ended(row, False)
+        else:
+            super().retry(row)

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbkit import (
@@ -199,6 +199,8 @@ CACHES = {
 }
 
 
+# The attempt for a client that has left fails at the crash.
+@example("retrying", "small", Patience(0.03, retries=2), True, True, 1)
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(sorted(POLICIES)),

@@ -14,7 +14,9 @@ from lbkit.net.workers.figures import everything, requests, shown_counts
 from lbkit.schema import strict_converter
 
 Table = dict[str, Any]
-_FIELD = re.compile(r"(?:unknown )?([A-Za-z_]\w*(?:\[\d+\])?(?:\.\w+(?:\[\d+\])?)*)(?= |:|;|$)")
+# Messages that begin with these are about the whole text.
+_WHOLE = r"(?!(?:the|line|byte|JSON|TOML)\b)"
+_FIELD = re.compile(_WHOLE + r"(?:unknown )?([A-Za-z_]\w*(?:\[\d+\])?(?:\.\w+(?:\[\d+\])?)*)(?= |:|;|$)")
 
 
 def faults(lines: list[str]) -> list[Table]:

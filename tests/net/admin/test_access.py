@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbkit.net.admin.access import VARIABLE, Token
-from lbkit.net.admin.views import without_secrets
+from lbkit.net.admin.views import faults, without_secrets
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.running import ProxyError
 
@@ -104,3 +104,14 @@ def test_what_is_shown_of_the_policy_has_no_secrets() -> None:
     assert "x-" not in str(shown)
     assert shown["probes"][0]["headers"]["Accept"] == "all"
     assert shown["sticky"]["name"] == "id"
+
+
+def test_a_fault_names_a_field_only_where_there_is_one() -> None:
+    lines = [
+        "url is 5: use a text",
+        "unknown x; known are url",
+        "policy.sticky: unknown y",
+        "the body must be a table",
+    ]
+    lines += ["JSON: a number has too many digits", "line 1, column 2: not TOML", "byte 1: not JSON"]
+    assert [one["field"] for one in faults(lines)] == ["url", "x", "policy.sticky", "", "", "", ""]
