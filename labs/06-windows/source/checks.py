@@ -70,7 +70,7 @@ def no_stretch_of_time_has_more(SlidingWindow):
 def places_come_back_one_by_one(SlidingWindow):
     """A second after each admitted request there is room for one more, and not for all five."""
     first = [0.0, 0.2, 0.4, 0.6, 0.8]
-    for after, due in ((0.95, 0), (1.05, 1), (1.25, 2), (1.65, 4)):
+    for after, due in ((0.95, 0), (1.0, 1), (1.25, 2), (1.65, 4)):
         got = len(play(SlidingWindow, [*first, *[after] * 6])) - 5
         expect(
             got == due,

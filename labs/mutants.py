@@ -1,0 +1,117 @@
+"""How good are a lab's checks? A right solution is changed a little, again and again: do the checks notice?
+
+`python labs/mutants.py [LAB ...]` prints, for each lab, the share of changed solutions that a check notices,
+and those that none does. A survivor means that a check is missing, or that the change changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
+from lbkit.course import Lab, all_labs, find_lab
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+NAMES = {"min": "max", "max": "min"}
+REMOVED = (ast.Expr, ast.Assign, ast.AugAssign, ast.Delete, ast.Raise)
+
+Change = Callable[[ast.AST], None]
+
+
+def changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
+    """Yield what can be changed about one node: a description, and a function that does it."""
+
+    def swap(field: str, index: int | None = None) -> Change:
+        def change(target: ast.AST) -> None:
+            if index is None:
+                setattr(target, field, SWAPS[type(getattr(target, field))]())
+            else:
+                operators = getattr(target, field)
+                operators[index] = SWAPS[type(operators[index])]()
+
+        return change
+
+    match node:
+        case ast.Compare():
+            for i, operator in enumerate(node.ops):
+                if type(operator) in SWAPS:
+                    yield f"{type(operator).__name__} is {SWAPS[type(operator)].__name__}", swap("ops", i)
+        case ast.BinOp() | ast.AugAssign() | ast.BoolOp() if type(node.op) in SWAPS:
+            yield f"{type(node.op).__name__} is {SWAPS[type(node.op)].__name__}", swap("op")
+        case ast.Constant(value=bool(value)):
+            yield f"{value} is {not value}", lambda target: setattr(target, "value", not value)
+        case ast.Constant(value=int(value) | float(value)):
+            yield f"{value} is {value + 1}", lambda target: setattr(target, "value", value + 1)
+        case ast.Name(id=name) if name in NAMES:
+            yield f"{name} is {NAMES[name]}", lambda target: setattr(target, "id", NAMES[name])
+        case ast.UnaryOp(op=ast.Not()):
+            yield "no not", lambda target: setattr(target, "op", ast.UAdd())
+        case ast.Return(value=ast.expr()):
+            yield "returns None", lambda target: setattr(target, "value", ast.Constant(None))
+        case ast.If() | ast.While():
+            if isinstance(node, ast.If):
+                yield "always", lambda target: setattr(target, "test", ast.Constant(True))
+            yield "never", lambda target: setattr(target, "test", ast.Constant(False))
+
+
+def removed(node: ast.AST) -> Iterator[tuple[str, Change]]:
+    """Yield the removal of each statement of a block that is not its only one."""
+    for block in ("body", "orelse"):
+        statements = getattr(node, block, None)
+        for i, statement in enumerate(statements if isinstance(statements, list) else ()):
+            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+            if isinstance(statement, REMOVED) and not docstring:
+
+                def change(target: ast.AST, block: str = block, i: int = i) -> None:
+                    getattr(target, block)[i] = ast.Pass()
+
+                yield f"without `{ast.unparse(statement)}`", change
+
+
+def mutants(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each changed source, with the line and the change; only between the solution's marks."""
+    lines = source.splitlines()
+    begins = [n for n, line in enumerate(lines, 1) if "### BEGIN SOLUTION" in line]
+    ends = [n for n, line in enumerate(lines, 1) if "### END SOLUTION" in line]
+    tree = ast.parse(source)
+    for number, node in enumerate(ast.walk(tree)):
+        for what, change in (*changes(node), *removed(node)):
+            changed = deepcopy(tree)
+            target = next(other for i, other in enumerate(ast.walk(changed)) if i == number)
+            change(target)
+            line = getattr(node, "lineno", 0)
+            if any(begin < line < end for begin, end in zip(begins, ends, strict=True)):
+                yield f"line {line}: {what}", ast.unparse(ast.fix_missing_locations(changed))
+
+
+def survives(lab: Lab, source: str) -> bool:
+    return all(lab.check(source, "mutant.py", hidden).solved for hidden in (False, True))
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("labs", nargs="*", metavar="LAB")
+    wanted = parser.parse_args(arguments).labs
+    for lab in [find_lab(name) for name in wanted] or all_labs():
+        made = list(mutants((lab.source / "solution.py").read_text()))
+        with ThreadPoolExecutor(2) as pool:
+            alive = list(pool.map(survives, [lab] * len(made), (changed for _, changed in made)))
+        killed = len(made) - sum(alive)
+        print(f"{lab.name}: {killed} of {len(made)} noticed ({killed / len(made):.0%})", flush=True)
+        for (what, _), lives in zip(made, alive, strict=True):
+            if lives:
+                print(f"  survives: {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
