@@ -141,7 +141,8 @@ class Shares(Picture):
 
     def text(self) -> str:
         bars = self._bars(WIDE // 2)
-        names, labels = (max(len(bar[i]) for bar in bars) for i in (0, 1))
+        names = max(len(name) for name, *_ in bars)
+        labels = max(map(len, self.labels))
         return "\n".join(
             f"{name:>{names}} {label:<{labels}} {'█' * length}{' ' * bool(length)}{value:g}"
             for name, label, value, length in bars
