@@ -24,9 +24,10 @@ WHEN = ("before", "after")
 NO_SERVER = 0.02  # the share of keys that may find none, except where this is what is checked
 
 
-def pool_of(Ring, *names, points=160, **weights):
+def pool_of(Ring, *names, points=None, **weights):
     weights = dict.fromkeys(names, 1.0) | weights
-    return Pool([Backend(name, weight=weight) for name, weight in weights.items()], Ring(points=points))
+    ring = Ring(points=points) if points else Ring()
+    return Pool([Backend(name, weight=weight) for name, weight in weights.items()], ring)
 
 
 def homes(pool, keys=KEYS, ends=(True,)):
@@ -330,7 +331,7 @@ def a_pick_does_not_look_at_every_server(Ring):
     expect(
         many < 8 * few,
         "that a pick among 3000 servers takes about as long as one among 30",
-        f"it takes {'more than 50' if many > 50 * few else 'about 10 to 50'} times as long",
+        "it takes more than 8 times as long",
         "sort the points once, in `rebuild`, and search with `bisect`; and do not add up all `in_flight` for "
         "each request: keep the sum up to date",
     )
