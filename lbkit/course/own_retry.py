@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import attrs
+
 from lbkit.core import Backend
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, Kind, Repeat
 from lbkit.policy import Policy, Stream
@@ -69,6 +71,5 @@ def own_retry(make: Callable[[random.Random], Decides], servers: Sequence[str], 
         return OwnAttempts(self, make(stream("retries")), servers)
 
     kind: Any = type("OwnRetry", (Policy,), {"attempts": attempts})
-    fields = {name: getattr(policy, name) for name in policy.__slots__ if name != "__weakref__"}
-    made: Policy = kind(**fields)
+    made: Policy = kind(**attrs.asdict(policy, recurse=False))
     return made
