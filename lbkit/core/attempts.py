@@ -164,16 +164,15 @@ class AttemptPolicy:
         hedge = self.rules.hedge if self.rules else None
         return hedge is not None and sent < hedge.max_copies and self._within_budget(now, slow, "hedge")
 
-    def retry_delay(
-        self, retry: int, now: float, until: float, failed: Backend, failure: Failure
-    ) -> float | None:
-        """Return the pause before retry number `retry`, from 0; None: it is not made.
+    def retry_delay(self, attempts: Attempts, now: float, failed: Backend, failure: Failure) -> float | None:
+        """Return the pause before another attempt, after the latest of a request's `attempts` failed; None:
+        it is not made.
 
-        None when the budget is used up, or when the pause would not end before `until`."""
+        None when the budget is used up, or when the pause would not end before the deadline."""
         delay = 0.0
         if self.rules and self.rules.backoff:
-            delay = self.rules.backoff.pause(retry, self._rng)
-        if now + delay >= until or not self._within_budget(now, failed, failure.label):
+            delay = self.rules.backoff.pause(len(attempts.tried) - 1, self._rng)
+        if now + delay >= attempts.until or not self._within_budget(now, failed, failure.label):
             return None
         self.note(Kind.RETRY, now, failed, failure.label)
         return delay
@@ -234,7 +233,7 @@ class Attempts:
             return Again(backend)
         self.failed(failure, backend, now)
         if allowed and len(self.tried) <= self._policy.retries and self._has_other(self.tried):
-            delay = self._policy.retry_delay(len(self.tried) - 1, now, self.until, backend, failure)
+            delay = self._policy.retry_delay(self, now, backend, failure)
             if delay is not None:
                 return Again(None, delay) if delay else _ELSEWHERE
         return GiveUp(failure.status)

@@ -9,22 +9,28 @@ from lbkit.course.guess import ask
 from lbkit.course.lab import Lab, all_labs, find_lab
 from lbkit.course.notebook import OpenLab, open_lab
 from lbkit.course.own_limiter import own_limiter
-from lbkit.course.pictures import Steps, Times
+from lbkit.course.own_retry import Failed, own_retry
+from lbkit.course.pictures import Shares, Steps, Times
 from lbkit.course.report import Report
+from lbkit.course.second_process import elsewhere
 from lbkit.course.task import Task, Wrong, expect
 
 __all__ = [
+    "Failed",
     "Lab",
     "OpenLab",
     "Report",
+    "Shares",
     "Steps",
     "Task",
     "Times",
     "Wrong",
     "all_labs",
     "ask",
+    "elsewhere",
     "expect",
     "find_lab",
     "open_lab",
     "own_limiter",
+    "own_retry",
 ]

@@ -3,6 +3,9 @@
 JOB is a file of JSON: the file of the task's checks, the learner's source and its name, and the names of the
 checks. Each result is appended to RESULTS as a line of JSON. Before each check the code is run anew, in a
 namespace of its own, so that no check can meet what an earlier one left behind.
+
+If JOB has `work`, the name of a function of the checks' module, its result is the answer instead: a check has
+asked for it (second_process.py).
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from types import CodeType
 from typing import Any
 
 from lbkit.core.contract import AlgorithmError
+from lbkit.course import second_process
 from lbkit.course.limits import MEMORY, TOO_MANY_THREADS, TOO_MUCH_MEMORY, lower_limits
-from lbkit.course.task import Check, NotDefined, Task, Wrong, load_task, needed
+from lbkit.course.task import Check, NotDefined, Task, Wrong, load_task, needed, task_module
 
 NOT_WRITTEN = "it is not written yet"
 LONGEST = 200  # characters of an error's own message
@@ -103,12 +107,24 @@ def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, An
     return result
 
 
+def answer(job: dict[str, Any], task: Task, code: CodeType, name: str) -> dict[str, Any]:
+    """Return the `answer` of the function that a check wants to be called here, or the `problem`."""
+    random.seed(int(second_process.SALT))
+    work = getattr(sys.modules[task_module(Path(job["checks_file"]))], job["work"])
+    try:
+        return {"answer": work(*needed(task, namespace(code)), *job["arguments"])}
+    except BaseException as error:  # whatever a learner's code raises
+        return {"problem": fault(error, name)}
+
+
 def main(job_file: str, results_file: str) -> None:
     job = json.loads(Path(job_file).read_text())
     task = load_task(Path(job["checks_file"]))
     name = job["name"]
     sys.stdin = io.StringIO()
-    lower_limits(MEMORY)
+    second_process.job = job
+    if "work" not in job:  # else the limits of the first process hold here, too
+        lower_limits(MEMORY)
     with open(results_file, "a", buffering=1) as results:
 
         def tell(**data: Any) -> None:
@@ -121,7 +137,9 @@ def main(job_file: str, results_file: str) -> None:
         except BaseException as error:  # whatever a learner's code raises
             tell(problem=fault(error, name))
         else:
-            for check in job["names"]:
+            if "work" in job:
+                tell(**answer(job, task, code, name))
+            for check in job.get("names", ()):
                 tell(begins=check)
                 tell(**outcome(task.checks[check], task, code, name))
     sys.stdout.flush()

@@ -119,7 +119,48 @@ class Times(Picture):
         return f'<svg class="lbkit-times" width="{SVG_WIDTH}" height="{height}">{"".join(parts)}</svg>'
 
 
-KINDS: dict[str, type[Picture]] = {cls.kind: cls for cls in (Steps, Times)}
+@dataclass(frozen=True)
+class Shares(Picture):
+    """A bar for each name, twice: as expected, or as it was before, and as it happened."""
+
+    kind: ClassVar[str] = "shares"
+    expected: Mapping[str, float]
+    happened: Mapping[str, float]
+    labels: Sequence[str] = ("expected", "happened")
+
+    def rows(self) -> list[tuple[str, str, float]]:
+        """Return name, label and value of each bar."""
+        pairs = list(zip(self.labels, (self.expected, self.happened), strict=True))
+        names = dict.fromkeys([*self.expected, *self.happened])
+        return [(name, label, values.get(name, 0.0)) for name in names for label, values in pairs]
+
+    def _bars(self, width: int) -> list[tuple[str, str, float, int]]:
+        rows = self.rows()
+        most = max((value for *_, value in rows), default=0.0) or 1.0
+        return [(name, label, value, round(width * value / most)) for name, label, value in rows]
+
+    def text(self) -> str:
+        bars = self._bars(WIDE // 2)
+        names = max(len(name) for name, *_ in bars)
+        labels = max(map(len, self.labels))
+        return "\n".join(
+            f"{name:>{names}} {label:<{labels}} {'█' * length}{' ' * bool(length)}{value:g}"
+            for name, label, value, length in bars
+        )
+
+    def html(self) -> str:
+        return (
+            '<table class="lbkit-steps">'
+            + "".join(
+                f"<tr><th>{escape(name)}</th><th>{escape(label)}</th><td style='text-align:left'>"
+                f'<span class="lbkit-bar" style="width:{length}px"></span> {value:g}</td></tr>'
+                for name, label, value, length in self._bars(SVG_WIDTH // 3)
+            )
+            + "</table>"
+        )
+
+
+KINDS: dict[str, type[Picture]] = {cls.kind: cls for cls in (Steps, Times, Shares)}
 
 
 def picture_from(data: dict[str, Any]) -> Picture:

@@ -26,6 +26,7 @@ STYLE = """<style>
 .lbkit-steps th { text-align: left; font-weight: normal; padding-right: 1em; }
 .lbkit-steps td { text-align: center; padding: 0 0.45em; font-family: monospace; }
 .lbkit-steps td.lbkit-here { outline: 2px solid #C62828; }
+.lbkit-bar { display: inline-block; height: 0.7em; background: #2350BE; }
 .lbkit-times { display: block; margin: 0.4em 0; font-size: 12px; }
 .lbkit-times text { fill: currentColor; }
 .lbkit-times line { stroke: currentColor; stroke-opacity: 0.3; }

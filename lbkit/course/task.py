@@ -88,9 +88,14 @@ def needed(task: Task, namespace: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(namespace[name] for name in task.defines)
 
 
+def task_module(path: Path) -> str:
+    """Return the name of the module that `load_task` makes of a lab's checks."""
+    return f"lbkit_lab_{path.parent.parent.name}"
+
+
 def load_task(path: Path) -> Task:
     """Return the `task` of a lab's checks. Raises ImportError, OSError."""
-    spec = importlib.util.spec_from_file_location(f"lbkit_lab_{path.parent.parent.name}", path)
+    spec = importlib.util.spec_from_file_location(task_module(path), path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python module")
     module = importlib.util.module_from_spec(spec)

@@ -1,0 +1,32 @@
+"""fails: clients-do-not-return-in-step
+
+Draws from the upper half of the pause only.
+"""
+
+import random
+
+
+class RetryRule:
+    def __init__(self, ratio=0.2, burst=10, base=0.05, cap=1.0, rng=random):
+        self.ratio = ratio
+        self.burst = burst
+        self.base = base
+        self.cap = cap
+        self.rng = rng
+        self.tokens = burst
+
+    def began(self):
+        self.tokens = min(self.burst, self.tokens + self.ratio)
+
+    def after(self, failed):
+        if failed.sent and failed.method not in ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"):
+            return None
+        others = [server for server in failed.servers if server not in failed.tried]
+        if not others or self.tokens < 1 - 1e-9:  # sums of floats miss by their last digits
+            return None
+        longest = min(self.cap, self.base * 2 ** (len(failed.tried) - 1))
+        pause = self.rng.uniform(longest / 2, longest)
+        if failed.now + pause >= failed.deadline:
+            return None
+        self.tokens -= 1
+        return self.rng.choice(others), pause
