@@ -9,7 +9,7 @@ import pytest
 from lbkit import Constant, Experiment, Policy, Retry, Server, run
 from lbkit.course import Failed, own_retry
 
-POLICY = Policy("round_robin", retries=2, retry=Retry(statuses=[500], deadline=2.0))
+POLICY = Policy("round_robin", retries=2, retry=Retry(statuses=(500,), deadline=2.0))
 FLEET = [Server("bad", service=Constant(0.02), error_rate=1.0), Server("good", service=Constant(0.02))]
 NAMES = ["bad", "good"]
 

@@ -75,6 +75,10 @@ class BreakerRules:
         if not (self.failure_rate or self.slow_rate or self.consecutive):
             raise ValueError("nothing opens it: set failure_rate, slow_rate or consecutive")
 
+    def breaker(self, name: str) -> Breaker:
+        """Return a breaker with these rules for the backend of this name."""
+        return Breaker(self)
+
 
 class _Outcomes:
     """Counts of all, failed and slow outcomes, in a window of seconds or of calls."""

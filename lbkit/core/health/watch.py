@@ -58,7 +58,7 @@ class _Record:
         self.backend = backend
         self.health = Health(rules.checks) if rules.checks else None
         self.fails = MaxFails(rules.max_fails) if rules.max_fails else None
-        self.breaker = Breaker(rules.breaker) if rules.breaker else None
+        self.breaker = rules.breaker.breaker(backend.name) if rules.breaker else None
         self.blocked = False
 
 
