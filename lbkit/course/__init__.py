@@ -9,6 +9,7 @@ from lbkit.course.guess import ask
 from lbkit.course.lab import Lab, all_labs, find_lab
 from lbkit.course.notebook import OpenLab, open_lab
 from lbkit.course.own_breakers import own_breakers
+from lbkit.course.own_cookie import own_cookie
 from lbkit.course.own_limiter import own_limiter
 from lbkit.course.own_retry import Failed, own_retry
 from lbkit.course.pictures import Shares, Steps, Times
@@ -33,6 +34,7 @@ __all__ = [
     "find_lab",
     "open_lab",
     "own_breakers",
+    "own_cookie",
     "own_limiter",
     "own_retry",
 ]

@@ -1,0 +1,40 @@
+"""fails: another-balancer-reads-it
+
+Draws a secret of its own.
+"""
+
+import hmac
+import secrets
+
+
+class StickyCookie:
+    def __init__(self, secret, life=3600.0):
+        self.secret = secrets.token_bytes(32)
+        self.life = life
+
+    def make(self, server, now):
+        made = int(now)
+        return f"{made}.{self.signature(server, made)}"
+
+    def signature(self, server, made):
+        return hmac.digest(self.secret, f"{made} {server}".encode(), "sha256").hex()
+
+    def made_for(self, token, server):
+        made, _, signature = token.partition(".")
+        if not (made.isascii() and made.isdigit() and len(made) < 20):
+            return None
+        due = self.signature(server, made)
+        return int(made) if hmac.compare_digest(due.encode(), signature.encode("utf-8", "replace")) else None
+
+    def read(self, token, servers, now):
+        for server, state in servers.items():
+            made = self.made_for(token, server)
+            if made is not None and now <= made + self.life:
+                return server if state == "up" else None
+        return None
+
+    def answer(self, token, server, now):
+        made = self.made_for(token, server)
+        if made is not None and now <= made + self.life / 2:
+            return None
+        return self.make(server, now)
