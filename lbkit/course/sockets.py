@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit.course.task import Wrong
 
-PATIENCE = 1.5  # seconds, by the clock, until what has not arrived does not arrive
+PATIENCE = 3.0  # seconds, by the clock, until what has not arrived does not arrive
 SMALL = 1 << 16  # bytes that a socket's own buffers hold
 SHOWN = 160  # bytes that a message shows
 QUIET = 25  # looks in a row at which nothing has moved
