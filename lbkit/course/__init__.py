@@ -6,6 +6,7 @@ inside a notebook.
 """
 
 from lbkit.course.guess import ask
+from lbkit.course.histories import in_any_history
 from lbkit.course.lab import Lab, all_labs, find_lab
 from lbkit.course.notebook import OpenLab, open_lab
 from lbkit.course.own_breakers import own_breakers
@@ -32,6 +33,7 @@ __all__ = [
     "elsewhere",
     "expect",
     "find_lab",
+    "in_any_history",
     "open_lab",
     "own_breakers",
     "own_cookie",

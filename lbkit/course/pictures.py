@@ -90,7 +90,7 @@ class Times(Picture):
         if self.shaded:
             first, last = (self._column(at, WIDE) for at in self.shaded)
             lines.append(" " * (labels + 1 + first) + "^" * max(1, last - first + 1))
-        return "\n".join([*lines, f"{'':>{labels}} 0{f'{self.end:g} s':>{WIDE}}"])
+        return "\n".join([*lines, f"{'':>{labels}} 0{f'{self.end:.3g} s':>{WIDE}}"])
 
     def _column(self, at: float, width: int) -> int:
         return round(min(max(at / self.end, 0.0), 1.0) * width)
@@ -114,7 +114,7 @@ class Times(Picture):
                 parts.append(f'<line class="lbkit-mark" x1="{x}" y1="{y - 8}" x2="{x}" y2="{y + 8}"/>')
         parts.append(f'<text x="{LABEL_WIDTH}" y="{height - 6}">0</text>')
         parts.append(
-            f'<text x="{LABEL_WIDTH + width}" y="{height - 6}" text-anchor="end">{self.end:g} s</text>'
+            f'<text x="{LABEL_WIDTH + width}" y="{height - 6}" text-anchor="end">{self.end:.3g} s</text>'
         )
         return f'<svg class="lbkit-times" width="{SVG_WIDTH}" height="{height}">{"".join(parts)}</svg>'
 

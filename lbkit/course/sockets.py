@@ -26,9 +26,10 @@ def shown(data: bytes) -> str:
 
 
 class Line:
-    """One end of a connection; `got` has what was read and not taken."""
+    """One end of a connection, "the client" or "the backend"; `got` has what was read and not taken."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.name = name
         self.reader, self.writer = reader, writer
         self.got = b""
         self.ended = False
@@ -79,7 +80,7 @@ class Line:
         self.ended = not piece
 
     def _so_far(self, then: str) -> str:
-        return f"{f'it got {shown(self.got)}' if self.got else 'it got nothing'}, {then}"
+        return f"{self.name} got {shown(self.got) if self.got else 'no byte of it'}, {then}"
 
 
 class Scene:
@@ -115,7 +116,7 @@ class Scene:
         lines: asyncio.Queue[Line] = asyncio.Queue()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            lines.put_nowait(self._line(reader, writer))
+            lines.put_nowait(self._line("the backend", reader, writer))
 
         return await self._listen(connected), lines
 
@@ -123,7 +124,7 @@ class Scene:
         here = small_socket()
         here.setblocking(False)
         await asyncio.get_running_loop().sock_connect(here, address)
-        return self._line(*await asyncio.open_connection(sock=here))
+        return self._line("the client", *await asyncio.open_connection(sock=here))
 
     async def accept(self, lines: asyncio.Queue[Line], expected: str, hint: str = "") -> Line:
         """Return the next connection to a backend. Raises Wrong if there is none."""
@@ -165,8 +166,8 @@ class Scene:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Line:
-        self._lines.append(Line(reader, writer))
+    def _line(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Line:
+        self._lines.append(Line(name, reader, writer))
         return self._lines[-1]
 
     async def _listen(self, connected: Callable[..., Awaitable[None]]) -> Address:

@@ -4,8 +4,7 @@ import random
 from collections import Counter
 
 from lbkit.core import Backend
-from lbkit.core.conformance import Play, Violation, random_history
-from lbkit.course import Task, Wrong, expect
+from lbkit.course import Task, expect, in_any_history
 
 task = Task(
     title="Count what runs",
@@ -175,11 +174,7 @@ def a_thousand_servers_are_no_problem(FewestRunning):
 @task.check(points=1)
 def any_history(FewestRunning):
     """Whatever happens to the pool, it picks one of the servers that may be picked."""
-    for seed in range(10):
-        try:
-            Play(FewestRunning).through(random_history(seed))
-        except Violation as broken:
-            raise Wrong(broken.expected, broken.happened) from None
+    in_any_history(FewestRunning)
 
 
 @task.check(points=3, hidden=True)

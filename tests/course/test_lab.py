@@ -1,0 +1,107 @@
+"""Labs on disk, and where a learner's code is found."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from typer.testing import CliRunner
+
+from lbkit.cli import app
+from lbkit.course import find_lab
+from lbkit.course.lab import code_of, source_of
+from lbkit.course.notebook import OpenLab
+
+TURNS = find_lab("1")
+
+
+@pytest.fixture(autouse=True)
+def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBKIT_PROGRESS", str(tmp_path / "progress.json"))
+
+
+@pytest.mark.parametrize("name", ["1", "01", "01-turns", "turns"])
+def test_a_lab_has_a_number_and_a_name(name: str) -> None:
+    assert find_lab(name).name == "01-turns"
+
+
+def test_an_unknown_lab_is_an_error_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown lab 99; known are 01-turns"):
+        find_lab("99")
+
+
+def notebook(path: Path, *cells: tuple[str, bool]) -> Path:
+    marked = [
+        {"cell_type": "code", "source": source, "metadata": {"nbgrader": {"solution": True}} if own else {}}
+        for source, own in cells
+    ]
+    path.write_text(json.dumps({"cells": marked}))
+    return path
+
+
+def test_the_code_of_a_notebook_is_in_the_cells_to_be_filled_in(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "a.ipynb", ("import os", False), ("class A: pass", True), ("x = 1", True))
+    assert code_of(path) == "class A: pass\n\nx = 1"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"cells": []}', "the cell for your code is gone"),
+        ("[]", "not a notebook"),
+        ("nonsense", "not a notebook"),
+        ('{"cells": [1]}', "not a notebook"),
+    ],
+)
+def test_a_broken_notebook_is_an_error(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "turns.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=says):
+        code_of(path)
+
+
+def test_the_file_that_was_worked_on_is_checked(tmp_path: Path) -> None:
+    """The one that differs from the starter; of two, the newer one."""
+    for name in ("turns.py", "turns.ipynb"):
+        (tmp_path / name).write_text((TURNS.folder / name).read_text())
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / "turns.py").write_text("class Turns: pass")
+    os.utime(tmp_path / "turns.py", (0, 0))
+    assert TURNS.work_file(tmp_path).name == "turns.py"
+    notebook(tmp_path / "turns.ipynb", ("class Turns: ...", True))
+    assert TURNS.work_file(tmp_path).name == "turns.ipynb"
+    with pytest.raises(ValueError, match=r"there is no turns\.ipynb and no turns\.py here"):
+        TURNS.work_file(tmp_path / "elsewhere")
+
+
+def test_the_command_tells_points_by_its_exit_code(tmp_path: Path) -> None:
+    right = TURNS.source / "solution.py"
+    wrong = TURNS.files("wrong")["Consecutive"]
+    assert CliRunner().invoke(app, ["check", "1", str(right)]).exit_code == 0
+    told = CliRunner().invoke(app, ["check", "1", str(wrong), "--json"])
+    assert told.exit_code == 1
+    assert json.loads(told.output)["points"] == 8
+    unknown = CliRunner().invoke(app, ["check", "99"])
+    assert unknown.exit_code == 2
+    missing = CliRunner().invoke(app, ["check", "1", str(tmp_path / "no.py")])
+    assert missing.exit_code == 2
+    assert "no.py" in missing.output
+
+
+def test_a_class_of_a_module_and_of_a_cell_is_found_with_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "own_turns.py"
+    path.write_text("class Turns:\n    def pick(self): return 1\n")
+    module = ModuleType("own_turns")
+    exec(compile(path.read_text(), str(path), "exec"), vars(module))
+    assert source_of(module.Turns) == (path.read_text(), str(path))
+    with pytest.raises(ValueError, match="define it in a cell"):
+        source_of(int)
+
+
+def test_a_notebook_that_has_not_run_the_cell_is_told_so() -> None:
+    report = OpenLab(TURNS, {}).check()
+    assert "there is no `Turns` yet: run the cell that defines it" in report.text()
+    assert report.points == 0

@@ -1,0 +1,76 @@
+"""A learner's progress: a file of their own, the best so far, and first guesses only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lbkit.cli import app
+from lbkit.course import Lab, ask, progress
+from lbkit.course.progress import all_claims, note_claims, note_lab, note_prediction, read_progress
+
+LAB = Lab(Path(__file__).parent / "tiny")
+RIGHT = "def double(x): return x + x\n"
+HALF = "def double(x): return 4\n"
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "own" / "progress.json"
+    monkeypatch.setenv("LBKIT_PROGRESS", str(path))
+    return path
+
+
+def test_the_best_points_stay(file: Path) -> None:
+    for code in (HALF, RIGHT, HALF):
+        note_lab("tiny", LAB.check(code, "double.py"))
+    noted = read_progress()["labs"]["tiny"]
+    assert (noted["points"], noted["of"]) == (3, 3)
+    assert json.loads(file.read_text())["labs"]["tiny"] == noted
+
+
+def test_code_that_cannot_be_checked_is_no_progress(file: Path) -> None:
+    note_lab("tiny", LAB.check("def (", "double.py"))
+    assert read_progress()["labs"] == {
+        "tiny": {"points": 0, "of": 3, "on": read_progress()["labs"]["tiny"]["on"]}
+    }
+
+
+def test_the_first_guess_counts() -> None:
+    note_prediction("q", "ten", right=False)
+    note_prediction("q", "eleven", right=True)
+    assert read_progress()["predictions"] == {"q": {"guess": "ten", "right": False}}
+
+
+def test_a_question_keeps_the_first_answer() -> None:
+    first = ask("answers", "How many?", ["one", "two"], right=1)
+    first.children[1].children[0].click()
+    assert "Not quite: it is “two”" in first.children[2].value
+    again = ask("answers", "How many?", ["one", "two"], right=1)
+    assert all(button.disabled for button in again.children[1].children)
+    assert "Your guess: “one”" in again.children[2].value
+    with pytest.raises(ValueError, match="right is 2: use a number from 0 to 1"):
+        ask("other", "How many?", ["one", "two"], right=2)
+
+
+def test_a_file_that_is_not_ours_is_left_alone(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("[1, 2")
+    with pytest.raises(ValueError, match="mend it, or delete it"):
+        note_prediction("q", "ten", right=False)
+    assert file.read_text() == "[1, 2"
+
+
+def test_every_claim_of_the_notebooks_can_be_noted() -> None:
+    claims = all_claims()
+    assert "S1" in claims["04-sticky-sessions.ipynb"]
+    note_claims(["S1", "S2"], "04-sticky-sessions.ipynb")
+    shown = CliRunner().invoke(app, ["progress"])
+    assert shown.exit_code == 0
+    line = next(line for line in shown.output.splitlines() if "04-sticky" in line)
+    assert f"2 of {len(claims['04-sticky-sessions.ipynb'])}" in line
+    assert "S1" not in line
+    assert json.loads(CliRunner().invoke(app, ["progress", "--json"]).output) == progress.read_progress()
