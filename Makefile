@@ -38,7 +38,8 @@ static: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-logo
 
 notebooks: $(VENV)/dev.stamp ## Run every notebook, as on machines that have more or less; break its claims
-	$(PYTEST) -m notebook tests/notebooks tests/viz/test_broken_algorithm.py
+	@# no more processes than cores: live cells compare latencies
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m notebook tests/notebooks tests/viz/test_broken_algorithm.py
 
 labs: nbgrader ## Make the learners' copies of the labs anew (NBGRADER=folder: a course for nbgrader)
 	$(VENV)-course/bin/python labs/build.py $(if $(NBGRADER),--nbgrader $(NBGRADER))
