@@ -56,7 +56,7 @@ def changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
             yield f"{name} is {NAMES[name]}", lambda target: setattr(target, "id", NAMES[name])
         case ast.UnaryOp(op=ast.Not()):
             yield "no not", lambda target: setattr(target, "op", ast.UAdd())
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr()) if ast.unparse(node) != "return None":
             yield "returns None", lambda target: setattr(target, "value", ast.Constant(None))
         case ast.If() | ast.While():
             if isinstance(node, ast.If):
