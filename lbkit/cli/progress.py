@@ -32,7 +32,7 @@ def command(
     typer.echo("labs")
     for lab in all_labs():
         points = noted["labs"].get(lab.name)
-        typer.echo(f"  {lab.name:24}" + (f"{points['points']} of {points['of']} points" if points else "-"))
+        typer.echo(f"  {lab.name:32}" + (f"{points['points']} of {points['of']} points" if points else "-"))
     typer.echo("claims shown")
     for notebook, claims in progress.all_claims().items():
         shown = [claim for claim in claims if claim in noted["claims"]]

@@ -67,7 +67,7 @@ class Fifo:
 
 class Lifo(Fifo):
     """Last come, first served. In overload the newest are answered in time, and the oldest, with clients that
-    may have left, make room: a FIFO would serve everybody too late. Without overload it hardly differs.
+    may have left, make room: a FIFO would serve all of them too late. Without overload it hardly differs.
     """
 
     def peek(self, now: float) -> Item | None:

@@ -58,7 +58,7 @@ def fault(error: BaseException, name: str) -> str:
     if isinstance(error, NotImplementedError):
         return f"{NOT_WRITTEN}{_where(error, name)}"
     if isinstance(error, AlgorithmError):
-        if "raised NotImplementedError" in error.what:
+        if unwritten(error):
             return f"{NOT_WRITTEN}, in {error.place}"
         return f"{error.what}; {error.place}{f': `{error.source}`' if error.source else ''}"
     if isinstance(error, NotDefined):
@@ -91,6 +91,18 @@ def _where(error: BaseException, name: str) -> str:
     return f", in line {lines[-1]}: `{source}`"
 
 
+def unwritten(error: BaseException) -> bool:
+    """Return whether an error says that code is not written yet."""
+    if isinstance(error, AlgorithmError):
+        return "raised NotImplementedError" in error.what
+    return isinstance(error, NotImplementedError)
+
+
+def failure(happened: str) -> dict[str, Any]:
+    """Return the result of a check that an error ended."""
+    return {"expected": "", "happened": happened, "hint": "", "picture": None}
+
+
 def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, Any]:
     """Run one check; return its result as data: `passed`, and for a failed one what happened."""
     random.seed(0)
@@ -98,10 +110,13 @@ def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, An
     try:
         check.run(*needed(task, namespace(code)))
     except Wrong as wrong:
+        cause = wrong.__context__
+        if cause is not None and unwritten(cause):  # a check told of an error in code that is not there yet
+            return result | failure(fault(cause, name))
         result |= {"expected": wrong.expected, "happened": wrong.happened, "hint": wrong.hint}
         result["picture"] = wrong.picture.data() if wrong.picture else None
     except BaseException as error:  # whatever a learner's code raises
-        result |= {"expected": "", "happened": fault(error, name), "hint": "", "picture": None}
+        result |= failure(fault(error, name))
     else:
         result["passed"] = True
     return result

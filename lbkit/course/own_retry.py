@@ -49,6 +49,7 @@ class OwnAttempts(AttemptPolicy):
         self._rule.began()
 
     def retry_delay(self, attempts: Attempts, now: float, failed: Backend, failure: Failure) -> float | None:
+        # The kit passes on only whether sending twice is harmless, so one method stands for all of a kind.
         method = "GET" if attempts.safe else "POST"
         tried = [backend.name for backend in attempts.tried]
         sent = failure.repeat is not Repeat.ALWAYS

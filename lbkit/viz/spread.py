@@ -21,8 +21,8 @@ def spread(
     """Return a row for each name: a mark at the median, a bar from the lower to the upper quartile, and a
     thin line from the least to the greatest value, on a logarithmic axis.
 
-    `samples`: at least two positive numbers for each name. `beside`: the name at whose median a dotted line
-    stands, to compare the others with. `unit`: the axis title. `of`: the format of the medians."""
+    `samples`: at least two positive numbers for each name. `beside`: a name; a dotted line at its median
+    helps to compare the others with it. `unit`: the axis title. `of`: the format of the medians."""
     middles = {name: median(values) for name, values in samples.items()}
     if not samples:
         return figure(finding, [])

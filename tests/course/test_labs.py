@@ -74,6 +74,15 @@ def test_the_starter_is_not_the_solution_and_says_so(lab: Lab) -> None:
     assert any("not written yet" in each for each in said), report.text()
 
 
+def test_what_is_not_written_is_told_once() -> None:
+    """Also where a check catches the errors of an algorithm, to tell more about them."""
+    for name in ("01-turns", "04-a-ring"):
+        lab = LABS[name]
+        module = lab.folder / f"{lab.task.module}.py"
+        report = lab.check(code_of(module), module.name)
+        assert report.problem.startswith("it is not written yet"), report.text()
+
+
 @every_lab
 def test_the_same_code_gets_the_same_report(lab: Lab) -> None:
     path = next(iter(lab.files("wrong").values()))

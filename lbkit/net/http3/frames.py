@@ -1,8 +1,8 @@
 """The frames of HTTP/3 (RFC 9114, 7): how streams are split into them, and what may be in which stream.
 
 A frame is a kind and a length, both integers of variable size, and a payload. Heads are compressed by QPACK
-(RFC 9204), whose dynamic table is not offered here: then a head is read without any other, none waits for
-another stream, and a few bytes cannot stand for kilobytes that were sent before (a header bomb).
+(RFC 9204). Its dynamic table is not offered here: so each head can be read on its own, no stream waits for
+another, and a few bytes cannot stand for kilobytes that were sent before (a header bomb).
 """
 
 from __future__ import annotations

@@ -25,8 +25,6 @@ from lbkit.net.http3.frames import (
 )
 from lbkit.net.streams.fields import Field
 
-MAX_KIND = 8  # bytes of the kind of a stream in one direction
-
 
 class Qpack:
     """Reads heads without a dynamic table."""

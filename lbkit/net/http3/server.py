@@ -155,7 +155,7 @@ class Http3Connection(StreamReading):
                 self.fail(Code.NO_ERROR)
 
     def _expire_heads(self, now: float) -> None:
-        """Reset streams whose heads do not come to an end."""
+        """Reset streams with a head that is not complete within its time."""
         for number, reader in list(self._requests.items()):
             if (began := reader.began) is None or began + self.listener.timeouts.head > now:
                 continue

@@ -110,7 +110,7 @@ class Control:
             await asyncio.sleep(due - loop.time())
 
     async def _sample(self) -> None:
-        """Add to the history: at little cost, as workers do this all the time, and nobody may be looking."""
+        """Add a sample to the history. It has to be cheap: it is taken whether or not a page is open."""
         history = self.history
         order = {"do": "sample", "part": history.number % EVERY, "of": EVERY}
         reports = await asyncio.gather(*(self._report(worker, order) for worker in self.workers()))
