@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import gc
 import os
-import tracemalloc
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from lbkit import (
     Policy,
     RateLimit,
     SweepError,
-    Trace,
     Traffic,
     replicate,
     run,
@@ -29,7 +28,7 @@ from lbkit.core.limit import Limiter
 from lbkit.jobs import Job, Kept, Row, simulate_row, small
 from lbkit.sim import theory
 from lbkit.stats import interval
-from lbkit.sweep import vary
+from lbkit.sweep import gather, vary
 
 SMALL = Experiment(servers(4, service=Exponential(0.02)), Traffic(duration=5))
 GRID = {"policy": ["random", "least_connections"], "load": [0.5, 0.8], "seed": range(1, 4)}
@@ -165,34 +164,22 @@ def test_jobs_are_handed_out_a_few_at_a_time() -> None:
     assert executor.most <= 3
 
 
-class Tidy(Counting):
-    """Collects garbage after each job, before the next one: until then a simulation, which is a circle of
-    objects, counts as several copies of its trace."""
+def test_a_job_is_forgotten_once_its_row_is_there() -> None:
+    """Each has a copy of its experiment, which may hold a long trace."""
+    made: list[weakref.ref[Job]] = []
+    alive: list[int] = []
 
-    def submit(self, function, /, *args):
-        def tidied(*given):
-            try:
-                return function(*given)
-            finally:
-                gc.collect()
+    def jobs() -> Iterator[Job]:
+        for seed in range(12):
+            alive.append(sum(job() is not None for job in made))
+            job = Job(seed, SMALL.but(seed=seed), {"seed": seed})
+            made.append(weakref.ref(job))
+            yield job
+            del job  # or this generator is what keeps it
 
-        return super().submit(tidied, *args)
-
-
-def test_a_long_trace_is_copied_for_the_jobs_that_run_only() -> None:
-    trace = Trace([i / 1000 for i in range(20_000)])
-    long = SMALL.but(arrivals=trace, duration=0.5)  # most of it is not played
-    text = len(long.to_json())
-
-    def peak(seeds: int) -> int:
-        tracemalloc.start()
-        with Tidy() as executor:  # one at a time: whether two jobs' peaks meet would be chance
-            sweep(long, over={"seed": range(seeds)}, executor=executor, at_once=1, progress=False)
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return found
-
-    assert peak(12) < peak(4) + text  # eight more copies, if they were kept
+    with Counting() as executor:
+        assert len(gather(jobs, 12, ("seed",), executor, progress=False, at_once=1)) == 12
+    assert max(alive) <= 2
 
 
 # -- what is kept ------------------------------------------------------------------------------
