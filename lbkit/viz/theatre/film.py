@@ -1,0 +1,160 @@
+"""A film of a run: what happened to each request, and when; data that the stage plays.
+
+Times are in seconds from the start of the run. It is made from the rows of any Result, of every engine; with
+`run(..., record=True)` it has every attempt of every request, and the reasons of the first decisions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any
+
+from lbkit.core.options import number, whole
+from lbkit.core.text import shown
+from lbkit.experiment import Experiment
+from lbkit.recorded import KINDS, Attempt
+from lbkit.result import Result
+from lbkit.viz.style import title
+from lbkit.viz.theatre.attempts import attempts, simplified
+from lbkit.viz.theatre.cast import cast
+from lbkit.viz.theatre.happenings import Happening, happenings
+from lbkit.viz.theatre.lanes import Lanes
+from lbkit.viz.theatre.outcomes import OUTCOMES, UNFINISHED, outcomes
+from lbkit.viz.theatre.window import Window, window
+
+VERSION = 1
+MOST = 5_000  # requests of a film: about a megabyte
+FLIGHT = 0.3  # seconds on the screen, at the usual speed, from one place to the next
+
+Column = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What happened, by time; `requests` and `attempts` are columns. `to_json`: as the stage reads it."""
+
+    title: str
+    engine: str
+    policy: str
+    start: float  # seconds of the run at which the film begins
+    end: float
+    pace: float  # seconds of the run in a second on the screen, at the usual speed
+    flight: float  # seconds of the run in which a request is drawn on its way; the run itself has none
+    clients: list[dict[str, Any]]
+    servers: list[dict[str, Any]]
+    requests: dict[str, Column]
+    attempts: dict[str, Column]
+    states: list[dict[str, Any]]
+    captions: list[dict[str, Any]]
+    notes: list[str]
+    outcomes: tuple[str, ...] = OUTCOMES
+    kinds: tuple[str, ...] = KINDS
+    version: int = VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":"))
+
+
+def film(result: Result, start: float = 0.0, duration: float | None = None, most: int = MOST) -> Film:
+    """Return the film of a result, or of `duration` seconds of it from `start` on, with at most `most`
+    requests; `notes` says what is left out.
+
+    Raises ValueError for what is no Result, and for a wrong option."""
+    if not isinstance(result, Result):
+        raise ValueError(f"result is {shown(result)}: use a Result, as from run(experiment)")
+    number(0, start=start)
+    whole(1, most=most)
+    if duration is not None:
+        number(0, above=True, duration=duration)
+    experiment = result.experiment
+    part = window(result, start, duration, most)
+    ended = outcomes(result)
+    lanes = Lanes(result.client[row] for row in part.rows)
+    pace = _pace(experiment)
+    return Film(
+        title=_title(result),
+        engine=result.engine,
+        policy=result.policy,
+        start=seconds(part.start),
+        end=seconds(part.end),
+        pace=pace,
+        flight=seconds(FLIGHT * pace),
+        clients=lanes.named,
+        servers=cast(experiment),
+        requests=_requests(result, part.rows, lanes, ended),
+        attempts=_attempts(attempts(result, ended), part.rows),
+        states=_states(result, part),
+        captions=[],
+        notes=[*part.notes, *simplified(result), *result.faults],
+    )
+
+
+def seconds(time: float) -> Any:
+    """Return a time as films have it: to the microsecond, and None for nan."""
+    return None if isnan(time) else round(time, 6)
+
+
+def _title(result: Result) -> str:
+    count = len(result.backends)
+    return f"{result.experiment.name or title(result.policy)}, {count} server{'s' * (count != 1)}"
+
+
+def _pace(experiment: Experiment) -> float:
+    """Return the mean service time, to one digit."""
+    times = [server.service.mean / server.speed for server in experiment.servers]
+    return float(f"{sum(times) / len(times):.1g}")
+
+
+def _requests(result: Result, rows: Sequence[int], lanes: Lanes, ended: Sequence[str]) -> dict[str, Column]:
+    end, status = result.end, result.status
+    return {
+        "row": list(rows),
+        "sent": [seconds(result.arrival[row]) for row in rows],
+        "answered": [None if ended[row] == UNFINISHED else seconds(end[row]) for row in rows],
+        "client": [lanes.of(result.client[row]) for row in rows],
+        "size": [_size(result, row) for row in rows],
+        "status": [status[row] for row in rows],
+        "outcome": [OUTCOMES.index(ended[row]) for row in rows],
+    }
+
+
+def _size(result: Result, row: int) -> float:
+    """Return the work of a request in mean service times; 1 where no server began with it."""
+    server, work = result.backend[row], result.service[row]
+    if server < 0 or not work > 0:
+        return 1.0
+    spec = result.experiment.servers[server]
+    return float(round(work * spec.speed / spec.service.mean, 3))
+
+
+def _attempts(made: Iterable[Attempt], rows: Sequence[int]) -> dict[str, Column]:
+    number_of = {row: number for number, row in enumerate(rows)}
+    here = [attempt for attempt in made if attempt.request in number_of]
+    return {
+        "request": [number_of[attempt.request] for attempt in here],
+        "server": [attempt.server for attempt in here],
+        "at": [seconds(attempt.at) for attempt in here],
+        "start": [seconds(attempt.start) for attempt in here],
+        "end": [seconds(attempt.end) for attempt in here],
+        "kind": [KINDS.index(attempt.kind) for attempt in here],
+        "outcome": [OUTCOMES.index(attempt.outcome) for attempt in here],
+    }
+
+
+def _states(result: Result, part: Window) -> list[dict[str, Any]]:
+    """Return what happens to servers before the end; also before the start, as it may last."""
+    number_of = {name: number for number, name in enumerate(result.backends)}
+    found = happenings(result.experiment, result.changes)
+    return [_state(h, number_of[h.server]) for h in found if h.at <= part.end and h.server in number_of]
+
+
+def _state(happening: Happening, server: int) -> dict[str, Any]:
+    plain = happening._asdict()
+    return {**plain, "at": seconds(max(0.0, happening.at)), "server": server}

@@ -1,0 +1,29 @@
+"""The lanes of a film: the clients that one can tell apart, and one lane for all others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from lbkit.viz.style import COLOURS, INK
+
+MOST = len(COLOURS)
+
+
+class Lanes:
+    """A lane, and a colour, for each client; with more clients than colours the rarest share the last one."""
+
+    def __init__(self, clients: Iterable[int]) -> None:
+        """`clients`: the client of each request."""
+        often = Counter(clients)
+        ranked = sorted(often, key=lambda client: (-often[client], client))
+        own = ranked if len(ranked) <= MOST else ranked[: MOST - 1]
+        self._lane = {client: lane for lane, client in enumerate(sorted(own))}
+        self.named = [{"name": f"c{client}", "colour": COLOURS[lane]} for client, lane in self._lane.items()]
+        if len(own) < len(ranked):
+            self.named.append({"name": "others", "colour": INK})
+        self._last = len(self.named) - 1
+
+    def of(self, client: int) -> int:
+        """Return the lane of a client."""
+        return self._lane.get(client, self._last)
