@@ -1,0 +1,117 @@
+// The parts of the page around the pictures: one bar of controls, the legend, the notes.
+
+const ICONS = {
+  back: "M5 4h2.5v16H5zM19 4v16L8.5 12z",
+  play: "M6 4l14 8-14 8z",
+  pause: "M6 4h4.5v16H6zM13.5 4H18v16h-4.5z",
+  forward: "M16.5 4H19v16h-2.5zM5 4v16l10.5-8z",
+};
+
+function element(parent, tag, className = "", attributes = {}) {
+  const made = parent.appendChild(document.createElement(tag));
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+function icon(button, name) {
+  if (button.dataset.icon === name) return;
+  button.dataset.icon = name;
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = svg.appendChild(document.createElementNS(svg.namespaceURI, "path"));
+  path.setAttribute("d", ICONS[name]);
+  button.replaceChildren(svg);
+}
+
+function controlBar(root, player) {
+  const bar = element(root, "div", "lbt-bar");
+  const button = (name, label, act) => {
+    const made = element(bar, "button", "lbt-button", { type: "button", "aria-label": label, title: label });
+    icon(made, name);
+    made.addEventListener("click", act);
+    return made;
+  };
+  button("back", "the decision before (←)", () => player.step(-1));
+  const play = button("play", "play or pause (space)", () => player.toggle());
+  play.classList.add("lbt-play");
+  button("forward", "the next decision (→)", () => player.step(1));
+  const time = element(bar, "output", "lbt-time");
+  const track = element(bar, "div", "lbt-track");
+  const strip = element(track, "canvas", "lbt-strip", { "aria-hidden": "true" });
+  const scrub = element(track, "input", "lbt-scrub", { type: "range", min: 0, max: 1, step: "any", "aria-label": "time" });
+  scrub.addEventListener("input", () => {
+    player.playing = false;
+    player.seek(mix(player.begin, player.end, +scrub.value));
+  });
+  return { bar, play, time, track, strip, scrub, speed: speedSlider(bar, player) };
+}
+
+function speedSlider(bar, player) {
+  const label = element(bar, "label", "lbt-speed", { title: "speed (↑ ↓)" });
+  element(label, "span").textContent = "speed";
+  const attributes = { type: "range", min: SLOWEST, max: FASTEST, step: 0.1, "aria-label": "speed" };
+  const slider = element(label, "input", "", attributes);
+  const said = element(label, "output");
+  slider.addEventListener("input", () => player.faster(+slider.value - player.power));
+  return { slider, said };
+}
+
+function speedText(speed) {
+  if (speed >= 0.95) return `${+speed.toPrecision(2)}×`;
+  return `1/${Math.round(1 / speed)}×`;
+}
+
+// The controls as the player is now.
+function showControls({ play, time, scrub, speed }, player) {
+  icon(play, player.playing && player.goal === null ? "pause" : "play");
+  const clock = clockText(player.t, player.pace);
+  if (time.textContent !== clock) time.textContent = clock;
+  scrub.value = (player.t - player.begin) / (player.end - player.begin || 1);
+  scrub.setAttribute("aria-valuetext", clock);
+  speed.slider.value = player.power;
+  speed.said.textContent = speedText(player.speed);
+  speed.slider.setAttribute("aria-valuetext", speed.said.textContent);
+}
+
+const LEGEND = [
+  ["first", "request (larger: more work)"],
+  ["retry", "retry"],
+  ["hedge", "hedge (a second copy)"],
+  ["ok", "answer"],
+  ["failed", "failure"],
+  ["timeout", "timeout"],
+  ["denied", "denied by a limit"],
+  ["refused", "refused: no room"],
+  ["left", "client gave up"],
+  ["cancelled", "cancelled copy"],
+];
+
+// What the symbols mean that are in these films.
+function showLegend(place, indexes, theme) {
+  const found = shownSymbols(indexes);
+  const colour = lifted(indexes[0].film.clients[0]?.colour ?? "#2350BE", theme);
+  place.replaceChildren();
+  for (const [name, text] of LEGEND.filter(([name]) => found.has(name))) {
+    const item = element(place, "span", "lbt-sign");
+    const canvas = element(item, "canvas", "", { "aria-hidden": "true" });
+    const pen = sized(canvas, name === "denied" || name === "refused" ? 30 : 20, 20);
+    const middle = canvas.clientWidth / 2 || 10;
+    if (name in SYMBOLS) SYMBOLS[name](pen, parseFloat(canvas.style.width) / 2, 10, DOT, colour, theme);
+    else request(pen, middle, 10, DOT, colour, name, theme);
+    element(item, "span").textContent = text;
+  }
+}
+
+// A pen in CSS pixels, whatever the density of the screen; the canvas gets this size.
+function sized(canvas, width, height) {
+  const density = globalThis.devicePixelRatio || 1;
+  canvas.width = Math.round(width * density);
+  canvas.height = Math.round(height * density);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const pen = canvas.getContext("2d");
+  pen.setTransform(density, 0, 0, density, 0, 0);
+  return pen;
+}

@@ -1,0 +1,118 @@
+// The viewer's hands: a button over each server and client, and what it sends to Python. Only where there is one.
+
+const FLOOD = 150; // milliseconds between two messages while a client is held
+const GIVE_UP = 5000; // milliseconds to wait for the next film
+
+function placeHands(stage, theatre, number, hands) {
+  stage.hands?.remove();
+  stage.hands = element(stage.picture, "div", "lbt-hands");
+  const { film } = stage.index;
+  const act = (message) => send(theatre, number, message);
+  stage.layout.boxes.forEach((box, i) => {
+    const hand = handOver(stage, box, `server ${film.servers[i].name}: kill, slow, drain, weight`);
+    hand.addEventListener("click", () => openMenu(stage, hand, serverItems(stage, i), act));
+  });
+  stage.layout.clients.forEach(({ x, y, radius }, i) => {
+    const around = { x: x - radius - 4, y: y - radius - 4, width: 2 * radius + 8, height: 2 * radius + 8 };
+    const hand = handOver(stage, around, `client ${film.clients[i].name}: send a request; hold to flood`);
+    hand.classList.add("lbt-client");
+    onHold(hand, (count) => act({ do: "send", client: film.clients[i].name, count }));
+  });
+  if (hands.policies?.length) {
+    const hand = handOver(stage, stage.layout.balancer, "balancer: another policy");
+    hand.addEventListener("click", () => openMenu(stage, hand, policyItems(film, hands.policies), act));
+  }
+}
+
+function handOver(stage, box, label) {
+  const hand = element(stage.hands, "button", "lbt-hand", { type: "button", "aria-label": label, title: label });
+  for (const [side, value] of [["left", box.x], ["top", box.y], ["width", box.width], ["height", box.height]])
+    hand.style[side] = `${value}px`;
+  return hand;
+}
+
+// The film waits for the next one, so that what was done is done now.
+function send(theatre, number, message) {
+  const { player, model } = theatre;
+  player.waits = true;
+  setTimeout(() => (player.waits = false), GIVE_UP);
+  model.send({ ...message, at: player.t, stage: number });
+}
+
+// A click is one; held, one more and then ever more.
+function onHold(hand, act) {
+  let timer = 0;
+  let count = 1;
+  const end = () => clearInterval(timer);
+  hand.addEventListener("pointerdown", () => {
+    count = 1;
+    end();
+    timer = setInterval(() => act((count = Math.min(20, count + 1))), FLOOD);
+  });
+  for (const name of ["pointerup", "pointerleave", "pointercancel"]) hand.addEventListener(name, end);
+  hand.addEventListener("click", () => count === 1 && act(1));
+}
+
+// [text, message] of what can be done to a server, as it is now
+function serverItems(stage, number) {
+  const server = stage.index.film.servers[number].name;
+  const now = stage.moment.servers[number];
+  const is = (...states) => now.states.some((change) => states.includes(change.state));
+  return [
+    is("down") ? ["revive", { do: "revive", server }] : ["kill", { do: "kill", server }],
+    is("slow") ? ["usual speed", { do: "slow", server, speed: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, speed: 0.25 }],
+    is("draining", "drained") ? ["end the drain", { do: "undrain", server }] : ["drain", { do: "drain", server }],
+    ["weight", { do: "weight", server }, now.weight],
+  ];
+}
+
+const policyItems = (film, policies) =>
+  policies.filter((policy) => policy !== film.policy).map((policy) => [policy.replaceAll("_", " "), { do: "policy", policy }]);
+
+function openMenu(stage, hand, items, act) {
+  stage.menu?.remove();
+  const menu = (stage.menu = element(stage.picture, "div", "lbt-menu", { role: "menu" }));
+  const close = () => {
+    menu.remove();
+    document.removeEventListener("pointerdown", outside, true);
+    hand.focus();
+  };
+  const outside = (event) => menu.contains(event.target) || close();
+  for (const [text, message, value] of items) {
+    if (value === undefined) menuButton(menu, text, () => (close(), act(message)));
+    else menuSlider(menu, text, value, (chosen) => (close(), act({ ...message, value: chosen })));
+  }
+  menu.addEventListener("keydown", (event) => moveIn(menu, event, close));
+  document.addEventListener("pointerdown", outside, true);
+  const { offsetLeft, offsetTop, offsetWidth } = hand;
+  menu.style.left = `${clamp(offsetLeft + offsetWidth / 2 - 90, 4, stage.picture.clientWidth - 200)}px`;
+  menu.style.top = `${clamp(offsetTop + 24, 4, Math.max(4, stage.picture.clientHeight - menu.offsetHeight - 4))}px`;
+  menu.querySelector("button")?.focus();
+}
+
+function menuButton(menu, text, act) {
+  const button = element(menu, "button", "", { type: "button", role: "menuitem" });
+  button.textContent = text;
+  button.addEventListener("click", act);
+}
+
+function menuSlider(menu, text, value, act) {
+  const label = element(menu, "label");
+  const said = element(label, "span");
+  const slider = element(label, "input", "", { type: "range", min: 0, max: 10, step: 1, "aria-label": text });
+  slider.value = value;
+  const say = () => (said.textContent = `${text} ${slider.value}`);
+  slider.addEventListener("input", say);
+  slider.addEventListener("change", () => act(+slider.value));
+  say();
+}
+
+function moveIn(menu, event, close) {
+  const all = [...menu.querySelectorAll("button, input")];
+  const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (event.key === "Escape") close();
+  else if (way) all[(all.indexOf(document.activeElement) + way + all.length) % all.length].focus();
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}

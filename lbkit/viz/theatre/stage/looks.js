@@ -1,0 +1,56 @@
+// What the states of a server look like, by their words. A state that is not here is shown as a grey badge.
+
+const CALM = new Set(["up", "healthy", "closed", "ready", "usual", "none", "in", "ok", "passing", "active", "set", "normal"]);
+const MEMBER = new Set(["in", "joined", "up"]); // of a pool
+
+// tone: the colour; shut: whether the way to the server is closed; mark: a symbol before the word
+const STATES = {
+  down: { tone: "failed", shut: true, mark: "✕", hatched: true },
+  unhealthy: { tone: "failed", shut: true, mark: "✕" },
+  ejected: { tone: "failed", shut: true, mark: "⏏" },
+  open: { tone: "failed", shut: true, mark: "⌁" },
+  "half open": { tone: "warned", shut: false, mark: "½" },
+  booting: { tone: "warned", shut: true, mark: "↻" },
+  hung: { tone: "failed", shut: false, mark: "‖", hatched: true },
+  failing: { tone: "failed", shut: false, mark: "!" },
+  losing: { tone: "failed", shut: false, mark: "?" },
+  slow: { tone: "warned", shut: false, mark: "▼" },
+  fast: { tone: "blue", shut: false, mark: "▲" },
+  longer: { tone: "warned", shut: false, mark: "↔" },
+  draining: { tone: "warned", shut: true, mark: "⇥" },
+  drained: { tone: "warned", shut: true, mark: "⇥" },
+  maintenance: { tone: "warned", shut: true, mark: "⚒" },
+};
+const UNKNOWN = { tone: "faint", shut: false, mark: "•" };
+const OUT = { tone: "faint", shut: true, mark: "–" };
+
+const lookOf = (change) => STATES[change.state.replaceAll("_", " ").replaceAll("-", " ")] ?? UNKNOWN;
+
+// What is said of a server's state: "✕ down", "▼ slow ×0.3", "✕ check: down"
+function badges(now) {
+  const found = now.states.map((change) => {
+    const look = lookOf(change);
+    const about = change.kind === "check" ? "check: " : "";
+    const value = change.value !== null && look.mark.match(/[▼▲]/) ? ` ×${brief(change.value)}` : "";
+    return { ...look, text: `${look.mark} ${about}${change.state}${value}` };
+  });
+  if (!now.member) found.unshift({ ...OUT, text: "– not in the pool" });
+  return found;
+}
+
+// What is said of a server that differs from others: "2 workers · ½ speed · weight 2 · zone a"
+function traits(film, number, now) {
+  const server = film.servers[number];
+  const words = [server.sharing ? "shared" : plural(server.workers, "worker")];
+  const tells = (field, usual) => film.servers.some((other) => other[field] !== usual);
+  if (tells("speed", 1)) words.push(`speed ${brief(server.speed)}`);
+  if (tells("weight", 1) || now.weight !== server.weight) words.push(`weight ${brief(now.weight)}`);
+  if (server.zone) words.push(server.zone);
+  if (server.queue !== null && server.queue !== undefined) words.push(`queue ≤ ${server.queue}`);
+  return words;
+}
+
+const OUTCOME_WORDS = {
+  ok: "answered", failed: "failed", denied: "denied (429)", refused: "refused (503)", timeout: "timed out",
+  left: "left (client gave up)", cancelled: "cancelled", unfinished: "unfinished",
+};

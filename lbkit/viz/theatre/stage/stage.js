@@ -1,0 +1,61 @@
+// One stage: the picture of one film with its title, its counts and its caption.
+
+class Stage {
+  constructor(parent) {
+    this.root = element(parent, "figure", "lbt-stage");
+    const head = element(this.root, "figcaption", "lbt-head");
+    this.title = element(head, "strong");
+    this.counts = element(head, "span", "lbt-counts");
+    this.picture = element(this.root, "div", "lbt-picture");
+    this.canvas = element(this.picture, "canvas", "", { role: "img" });
+    this.caption = element(this.root, "p", "lbt-caption");
+  }
+
+  show(index, colour) {
+    this.index = index;
+    this.colour = colour;
+    this.title.textContent = index.film.title;
+    this.canvas.setAttribute("aria-label", `${index.film.title}: requests on their way to servers`);
+  }
+
+  resize(theme) {
+    const width = this.picture.clientWidth;
+    if (!width) return;
+    this.layout = layoutOf(this.index, width);
+    this.pen = sized(this.canvas, width, this.layout.height);
+    this.theme = theme;
+    const colours = this.index.film.clients.map((client) => lifted(client.colour, theme));
+    this.look = { theme, colours, colour: lifted(this.colour, theme) };
+    this.placed?.(this);
+  }
+
+  paint(player) {
+    if (!this.layout) return;
+    this.moment = momentAt(this.index, player.t);
+    this.said = captionAt(this.index, player);
+    draw(this.pen, this.index, this.layout, this.moment, { ...this.look, caption: this.said });
+    this.write(player);
+  }
+
+  write(player) {
+    put(this.counts, countsText(this.index, this.moment));
+    const { caption, said } = this;
+    if (said === this.written && this.wasPlaying === player.playing) return;
+    this.written = said;
+    this.wasPlaying = player.playing;
+    caption.replaceChildren();
+    caption.classList.toggle("lbt-quiet", !said);
+    if (!said) {
+      caption.textContent = player.playing ? "slow down, pause or step to see why" : "";
+      return;
+    }
+    const { who, chosen, why } = captionText(this.index, said);
+    caption.append(`${who} → `);
+    element(caption, "b").textContent = chosen;
+    if (why) caption.append(`: ${why}`);
+  }
+}
+
+function put(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}

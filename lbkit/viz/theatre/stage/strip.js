@@ -1,0 +1,69 @@
+// Above the scrub bar: how many requests were in flight, where some failed, and what happened to servers.
+
+function drawStrip(pen, width, height, indexes, player, theme) {
+  pen.clearRect(0, 0, width, height);
+  const span = player.end - player.begin || 1;
+  const place = (t) => ((t - player.begin) / span) * width;
+  const most = Math.max(...indexes.map(({ curve }) => curve.inFlight.reduce((a, b) => Math.max(a, b), 1)));
+  indexes.forEach((index, number) => {
+    drawCurve(pen, index, place, height, most, number, theme);
+    drawFailures(pen, index, place, height, theme);
+  });
+  for (const mark of marksOf(indexes)) {
+    pen.fillStyle = theme[mark.tone];
+    const x = place(mark.at);
+    pen.fillRect(x - 0.75, 8, 1.5, height - 8);
+    mark.calm ? circle(pen, x, 5, 3) : diamond(pen, x, 5, 4);
+    pen.fill();
+  }
+  pen.fillStyle = theme.ink;
+  pen.fillRect(place(player.t) - 1, 0, 2, height);
+}
+
+function drawCurve(pen, { curve, begin, end }, place, height, most, number, theme) {
+  pen.beginPath();
+  pen.moveTo(place(begin), height);
+  curve.inFlight.forEach((count, bin) => {
+    const y = height - (height - 12) * (count / most);
+    pen.lineTo(place(begin + ((end - begin) * bin) / BINS), y);
+    pen.lineTo(place(begin + ((end - begin) * (bin + 1)) / BINS), y);
+  });
+  pen.lineTo(place(end), height);
+  pen.fillStyle = pen.strokeStyle = theme.line;
+  pen.globalAlpha = 0.45;
+  if (number === 0) pen.fill();
+  else pen.stroke(); // the second film: a line over the area of the first
+  pen.globalAlpha = 1;
+}
+
+function drawFailures(pen, { curve, begin, end }, place, height, theme) {
+  pen.fillStyle = theme.failed;
+  const width = Math.max(2, place(begin + (end - begin) / BINS) - place(begin));
+  curve.failures.forEach((count, bin) => {
+    if (count) pen.fillRect(place(begin + ((end - begin) * bin) / BINS), height - 4, width, 4);
+  });
+}
+
+function diamond(pen, x, y, radius) {
+  pen.beginPath();
+  pen.moveTo(x, y - radius);
+  pen.lineTo(x + radius, y);
+  pen.lineTo(x, y + radius);
+  pen.lineTo(x - radius, y);
+  pen.closePath();
+}
+
+// What happened to servers within the film: what for, and when.
+function marksOf(indexes) {
+  return indexes.flatMap(({ film, begin, end }) =>
+    (film.states ?? [])
+      .filter(({ at }) => at > begin && at <= end)
+      .map((change) => {
+        const calm = CALM.has(change.state);
+        const name = film.servers[change.server]?.name ?? change.server;
+        const value = change.value === null || change.value === undefined ? "" : ` (${brief(change.value)})`;
+        const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state}${value}`;
+        return { at: change.at, calm, tone: calm ? "faint" : lookOf(change).tone, text };
+      })
+  );
+}

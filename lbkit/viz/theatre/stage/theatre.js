@@ -1,0 +1,144 @@
+// The theatre: one or two stages, one clock, one bar of controls. `model` is anywidget's, or one that a saved
+// page makes: `get("spec")` is {films, colours, hands}; "change:number" says that there is another.
+
+class Theatre {
+  constructor(model, el) {
+    this.model = model;
+    this.root = element(el, "div", "lbkit-theatre", { tabindex: 0, role: "group", "data-lm-suppress-shortcuts": "true" });
+    this.stagesPlace = element(this.root, "div", "lbt-stages");
+    this.stages = [];
+    this.read();
+    this.player = new Player(spanOf(this.indexes), () => this.show());
+    this.controls = controlBar(this.root, this.player);
+    this.legend = element(this.root, "div", "lbt-legend", { "aria-hidden": "true" });
+    this.notes = element(this.root, "ul", "lbt-notes");
+    this.live = element(this.root, "div", "lbt-live", { "aria-live": "polite" });
+    this.cover = playCover(this.stagesPlace, this.player);
+    this.listen(el);
+    this.refresh();
+  }
+
+  read() {
+    const spec = JSON.parse(this.model.get("spec"));
+    this.indexes = spec.films.map(indexed);
+    while (this.stages.length > this.indexes.length) this.stages.pop().root.remove();
+    while (this.stages.length < this.indexes.length) this.stages.push(new Stage(this.stagesPlace));
+    this.stages.forEach((stage, i) => {
+      stage.show(this.indexes[i], spec.colours?.[i] ?? "#0b57d0");
+      stage.placed = spec.hands ? (placed) => placeHands(placed, this, i, spec.hands) : undefined;
+    });
+    const titles = this.indexes.map(({ film }) => film.title).join(" and ");
+    this.root.setAttribute("aria-label", `Theatre: ${titles}. Space plays, left and right step, up and down change the speed.`);
+    this.root.dataset.films = this.indexes.length;
+  }
+
+  // Another film: the same moment of it.
+  renew() {
+    this.read();
+    this.player.waits = false;
+    this.player.over(spanOf(this.indexes));
+    this.refresh();
+  }
+
+  listen(el) {
+    const renew = () => this.renew();
+    const refresh = () => this.refresh();
+    const printed = () => this.refresh(false);
+    const printing = () => this.refresh(true);
+    this.model.on("change:number", renew);
+    this.root.addEventListener("keydown", (event) => pressed(event, this.player));
+    this.controls.track.addEventListener("pointermove", (event) => this.tell(event));
+    const resized = new ResizeObserver(refresh);
+    resized.observe(el);
+    const unthemed = onTheme(refresh);
+    addEventListener("beforeprint", printing);
+    addEventListener("afterprint", printed);
+    this.close = () => {
+      this.player.playing = false;
+      this.model.off("change:number", renew);
+      resized.disconnect();
+      unthemed();
+      removeEventListener("beforeprint", printing);
+      removeEventListener("afterprint", printed);
+    };
+  }
+
+  // After a change of the size, the theme or the film.
+  refresh(printing = false) {
+    this.theme = themeOf(this.root, printing);
+    for (const [name, colour] of Object.entries(this.theme)) this.root.style.setProperty(`--lbt-${name}`, colour);
+    this.stages.forEach((stage) => stage.resize(this.theme));
+    const { track, strip } = this.controls;
+    if (track.clientWidth) this.stripPen = sized(strip, track.clientWidth, 34);
+    showLegend(this.legend, this.indexes, this.theme);
+    const notes = new Set(this.indexes.flatMap(({ film }) => film.notes ?? []));
+    this.notes.replaceChildren();
+    for (const note of notes) element(this.notes, "li").textContent = note;
+    this.show();
+  }
+
+  // After a change of the time: the whole picture anew.
+  show() {
+    const { player } = this;
+    this.stages.forEach((stage) => stage.paint(player));
+    if (!this.controls) return;
+    showControls(this.controls, player);
+    const { track } = this.controls;
+    if (this.stripPen) drawStrip(this.stripPen, track.clientWidth, 34, this.indexes, player, this.theme);
+    this.cover.hidden = player.playing || player.t > player.begin;
+    this.root.dataset.playing = player.playing;
+    if (!player.playing) this.speak();
+  }
+
+  // For screen readers, where the film rests.
+  speak() {
+    const time = clockText(this.player.t, this.player.pace);
+    const said = this.stages.filter((stage) => stage.moment);
+    put(this.live, said.map((stage) => spoken(stage.index, stage.moment, stage.said, time)).join(" "));
+  }
+
+  // What happened near the pointer.
+  tell(event) {
+    const { player, controls } = this;
+    const { left, width } = controls.track.getBoundingClientRect();
+    const t = mix(player.begin, player.end, (event.clientX - left) / width);
+    const near = (6 / width) * (player.end - player.begin);
+    const marks = marksOf(this.indexes).filter((mark) => Math.abs(mark.at - t) < near);
+    controls.track.title = marks.map((mark) => `${clockText(mark.at, player.pace)}: ${mark.text}`).join("\n");
+  }
+}
+
+function playCover(place, player) {
+  const cover = element(place, "button", "lbt-cover", { type: "button", "aria-label": "play", tabindex: -1 });
+  icon(cover, "play");
+  cover.addEventListener("click", () => player.toggle());
+  return cover;
+}
+
+const KEYS = {
+  " ": (player) => player.toggle(),
+  ArrowRight: (player) => player.step(1),
+  ArrowLeft: (player) => player.step(-1),
+  ArrowUp: (player) => player.faster(0.1),
+  ArrowDown: (player) => player.faster(-0.1),
+  Home: (player) => player.seek(player.begin),
+  End: (player) => player.seek(player.end),
+};
+
+// Sliders, buttons and fields have their own use of keys.
+function pressed(event, player) {
+  const own = event.target.closest("input, select, .lbt-menu") || (event.key === " " && event.target.closest("button"));
+  const act = KEYS[event.key];
+  if (!act || own || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  act(player);
+}
+
+function render({ model, el }) {
+  const theatre = new Theatre(model, el);
+  el.theatre = theatre; // for tests and benchmarks
+  return () => theatre.close();
+}
+
+export default { render };

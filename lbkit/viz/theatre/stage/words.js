@@ -1,0 +1,73 @@
+// What the stage says: the line below it, the counts above it, and the summary for screen readers.
+
+const HELD = 1.2; // seconds on the screen that a caption stays while the film runs
+const READABLE = 3; // decisions in that time; with more, no captions while it runs
+
+// The last decision at or before t, as a caption; null before the first, and where they come too fast to read.
+function captionAt(index, player) {
+  let { t } = player;
+  if (player.playing && player.goal === null) {
+    const hold = HELD * player.rate;
+    if (until(index.steps, t) - until(index.steps, t - hold) > READABLE) return null;
+  }
+  const attempt = until(index.attempts.at, t) - 1;
+  const at = attempt < 0 ? -Infinity : index.attempts.at[attempt];
+  const caption = index.captions[until(index.captionTimes, t) - 1];
+  if (caption && caption.at >= at - 1e-6) return caption;
+  return attempt < 0 ? null : { at, request: index.attempts.request[attempt], chosen: index.attempts.server[attempt] };
+}
+
+function captionText(index, caption) {
+  const { film, requests } = index;
+  const kind = kindOf(index, caption);
+  const client = film.clients[requests.client[caption.request]]?.name ?? "";
+  const number = (requests.row?.[caption.request] ?? caption.request) + 1;
+  return {
+    who: `${kind}request ${number.toLocaleString("en")} of ${client}`,
+    chosen: film.servers[caption.chosen]?.name ?? "no server",
+    why: caption.text ?? "",
+  };
+}
+
+function kindOf({ attempts, film }, caption) {
+  const last = until(attempts.at, caption.at);
+  for (let i = last - 1; i >= 0 && attempts.at[i] === caption.at; i--)
+    if (attempts.request[i] === caption.request && attempts.kind[i]) return `${film.kinds[attempts.kind[i]]} of `;
+  return "";
+}
+
+function countsAt(index, moment) {
+  const { t } = moment;
+  const ended = Object.entries(index.done).map(([outcome, times]) => [outcome, until(times, t)]);
+  const sent = until(index.requests.sent, t);
+  const inFlight = sent - ended.reduce((sum, [, count]) => sum + count, 0);
+  return { inFlight, ended: ended.filter(([outcome, count]) => count || outcome === "ok") };
+}
+
+function countsText(index, moment) {
+  const { inFlight, ended } = countsAt(index, moment);
+  const parts = ended.map(([outcome, count]) => `${count.toLocaleString("en")} ${OUTCOME_WORDS[outcome] ?? outcome}`);
+  return [`${inFlight.toLocaleString("en")} in flight`, ...parts].join(" · ");
+}
+
+// All that the picture shows, for those who hear it.
+function spoken(index, moment, caption, time) {
+  const { film } = index;
+  const servers = moment.servers.map((now, i) => {
+    const state = badges(now).map((badge) => badge.text.slice(2)).join(", ");
+    return `${film.servers[i].name}${state && `, ${state}`}: ${now.busy} in service, ${now.waiting} waiting`;
+  });
+  const said = caption && captionText(index, caption);
+  const choice = said ? `${said.who} goes to ${said.chosen}. ${said.why}. ` : "";
+  return `${film.title}, at ${time}. ${choice}${countsText(index, moment)}. ${servers.join("; ")}.`;
+}
+
+// The outcomes and kinds of attempts that are in these films, for the legend.
+function shownSymbols(indexes) {
+  const found = new Set();
+  for (const { film, requests, attempts } of indexes) {
+    for (const outcome of new Set([...requests.outcome, ...attempts.outcome])) found.add(film.outcomes[outcome]);
+    for (const kind of new Set(attempts.kind)) found.add(film.kinds[kind]);
+  }
+  return found;
+}
