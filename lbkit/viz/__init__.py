@@ -9,6 +9,7 @@ from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
 from lbkit.viz.playground import Playground
 from lbkit.viz.rules import RuleExplorer
+from lbkit.viz.theatre.widget import Theatre
 from lbkit.viz.topology import graph, topology
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "LivePanel",
     "Playground",
     "RuleExplorer",
+    "Theatre",
     "decisions",
     "figures",
     "graph",

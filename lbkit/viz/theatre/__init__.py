@@ -1,4 +1,4 @@
-"""The theatre: one sees the requests of a run. A Film is what happened, by time; the stage plays it."""
+"""The theatre: requests that one can see, of any run. A Film is what happened; the stage plays it."""
 
 from lbkit.viz.theatre.film import Film, film
 

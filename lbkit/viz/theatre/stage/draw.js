@@ -3,7 +3,7 @@
 function draw(pen, index, layout, moment, look) {
   pen.clearRect(0, 0, layout.width, layout.height);
   const marked = moment.servers.map(badges);
-  drawWays(pen, layout, marked, look);
+  drawWays(pen, index, layout, marked, look);
   drawClients(pen, index, layout, look);
   drawBalancer(pen, index, layout, moment, look);
   moment.servers.forEach((now, i) => drawServer(pen, index, layout, i, now, marked[i], look));
@@ -13,29 +13,44 @@ function draw(pen, index, layout, moment, look) {
   if (look.caption) drawScores(pen, index, layout, look);
 }
 
-// A cubic with these controls is the way that `along` goes.
-function way(pen, from, to) {
+// A cubic with these controls is what `smooth` draws.
+function way(pen, from, to, end = to.x) {
   const third = (to.x - from.x) / 3;
   pen.beginPath();
   pen.moveTo(from.x, from.y);
   pen.bezierCurveTo(from.x + third, from.y, to.x - third, to.y, to.x, to.y);
+  pen.lineTo(end, to.y);
   pen.stroke();
 }
 
-function drawWays(pen, layout, marked, { theme, caption, colour }) {
+function drawWays(pen, index, layout, marked, { theme, caption, colour }) {
   pen.strokeStyle = theme.hair;
   pen.lineWidth = 1.5;
-  for (const client of layout.clients) way(pen, client, gate(layout, "clients"));
+  for (const client of layout.clients) way(pen, client, layout.hub);
   layout.boxes.forEach((box, i) => {
     const shut = marked[i].some((badge) => badge.shut);
     const chosen = caption?.chosen === i;
     pen.setLineDash(shut && !chosen ? [3, 5] : []);
     pen.strokeStyle = chosen ? colour : theme.hair;
     pen.lineWidth = chosen ? 3 : 1.5;
-    way(pen, gate(layout, "servers"), { x: box.x, y: box.y + box.height / 2 });
-    if (chosen) arrow(pen, box.x, box.y + box.height / 2, colour);
+    way(pen, layout.hub, { x: layout.entry, y: middle(box) }, box.x);
+    pen.setLineDash([]);
+    if (chosen) arrow(pen, box.x, middle(box), colour);
+    else drawLimit(pen, layout, i, index.film.servers[i].queue, theme);
   });
-  pen.setLineDash([]);
+}
+
+// The end of a queue that is limited.
+function drawLimit(pen, layout, server, queue, theme) {
+  if (!queue || queue > layout.room) return;
+  const { x, y } = queuePlace(layout, server, queue - 0.4);
+  const far = clamp(layout.pitch * 0.2, 5, 11);
+  pen.strokeStyle = theme.line;
+  pen.lineWidth = 2;
+  pen.beginPath();
+  pen.moveTo(x, y - far);
+  pen.lineTo(x, y + far);
+  pen.stroke();
 }
 
 function arrow(pen, x, y, colour) {
@@ -64,6 +79,7 @@ function drawClients(pen, index, layout, { theme }) {
 
 function drawBalancer(pen, index, layout, moment, { theme, colour, caption }) {
   const { x, y, width, height } = layout.balancer;
+  const centre = x + width / 2;
   rounded(pen, x, y, width, height, 12);
   pen.fillStyle = theme.panel;
   pen.fill();
@@ -72,32 +88,32 @@ function drawBalancer(pen, index, layout, moment, { theme, colour, caption }) {
   pen.stroke();
   pen.textAlign = "center";
   pen.textBaseline = "alphabetic";
-  const middle = x + width / 2;
   pen.fillStyle = theme.faint;
-  pen.font = font(layout.small ? 10 : 11);
-  pen.fillText("balancer", middle, y + 20);
+  pen.font = font(11);
+  pen.fillText("balancer", centre, y + 18);
   pen.fillStyle = theme.ink;
-  pen.font = font(layout.small ? 11 : 13, 650);
-  const lines = wrapped(pen, index.film.policy.replaceAll("_", " "), width - 12).slice(0, 3);
-  lines.forEach((line, i) => pen.fillText(fitted(pen, line, width - 8), middle, y + 38 + 16 * i));
-  const shown = layout.small ? 0 : moment.held - 2 * Math.floor((width - 16) / 12);
-  if (caption?.places > 1) drawDial(pen, middle, y + 38 + 16 * lines.length + 4, caption, theme, colour);
-  if (shown > 0) {
-    pen.font = font(11, 650);
-    pen.fillStyle = theme.ink;
-    pen.fillText(`${moment.held.toLocaleString("en")} held`, middle, y + height + 15);
-  }
+  pen.font = font(layout.small ? 10 : 13, 650);
+  const lines = wrapped(pen, index.film.policy.replaceAll("_", " "), width - 10).slice(0, 3);
+  lines.forEach((line, i) => pen.fillText(fitted(pen, line, width - 8), centre, y + 35 + 15 * i));
+  drawHub(pen, layout.hub, caption, theme, colour);
+  if (moment.held <= heldRoom(layout.balancer)) return;
+  pen.fillStyle = theme.ink;
+  pen.font = font(11, 650);
+  pen.fillText(`${moment.held.toLocaleString("en")} held`, centre, y + height + 15);
 }
 
-// The place of the choice among all places: of a turn, or on a ring.
-function drawDial(pen, x, y, { place, places }, theme, colour) {
-  const radius = 12;
-  pen.lineWidth = 2;
+// Around the request that is being decided: the place of the choice among all places, of a turn or on a ring.
+function drawHub(pen, { x, y }, caption, theme, colour) {
+  const radius = 17;
+  circle(pen, x, y, radius);
+  pen.fillStyle = theme.slot;
+  pen.fill();
+  if (!(caption?.places > 1)) return;
+  pen.lineWidth = 1.5;
   pen.strokeStyle = theme.line;
-  circle(pen, x, y + radius, radius);
   pen.stroke();
-  const angle = (place / places) * TAU - TAU / 4;
-  circle(pen, x + radius * Math.cos(angle), y + radius + radius * Math.sin(angle), 3.5);
+  const angle = (caption.place / caption.places) * TAU - TAU / 4;
+  circle(pen, x + radius * Math.cos(angle), y + radius * Math.sin(angle), 4);
   pen.fillStyle = colour;
   pen.fill();
 }
@@ -135,18 +151,17 @@ function drawBreakers(pen, layout, moment, { theme }) {
   moment.servers.forEach((now, i) => {
     const change = now.states.find(({ kind }) => kind === "breaker");
     if (!change) return;
-    const box = layout.boxes[i];
-    const at = along(gate(layout, "servers"), { x: box.x, y: box.y + box.height / 2 }, 0.5);
-    breaker(pen, at.x, at.y, change.state.replace("_", " "), theme);
+    const x = mix(layout.balancer.x + layout.balancer.width, layout.entry, 0.75);
+    breaker(pen, x, serverRoad(layout, i, x), change.state.replace("_", " "), theme);
   });
 }
 
 function drawDots(pen, index, layout, moment, { theme, colours }) {
-  const scale = clamp(layout.pitch / 44, 0.62, 1);
+  const scale = clamp(layout.pitch / 44, 0.6, 1);
   for (const dot of moment.dots) {
     const { x, y, hidden } = placeOf(index, layout, dot);
     if (hidden) continue;
-    const size = Math.sqrt(clamp(index.requests.size[dot.request] ?? 1, 0.3, 5));
+    const size = Math.sqrt(clamp(index.requests.size[dot.request] ?? 1, 0.25, 4));
     const colour = colours[index.requests.client[dot.request]];
     let radius = DOT * scale * size;
     if (dot.phase === "work") radius = drawWork(pen, layout, dot, x, y, radius, colour);

@@ -7,7 +7,7 @@ const never = (time) => (time === null || time === undefined ? Infinity : time);
 
 function indexed(film) {
   const { requests, attempts } = film;
-  const index = { film, requests, attempts, flight: film.flight, end: film.end };
+  const index = { film, requests, attempts, flight: film.flight, begin: film.start ?? 0, end: film.end };
   index.count = requests.sent.length;
   index.attemptsOf = grouped(attempts.request, index.count);
   // A dot needs a flight to the server, so it leaves no earlier than it arrives.
@@ -122,10 +122,10 @@ function doneTimes({ film, requests, count }) {
 }
 
 // How many are in flight, and how many fail, in each of BINS parts of the film.
-function curve({ requests, film, count, end }) {
+function curve({ requests, film, count, begin, end }) {
   const inFlight = new Float64Array(BINS);
   const failures = new Float64Array(BINS);
-  const bin = (t) => clamp(Math.floor((t / end) * BINS), 0, BINS - 1);
+  const bin = (t) => clamp(Math.floor(((t - begin) / (end - begin || 1)) * BINS), 0, BINS - 1);
   for (let i = 0; i < count; i++) {
     const last = bin(Math.min(never(requests.answered[i]), end));
     for (let b = bin(requests.sent[i]); b <= last; b++) inFlight[b]++;

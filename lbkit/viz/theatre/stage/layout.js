@@ -1,13 +1,15 @@
 // Where everything is, in CSS pixels: a pure function of the film and the width.
 
 const TOP = 10;
-const DOT = 5; // the radius of a request of mean size
+const TALL = 136; // the balancer
+const HUB = 46; // its hub is so far from its lower end
+const DOT = 6; // the radius of a request of mean size
 
 function layoutOf(index, width) {
   const { film } = index;
   const count = film.servers.length;
   const small = width < 560;
-  const pitch = clamp(Math.round(360 / count), count > 24 ? 16 : 28, 92);
+  const pitch = clamp(Math.round(380 / count), count > 24 ? 16 : 28, small ? 88 : 104);
   const height = Math.max(small ? 210 : 232, count * pitch + 2 * TOP);
   const scored = !small && index.captions.some((caption) => Object.keys(caption.scores ?? {}).length);
   const scoreWidth = scored ? clamp(width * 0.1, 64, 108) : 0;
@@ -22,10 +24,12 @@ function layoutOf(index, width) {
     ...workers(index, i, boxWidth, pitch - 2 * Math.min(5, pitch * 0.08)),
   }));
   layout.clients = clientPlaces(film, small, height);
-  layout.balancer = balancerPlace(layout, small, width, height);
+  layout.balancer = balancerPlace(small, width, height);
+  layout.hub = { x: layout.balancer.x + layout.balancer.width / 2, y: layout.balancer.y + layout.balancer.height - HUB };
   const queueFrom = layout.balancer.x + layout.balancer.width + (small ? 18 : 46);
   layout.spacing = clamp(pitch * 0.42, 8, 14);
   layout.room = Math.max(1, Math.floor((right - boxWidth - 10 - queueFrom) / layout.spacing));
+  layout.entry = mix(queueFrom, right - boxWidth, 0.55);
   return layout;
 }
 
@@ -36,11 +40,11 @@ function clientPlaces(film, small, height) {
   return film.clients.map((client, i) => ({ x: small ? 18 : 74, y: top + (i + 0.5) * pitch, radius: clamp(pitch * 0.3, 6, 13) }));
 }
 
-function balancerPlace(layout, small, width, height) {
-  const wide = clamp(width * 0.15, 66, 134);
-  const tall = Math.min(height - 2 * TOP, 132);
-  const x = small ? 52 : clamp(width * 0.2, 130, 230);
-  return { x, y: (height - tall) / 2, width: wide, height: tall };
+// The hub, where requests are while it is decided, is half-way down the picture.
+function balancerPlace(small, width, height) {
+  const wide = clamp(width * 0.15, 78, 134);
+  const x = small ? 46 : clamp(width * 0.21, 130, 250);
+  return { x, y: height / 2 - TALL + HUB, width: wide, height: TALL };
 }
 
 // The slots of a server's workers: as many as can be seen, else a gauge.
@@ -50,7 +54,7 @@ function workers(index, number, width, height) {
   const rows = height >= 58 && count > 5 ? 2 : 1;
   const columns = Math.ceil(count / rows);
   const room = Math.max(34, width * 0.46);
-  const size = Math.min(26, (height - 8) / rows - 2, room / columns - 3);
+  const size = Math.min(height >= 80 ? 34 : 26, (height - 8) / rows - 2, room / columns - 3);
   if (size < 8) return { gauge: true, slots: [], slotsWidth: room };
   const step = size + 3;
   const top = (height - rows * step + 3) / 2;
@@ -71,17 +75,32 @@ function sharers(index, number) {
   return most;
 }
 
-// The ends of a way, and a point on it at p: level at both ends, as roads at a roundabout are.
-const gate = ({ balancer }, side) => ({
-  x: side === "clients" ? balancer.x : balancer.x + balancer.width,
-  y: balancer.y + balancer.height / 2,
-});
+// Roads: level where they begin and end, as at a roundabout; their y is a function of x.
+const smooth = (p) => ease(clamp(p, 0, 1));
 
-function along(from, to, p) {
-  const share = ease(p);
-  const bend = 3 * share * share - 2 * share * share * share;
-  return { x: mix(from.x, to.x, share), y: mix(from.y, to.y, bend) };
+const clientRoad = (client, { hub }, x) => mix(client.y, hub.y, smooth((x - client.x) / (hub.x - client.x)));
+
+// To a server it ends with a straight piece, where the queue stands.
+function serverRoad({ hub, boxes, entry }, server, x) {
+  return mix(hub.y, middle(boxes[server]), smooth((x - hub.x) / (entry - hub.x)));
 }
+
+const middle = (box) => box.y + box.height / 2;
+
+function onClientRoad(layout, client, p) {
+  const x = mix(client.x, layout.hub.x, ease(p));
+  return { x, y: clientRoad(client, layout, x) };
+}
+
+// From the balancer to a place at a server, which may be beside the road.
+function onServerRoad(layout, server, place, p) {
+  const box = layout.boxes[server];
+  const x = mix(layout.hub.x, place.x, ease(p));
+  const beside = smooth((x - box.x + 14) / (place.x - box.x + 14)) * (place.y - middle(box));
+  return { x, y: serverRoad(layout, server, x) + (place.x > box.x ? beside : 0) };
+}
+
+const between = (from, to, p) => ({ x: mix(from.x, to.x, smooth(p)), y: mix(from.y, to.y, smooth(p)) });
 
 function queuePlace(layout, server, place) {
   const box = layout.boxes[server];
@@ -96,42 +115,39 @@ function slotPlace(layout, server, slot) {
 }
 
 function heldPlace({ balancer }, place) {
-  const columns = Math.max(1, Math.floor((balancer.width - 16) / 12));
-  const rows = 2;
-  if (place >= columns * rows) return null;
-  const row = Math.floor(place / columns);
-  return { x: balancer.x + 14 + (place % columns) * 12, y: balancer.y + balancer.height - 14 - row * 12 };
+  const columns = heldRoom(balancer);
+  return { x: balancer.x + 12 + place * 11, y: balancer.y + balancer.height - 11, hidden: place >= columns };
 }
+
+const heldRoom = (balancer) => Math.max(1, Math.floor((balancer.width - 14) / 11));
 
 // Where a dot is: what `momentAt` says, in pixels. `hidden` if there is no room to show it.
 function placeOf(index, layout, dot) {
-  const client = layout.clients[index.requests.client[dot.request]];
-  const { server } = dot;
-  switch (dot.phase) {
-    case "in":
-      return along(client, gate(layout, "clients"), dot.p);
-    case "held":
-      return heldPlace(layout, dot.place) ?? { ...gate(layout, "clients"), hidden: true };
-    case "out": {
-      const target = dot.direct ? slotPlace(layout, server, dot.slot) : queuePlace(layout, server, dot.place);
-      return along(gate(layout, "servers"), { ...target, hidden: false }, dot.p);
-    }
-    case "wait":
-      return { ...queuePlace(layout, server, dot.place), hidden: dot.place > layout.room - 1 };
-    case "work": {
-      const target = slotPlace(layout, server, dot.slot);
-      return dot.since >= 1 ? target : along(queuePlace(layout, server, 0), target, dot.since);
-    }
-    case "back":
-      return along(slotPlace(layout, server, Math.max(0, dot.slot)), gate(layout, "servers"), dot.p);
-    case "home":
-      return along(gate(layout, "clients"), client, dot.p);
-    default: { // fade
-      const from = dot.attempt < 0 ? gate(layout, "clients") : restingPlace(layout, dot);
-      return { x: from.x, y: from.y + (dot.outcome === "left" ? 14 * dot.p : 0) };
-    }
-  }
+  return PLACES[dot.phase](layout, dot, layout.clients[index.requests.client[dot.request]]);
 }
 
+const PLACES = {
+  in: (layout, dot, client) => onClientRoad(layout, client, dot.p),
+  held: (layout, dot) => heldPlace(layout, dot.place),
+  out(layout, { server, slot, place, direct, p }) {
+    return onServerRoad(layout, server, direct ? slotPlace(layout, server, slot) : queuePlace(layout, server, place), p);
+  },
+  wait: (layout, { server, place }) => ({
+    ...queuePlace(layout, server, place),
+    hidden: place > layout.room - 1,
+  }),
+  work(layout, { server, slot, since }) {
+    const target = slotPlace(layout, server, slot);
+    return since >= 1 ? target : between(queuePlace(layout, server, 0), target, since);
+  },
+  back: (layout, dot) => onServerRoad(layout, dot.server, restingPlace(layout, dot), 1 - dot.p),
+  home: (layout, dot, client) => onClientRoad(layout, client, 1 - dot.p),
+  fade(layout, dot) {
+    const from = dot.attempt < 0 ? layout.hub : restingPlace(layout, dot);
+    return { x: from.x, y: from.y + (dot.outcome === "left" ? 16 * dot.p : 0) };
+  },
+};
+
+// Where an attempt was when it ended: in its slot, or in the queue.
 const restingPlace = (layout, dot) =>
   dot.slot < 0 ? queuePlace(layout, dot.server, 0) : slotPlace(layout, dot.server, dot.slot);

@@ -21,6 +21,7 @@ const STATES = {
   drained: { tone: "warned", shut: true, mark: "⇥" },
   maintenance: { tone: "warned", shut: true, mark: "⚒" },
 };
+const TONES = ["failed", "warned", "blue", "faint"]; // the worst first
 const UNKNOWN = { tone: "faint", shut: false, mark: "•" };
 const OUT = { tone: "faint", shut: true, mark: "–" };
 
@@ -30,23 +31,22 @@ const lookOf = (change) => STATES[change.state.replaceAll("_", " ").replaceAll("
 function badges(now) {
   const found = now.states.map((change) => {
     const look = lookOf(change);
-    const about = change.kind === "check" ? "check: " : "";
+    const about = { check: "check: ", breaker: "breaker " }[change.kind] ?? "";
     const value = change.value !== null && look.mark.match(/[▼▲]/) ? ` ×${brief(change.value)}` : "";
-    return { ...look, text: `${look.mark} ${about}${change.state}${value}` };
+    return { ...look, text: `${look.mark} ${about}${change.state.replaceAll("_", " ")}${value}` };
   });
-  if (!now.member) found.unshift({ ...OUT, text: "– not in the pool" });
-  return found;
+  if (!now.member) found.push({ ...OUT, text: "– not in the pool" });
+  return found.sort((one, other) => TONES.indexOf(one.tone) - TONES.indexOf(other.tone));
 }
 
-// What is said of a server that differs from others: "2 workers · ½ speed · weight 2 · zone a"
-function traits(film, number, now) {
+// What is said of a server that is not as usual: "speed 0.5 · weight 2 · zone a"
+function traits(film, number, now, short) {
   const server = film.servers[number];
-  const words = [server.sharing ? "shared" : plural(server.workers, "worker")];
-  const tells = (field, usual) => film.servers.some((other) => other[field] !== usual);
-  if (tells("speed", 1)) words.push(`speed ${brief(server.speed)}`);
-  if (tells("weight", 1) || now.weight !== server.weight) words.push(`weight ${brief(now.weight)}`);
-  if (server.zone) words.push(server.zone);
-  if (server.queue !== null && server.queue !== undefined) words.push(`queue ≤ ${server.queue}`);
+  const words = server.sharing ? ["shared"] : [];
+  if (server.speed !== 1) words.push(`${short ? "×" : "speed "}${brief(server.speed)}`);
+  if (server.weight !== 1 || now.weight !== server.weight) words.push(`${short ? "w " : "weight "}${brief(now.weight)}`);
+  if (server.zone) words.push(short ? server.zone : `zone ${server.zone}`);
+  if (server.queue !== null && server.queue !== undefined) words.push(`${short ? "q ≤" : "queue up to"} ${server.queue}`);
   return words;
 }
 

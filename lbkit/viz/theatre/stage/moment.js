@@ -21,12 +21,12 @@ function momentAt(index, t) {
 }
 
 function serverAt(index, server, number, t) {
-  const now = { busy: 0, waiting: 0, states: [], weight: server.weight, speed: server.speed };
+  const now = { busy: 0, waiting: 0, states: [], weight: server.weight };
   now.member = server.member ?? true;
   for (const [kind, { changes, times }] of index.states[number]) {
     const change = changes[until(times, t) - 1];
     if (!change) continue;
-    if (kind === "weight" || kind === "speed") now[kind] = change.value ?? now[kind];
+    if (kind === "weight") now.weight = change.value ?? now.weight;
     else if (kind === "member") now.member = MEMBER.has(change.state);
     else if (!CALM.has(change.state)) now.states.push(change);
   }

@@ -26,5 +26,5 @@ function brief(value) {
 
 // Decimals so that a hundredth of a second on the screen at speed 1 can be told apart.
 function clockText(t, pace) {
-  return `${t.toFixed(clamp(Math.ceil(-Math.log10(pace)) + 2, 1, 6))} s`;
+  return `${t.toFixed(clamp(Math.ceil(-Math.log10(pace)) + 1, 1, 6))} s`;
 }

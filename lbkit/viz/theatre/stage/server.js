@@ -24,7 +24,7 @@ function hatch(pen, box, colour) {
   pen.save();
   rounded(pen, box.x, box.y, box.width, box.height, 8);
   pen.clip();
-  pen.globalAlpha = 0.28;
+  pen.globalAlpha = 0.18;
   pen.strokeStyle = colour;
   pen.lineWidth = 3;
   pen.beginPath();
@@ -68,7 +68,7 @@ function drawWords(pen, index, layout, number, now, marks, theme) {
   const room = box.x + box.width - x - 6;
   const { name } = index.film.servers[number];
   const lines = [{ text: name, font: font(clamp(box.height * 0.42, 9, 13), 650), colour: theme.ink }];
-  const said = traits(index.film, number, now);
+  const said = traits(index.film, number, now, layout.small);
   const small = font(clamp(box.height * 0.3, 9, 11));
   if (box.height >= 40 && marks.length < 2) lines.push(...fittingLines(pen, said, small, theme.faint, room, box));
   for (const mark of marks.slice(0, box.height >= 40 ? 2 : 1))

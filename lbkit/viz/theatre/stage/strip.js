@@ -62,7 +62,7 @@ function marksOf(indexes) {
         const calm = CALM.has(change.state);
         const name = film.servers[change.server]?.name ?? change.server;
         const value = change.value === null || change.value === undefined ? "" : ` (${brief(change.value)})`;
-        const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state}${value}`;
+        const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state.replaceAll("_", " ")}${value}`;
         return { at: change.at, calm, tone: calm ? "faint" : lookOf(change).tone, text };
       })
   );

@@ -1,0 +1,28 @@
+"""The stage's script and style, as one text each: for the widget, and for pages that need no Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lbkit.viz.style import policy_look
+
+STAGE = Path(__file__).with_name("stage")
+
+
+@cache
+def script() -> str:
+    """Return one ES module that exports `default {render}`. Its files only declare: any order will do."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(STAGE.glob("*.js")))
+
+
+@cache
+def style() -> str:
+    return (STAGE / "stage.css").read_text(encoding="utf-8")
+
+
+def spec(films: Sequence[dict[str, Any]], hands: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the stage plays: films, the colours of their policies, and what hands can do."""
+    return {"films": films, "colours": [policy_look(film["policy"]).colour for film in films], "hands": hands}

@@ -1,0 +1,142 @@
+"""The stage in a real browser, from a page that `page` saves: no kernel, no JupyterLab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from browser.test_playground import until
+from viz.theatre.toy import every_outcome
+
+from lbkit.viz.theatre.page import page as saved
+
+pytestmark = pytest.mark.browser
+TIME = "document.getElementById('theatre').theatre.player.t"
+COLOURS = """canvas => {
+  const pen = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  pen.drawImage(canvas, 0, 0);
+  const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) -> Iterator[Any]:
+    path = tmp_path_factory.mktemp("theatre") / "x.html"
+    path.write_text(saved([every_outcome(), every_outcome("round_robin")]), encoding="utf-8")
+    page = new_page()
+    page.problems = []
+    page.asked = []
+    page.on("console", lambda message: page.problems.append(message.text))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(f"file://{path}")
+    page.home = page.asked[0]
+    yield page
+    page.close()
+
+
+def press(page: Any, key: str) -> None:
+    page.locator(".lbkit-theatre").press(key)
+
+
+def test_it_stands_at_the_beginning(page: Any) -> None:
+    assert page.evaluate(TIME) == 0
+    assert page.locator(".lbt-stage").count() == 2
+    assert page.locator(".lbt-stage strong").first.inner_text() == "A toy with </script> in its title"
+
+
+def test_right_steps_to_the_next_decision_and_says_why(page: Any) -> None:
+    press(page, "Home")
+    for at in (0.10, 0.12):
+        press(page, "ArrowRight")
+        until(lambda at=at: page.evaluate(TIME) == at, "the next decision")
+    assert page.locator(".lbt-caption").first.inner_text() == "request 2 of c1 → s2: the fewest in flight"
+    said = page.locator(".lbt-live").inner_text()
+    assert "request 2 of c1 goes to s2. the fewest in flight. 2 in flight" in said
+    assert "s1: 1 in service, 0 waiting; s2: 1 in service" in said
+    press(page, "ArrowLeft")
+    assert page.evaluate(TIME) == 0.10
+
+
+def test_the_picture_is_not_blank_at_any_time(page: Any) -> None:
+    canvas = page.locator(".lbt-picture canvas").first
+    seen = set()
+    for i in range(17):
+        page.evaluate(f"{TIME.removesuffix('.t')}.seek({i / 10})")
+        seen.add(canvas.evaluate("canvas => canvas.toDataURL()"))
+        assert canvas.evaluate(COLOURS) > 20
+    assert len(seen) > 12
+
+
+def test_space_plays_and_pauses(page: Any) -> None:
+    press(page, "Home")
+    press(page, " ")
+    until(lambda: page.evaluate(TIME) > 0.02, "the film runs")
+    press(page, " ")
+    rests = page.evaluate(TIME)
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate(TIME) == rests
+
+
+def test_the_bar_scrubs_and_the_film_ends(page: Any) -> None:
+    page.get_by_role("slider", name="time").fill("0.5")
+    assert page.evaluate(TIME) == pytest.approx(0.8)
+    press(page, "End")
+    assert page.evaluate(TIME) == 1.6
+    assert "1 in flight" in page.locator(".lbt-counts").first.inner_text()
+
+
+def test_states_are_said_in_words(page: Any) -> None:
+    press(page, "End")
+    said = page.locator(".lbt-live").inner_text()
+    for words in ("s1, draining", "slow ×0.3", "s3, breaker half open", "strange"):
+        assert words in said
+
+
+def test_up_and_down_change_the_speed(page: Any) -> None:
+    slider = page.get_by_role("slider", name="speed")
+    press(page, "ArrowDown")
+    assert slider.get_attribute("aria-valuetext") == "1/1×" or slider.input_value() == "-0.1"
+    press(page, "ArrowUp")
+    assert slider.get_attribute("aria-valuetext") == "1×"
+
+
+def test_with_reduced_motion_it_only_steps(page: Any) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    press(page, "Home")
+    press(page, " ")
+    assert page.evaluate(TIME) == 0.10
+    press(page, "ArrowRight")
+    assert page.evaluate(TIME) == 0.12
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_it_turns_dark_with_the_page(page: Any) -> None:
+    ground = "getComputedStyle(document.querySelector('.lbkit-theatre')).backgroundColor"
+    light = page.evaluate(ground)
+    page.emulate_media(color_scheme="dark")
+    until(lambda: page.evaluate(ground) != light, "a dark page")
+    page.emulate_media(color_scheme="light")
+    until(lambda: page.evaluate(ground) == light, "a light page")
+
+
+def test_a_narrow_page_has_the_stages_below_each_other(page: Any) -> None:
+    size = page.viewport_size
+    page.set_viewport_size({"width": 420, "height": 900})
+    canvas = page.locator(".lbt-picture canvas").first
+    until(lambda: canvas.bounding_box()["width"] < 420, "a smaller picture")
+    one, other = (page.locator(".lbt-stage").nth(i).bounding_box() for i in (0, 1))
+    assert other["y"] >= one["y"] + one["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    page.set_viewport_size(size)
+
+
+def test_without_python_there_are_no_hands(page: Any) -> None:
+    assert page.locator(".lbt-hand").count() == 0
+
+
+def test_nothing_is_asked_of_any_server_and_nothing_goes_wrong(page: Any) -> None:
+    assert page.asked == [page.home]
+    assert page.problems == []

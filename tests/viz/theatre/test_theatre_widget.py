@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from needs import need_module
+
+need_module("ipywidgets")
+need_module("anywidget")
+
+from lbkit import Experiment, run, servers
+from lbkit.viz import Theatre
+from lbkit.viz.theatre import Film, film
+
+RESULT = run(Experiment(servers(2)).but(duration=2).at_load(0.5))
+PLAIN = json.loads(film(RESULT).to_json())
+
+
+class Director:
+    def __init__(self) -> None:
+        self.film = film(RESULT)
+        self.done: list[dict[str, Any]] = []
+
+    def do(self, **message: Any) -> Film:
+        self.done.append(message)
+        return film(RESULT, start=1.0)
+
+
+def test_a_theatre_plays_a_result_or_a_film() -> None:
+    one = Theatre(RESULT)
+    assert json.loads(one.spec)["films"] == [PLAIN]
+    assert json.loads(one.spec)["hands"] is None
+    assert json.loads(Theatre(RESULT, film(RESULT)).spec)["films"] == [PLAIN] * 2
+
+
+def test_another_film_has_another_number() -> None:
+    theatre = Theatre(RESULT)
+    before = theatre.number
+    theatre.show(film(RESULT, start=1.0))
+    assert theatre.number == before + 1
+    assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("films", "said"), [((), "films are 0"), ((RESULT,) * 3, "films are 3"), ((7,), "7")]
+)
+def test_what_is_no_film_is_refused(films: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Theatre(*films)
+
+
+def test_a_theatre_is_saved_as_a_page(tmp_path: Path) -> None:
+    path = Theatre(RESULT).save(tmp_path / "x.html")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_what_the_viewer_does_goes_to_the_director_and_the_next_film_is_shown() -> None:
+    director = Director()
+    theatre = Theatre(director=director)
+    assert json.loads(theatre.spec)["hands"]["policies"]
+    theatre._received(theatre, {"do": "kill", "server": "s1", "at": 0.5, "stage": 0}, [])
+    assert director.done == [{"do": "kill", "server": "s1", "at": 0.5}]
+    assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
