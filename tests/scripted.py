@@ -141,6 +141,14 @@ def answers(data: bytes) -> Script:
     return script
 
 
+@contextmanager
+def nobody_listens() -> Iterator[int]:
+    """A port that refuses connections. It is taken, so that no other process gets it meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
 def pool_of(*ports: int, algorithm: str = "round_robin") -> Pool:
     backends = [Backend(f"b{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports, 1)]
     return Pool(backends, make_balancer(algorithm))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_network
-from time import process_time
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -218,9 +218,9 @@ def test_a_text_made_to_be_slow_is_not() -> None:
     for piece in pieces:
         for text in (piece * (LONGEST // len(piece)), "1 " + piece * (LONGEST // len(piece))):
             request = Request(b"/?q=" + text.encode())
-            began = process_time()
+            began = thread_time()
             verdict(request, max_target=10**6)
-            assert process_time() - began < 1.0, piece
+            assert thread_time() - began < 1.0, piece
 
 
 # -- limits ------------------------------------------------------------------------------------------

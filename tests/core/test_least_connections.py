@@ -215,10 +215,10 @@ def test_the_longest_waiting_is_found_at_once(algorithm: str) -> None:
         pool = Pool([Backend(f"b{i}") for i in range(count)], make_balancer(algorithm))
         rounds = []
         for _ in range(5):
-            start = time.process_time()
+            start = time.thread_time()
             for _ in range(1000):
                 pool.release(pool.pick("k", 0.0), 0.0, True, 1.0)
-            rounds.append(time.process_time() - start)
+            rounds.append(time.thread_time() - start)
         return min(rounds)
 
     assert cost(10_000) < 6 * cost(100)

@@ -162,9 +162,9 @@ def test_a_table_of_turns_is_made_quickly() -> None:
         turns = {i: 1 + i % 9 for i in range(count)}
         rounds = []
         for _ in range(3):
-            start = time.process_time()
+            start = time.thread_time()
             StaticRoundRobin().cycle(turns)
-            rounds.append(time.process_time() - start)
+            rounds.append(time.thread_time() - start)
         return min(rounds)
 
     assert cost(800) < 25 * cost(100)

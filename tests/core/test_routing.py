@@ -223,9 +223,9 @@ def test_usual_patterns_are_accepted(pattern: str) -> None:
 def test_the_worst_patterns_that_are_accepted_are_quick(pattern: str) -> None:
     regex = SafeRegex(pattern)
     for piece in ("1", "a", "/a", "1a", "ab", "/"):
-        before = time.perf_counter()
+        before = time.thread_time()
         assert not regex.match((piece * LONGEST)[:LONGEST])
-        assert time.perf_counter() - before < 2.0  # it is some milliseconds; refused ones take years
+        assert time.thread_time() - before < 2.0  # it is some milliseconds; refused ones take years
 
 
 @settings(max_examples=200)
@@ -246,10 +246,10 @@ def test_whatever_pattern_is_accepted_ends_soon(pattern: str) -> None:
         regex = SafeRegex(pattern)
     except ValueError:
         return
-    before = time.perf_counter()
+    before = time.thread_time()
     for piece in ("a", "b", "ab", "aab"):
         regex.match((piece * LONGEST)[: LONGEST - 1] + "c")
-    assert time.perf_counter() - before < 4.0
+    assert time.thread_time() - before < 4.0
 
 
 def test_a_text_that_is_too_long_is_refused_and_does_not_slip_past_a_rule() -> None:
@@ -278,9 +278,9 @@ def test_a_glob_matches_as_its_regular_expression_does(pattern: str, text: str) 
 
 
 def test_a_glob_with_many_stars_is_quick() -> None:
-    before = time.perf_counter()
+    before = time.thread_time()
     assert not glob("*a" * 30 + "*b").fullmatch("a" * 5000)
-    assert time.perf_counter() - before < 2.0
+    assert time.thread_time() - before < 2.0
 
 
 # -- conditions -------------------------------------------------------------------------------

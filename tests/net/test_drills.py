@@ -334,7 +334,7 @@ def test_empty_lines_do_not_delay_other_clients(size: int) -> None:
         for _ in range(10):
             start = time.monotonic()
             assert ask(proxy)[0] == 200
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < TIMEOUT / 4
         flood.join(TIMEOUT)
         assert not flood.is_alive()
         assert end_of(hostile) in (0, 400, 431)
@@ -412,7 +412,7 @@ def test_a_client_that_never_reads_is_dropped_and_delays_no_other() -> None:
         for _ in range(10):
             start = time.monotonic()
             assert ask(proxy)[0] == 200
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < TIMEOUT / 4
         assert gone.wait(TIMEOUT)
 
 

@@ -76,12 +76,12 @@ def test_a_silent_tunnel_times_out_and_an_active_one_does_not() -> None:
         while data := connection.sock.recv(1000):
             connection.send(data.upper())
 
-    with proxied(script, timeouts=Timeouts(tunnel=0.5)) as proxy, Client(proxy) as client:
+    with proxied(script, timeouts=Timeouts(tunnel=1.0)) as proxy, Client(proxy) as client:
         client.send(ASK_TUNNEL)
         assert client.answer()[0] == 101
         connection = Connection(client.sock)
-        for _ in range(8):  # 1.2 s
-            time.sleep(0.15)
+        for _ in range(8):  # 1.6 s
+            time.sleep(0.2)
             client.send(b"more")
             assert connection.exactly(4) == b"MORE"
         assert client.closed()
@@ -263,7 +263,7 @@ def test_a_backend_that_does_not_take_the_body_is_what_times_out() -> None:
 
 def test_a_body_that_comes_while_its_request_is_held_does_not_end_the_hold() -> None:
     slow = Admission(rate=1, timeout=TIMEOUT)
-    with proxied(echo, admission=slow, timeouts=Timeouts(read=0.3)) as proxy, Client(proxy) as client:
+    with proxied(echo, admission=slow, timeouts=Timeouts(read=0.7)) as proxy, Client(proxy) as client:
         assert ask(proxy)[0] == 200
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
         until(lambda: proxy.call(proxy.filters["admission"].state)["waiting"])  # type: ignore[attr-defined]
@@ -274,7 +274,7 @@ def test_a_body_that_comes_while_its_request_is_held_does_not_end_the_hold() -> 
 def test_an_answer_that_waits_for_bandwidth_does_not_time_out() -> None:
     shared = Bandwidth(rate=20_000, burst=1, key="global")
     small = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
-    with proxied(answers(small), timeouts=Timeouts(read=0.3), bandwidth=[shared]) as proxy:
+    with proxied(answers(small), timeouts=Timeouts(read=0.7), bandwidth=[shared]) as proxy:
         clients = [Client(proxy) for _ in range(12)]
         for client in clients:
             client.send(GET)

@@ -3,16 +3,23 @@
 import threading
 
 import pytest
-from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers, ask, echo, pool_of, proxied
+from scripted import (
+    GET,
+    TIMEOUT,
+    Client,
+    Connection,
+    Scripted,
+    answers,
+    ask,
+    echo,
+    nobody_listens,
+    pool_of,
+    proxied,
+)
 
 from lbkit.net import Proxy, Timeouts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def dead_port() -> int:
-    with Scripted(echo) as gone:
-        return gone.port
 
 
 def dies_after(data: bytes, *, reset: bool = False):
@@ -26,8 +33,8 @@ def dies_after(data: bytes, *, reset: bool = False):
 
 
 def test_a_refused_connection_goes_to_another_backend() -> None:
-    with Scripted(answers(OK)) as good:
-        pool = pool_of(dead_port(), good.port)
+    with nobody_listens() as port, Scripted(answers(OK)) as good:
+        pool = pool_of(port, good.port)
         with Proxy(pool, expose=True) as proxy:
             for _ in range(6):
                 status, head, _ = ask(proxy)
@@ -39,7 +46,7 @@ def test_a_refused_connection_goes_to_another_backend() -> None:
 
 
 def test_a_body_already_received_is_sent_to_the_other_backend() -> None:
-    with Scripted(echo) as good, Proxy(pool_of(dead_port(), good.port)) as proxy:
+    with nobody_listens() as port, Scripted(echo) as good, Proxy(pool_of(port, good.port)) as proxy:
         for _ in range(4):
             status, _, body = ask(proxy, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
             assert status == 200
@@ -48,13 +55,14 @@ def test_a_body_already_received_is_sent_to_the_other_backend() -> None:
 
 @pytest.mark.parametrize(("retries", "picks"), [(0, 1), (1, 2), (5, 3)])
 def test_502_when_all_backends_refuse_connections(retries: int, picks: int) -> None:
-    pool = pool_of(dead_port(), dead_port(), dead_port())
-    with Proxy(pool, retries=retries) as proxy, Client(proxy) as client:
-        client.send(GET)
-        assert client.answer()[0] == 502
-        assert sum(b.picks for b in pool.backends) == picks
-        client.send(GET)  # the client's connection is as good as before
-        assert client.answer()[0] == 502
+    with nobody_listens() as one, nobody_listens() as two, nobody_listens() as three:
+        pool = pool_of(one, two, three)
+        with Proxy(pool, retries=retries) as proxy, Client(proxy) as client:
+            client.send(GET)
+            assert client.answer()[0] == 502
+            assert sum(b.picks for b in pool.backends) == picks
+            client.send(GET)  # the client's connection is as good as before
+            assert client.answer()[0] == 502
 
 
 def test_an_empty_pool_is_answered_503() -> None:

@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import GET, TIMEOUT, Client, Connection, Scripted, answers, ask, echo, pool_of, proxied
+from scripted import (
+    GET,
+    TIMEOUT,
+    Client,
+    Connection,
+    Scripted,
+    answers,
+    ask,
+    echo,
+    nobody_listens,
+    pool_of,
+    proxied,
+)
 
 from lbkit.core.limit import AIMD, Gradient
 from lbkit.core.queues import QUEUES, Item
@@ -473,24 +485,24 @@ def test_a_place_is_free_again_after_every_ending(
 
 
 def test_a_place_is_free_again_without_backends_and_without_connections() -> None:
-    with Scripted(echo) as gone:
-        port = gone.port
-    empty, closed = pool_of(), pool_of(port)
-    for pool, status, text in (
-        (empty, 503, b"503 Service Unavailable\n"),
-        (closed, 502, b"502 Bad Gateway\n"),
-    ):
-        with Proxy(pool, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
-            for _ in range(3):
-                client.send(GET)
-                assert client.answer()[::2] == (status, text)
-            assert state(proxy)["running"] == 0
+    with nobody_listens() as port:
+        for pool, status, text in (
+            (pool_of(), 503, b"503 Service Unavailable\n"),
+            (pool_of(port), 502, b"502 Bad Gateway\n"),
+        ):
+            with Proxy(pool, admission=admission(max_queue=0)) as proxy, Client(proxy) as client:
+                for _ in range(3):
+                    client.send(GET)
+                    assert client.answer()[::2] == (status, text)
+                assert state(proxy)["running"] == 0
 
 
 def test_a_retry_keeps_its_place() -> None:
-    with Scripted(echo) as gone:
-        port = gone.port
-    with Scripted(echo) as good, Proxy(pool_of(port, good.port), admission=admission(max_queue=0)) as proxy:
+    with (
+        nobody_listens() as port,
+        Scripted(echo) as good,
+        Proxy(pool_of(port, good.port), admission=admission(max_queue=0)) as proxy,
+    ):
         assert [ask(proxy)[0] for _ in range(6)] == [200] * 6
         assert state(proxy)["running"] == 0
 

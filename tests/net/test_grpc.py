@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from needs import need_feature
+from served import wait_until
 
 need_feature("http2")
 
@@ -251,9 +252,10 @@ def test_tls_on_both_sides(tmp_path: Path) -> None:
 
     origin = OriginTls(ca=str(tmp_path / CA_CERT), server_name="app.test")
     server = Server("a", grpc.ssl_server_credentials([(key, cert)]))
-    probe = Policy(health=HealthRules(checks=CheckRules(probe=Probe("grpc"), interval=0.1, timeout=0.1)))
+    probe = Policy(health=HealthRules(checks=CheckRules(probe=Probe("grpc"), interval=0.5, timeout=0.5)))
     with through(server, origin=origin, channel=channel, policy=probe, tls=front) as (calls, proxy):
         assert served_by(calls) == "a"
         assert list(calls.talk(iter([b"a", b"b"]), timeout=SECONDS)) == [b"A", b"B"]
+        wait_until(lambda: server.calls > 2)  # the two, and a check
         assert proxy.pool.backends[0].healthy
         assert not proxy.faults.lines()

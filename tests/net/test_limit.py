@@ -124,18 +124,18 @@ def test_a_queue_limit_delays_requests_instead_of_denying_them() -> None:
 
 def test_a_delay_by_a_limit_does_not_count_as_silence_of_the_backend() -> None:
     rule = RateLimit({"kind": "leaky_queue", "rate": 1, "capacity": 5})
-    with proxied(echo, rate_limits=[rule], timeouts=Timeouts(read=0.3)) as proxy:
+    with proxied(echo, rate_limits=[rule], timeouts=Timeouts(read=0.7)) as proxy:
         assert [ask(proxy)[0] for _ in range(2)] == [200, 200]  # the second after a second
 
 
 def test_a_delayed_request_of_a_client_that_leaves_reaches_no_backend() -> None:
-    rule = RateLimit({"kind": "leaky_queue", "rate": 5, "capacity": 9})
+    rule = RateLimit({"kind": "leaky_queue", "rate": 2, "capacity": 9})
     with proxied(echo, rate_limits=[rule]) as proxy:
         ask(proxy)
         with Client(proxy) as client:
             client.send(GET)
             time.sleep(0.05)
-        time.sleep(0.4)
+        time.sleep(0.7)
         (backend,) = proxy.pool.backends
         assert backend.picks == 1
 

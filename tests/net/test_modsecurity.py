@@ -155,9 +155,13 @@ def test_memory_is_flat_over_many_requests_of_many_clients(engine: ModSecurity) 
             engine.compare(request.complete())
 
     play(200, 0)  # the first ones fill what is kept anyway
-    before = resident()
-    play(1000, 1)
-    assert resident() - before < 3_000_000  # a transaction that is not freed is over 10 KB
+    grown = []
+    for network in (1, 2, 3):
+        before = resident()
+        play(250, network)
+        grown.append(resident() - before)
+    # What is not freed, over 10 KB each, adds to every round; what another thread takes, to one of them.
+    assert min(grown) < 1_000_000, grown
 
 
 anything = st.binary(max_size=60).map(lambda data: data.replace(b"\0", b"%00"))

@@ -50,7 +50,7 @@ def test_any_other_value_is_a_mistake_that_is_named(value: object) -> None:
 
 @contextmanager
 def checked(function: object, *ports: int) -> Iterator[tuple[Proxy, list[StateChange]]]:
-    rules = CheckRules(interval=0.1, timeout=0.1, fall=2, rise=1, probe=Probe("call", call=function))  # type: ignore[arg-type]
+    rules = CheckRules(interval=0.3, timeout=0.3, fall=2, rise=1, probe=Probe("call", call=function))  # type: ignore[arg-type]
     changes: list[StateChange] = []
     policy = Policy("round_robin", retries=0, health=HealthRules(checks=rules))
     backends = [Backend(f"b{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports, 1)]
@@ -130,9 +130,9 @@ def test_one_that_hangs_fails_in_time_and_takes_one_thread_only(coroutine: bool)
                 time.sleep(0.01)
             assert calls.count("b1") >= 3
             if coroutine:
-                assert {c.why for c in changes} == {"no answer in time"}
+                assert why.why == "no answer in time"
             else:
-                assert [c.why for c in changes] == ["no answer in time", "the check before has not ended"]
+                assert why.why == "the check before has not ended"
                 assert calls.count("b2") == 1
         stuck.set()
 

@@ -312,7 +312,7 @@ def test_a_frozen_redis_adds_no_more_than_the_timeout() -> None:
             finally:
                 os.kill(redis.pid, signal.SIGCONT)
             assert all(0.24 < wait < 2 for wait in waits[:3])
-            assert sum(waits[3:]) < 0.24  # requests do not wait any more
+            assert sum(waits[3:]) < 1.0  # seven waits would be 1.75 s
             await _back(limits, question)
 
         run(shared(redis, timeout=0.25, cooldown=1.0), play)

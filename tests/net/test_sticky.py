@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import need, need_module
-from scripted import TIMEOUT, Scripted, field
+from scripted import TIMEOUT, Scripted, field, nobody_listens
 from visitors import Browser, named
 
 from lbkit import Backend, Policy, Sticky
@@ -317,14 +316,14 @@ async def keys(redis: RedisServer, pattern: str) -> list[bytes]:
 @pytest.mark.parametrize(("on_failure", "status"), [("open", 200), ("closed", 503)])
 def test_without_redis_each_proxy_has_its_own_table_or_refuses(on_failure: str, status: int) -> None:
     need_module("redis")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    store = SharedStore(f"redis://127.0.0.1:{port}/0", timeout=1.0, on_failure=on_failure, cooldown=60.0)
-    with sticking(Sticky("source", idle=60), redis=store) as proxy:
-        browser = Browser(proxy)
-        found = {browser.get() for _ in range(6)}
-        assert browser.status == status
-        assert len(found) == 1
+    with nobody_listens() as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        store = SharedStore(url, timeout=1.0, on_failure=on_failure, cooldown=60.0)
+        with sticking(Sticky("source", idle=60), redis=store) as proxy:
+            browser = Browser(proxy)
+            found = {browser.get() for _ in range(6)}
+            assert browser.status == status
+            assert len(found) == 1
 
 
 def test_clients_that_leave_do_not_count_as_failures_of_redis() -> None:

@@ -182,17 +182,18 @@ def test_too_many_connections() -> None:
 
 
 def test_a_slow_head_and_an_idle_connection_end() -> None:
-    with proxied(echo, timeouts=Timeouts(head=0.2, idle=0.2, read=5)) as proxy:
-        with Client(proxy) as slow:
-            slow.send(b"GET / HT")
-            assert slow.answer()[0] == 408
-            assert slow.closed()
-        with Client(proxy) as silent:
-            assert silent.closed()
-        with Client(proxy) as idle:
-            idle.send(GET)
-            assert idle.answer()[0] == 200
-            assert idle.closed()
+    timeouts = Timeouts(head=1.0, idle=1.0, read=5)
+    with (
+        proxied(echo, timeouts=timeouts) as proxy,
+        Client(proxy) as slow,
+        Client(proxy) as silent,
+        Client(proxy) as idle,
+    ):
+        slow.send(b"GET / HT")
+        idle.send(GET)
+        assert idle.answer()[0] == 200
+        assert slow.answer()[0] == 408
+        assert all(client.closed() for client in (slow, silent, idle))
 
 
 def test_a_body_that_stops_coming() -> None:

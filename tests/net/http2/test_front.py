@@ -418,7 +418,7 @@ def test_a_client_that_says_goodbye_gets_its_answers_first() -> None:
 
 
 def test_an_idle_connection_is_closed_and_pings_do_not_keep_it() -> None:
-    with serving(answers(OK), timeouts=Timeouts(idle=0.3)) as proxy, Http2Client(proxy) as client:
+    with serving(answers(OK), timeouts=Timeouts(idle=1.0)) as proxy, Http2Client(proxy) as client:
         assert client.ask(get()).body == b"ok"
         client.http.ping(b"12345678")
         client.flush()
