@@ -7,7 +7,7 @@ import time
 import pytest
 from scripted import Client, ask, echo, proxied
 
-from lbkit import AlgorithmError, Balancer, make_balancer, watchdog
+from lbkit import AlgorithmError, Balancer, make_balancer
 from lbkit.core.meter import LoadReport
 from lbkit.net import running
 
@@ -38,17 +38,18 @@ def test_a_wrong_pick_is_answered_500_and_reported_once(
 
 
 def test_an_endless_pick_is_interrupted_and_the_proxy_keeps_serving() -> None:
+    calls = []
+
     class Endless(Balancer):
         def pick(self, backends, key, now):
+            calls.append(key)
             while True:
                 pass
 
     with proxied(echo) as proxy:
         proxy.call(proxy.pool.switch, Endless())
-        assert ask(proxy)[0] == 500
-        started = time.monotonic()
         assert [ask(proxy)[0] for _ in range(20)] == [500] * 20
-        assert time.monotonic() - started < watchdog.PERIOD * watchdog.LOOKS  # it is not called again
+        assert len(calls) == 1
         (fault,) = proxy.faults.lines()
         assert fault.startswith(f"Endless.pick did not return, and was interrupted; {__file__}, line ")
         proxy.call(proxy.pool.switch, make_balancer("round_robin"))
