@@ -20,8 +20,8 @@ PERIOD = 0.5  # seconds between two looks
 LOOKS = 10  # that find the same call before it is interrupted
 SHOTS = 200  # Overtimes that are raised in it, a few milliseconds apart, before the next look
 
-# The modules that call algorithms and rate limiters.
-CALLERS = ("lbkit.core.pool", "lbkit.core.members", "lbkit.edge")
+# The modules that call algorithms and rate limiters, or run the code that defines them.
+CALLERS = ("lbkit.core.pool", "lbkit.core.members", "lbkit.edge", "lbkit.course.own_code")
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")  # a learner may stand in a pick as long as they like
 
 _lock = threading.Lock()

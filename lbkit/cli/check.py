@@ -9,7 +9,6 @@ import typer
 
 from lbkit import why_not
 from lbkit.cli.console import fail, reported
-from lbkit.needs import CLONE
 
 UNSOLVED = 1  # exit code
 
@@ -41,8 +40,7 @@ def command(
     with reported():
         found = find_lab(lab)
         if file is None:
-            own = CLONE / "workbook" / "labs" / found.name
-            file = found.work_file(own if own.is_dir() else found.folder)
+            file = found.work_file(found.own_folder)
         report = found.check(code_of(file), file.name, hidden)
         if not hidden:
             progress.note_lab(found.name, report)

@@ -7,7 +7,9 @@ inside a notebook.
 
 from lbkit.course.guess import ask
 from lbkit.course.histories import in_any_history
+from lbkit.course.house import score
 from lbkit.course.lab import Lab, all_labs, find_lab
+from lbkit.course.leaderboard import kept
 from lbkit.course.notebook import OpenLab, open_lab
 from lbkit.course.own_breakers import own_breakers
 from lbkit.course.own_cookie import own_cookie
@@ -34,9 +36,11 @@ __all__ = [
     "expect",
     "find_lab",
     "in_any_history",
+    "kept",
     "open_lab",
     "own_breakers",
     "own_cookie",
     "own_limiter",
     "own_retry",
+    "score",
 ]

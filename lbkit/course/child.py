@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import linecache
 import os
 import random
 import sys
@@ -20,82 +19,10 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from lbkit.core.contract import AlgorithmError
 from lbkit.course import second_process
-from lbkit.course.limits import MEMORY, TOO_MANY_THREADS, TOO_MUCH_MEMORY, lower_limits
-from lbkit.course.task import Check, NotDefined, Task, Wrong, load_task, needed, task_module
-
-NOT_WRITTEN = "it is not written yet"
-LONGEST = 200  # characters of an error's own message
-
-
-def compiled(source: str, name: str) -> CodeType:
-    """Return the learner's code, whose lines a traceback can show. Raises SyntaxError, ValueError."""
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    return compile(source, name, "exec", dont_inherit=True)
-
-
-def namespace(code: CodeType) -> dict[str, Any]:
-    """Run the learner's code; return what it defines."""
-    made: dict[str, Any] = {"__name__": "solution", "__builtins__": __builtins__}
-    exec(code, made)
-    return made
-
-
-def fault(error: BaseException, name: str) -> str:
-    """Return what happened in a sentence, with the line of the learner's code where it did."""
-    if isinstance(error, SyntaxError):
-        line = f"line {error.lineno}" if error.lineno else "it"
-        return f"{line} is not Python: {error.msg}" + (f": `{error.text.strip()}`" if error.text else "")
-    if isinstance(error, MemoryError):
-        return TOO_MUCH_MEMORY
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return TOO_MANY_THREADS  # their stacks do not fit into the memory there is for it
-    if isinstance(error, SystemExit):
-        return f"the code called sys.exit{_where(error, name)}"
-    if isinstance(error, EOFError):
-        return f"the code asked for input, and nothing can be typed here{_where(error, name)}"
-    if isinstance(error, NotImplementedError):
-        return f"{NOT_WRITTEN}{_where(error, name)}"
-    if isinstance(error, AlgorithmError):
-        if unwritten(error):
-            return f"{NOT_WRITTEN}, in {error.place}"
-        return f"{error.what}; {error.place}{f': `{error.source}`' if error.source else ''}"
-    if isinstance(error, NotDefined):
-        return str(error)
-    said = shortened(f"{type(error).__name__}: {error}".rstrip(": "))
-    return (
-        f"it raised {said}{_where(error, name)}" if _lines(error, name) else f"what it returned led to {said}"
-    )
-
-
-def shortened(text: str) -> str:
-    """Return a text on one line, and its beginning only if it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else line[:LONGEST] + " ..."
-
-
-def _lines(error: BaseException, name: str) -> list[int]:
-    lines, trace = [], error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == name:
-            lines.append(trace.tb_lineno)
-        trace = trace.tb_next
-    return lines
-
-
-def _where(error: BaseException, name: str) -> str:
-    if not (lines := _lines(error, name)):
-        return ""
-    source = linecache.getline(name, lines[-1]).strip()
-    return f", in line {lines[-1]}: `{source}`"
-
-
-def unwritten(error: BaseException) -> bool:
-    """Return whether an error says that code is not written yet."""
-    if isinstance(error, AlgorithmError):
-        return "raised NotImplementedError" in error.what
-    return isinstance(error, NotImplementedError)
+from lbkit.course.limits import MEMORY, lower_limits
+from lbkit.course.own_code import compiled, fault, namespace, unwritten
+from lbkit.course.task import Check, Task, Wrong, load_task, needed, task_module
 
 
 def failure(happened: str) -> dict[str, Any]:

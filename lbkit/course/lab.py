@@ -15,6 +15,7 @@ from typing import Any
 from lbkit.core.text import unknown
 from lbkit.course.report import Report, report
 from lbkit.course.task import Task, load_task
+from lbkit.needs import CLONE
 
 LABS = "labs"
 
@@ -61,6 +62,12 @@ class Lab:
     @property
     def checks_file(self) -> Path:
         return self.source / "checks.py"
+
+    @property
+    def own_folder(self) -> Path:
+        """The learner's folder: their copy in the workbook, if there is one."""
+        own = CLONE / "workbook" / LABS / self.name
+        return own if own.is_dir() else self.folder
 
     @cached_property
     def task(self) -> Task:

@@ -13,7 +13,7 @@ from lbkit.course.report import Report
 from lbkit.needs import CLONE
 
 FILE = "progress.json"
-SECTIONS = ("labs", "claims", "predictions")
+SECTIONS = ("labs", "claims", "predictions", "board")
 
 
 def progress_file() -> Path:
@@ -24,7 +24,7 @@ def progress_file() -> Path:
 
 
 def read_progress() -> dict[str, dict[str, Any]]:
-    """Return what is noted: `labs`, `claims` and `predictions`, each by name.
+    """Return what is noted: `labs`, `claims`, `predictions` and the `board`, each by name.
 
     Raises ValueError for a file that is not ours, OSError."""
     file = progress_file()
@@ -96,3 +96,8 @@ def all_claims() -> dict[str, list[str]]:
 def note_prediction(name: str, guess: str, right: bool) -> None:
     """Note the first guess at a question; later ones do not count. Raises ValueError, OSError."""
     _change(lambda noted: noted["predictions"].setdefault(name, {"guess": guess, "right": right}))
+
+
+def note_score(name: str, entry: Mapping[str, Any]) -> None:
+    """Note an algorithm on the board, in place of an earlier one of this name. Raises ValueError, OSError."""
+    _change(lambda noted: noted["board"].update({name: dict(entry)}))

@@ -7,13 +7,7 @@ import pytest
 from lbkit import Balancer
 from lbkit.course import house
 
-
-@pytest.fixture(autouse=True)
-def two_scenarios(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of them are enough to see the rule."""
-    monkeypatch.setattr(house, "SCENARIOS", {name: house.SCENARIOS[name] for name in ("equal", "failing")})
-    monkeypatch.setattr(house, "SEEDS", (1,))
-    house._cost_of_house.cache_clear()
+pytestmark = pytest.mark.usefixtures("small_house")
 
 
 def test_a_share_of_one_is_as_good_as_the_best_of_the_house() -> None:
@@ -26,6 +20,25 @@ def test_a_share_of_one_is_as_good_as_the_best_of_the_house() -> None:
 
 def test_a_score_is_reproduced() -> None:
     assert house.score("round_robin").points == house.score("round_robin").points
+
+
+def test_a_first_score_needs_one_run_of_each_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house, "SEEDS", (1, 2))
+    steps = list(house.scoring("random"))
+    assert [(step.runs, list(step.shares)) for step in steps] == [
+        (1, ["equal"]),
+        (2, ["equal", "failing"]),
+        (3, ["equal", "failing"]),
+        (4, ["equal", "failing"]),
+    ]
+    assert [step.final for step in steps] == [False, False, False, True]
+    assert steps[-1] == house.score("random")
+    assert steps[1].shares != steps[3].shares
+
+
+def test_the_best_of_the_house_is_known() -> None:
+    best = house.best_of_the_house("equal")
+    assert house.score(best).shares["equal"] == 1.0
 
 
 def test_failures_cost(own_algorithms: None) -> None:

@@ -1,0 +1,125 @@
+"""A learner's code: its source, what it defines, and in a sentence what went wrong, with the line."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any
+
+import lbkit
+from lbkit.core import Balancer
+from lbkit.core.contract import AlgorithmError, Overtime
+from lbkit.course.limits import TOO_MANY_THREADS, TOO_MUCH_MEMORY
+from lbkit.course.task import NotDefined
+from lbkit.watchdog import guard
+
+MODULE = "solution"  # the name of the module that the code is
+NOT_WRITTEN = "it is not written yet"
+LONGEST = 200  # characters of an error's own message
+
+
+def compiled(source: str, name: str) -> CodeType:
+    """Return the learner's code, whose lines a traceback can show. Raises SyntaxError, ValueError."""
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+def namespace(code: CodeType, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run the learner's code, which may use `names`; return these and what it defines."""
+    made: dict[str, Any] = {**(names or {}), "__name__": MODULE, "__builtins__": __builtins__}
+    exec(code, made)
+    return made
+
+
+def fault(error: BaseException, name: str) -> str:
+    """Return what happened in a sentence, with the line of the learner's code where it did."""
+    if isinstance(error, SyntaxError):
+        line = f"line {error.lineno}" if error.lineno else "it"
+        return f"{line} is not Python: {error.msg}" + (f": `{error.text.strip()}`" if error.text else "")
+    if isinstance(error, MemoryError):
+        return TOO_MUCH_MEMORY
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return TOO_MANY_THREADS  # their stacks do not fit into the memory there is for it
+    if isinstance(error, Overtime):
+        return f"it did not return, and was interrupted{_where(error, name)}: is there an endless loop?"
+    if isinstance(error, SystemExit):
+        return f"the code called sys.exit{_where(error, name)}"
+    if isinstance(error, EOFError):
+        return f"the code asked for input, and nothing can be typed here{_where(error, name)}"
+    if isinstance(error, NotImplementedError):
+        return f"{NOT_WRITTEN}{_where(error, name)}"
+    if isinstance(error, AlgorithmError):
+        if unwritten(error):
+            return f"{NOT_WRITTEN}, in {error.place}"
+        return f"{error.what}; {error.place}{f': `{error.source}`' if error.source else ''}"
+    if isinstance(error, NotDefined):
+        return str(error)
+    said = shortened(f"{type(error).__name__}: {error}".rstrip(": "))
+    return (
+        f"it raised {said}{_where(error, name)}" if _lines(error, name) else f"what it returned led to {said}"
+    )
+
+
+def shortened(text: str) -> str:
+    """Return a text on one line, and its beginning only if it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[:LONGEST] + " ..."
+
+
+def _lines(error: BaseException, name: str) -> list[int]:
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == name:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return lines
+
+
+def _where(error: BaseException, name: str) -> str:
+    if not (lines := _lines(error, name)):
+        return ""
+    source = linecache.getline(name, lines[-1]).strip()
+    return f", in line {lines[-1]}: `{source}`"
+
+
+def unwritten(error: BaseException) -> bool:
+    """Return whether an error says that code is not written yet."""
+    if isinstance(error, AlgorithmError):
+        return "raised NotImplementedError" in error.what
+    return isinstance(error, NotImplementedError)
+
+
+class CodeError(ValueError):
+    """Code that defines no algorithm: what is wrong, with its line."""
+
+
+def algorithm_in(source: str, name: str) -> type[Balancer]:
+    """Return the algorithm that the source of a file called `name` defines: the last one of several.
+
+    It is run as if it began with `from lbkit import *`, and interrupted if it finds no end.
+    Raises CodeError."""
+    guard()
+    try:
+        made = namespace(compiled(source, name), {each: getattr(lbkit, each) for each in lbkit.__all__})
+    except BaseException as error:  # whatever a learner's code raises
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise CodeError(told(error, name)) from None
+    own = [each for each in made.values() if isinstance(each, type) and issubclass(each, Balancer)]
+    own = [each for each in own if each.__module__ == MODULE and not each.__name__.startswith("_")]
+    if not own:
+        raise CodeError(f"{name} defines no algorithm: it begins with `class Mine(Balancer):`")
+    return own[-1]
+
+
+def told(error: BaseException, name: str) -> str:
+    """Return what went wrong with an algorithm: with the contract that it broke, if it broke one."""
+    if isinstance(error, AlgorithmError) and not unwritten(error):
+        said, unknown_name = str(error), "raised NameError" in error.what
+    else:
+        said, unknown_name = f"{name}: {fault(error, name)}.", isinstance(error, NameError)
+    return f"{said} {ALONE}" if unknown_name else said
+
+
+ALONE = "All that it needs, its imports too, has to stand in the code itself."
