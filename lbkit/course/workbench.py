@@ -42,7 +42,7 @@ STARTER = '''class Mine(Balancer):
         return backend.in_flight
 
     def done(self, backend, latency, ok, now):
-        pass  # how many seconds, and whether it failed
+        pass  # its seconds; ok: no failure
 '''
 
 T = TypeVar("T")
