@@ -22,7 +22,7 @@ def command(
     """
     from json import dumps
 
-    from lbkit.course import all_labs, progress
+    from lbkit.course import all_labs, leaderboard, progress
 
     with reported():
         noted = progress.read_progress()
@@ -40,6 +40,9 @@ def command(
         typer.echo(
             f"  {notebook:32}{len(shown)} of {len(claims)}" + (f", not yet {missing}" if missing else "")
         )
-    guesses = [guess["right"] for guess in noted["predictions"].values()]
-    typer.echo(f"predictions\n  {sum(guesses)} of {len(guesses)} right")
+    known = [guess["right"] for guess in noted["predictions"].values() if "right" in guess]
+    typer.echo(f"predictions\n  {sum(known)} of {len(known)} right")
+    typer.echo("your board")
+    for name, entry in sorted(leaderboard.board().items(), key=lambda item: -item[1].points):
+        typer.echo(f"  {name:32}{entry.points:.1f} points: {leaderboard.again(name, entry)}")
     typer.echo(f"from {progress.progress_file()}")

@@ -5,7 +5,6 @@ child.py) and give a report (report.py). lab.py finds labs and the learner's cod
 inside a notebook.
 """
 
-from lbkit.course.guess import ask
 from lbkit.course.histories import in_any_history
 from lbkit.course.house import score
 from lbkit.course.lab import Lab, all_labs, find_lab
@@ -16,6 +15,7 @@ from lbkit.course.own_cookie import own_cookie
 from lbkit.course.own_limiter import own_limiter
 from lbkit.course.own_retry import Failed, own_retry
 from lbkit.course.pictures import Shares, Steps, Times
+from lbkit.course.prediction import predict
 from lbkit.course.report import Report
 from lbkit.course.second_process import elsewhere
 from lbkit.course.task import Task, Wrong, expect
@@ -31,7 +31,6 @@ __all__ = [
     "Times",
     "Wrong",
     "all_labs",
-    "ask",
     "elsewhere",
     "expect",
     "find_lab",
@@ -42,5 +41,6 @@ __all__ = [
     "own_cookie",
     "own_limiter",
     "own_retry",
+    "predict",
     "score",
 ]

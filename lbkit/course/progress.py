@@ -93,9 +93,15 @@ def all_claims() -> dict[str, list[str]]:
     return found
 
 
-def note_prediction(name: str, guess: str, right: bool) -> None:
+def note_prediction(name: str, guess: str | float) -> None:
     """Note the first guess at a question; later ones do not count. Raises ValueError, OSError."""
-    _change(lambda noted: noted["predictions"].setdefault(name, {"guess": guess, "right": right}))
+    _change(lambda noted: noted["predictions"].setdefault(name, {"guess": guess}))
+
+
+def note_outcome(name: str, right: bool) -> None:
+    """Note whether the guess was right, when that is known the first time. Raises ValueError, OSError."""
+    if "right" not in read_progress()["predictions"].get(name, {"right": None}):
+        _change(lambda noted: noted["predictions"][name].update(right=right))
 
 
 def note_score(name: str, entry: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     shutil.copytree(NOTEBOOKS, home / "notebooks", ignore=shutil.ignore_patterns(".*"))
     (home / "lbkit").symlink_to(NOTEBOOKS.parent / "lbkit")  # what tells a checkout
     own = {name: str(home / name.lower()) for name in (*PRIVATE, *PRIVATE_LAB)}
+    own["LBKIT_PROGRESS"] = str(home / "progress.json")
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "lbkit.cli", "lab", "--no-browser"],

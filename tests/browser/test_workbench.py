@@ -72,5 +72,5 @@ def test_mended_code_is_put_on_the_board(page: Any, lab: Lab) -> None:
     keep.click()
     row = page.locator(".lbkit-board .lbkit-own")
     until(lambda: 'score(kept("own")).points' in row.inner_text(), "the line that repeats it")
-    noted = json.loads((lab.folder / "progress.json").read_text())["board"]
+    noted = json.loads((lab.folder.parent / "progress.json").read_text())["board"]
     assert "now" in noted["own"]["source"]

@@ -9,8 +9,16 @@ import pytest
 from typer.testing import CliRunner
 
 from lbkit.cli import app
-from lbkit.course import Lab, ask, progress
-from lbkit.course.progress import all_claims, note_claims, note_lab, note_prediction, read_progress
+from lbkit.course import Lab, progress
+from lbkit.course.progress import (
+    all_claims,
+    note_claims,
+    note_lab,
+    note_outcome,
+    note_prediction,
+    note_score,
+    read_progress,
+)
 
 LAB = Lab(Path(__file__).parent / "tiny")
 RIGHT = "def double(x): return x + x\n"
@@ -39,28 +47,21 @@ def test_code_that_cannot_be_checked_is_no_progress(file: Path) -> None:
     }
 
 
-def test_the_first_guess_counts() -> None:
-    note_prediction("q", "ten", right=False)
-    note_prediction("q", "eleven", right=True)
+def test_the_first_guess_and_the_first_outcome_count() -> None:
+    note_prediction("q", "ten")
+    note_prediction("q", "eleven")
+    assert read_progress()["predictions"] == {"q": {"guess": "ten"}}
+    note_outcome("q", right=False)
+    note_outcome("q", right=True)
+    note_outcome("never asked", right=True)
     assert read_progress()["predictions"] == {"q": {"guess": "ten", "right": False}}
-
-
-def test_a_question_keeps_the_first_answer() -> None:
-    first = ask("answers", "How many?", ["one", "two"], right=1)
-    first.children[1].children[0].click()
-    assert "Not quite: it is “two”" in first.children[2].value
-    again = ask("answers", "How many?", ["one", "two"], right=1)
-    assert all(button.disabled for button in again.children[1].children)
-    assert "Your guess: “one”" in again.children[2].value
-    with pytest.raises(ValueError, match="right is 2: use a number from 0 to 1"):
-        ask("other", "How many?", ["one", "two"], right=2)
 
 
 def test_a_file_that_is_not_ours_is_left_alone(file: Path) -> None:
     file.parent.mkdir()
     file.write_text("[1, 2")
     with pytest.raises(ValueError, match="mend it, or delete it"):
-        note_prediction("q", "ten", right=False)
+        note_prediction("q", "ten")
     assert file.read_text() == "[1, 2"
 
 
@@ -73,4 +74,7 @@ def test_every_claim_of_the_notebooks_can_be_noted() -> None:
     line = next(line for line in shown.output.splitlines() if "04-sticky" in line)
     assert f"2 of {len(claims['04-sticky-sessions.ipynb'])}" in line
     assert "S1" not in line
+    note_score("mine", {"shares": {"equal": 0.5}, "source": "class Mine: ..."})
+    shown = CliRunner().invoke(app, ["progress"])
+    assert 'mine                            50.0 points: score(kept("mine")).points' in shown.output
     assert json.loads(CliRunner().invoke(app, ["progress", "--json"]).output) == progress.read_progress()
