@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from lbkit.course import progress
-from lbkit.course.prediction import Choice, Guess, Number, Question, told
+from lbkit.course.question import Choice, Guess, Number, Question, told
 
 NOT_YET = "You have not predicted this yet: the question is above."
 STYLE = "border-left: 3px solid #8888; padding: 2px 10px; line-height: 1.5"

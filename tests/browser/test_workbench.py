@@ -70,7 +70,7 @@ def test_mended_code_is_put_on_the_board(page: Any, lab: Lab) -> None:
     keep = page.locator(f"{BENCH} button:has-text('board')")
     until(keep.is_enabled, "all runs", 40)
     keep.click()
-    row = page.locator(".lbkit-board .lbkit-own")
+    row = page.locator(f"{BENCH} .lbkit-board .lbkit-own")
     until(lambda: 'score(kept("own")).points' in row.inner_text(), "the line that repeats it")
     noted = json.loads((lab.folder.parent / "progress.json").read_text())["board"]
     assert "now" in noted["own"]["source"]

@@ -11,8 +11,8 @@ from needs import need_module
 need_module("ipywidgets")
 
 from lbkit.course import predict
-from lbkit.course.prediction import Choice, Number
 from lbkit.course.progress import read_progress
+from lbkit.course.question import Choice, Number
 
 
 @pytest.fixture(autouse=True)
