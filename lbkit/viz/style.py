@@ -2,8 +2,8 @@
 
 A policy has a colour and a dash that depend on its name only. Algorithms of your own share a colour that no
 algorithm of the kit has. Servers have muted colours that no policy has, engines have symbols, and red means
-failure. tests/viz/test_style.py checks the distances between colours, for normal and for deuteranopic
-vision. Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
+failure. tests/viz/test_style.py checks the distances between colours, for normal vision, deuteranopia and
+protanopia. Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from lbkit.core import algorithms
 from lbkit.table import duration as duration
 
-BLUE, AMBER, GREEN, PURPLE = "#2350BE", "#D7A10C", "#22D582", "#B324C1"
-CYAN, OLIVE, ORCHID, CORNFLOWER = "#02C5FF", "#63A402", "#C575CC", "#5588FB"
-COLOURS = (BLUE, AMBER, GREEN, PURPLE, CYAN, OLIVE, ORCHID, CORNFLOWER)
-OWN = "#702EFA"  # algorithms of your own
-SERVERS = ("#4C5645", "#9A9A85", "#737286", "#B8BDD2")
-FAILED = "#C62828"
+BLUE, AMBER, LIME, PURPLE = "#2438CB", "#E97A06", "#99D817", "#8D0092"
+CYAN, JADE, LILAC, STEEL = "#00D7FF", "#20B16D", "#C579FF", "#177BBE"
+COLOURS = (BLUE, AMBER, LIME, PURPLE, CYAN, JADE, LILAC, STEEL)
+OWN = "#7948FF"  # algorithms of your own
+SERVERS = ("#61795F", "#979BBC", "#634554", "#DBC1A8")
+FAILED = "#DF0D02"
 INK = "#7B828C"
 GRID = "rgba(128,136,146,0.22)"
 FAINT = "rgba(128,136,146,0.7)"
@@ -35,7 +35,7 @@ ENGINES = ("sim", "live", "nginx", "haproxy", "apache", "caddy", "docker")
 # One row for each dash, one column for each colour. Algorithms that are often compared, such as those of a
 # family, are in different columns.
 POLICIES: tuple[tuple[str, ...], ...] = (
-    # blue, amber, green, purple, cyan, olive, orchid, cornflower
+    # blue, amber, lime, purple, cyan, jade, lilac, steel
     (
         *("round_robin", "least_connections", "power_of_two", "random"),
         *("weighted_round_robin", "least_response_time", "consistent_hash", "ip_hash"),

@@ -1,4 +1,4 @@
-"""Distances between colours, for normal vision and for deuteranopia."""
+"""Distances between colours, for normal vision, deuteranopia and protanopia."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from math import dist
 
 Vector = tuple[float, ...]
 
-# Machado, Oliveira and Fernandes 2009, severity 1.0; on linear RGB.
+# How linear RGB is seen: Machado, Oliveira and Fernandes 2009, severity 1.0.
+NORMAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 DEUTERANOPIA = (
     (0.367322, 0.860646, -0.227968),
     (0.280085, 0.672501, 0.047413),
     (-0.011820, 0.042940, 0.968881),
+)
+PROTANOPIA = (
+    (0.152286, 1.052583, -0.204868),
+    (0.114503, 0.786281, 0.099216),
+    (-0.003882, -0.048116, 1.051998),
 )
 # Ottosson 2020, "A perceptual color space for image processing": linear RGB to cones, cones to OKLab.
 CONES = (
@@ -36,18 +42,13 @@ def times(matrix: tuple[Vector, ...], vector: Vector) -> Vector:
 
 
 def oklab(rgb: Vector) -> Vector:
-    cones = times(CONES, tuple(max(0.0, v) for v in rgb))
+    cones = times(CONES, tuple(min(1.0, max(0.0, v)) for v in rgb))
     return times(OKLAB, tuple(v ** (1 / 3) for v in cones))
 
 
-def distance(one: str, other: str) -> float:
+def distance(one: str, other: str, vision: tuple[Vector, ...] = NORMAL) -> float:
     """Return the distance of two colours in OKLab; 0.02 is just noticeable, black to white is 1."""
-    return dist(oklab(linear(one)), oklab(linear(other)))
-
-
-def deuteranopic_distance(one: str, other: str) -> float:
-    """Return `distance` as a deuteranope sees the two."""
-    return dist(*(oklab(times(DEUTERANOPIA, linear(colour))) for colour in (one, other)))
+    return dist(*(oklab(times(vision, linear(colour))) for colour in (one, other)))
 
 
 def contrast(colour: str, ground: str) -> float:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from viz.colour import contrast, deuteranopic_distance, distance
+from viz.colour import DEUTERANOPIA, NORMAL, PROTANOPIA, Vector, contrast, distance
 
 from lbkit import algorithms
 from lbkit.viz.style import (
@@ -33,20 +33,27 @@ def test_every_algorithm_of_the_kit_has_a_look_of_its_own() -> None:
     assert len(POLICIES) <= len(DASHES) == len(set(DASHES)) == len(set(PATTERNS))
 
 
-def test_no_two_colours_are_close_to_each_other() -> None:
-    for one, other in combinations(ALL, 2):
-        assert distance(one, other) > 0.13, (one, other)
+LEAST = {"normal": (NORMAL, 0.15), "deuteranopia": (DEUTERANOPIA, 0.1), "protanopia": (PROTANOPIA, 0.1)}
 
 
-def test_no_two_colours_are_close_to_each_other_for_deuteranopes() -> None:
-    for one, other in combinations(ALL, 2):
-        assert deuteranopic_distance(one, other) > 0.085, (one, other)
+@pytest.mark.parametrize(("vision", "least"), LEAST.values(), ids=LEAST)
+def test_no_two_colours_are_close_to_each_other(vision: tuple[Vector, ...], least: float) -> None:
+    close = {
+        (one, other): round(distance(one, other, vision), 4)
+        for one, other in combinations(ALL, 2)
+        if distance(one, other, vision) < least
+    }
+    assert close == {}
 
 
-def test_the_measure_finds_colours_that_deuteranopes_confuse() -> None:
-    green, pink = "#009E73", "#CC79A7"
-    assert distance(green, pink) > 0.2
-    assert deuteranopic_distance(green, pink) < 0.08
+@pytest.mark.parametrize(
+    ("one", "other", "vision"),
+    [("#009E73", "#CC79A7", DEUTERANOPIA), ("#2350BE", "#B324C1", PROTANOPIA)],
+    ids=["green and pink", "blue and purple"],
+)
+def test_the_measure_finds_colours_that_are_confused(one: str, other: str, vision: tuple[Vector, ...]) -> None:
+    assert distance(one, other) > 0.2
+    assert distance(one, other, vision) < 0.08
 
 
 @pytest.mark.parametrize("colour", ALL)
