@@ -3,93 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
+import anywidget
+import traitlets
 
-from lbkit.core import algorithms
-from lbkit.viz.style import LOOKS, POLICIES, title
+from lbkit.core import Balancer, algorithms
+from lbkit.viz.families import FAMILIES, family, one_line
+from lbkit.viz.style import LOOKS, policy_look, title
 from lbkit.viz.widget import on_main
 
 MAX_POLICIES = 4  # side by side
-MORE = "more ..."
+STARTERS = (
+    *("round_robin", "weighted_round_robin", "random"),
+    *("power_of_two", "least_connections", "consistent_hash"),
+)
 
 
-class Choice(widgets.Box):  # type: ignore[misc]
+class Choice(anywidget.AnyWidget):
     """A choice of up to MAX_POLICIES algorithms; one more drops the oldest.
 
-    The well-known ones, your own, and those that are chosen have a button; the others are in a list."""
+    The STARTERS, your own, and those that are chosen have a button in their colour; all are in a menu that
+    can be searched. The browser sends what was pressed, and Python decides what is chosen then."""
+
+    _esm = Path(__file__).with_name("choice.js")
+    _css = Path(__file__).with_name("choice.css")
+    offers: Any = traitlets.List().tag(sync=True)  # a dict for each algorithm, by family
+    buttons: Any = traitlets.List().tag(sync=True)  # names, from left to right
+    chosen: Any = traitlets.List().tag(sync=True)  # names, the oldest first
 
     def __init__(self, chosen: Iterable[str]) -> None:
-        self.chosen = list(chosen)[:MAX_POLICIES]
-        self.buttons: dict[str, Any] = {}
-        self.more = widgets.Dropdown(layout={"width": "200px"})
+        super().__init__(chosen=list(chosen)[:MAX_POLICIES])
         self._on_change: Callable[[], object] = lambda: None
-        super().__init__(layout={"flex_flow": "row wrap", "width": "100%"})
+        self._press_soon: Callable[..., None] = self.press
+        self.on_msg(lambda _, content, __: self._press_soon(content["press"]))
         self.refresh()
 
     def observe_choice(self, on_change: Callable[[], object]) -> None:
         """Call `on_change` whenever another set of algorithms is chosen."""
         self._on_change = on_change
-        self._pressed_soon = on_main(self._pressed)  # in the loop that runs now
-        self.more.observe(on_main(lambda change: self.choose(change["new"])), "value")
-        for name, button in self.buttons.items():
-            self._observe(name, button)
+        self._press_soon = on_main(self.press)  # in the loop that runs now
 
     def refresh(self) -> None:
         """Offer the algorithms that there are now: classes may have been defined since, or forgotten."""
         known = algorithms()
-        self.chosen = [name for name in self.chosen if name in known] or [POLICIES[0][0]]
-        own = [name for name in known if name not in LOOKS]
-        buttons = dict.fromkeys((*POLICIES[0], *own, *self.chosen))
-        for name in buttons:
-            if name not in self.buttons:
-                self.buttons[name] = widgets.ToggleButton(
-                    description=title(name),
-                    value=name in self.chosen,
-                    tooltip=(known[name].__doc__ or name).strip().partition("\n")[0],
-                    layout={"width": "auto"},
-                )
-                if hasattr(self, "_pressed_soon"):
-                    self._observe(name, self.buttons[name])
-        self.buttons = {name: self.buttons[name] for name in buttons}
-        rest = [(title(name), name) for name in sorted(known) if name not in self.buttons]
-        self.more.options = [(MORE, ""), *rest]
-        self.more.value = ""
-        self.children = [*self.buttons.values(), self.more]
+        self.chosen = [name for name in self.chosen if name in known] or [STARTERS[0]]
+        order = list(FAMILIES)
+        self.offers = sorted(
+            (offer(name, cls) for name, cls in known.items()),
+            key=lambda o: (order.index(o["family"]), o["title"]),
+        )
+        self._line_up()
 
-    def choose(self, name: str) -> None:
-        """Choose one more."""
-        if not name or name in self.chosen:
-            return
-        self.chosen.append(name)
-        dropped = self.chosen.pop(0) if len(self.chosen) > MAX_POLICIES else ""
-        self.refresh()
-        self.buttons[name].value = True
-        if dropped in self.buttons:
-            self.buttons[dropped].value = False
-        self._on_change()
+    def _line_up(self) -> None:
+        own = [o["name"] for o in self.offers if o["name"] not in LOOKS]
+        self.buttons = list(dict.fromkeys((*STARTERS, *own, *self.chosen)))
+
+    def press(self, name: str) -> None:
+        """Choose one more, or one less; the last one stays."""
+        if name not in self.chosen:
+            self.choose_only([*self.chosen, name][-MAX_POLICIES:])
+        elif len(self.chosen) > 1:
+            self.choose_only(other for other in self.chosen if other != name)
 
     def choose_only(self, names: Iterable[str]) -> None:
-        """Choose these and no others."""
+        """Choose these and no others; of names that there are no longer, none."""
         known = algorithms()
         before, self.chosen = self.chosen, [name for name in names if name in known][:MAX_POLICIES]
-        self.refresh()
-        for name, button in self.buttons.items():
-            button.value = name in self.chosen
         if self.chosen != before:
+            self._line_up()
             self._on_change()
 
-    def _observe(self, name: str, button: Any) -> None:
-        button.observe(lambda change: self._pressed_soon(name, change["new"]), "value")
 
-    def _pressed(self, name: str, on: bool) -> None:
-        if on == (name in self.chosen):
-            return  # set by `choose`, not by the user
-        if on:
-            self.choose(name)
-        elif len(self.chosen) > 1:
-            self.chosen.remove(name)
-            self._on_change()
-        else:
-            self.buttons[name].value = True  # the last one stays
+def offer(name: str, algorithm: type[Balancer]) -> dict[str, Any]:
+    """Return what the browser shows of an algorithm."""
+    look = policy_look(name)
+    return {
+        "name": name,
+        "title": title(name),
+        "line": one_line(algorithm),
+        "family": family(algorithm),
+        "colour": look.colour,
+        "dash": look.dash,
+    }

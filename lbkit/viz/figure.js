@@ -1,5 +1,6 @@
 // One plotly figure. The script of plotly comes from the kernel, once a page, whatever the number of
-// figures; each redraw is one message, of which plotly draws the difference.
+// figures. What a panel's figures show is in one feed, so that all of them are one message. They are drawn one
+// at a time, the first of a panel first, and those out of sight when nothing changes any more.
 
 const pages = (globalThis.__lbkit ??= new Map()); // plotly's version -> promise of plotly
 
@@ -9,8 +10,10 @@ async function plotly(model) {
   return pages.get(version);
 }
 
+const other = (model, name) => model.widget_manager.get_model(model.get(name).replace("IPY_MODEL_", ""));
+
 async function load(model) {
-  const script = await model.widget_manager.get_model(model.get("script").replace("IPY_MODEL_", ""));
+  const script = await other(model, "script");
   const module = { exports: {} };
   // Handed a `module`, it exports itself and leaves alone what else is on the page.
   new Function("module", "exports", script.get("source"))(module, module.exports);
@@ -19,14 +22,33 @@ async function load(model) {
 
 const config = { displayModeBar: false }; // it would cover the title
 const REST = 800; // milliseconds without a redraw until a picture is taken, for the saved notebook
+const LAST = 1000; // the rank of what can wait
+
+const waiting = new Map(); // what is to be done -> its rank
+let working = false;
+
+async function enqueue(work, rank) {
+  waiting.set(work, rank);
+  if (working) return;
+  working = true;
+  while (waiting.size) {
+    const [next] = [...waiting].reduce((a, b) => (b[1] < a[1] ? b : a));
+    waiting.delete(next);
+    await next().catch(console.error);
+    await new Promise((done) => setTimeout(done)); // the browser paints, and a slider moves
+  }
+  working = false;
+}
 
 async function render({ model, el }) {
   el.classList.add("lbkit-figure");
   el.style.overflow = "hidden";
   const place = el.appendChild(document.createElement("div"));
-  const Plotly = await plotly(model);
-  let drawing = false;
-  let newer = true;
+  const [Plotly, feed] = await Promise.all([plotly(model), other(model, "feed")]);
+  const rank = Number(model.get("place"));
+  const newest = () => feed.get("specs")[model.get("place")];
+  let drawn = 0; // number of the figure on the screen
+  let inSight = true;
   let resting = 0;
 
   async function photograph() {
@@ -37,29 +59,42 @@ async function render({ model, el }) {
   }
 
   async function draw() {
-    newer = true;
-    if (drawing) return; // it will look again: of several figures in a row the last is drawn
-    drawing = true;
-    while (newer) {
-      newer = false;
-      const { data, layout } = JSON.parse(model.get("spec"));
-      await Plotly.react(place, data, layout, config);
-      el.dataset.drawn = model.get("number"); // for tests: which one is on the screen
-    }
-    drawing = false;
-    clearTimeout(resting);
-    resting = setTimeout(photograph, REST);
+    const [number, spec] = newest(); // of several in a row the last is drawn
+    if (number === drawn) return;
+    drawn = number;
+    const { data, layout } = JSON.parse(spec);
+    await Plotly.react(place, data, layout, config);
+    el.dataset.drawn = number; // for tests: which one is on the screen
   }
 
-  model.on("change:number", draw);
+  const rest = () => (enqueue(draw, rank), enqueue(photograph, LAST));
+
+  function changed() {
+    if (newest()[0] === drawn) return; // the news are another figure's
+    if (inSight) enqueue(draw, rank);
+    clearTimeout(resting);
+    resting = setTimeout(rest, REST);
+  }
+
+  feed.on("change:specs", changed);
   await draw();
+  changed();
+  resting = setTimeout(rest, REST);
   // Also the first one: a widget has no width before it is on the page.
   const sized = new ResizeObserver(() => place.clientWidth && Plotly.Plots.resize(place));
   sized.observe(el);
+  const seen = new IntersectionObserver(([entry]) => {
+    inSight = entry.isIntersecting;
+    if (inSight) changed();
+  });
+  seen.observe(el);
   return () => {
     sized.disconnect();
+    seen.disconnect();
     clearTimeout(resting);
-    model.off("change:number", draw);
+    waiting.delete(draw);
+    waiting.delete(photograph);
+    feed.off("change:specs", changed);
     Plotly.purge(place);
   };
 }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from html import escape
 from typing import Any
 
@@ -19,51 +18,27 @@ from lbkit.result import Result
 from lbkit.table import cautions, table
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.choice import Choice
+from lbkit.viz.drawing import Figure
+from lbkit.viz.keepsake import Keepsake
 from lbkit.viz.latency import latency_cdf
+from lbkit.viz.luck import luck
 from lbkit.viz.over_time import latency_over_time
-from lbkit.viz.scenario import VARIABILITY, Settings, scenario, verdict
+from lbkit.viz.pace import Pace, breathe
+from lbkit.viz.scenario import Settings, scenario, verdict
+from lbkit.viz.setting import checked, read
+from lbkit.viz.sliders import controls, grouped
 from lbkit.viz.style import FAILED, title
-from lbkit.viz.widget import FigureView, Panel, after_each_cell, on_main, reset_button
+from lbkit.viz.widget import Feed, FigureView, Panel, after_each_cell, on_main, reset_button
 
 QUICK = 500  # requests a policy while a slider moves
 SETTLED = 10_000  # requests a policy when it rests
 SEEDS = 8  # of which a policy that rests gets SETTLED requests each
-QUIET = 0.3  # seconds without a change until it rests
+LUCK = 20  # seeds for the question whether it was luck
+FEW = 3  # seeds of which a figure says nothing yet
 
 USUAL = ("round_robin", "power_of_two", "least_connections")
 
 Run = Callable[[Experiment], Result]
-
-
-def controls(settings: Settings) -> dict[str, Any]:
-    """Return a slider for each of the settings, by its name."""
-    percent = {"readout_format": ".0%", "step": 0.01}
-    number: dict[str, Any] = {
-        "servers": widgets.IntSlider(settings.servers, 2, 20),
-        "unequal": widgets.FloatSlider(settings.unequal, min=0, max=0.9, **percent),
-        "load": widgets.FloatSlider(settings.load, min=0.1, max=0.98, **percent),
-        "variability": widgets.SelectionSlider(
-            options=list(VARIABILITY), value=settings.variability, style={"description_width": "70px"}
-        ),
-        "failures": widgets.IntSlider(settings.failures, 0, 3),
-        "clients": widgets.IntSlider(settings.clients, 5, 500, 5),
-        "seed": widgets.IntSlider(settings.seed, 1, 50),
-    }
-    tips = {
-        "servers": "number of servers",
-        "unequal": "how much slower the slowest server is than the fastest",
-        "load": "share of the capacity of all servers",
-        "variability": "how much service times differ; medium: exponential",
-        "failures": "servers that crash after a third of the time and are back after two thirds",
-        "clients": "number of clients; matters to hashing algorithms",
-        "seed": "other traffic of the same kind",
-    }
-    for name, control in number.items():
-        control.description = name
-        control.tooltip = tips[name]
-        control.layout.width = "270px"
-        control.continuous_update = True
-    return number
 
 
 def name_of(policy: str | type[Balancer]) -> str:
@@ -79,7 +54,8 @@ class Playground(Panel):
 
     `policies`: names or classes of the first algorithms. `settings`: first values of Settings, such as
     `load=0.9`. `experiment` and `results` have the data on the screen. When the sliders rest, the same runs
-    with other seeds follow: `seeds` has them, and the table their confidence intervals.
+    with other seeds follow: `seeds` has them, and the table their confidence intervals. `restore` sets what a
+    text of `keepsake` says.
     """
 
     def __init__(
@@ -88,41 +64,63 @@ class Playground(Panel):
         policies: Iterable[str | type[Balancer]] = USUAL,
         **settings: Any,
     ) -> None:
-        """Raises ValueError for an unknown algorithm, TypeError for an unknown setting."""
+        """Raises ValueError for an unknown algorithm or a bad value, TypeError for an unknown setting."""
         self._run = run
-        self._change = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self.results: list[Result] = []
-        self.controls = controls(Settings(**settings))
-        self.choice = Choice(name_of(p) for p in policies)
-        self.verdict = widgets.HTML()
-        self.latency, self.shares, self.time = (FigureView(flex="1 1 380px", min_width="0") for _ in range(3))
-        self.table = widgets.HTML()
-        self.toml = widgets.Textarea(layout={"width": "99%", "height": "260px"})
-        more = widgets.Accordion([self.toml], titles=("This experiment, to save as .toml",))
-        wrap = widgets.Layout(flex_flow="row wrap", width="100%")
-        # The first figure stands beside the sliders, so that both are in sight.
-        first = list(self.choice.chosen)
-        self.reset = reset_button(self.controls.values(), lambda: self.choice.choose_only(first))
-        sliders = widgets.VBox([*self.controls.values(), self.reset], layout={"flex": "0 0 280px"})
-        top = widgets.Box([sliders, self.latency], layout=wrap)
-        below = widgets.Box([self.time, self.shares], layout=wrap)
-        super().__init__([self.choice, self.verdict, top, below, self.table, more])
-        self.add_class("lbkit-playground")
-        self._wanted = (self.settings, *self.choice.chosen)  # of the last redraw
         self.seeds: Comparison | None = None
+        self._measured: dict[str, dict[int, Any]] = {}  # policy -> seed -> measures, of what is shown
+        self._settled = False  # what is shown are the long runs
         self._classes: dict[str, type[Balancer]] = {}
         self._failures: list[str] = []  # of what is shown
         self._endless: dict[type[Balancer], str] = {}  # that had to be interrupted: the failure
+        first = asdict(Settings(**settings))
+        self.controls = controls(Settings(**{name: checked(name, value) for name, value in first.items()}))
+        self.choice = Choice(name_of(p) for p in policies)
+        super().__init__(self._parts())
+        self.add_class("lbkit-playground")
+        self.pace = Pace(self._glance, self._rest)
+        self._wanted = (self.settings, *self.choice.chosen)  # of the last redraw
         self.draw()
+        self._observe()
+
+    def _parts(self) -> list[Any]:
+        """Make all that is on the panel; return it from top to bottom."""
+        feed = Feed()
+        self.latency, self.shares, self.time = (
+            FigureView(feed=feed, flex="1 1 380px", min_width="0") for _ in range(3)
+        )
+        self.verdict = widgets.HTML(layout={"min_height": "62px", "margin": "4px 2px 0"})  # three lines
+        self.table = widgets.HTML()
+        self.toml = widgets.Textarea(layout={"width": "99%", "height": "260px"})
+        self.keepsake = Keepsake(self.restore)
+        names = ("Keep this setting, or restore one", "This experiment, to save as .toml")
+        more = widgets.Accordion([self.keepsake, self.toml], titles=names)
+        first = list(self.choice.chosen)
+        self.reset = reset_button(self.controls.values(), lambda: self._restart(first))
+        self.luck = widgets.ToggleButton(
+            description="Was it luck?",
+            icon="random",
+            tooltip=f"the same with {LUCK} seeds: a point for each, and intervals; again: the latencies",
+        )
+        for button in (self.reset, self.luck):
+            button.layout = {"width": "auto", "flex": "1"}
+        buttons = widgets.HBox([self.luck, self.reset], layout={"margin": "6px 0 0"})
+        wrap = widgets.Layout(flex_flow="row wrap", width="100%")
+        # The first figure stands beside the sliders, so that both are in sight.
+        top = widgets.Box([grouped(self.controls, buttons), self.latency], layout=wrap)
+        below = widgets.Box([self.time, self.shares], layout=wrap)
+        return [self.choice, self.verdict, top, below, self.table, more]
+
+    def _observe(self) -> None:
+        """Follow the controls, new algorithms in cells and, if there is a loop, what is left to do."""
         changed = on_main(self._changed)
         for control in self.controls.values():
             control.observe(changed, "value")
         self.choice.observe_choice(self._changed)
+        self.luck.observe(on_main(self._ask), "value")
         after_each_cell(self.refresh)
-        self._first: asyncio.Task[None] | None = None
         with suppress(RuntimeError):  # a plain script has no loop, and one seed
-            self._first = asyncio.get_running_loop().create_task(self._replicate())
+            self.pace.rest()
 
     @property
     def settings(self) -> Settings:
@@ -135,17 +133,32 @@ class Playground(Panel):
     def experiment(self) -> Experiment:
         return scenario(self.settings, SETTLED).but(policy=self.choice.chosen[0])
 
-    def draw(self, requests: int = SETTLED) -> None:
+    def draw(self) -> None:
         """Run and redraw, now."""
-        self._classes = {name: algorithms()[name] for name in self.choice.chosen}
-        experiment = scenario(self.settings, requests)
+        experiment = self._begin(SETTLED)
         self._show([self._try(experiment, name) for name in self.choice.chosen])
+
+    def restore(self, text: str) -> None:
+        """Set the sliders and policies as a text of `keepsake`, or a link, says. Raises ValueError."""
+        settings, policies = read(text)
+        for name, control in self.controls.items():
+            control.value = getattr(settings, name)
+        if policies:
+            self.choice.choose_only(policies)
 
     def refresh(self) -> None:
         """Offer the algorithms that there are now, and draw again if one that is shown was defined anew."""
         self.choice.refresh()
         if self._classes != {name: algorithms()[name] for name in self.choice.chosen}:
             self.draw()
+            with suppress(RuntimeError):
+                self.pace.rest()
+
+    # -- running ---------------------------------------------------------------------------
+
+    def _begin(self, requests: int) -> Experiment:
+        self._classes = {name: algorithms()[name] for name in self.choice.chosen}
+        return scenario(self.settings, requests)
 
     def _try(self, experiment: Experiment, name: str) -> Result | str:
         """Return the result of an algorithm or, as your own may raise anything, why it failed.
@@ -164,43 +177,35 @@ class Playground(Panel):
         except Exception as error:
             return f"{title(name)} failed: {type(error).__name__}: {error}"
 
-    # -- redrawing in the notebook's loop ------------------------------------------------------
-
     def _changed(self, *_: Any) -> None:
         wanted = (self.settings, *self.choice.chosen)
         if wanted == self._wanted:
             return
         self._wanted = wanted
         try:
-            loop = asyncio.get_running_loop()
+            self.pace.move()
         except RuntimeError:  # a plain script
             self.draw()
-            return
-        if self._first:
-            self._first.cancel()
-        self._change.set()
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._redraw())
 
-    async def _redraw(self) -> None:
-        """Draw a short run at once, skipping changes in between; a long one when the slider rests."""
-        while self._change.is_set():
-            self._change.clear()
-            self.draw(QUICK)
-            try:
-                await asyncio.wait_for(self._change.wait(), QUIET)
-            except TimeoutError:
-                await self._settle()
+    async def _glance(self) -> None:
+        """Draw short runs: the first figure at once, the others if there is time."""
+        experiment = self._begin(QUICK)
+        self._take([self._try(experiment, name) for name in self.choice.chosen])
+        self.latency.show(latency_cdf(self.results, marks=False))
+        await breathe()
+        if not self.pace.moving:
+            self.latency.feed.show(self._other_figures())
 
-    async def _settle(self) -> None:
-        experiment = self.experiment
-        results = []
-        for name in self.choice.chosen:
-            results.append(self._try(experiment, name))
-            await asyncio.sleep(0.001)  # let a slider event through
-            if self._change.is_set():
-                return
-        self._show(results)
+    async def _rest(self) -> None:
+        """Draw long runs, if they are not shown yet, and then run other seeds; end when a slider moves."""
+        if not self._settled:
+            experiment, outcomes = self._begin(SETTLED), []
+            for name in self.choice.chosen:
+                outcomes.append(self._try(experiment, name))
+                await breathe()
+                if self.pace.moving:
+                    return
+            self._show(outcomes)
         await self._replicate()
 
     async def _replicate(self) -> None:
@@ -208,34 +213,72 @@ class Playground(Panel):
 
         Ends when a slider moves, or when an algorithm fails."""
         shown = self.results
-        if len(shown) < 2:
-            return
-        measured = {r.policy: {r.experiment.seed: measures(r)} for r in shown}
-        for more in range(1, SEEDS):
+        while len(shown) > 1 and (more := len(self._measured[shown[0].policy])) < self._seeds_wanted:
+            row: dict[str, Any] = {}
             for result in shown:
                 experiment = result.experiment.but(seed=result.experiment.seed + more)
                 outcome = self._try(experiment, result.policy)
-                await asyncio.sleep(0.001)  # let a slider event through
-                if self._change.is_set() or self.results is not shown or isinstance(outcome, str):
+                await breathe()
+                if self.pace.moving or self.results is not shown or isinstance(outcome, str):
                     return
-                measured[result.policy][experiment.seed] = measures(outcome)
-        self.seeds = Comparison(Replication(name, by_seed) for name, by_seed in measured.items())
-        self._say(verdict(shown, self.seeds))
-        self._tabulate(self.seeds.table(cautions(shown)))
+                row[result.policy] = measures(outcome)
+            for policy, measured in row.items():
+                self._measured[policy][shown[0].experiment.seed + more] = measured
+            self._show_seeds()
+
+    @property
+    def _seeds_wanted(self) -> int:
+        return LUCK if self.luck.value else SEEDS
+
+    def _ask(self, *_: Any) -> None:
+        """Answer whether it was luck, or show the latencies again."""
+        self.latency.show(self._first_figure())
+        with suppress(RuntimeError):
+            self.pace.rest()
+
+    def _restart(self, policies: list[str]) -> None:
+        self.luck.value = False
+        self.choice.choose_only(policies)
 
     # -- on the screen --------------------------------------------------------------------
 
-    def _show(self, outcomes: list[Result | str]) -> None:
-        """Show the results; instead of one that failed, the reason."""
-        self.seeds = None
-        results = self.results = [o for o in outcomes if isinstance(o, Result)]
+    def _take(self, outcomes: list[Result | str]) -> None:
+        """Take the results, which are of short runs until `_show`; instead of one that failed, the reason."""
+        self.seeds, self._settled = None, False
+        self.results = [o for o in outcomes if isinstance(o, Result)]
         self._failures = [o for o in outcomes if isinstance(o, str)]
-        self._say(verdict(results) if results else "")
-        self.latency.show(latency_cdf(results))
-        self.time.show(latency_over_time(results))
-        self.shares.show(shares(results))
-        self._tabulate(table(results) if results else "")
+        self._say(verdict(self.results) if self.results else "")
+
+    def _show(self, outcomes: list[Result | str]) -> None:
+        """Show the results of long runs."""
+        self._take(outcomes)
+        self._settled = True
+        self._measured = {r.policy: {r.experiment.seed: measures(r)} for r in self.results}
+        self.latency.feed.show({self.latency: self._first_figure()} | self._other_figures())
+        self._tabulate(table(self.results) if self.results else "")
         self.toml.value = self.experiment.to_toml()
+        self.keepsake.show(self.settings, self.choice.chosen)
+
+    def _first_figure(self) -> Figure:
+        """Return the first figure: latencies, or those of many seeds."""
+        if self.luck.value and self.seeds is not None:
+            return luck(self.seeds)
+        return latency_cdf(self.results)
+
+    def _other_figures(self) -> dict[FigureView, Figure]:
+        return {self.time: latency_over_time(self.results), self.shares: shares(self.results)}
+
+    def _show_seeds(self) -> None:
+        """Show the seeds run so far: in a figure as they come, in words when they are complete."""
+        found = Comparison(Replication(name, by_seed) for name, by_seed in self._measured.items())
+        done = len(next(iter(self._measured.values())))
+        if done >= FEW and (self.luck.value or done == SEEDS):
+            self.seeds = found
+        if self.luck.value and done >= FEW:
+            self.latency.show(luck(found))
+        if done in (SEEDS, LUCK):
+            self._say(verdict(self.results, found))
+            self._tabulate(found.table(cautions(self.results)))
 
     def _say(self, text: str) -> None:
         """Show a verdict, and below it why algorithms failed."""

@@ -41,6 +41,17 @@ class Settings:
     seed: int = 1
 
 
+# The least and the greatest value of each number.
+LIMITS: dict[str, tuple[float, float]] = {
+    "servers": (2, 20),
+    "unequal": (0, 0.9),
+    "load": (0.1, 0.98),
+    "failures": (0, 3),
+    "clients": (5, 500),
+    "seed": (1, 50),
+}
+
+
 def scenario(settings: Settings, requests: int) -> Experiment:
     """Return an experiment with about `requests` requests. Weights are in proportion to capacity."""
     n = settings.servers

@@ -73,31 +73,56 @@ BLANK = go.Figure(
 )
 
 
+class Feed(anywidget.AnyWidget):
+    """What several figures show: what is new for some of them is one message."""
+
+    _esm = "export default {}"
+    specs = traitlets.Dict().tag(sync=True)  # place of a figure -> [number, JSON]
+
+    def show(self, figures: Mapping[FigureView, go.Figure]) -> None:
+        """Replace the figures of these views."""
+        news = {
+            view.place: [view.number + 1, figure.to_json(validate=False)] for view, figure in figures.items()
+        }
+        self.specs = self.specs | news
+        for view in figures:
+            view.blank = False
+
+
 class FigureView(LeavesPictures, anywidget.AnyWidget):
     """A plotly figure in a notebook; `show` replaces it by another.
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many
-    messages; here an update is one message, 10 to 20 ms from Python to the screen."""
+    messages; here an update is one message, and one for all figures that share a `feed`. The browser draws
+    one figure at a time, in the order in which they were made, and what is out of sight last."""
 
     _esm = Path(__file__).with_name("figure.js")
     script = traitlets.Instance(Script).tag(sync=True, **widgets.widget_serialization)
     version = traitlets.Unicode(plotly.__version__).tag(sync=True)
-    spec = traitlets.Unicode("{}").tag(sync=True)
-    number = traitlets.Int(0).tag(sync=True)  # of the figure shown
+    feed = traitlets.Instance(Feed).tag(sync=True, **widgets.widget_serialization)
+    place = traitlets.Unicode().tag(sync=True)  # in the feed
 
-    def __init__(self, figure: go.Figure | None = None, **layout: Any) -> None:
-        super().__init__(script=script(), layout=layout)
+    def __init__(self, figure: go.Figure | None = None, feed: Feed | None = None, **layout: Any) -> None:
+        feed = feed or Feed()
+        super().__init__(script=script(), feed=feed, place=str(len(feed.specs)), layout=layout)
         self.picture = ""  # the last one the browser took, as the HTML of an image
         self._on_still: list[Callable[[], object]] = []
         self.on_msg(self._received)
         self.show(BLANK if figure is None else figure)
         self.blank = figure is None  # nothing to see yet
 
+    @property
+    def number(self) -> int:
+        """How many figures it has shown."""
+        return int(self.feed.specs.get(self.place, [0])[0])
+
+    @property
+    def spec(self) -> str:
+        """The figure that it shows, as JSON."""
+        return str(self.feed.specs[self.place][1])
+
     def show(self, figure: go.Figure) -> None:
-        self.blank = False
-        with self.hold_sync():
-            self.spec = figure.to_json(validate=False)
-            self.number += 1
+        self.feed.show({self: figure})
 
     def on_still(self, function: Callable[[], object]) -> None:
         """Call `function` when there is another picture."""

@@ -51,7 +51,9 @@ def test_no_two_colours_are_close_to_each_other(vision: tuple[Vector, ...], leas
     [("#009E73", "#CC79A7", DEUTERANOPIA), ("#2350BE", "#B324C1", PROTANOPIA)],
     ids=["green and pink", "blue and purple"],
 )
-def test_the_measure_finds_colours_that_are_confused(one: str, other: str, vision: tuple[Vector, ...]) -> None:
+def test_the_measure_finds_colours_that_are_confused(
+    one: str, other: str, vision: tuple[Vector, ...]
+) -> None:
     assert distance(one, other) > 0.2
     assert distance(one, other, vision) < 0.08
 

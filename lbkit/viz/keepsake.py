@@ -1,0 +1,45 @@
+"""A box with the text of a setting, into which another one can be pasted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+import ipywidgets as widgets
+
+from lbkit.viz.scenario import Settings
+from lbkit.viz.setting import to_text
+from lbkit.viz.style import FAILED
+from lbkit.viz.widget import on_main
+
+
+class Keepsake(widgets.VBox):  # type: ignore[misc]
+    """The text of a setting, and a button that calls `restore` with what the text has become.
+
+    A ValueError of `restore` is shown beside the button."""
+
+    def __init__(self, restore: Callable[[str], object]) -> None:
+        self._restore = restore
+        self.text = widgets.Textarea(layout={"width": "99%", "height": "240px"})
+        self.button = widgets.Button(
+            description="restore",
+            icon="upload",
+            tooltip="set the sliders and the policies to what the text says",
+        )
+        self.message = widgets.HTML()
+        super().__init__([self.text, widgets.HBox([self.button, self.message])])
+        self.button.on_click(on_main(lambda _: self.restore()))
+
+    def show(self, settings: Settings, policies: Iterable[str]) -> None:
+        """Show the text of a setting."""
+        self.text.value = to_text(settings, policies)
+        self.message.value = ""
+
+    def restore(self) -> None:
+        """Restore what the text says, or show why that is not possible."""
+        try:
+            self._restore(self.text.value)
+        except ValueError as error:
+            self.message.value = f'<span style="color: {FAILED}">{escape(str(error))}</span>'
+        else:
+            self.message.value = ""
