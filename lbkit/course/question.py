@@ -76,7 +76,7 @@ class Number:
 
     def says(self, guess: Guess) -> str:
         number = f"{guess:.3g}" if abs(float(guess)) < 100 else f"{guess:,.0f}"
-        return f"{number}{self.unit}" if self.unit == "%" else f"{number} {self.unit}".rstrip()
+        return f"{number} {self.unit}".rstrip()
 
     def fits(self, guess: Guess, happened: Guess) -> bool:
         return abs(float(guess) - float(happened)) <= self.NEAR * (self.high - self.low)

@@ -101,7 +101,7 @@ def test_a_question_that_cannot_be_answered_is_an_error() -> None:
 
 def test_numbers_are_written_as_people_say_them() -> None:
     assert [Number(0, 9, "%").says(5), Number(0, 9, "s").says(5.25), Number(0, 9).says(1234.0)] == [
-        "5%",
+        "5 %",
         "5.25 s",
         "1,234",
     ]

@@ -74,6 +74,8 @@ ALGORITHMS = [
     in_03("A11", "claim-a11-join", '"consistent_hash"', '"modulo_hash"'),
     in_03("A11", "claim-a11-hits", "policy=name", 'policy="modulo_hash"', cell="a11-hits"),
     in_03("A11", "claim-a11-hot", '{"factor": 1.25}', '{"factor": 100.0}'),
+    in_03("score", "claim-score", "self.rng", '__import__("random")', cell="house-class"),
+    in_03("score", "claim-score", '"least_connections"', '"round_robin"'),
     in_03("RP1", "claim-rp1-live", "", ONE_SERVER, needs="live"),
     judged("A1", "claim-a1-live", "round_robin", "least_connections"),
     judged("A2", "claim-a2-live", "round_robin", "least_connections"),

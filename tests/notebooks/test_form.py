@@ -64,7 +64,8 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
         name
         for cell in code
         for name in re.findall(
-            r"^(\w+) = (?:Playground|(?:Rule)?Explorer|EngineSelector|(?:Layer|Limiter|Health|Live)Panel)\(",
+            r"^(\w+) = (?:Playground|Workbench|predict|(?:Rule)?Explorer|EngineSelector"
+            r"|(?:Layer|Limiter|Health|Live)Panel)\(",
             cell.source,
             re.M,
         )
@@ -72,6 +73,33 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
     asserting = [cell for cell in code if re.search(r"^\s*assert ", cell.source, re.M)]
     used = re.compile(rf"\b({'|'.join(sorted(widgets)) or '(?!)'})\b\.")
     assert [cell.id for cell in asserting if used.search(cell.source)] == []
+
+
+ASKED = re.compile(r"^(?:(\w+) = )?predict\(\s*\"([\w-]+)\"", re.M)
+PREDICTED = ("01", "02", "03", "04", "05", "06", "07", "07b", "09")
+
+
+def test_a_prediction_comes_before_the_main_idea_and_is_revealed_by_what_was_computed() -> None:
+    for path in NOTEBOOKS:
+        code = [cell.source for cell in cells(path) if cell.kind == "code"]
+        asked = [(number, *found) for number, source in enumerate(code) for found in ASKED.findall(source)]
+        assert asked or path.stem.partition("-")[0] not in PREDICTED, f"{path.stem} predicts nothing"
+        for number, variable, name in asked:
+            told = [call for source in code[number + 1 :] for call in revealed(variable, source)]
+            assert told, f"{name} is never revealed"
+            assert not any(re.fullmatch(r"[\d.]+|\".*\"", value) for value in told), f"{name} is hard-coded"
+
+
+def revealed(variable: str, source: str) -> list[str]:
+    return re.findall(rf"\b{variable}\.reveal\((.*)\)", source)
+
+
+def test_each_prediction_of_the_course_has_a_name_of_its_own() -> None:
+    labs = (FOLDER.parent / "labs").glob("*/source/notebook.md")
+    texts = [cell.source for path in NOTEBOOKS for cell in cells(path)] + [lab.read_text() for lab in labs]
+    names = [name for source in texts for _, name in ASKED.findall(source)]
+    assert len(names) >= 20
+    assert sorted(set(names)) == sorted(names)
 
 
 @each_notebook
