@@ -61,7 +61,7 @@ def test_right_steps_to_the_next_decision_and_says_why(page: Any) -> None:
 
 
 def test_the_picture_is_not_blank_at_any_time(page: Any) -> None:
-    canvas = page.locator(".lbt-picture canvas").first
+    canvas = page.locator(".lbt-picture canvas[role=img]").first
     seen = set()
     for i in range(17):
         page.evaluate(f"{TIME.removesuffix('.t')}.seek({i / 10})")
@@ -125,7 +125,7 @@ def test_it_turns_dark_with_the_page(page: Any) -> None:
 def test_a_narrow_page_has_the_stages_below_each_other(page: Any) -> None:
     size = page.viewport_size
     page.set_viewport_size({"width": 420, "height": 900})
-    canvas = page.locator(".lbt-picture canvas").first
+    canvas = page.locator(".lbt-picture canvas[role=img]").first
     until(lambda: canvas.bounding_box()["width"] < 420, "a smaller picture")
     one, other = (page.locator(".lbt-stage").nth(i).bounding_box() for i in (0, 1))
     assert other["y"] >= one["y"] + one["height"]

@@ -1,4 +1,4 @@
-"""The lanes of a film: the clients that one can tell apart, and one lane for all others."""
+"""The lanes of a film: the clients that one can tell apart, and lanes that the others share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ MOST = len(COLOURS)
 
 
 class Lanes:
-    """A lane, and a colour, for each client; with more clients than colours the rarest share the last one."""
+    """A lane, and a colour, for each client.
+
+    With more clients than colours the rarest share the last lane, in grey; if those sent most requests, all
+    lanes are shared alike, as a picture in grey tells nobody apart."""
 
     def __init__(self, clients: Iterable[int]) -> None:
         """`clients`: the client of each request."""
         often = Counter(clients)
         ranked = sorted(often, key=lambda client: (-often[client], client))
         own = ranked if len(ranked) <= MOST else ranked[: MOST - 1]
+        if sum(often[client] for client in own) * 2 < often.total():
+            self._lane = {client: client % MOST for client in often}
+            self.named = [
+                {"name": f"c{lane} c{lane + MOST}…", "colour": colour} for lane, colour in enumerate(COLOURS)
+            ]
+            return
         self._lane = {client: lane for lane, client in enumerate(sorted(own))}
         self.named = [{"name": f"c{client}", "colour": COLOURS[lane]} for client, lane in self._lane.items()]
         if len(own) < len(ranked):
             self.named.append({"name": "others", "colour": INK})
-        self._last = len(self.named) - 1
 
     def of(self, client: int) -> int:
         """Return the lane of a client."""
-        return self._lane.get(client, self._last)
+        return self._lane.get(client, len(self.named) - 1)

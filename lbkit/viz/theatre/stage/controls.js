@@ -97,9 +97,7 @@ function showLegend(place, indexes, theme) {
     const item = element(place, "span", "lbt-sign");
     const canvas = element(item, "canvas", "", { "aria-hidden": "true" });
     const pen = sized(canvas, name === "denied" || name === "refused" ? 30 : 20, 20);
-    const middle = canvas.clientWidth / 2 || 10;
-    if (name in SYMBOLS) SYMBOLS[name](pen, parseFloat(canvas.style.width) / 2, 10, DOT, colour, theme);
-    else request(pen, middle, 10, DOT, colour, name, theme);
+    drawDot(pen, parseFloat(canvas.style.width) / 2, 10, DOT, colour, name, theme);
     element(item, "span").textContent = text;
   }
 }

@@ -1,16 +1,24 @@
-// The whole picture: ways, clients, balancer, servers, and the dots on top.
+// The picture, in two layers: what rests until something happens to a server or another decision is shown, and
+// what moves.
 
-function draw(pen, index, layout, moment, look) {
+function drawBack(pen, index, layout, moment, look) {
   pen.clearRect(0, 0, layout.width, layout.height);
   const marked = moment.servers.map(badges);
   drawWays(pen, index, layout, marked, look);
   drawClients(pen, index, layout, look);
-  drawBalancer(pen, index, layout, moment, look);
+  drawBalancer(pen, index, layout, look);
   moment.servers.forEach((now, i) => drawServer(pen, index, layout, i, now, marked[i], look));
-  drawDots(pen, index, layout, moment, look);
-  drawQueueNumbers(pen, layout, moment, look);
   drawBreakers(pen, layout, moment, look);
   if (look.caption) drawScores(pen, index, layout, look);
+}
+
+function drawFront(pen, index, layout, moment, look) {
+  pen.clearRect(0, 0, layout.width, layout.height);
+  layout.boxes.forEach((box, i) => box.gauge && drawGauge(pen, index, box, i, moment.servers[i], look.theme));
+  drawRings(pen, index, layout, moment, look);
+  drawDots(pen, index, layout, moment, look);
+  drawQueueNumbers(pen, layout, moment, look);
+  drawHeldNumber(pen, layout, moment, look);
 }
 
 // A cubic with these controls is what `smooth` draws.
@@ -73,11 +81,11 @@ function drawClients(pen, index, layout, { theme }) {
     pen.font = font(12, 600);
     pen.fillStyle = theme.ink;
     pen.textAlign = "right";
-    pen.fillText(fitted(pen, client.name, 50), x - radius - 6, y + 0.5);
+    pen.fillText(fitted(pen, client.name, 54), x - radius - 6, y + 0.5);
   });
 }
 
-function drawBalancer(pen, index, layout, moment, { theme, colour, caption }) {
+function drawBalancer(pen, index, layout, { theme, colour, caption }) {
   const { x, y, width, height } = layout.balancer;
   const centre = x + width / 2;
   rounded(pen, x, y, width, height, 12);
@@ -96,10 +104,15 @@ function drawBalancer(pen, index, layout, moment, { theme, colour, caption }) {
   const lines = wrapped(pen, index.film.policy.replaceAll("_", " "), width - 10).slice(0, 3);
   lines.forEach((line, i) => pen.fillText(fitted(pen, line, width - 8), centre, y + 35 + 15 * i));
   drawHub(pen, layout.hub, caption, theme, colour);
-  if (moment.held <= heldRoom(layout.balancer)) return;
+}
+
+function drawHeldNumber(pen, { balancer }, { held }, { theme }) {
+  if (held <= heldRoom(balancer)) return;
   pen.fillStyle = theme.ink;
   pen.font = font(11, 650);
-  pen.fillText(`${moment.held.toLocaleString("en")} held`, centre, y + height + 15);
+  pen.textAlign = "center";
+  pen.textBaseline = "alphabetic";
+  pen.fillText(`${held.toLocaleString("en")} held`, balancer.x + balancer.width / 2, balancer.y + balancer.height + 15);
 }
 
 // Around the request that is being decided: the place of the choice among all places, of a turn or on a ring.
@@ -156,6 +169,27 @@ function drawBreakers(pen, layout, moment, { theme }) {
   });
 }
 
+// How much of each service is done: all rings of a colour are one path.
+function drawRings(pen, index, layout, moment, { colours }) {
+  const paths = colours.map(() => new Path2D());
+  for (const dot of moment.dots) {
+    if (dot.phase !== "work" || dot.since < 1) continue;
+    const { x, y, hidden } = slotPlace(layout, dot.server, dot.slot);
+    if (hidden) continue;
+    const radius = slotRadius(layout, dot) - 1.5;
+    const path = paths[index.requests.client[dot.request]];
+    path.moveTo(x, y - radius);
+    path.arc(x, y, radius, -TAU / 4, -TAU / 4 + TAU * clamp(dot.p, 0, 1));
+  }
+  pen.lineWidth = 2;
+  paths.forEach((path, i) => {
+    pen.strokeStyle = colours[i];
+    pen.stroke(path);
+  });
+}
+
+const slotRadius = (layout, dot) => (layout.boxes[dot.server].slots[dot.slot]?.size ?? 12) / 2;
+
 function drawDots(pen, index, layout, moment, { theme, colours }) {
   const scale = clamp(layout.pitch / 44, 0.6, 1);
   for (const dot of moment.dots) {
@@ -163,20 +197,13 @@ function drawDots(pen, index, layout, moment, { theme, colours }) {
     if (hidden) continue;
     const size = Math.sqrt(clamp(index.requests.size[dot.request] ?? 1, 0.25, 4));
     const colour = colours[index.requests.client[dot.request]];
-    let radius = DOT * scale * size;
-    if (dot.phase === "work") radius = drawWork(pen, layout, dot, x, y, radius, colour);
-    if (dot.phase === "wait") radius = Math.min(radius, layout.spacing * 0.55);
+    let radius = Math.max(2.4, DOT * scale * size);
+    if (dot.phase === "work") radius = Math.max(2, Math.min(radius, slotRadius(layout, dot) - 4));
+    if (dot.phase === "wait") radius = Math.min(radius, layout.spacing * 0.56);
     if (dot.phase === "fade") pen.globalAlpha = 1 - dot.p;
-    if (dot.phase === "back" || dot.phase === "home" || dot.phase === "fade")
-      SYMBOLS[dot.outcome]?.(pen, x, y, radius, colour, theme);
-    else request(pen, x, y, radius, colour, index.film.kinds[index.attempts.kind[dot.attempt]], theme);
+    const ended = dot.phase === "back" || dot.phase === "home" || dot.phase === "fade";
+    const name = ended ? dot.outcome : index.film.kinds[index.attempts.kind[dot.attempt]];
+    drawDot(pen, x, y, radius, colour, name, theme);
     pen.globalAlpha = 1;
   }
-}
-
-function drawWork(pen, layout, dot, x, y, radius, colour) {
-  const half = (layout.boxes[dot.server].slots[dot.slot]?.size ?? 12) / 2;
-  const small = Math.min(radius, half - 4);
-  if (dot.since >= 1) progress(pen, x, y, half - 1.5, dot.p, colour);
-  return Math.max(2, small);
 }

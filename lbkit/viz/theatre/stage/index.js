@@ -19,6 +19,7 @@ function indexed(film) {
   index.captions = film.captions ?? [];
   index.captionTimes = Float64Array.from(index.captions, (caption) => caption.at);
   index.states = statesByServer(film);
+  index.changes = (film.states ?? []).map((change) => change.at).sort((a, b) => a - b);
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;

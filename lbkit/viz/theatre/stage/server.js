@@ -15,8 +15,7 @@ function drawServer(pen, index, layout, number, now, marks, look) {
   rounded(pen, box.x, box.y, box.width, box.height, 8);
   pen.stroke();
   pen.setLineDash([]);
-  if (box.gauge) drawGauge(pen, index, box, number, now, theme);
-  else drawSlots(pen, box, theme);
+  drawSlots(pen, box, theme);
   drawWords(pen, index, layout, number, now, marks, theme);
 }
 

@@ -7,6 +7,7 @@ class Stage {
     this.title = element(head, "strong");
     this.counts = element(head, "span", "lbt-counts");
     this.picture = element(this.root, "div", "lbt-picture");
+    this.back = element(this.picture, "canvas", "lbt-back", { "aria-hidden": "true" });
     this.canvas = element(this.picture, "canvas", "", { role: "img" });
     this.caption = element(this.root, "p", "lbt-caption");
   }
@@ -22,7 +23,8 @@ class Stage {
     const width = this.picture.clientWidth;
     if (!width) return;
     this.layout = layoutOf(this.index, width);
-    this.pen = sized(this.canvas, width, this.layout.height);
+    this.pens = [this.back, this.canvas].map((canvas) => sized(canvas, width, this.layout.height));
+    this.rests = null;
     this.theme = theme;
     const colours = this.index.film.clients.map((client) => lifted(client.colour, theme));
     this.look = { theme, colours, colour: lifted(this.colour, theme) };
@@ -33,7 +35,11 @@ class Stage {
     if (!this.layout) return;
     this.moment = momentAt(this.index, player.t);
     this.said = captionAt(this.index, player);
-    draw(this.pen, this.index, this.layout, this.moment, { ...this.look, caption: this.said });
+    const parts = [this.index, this.layout, this.moment, { ...this.look, caption: this.said }];
+    const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request}`;
+    if (rests !== this.rests) drawBack(this.pens[0], ...parts);
+    this.rests = rests;
+    drawFront(this.pens[1], ...parts);
     this.write(player);
   }
 

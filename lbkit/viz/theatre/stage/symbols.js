@@ -80,6 +80,12 @@ const SYMBOLS = {
   unfinished() {},
 };
 
+// A request by the kind of its attempt, or what came back by its outcome.
+function drawDot(pen, x, y, radius, colour, name, theme) {
+  if (name in SYMBOLS) SYMBOLS[name](pen, x, y, radius, colour, theme);
+  else request(pen, x, y, radius, colour, name, theme);
+}
+
 function outline(pen, x, y, radius, colour) {
   pen.setLineDash([2, 2]);
   pen.lineWidth = 1.5;
@@ -99,15 +105,6 @@ function pill(pen, x, y, text, colour, theme, radius) {
   pen.textAlign = "center";
   pen.textBaseline = "middle";
   pen.fillText(text, x, y + 0.5);
-}
-
-// How much of the service is done: a ring that closes.
-function progress(pen, x, y, radius, share, colour) {
-  pen.lineWidth = 2;
-  pen.strokeStyle = colour;
-  pen.beginPath();
-  pen.arc(x, y, radius, -TAU / 4, -TAU / 4 + TAU * clamp(share, 0, 1));
-  pen.stroke();
 }
 
 // Contacts of a breaker on the way to a server: open, or nearly closed.
