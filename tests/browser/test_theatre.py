@@ -61,12 +61,12 @@ def test_right_steps_to_the_next_decision_and_says_why(page: Any) -> None:
 
 
 def test_the_picture_is_not_blank_at_any_time(page: Any) -> None:
-    canvas = page.locator(".lbt-picture canvas[role=img]").first
+    resting, moving = (page.locator(".lbt-picture canvas").nth(i) for i in (0, 1))
     seen = set()
     for i in range(17):
         page.evaluate(f"{TIME.removesuffix('.t')}.seek({i / 10})")
-        seen.add(canvas.evaluate("canvas => canvas.toDataURL()"))
-        assert canvas.evaluate(COLOURS) > 20
+        seen.add(moving.evaluate("canvas => canvas.toDataURL()"))
+        assert resting.evaluate(COLOURS) > 20
     assert len(seen) > 12
 
 
@@ -140,3 +140,82 @@ def test_without_python_there_are_no_hands(page: Any) -> None:
 def test_nothing_is_asked_of_any_server_and_nothing_goes_wrong(page: Any) -> None:
     assert page.asked == [page.home]
     assert page.problems == []
+
+
+# With a director the stage has hands; here, they send to the page itself.
+TOY = every_outcome()
+
+
+@pytest.fixture(scope="module")
+def handled(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) -> Iterator[Any]:
+    path = tmp_path_factory.mktemp("hands") / "x.html"
+    html = saved([TOY]).replace('"hands":null', '"hands":{"policies":["random","round_robin"]}')
+    path.write_text(html.replace("send() {}", "send(said) { (window.sent ??= []).push(said); }"), "utf-8")
+    page = new_page()
+    page.goto(f"file://{path}")
+    yield page
+    page.close()
+
+
+def sent(page: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate("window.sent ?? []")
+    page.evaluate("window.sent = []")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("hand", "item", "message"),
+    [
+        ("server s1", "kill", {"do": "kill", "server": "s1"}),
+        ("server s3", "revive", {"do": "revive", "server": "s3"}),  # it is down by then
+        ("server s2", "slow: a quarter of the speed", {"do": "slow", "server": "s2", "value": 0.25}),
+        ("server s2", "drain", {"do": "drain", "server": "s2"}),
+        ("balancer", "round robin", {"do": "policy", "policy": "round_robin"}),
+    ],
+)
+def test_a_menu_says_what_can_be_done(handled: Any, hand: str, item: str, message: dict[str, Any]) -> None:
+    handled.evaluate(f"{TIME.removesuffix('.t')}.seek(0.5)")
+    handled.get_by_role("button", name=hand).click()
+    handled.get_by_role("menuitem", name=item, exact=True).click()
+    assert sent(handled) == [message | {"at": 0.5, "stage": 0}]
+    assert handled.locator(".lbt-menu").count() == 0
+
+
+def test_a_menu_is_used_with_keys_alone(handled: Any) -> None:
+    handled.evaluate(f"{TIME.removesuffix('.t')}.seek(0.5)")
+    handled.get_by_role("button", name="server s1").focus()
+    for key in ("Enter", "ArrowDown", "ArrowDown", "ArrowDown"):  # to its weight
+        handled.keyboard.press(key)
+    handled.get_by_role("slider", name="weight").fill("7")
+    handled.keyboard.press("Escape")
+    weight = {"do": "weight", "server": "s1", "value": 7, "at": 0.5, "stage": 0}
+    assert sent(handled) == [weight]
+
+
+def test_a_click_on_a_client_sends_a_request_and_a_held_one_floods(handled: Any) -> None:
+    hand = handled.get_by_role("button", name="client c1")
+    hand.press("Enter")
+    assert [said["count"] for said in sent(handled)] == [1]
+    hand.hover()
+    handled.mouse.down()
+    until(lambda: handled.evaluate("(window.sent ?? []).length >= 3"), "a flood")
+    handled.mouse.up()
+    counts = [said["count"] for said in sent(handled)]
+    assert counts == sorted(counts)
+    assert counts[-1] > 1
+
+
+def test_the_next_film_goes_on_at_the_same_moment(handled: Any) -> None:
+    handled.evaluate(f"{TIME.removesuffix('.t')}.seek(0.7)")
+    handled.evaluate(
+        """() => {
+          const { theatre } = document.getElementById("theatre");
+          const spec = JSON.parse(theatre.model.get("spec"));
+          spec.films[0].title = "the next film";
+          theatre.model.get = () => JSON.stringify(spec);
+          theatre.renew();
+        }"""
+    )
+    assert handled.evaluate(TIME) == 0.7
+    assert handled.locator(".lbt-stage strong").inner_text() == "the next film"
+    assert handled.locator(".lbt-hand").count() == 7

@@ -40,12 +40,13 @@ function controlBar(root, player) {
   const time = element(bar, "output", "lbt-time");
   const track = element(bar, "div", "lbt-track");
   const strip = element(track, "canvas", "lbt-strip", { "aria-hidden": "true" });
+  const now = element(track, "div", "lbt-now");
   const scrub = element(track, "input", "lbt-scrub", { type: "range", min: 0, max: 1, step: "any", "aria-label": "time" });
   scrub.addEventListener("input", () => {
     player.playing = false;
     player.seek(mix(player.begin, player.end, +scrub.value));
   });
-  return { bar, play, time, track, strip, scrub, speed: speedSlider(bar, player) };
+  return { bar, play, time, track, strip, now, scrub, speed: speedSlider(bar, player) };
 }
 
 function speedSlider(bar, player) {
@@ -64,11 +65,12 @@ function speedText(speed) {
 }
 
 // The controls as the player is now.
-function showControls({ play, time, scrub, speed }, player) {
+function showControls({ play, time, now, scrub, speed }, player) {
   icon(play, player.playing && player.goal === null ? "pause" : "play");
   const clock = clockText(player.t, player.pace);
   if (time.textContent !== clock) time.textContent = clock;
   scrub.value = (player.t - player.begin) / (player.end - player.begin || 1);
+  now.style.left = `${100 * scrub.value}%`;
   scrub.setAttribute("aria-valuetext", clock);
   speed.slider.value = player.power;
   speed.said.textContent = speedText(player.speed);

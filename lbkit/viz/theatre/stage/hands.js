@@ -1,6 +1,6 @@
 // The viewer's hands: a button over each server and client, and what it sends to Python. Only where there is one.
 
-const FLOOD = 150; // milliseconds between two messages while a client is held
+const FLOOD = 250; // milliseconds between two messages while a client is held
 const GIVE_UP = 5000; // milliseconds to wait for the next film
 
 function placeHands(stage, theatre, number, hands) {
@@ -50,7 +50,10 @@ function onHold(hand, act) {
     timer = setInterval(() => act((count = Math.min(20, count + 1))), FLOOD);
   });
   for (const name of ["pointerup", "pointerleave", "pointercancel"]) hand.addEventListener(name, end);
-  hand.addEventListener("click", () => count === 1 && act(1));
+  hand.addEventListener("click", () => {
+    if (count === 1) act(1); // a key has the same click, without a pointer
+    count = 1;
+  });
 }
 
 // [text, message] of what can be done to a server, as it is now
@@ -60,7 +63,7 @@ function serverItems(stage, number) {
   const is = (...states) => now.states.some((change) => states.includes(change.state));
   return [
     is("down") ? ["revive", { do: "revive", server }] : ["kill", { do: "kill", server }],
-    is("slow") ? ["usual speed", { do: "slow", server, speed: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, speed: 0.25 }],
+    is("slow") ? ["usual speed", { do: "slow", server, value: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, value: 0.25 }],
     is("draining", "drained") ? ["end the drain", { do: "undrain", server }] : ["drain", { do: "drain", server }],
     ["weight", { do: "weight", server }, now.weight],
   ];

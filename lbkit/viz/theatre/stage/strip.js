@@ -16,8 +16,6 @@ function drawStrip(pen, width, height, indexes, player, theme) {
     mark.calm ? circle(pen, x, 5, 3) : diamond(pen, x, 5, 4);
     pen.fill();
   }
-  pen.fillStyle = theme.ink;
-  pen.fillRect(place(player.t) - 1, 0, 2, height);
 }
 
 function drawCurve(pen, { curve, begin, end }, place, height, most, number, theme) {

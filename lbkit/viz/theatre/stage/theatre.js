@@ -1,6 +1,8 @@
 // The theatre: one or two stages, one clock, one bar of controls. `model` is anywidget's, or one that a saved
 // page makes: `get("spec")` is {films, colours, hands}; "change:number" says that there is another.
 
+const STRIP = 34; // pixels that it is high
+
 class Theatre {
   constructor(model, el) {
     this.model = model;
@@ -69,7 +71,8 @@ class Theatre {
     for (const [name, colour] of Object.entries(this.theme)) this.root.style.setProperty(`--lbt-${name}`, colour);
     this.stages.forEach((stage) => stage.resize(this.theme));
     const { track, strip } = this.controls;
-    if (track.clientWidth) this.stripPen = sized(strip, track.clientWidth, 34);
+    const width = track.clientWidth;
+    if (width) drawStrip(sized(strip, width, STRIP), width, STRIP, this.indexes, this.player, this.theme);
     showLegend(this.legend, this.indexes, this.theme);
     const notes = new Set(this.indexes.flatMap(({ film }) => film.notes ?? []));
     this.notes.replaceChildren();
@@ -83,8 +86,6 @@ class Theatre {
     this.stages.forEach((stage) => stage.paint(player));
     if (!this.controls) return;
     showControls(this.controls, player);
-    const { track } = this.controls;
-    if (this.stripPen) drawStrip(this.stripPen, track.clientWidth, 34, this.indexes, player, this.theme);
     this.cover.hidden = player.playing || player.t > player.begin;
     this.root.dataset.playing = player.playing;
     if (!player.playing) this.speak();
