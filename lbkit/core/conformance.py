@@ -13,6 +13,7 @@ from typing import Any
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance import Balancer, make_balancer
+from lbkit.core.laws import require
 from lbkit.core.meter import LoadReport
 from lbkit.core.pool import Lease, NoBackend, Pool
 from lbkit.core.slow_start import SlowStart
@@ -23,20 +24,6 @@ KEYS = ("10.0.0.1", "10.0.0.2", "/item/7", "", "ключ")
 WEIGHTS = (0.0, 0.25, 1.0, 2.0, 5.0)
 
 Event = tuple[Any, ...]  # the name of a method of Play, and its arguments
-
-
-class Violation(AssertionError):
-    """A promise that does not hold: what was expected, and what happened."""
-
-    def __init__(self, expected: str, happened: str) -> None:
-        super().__init__(f"expected {expected}; happened: {happened}")
-        self.expected = expected
-        self.happened = happened
-
-
-def require(holds: bool, expected: str, happened: object) -> None:
-    if not holds:
-        raise Violation(expected, str(happened))
 
 
 class Play:

@@ -5,6 +5,7 @@ child.py) and give a report (report.py). lab.py finds labs and the learner's cod
 inside a notebook.
 """
 
+from lbkit.course.effort import seconds_each
 from lbkit.course.histories import in_any_history
 from lbkit.course.house import score
 from lbkit.course.lab import Lab, all_labs, find_lab
@@ -43,4 +44,5 @@ __all__ = [
     "own_retry",
     "predict",
     "score",
+    "seconds_each",
 ]

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from lbkit.core.laws import Violation
 from lbkit.course import second_process
 from lbkit.course.limits import MEMORY, lower_limits
 from lbkit.course.own_code import compiled, fault, namespace, unwritten
@@ -42,6 +43,8 @@ def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, An
             return result | failure(fault(cause, name))
         result |= {"expected": wrong.expected, "happened": wrong.happened, "hint": wrong.hint}
         result["picture"] = wrong.picture.data() if wrong.picture else None
+    except Violation as broken:
+        result |= {"expected": broken.expected, "happened": broken.happened, "hint": "", "picture": None}
     except BaseException as error:  # whatever a learner's code raises
         result |= failure(fault(error, name))
     else:
@@ -83,7 +86,10 @@ def main(job_file: str, results_file: str) -> None:
                 tell(**answer(job, task, code, name))
             for check in job.get("names", ()):
                 tell(begins=check)
-                tell(**outcome(task.checks[check], task, code, name))
+                result = outcome(task.checks[check], task, code, name)
+                tell(**result)
+                if job["until_failed"] and not result["passed"]:
+                    break
     sys.stdout.flush()
     os._exit(0)  # threads that the code started end here
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbkit.core import Balancer
-from lbkit.core.conformance import MOST, Event, Play, Violation, random_history
+from lbkit.core.conformance import MOST, Event, Play, random_history
 from lbkit.core.contract import AlgorithmError
+from lbkit.core.laws import Violation
 from lbkit.course.task import Wrong
 
 HINT = (

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from lbkit.core.health.breaker import Breaker, BreakerRules, BreakerState
 from lbkit.core.health.watch import HealthRules
+from lbkit.core.laws import Guards
 from lbkit.policy import Policy
 
 LOOK = 0.02  # seconds after which a breaker that is not closed is asked again
-
-
-class Guards(Protocol):
-    """What a learner writes: one object for all backends."""
-
-    def allows(self, backend: str, now: float) -> bool: ...
-
-    def started(self, backend: str, now: float) -> None: ...
-
-    def ended(self, backend: str, started: float, ok: bool, now: float) -> None: ...
 
 
 class OwnBreaker(Breaker):

@@ -29,16 +29,22 @@ PATIENCE = 5  # times the seconds that a check may compute, by the clock
 TAIL = 2000  # characters of what the code printed that are kept
 
 
-def run_checks(checks_file: Path, checks: Sequence[Check], source: str, name: str) -> Run:
-    """Run these checks on the source of a file called `name`, in order; a check that is stopped fails."""
+def run_checks(
+    checks_file: Path, checks: Sequence[Check], source: str, name: str, until_failed: bool = False
+) -> Run:
+    """Run these checks on the source of a file called `name`, in order; a check that is stopped fails.
+
+    With `until_failed`, the first check that fails is the last."""
     run = Run()
     left = list(checks)
     while left and not run.problem:
-        begun, stopped = _one_process(run, checks_file, left, source, name)
+        begun, stopped = _one_process(run, checks_file, left, source, name, until_failed)
         if stopped and not begun:
             run.problem = stopped  # before any check
         elif stopped:
             run.results.append(failed(begun, stopped))
+        if until_failed and not all(result["passed"] for result in run.results):
+            break
         done = {result["name"] for result in run.results}
         left = [check for check in left if check.name not in done]
     return run
@@ -49,15 +55,16 @@ def failed(check: str, happened: str) -> dict[str, Any]:
     return {"name": check, "passed": False, "expected": "", "happened": happened, "hint": "", "picture": None}
 
 
-def _one_process(run: Run, checks_file: Path, checks: list[Check], source: str, name: str) -> tuple[str, str]:
+def _one_process(
+    run: Run, checks_file: Path, checks: list[Check], source: str, name: str, until_failed: bool
+) -> tuple[str, str]:
     """Run checks until one has to be stopped; return its name and why, or "" if none had to be."""
     with tempfile.TemporaryDirectory(prefix="lbkit-check-") as folder:
         job, results, printed = (Path(folder, file) for file in ("job.json", "results.jsonl", "printed.txt"))
         results.touch()
         names = [check.name for check in checks]
-        job.write_text(
-            json.dumps({"checks_file": str(checks_file), "source": source, "name": name, "names": names})
-        )
+        work = {"checks_file": str(checks_file), "source": source, "name": name, "names": names}
+        job.write_text(json.dumps(work | {"until_failed": until_failed}))
         with printed.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-u", "-P", "-m", "lbkit.course.child", str(job), str(results)],

@@ -90,6 +90,7 @@ class Scene:
         self.raised: list[Exception] = []  # by the learner's code
         self._servers: list[asyncio.Server] = []
         self._lines: list[Line] = []
+        self._fronts: list[asyncio.StreamWriter] = []  # those that the learner's code has to close
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def front(self, handler: Callable[..., Awaitable[object]], argument: Any) -> Address:
@@ -99,15 +100,16 @@ class Scene:
             task = asyncio.current_task()
             assert task
             self._tasks.add(task)
+            self._fronts.append(writer)
             try:
                 await handler(reader, writer, argument)
             except Exception as error:
                 self.raised.append(error)
+                writer.close()  # as asyncio itself does
             except asyncio.CancelledError:
                 pass  # by `close`: it would be printed as an error
             finally:
                 self._tasks.discard(task)
-                writer.close()
 
         return await self._listen(connected)
 
@@ -155,12 +157,23 @@ class Scene:
         await asyncio.gather(task, return_exceptions=True)
         return sent
 
+    async def done(self, expected: str, hint: str = "") -> None:
+        """Wait until the learner's handlers have returned. Raises Wrong if one goes on, or has raised."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=PATIENCE)
+        if self._tasks:
+            raise Wrong(expected, f"it still runs after {PATIENCE:g} s", hint)
+        if self.raised:
+            raise Wrong(expected, "it ended with an exception", hint)
+
     async def close(self) -> None:
         """End everything, and what the learner's code still does."""
         for server in self._servers:
             server.close()
         for line in self._lines:
             line.writer.transport.abort()
+        for writer in self._fronts:
+            writer.transport.abort()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -19,6 +19,7 @@ from lbkit.course.limits import (
     TOO_MUCH_OUTPUT,
     too_long,
 )
+from lbkit.course.sandbox import run_checks
 
 LAB = Lab(Path(__file__).parent / "tiny")
 linux = pytest.mark.skipif(os.name != "posix", reason="platform: processes are forked on POSIX only")
@@ -110,6 +111,12 @@ def test_code_that_cannot_be_run_gets_one_sentence_for_all(problem: str) -> None
     assert report.points == 0
     assert not report.solved
     assert report.text().count("not checked") == 1
+
+
+def test_the_first_check_that_fails_is_the_last_if_that_is_enough() -> None:
+    for code in ("def double(x): return 0", "def double(x):\n    while True: pass"):
+        run = run_checks(LAB.checks_file, LAB.task.visible(), code, "double.py", until_failed=True)
+        assert [result["name"] for result in run.results] == ["doubles"]
 
 
 def test_each_check_meets_the_code_as_it_was() -> None:

@@ -73,3 +73,38 @@ def test_a_backend_that_nobody_calls_is_wrong() -> None:
 
     with pytest.raises(Wrong, match="got no connection"):
         play(script)
+
+
+def test_a_handler_that_goes_on_or_raises_is_not_done() -> None:
+    def ends(handler: Any, argument: Any) -> None:
+        async def script(scene: Scene) -> None:
+            client = await scene.connect(await scene.front(handler, argument))
+            await client.send(b"ab", end=True)
+            await client.end("the end")
+            await scene.done("that it returns")
+
+        play(script)
+
+    async def lasting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Any) -> None:
+        writer.close()
+        await asyncio.sleep(60)
+
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Any) -> None:
+        writer.close()
+
+    ends(closing, None)
+    with pytest.raises(Wrong, match=r"expected that it returns; happened: it still runs after 0\.2 s"):
+        ends(lasting, None)
+    with pytest.raises(Wrong, match="it ended with an exception; the code raised KeyError"):
+        ends(broken, KeyError("x"))
+
+
+def test_a_connection_that_the_code_does_not_close_stays_open() -> None:
+    async def returning(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Any) -> None: ...
+
+    async def script(scene: Scene) -> None:
+        client = await scene.connect(await scene.front(returning, None))
+        await client.end("the end")
+
+    with pytest.raises(Wrong, match=r"then nothing for 0\.2 s"):
+        play(script)

@@ -4,8 +4,10 @@ import random
 import sys
 import threading
 import time
+from itertools import accumulate
 from math import nan
 
+from lbkit.core.laws import burst_of, denials_change_nothing
 from lbkit.course import Task, Times, Wrong, expect
 
 task = Task(
@@ -263,14 +265,30 @@ def never_more_than_burst_and_rate(TokenBucket):
             cost = min(capacity, rng.choice((0.5, 1, 1, 2)))
             if bucket.allow(cost):
                 admitted.append((clock.now, cost))
-        for first, (begin, _) in enumerate(admitted):
-            total = 0.0
-            for end, cost in admitted[first:]:
-                total += cost
-                expect(total <= capacity + rate * (end - begin) + 1e-6, "no more than burst + rate x t", f"{total}")
+        burst = burst_of(admitted, rate)
+        expect(burst <= capacity + 1e-6, f"no more than {capacity} + {rate} x t in t seconds", f"{burst} + {rate} x t")
         greedy, clock = bucket_of(TokenBucket, rate, capacity)
         begun, got = clock.now, 0
         for step in range(1000):
             clock.now = begun + step / (10 * rate)
             got += greedy.allow()
         expect(got >= 100, "all that is due", f"{got}")
+
+
+@task.check(points=1, hidden=True)
+def denials_on_random_days(TokenBucket):
+    """On random traffic, one that asks again after each denial gets no less, and no more."""
+    for seed in range(10):
+        rng = random.Random(seed)
+        times = list(accumulate(rng.expovariate(6) for _ in range(200)))
+
+        def make():
+            bucket, clock = bucket_of(TokenBucket, rate=3, capacity=4)
+
+            def ask(now):
+                clock.now = 1000.0 + now
+                return bucket.allow()
+
+            return ask
+
+        denials_change_nothing(make, times)

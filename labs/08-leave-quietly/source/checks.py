@@ -224,6 +224,10 @@ def impossible_timeouts_are_errors(Drain):
             continue
         hint = "nan is neither below nor above anything" if timeout != timeout else "there would be no time to finish"
         raise Wrong(f"a ValueError from Drain({timeout})", "it was accepted", hint)
+    try:
+        Drain(0.5)
+    except ValueError as error:
+        raise Wrong("that half a second is accepted", f"ValueError: {error}", "seconds need not be whole") from None
 
 
 @task.check(points=3, hidden=True)

@@ -2,6 +2,7 @@
 
 import random
 
+from lbkit.core.laws import follow_breakers
 from lbkit.course import Task, Times, expect
 
 task = Task(
@@ -195,29 +196,5 @@ def as_a_plain_account(Breakers):
     """On random days it allows what a plain account allows."""
     for seed in range(60):
         rng = random.Random(seed)
-        failures, open_for, now = rng.randint(1, 4), rng.choice((0.5, 2.0)), 0.0
-        breakers, names, running = Breakers(failures=failures, open_for=open_for), "abc", []
-        account = {name: ["closed", 0, 0.0, None] for name in names}  # state, row, opened, probe
-        for _ in range(300):
-            now += rng.random() / 5
-            name = rng.choice(names)
-            one = account[name]
-            due = one[0] == "closed" or (one[3] is None and now >= one[2] + open_for)
-            got = breakers.allows(name, now)
-            expect(bool(got) is due, f"{due}", f"{got}")
-            if due:
-                breakers.started(name, now)
-                running.append((name, now))
-                one[3] = now if one[0] == "open" else None
-            while len(running) > rng.randint(0, 6):
-                name, begun = running.pop(rng.randrange(len(running)))
-                one, ok = account[name], rng.random() < 0.5
-                breakers.ended(name, begun, ok, now)
-                if one[0] == "closed":
-                    one[1] = 0 if ok else one[1] + 1
-                    if one[1] >= failures:
-                        one[:] = ["open", 0, now, None]
-                elif one[3] == begun:
-                    one[:] = ["closed", 0, begun, None] if ok else ["open", 0, now, None]
-                    if ok:  # those from before it opened, which are still running, may count or not
-                        running = [each for each in running if each[0] != name]
+        failures, open_for = rng.randint(1, 4), rng.choice((0.5, 2.0))
+        follow_breakers(Breakers(failures=failures, open_for=open_for), failures, open_for, rng)

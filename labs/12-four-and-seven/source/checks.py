@@ -96,6 +96,23 @@ def one_direction_may_end_first(relay, proxy):
             "one direction that ends must not close both connections",
         )
         await client.end("the end at the client, too, when both directions have ended", "close the writers")
+        await scene.done("that `relay` returns when both directions have ended", "what does it still wait for?")
+
+    play(script)
+
+
+@task.check(points=1)
+def a_relay_without_a_backend(relay, proxy):
+    """A client whose backend refuses the connection does not wait: its own connection is closed."""
+
+    async def script(scene):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # and does not listen
+            client = await scene.connect(await scene.front(relay, nobody.getsockname()))
+            await client.end(
+                "the end at the client, as nothing listens at the backend's address",
+                "open_connection raises OSError: there is a writer to close then",
+            )
 
     play(script)
 
@@ -183,15 +200,17 @@ def a_slow_client_slows_its_backend(relay, proxy):
     """An answer that its client does not read is not collected in the proxy's memory."""
 
     async def script(scene):
-        client, backend, *_ = await requested(scene, proxy, GET)
-        await backend.send(f"HTTP/1.1 200 OK\r\nContent-Length: {FLOOD}\r\n\r\n".encode())
-        sent = await scene.flood(backend, FLOOD)
-        expect(
-            sent < FLOOD,
-            "that the backend has to stop while the client reads nothing of the answer",
-            f"the backend got rid of all {FLOOD >> 20} MB, which are now in the proxy's memory",
-            "wait for drain() after each piece of a body",
-        )
+        chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+        for field in (f"Content-Length: {FLOOD}", "Transfer-Encoding: chunked", "X-Length: unknown"):
+            client, backend, *_ = await requested(scene, proxy, GET)
+            await backend.send(f"HTTP/1.1 200 OK\r\n{field}\r\n\r\n".encode())
+            sent = await scene.flood(backend, FLOOD, chunk)
+            expect(
+                sent < FLOOD,
+                f"that the backend has to stop while the client reads nothing of the answer (with {field})",
+                f"the backend got rid of all {FLOOD >> 20} MB, which are now in the proxy's memory",
+                "wait for drain() after each piece of a body",
+            )
 
     play(script)
 
@@ -202,7 +221,7 @@ def chunked_bodies(relay, proxy):
 
     async def script(scene):
         raw = b"POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        data = b"a\r\n0\r\n\r\nb"  # looks like an end, and is none
+        data = b"a\r\n0\r\n\r\nb and more bytes"  # looks like an end, and is none; its size is 17, hexadecimal
         body = b"%x\r\n%b\r\n4;x=y\r\nlast\r\n0\r\n\r\n" % (len(data), data)
         want = data + b"last"
         hint = "a chunk says how long it is: count, and do not search its data for an end"
@@ -298,6 +317,67 @@ def connections_are_reused(relay, proxy):
     play(script)
 
 
+@task.check(points=1)
+def a_backend_may_end_its_connection(relay, proxy):
+    """After an answer with `Connection: close` the next request goes over a new connection to the backend."""
+
+    async def script(scene):
+        address, lines = await scene.backend()
+        client = await scene.connect(await scene.front(proxy, lambda: address))
+        hint = "a connection whose other end has said `Connection: close` takes no more requests: close it"
+        for number in (1, 2):
+            await client.send(GET)
+            backend = await scene.accept(lines, f"connection {number} to the backend, for request {number}", hint)
+            await backend.head(f"the head of request {number} at the backend", hint)
+            await backend.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
+            await client.head(f"answer {number} at the client", hint)
+            await client.take(b"x", f"the body of answer {number} at the client", hint)
+            await backend.end(f"the end of connection {number} at the backend, after its `Connection: close`", hint)
+
+    play(script)
+
+
+@task.check(points=1)
+def a_client_may_leave(relay, proxy):
+    """A client that leaves, at any point, is no error: `proxy` returns, and raises nothing."""
+
+    async def script(scene):
+        hint = "read() returns b'' at the end, and other reads raise; what does your loop do then?"
+        for raw in (b"", GET[:9], GET):
+            address, lines = await scene.backend()
+            client = await scene.connect(await scene.front(proxy, lambda: address))
+            await client.send(raw)
+            what = f"a client that has sent {shown(raw)}" if raw else "a client that has sent nothing"
+            if raw == GET:
+                backend = await scene.accept(lines, "a connection to the backend")
+                await backend.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await client.until(lambda got: got.endswith(b"ok"), "the answer at the client")
+                what += ", and has got its answer,"
+                client.got = b""
+            await client.send(b"", end=True)
+            rest = await client.end(f"the end of the connection of {what} and then leaves", hint)
+            expect(raw != GET or not rest, f"nothing more for {what} and then leaves", f"it got {shown(rest)}", hint)
+            await scene.done(f"that `proxy` returns for {what} and then leaves", hint)
+
+    play(script)
+
+
+@task.check(points=1)
+def an_answer_that_is_cut_short(relay, proxy):
+    """If the backend's connection ends in the middle of a body, the client's does, too."""
+
+    async def script(scene):
+        hint = "read() returns b'' at the end, also if bytes are missing: the client must not wait for them"
+        for field, part in (("Content-Length: 9", b"half"), ("Transfer-Encoding: chunked", b"9\r\nhalf")):
+            client, backend, *_ = await requested(scene, proxy, GET)
+            await backend.send(f"HTTP/1.1 200 OK\r\n{field}\r\n\r\n".encode() + part)
+            await client.head("the head of the answer at the client")
+            backend.writer.close()
+            await client.end(f"the end at the client, as the backend left after {shown(part)} ({field})", hint)
+
+    play(script)
+
+
 @task.check(points=2)
 def no_backend_is_502(relay, proxy):
     """A backend that refuses, or ends without an answer, is a 502 to the client."""
@@ -332,6 +412,7 @@ async def refused(scene, proxy, raw):
         at_backend = "" if lines.empty() else "; the backend got a connection"
         raise Wrong(wrong.expected, wrong.happened + at_backend, hint) from None
     expect(head[9:12] in ("400", "431"), expected, shown(head.encode()), hint)
+    await client.end(f"the end of the connection after {expected}", "where would the next request begin?")
     expect(lines.empty(), f"nothing at the backend for {shown(raw)}", "it got a connection", hint)
 
 
@@ -371,12 +452,12 @@ def an_odd_backend(relay, proxy):
     """A backend of somebody else's: small pieces, lower-case fields, `Chunked`, a body up to the close."""
 
     async def script(scene):
-        for head, body in (
-            (b"HTTP/1.1 200 \r\ntransfer-encoding:Chunked\r\n\r\n", b"003;a\r\nmia\r\n0\r\n\r\n"),
-            (b"HTTP/1.1 200 OK\r\ncontent-length:3\r\n\r\n", b"mia"),
-            (b"HTTP/1.0 200 OK\r\nserver: old\r\n\r\n", b"mia"),
+        for raw, head, body in (
+            (LAST, b"HTTP/1.1 200 \r\ntransfer-encoding:Chunked\r\n\r\n", b"003;a\r\nmia\r\n0\r\n\r\n"),
+            (LAST, b"HTTP/1.1 200 OK\r\ncontent-length:3\r\n\r\n", b"mia"),
+            (GET, b"HTTP/1.0 200 OK\r\nserver: old\r\n\r\n", b"mia"),  # its end can only be seen as an end
         ):
-            client, backend, *_ = await requested(scene, proxy, LAST)
+            client, backend, *_ = await requested(scene, proxy, raw)
             for i in range(len(head + body)):
                 await backend.send((head + body)[i : i + 1])
             backend.writer.close()

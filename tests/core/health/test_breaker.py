@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import random
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbkit.core.health.breaker import TRANSITIONS, Breaker, BreakerRules, BreakerState
+from lbkit.core.laws import follow_breakers
 
 CLOSED, OPEN, HALF_OPEN = BreakerState
 
@@ -126,6 +129,29 @@ def test_a_probe_that_does_not_end_is_waited_for_as_long_as_the_breaker_was_open
     assert not breaker.allows(12)
     assert breaker.ended(7, None, 5, 12) is None
     assert breaker.ended(12, True, 1, 13) is CLOSED
+
+
+class ForEach(dict):
+    """A breaker for each backend."""
+
+    def __init__(self, rules: BreakerRules) -> None:
+        super().__init__({name: Breaker(rules) for name in "abc"})
+
+    def allows(self, backend: str, now: float) -> bool:
+        return self[backend].allows(now)
+
+    def started(self, backend: str, now: float) -> None:
+        self[backend].started(now)
+
+    def ended(self, backend: str, started: float, ok: bool, now: float) -> None:
+        self[backend].ended(started, ok, now - started, now)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 4), st.sampled_from([0.5, 2.0]), st.integers(0, 999))
+def test_failures_in_a_row_are_counted_as_in_a_plain_account(failures, open_for, seed) -> None:
+    rules = BreakerRules(failure_rate=0, consecutive=failures, open_for=open_for)
+    follow_breakers(ForEach(rules), failures, open_for, random.Random(seed))
 
 
 RULES = st.builds(

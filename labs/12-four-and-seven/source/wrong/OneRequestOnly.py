@@ -1,4 +1,4 @@
-"""fails: connections-are-reused
+"""fails: connections-are-reused, a-backend-may-end-its-connection
 
 Serves one request and closes the connection.
 """

@@ -1,0 +1,67 @@
+"""fails: a-tiny-weight-is-a-point-at-least
+
+A weight that is small enough rounds to no point at all.
+"""
+
+from bisect import bisect
+from hashlib import blake2b
+from math import ceil
+
+from lbkit import Balancer
+
+
+def position(text):
+    """A place on the ring for a text, from 0 to 2**64: the same in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class Ring(Balancer):
+    """Consistent hashing with bounded loads."""
+
+    keyed = True  # equal keys go to the same server
+    keyed_by = "path"  # of a request
+
+    def __init__(self, points=160, factor=1.25):
+        self.points = points  # on the ring, for a server of weight 1
+        self.factor = factor  # times its share of the requests in flight: the most that a server has
+        self.ring = []
+        self.here = set()
+        self.running = 0  # requests in flight, at the servers that are here
+        self.weight = 0.0  # of all of them
+
+    def rebuild(self, backends):
+        """Called before the first pick, and whenever servers come, go, or change their weight.
+
+        Some requests may be running: each backend has its `in_flight`, and its `name` and `weight`."""
+        self.ring = sorted(
+            (position(f"{b.name}/{i}"), b.name, b)
+            for b in backends
+            for i in range(round(self.points * b.weight))
+        )
+        self.here = set(backends)
+        self.running = sum(b.in_flight for b in backends)
+        self.weight = sum(b.weight for b in backends)
+
+    def pick(self, backends, key, now):
+        """Return the server of `key`, a text."""
+        return self.pick_except(backends, (), key, now)
+
+    def pick_except(self, backends, exclude, key, now):
+        """The same, but none of `exclude`, where the request has failed already."""
+        self.running += 1
+        share = self.factor * self.running / self.weight
+        first = bisect(self.ring, (position(key),))
+        full = []
+        for i in range(first, first + len(self.ring)):
+            backend = self.ring[i % len(self.ring)][2]
+            if backend in exclude or backend in full:
+                continue
+            if backend.in_flight < ceil(share * backend.weight):
+                return backend
+            full.append(backend)
+        return full[0]  # nobody has room: the nearest
+
+    def done(self, backend, latency, ok, now):
+        """Called when a request that was picked has ended, well or badly; its server may be gone."""
+        if backend in self.here:
+            self.running -= 1
