@@ -1,5 +1,5 @@
-"""What a simulation records on request (`run(..., record=True)`): each attempt of each request, and the
-reasons of the first decisions."""
+"""What a simulation records on request, `run(..., record=True)`: each attempt of each request, and the
+reasons of the first decisions. Times are in seconds from the start of the run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import NamedTuple
 
 from lbkit.core.balance.base import Why
 
-KINDS = ("first", "retry", "hedge")
-FIRST, RETRY, HEDGE = KINDS
+RECORDED = ("attempts", "decisions", "demands", "tries")  # in the `extra` of a Result
+# The first one, another one after a failure (or of a client that tries again), a copy while another has no
+# answer yet, and a request of the cache itself.
+KINDS = ("first", "retry", "hedge", "refresh")
+FIRST, RETRY, HEDGE, REFRESH = KINDS
 
 
 class Attempt(NamedTuple):
-    """A request at one server. Times are in seconds from the start of the run; nan: not, or not yet."""
+    """A request at one server."""
 
     request: int  # row of the Result
     server: int  # index into the `backends` of the Result
     at: float  # when the balancer picked the server
-    start: float  # when a worker began with it
-    end: float  # when the server was done with it: completed, refused, lost or told to stop
+    start: float  # when a worker began with it; nan: never
+    end: float  # when the server was done with it, or it was cut off; nan: never
     kind: str = FIRST
-    outcome: str = ""  # ok, failed, timeout, left, cancelled, unfinished
+    # ok; failed: refused, cut off, or an error; timeout: the balancer's time for it was over; left: its
+    # client had left; cancelled: another one had answered; unfinished
+    outcome: str = "ok"
 
 
 class Decision(NamedTuple):
@@ -28,5 +33,13 @@ class Decision(NamedTuple):
 
     at: float
     request: int  # row of the Result
-    server: int  # index into the `backends` of the Result; -1: there was none to pick
+    server: int  # index into the `backends` of the Result; -1: none was eligible
     why: Why
+
+
+class Try(NamedTuple):
+    """A try of a client that sends its request again."""
+
+    request: int  # row of the Result
+    sent: float
+    ended: float  # with an answer, or as the client left

@@ -25,6 +25,7 @@ from lbkit.core.text import did_you_mean, shown
 from lbkit.detection import Detection, detections
 from lbkit.edge import TOO_MANY
 from lbkit.engine_report import EngineReport
+from lbkit.recorded import RECORDED
 from lbkit.refusals import Refusals
 from lbkit.server import PROCESSOR_SHARING
 from lbkit.sessions import SessionCounts, follow
@@ -112,6 +113,7 @@ class Result(Columns, EngineReport, Refusals):
             "attempt_counts",
             "attempt_events",
             "fetched",
+            *RECORDED,
         )  # says nothing about these rows
         extra = {name: value for name, value in self.extra.items() if name not in of_all}
         return Result(self.experiment, self.engine, found, extra)

@@ -25,7 +25,7 @@ from lbkit.sim.wasting import WastingSimulation
 LATE = 504
 
 
-class _Open:
+class Open:
     """A request that has no answer yet."""
 
     __slots__ = ("attempts", "copies", "failed", "hedges", "until")
@@ -45,7 +45,7 @@ class RetryingSimulation(WastingSimulation):
         rules = experiment.policy.retry
         assert rules
         self.rules = rules
-        self.open: dict[int, _Open] = {}
+        self.open: dict[int, Open] = {}
         super().__init__(experiment, max_events)
         self.attempt_time = rules.timeouts.until_answer if rules.timeouts else inf  # seconds for one attempt
         self.lifetime = inf if rules.deadline is None else rules.deadline  # seconds for a request
@@ -69,7 +69,7 @@ class RetryingSimulation(WastingSimulation):
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
         """Send the first attempt of a request; its deadline counts from its arrival."""
         now = self.engine.now
-        request = self.open[row] = _Open(self.requests.arrival[row] + self.lifetime)
+        request = self.open[row] = Open(self.requests.arrival[row] + self.lifetime)
         self.attempt_policy.began(now)
         if request.until <= now:
             self.miss(row)
@@ -89,7 +89,7 @@ class RetryingSimulation(WastingSimulation):
             self.attempt_policy.note(Kind.DEADLINE, self.engine.now, slow)
             self.give_up(row, request, LATE)
 
-    def give_up(self, row: int, request: _Open, status: int) -> None:
+    def give_up(self, row: int, request: Open, status: int) -> None:
         """Answer a request with the balancer's own answer."""
         for copy in list(request.copies):
             self.cancel(copy, request)
@@ -102,7 +102,7 @@ class RetryingSimulation(WastingSimulation):
 
     # -- its attempts ------------------------------------------------------------------------------
 
-    def attempt(self, row: int, request: _Open) -> int | None:
+    def attempt(self, row: int, request: Open) -> int | None:
         """Send a copy of a request to another backend; return the attempt's row, or None if there is none."""
         requests, now = self.requests, self.engine.now
         tried = self.asked_so_far(request)
@@ -133,18 +133,18 @@ class RetryingSimulation(WastingSimulation):
             self.send_back(copy, server, outcome)
         return copy
 
-    def asked_so_far(self, request: _Open) -> tuple[Backend, ...]:
+    def asked_so_far(self, request: Open) -> tuple[Backend, ...]:
         """Return the backends that have, or have had, a copy of a request."""
         failed = request.failed.tried if request.failed else ()
         return failed + tuple(self.requests.lease[copy] for copy in request.copies)
 
-    def under_way(self, copy: int) -> tuple[int, _Open] | None:
+    def under_way(self, copy: int) -> tuple[int, Open] | None:
         """Return the row and the state of the request that waits for an attempt; None if it has ended."""
         row = self.requests.copy_of[copy]
         request = self.open.get(row)
         return (row, request) if request and copy in request.copies else None
 
-    def end_attempt(self, copy: int, request: _Open, ok: bool | None) -> None:
+    def end_attempt(self, copy: int, request: Open, ok: bool | None) -> None:
         """Remove an attempt from its request, and release its lease."""
         request.copies.remove(copy)
         backend = self.requests.lease[copy]
@@ -152,7 +152,7 @@ class RetryingSimulation(WastingSimulation):
             self.reports.failed(backend)
         self.pool.release(backend, self.requests.since[copy], ok, self.engine.now)
 
-    def cancel(self, copy: int, request: _Open) -> None:
+    def cancel(self, copy: int, request: Open) -> None:
         """Close an attempt's connection; this does not count against its backend."""
         self.end_attempt(copy, request, None)
         self.hang_up(copy)
@@ -210,7 +210,7 @@ class RetryingSimulation(WastingSimulation):
         else:
             self.take(*found, copy)
 
-    def take(self, row: int, request: _Open, copy: int) -> None:
+    def take(self, row: int, request: Open, copy: int) -> None:
         """Pass an attempt's answer to the client, and cancel the other attempts."""
         requests, now = self.requests, self.engine.now
         for name in ("start", "service", "backend", "status", "lease"):

@@ -11,6 +11,7 @@ from lbkit.sim.cached import (
     CachingSimulation,
 )
 from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.recording import recorded
 from lbkit.sim.relaying import RelayingSimulation
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation
@@ -29,8 +30,13 @@ KINDS: dict[tuple[bool, bool, bool], type[Simulation]] = {
 }
 
 
-def simulation(experiment: Experiment, max_events: int | None = None) -> Simulation:
+def simulation(experiment: Experiment, max_events: int | None = None, record: bool = False) -> Simulation:
     """Return the simulation of an experiment, as its clients and its policy's attempts need it."""
+    kind = _kind(experiment)
+    return (recorded(kind) if record else kind)(experiment, max_events)
+
+
+def _kind(experiment: Experiment) -> type[Simulation]:
     if experiment.layer4:
         for name, rules in (
             ("traffic.patience", experiment.traffic.patience),
@@ -39,20 +45,25 @@ def simulation(experiment: Experiment, max_events: int | None = None) -> Simulat
         ):
             if rules:
                 raise ValueError(f"{name} at layer 4 is not simulated: remove it, or use another engine")
-        return RelayingSimulation(experiment, max_events)
+        return RelayingSimulation
     parts = experiment.traffic.patience, experiment.policy.retry, experiment.cache
     patience, retry, cache = (part is not None for part in parts)
-    return KINDS[patience, retry, cache](experiment, max_events)
+    return KINDS[patience, retry, cache]
 
 
 def simulate(
-    experiment: Experiment, grace: float | None = None, max_events: int | None = None, layer: int = 7
+    experiment: Experiment,
+    grace: float | None = None,
+    max_events: int | None = None,
+    layer: int = 7,
+    record: bool = False,
 ) -> Result:
     """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
 
     With a `grace`, the run ends as many seconds after the last arrivals may come, as on live engines: what is
     not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
     MAX_EVENTS, and as many more as the requests of an open loop can take. `layer`: 4 adds `layer4` to an
-    experiment without it, with connections that all clients share. Same experiment, same Result, to
+    experiment without it, with connections that all clients share. `record`: its `extra` has every attempt,
+    and the reasons of the first decisions (`lbkit.recorded`), for a film. Same experiment, same Result, to
     the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
-    return simulation(experiment.at_layer(layer), max_events).run(grace)
+    return simulation(experiment.at_layer(layer), max_events, record).run(grace)

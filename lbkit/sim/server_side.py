@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import partial
 from math import inf
+from typing import ClassVar
 
 from lbkit.core import Backend, Intent
 from lbkit.core.attempts import Failure
@@ -27,12 +29,14 @@ UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEN
 class ServerSide(ABC):
     """Servers, the balancer's view of them, and what changes either: events, health checks, a deploy."""
 
+    servers_by_discipline: ClassVar[Mapping[str, type[SimServer]]] = SERVERS
+
     def __init__(self, experiment: Experiment, engine: Engine, requests: Requests) -> None:
         self.experiment, self.engine, self.requests = experiment, engine, requests
         policy = experiment.policy
         self.timeline = experiment.timeline
         self.servers = [
-            SERVERS[spec.discipline](spec, i, experiment.seed, engine, requests)
+            self.servers_by_discipline[spec.discipline](spec, i, experiment.seed, engine, requests)
             for i, spec in enumerate(experiment.servers)
         ]
         self.by_name = {server.spec.name: server for server in self.servers}

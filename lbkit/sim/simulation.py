@@ -82,11 +82,15 @@ class Simulation(ServerSide):
                 raise
             raise Interrupted(so_far(self.experiment, "sim", self.columns(), self.engine.now)) from None
         if end < inf:
-            self.requests.abandon(end)
+            self.abandon(end)
         elif any(server.chaos.hung or server.chaos.lost for server in self.servers):
             # What one hangs on, or has lost, never ends.
-            self.requests.abandon(max(self.engine.now, self.experiment.traffic.duration))
+            self.abandon(max(self.engine.now, self.experiment.traffic.duration))
         return Result(self.experiment, "sim", self.columns(), self._facts())
+
+    def abandon(self, now: float) -> None:
+        """The run is over: end the requests that have no answer."""
+        self.requests.abandon(now)
 
     def columns(self) -> dict[str, array[Any]]:
         """Return the columns of the Result."""

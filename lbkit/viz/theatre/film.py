@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from math import isnan
 from typing import Any
 
 from lbkit.core.options import number, whole
 from lbkit.core.text import shown
 from lbkit.experiment import Experiment
-from lbkit.recorded import KINDS, Attempt
+from lbkit.recorded import KINDS, Attempt, Try
 from lbkit.result import Result
 from lbkit.viz.style import title
 from lbkit.viz.theatre.attempts import attempts, simplified
+from lbkit.viz.theatre.captions import captions
 from lbkit.viz.theatre.cast import cast
 from lbkit.viz.theatre.happenings import Happening, happenings
 from lbkit.viz.theatre.lanes import Lanes
 from lbkit.viz.theatre.outcomes import OUTCOMES, UNFINISHED, outcomes
+from lbkit.viz.theatre.plain import numbered, seconds
 from lbkit.viz.theatre.window import Window, window
 
 VERSION = 1
@@ -47,6 +48,7 @@ class Film:
     servers: list[dict[str, Any]]
     requests: dict[str, Column]
     attempts: dict[str, Column]
+    tries: dict[str, Column]  # of clients that have sent a request several times
     states: list[dict[str, Any]]
     captions: list[dict[str, Any]]
     notes: list[str]
@@ -82,23 +84,19 @@ def film(result: Result, start: float = 0.0, duration: float | None = None, most
         title=_title(result),
         engine=result.engine,
         policy=result.policy,
-        start=seconds(part.start),
-        end=seconds(part.end),
+        start=round(part.start, 6),
+        end=round(part.end, 6),
         pace=pace,
-        flight=seconds(FLIGHT * pace),
+        flight=round(FLIGHT * pace, 6),
         clients=lanes.named,
         servers=cast(experiment),
         requests=_requests(result, part.rows, lanes, ended),
+        tries=_tries(result.extra.get("tries", ()), part.rows),
         attempts=_attempts(attempts(result, ended), part.rows),
         states=_states(result, part),
-        captions=[],
+        captions=captions(result, part.rows),
         notes=[*part.notes, *simplified(result), *result.faults],
     )
-
-
-def seconds(time: float) -> Any:
-    """Return a time as films have it: to the microsecond, and None for nan."""
-    return None if isnan(time) else round(time, 6)
 
 
 def _title(result: Result) -> str:
@@ -126,16 +124,17 @@ def _requests(result: Result, rows: Sequence[int], lanes: Lanes, ended: Sequence
 
 
 def _size(result: Result, row: int) -> float:
-    """Return the work of a request in mean service times; 1 where no server began with it."""
-    server, work = result.backend[row], result.service[row]
-    if server < 0 or not work > 0:
-        return 1.0
-    spec = result.experiment.servers[server]
-    return float(round(work * spec.speed / spec.service.mean, 3))
+    """Return the work of a request in mean service times; 1 where it is not known."""
+    servers = result.experiment.servers
+    server, work = max(0, result.backend[row]), result.service[row]
+    service = servers[server].service
+    if demands := result.extra.get("demands"):
+        return float(round(service.quantile(demands[row]) / service.mean, 3))
+    return float(round(work * servers[server].speed / service.mean, 3)) if work > 0 else 1.0
 
 
 def _attempts(made: Iterable[Attempt], rows: Sequence[int]) -> dict[str, Column]:
-    number_of = {row: number for number, row in enumerate(rows)}
+    number_of = numbered(rows)
     here = [attempt for attempt in made if attempt.request in number_of]
     return {
         "request": [number_of[attempt.request] for attempt in here],
@@ -145,6 +144,16 @@ def _attempts(made: Iterable[Attempt], rows: Sequence[int]) -> dict[str, Column]
         "end": [seconds(attempt.end) for attempt in here],
         "kind": [KINDS.index(attempt.kind) for attempt in here],
         "outcome": [OUTCOMES.index(attempt.outcome) for attempt in here],
+    }
+
+
+def _tries(tries: Iterable[Try], rows: Sequence[int]) -> dict[str, Column]:
+    number_of = numbered(rows)
+    here = sorted((one for one in tries if one.request in number_of), key=lambda one: one.sent)
+    return {
+        "request": [number_of[one.request] for one in here],
+        "sent": [seconds(one.sent) for one in here],
+        "ended": [seconds(one.ended) for one in here],
     }
 
 

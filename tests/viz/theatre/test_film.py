@@ -20,7 +20,7 @@ def test_a_film_is_strict_json_with_columns_of_one_length() -> None:
     plain = json.loads(made.to_json())
     assert plain["version"] == 1
     assert plain == json.loads(json.dumps(made.to_dict()))
-    for columns in (plain["requests"], plain["attempts"]):
+    for columns in (plain["requests"], plain["attempts"], plain["tries"]):
         assert len({len(column) for column in columns.values()}) == 1
 
 
@@ -41,13 +41,50 @@ def test_outcomes_are_those_of_the_rows(name: str) -> None:
 
 
 def test_without_a_recording_the_attempt_that_answered_is_shown() -> None:
-    result = result_of("small")
+    result = run(EXPERIMENTS["small"])
     made = film(result)
+    assert "only the last attempt" in made.notes[0]
+    assert not made.captions
     rows = [made.requests["row"][request] for request in made.attempts["request"]]
     assert sorted(rows) == [row for row, server in enumerate(result.backend) if server >= 0]
     for row, server, start in zip(rows, made.attempts["server"], made.attempts["start"], strict=True):
         assert server == result.backend[row]
         assert (start is None) == isnan(result.start[row])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_run_has_every_attempt(name: str) -> None:
+    result = result_of(name)
+    made = film(result)
+    assert len(made.attempts["at"]) == len(result.extra["attempts"])
+    pairs = zip(made.attempts["request"], made.attempts["at"], made.attempts["outcome"], strict=True)
+    for request, at, outcome in pairs:
+        assert made.requests["sent"][request] <= at <= made.requests["answered"][request]
+        assert outcome < len(made.outcomes)
+    assert not any("last attempt" in note for note in made.notes)
+
+
+def test_a_storm_has_all_that_looks_different() -> None:
+    made = film(result_of("stormy"))
+    assert {made.kinds[kind] for kind in made.attempts["kind"]} == {"first", "retry", "hedge"}
+    ended = {made.outcomes[code] for code in made.attempts["outcome"]}
+    assert ended >= {"ok", "failed", "left", "cancelled"}
+    assert {made.outcomes[code] for code in made.requests["outcome"]} >= {"ok", "denied"}
+    assert {state["kind"] for state in made.states} >= {"speed", "breaker", "drain"}
+    assert len(made.tries["request"]) > len(set(made.tries["request"]))
+
+
+def test_captions_say_why_and_point_at_the_server_that_was_picked() -> None:
+    made = film(result_of("small"))
+    assert made.captions
+    for caption in made.captions[:300]:
+        names = [server["name"] for server in made.servers]
+        assert set(caption["scores"]) <= set(names)
+        if caption["best"] == "lowest":
+            assert caption["scores"][names[caption["chosen"]]] == min(caption["scores"].values())
+    ring = film(result_of("ring"))
+    assert 0 <= ring.captions[0]["place"] < 1
+    assert ring.captions[0]["near"]
 
 
 def test_a_long_run_is_cut_and_the_notes_say_so() -> None:
