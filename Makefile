@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks labs nbgrader image bench architecture lock clean
+.PHONY: help lab test check static notebooks labs nbgrader lite image bench architecture lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	$(PYTEST) -m "not browser and not container and not notebook" tests
+	@$(MAKE) --no-print-directory lite
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks nbgrader
@@ -46,6 +47,10 @@ labs: nbgrader ## Make the learners' copies of the labs anew (NBGRADER=folder: a
 
 nbgrader: # in an environment of its own: it adds to JupyterLab what learners do not need
 	@$(MAKE) --no-print-directory VENV=$(VENV)-course $(VENV)-course/course.stamp
+
+lite: ## Build the browser-only edition, a folder for any web server (needs npm): dist/lite
+	@$(MAKE) --no-print-directory VENV=$(VENV)-lite $(VENV)-lite/lite.stamp
+	@$(VENV)-lite/bin/python -m lite --to dist/lite
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
@@ -93,6 +98,10 @@ $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
 
 $(VENV)/course.stamp: pyproject.toml requirements.lock | $(BIN)/python
 	$(call install,.[course])
+	@touch $@
+
+$(VENV)/lite.stamp: pyproject.toml requirements.lock | $(BIN)/python
+	$(call install,.[lite])
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml requirements.lock | $(BIN)/python

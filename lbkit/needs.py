@@ -20,6 +20,7 @@ from typing import Any
 from lbkit.core.text import unknown
 
 DISTRIBUTION = "lbkit-lab"  # the name on PyPI, where `lbkit` is an unrelated project
+IN_A_BROWSER = sys.platform == "emscripten"
 CLONE = Path(__file__).parents[1]  # where the sources are, if lbkit runs from them
 
 
@@ -75,13 +76,14 @@ class Feature:
     packages: tuple[str, ...] = ()  # keys of PACKAGES
     programs: tuple[str, ...] = ()  # keys of PROGRAMS
     check: str = ""  # "module:function": with all of these present, the reason it still cannot work, or ""
+    browser: bool = False  # whether it also runs in a browser's Python
 
 
 _FIGURES = ("anywidget", "ipywidgets", "networkx", "plotly")
 _LIVE = ("locust", "psutil", "uvicorn")
 
 FEATURES = {
-    "sim": Feature("the simulator"),
+    "sim": Feature("the simulator", browser=True),
     "live": Feature("lbkit's proxy in front of real processes", _LIVE),
     "docker": Feature(
         "lbkit's proxy in front of containers", (*_LIVE, "docker"), check="lbkit.live.docker:why_not"
@@ -90,7 +92,7 @@ FEATURES = {
     "haproxy": Feature("experiments on HAProxy", _LIVE, ("haproxy",)),
     "apache": Feature("experiments on Apache httpd", _LIVE, ("apache2",)),
     "caddy": Feature("experiments on Caddy", _LIVE, ("caddy",)),
-    "figures": Feature("figures and widgets", _FIGURES),
+    "figures": Feature("figures and widgets", _FIGURES, browser=True),
     "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
     "labs": Feature("checking labs", ("psutil",)),
     "import": Feature("reading nginx.conf", ("crossplane",)),
@@ -103,6 +105,7 @@ FEATURES = {
     "cert": Feature("a lab's own certificates", ("trustme",)),
     "modsecurity": Feature("ModSecurity as the firewall's engine", check="lbkit.net.modsecurity:why_not"),
     "shared_limits": Feature("limits and sessions that are shared in a Redis", ("redis",)),
+    "threads": Feature("several threads in one process"),
     "redis": Feature("a Redis server to try them with", (*_LIVE, "redis"), ("redis-server",)),
     "postgres": Feature("a PostgreSQL server behind the TCP proxy", ("psutil",), ("postgres",)),
 }
@@ -115,6 +118,8 @@ def why_not(feature: str) -> str:
     if feature not in FEATURES:
         raise ValueError(unknown(feature, FEATURES, "feature"))
     needed = FEATURES[feature]
+    if IN_A_BROWSER and not needed.browser:
+        return f"{feature} needs sockets, threads or processes, which a browser does not have (make lab has them)"
     missing = []
     if packages := [name for name in needed.packages if not has_package(name)]:
         extras = dict.fromkeys(PACKAGES[name] for name in packages)

@@ -1,0 +1,119 @@
+"""The browser-only edition, as a plain web server hands it out, with every request to elsewhere forbidden."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser.jupyter import IDLE, ended, start_all
+from browser.test_playground import curve, drawn, move, until
+
+pytestmark = pytest.mark.browser
+
+SITE = Path(__file__).parents[2] / "dist" / "lite"
+FIGURE = ".lbkit-playground .lbkit-figure"
+ERRORS = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
+# CI runs the first one; LBKIT_LITE=all adds the others, which take minutes.
+OTHERS = ("03-algorithms.ipynb", "07-rate-limits.ipynb") if os.environ.get("LBKIT_LITE") == "all" else ()
+
+OWN = """
+from lbkit import Balancer, Experiment, Traffic, run, servers
+class Last(Balancer):
+    def pick(self, backends, key, now):
+        return backends[-1]
+print(run(Experiment(servers(3), Traffic(duration=2), policy=Last)).counts)
+"""
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    if not (SITE / "index.html").is_file():
+        pytest.skip("the site is not built: make lite")
+    command = [sys.executable, "-u", "-m", "http.server", "-d", str(SITE), "-b", "127.0.0.1", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().split(" port ")[1].split()[0]
+        yield f"http://127.0.0.1:{port}/"
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def inside(base: str, chromium: Any) -> Iterator[Any]:
+    """A browser that reaches nothing but the site; `outside` has what it asked for elsewhere."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(60_000)
+    context.outside = []
+
+    def guard(route: Any) -> None:
+        if route.request.url.startswith(base):
+            route.continue_()
+        else:
+            context.outside.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", guard)
+    yield context
+    context.close()
+
+
+def opened(context: Any, address: str) -> Any:
+    """Open a notebook of the site; return its page when the kernel is ready to be asked."""
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector(IDLE)
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(base: str, inside: Any) -> Any:
+    """The front page, which leads to notebook 00, run from top to bottom."""
+    begin = time.monotonic()
+    page = opened(inside, base)
+    start_all(page)
+    page.wait_for_selector(f"{FIGURE} .scatterlayer .trace", timeout=120_000)
+    print(f"first figure after {time.monotonic() - begin:.1f} s")
+    ended(page, timeout=240)
+    return page
+
+
+def test_the_first_notebook_runs_to_its_end(page: Any) -> None:
+    assert page.locator(ERRORS).all_inner_texts() == []
+    assert page.get_by_text("not shown here, real sockets: live needs sockets").count() == 1
+
+
+def test_a_slider_redraws_the_figure(page: Any) -> None:
+    figure = page.locator(FIGURE).first
+    figure.scroll_into_view_if_needed()
+    before, line = drawn(figure), curve(figure)
+    move(page, "load", "ArrowLeft")
+    until(lambda: drawn(figure) > before and curve(figure) != line, "another curve", seconds=60)
+
+
+def test_an_algorithm_of_ones_own_runs(page: Any) -> None:
+    page.locator(".jp-Notebook .jp-CodeCell").last.click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.keyboard.insert_text(OWN)
+    page.keyboard.press("Control+Enter")
+    until(lambda: page.get_by_text("{'s1': 0, 's2': 0, 's3': ").count() > 0, "its counts", seconds=60)
+
+
+@pytest.mark.parametrize("notebook", OTHERS)
+def test_another_notebook_runs_to_its_end(notebook: str, base: str, inside: Any) -> None:
+    page = opened(inside, f"{base}lab/index.html?path={notebook}")
+    start_all(page)
+    ended(page, timeout=600)
+    assert page.locator(ERRORS).all_inner_texts() == []
+    assert page.get_by_text("not shown here").count() > 0
+    page.close()
+
+
+def test_nothing_was_asked_for_elsewhere(page: Any, inside: Any) -> None:
+    assert inside.outside == []
