@@ -53,6 +53,7 @@ PACKAGES = {
     "jupyterlab": "lab",
     "networkx": "lab",
     "plotly": "lab",
+    "voila": "play",
     "locust": "load",
     "psutil": "load",
     "uvicorn": "load",
@@ -94,6 +95,7 @@ FEATURES = {
     "caddy": Feature("experiments on Caddy", _LIVE, ("caddy",)),
     "figures": Feature("figures and widgets", _FIGURES, browser=True),
     "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
+    "play": Feature("the playground as a page without code", (*_FIGURES, "voila")),
     "labs": Feature("checking labs", ("psutil",)),
     "import": Feature("reading nginx.conf", ("crossplane",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),
@@ -119,7 +121,7 @@ def why_not(feature: str) -> str:
         raise ValueError(unknown(feature, FEATURES, "feature"))
     needed = FEATURES[feature]
     if IN_A_BROWSER and not needed.browser:
-        return f"{feature} needs sockets, threads or processes, which a browser does not have (make lab has them)"
+        return f"{feature} needs sockets, threads or processes, which a browser lacks (make lab has them)"
     missing = []
     if packages := [name for name in needed.packages if not has_package(name)]:
         extras = dict.fromkeys(PACKAGES[name] for name in packages)

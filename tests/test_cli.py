@@ -4,9 +4,11 @@ import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ import lbkit
 from lbkit import Event, Experiment, Policy, Traffic, algorithms, needs, servers
 from lbkit.cli import COMMANDS, app
 from lbkit.cli.compare import USUAL, results_table
-from lbkit.cli.lab import find_notebooks, lab_command
+from lbkit.cli.lab import SETTINGS, find_notebooks, lab_command
+from lbkit.cli.play import PORT, free_port, play_command, play_environment
 from lbkit.cli.trial import LOAD, experiment_of, policies_of
 from lbkit.sim.engine import Engine, Handlers
 
@@ -132,6 +135,25 @@ def test_lab_options_are_known_to_jupyter() -> None:
         *("check_for_updates_class", "extension_manager", "log_level", "news_url")
     }
     assert config["ServerApp"]["jpserver_extensions"]["lbkit.cli.first_page"]
+    assert config["ServerApp"]["jpserver_extensions"]["voila.server_extension"] is False
+
+
+def test_play_listens_on_this_machine_only() -> None:
+    command = play_command(browser=False, port=9000)
+    assert command[:3] == [sys.executable, "-m", "voila"]
+    assert {"--Voila.ip=127.0.0.1", "--Voila.port=9000", "--no-browser"} <= set(command)
+    assert "--no-browser" not in play_command(browser=True, port=9000)
+
+
+def test_play_takes_another_port_if_its_own_is_taken() -> None:
+    with suppress(OSError), socket.create_server(("127.0.0.1", PORT)):
+        assert free_port() != PORT
+
+
+def test_play_asks_no_other_machine_for_icons() -> None:
+    page = SETTINGS / "voila" / "templates" / "lbkit" / "index.html.j2"
+    assert "://" not in page.read_text()
+    assert str(SETTINGS) in play_environment()["JUPYTER_PATH"]
 
 
 def test_lab_finds_the_notebooks_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

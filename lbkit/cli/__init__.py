@@ -22,6 +22,7 @@ from lbkit.cli import (
     drain,
     importing,
     lab,
+    play,
     progress,
     proxy,
     route,
@@ -29,6 +30,7 @@ from lbkit.cli import (
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lab": lab.command,
+    "play": play.command,
     "compare": compare.command,
     "import": importing.command,
     "check": check.command,

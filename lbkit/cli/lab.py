@@ -27,6 +27,7 @@ def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[st
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions=lbkit.cli.first_page=True",
+        "--ServerApp.jpserver_extensions=voila.server_extension=False",  # it comes with `lbkit play`
         *([f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}"] if folder else []),
         *(f"--ContentsManager.hide_globs={name}" for name in HIDDEN if folder),
         *([f"--ServerApp.port={port}"] if port is not None else []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 import plotly.io as pio
 
+from lbkit import needs
 from lbkit.result import Result
 from lbkit.viz.style import INK, Look, axis, duration, layout, policy_look, title
 
@@ -21,10 +23,20 @@ class Figure(go.Figure):  # type: ignore[misc]
     """A plotly figure that notebooks show without the toolbar."""
 
     def _ipython_display_(self) -> None:
-        if pio.renderers.render_on_display and pio.renderers.default:
+        if needs.IN_A_BROWSER:  # where pio.show misses nbformat, which is not pure Python
+            show_in_browser(self)
+        elif pio.renderers.render_on_display and pio.renderers.default:
             pio.show(self, config=CONFIG)
         else:
             super()._ipython_display_()
+
+
+def show_in_browser(drawn: go.Figure) -> None:
+    """Show a figure by its data alone, which JupyterLab's page draws."""
+    from IPython.display import display
+
+    data = json.loads(drawn.to_json(validate=False)) | {"config": CONFIG}
+    display({"application/vnd.plotly.v1+json": data}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def figure(name: str, traces: list[Trace], **more: Any) -> Figure:
