@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import evolve, fields
 
+from lbkit import needs
 from lbkit.checks import several
 from lbkit.core.options import named_options, whole
 from lbkit.core.text import did_you_mean, shown
@@ -143,7 +144,7 @@ def _progress(
     """Yield the function to call when a run ends."""
     if callable(progress):
         yield progress
-    elif not progress:
+    elif not progress or needs.IN_A_BROWSER:  # the bar is drawn by a thread
         yield lambda done, of: None
     else:
         from rich.console import Console
