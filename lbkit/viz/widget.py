@@ -89,7 +89,30 @@ class Feed(anywidget.AnyWidget):
             view.blank = False
 
 
-class FigureView(LeavesPictures, anywidget.AnyWidget):
+class Photographed(LeavesPictures):
+    """A widget whose script sends a picture of it when it rests."""
+
+    blank = False  # nothing to see yet
+    picture = ""  # the last one the browser took, as the HTML of an image
+
+    def __init__(self, **traits: Any) -> None:
+        self._on_still: list[Callable[[], object]] = []
+        super().__init__(**traits)
+        self.on_msg(self._received)  # type: ignore[attr-defined]
+
+    def on_still(self, function: Callable[[], object]) -> None:
+        """Call `function` when there is another picture."""
+        if function not in self._on_still:
+            self._on_still.append(function)
+
+    def _received(self, _: object, content: dict[str, Any], __: object) -> None:
+        if uri := content.get("still", ""):
+            self.picture = f'<img src="{escape(uri)}" width="{int(content["width"])}">'
+            for function in self._on_still:
+                function()
+
+
+class FigureView(Photographed, anywidget.AnyWidget):
     """A plotly figure in a notebook; `show` replaces it by another.
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many
@@ -105,11 +128,8 @@ class FigureView(LeavesPictures, anywidget.AnyWidget):
     def __init__(self, figure: go.Figure | None = None, feed: Feed | None = None, **layout: Any) -> None:
         feed = feed or Feed()
         super().__init__(script=script(), feed=feed, place=str(len(feed.specs)), layout=layout)
-        self.picture = ""  # the last one the browser took, as the HTML of an image
-        self._on_still: list[Callable[[], object]] = []
-        self.on_msg(self._received)
         self.show(BLANK if figure is None else figure)
-        self.blank = figure is None  # nothing to see yet
+        self.blank = figure is None
 
     @property
     def number(self) -> int:
@@ -123,17 +143,6 @@ class FigureView(LeavesPictures, anywidget.AnyWidget):
 
     def show(self, figure: go.Figure) -> None:
         self.feed.show({self: figure})
-
-    def on_still(self, function: Callable[[], object]) -> None:
-        """Call `function` when there is another picture."""
-        if function not in self._on_still:
-            self._on_still.append(function)
-
-    def _received(self, _: object, content: dict[str, Any], __: object) -> None:
-        if uri := content.get("still", ""):
-            self.picture = f'<img src="{escape(uri)}" width="{int(content["width"])}">'
-            for function in self._on_still:
-                function()
 
 
 class Panel(LeavesPictures, widgets.VBox):  # type: ignore[misc]
@@ -174,16 +183,16 @@ def parts(widget: Any) -> Iterator[Any]:
         yield from parts(child)
 
 
-def figures_in(widget: Any) -> list[FigureView]:
-    return [part for part in parts(widget) if isinstance(part, FigureView)]
+def figures_in(widget: Any) -> list[Photographed]:
+    return [part for part in parts(widget) if isinstance(part, Photographed)]
 
 
 def still(widget: Any) -> str:
     """Return the HTML of a widget that is gone: the pictures of its figures, and its texts."""
     shown = [
-        part.picture if isinstance(part, FigureView) else f"<div>{part.value}</div>"
+        part.picture if isinstance(part, Photographed) else f"<div>{part.value}</div>"
         for part in parts(widget)
-        if isinstance(part, widgets.HTML) or (isinstance(part, FigureView) and not part.blank)
+        if isinstance(part, widgets.HTML) or (isinstance(part, Photographed) and not part.blank)
     ]
     return (
         f'{STYLE}<div class="lbkit-still">{"".join(shown)}<p><small>Run the cell to use it.</small></p></div>'

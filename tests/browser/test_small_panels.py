@@ -21,6 +21,10 @@ def explored(load, size, sticky):
     return figures.latency_cdf([run(Experiment(servers(size)).but(duration=5).at_load(load))])
 
 Explorer(explored, load=(0.1, 0.9, 0.5), size=(1, 8, 3), sticky=False)""",
+    """from lbkit.viz import Theatre
+
+theatre = Theatre(run(Experiment(servers(3)).but(duration=5).at_load(0.7)))
+theatre""",
 ]
 
 
@@ -56,3 +60,16 @@ def test_a_slider_of_an_explorer_redraws_its_figure(page: Any) -> None:
     place, title = figure.bounding_box(), figure.locator(".gtitle").bounding_box()
     assert title["x"] >= place["x"]
     assert title["x"] + title["width"] <= place["x"] + place["width"]
+
+
+def test_a_theatre_has_its_keys_to_itself(page: Any) -> None:
+    theatre = page.locator(".lbkit-theatre")
+    theatre.scroll_into_view_if_needed()
+    theatre.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+        until(lambda: theatre.get_attribute("data-playing") == "false", "the end of the step")
+    assert "goes to s" in theatre.locator(".lbt-live").inner_text()
+    assert theatre.evaluate("root => root === document.activeElement")
+    assert page.locator(".jp-Cell.jp-mod-active .lbkit-theatre").count() == 1
+    page.locator(".lbkit-still img").last.wait_for(state="attached")  # the picture for the saved notebook

@@ -150,7 +150,9 @@ TOY = every_outcome()
 def handled(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) -> Iterator[Any]:
     path = tmp_path_factory.mktemp("hands") / "x.html"
     html = saved([TOY]).replace('"hands":null', '"hands":{"policies":["random","round_robin"]}')
-    path.write_text(html.replace("send() {}", "send(said) { (window.sent ??= []).push(said); }"), "utf-8")
+    path.write_text(
+        html.replace("off() {}", "off() {}, send(said) { (window.sent ??= []).push(said); }"), "utf-8"
+    )
     page = new_page()
     page.goto(f"file://{path}")
     yield page
@@ -158,7 +160,7 @@ def handled(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any
 
 
 def sent(page: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = page.evaluate("window.sent ?? []")
+    found: list[dict[str, Any]] = page.evaluate("(window.sent ?? []).filter((said) => said.do)")
     page.evaluate("window.sent = []")
     return found
 
@@ -198,11 +200,20 @@ def test_a_click_on_a_client_sends_a_request_and_a_held_one_floods(handled: Any)
     assert [said["count"] for said in sent(handled)] == [1]
     hand.hover()
     handled.mouse.down()
-    until(lambda: handled.evaluate("(window.sent ?? []).length >= 3"), "a flood")
+    until(lambda: handled.evaluate("(window.sent ?? []).filter((said) => said.do).length >= 3"), "a flood")
     handled.mouse.up()
     counts = [said["count"] for said in sent(handled)]
     assert counts == sorted(counts)
     assert counts[-1] > 1
+
+
+def test_at_rest_it_leaves_a_picture_for_the_saved_notebook(handled: Any) -> None:
+    handled.evaluate(f"{TIME.removesuffix('.t')}.seek(0.6)")
+    until(lambda: handled.evaluate("(window.sent ?? []).some((said) => said.still)"), "a picture")
+    stills = handled.evaluate("window.sent.filter((said) => said.still)")
+    assert stills[-1]["still"].startswith("data:image/webp")
+    assert stills[-1]["width"] > 300
+    assert 5_000 < len(stills[-1]["still"]) < 200_000
 
 
 def test_the_next_film_goes_on_at_the_same_moment(handled: Any) -> None:

@@ -31,7 +31,7 @@ body {{ margin: 0 auto; max-width: 1400px; padding: 8px; }}
 <script type="module">
 {script}
 const text = document.getElementById("spec").textContent;
-const model = {{ get: (name) => ({{ spec: text, number: 1 }})[name], on() {{}}, off() {{}}, send() {{}} }};
+const model = {{ get: (name) => ({{ spec: text, number: 1 }})[name], on() {{}}, off() {{}} }};
 render({{ model, el: document.getElementById("theatre") }});
 </script>
 </body>

@@ -15,9 +15,10 @@ from lbkit.result import Result
 from lbkit.viz.theatre.film import Film, film
 from lbkit.viz.theatre.page import page
 from lbkit.viz.theatre.script import script, spec, style
+from lbkit.viz.widget import Photographed
 
 
-class Theatre(anywidget.AnyWidget):
+class Theatre(Photographed, anywidget.AnyWidget):
     """A stage for a film, or two side by side on one clock.
 
     `Theatre(run(experiment, record=True))` shows a result; films, and results, may be given. With a
@@ -37,7 +38,6 @@ class Theatre(anywidget.AnyWidget):
         if not 1 <= len(shots) <= 2:
             raise ValueError(f"films are {len(shots)}: a theatre shows one, or two side by side")
         self.films = [filmed(shot) for shot in shots]
-        self.on_msg(self._received)
         self._show()
 
     def save(self, path: str | Path) -> Path:
@@ -58,9 +58,14 @@ class Theatre(anywidget.AnyWidget):
             self.spec = said
             self.number += 1
 
-    def _received(self, _: object, message: dict[str, Any], __: object) -> None:
+    def _received(self, widget: object, message: dict[str, Any], buffers: object) -> None:
+        if "do" in message:
+            self._do(**message)
+        else:
+            super()._received(widget, message, buffers)
+
+    def _do(self, stage: int = 0, **message: Any) -> None:
         """Do what the viewer did, and show what comes of it."""
-        stage = int(message.pop("stage", 0))
         director = self.directors[min(stage, len(self.directors) - 1)]
         self.films[stage] = filmed(director.do(**message))
         self._show()

@@ -13,6 +13,7 @@ need_module("anywidget")
 from lbkit import Experiment, run, servers
 from lbkit.viz import Theatre
 from lbkit.viz.theatre import Film, film
+from lbkit.viz.widget import still
 
 RESULT = run(Experiment(servers(2)).but(duration=2).at_load(0.5))
 PLAIN = json.loads(film(RESULT).to_json())
@@ -63,3 +64,10 @@ def test_what_the_viewer_does_goes_to_the_director_and_the_next_film_is_shown() 
     theatre._received(theatre, {"do": "kill", "server": "s1", "at": 0.5, "stage": 0}, [])
     assert director.done == [{"do": "kill", "server": "s1", "at": 0.5}]
     assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
+
+
+def test_a_theatre_keeps_its_picture_for_the_saved_notebook() -> None:
+    theatre = Theatre(RESULT)
+    theatre._received(theatre, {"still": "data:image/webp;base64,AAAA", "width": 640}, [])
+    assert theatre.picture in still(theatre)
+    assert "AAAA" in theatre.picture

@@ -81,7 +81,7 @@ function drawClients(pen, index, layout, { theme }) {
     pen.font = font(12, 600);
     pen.fillStyle = theme.ink;
     pen.textAlign = "right";
-    pen.fillText(fitted(pen, client.name, 54), x - radius - 6, y + 0.5);
+    pen.fillText(fitted(pen, client.name, 64), x - radius - 6, y + 0.5);
   });
 }
 

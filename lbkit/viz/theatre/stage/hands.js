@@ -88,7 +88,7 @@ function openMenu(stage, hand, items, act) {
   menu.addEventListener("keydown", (event) => moveIn(menu, event, close));
   document.addEventListener("pointerdown", outside, true);
   const { offsetLeft, offsetTop, offsetWidth } = hand;
-  menu.style.left = `${clamp(offsetLeft + offsetWidth / 2 - 90, 4, stage.picture.clientWidth - 200)}px`;
+  menu.style.left = `${clamp(offsetLeft + offsetWidth / 2 - 100, 4, stage.picture.clientWidth - 220)}px`;
   menu.style.top = `${clamp(offsetTop + 24, 4, Math.max(4, stage.picture.clientHeight - menu.offsetHeight - 4))}px`;
   menu.querySelector("button")?.focus();
 }

@@ -37,13 +37,13 @@ function clientPlaces(film, small, height) {
   const count = film.clients.length;
   const pitch = Math.min(72, (height - 2 * TOP) / count);
   const top = (height - count * pitch) / 2;
-  return film.clients.map((client, i) => ({ x: small ? 18 : 74, y: top + (i + 0.5) * pitch, radius: clamp(pitch * 0.3, 6, 13) }));
+  return film.clients.map((client, i) => ({ x: small ? 18 : 84, y: top + (i + 0.5) * pitch, radius: clamp(pitch * 0.3, 6, 13) }));
 }
 
 // The hub, where requests are while it is decided, is half-way down the picture.
 function balancerPlace(small, width, height) {
   const wide = clamp(width * 0.15, 78, 134);
-  const x = small ? 46 : clamp(width * 0.21, 130, 250);
+  const x = small ? 46 : clamp(width * 0.21, 136, 250);
   return { x, y: height / 2 - TALL + HUB, width: wide, height: TALL };
 }
 

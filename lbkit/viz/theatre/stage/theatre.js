@@ -1,6 +1,7 @@
 // The theatre: one or two stages, one clock, one bar of controls. `model` is anywidget's, or one that a saved
 // page makes: `get("spec")` is {films, colours, hands}; "change:number" says that there is another.
 
+const REST = 800; // milliseconds at rest until a picture is taken
 const STRIP = 34; // pixels that it is high
 
 class Theatre {
@@ -57,6 +58,7 @@ class Theatre {
     addEventListener("afterprint", printed);
     this.close = () => {
       this.player.playing = false;
+      clearTimeout(this.resting);
       this.model.off("change:number", renew);
       resized.disconnect();
       unthemed();
@@ -88,7 +90,10 @@ class Theatre {
     showControls(this.controls, player);
     this.cover.hidden = player.playing || player.t > player.begin;
     this.root.dataset.playing = player.playing;
-    if (!player.playing) this.speak();
+    clearTimeout(this.resting);
+    if (player.playing) return;
+    this.speak();
+    if (this.model.send) this.resting = setTimeout(() => this.photograph(), REST);
   }
 
   // For screen readers, where the film rests.
@@ -96,6 +101,23 @@ class Theatre {
     const time = clockText(this.player.t, this.player.pace);
     const said = this.stages.filter((stage) => stage.moment);
     put(this.live, said.map((stage) => spoken(stage.index, stage.moment, stage.said, time)).join(" "));
+  }
+
+  // A picture of the stages, below each other, for the saved notebook: there the widget is gone.
+  photograph() {
+    const shown = this.stages.filter((stage) => stage.layout);
+    if (!shown.length) return; // not on the screen
+    const width = Math.max(...shown.map((stage) => stage.layout.width));
+    const canvas = document.createElement("canvas");
+    const pen = sized(canvas, width, shown.reduce((sum, stage) => sum + stage.layout.height, 0));
+    pen.fillStyle = this.theme.page;
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    let y = 0;
+    for (const { back, canvas: front, layout } of shown) {
+      for (const layer of [back, front]) pen.drawImage(layer, 0, y, layout.width, layout.height);
+      y += layout.height;
+    }
+    this.model.send({ still: canvas.toDataURL("image/webp"), width: Math.min(width, 1000) });
   }
 
   // What happened near the pointer.
@@ -138,6 +160,7 @@ function pressed(event, player) {
 
 function render({ model, el }) {
   const theatre = new Theatre(model, el);
+  el.classList.add("lbkit-figure"); // with a picture in saved notebooks
   el.theatre = theatre; // for tests and benchmarks
   return () => theatre.close();
 }
