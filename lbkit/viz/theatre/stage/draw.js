@@ -115,17 +115,17 @@ function drawHeldNumber(pen, { balancer }, { held }, { theme }) {
   pen.fillText(`${held.toLocaleString("en")} held`, balancer.x + balancer.width / 2, balancer.y + balancer.height + 15);
 }
 
-// Around the request that is being decided: the place of the choice among all places, of a turn or on a ring.
+// Around the request that is being decided: the place of the choice, among all turns or on a ring.
 function drawHub(pen, { x, y }, caption, theme, colour) {
   const radius = 17;
   circle(pen, x, y, radius);
   pen.fillStyle = theme.slot;
   pen.fill();
-  if (!(caption?.places > 1)) return;
+  if ((caption?.place ?? null) === null) return;
   pen.lineWidth = 1.5;
   pen.strokeStyle = theme.line;
   pen.stroke();
-  const angle = (caption.place / caption.places) * TAU - TAU / 4;
+  const angle = (caption.place / (caption.places || 1)) * TAU - TAU / 4;
   circle(pen, x + radius * Math.cos(angle), y + radius * Math.sin(angle), 4);
   pen.fillStyle = colour;
   pen.fill();

@@ -3,6 +3,8 @@
 const HELD = 1.2; // seconds on the screen that a caption stays while the film runs
 const READABLE = 3; // decisions in that time; with more, no captions while it runs
 
+const MANY = 6; // scores that are too many for a sentence: the bars show them
+
 // The last decision at or before t, as a caption; null before the first, and where they come too fast to read.
 function captionAt(index, player) {
   let { t } = player;
@@ -25,7 +27,7 @@ function captionText(index, caption) {
   return {
     who: `${kind}request ${number.toLocaleString("en")} of ${client}`,
     chosen: film.servers[caption.chosen]?.name ?? "no server",
-    why: caption.text ?? "",
+    why: Object.keys(caption.scores ?? {}).length > MANY ? `${caption.rule}; ${caption.best} wins` : caption.text ?? "",
   };
 }
 
