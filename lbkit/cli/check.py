@@ -42,7 +42,7 @@ def command(
         if file is None:
             file = found.work_file(found.own_folder)
         report = found.check(code_of(file), file.name, hidden)
-        if not hidden:
-            progress.note_lab(found.name, report)
     typer.echo(report.json() if json else report.text())
+    if not hidden and (why := progress.could_not_note(lambda: progress.note_lab(found.name, report))):
+        typer.secho(f"lbkit: {why}", fg="red", err=True)
     raise typer.Exit(0 if report.solved else UNSOLVED)

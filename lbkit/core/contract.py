@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import linecache
 import sys
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
@@ -86,6 +87,9 @@ def wrong_pick(algorithm: Any, method: str, picked: object, tried: bool = False)
         what += " (is a `return` missing?)"
     elif isinstance(picked, str | int):
         what += ", which is no backend: return the backend itself"
+    elif isinstance(picked, Coroutine | AsyncGenerator | Generator):
+        kind = "`def`, not `async def`" if isinstance(picked, Coroutine) else "`return`, not `yield`"
+        what = f"returned a {type(picked).__name__.replace('_', ' ')}: write {kind}"
     elif tried:
         what += ", which the request has tried already"
     else:

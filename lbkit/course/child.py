@@ -11,14 +11,18 @@ asked for it (second_process.py).
 from __future__ import annotations
 
 import io
-import json
 import os
-import random
+import signal
+import stat
 import sys
+import threading
+from json import dumps, loads
 from pathlib import Path
+from random import seed
 from types import CodeType
 from typing import Any
 
+from lbkit.core.contract import AlgorithmError
 from lbkit.core.laws import Violation
 from lbkit.course import second_process
 from lbkit.course.limits import MEMORY, lower_limits
@@ -28,12 +32,12 @@ from lbkit.course.task import Check, Task, Wrong, load_task, needed, task_module
 
 def failure(happened: str) -> dict[str, Any]:
     """Return the result of a check that an error ended."""
-    return {"expected": "", "happened": happened, "hint": "", "picture": None}
+    return {"expected": "", "happened": happened, "hint": "", "picture": None, "fault": happened}
 
 
 def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, Any]:
     """Run one check; return its result as data: `passed`, and for a failed one what happened."""
-    random.seed(0)
+    seed(0)
     result: dict[str, Any] = {"name": check.name, "passed": False}
     try:
         check.run(*needed(task, namespace(code)))
@@ -43,8 +47,9 @@ def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, An
             return result | failure(fault(cause, name))
         result |= {"expected": wrong.expected, "happened": wrong.happened, "hint": wrong.hint}
         result["picture"] = wrong.picture.data() if wrong.picture else None
+        result["fault"] = fault(cause, name) if isinstance(cause, AlgorithmError) else ""
     except Violation as broken:
-        result |= {"expected": broken.expected, "happened": broken.happened, "hint": "", "picture": None}
+        result |= failure(broken.happened) | {"expected": broken.expected, "fault": ""}
     except BaseException as error:  # whatever a learner's code raises
         result |= failure(fault(error, name))
     else:
@@ -54,7 +59,7 @@ def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, An
 
 def answer(job: dict[str, Any], task: Task, code: CodeType, name: str) -> dict[str, Any]:
     """Return the `answer` of the function that a check wants to be called here, or the `problem`."""
-    random.seed(int(second_process.SALT))
+    seed(int(second_process.SALT))
     work = getattr(sys.modules[task_module(Path(job["checks_file"]))], job["work"])
     try:
         return {"answer": work(*needed(task, namespace(code)), *job["arguments"])}
@@ -62,18 +67,36 @@ def answer(job: dict[str, Any], task: Task, code: CodeType, name: str) -> dict[s
         return {"problem": fault(error, name)}
 
 
+def end_with_parent() -> None:
+    """End this process, and what it started, when the process that watches it has ended.
+
+    That one holds the other end of our standard input, and writes nothing."""
+    if not stat.S_ISFIFO(os.fstat(0).st_mode) or os.name != "posix" or os.getpgrp() != os.getpid():
+        return
+
+    def wait() -> None:
+        os.read(0, 1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+leave = os._exit  # bound now, as `seed` is: a learner's code may replace them in their modules
+
+
 def main(job_file: str, results_file: str) -> None:
-    job = json.loads(Path(job_file).read_text())
+    job = loads(Path(job_file).read_text())
     task = load_task(Path(job["checks_file"]))
     name = job["name"]
     sys.stdin = io.StringIO()
+    end_with_parent()
     second_process.job = job
     if "work" not in job:  # else the limits of the first process hold here, too
         lower_limits(MEMORY)
     with open(results_file, "a", buffering=1) as results:
 
         def tell(**data: Any) -> None:
-            results.write(json.dumps(data) + "\n")
+            results.write(dumps(data) + "\n")
 
         tell(begins="")
         try:
@@ -90,8 +113,7 @@ def main(job_file: str, results_file: str) -> None:
                 tell(**result)
                 if job["until_failed"] and not result["passed"]:
                     break
-    sys.stdout.flush()
-    os._exit(0)  # threads that the code started end here
+    leave(0)  # threads that the code started end here
 
 
 if __name__ == "__main__":

@@ -101,7 +101,10 @@ def code_of(file: Path) -> str:
     """Return the learner's code: all of a module, or the cells of a notebook that are to be filled in.
 
     Raises ValueError, OSError."""
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8-sig")  # some editors put a mark at the beginning
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: not a text in UTF-8; save it as one") from None
     if file.suffix != ".ipynb":
         return text
     try:
@@ -109,7 +112,9 @@ def code_of(file: Path) -> str:
         marked = [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("solution")]
         sources = ["".join(cell["source"]) for cell in marked if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file}: not a notebook ({error})") from None
+        raise ValueError(
+            f"{file}: not a notebook ({error}): mend it, or delete it, and `lbkit lab` makes a new copy"
+        ) from None
     if not sources:
         raise ValueError(f"{file}: the cell for your code is gone; copy it from the lab's own notebook")
     return "\n\n".join(sources)
@@ -119,14 +124,16 @@ def source_of(thing: Any) -> tuple[str, str]:
     """Return the source of the cell or file that defines a class or function, and the name of that file.
 
     Raises ValueError if it is not known."""
-    for function in _functions(thing):
+    for function in functions_of(thing):
         name = function.__code__.co_filename
         if lines := linecache.getlines(name):
             return "".join(lines), name
+    if inspect.isclass(thing) and thing.__module__ != "builtins":
+        raise ValueError(f"`{thing.__name__}` has no method of its own yet: write it in its cell")
     raise ValueError(f"the source of {thing!r} is not known here: define it in a cell of the notebook")
 
 
-def _functions(thing: Any) -> Iterator[FunctionType]:
+def functions_of(thing: Any) -> Iterator[FunctionType]:
     """Yield a function, or the methods that a class itself has."""
     for member in vars(thing).values() if inspect.isclass(thing) else (thing,):
         for function in (member, getattr(member, "__func__", None), getattr(member, "fget", None)):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lbkit.course import progress
-from lbkit.course.lab import Lab, find_lab, source_of
+from lbkit.course.lab import Lab, find_lab, functions_of, source_of
 from lbkit.course.report import Report
+from lbkit.course.task import near
+
+
+class NotYet(ValueError):
+    """The learner's code is not there yet. A notebook shows the message alone, and runs no further."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
 
 CELL = "your cell"  # the name of the code in reports
 
@@ -20,18 +30,31 @@ class OpenLab:
 
     def source(self) -> str:
         """Return the cells that define what the task asks for. Raises ValueError if one is missing."""
-        sources = []
-        for name in self.lab.task.defines:
-            if name not in self._names:
-                raise ValueError(f"there is no `{name}` yet: run the cell that defines it")
-            sources.append(source_of(self._names[name])[0])
+        sources = [source_of(self._defined(name))[0] for name in self.lab.task.defines]
         return "\n\n".join(dict.fromkeys(sources))
+
+    def written(self, *names: str) -> None:
+        """Raise NotYet if these, or all that the task asks for, are not written: what follows needs them."""
+        for name in names or self.lab.task.defines:
+            for function in functions_of(self._defined(name)):
+                if "NotImplementedError" in function.__code__.co_names:
+                    raise NotYet(
+                        f"`{function.__qualname__}` is not written yet: write it in the cell for your code, "
+                        "run that cell, and then this one"
+                    )
+
+    def _defined(self, name: str) -> Any:
+        if name not in self._names:
+            there = near(name, self._names)
+            todo = "keep the name that the lab gave it" if there else "run the cell that defines it"
+            raise NotYet(f"there is no `{name}` yet{there}: {todo}")
+        return self._names[name]
 
     def check(self) -> Report:
         """Check the code as it was last run, and note the points as progress."""
         report = self._report()
-        progress.note_lab(self.lab.name, report)
-        return report
+        why = progress.could_not_note(lambda: progress.note_lab(self.lab.name, report))
+        return replace(report, note=why)
 
     def grade(self, hidden: bool = False) -> int:
         """Show the report and return the points: the value of a cell that nbgrader grades.
@@ -63,6 +86,9 @@ class OpenLab:
             said.value = "checking ..."
             try:
                 said.value = self.check()._repr_html_()
+            except BaseException as error:
+                said.value = f"the check itself was stopped ({type(error).__name__}): press the button again"
+                raise
             finally:
                 button.disabled = False
 

@@ -10,12 +10,21 @@ from typing import Any
 import lbkit
 from lbkit.core import Balancer
 from lbkit.core.contract import AlgorithmError, Overtime
+from lbkit.core.text import CONTROL
 from lbkit.course.limits import TOO_MANY_THREADS, TOO_MUCH_MEMORY
 from lbkit.course.task import NotDefined
 from lbkit.watchdog import guard
 
 MODULE = "solution"  # the name of the module that the code is
 NOT_WRITTEN = "it is not written yet"
+MAGIC = "magics and commands (%, !, ?) work in other cells of the notebook only"
+ALONE = "all that it needs, its imports too, has to stand in the code itself"
+KEEP = "keep the base class and the methods that the task gave it"
+MENDS = {  # by what an error says
+    "name 'get_ipython' is not defined": MAGIC,
+    "NameError: name ": ALONE,
+    "BdbQuit": "take `breakpoint()` out: nothing can be typed here",
+}
 LONGEST = 200  # characters of an error's own message
 
 
@@ -35,8 +44,9 @@ def namespace(code: CodeType, names: Mapping[str, Any] | None = None) -> dict[st
 def fault(error: BaseException, name: str) -> str:
     """Return what happened in a sentence, with the line of the learner's code where it did."""
     if isinstance(error, SyntaxError):
-        line = f"line {error.lineno}" if error.lineno else "it"
-        return f"{line} is not Python: {error.msg}" + (f": `{error.text.strip()}`" if error.text else "")
+        line, text = f"line {error.lineno}" if error.lineno else "it", (error.text or "").strip()
+        mend = f"; {MAGIC}" if text.startswith(("%", "!")) or text.endswith("?") else ""
+        return f"{line} is not Python: {error.msg}" + (f": `{shortened(text)}`" if text else "") + mend
     if isinstance(error, MemoryError):
         return TOO_MUCH_MEMORY
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
@@ -51,19 +61,30 @@ def fault(error: BaseException, name: str) -> str:
         return f"{NOT_WRITTEN}{_where(error, name)}"
     if isinstance(error, AlgorithmError):
         if unwritten(error):
-            return f"{NOT_WRITTEN}, in {error.place}"
-        return f"{error.what}; {error.place}{f': `{error.source}`' if error.source else ''}"
+            return f"{NOT_WRITTEN}, in {error.place.removesuffix(f' in {MODULE}')}"
+        source = f": `{shortened(error.source)}`" if error.source else ""
+        return f"{shortened(error.what)}; {error.place}{source}{_also(error.what)}"
     if isinstance(error, NotDefined):
         return str(error)
     said = shortened(f"{type(error).__name__}: {error}".rstrip(": "))
-    return (
-        f"it raised {said}{_where(error, name)}" if _lines(error, name) else f"what it returned led to {said}"
-    )
+    if _lines(error, name):
+        return f"it raised {said}{_where(error, name)}{_also(said)}"
+    lacking = isinstance(error, AttributeError) and type(error.obj).__module__ == MODULE
+    return f"used as the task says, it led to {said}{f'; {KEEP}' if lacking else ''}"
+
+
+def _mend(said: str) -> str:
+    """Return what to do about an error that does not say it itself, or ""."""
+    return next((mend for sign, mend in MENDS.items() if sign in said), "")
+
+
+def _also(said: str) -> str:
+    return f"; {mend}" if (mend := _mend(said)) else ""
 
 
 def shortened(text: str) -> str:
     """Return a text on one line, and its beginning only if it is long."""
-    line = " ".join(text.split())
+    line = CONTROL.sub("", " ".join(text.split()))
     return line if len(line) <= LONGEST else line[:LONGEST] + " ..."
 
 
@@ -116,10 +137,6 @@ def algorithm_in(source: str, name: str) -> type[Balancer]:
 def told(error: BaseException, name: str) -> str:
     """Return what went wrong with an algorithm: with the contract that it broke, if it broke one."""
     if isinstance(error, AlgorithmError) and not unwritten(error):
-        said, unknown_name = str(error), "raised NameError" in error.what
-    else:
-        said, unknown_name = f"{name}: {fault(error, name)}.", isinstance(error, NameError)
-    return f"{said} {ALONE}" if unknown_name else said
-
-
-ALONE = "All that it needs, its imports too, has to stand in the code itself."
+        mend = _mend(error.what)
+        return f"{error} {mend[0].upper()}{mend[1:]}." if mend else str(error)
+    return f"{name}: {fault(error, name)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from html import escape
 from typing import Any
 
@@ -27,8 +28,9 @@ class Prediction(widgets.VBox):  # type: ignore[misc]
             [widgets.HTML(boxed(f"<b>Predict.</b> {escape(question)}")), *self._ways(), self.said]
         )
         self.add_class("lbkit-prediction")
-        if earlier := progress.read_progress()["predictions"].get(name):
-            self.guess = earlier["guess"]
+        with suppress(OSError, ValueError):  # a first guess will say that it cannot be noted
+            if earlier := progress.read_progress()["predictions"].get(name):
+                self.guess = earlier["guess"]
         self._show()
 
     def _ways(self) -> list[Any]:
@@ -65,8 +67,9 @@ class Prediction(widgets.VBox):  # type: ignore[misc]
     def _predict(self, guess: Guess) -> None:
         if self.guess is None:  # the first one counts
             self.guess = guess
-            progress.note_prediction(self.name, guess)
+            why = progress.could_not_note(lambda: progress.note_prediction(self.name, guess))
             self._show()
+            self.said.value += escape(why)
 
     def _show(self) -> None:
         for way in self.answers:
@@ -79,7 +82,8 @@ class Prediction(widgets.VBox):  # type: ignore[misc]
             )
         else:
             self.said.value = self.beside.value = boxed(told(self.question, self.guess, self.happened))
-            progress.note_outcome(self.name, self.question.fits(self.guess, self.happened))
+            right = self.question.fits(self.guess, self.happened)
+            progress.could_not_note(lambda: progress.note_outcome(self.name, right))
 
 
 def boxed(html: str) -> str:

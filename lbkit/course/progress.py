@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from lbkit.course.report import Report
 from lbkit.needs import CLONE
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FILE = "progress.json"
 SECTIONS = ("labs", "claims", "predictions", "board")
+FIELDS: dict[str, dict[str, type | UnionType]] = {  # of entries, where others are read as they are
+    "labs": {"points": int, "of": int},
+    "predictions": {"guess": str | float | int},
+    "board": {"shares": dict, "source": str},
+}
 
 
 def progress_file() -> Path:
@@ -30,21 +42,50 @@ def read_progress() -> dict[str, dict[str, Any]]:
     file = progress_file()
     try:
         noted = json.loads(file.read_text(encoding="utf-8"))
-        return {section: dict(noted.get(section, {})) for section in SECTIONS}
+        sections = {section: dict(noted.get(section, {})) for section in SECTIONS}
+        for section, fields in FIELDS.items():
+            for entry in sections[section].values():
+                if any(not isinstance(entry[field], kind) for field, kind in fields.items()):
+                    raise TypeError
+        return sections
     except FileNotFoundError:
         return {section: {} for section in SECTIONS}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{file} is not a file of progress any more: mend it, or delete it") from None
 
 
 def _change(change: Callable[[dict[str, dict[str, Any]]], None]) -> None:
-    noted = read_progress()
-    change(noted)
     file = progress_file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_suffix(f".{os.getpid()}.new")
-    new.write_text(json.dumps(noted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    new.replace(file)  # at once: an interrupt leaves the old file or the new one
+    with _alone(file):
+        noted = read_progress()
+        change(noted)
+        new = file.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(noted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            new.replace(file)  # at once: an interrupt leaves the old file or the new one
+        finally:
+            new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Let one process at a time change the file, so that two checks at once are both noted.
+
+    On Windows, which has no such lock, the later one wins."""
+    with file.with_suffix(".lock").open("w") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def could_not_note(note: Callable[[], None]) -> str:
+    """Note something; return "", or why it could not be noted: that must not hide a report."""
+    try:
+        note()
+    except (OSError, ValueError) as error:
+        return f"not noted in your progress: {error}"
+    return ""
 
 
 def note_lab(name: str, report: Report) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from lbkit.course.limits import NOT_RUN
 from lbkit.course.pictures import Picture, picture_from
 from lbkit.course.task import Check, Task
 
@@ -78,6 +79,7 @@ class Report:
     outcomes: tuple[Outcome, ...]
     problem: str = ""  # why the code could not even be run
     printed: str = ""  # the end of what it printed
+    note: str = ""  # what else the learner should know: not of the code
 
     @property
     def points(self) -> int:
@@ -103,21 +105,20 @@ class Report:
         """Return the report as plain text."""
         lines = [f"{self.headline}  ({self.file})"]
         if self.problem:
-            return "\n".join([*lines, f"  not checked: {self.problem}", *self._printed()])
+            return "\n".join([*lines, f"  not checked: {self.problem}", *self._end()])
         for outcome in self.outcomes:
             mark = "✓" if outcome.passed else "✗"
             lines.append(f"  {mark} {outcome.says}  [{outcome.got}/{outcome.points}]")
             lines += [f"      {line}" for line in outcome.lines()]
             if outcome.picture:
                 lines += [f"        {line}" for line in outcome.picture.text().splitlines()]
-        return "\n".join([*lines, *self._printed()])
+        return "\n".join([*lines, *self._end()])
 
-    def _printed(self) -> list[str]:
-        return (
-            ["  your code printed:", *(f"    {line}" for line in self.printed.splitlines())]
-            if self.printed
-            else []
-        )
+    def _end(self) -> list[str]:
+        """Return the lines below the checks."""
+        printed = [f"    {line}" for line in self.printed.splitlines()]
+        lines = ["  your code printed:", *printed] if printed else []
+        return [*lines, f"  {self.note}"] if self.note else lines
 
     def _repr_html_(self) -> str:
         parts = [STYLE, f"<b>{escape(self.headline)}</b>"]
@@ -135,6 +136,8 @@ class Report:
                 parts.append(f'<div class="lbkit-wrong">{said}{picture}</div>')
         if self.printed:
             parts.append(f"your code printed:<pre>{escape(self.printed)}</pre>")
+        if self.note:
+            parts.append(f"<p>{escape(self.note)}</p>")
         return f'<div class="lbkit-report">{"".join(parts)}</div>'
 
     def __repr__(self) -> str:
@@ -170,10 +173,9 @@ def report(task: Task, checks: Iterable[Check], run: Run, file: str) -> Report:
 
 
 def _same_for_all(run: Run) -> str:
-    """Return why no check could begin to look: all end alike, as with code that is not written yet."""
-    ends = {result.get("happened", "") for result in run.results}
-    told = any(result["passed"] or result["expected"] for result in run.results)
-    return ends.pop() if len(ends) == 1 and len(run.results) > 1 and not told else ""
+    """Return the fault that ends all checks alike, as with code that is not written yet, or ""."""
+    faults = {result.get("fault", "") for result in run.results} - {NOT_RUN}
+    return faults.pop() if len(faults) == 1 and len(run.results) > 1 else ""
 
 
 def _outcome(check: Check, result: dict[str, Any] | None) -> Outcome:

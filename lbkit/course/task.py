@@ -6,6 +6,8 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from inspect import isclass, isfunction
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ class Task:
     checks: dict[str, Check] = field(default_factory=dict)
 
     def check(
-        self, points: int, seconds: float = 5.0, hidden: bool = False
+        self, points: int, seconds: float = 3.0, hidden: bool = False
     ) -> Callable[[Property], Property]:
         """Add a function as a check: its name, with dashes, names it, and its docstring is the property."""
 
@@ -84,8 +86,21 @@ def needed(task: Task, namespace: dict[str, Any]) -> tuple[Any, ...]:
     """Return what a task's checks are called with. Raises NotDefined."""
     for name in task.defines:
         if name not in namespace:
-            raise NotDefined(f"there is no `{name}`: keep the name that the lab gave it")
+            raise NotDefined(
+                f"there is no `{name}`{near(name, namespace)}: keep the name that the lab gave it"
+            )
+        found, is_class = namespace[name], name[0].isupper()
+        if not (isclass(found) if is_class else callable(found)):
+            kind = "a function" if isfunction(found) else f"of the kind {type(found).__name__}"
+            raise NotDefined(f"`{name}` is {kind}: make it a {'class' if is_class else 'function'}")
     return tuple(namespace[name] for name in task.defines)
+
+
+def near(name: str, namespace: dict[str, Any]) -> str:
+    """Return ", but a `Turn`" where the learner has something of nearly the missing name, else ""."""
+    known = {other.lower(): other for other, value in namespace.items() if callable(value)}
+    found = get_close_matches(name.lower(), known, n=1)
+    return f", but a `{known[found[0]]}`" if found else ""
 
 
 def task_module(path: Path) -> str:

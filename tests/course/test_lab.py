@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lbkit.cli import app
-from lbkit.course import find_lab
+from lbkit.course import Lab, all_labs, find_lab
 from lbkit.course.lab import code_of, source_of
-from lbkit.course.notebook import OpenLab
+from lbkit.course.notebook import NotYet, OpenLab
 
 TURNS = find_lab("1")
 
@@ -54,11 +55,13 @@ def test_the_code_of_a_notebook_is_in_the_cells_to_be_filled_in(tmp_path: Path) 
         ("[]", "not a notebook"),
         ("nonsense", "not a notebook"),
         ('{"cells": [1]}', "not a notebook"),
+        ('{"cells": [{"cell_type": "code", "sou', "delete it, and `lbkit lab` makes a new copy"),
+        ("\udcff", "not a text in UTF-8"),
     ],
 )
 def test_a_broken_notebook_is_an_error(tmp_path: Path, content: str, says: str) -> None:
     path = tmp_path / "turns.ipynb"
-    path.write_text(content)
+    path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=says):
         code_of(path)
 
@@ -99,6 +102,68 @@ def test_a_class_of_a_module_and_of_a_cell_is_found_with_its_source(tmp_path: Pa
     assert source_of(module.Turns) == (path.read_text(), str(path))
     with pytest.raises(ValueError, match="define it in a cell"):
         source_of(int)
+
+
+def defined(code: str) -> OpenLab:
+    """The lab "Turns" in a notebook whose cell is this."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    file = f"<cell {hash(code)}>"
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    exec(compile(code, file, "exec"), names)
+    return OpenLab(TURNS, names)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("", "there is no `Turns` yet: run the cell that defines it"),
+        ("class Turn: pass", "there is no `Turns` yet, but a `Turn`: keep the name that the lab gave it"),
+        (
+            code_of(TURNS.folder / "turns.py"),
+            "`Turns.pick` is not written yet: write it in the cell for your code",
+        ),
+    ],
+)
+def test_a_notebook_goes_no_further_without_the_code_and_says_so_in_a_line(code: str, says: str) -> None:
+    with pytest.raises(NotYet, match=says) as caught:
+        defined(code).written()
+    assert caught.value._render_traceback_() == [str(caught.value)]
+
+
+def test_code_that_is_written_lets_a_notebook_go_on() -> None:
+    defined((TURNS.source / "solution.py").read_text()).written()
+
+
+def test_a_class_without_a_method_of_its_own_is_named() -> None:
+    assert "`Turns` has no method of its own yet" in defined("class Turns: pass").check().text()
+
+
+def test_the_button_says_that_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: OpenLab) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OpenLab, "check", interrupt)
+    button, said = defined("").button().children
+    with pytest.raises(KeyboardInterrupt):
+        button.click()
+    assert "press the button again" in said.value
+    assert not button.disabled
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_a_starter_has_its_button_and_stops_where_the_code_is_needed(lab: Lab) -> None:
+    """Run All on a starter shows the button, and does not measure what is not there."""
+    book = json.loads((lab.folder / f"{lab.task.module}.ipynb").read_text())
+    codes = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    own = next(i for i, cell in enumerate(codes) if "nbgrader" in cell["metadata"])
+    after = ["".join(cell["source"]) for cell in codes[own + 1 :]]
+    assert after[0] == "lab.button()"
+    assert next(code for code in after[1:] if code != "lab.grade()").startswith("lab.written(")
+
+
+def test_a_file_may_begin_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "turns.py").write_text("class Turns: pass", encoding="utf-8-sig")
+    assert code_of(tmp_path / "turns.py") == "class Turns: pass"
 
 
 def test_a_notebook_that_has_not_run_the_cell_is_told_so() -> None:

@@ -35,7 +35,7 @@ def test_the_last_of_several_classes_counts_and_helpers_do_not() -> None:
         ("x = 1\ny = x[0]\n", "your code: it raised TypeError: .*, in line 2: `y = x.0.`"),
         ("import lbkit\n", "your code defines no algorithm: it begins with `class Mine"),
         ("raise SystemExit\n", "your code: the code called sys.exit, in line 1"),
-        ("a = np.zeros(3)\n", "NameError: name 'np' is not defined, in line 1.* All that it needs"),
+        ("a = np.zeros(3)\n", "NameError: name 'np' is not defined, in line 1.* all that it needs"),
         ("class RoundRobin(Balancer):\n    pass\n", "give RoundRobin another name, in line 1"),
     ],
 )

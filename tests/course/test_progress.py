@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from lbkit.cli import app
-from lbkit.course import Lab, progress
+from lbkit.course import Lab, find_lab, predict, progress
 from lbkit.course.progress import (
     all_claims,
+    could_not_note,
     note_claims,
     note_lab,
     note_outcome,
@@ -63,6 +67,63 @@ def test_a_file_that_is_not_ours_is_left_alone(file: Path) -> None:
     with pytest.raises(ValueError, match="mend it, or delete it"):
         note_prediction("q", "ten")
     assert file.read_text() == "[1, 2"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"labs": {"tiny": 7}}',
+        '{"labs": {"tiny": {"points": "x", "of": 3}}}',
+        '{"predictions": {"q": {}}}',
+        '{"labs": [1]}',
+        "\x00",
+    ],
+)
+def test_a_report_is_shown_also_where_it_cannot_be_noted(file: Path, content: str) -> None:
+    file.parent.mkdir()
+    file.write_text(content)
+    report = LAB.check(RIGHT, "double.py")
+    report = replace(report, note=could_not_note(lambda: note_lab("tiny", report)))
+    assert report.solved
+    for shown in (report.text(), report._repr_html_()):
+        assert "not noted in your progress" in shown
+        assert "mend it, or delete it" in shown
+    assert file.read_text() == content
+    asked = predict("answers", "How many?", ["one", "two"], right=1)
+    asked.answers[1].click()
+    assert "You were right" in asked.said.value
+    assert "not noted in your progress" in asked.said.value
+    assert CliRunner().invoke(app, ["progress"]).exit_code == 2
+
+
+def test_the_command_prints_its_report_also_where_it_cannot_be_noted(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("[1, 2")
+    shown = CliRunner().invoke(app, ["check", "1", str(find_lab("1").source / "solution.py"), "--json"])
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["points"] == 10
+    assert "not noted in your progress" in shown.stderr
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note_prediction("q", "ten")
+    before = file.read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert could_not_note(lambda: note_prediction("r", "ten")).endswith("No space left on device")
+    assert file.read_text() == before
+    assert not list(file.parent.glob("*.new"))
+
+
+def test_checks_at_once_are_all_noted(file: Path) -> None:
+    note = "from lbkit.course.progress import note_prediction as note; import sys\n"
+    note += "for i in range(20): note(f'{sys.argv[1]}-{i}', 'x')"
+    both = [subprocess.Popen([sys.executable, "-c", note, name]) for name in "ab"]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len(read_progress()["predictions"]) == 40
 
 
 def test_every_claim_of_the_notebooks_can_be_noted() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,12 +14,14 @@ import pytest
 
 from lbkit.course import Lab
 from lbkit.course.limits import (
+    DELETED,
     ENDED,
+    ONLY_WAITS,
+    TOO_LONG,
     TOO_MANY_PROCESSES,
     TOO_MANY_THREADS,
     TOO_MUCH_MEMORY,
     TOO_MUCH_OUTPUT,
-    too_long,
 )
 from lbkit.course.sandbox import run_checks
 
@@ -34,10 +38,10 @@ def body(*lines: str) -> str:
 
 
 ENDINGS = {
-    "an endless loop": (body("while True: pass"), too_long(2.0)),
+    "an endless loop": (body("while True: pass"), TOO_LONG),
     "a loop that catches everything": (
         body("while True:", "    try:", "        while True: pass", "    except BaseException: pass"),
-        too_long(2.0),
+        TOO_LONG,
     ),
     "a list without an end": (body("x = []", "while True: x.append(bytearray(1 << 24))"), TOO_MUCH_MEMORY),
     "threads without an end": (
@@ -57,6 +61,17 @@ ENDINGS = {
         "it raised RecursionError: maximum recursion depth exceeded",
     ),
     "an interrupt": (body("raise KeyboardInterrupt"), "it raised KeyboardInterrupt, in line 4"),
+    "a lock that it holds itself": (body("a = threading.Lock()", "a.acquire()", "a.acquire()"), ONLY_WAITS),
+    "a debugger": (body("breakpoint()"), "it raised BdbQuit"),
+    "the randomness of others": (
+        body("import random", "random.seed = random.random = None", "return 7"),
+        "7",
+    ),
+    "names of other cells": (
+        body("return np.add(x, x)"),
+        "it raised NameError: name 'np' is not defined, in line 4: `return np.add(x, x)`; all that it needs, "
+        "its imports too, has to stand in the code itself",
+    ),
     "not written": (body("raise NotImplementedError()"), "it is not written yet, in line 4"),
     "a long message": (body("raise ValueError('x' * 100_000)"), "it raised ValueError: xxx"),
 }
@@ -80,7 +95,7 @@ def test_one_check_fails_in_a_sentence_and_the_other_passes(ending: str) -> None
 @linux
 def test_a_fork_bomb_is_stopped_and_nothing_is_left() -> None:
     report = LAB.check("import os\nprint(os.getpgrp())\n" + body("while True: os.fork()"), "double.py")
-    assert report.outcomes[1].happened in (TOO_MANY_PROCESSES, TOO_MUCH_MEMORY, too_long(2.0))
+    assert report.outcomes[1].happened in (TOO_MANY_PROCESSES, TOO_MUCH_MEMORY, TOO_LONG)
     assert report.points == 1
     groups = {int(line) for line in report.printed.split()}
     assert groups
@@ -92,10 +107,86 @@ def test_a_fork_bomb_is_stopped_and_nothing_is_left() -> None:
     assert not left
 
 
+def test_what_is_left_behind_is_ended_and_deleted() -> None:
+    """Also a process that has left the group of its parents, and files in the folder for temporary ones."""
+    code = body(
+        "import subprocess, tempfile",
+        "left = subprocess.Popen(['sleep', '1000'], start_new_session=True)",
+        "print(left.pid, tempfile.mkdtemp())",
+    )
+    report = LAB.check(code, "double.py")
+    assert report.solved, report.text()
+    pid, folder = report.printed.split()
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+    assert not Path(folder).exists()
+
+
+def test_what_the_code_writes_into_our_files_is_no_result() -> None:
+    lines = ["[1]", "3", "null", '{"name": ["x"]}', '{"name": "doubles-zero", "passed": true}', "\\xff"]
+    code = body(
+        "for fd in range(3, 20):",
+        "    try:",
+        f"        os.write(fd, {''.join(line + chr(10) for line in lines).encode()!r})",
+        "    except OSError: pass",
+    )
+    report = LAB.check(code, "double.py")
+    assert report.solved, report.text()
+    assert len(report.outcomes) == 2
+
+
+def test_files_that_the_checks_need_may_be_deleted() -> None:
+    code = body("import shutil, pathlib", "shutil.rmtree(pathlib.Path.cwd().parent)")
+    assert LAB.check(code, "double.py").problem == DELETED
+    own = body("import shutil, pathlib", "shutil.rmtree(pathlib.Path.cwd())")
+    assert LAB.check(own, "double.py").solved
+
+
+def test_a_file_without_an_end_is_stopped() -> None:
+    code = body("with open('big', 'wb') as big:", "    while True: big.write(bytes(1 << 20))")
+    happened = LAB.check(code, "double.py").outcomes[1].happened
+    assert happened.startswith("it raised OSError: [Errno 27] File too large, in line")
+
+
+@linux
+def test_a_check_ends_with_the_process_that_watches_it(tmp_path: Path) -> None:
+    """As when a kernel is restarted, or a terminal closed, in the middle of it."""
+    said = tmp_path / "pid"
+    code = (
+        f"import os, time\nopen({str(said)!r}, 'w').write(f'{{os.getpid()}} ')\n"
+        "def double(x): time.sleep(1000)\n"
+    )
+    script = (
+        "from lbkit.course import Lab\nfrom pathlib import Path\n"
+        f"Lab(Path({str(LAB.folder)!r})).check({code!r}, 'd')"
+    )
+    with subprocess.Popen([sys.executable, "-c", script]) as watching:
+        while not said.exists() or not said.read_text().endswith(" "):
+            time.sleep(0.05)
+        child = psutil.Process(int(said.read_text().split()[0]))
+        watching.kill()
+    with suppress(psutil.NoSuchProcess):
+        child.wait(30)
+
+
 PROBLEMS = {
     "no Python": ("def double(x:\n", "line 1 is not Python: "),
     "no double": ("def twice(x): return x\n", "there is no `double`: keep the name that the lab gave it"),
-    "a loop at the top": ("while True: pass\n", too_long(2.0)),
+    "nearly double": ("def Doubel(x): return x\n", "there is no `double`, but a `Doubel`: keep the name"),
+    "no function": ("double = 2\n", "`double` is of the kind int: make it a function"),
+    "a magic": (
+        "%time 1\n",
+        "line 1 is not Python: invalid syntax: `%time 1`; magics and commands (%, !, ?) work in",
+    ),
+    "a magic as IPython writes it": (
+        "get_ipython()\n",
+        "it raised NameError: name 'get_ipython' is not defined, in",
+    ),
+    "the same error in all": (
+        "def double(x): raise ValueError('a\\x1b[31mb\\nc')\n",
+        "it raised ValueError: a[31mb c, in line 1",
+    ),
+    "a loop in all": ("def double(x):\n    while True: pass\n", TOO_LONG),
+    "a loop at the top": ("while True: pass\n", TOO_LONG),
     "an error at the top": ("1 / 0\n", "it raised ZeroDivisionError: division by zero, in line 1: `1 / 0`"),
     "an exit at the top": ("import os; os._exit(3)\n", ENDED),
     "a null byte": ("\0", "it is not Python: "),
