@@ -25,4 +25,7 @@ def style() -> str:
 
 def spec(films: Sequence[dict[str, Any]], hands: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what the stage plays: films, the colours of their policies, and what hands can do."""
-    return {"films": films, "colours": [policy_look(film["policy"]).colour for film in films], "hands": hands}
+    names = {film["policy"] for film in films}
+    names |= {state["state"] for film in films for state in film["states"] if state["kind"] == "policy"}
+    colours = {name: policy_look(name).colour for name in sorted(names)}
+    return {"films": films, "colours": colours, "hands": hands}

@@ -21,9 +21,8 @@ from lbkit.viz.widget import Photographed
 class Theatre(Photographed, anywidget.AnyWidget):
     """A stage for a film, or two side by side on one clock.
 
-    `Theatre(run(experiment, record=True))` shows a result; films, and results, may be given. With a
-    `director` (or one for each film) the viewer can kill servers, send requests and so on: it has
-    `film`, and a method `do` that returns the next film."""
+    `Theatre(run(experiment, record=True))` shows a result; `Theatre(director=Director(experiment))` one in
+    which the viewer can kill servers, send requests, change the policy, and so on."""
 
     _esm = script()
     _css = style()
@@ -31,7 +30,9 @@ class Theatre(Photographed, anywidget.AnyWidget):
     number = traitlets.Int(0).tag(sync=True)  # of the films shown
 
     def __init__(self, *films: Any, director: Any = None, **layout: Any) -> None:
-        """`films`: one or two results or films; none where directors have them."""
+        """`films`: one or two results or films; none where directors have them.
+
+        A `director`, or one for each film, has `film`, and `act` and `undo` that return the next one."""
         super().__init__(layout=layout)
         self.directors = [] if director is None else list(_listed(director))
         shots = films or tuple(one.film for one in self.directors)
@@ -64,11 +65,15 @@ class Theatre(Photographed, anywidget.AnyWidget):
         else:
             super()._received(widget, message, buffers)
 
-    def _do(self, stage: int = 0, **message: Any) -> None:
-        """Do what the viewer did, and show what comes of it."""
+    def _do(self, do: str, at: float, stage: int = 0, **how: Any) -> None:
+        """Do what the viewer did, and show what comes of it, or why it cannot be."""
         director = self.directors[min(stage, len(self.directors) - 1)]
-        self.films[stage] = filmed(director.do(**message))
-        self._show()
+        try:
+            self.films[stage] = director.undo() if do == "undo" else director.act(do, at, **how)
+        except ValueError as error:
+            self.send({"fault": str(error)})
+        else:
+            self._show()
 
 
 def filmed(shot: Any) -> Film:

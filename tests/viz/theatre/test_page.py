@@ -38,7 +38,7 @@ def test_a_page_has_its_films_and_no_text_of_a_film_ends_a_script() -> None:
     (said,) = re.findall(r'<script type="application/json" id="spec">(.*?)</script>', html, re.S)
     spec = json.loads(said)
     assert spec["films"] == [film, film]
-    assert spec["colours"] == [policy_look("least_connections").colour] * 2
+    assert spec["colours"] == {name: policy_look(name).colour for name in ("least_connections", "maglev")}
     assert spec["hands"] is None
     assert html.count("</script>") == 2
     assert "default-src 'none'" in html

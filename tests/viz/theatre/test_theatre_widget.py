@@ -24,9 +24,15 @@ class Director:
         self.film = film(RESULT)
         self.done: list[dict[str, Any]] = []
 
-    def do(self, **message: Any) -> Film:
-        self.done.append(message)
+    def act(self, what: str, at: float, **how: Any) -> Film:
+        if what not in ("kill", "send"):
+            raise ValueError(f"no {what}")
+        self.done.append({"what": what, "at": at, **how})
         return film(RESULT, start=1.0)
+
+    def undo(self) -> Film:
+        self.done.pop()
+        return self.film
 
 
 def test_a_theatre_plays_a_result_or_a_film() -> None:
@@ -62,8 +68,19 @@ def test_what_the_viewer_does_goes_to_the_director_and_the_next_film_is_shown() 
     theatre = Theatre(director=director)
     assert json.loads(theatre.spec)["hands"]["policies"]
     theatre._received(theatre, {"do": "kill", "server": "s1", "at": 0.5, "stage": 0}, [])
-    assert director.done == [{"do": "kill", "server": "s1", "at": 0.5}]
+    assert director.done == [{"what": "kill", "server": "s1", "at": 0.5}]
     assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
+    theatre._received(theatre, {"do": "undo", "at": 0.5, "stage": 0}, [])
+    assert json.loads(theatre.spec)["films"][0]["start"] == 0.0
+
+
+def test_the_viewer_is_told_what_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    theatre, told = Theatre(director=Director()), list[Any]()
+    monkeypatch.setattr(theatre, "send", told.append)
+    before = theatre.number
+    theatre._received(theatre, {"do": "dance", "at": 0.5}, [])
+    assert told == [{"fault": "no dance"}]
+    assert theatre.number == before
 
 
 def test_a_theatre_keeps_its_picture_for_the_saved_notebook() -> None:

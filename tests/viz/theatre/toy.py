@@ -47,6 +47,7 @@ STATES: list[tuple[Any, ...]] = [
     (1.20, 0, "weight", "set", 3.0, ""),
     (1.40, 2, "server", "up", None, "recover"),
     (1.40, 2, "breaker", "half_open", None, "a probe"),
+    (1.42, None, "policy", "maglev", None, "switch"),
     (1.45, 1, "omen", "strange", None, "a kind that the stage does not know"),
 ]
 
@@ -81,7 +82,8 @@ def every_outcome(policy: str = "least_connections") -> dict[str, Any]:
         "pace": 0.2,
         "flight": 0.06,
         "clients": [
-            {"name": f"c{i}", "colour": colour} for i, colour in enumerate(["#2350BE", "#D7A10C", "#22D582"])
+            {"name": f"c{i}", "colour": colour, "number": i}
+            for i, colour in enumerate(["#2350BE", "#D7A10C", "#22D582"])
         ],
         "servers": servers,
         "requests": {"row": [*range(len(REQUESTS))]}

@@ -6,7 +6,7 @@ function drawBack(pen, index, layout, moment, look) {
   const marked = moment.servers.map(badges);
   drawWays(pen, index, layout, marked, look);
   drawClients(pen, index, layout, look);
-  drawBalancer(pen, index, layout, look);
+  drawBalancer(pen, layout, moment, look);
   moment.servers.forEach((now, i) => drawServer(pen, index, layout, i, now, marked[i], look));
   drawBreakers(pen, layout, moment, look);
   if (look.caption) drawScores(pen, index, layout, look);
@@ -85,7 +85,7 @@ function drawClients(pen, index, layout, { theme }) {
   });
 }
 
-function drawBalancer(pen, index, layout, { theme, colour, caption }) {
+function drawBalancer(pen, layout, moment, { theme, colour, caption }) {
   const { x, y, width, height } = layout.balancer;
   const centre = x + width / 2;
   rounded(pen, x, y, width, height, 12);
@@ -101,7 +101,7 @@ function drawBalancer(pen, index, layout, { theme, colour, caption }) {
   pen.fillText("balancer", centre, y + 18);
   pen.fillStyle = theme.ink;
   pen.font = font(layout.small ? 10 : 13, 650);
-  const lines = wrapped(pen, index.film.policy.replaceAll("_", " "), width - 10).slice(0, 3);
+  const lines = wrapped(pen, moment.policy.replaceAll("_", " "), width - 10).slice(0, 3);
   lines.forEach((line, i) => pen.fillText(fitted(pen, line, width - 8), centre, y + 35 + 15 * i));
   drawHub(pen, layout.hub, caption, theme, colour);
 }

@@ -1,6 +1,7 @@
 // The viewer's hands: a button over each server and client, and what it sends to Python. Only where there is one.
 
 const FLOOD = 250; // milliseconds between two messages while a client is held
+const FLOOD_RATE = 5; // requests in a second on the screen
 const GIVE_UP = 5000; // milliseconds to wait for the next film
 
 function placeHands(stage, theatre, number, hands) {
@@ -13,15 +14,15 @@ function placeHands(stage, theatre, number, hands) {
     hand.addEventListener("click", () => openMenu(stage, hand, serverItems(stage, i), act));
   });
   stage.layout.clients.forEach(({ x, y, radius }, i) => {
+    const { name, number: client } = film.clients[i];
+    if ((client ?? null) === null) return; // many clients, none in particular
     const around = { x: x - radius - 4, y: y - radius - 4, width: 2 * radius + 8, height: 2 * radius + 8 };
-    const hand = handOver(stage, around, `client ${film.clients[i].name}: send a request; hold to flood`);
+    const hand = handOver(stage, around, `client ${name}: send a request; hold to flood`);
     hand.classList.add("lbt-client");
-    onHold(hand, (count) => act({ do: "send", client: film.clients[i].name, count }));
+    onHold(hand, (count) => act({ do: "send", client, requests: count, rate: FLOOD_RATE / film.pace }));
   });
-  if (hands.policies?.length) {
-    const hand = handOver(stage, stage.layout.balancer, "balancer: another policy");
-    hand.addEventListener("click", () => openMenu(stage, hand, policyItems(film, hands.policies), act));
-  }
+  const hand = handOver(stage, stage.layout.balancer, "balancer: another policy, undo");
+  hand.addEventListener("click", () => openMenu(stage, hand, policyItems(stage, hands.policies), act));
 }
 
 function handOver(stage, box, label) {
@@ -63,14 +64,17 @@ function serverItems(stage, number) {
   const is = (...states) => now.states.some((change) => states.includes(change.state));
   return [
     is("down") ? ["revive", { do: "revive", server }] : ["kill", { do: "kill", server }],
-    is("slow") ? ["usual speed", { do: "slow", server, value: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, value: 0.25 }],
+    is("slow") ? ["usual speed", { do: "slow", server, factor: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, factor: 0.25 }],
     is("draining", "drained") ? ["end the drain", { do: "undrain", server }] : ["drain", { do: "drain", server }],
-    ["weight", { do: "weight", server }, now.weight],
+    ["weight", (weight) => ({ do: "weight", server, weight }), now.weight],
   ];
 }
 
-const policyItems = (film, policies) =>
-  policies.filter((policy) => policy !== film.policy).map((policy) => [policy.replaceAll("_", " "), { do: "policy", policy }]);
+function policyItems(stage, policies) {
+  const others = policies.filter((policy) => policy !== stage.moment.policy);
+  const items = others.map((policy) => [policy.replaceAll("_", " "), { do: "switch", policy }]);
+  return [["undo the last change", { do: "undo" }], ...items];
+}
 
 function openMenu(stage, hand, items, act) {
   stage.menu?.remove();
@@ -83,7 +87,7 @@ function openMenu(stage, hand, items, act) {
   const outside = (event) => menu.contains(event.target) || close();
   for (const [text, message, value] of items) {
     if (value === undefined) menuButton(menu, text, () => (close(), act(message)));
-    else menuSlider(menu, text, value, (chosen) => (close(), act({ ...message, value: chosen })));
+    else menuSlider(menu, text, value, (chosen) => (close(), act(message(chosen))));
   }
   menu.addEventListener("keydown", (event) => moveIn(menu, event, close));
   document.addEventListener("pointerdown", outside, true);

@@ -20,6 +20,7 @@ function indexed(film) {
   index.captionTimes = Float64Array.from(index.captions, (caption) => caption.at);
   index.states = statesByServer(film);
   index.changes = (film.states ?? []).map((change) => change.at).sort((a, b) => a - b);
+  index.policies = (film.states ?? []).filter((change) => change.kind === "policy").sort((a, b) => a.at - b.at);
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;

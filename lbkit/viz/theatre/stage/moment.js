@@ -10,6 +10,7 @@ const FADING = new Set(["left", "cancelled"]); // nothing goes back: nobody wait
 function momentAt(index, t) {
   const moment = {
     t,
+    policy: index.policies.findLast((change) => change.at <= t)?.state ?? index.film.policy,
     dots: [],
     held: 0,
     queues: index.film.servers.map(() => []),

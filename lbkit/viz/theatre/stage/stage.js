@@ -1,5 +1,7 @@
 // One stage: the picture of one film with its title, its counts and its caption.
 
+const OWN = "#702EFA"; // of a policy without a colour
+
 class Stage {
   constructor(parent) {
     this.root = element(parent, "figure", "lbt-stage");
@@ -12,9 +14,9 @@ class Stage {
     this.caption = element(this.root, "p", "lbt-caption");
   }
 
-  show(index, colour) {
+  show(index, policyColours) {
     this.index = index;
-    this.colour = colour;
+    this.policyColours = policyColours;
     this.title.textContent = index.film.title;
     this.canvas.setAttribute("aria-label", `${index.film.title}: requests on their way to servers`);
   }
@@ -27,7 +29,7 @@ class Stage {
     this.rests = null;
     this.theme = theme;
     const colours = this.index.film.clients.map((client) => lifted(client.colour, theme));
-    this.look = { theme, colours, colour: lifted(this.colour, theme) };
+    this.look = { theme, colours };
     this.placed?.(this);
   }
 
@@ -35,7 +37,8 @@ class Stage {
     if (!this.layout) return;
     this.moment = momentAt(this.index, player.t);
     this.said = captionAt(this.index, player);
-    const parts = [this.index, this.layout, this.moment, { ...this.look, caption: this.said }];
+    const colour = lifted(this.policyColours[this.moment.policy] ?? OWN, this.theme);
+    const parts = [this.index, this.layout, this.moment, { ...this.look, colour, caption: this.said }];
     const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request}`;
     if (rests !== this.rests) drawBack(this.pens[0], ...parts);
     this.rests = rests;

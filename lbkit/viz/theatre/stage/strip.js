@@ -58,7 +58,7 @@ function marksOf(indexes) {
       .filter(({ at }) => at > begin && at <= end)
       .map((change) => {
         const calm = CALM.has(change.state);
-        const name = film.servers[change.server]?.name ?? change.server;
+        const name = film.servers[change.server]?.name ?? "balancer";
         const value = change.value === null || change.value === undefined ? "" : ` (${brief(change.value)})`;
         const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state.replaceAll("_", " ")}${value}`;
         return { at: change.at, calm, tone: calm ? "faint" : lookOf(change).tone, text };

@@ -13,6 +13,7 @@ class Theatre {
     this.read();
     this.player = new Player(spanOf(this.indexes), () => this.show());
     this.controls = controlBar(this.root, this.player);
+    this.fault = element(this.root, "div", "lbt-fault", { role: "alert" });
     this.legend = element(this.root, "div", "lbt-legend", { "aria-hidden": "true" });
     this.notes = element(this.root, "ul", "lbt-notes");
     this.live = element(this.root, "div", "lbt-live", { "aria-live": "polite" });
@@ -27,7 +28,7 @@ class Theatre {
     while (this.stages.length > this.indexes.length) this.stages.pop().root.remove();
     while (this.stages.length < this.indexes.length) this.stages.push(new Stage(this.stagesPlace));
     this.stages.forEach((stage, i) => {
-      stage.show(this.indexes[i], spec.colours?.[i] ?? "#0b57d0");
+      stage.show(this.indexes[i], spec.colours);
       stage.placed = spec.hands ? (placed) => placeHands(placed, this, i, spec.hands) : undefined;
     });
     const titles = this.indexes.map(({ film }) => film.title).join(" and ");
@@ -38,9 +39,15 @@ class Theatre {
   // Another film: the same moment of it.
   renew() {
     this.read();
-    this.player.waits = false;
+    this.told({ fault: "" });
     this.player.over(spanOf(this.indexes));
     this.refresh();
+  }
+
+  // Why something cannot be done.
+  told({ fault }) {
+    this.player.waits = false;
+    put(this.fault, fault ?? "");
   }
 
   listen(el) {
@@ -48,7 +55,9 @@ class Theatre {
     const refresh = () => this.refresh();
     const printed = () => this.refresh(false);
     const printing = () => this.refresh(true);
+    const told = (message) => this.told(message);
     this.model.on("change:number", renew);
+    this.model.on("msg:custom", told);
     this.root.addEventListener("keydown", (event) => pressed(event, this.player));
     this.controls.track.addEventListener("pointermove", (event) => this.tell(event));
     const resized = new ResizeObserver(refresh);
@@ -60,6 +69,7 @@ class Theatre {
       this.player.playing = false;
       clearTimeout(this.resting);
       this.model.off("change:number", renew);
+      this.model.off("msg:custom", told);
       resized.disconnect();
       unthemed();
       removeEventListener("beforeprint", printing);

@@ -61,7 +61,8 @@ function spoken(index, moment, caption, time) {
   });
   const said = caption && captionText(index, caption);
   const choice = said ? `${said.who} goes to ${said.chosen}. ${said.why}. ` : "";
-  return `${film.title}, at ${time}. ${choice}${countsText(index, moment)}. ${servers.join("; ")}.`;
+  const policy = moment.policy === film.policy ? "" : ` balancer: ${moment.policy.replaceAll("_", " ")};`;
+  return `${film.title}, at ${time}.${policy} ${choice}${countsText(index, moment)}. ${servers.join("; ")}.`;
 }
 
 // The outcomes and kinds of attempts that are in these films, for the legend.
