@@ -19,20 +19,20 @@ STYLE = """<style>
 .lbkit-report { line-height: 1.45; max-width: 60em; }
 .lbkit-report .lbkit-check { margin: 0.35em 0; padding-left: 1.6em; text-indent: -1.6em; }
 .lbkit-report .lbkit-wrong { margin: 0.1em 0 0.6em 1.6em; padding-left: 0.7em;
-  border-left: 3px solid #DF0D02; }
+  border-left: 3px solid #C80004; }
 .lbkit-report .lbkit-wrong p { margin: 0.15em 0; }
 .lbkit-report .lbkit-points { opacity: 0.7; }
 .lbkit-report pre { opacity: 0.8; }
 .lbkit-steps { border-collapse: collapse; margin: 0.4em 0; }
 .lbkit-steps th { text-align: left; font-weight: normal; padding-right: 1em; }
 .lbkit-steps td { text-align: center; padding: 0 0.45em; font-family: monospace; }
-.lbkit-steps td.lbkit-here { outline: 2px solid #DF0D02; }
-.lbkit-bar { display: inline-block; height: 0.7em; background: #2438CB; }
+.lbkit-steps td.lbkit-here { outline: 2px solid #C80004; }
+.lbkit-bar { display: inline-block; height: 0.7em; background: #1458B9; }
 .lbkit-times { display: block; margin: 0.4em 0; font-size: 12px; }
 .lbkit-times text { fill: currentColor; }
 .lbkit-times line { stroke: currentColor; stroke-opacity: 0.3; }
-.lbkit-times line.lbkit-mark { stroke: #2438CB; stroke-opacity: 1; stroke-width: 2; }
-.lbkit-times .lbkit-shade { fill: #DF0D02; fill-opacity: 0.18; }
+.lbkit-times line.lbkit-mark { stroke: #1458B9; stroke-opacity: 1; stroke-width: 2; }
+.lbkit-times .lbkit-shade { fill: #C80004; fill-opacity: 0.18; }
 </style>"""
 
 

@@ -18,7 +18,7 @@ from lbkit.viz.style import FAILED, GRID, duration, title
 IN_DOUBT = ("failing", "settling")
 COMING_OR_GOING = (*ON_TRIAL, "draining", "starting")
 LEVELS = ("in service", "in doubt", "coming or going", "out of service")
-COLOURS = (GRID, "rgba(160,90,44,0.35)", "rgba(223,13,2,0.55)", FAILED)  # from light to dark
+COLOURS = (GRID, "rgba(160,90,44,0.35)", "rgba(200,0,4,0.55)", FAILED)  # from light to dark
 
 
 def level(state: str) -> int:

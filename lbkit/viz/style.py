@@ -16,12 +16,12 @@ from typing import Any
 from lbkit.core import algorithms
 from lbkit.table import duration as duration
 
-BLUE, AMBER, LIME, PURPLE = "#2438CB", "#E97A06", "#99D817", "#8D0092"
-CYAN, JADE, LILAC, STEEL = "#00D7FF", "#20B16D", "#C579FF", "#177BBE"
-COLOURS = (BLUE, AMBER, LIME, PURPLE, CYAN, JADE, LILAC, STEEL)
-OWN = "#7948FF"  # algorithms of your own
-SERVERS = ("#61795F", "#979BBC", "#634554", "#DBC1A8")
-FAILED = "#DF0D02"
+BLUE, ORANGE, AMBER, MAGENTA = "#1458B9", "#F56901", "#ECB600", "#A1008C"
+SKY, GREEN, VIOLET, TEAL = "#6CADFF", "#48DF8B", "#9D6CFF", "#008FB9"
+COLOURS = (BLUE, ORANGE, AMBER, MAGENTA, SKY, GREEN, VIOLET, TEAL)
+OWN = "#6000FE"  # algorithms of your own
+SERVERS = ("#97727C", "#8FA98D", "#4D644A", "#D1BEDE")
+FAILED = "#C80004"
 INK = "#7B828C"
 GRID = "rgba(128,136,146,0.22)"
 FAINT = "rgba(128,136,146,0.7)"
@@ -35,7 +35,7 @@ ENGINES = ("sim", "live", "nginx", "haproxy", "apache", "caddy", "docker")
 # One row for each dash, one column for each colour. Algorithms that are often compared, such as those of a
 # family, are in different columns.
 POLICIES: tuple[tuple[str, ...], ...] = (
-    # blue, amber, lime, purple, cyan, jade, lilac, steel
+    # blue, orange, amber, magenta, sky, green, violet, teal
     (
         *("round_robin", "least_connections", "power_of_two", "random"),
         *("weighted_round_robin", "least_response_time", "consistent_hash", "ip_hash"),

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.jupyter import Lab
+from browser.jupyter import SWITCHES, Lab, serving
 from needs import need, need_module
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-PRIVATE = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")
-PRIVATE_LAB = ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -34,38 +26,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     need_module("jupyterlab")
-    home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(NOTEBOOKS, home / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    (home / "lbkit").symlink_to(NOTEBOOKS.parent / "lbkit")  # what tells a checkout
-    own = {name: str(home / name.lower()) for name in (*PRIVATE, *PRIVATE_LAB)}
-    own["LBKIT_PROGRESS"] = str(home / "progress.json")
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.cli", "lab", "--no-browser"],
-            cwd=home,
-            env=os.environ | own,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            where = running(server, home / "jupyter_runtime_dir", home / "log")
-            yield Lab(home / "workbook", where["url"], where["token"], home / "log")
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def running(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> dict[str, Any]:
-    """What the server says of itself, once it does."""
-    for _ in range(300):
-        for path in runtime.glob("jpserver-*.json"):
-            if text := path.read_text():
-                said: dict[str, Any] = json.loads(text)
-                return said
-        if server.poll() is not None:
-            break
-        time.sleep(0.1)
-    pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+    with serving(tmp_path_factory.mktemp("lab"), ROOT) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")  # longer, and other tests would meet Playwright's running loop
@@ -74,11 +36,8 @@ def chromium() -> Iterator[Any]:
     program = need("chromium")
     from playwright.sync_api import sync_playwright
 
-    off = ["quic", "background-networking", "component-update", "sync", "gpu"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--no-first-run", *(f"--disable-{o}" for o in off)]
-        )
+        browser = playwright.chromium.launch(executable_path=program, args=SWITCHES)
         yield browser
         browser.close()
 

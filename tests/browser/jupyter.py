@@ -1,12 +1,26 @@
-"""What the tests do with a page of JupyterLab."""
+"""JupyterLab on a copy of the notebooks, and what the tests do with a page of it."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+PRIVATE = (
+    *("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"),
+    *("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR"),
+)
+OFF = ("quic", "background-networking", "component-update", "sync", "gpu")
+SWITCHES = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in OFF)]  # of Chromium
 
 
 @dataclass
@@ -21,6 +35,42 @@ class Lab:
     def url(self, notebook: str) -> str:
         workspace = Path(notebook).stem
         return f"{self.base}lab/workspaces/{workspace}/tree/workbook/{notebook}?token={self.token}&reset"
+
+
+@contextmanager
+def serving(home: Path, root: Path) -> Iterator[Lab]:
+    """JupyterLab as `lbkit lab` starts it in the checkout `root`; all its files are in the folder `home`."""
+    shutil.copytree(root / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (home / "lbkit").symlink_to(root / "lbkit")  # what tells a checkout
+    own = {name: str(home / name.lower()) for name in PRIVATE}
+    own |= {"LBKIT_PROGRESS": str(home / "progress.json"), "PYTHONPATH": str(root)}
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "lbkit.cli", "lab", "--no-browser"],
+            cwd=home,
+            env=os.environ | own,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            where = running(server, home / "jupyter_runtime_dir", home / "log")
+            yield Lab(home / "workbook", where["url"], where["token"], home / "log")
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def running(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> dict[str, Any]:
+    """What the server says of itself, once it does: within two minutes, as the machine may be busy."""
+    for _ in range(1200):
+        for path in runtime.glob("jpserver-*.json"):
+            if text := path.read_text():
+                said: dict[str, Any] = json.loads(text)
+                return said
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise AssertionError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
 IDLE = '.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]'

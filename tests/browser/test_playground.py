@@ -128,6 +128,53 @@ def test_another_algorithm_is_one_click_away(page: Any) -> None:
     assert "random" in figure.locator(".legend").text_content()
 
 
+def test_the_menu_of_algorithms_finds_words_and_keys_choose(page: Any) -> None:
+    figure = page.locator(FIGURE).first
+    before = drawn(figure)
+    page.locator(".lbkit-playground .lbkit-other").first.click()
+    menu = page.locator(".lbkit-playground .lbkit-menu").first
+    until(menu.is_visible, "the menu")
+    assert menu.locator(".lbkit-row").count() > 40
+    assert "as nginx does" in menu.inner_text()
+    page.keyboard.type("two random latency")
+    until(lambda: menu.locator(".lbkit-row").count() == 1, "one row")
+    assert menu.locator(".lbkit-row .lbkit-name").inner_text() == "peak ewma"
+    page.keyboard.press("Enter")
+    until(lambda: "peak ewma" in figure.locator(".legend").text_content(), "its line")
+    assert drawn(figure) > before
+    page.keyboard.press("Escape")
+    until(lambda: not menu.is_visible(), "no menu")
+    pressed = page.locator(".lbkit-starters").first.locator("[aria-pressed=true]")
+    assert "peak ewma" in pressed.all_inner_texts()
+
+
+def test_was_it_luck_is_one_click(page: Any) -> None:
+    figure = page.locator(FIGURE).first
+    button = page.locator(".lbkit-playground button:has-text('Was it luck?')").first
+    button.click()
+    until(lambda: " 20 seeds" in title_of(figure), "all seeds", 60, lambda: title_of(figure))
+    assert "(20 seeds, 95 % confidence)" in page.locator(".lbkit-playground").first.inner_text()
+    button.click()
+    until(lambda: "waits longer than" in title_of(figure), "the latencies")
+
+
+def test_a_setting_is_restored(page: Any) -> None:
+    panel = page.locator(".lbkit-playground").first
+    panel.get_by_text("Keep this setting, or restore one").click()
+    text = panel.locator("textarea").first
+    until(text.is_visible, "the text")
+    text.fill("?policies=random,maglev&load=0.55")
+    panel.locator("button:has-text('restore')").first.click()
+    until(lambda: "55%" in panel.locator(".widget-hslider:has-text('load')").inner_text(), "the load")
+    legend = panel.locator(".lbkit-figure").first.locator(".legend")
+    until(lambda: "maglev" in legend.text_content(), "its line", 20, legend.text_content)
+    until(lambda: "load = 0.55" in text.input_value(), "the text of this setting")
+    text.fill("load = 5")
+    panel.locator("button:has-text('restore')").first.click()
+    until(lambda: "load is 5: use a number from 0.1 to 0.98" in panel.inner_text(), "the reason")
+    panel.get_by_text("Keep this setting, or restore one").click()
+
+
 def test_sliders_live_while_a_cell_awaits(lab: Lab, new_page: Callable[[], Any]) -> None:
     """ipykernel 7.4.0 lost a widget that was used meanwhile."""
     book = nbformat.v4.new_notebook(
