@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,13 @@ def verdict(results: Sequence[Result], seeds: Comparison | None = None) -> str:
     if not results:
         return "Not one request was answered."
 
+    one_seed: dict[str, Callable[[Result], float]] = {
+        "error_rate": lambda result: result.error_rate,
+        "p99": lambda result: result.percentile(99),
+    }
+
     def of(result: Result, measure: str) -> Any:
-        return seeds[result.policy][measure] if seeds else result.summary()[measure]
+        return seeds[result.policy][measure] if seeds else one_seed[measure](result)
 
     def middle(result: Result, measure: str) -> float:
         value = of(result, measure)
