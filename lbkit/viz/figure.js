@@ -1,6 +1,6 @@
 // One plotly figure. The script of plotly comes from the kernel, once a page, whatever the number of
 // figures. What a panel's figures show is in one feed, so that all of them are one message. They are drawn one
-// at a time, the first of a panel first, and those out of sight when nothing changes any more.
+// at a time, the first of a panel first, and those out of sight now and then.
 
 const pages = (globalThis.__lbkit ??= new Map()); // plotly's version -> promise of plotly
 
@@ -21,7 +21,7 @@ async function load(model) {
 }
 
 const config = { displayModeBar: false }; // it would cover the title
-const REST = 800; // milliseconds without a redraw until a picture is taken, for the saved notebook
+const REST = 800; // milliseconds between redraws out of sight, and without one until a picture is taken
 const LAST = 1000; // the rank of what can wait
 
 const waiting = new Map(); // what is to be done -> its rank
@@ -50,6 +50,7 @@ async function render({ model, el }) {
   let drawn = 0; // number of the figure on the screen
   let inSight = true;
   let resting = 0;
+  let later = 0;
 
   async function photograph() {
     if (!place.clientWidth) return; // not on the screen
@@ -67,19 +68,23 @@ async function render({ model, el }) {
     el.dataset.drawn = number; // for tests: which one is on the screen
   }
 
-  const rest = () => (enqueue(draw, rank), enqueue(photograph, LAST));
+  function catchUp() {
+    later = 0;
+    enqueue(draw, rank);
+  }
 
   function changed() {
     if (newest()[0] === drawn) return; // the news are another figure's
     if (inSight) enqueue(draw, rank);
+    else later ||= setTimeout(catchUp, REST);
     clearTimeout(resting);
-    resting = setTimeout(rest, REST);
+    resting = setTimeout(() => enqueue(photograph, LAST), REST);
   }
 
   feed.on("change:specs", changed);
   await draw();
   changed();
-  resting = setTimeout(rest, REST);
+  resting ||= setTimeout(() => enqueue(photograph, LAST), REST);
   // Also the first one: a widget has no width before it is on the page.
   const sized = new ResizeObserver(() => place.clientWidth && Plotly.Plots.resize(place));
   sized.observe(el);
@@ -92,6 +97,7 @@ async function render({ model, el }) {
     sized.disconnect();
     seen.disconnect();
     clearTimeout(resting);
+    clearTimeout(later);
     waiting.delete(draw);
     waiting.delete(photograph);
     feed.off("change:specs", changed);

@@ -117,7 +117,7 @@ class FigureView(Photographed, anywidget.AnyWidget):
 
     plotly's own FigureWidget sends the 5 MB script with every figure and an update as many
     messages; here an update is one message, and one for all figures that share a `feed`. The browser draws
-    one figure at a time, in the order in which they were made, and what is out of sight last."""
+    one figure at a time, in the order in which they were made, and those out of sight now and then."""
 
     _esm = Path(__file__).with_name("figure.js")
     script = traitlets.Instance(Script).tag(sync=True, **widgets.widget_serialization)
