@@ -103,6 +103,7 @@ function render({ model, el }) {
       event.preventDefault();
       stops[Math.max(0, Math.min(to, stops.length - 1))].focus();
     } else if (event.key === "Enter" && at === 0) stops[1]?.click();
+    else if (event.key === "Escape") menu.hidePopover(); // a search field would only lose its words
   });
 
   const refill = () => (fillRow(), fillList());

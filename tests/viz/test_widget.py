@@ -14,7 +14,7 @@ import IPython.display
 import ipywidgets as widgets
 
 from lbkit.viz.drawing import latency_axis
-from lbkit.viz.widget import FigureView, Panel, still
+from lbkit.viz.widget import Feed, FigureView, Panel, still
 
 
 class Place:
@@ -87,3 +87,17 @@ def test_an_axis_of_latencies_without_any_has_no_ticks() -> None:
     assert latency_axis([], "y")["tickvals"] == []
     assert latency_axis([{"y": [None, None]}], "y")["tickvals"] == []
     assert len(latency_axis([{"y": [None, 0.2]}], "y")["tickvals"]) > 5
+
+
+def test_figures_with_one_feed_are_replaced_one_by_one_or_together() -> None:
+    feed = Feed()
+    one, other = FigureView(feed=feed), FigureView(feed=feed)
+    one.show(go.Figure(layout={"title": {"text": "first"}}))
+    assert "first" in one.spec
+    assert "first" not in other.spec
+    assert (one.number, other.number) == (2, 1)
+    sent: list[object] = []
+    feed.observe(sent.append, "specs")
+    feed.show({one: go.Figure(), other: go.Figure()})
+    assert (one.number, other.number, len(sent)) == (3, 2, 1)
+    assert not other.blank
