@@ -117,5 +117,5 @@ STYLE = """<style>
 .lbkit-board thead th:last-child { text-align: left; }
 .lbkit-board tbody th { font-weight: normal; }
 .lbkit-board .lbkit-own th { font-weight: bold; }
-.lbkit-board .lbkit-own { background: rgba(112, 46, 250, 0.13); }
+.lbkit-board .lbkit-own { background: rgba(128, 136, 146, 0.2); }
 </style>"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import linecache
 import re
 import traceback
 from collections.abc import Iterable
@@ -114,7 +115,9 @@ class Book:
         return None
 
     def _run(self, cell: Cell, source: str, names: dict[str, Any]) -> None:
-        code = compile(source, f"{self.path.name}[{cell.id}]", "exec")
+        name = f"{self.path.name}[{cell.id}]"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)  # as in a kernel
+        code = compile(source, name, "exec")
 
         async def run() -> None:
             exec(code, names)
