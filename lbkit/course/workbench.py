@@ -24,7 +24,8 @@ from lbkit.run import run
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.code_box import CodeBox
 from lbkit.viz.latency import latency_cdf
-from lbkit.viz.style import FAILED, title
+from lbkit.viz.scenario import percent
+from lbkit.viz.style import FAILED, duration, title
 from lbkit.viz.widget import BLANK, FigureView, Panel, on_main
 
 NAME = "your code"  # in messages
@@ -111,7 +112,7 @@ class Workbench(Panel):
             description="Put it on my board", icon="trophy", disabled=True, layout=auto
         )
         self.begin = widgets.Dropdown(layout={"width": "190px"}, tooltip="Replaces the code on the left")
-        self.said, self.board = widgets.HTML(), widgets.HTML()
+        self.said, self.why, self.board = (widgets.HTML() for _ in range(3))
         self.latency, self.shares = (FigureView(flex="1 1 380px", min_width="0") for _ in range(2))
         self.scenarios = {name: widgets.Button(description=name, layout=auto) for name in house.SCENARIOS}
         self.run.on_click(on_main(lambda _: self.start()))
@@ -127,7 +128,9 @@ class Workbench(Panel):
         self.code.layout = widgets.Layout(flex="1 1 420px", min_width="0")
         buttons = widgets.Box([self.run, self.keep, self.begin], layout=wrap)
         looks = widgets.Box([*self.scenarios.values()], layout=wrap)
-        right = widgets.VBox([buttons, self.said, looks], layout={"flex": "1 1 420px", "min_width": "0"})
+        right = widgets.VBox(
+            [buttons, self.said, looks, self.why], layout={"flex": "1 1 420px", "min_width": "0"}
+        )
         figures = widgets.Box([self.latency, self.shares], layout=wrap)
         super().__init__([widgets.Box([self.code, right], layout=wrap), figures, self.board])
         self.add_class("lbkit-workbench")
@@ -187,8 +190,10 @@ class Workbench(Panel):
         if scenario not in self._results:
             self._results[scenario] = await aside(compared, scenario, own)
         if self.scenario == scenario and self._own is own:
-            self.latency.show(latency_cdf(self._results[scenario]))
-            self.shares.show(shares(self._results[scenario]))
+            results = self._results[scenario]
+            self.latency.show(latency_cdf(results))
+            self.shares.show(shares(results))
+            self.why.value = f'<div style="line-height: 1.4">{escape(reasons(scenario, *results))}</div>'
 
     # -- the board ------------------------------------------------------------------------
 
@@ -240,6 +245,7 @@ class Workbench(Panel):
             button.description, button.button_style = name, ""
         for view in (self.latency, self.shares):
             view.show(BLANK)
+        self.why.value = ""
 
     def _say(self, text: str) -> None:
         self.said.value = f'<div style="line-height: 1.4">{text}</div>'
@@ -257,3 +263,12 @@ def compared(scenario: str, own: type[Balancer]) -> list[Result]:
     """Return a result of your own algorithm in a scenario, and one of the best of the house there."""
     policies = (Policy.of(own), Policy(house.best_of_the_house(scenario)))
     return [run(house.sample(scenario, policy)) for policy in policies]
+
+
+def reasons(scenario: str, own: Result, best: Result) -> str:
+    """Return what the cost of a request consists of, yours beside that of the best of the house."""
+    mine, theirs = (f"{duration(each.mean)} and {percent(each.error_rate)}" for each in (own, best))
+    return (
+        f"In the scenario “{scenario}”, the mean response time and the share of failed requests are {mine} "
+        f"with {title(own.policy)}, {theirs} with {title(best.policy)}, the best of the house there."
+    )

@@ -77,6 +77,8 @@ def test_the_figures_are_of_the_scenario_that_was_clicked() -> None:
         await bench._looking
         assert bench.scenario == other
         assert bench.latency.number == before + 1
+        assert f"In the scenario “{other}”, the mean response time" in bench.why.value
+        assert "with mine" in bench.why.value
         return [trace["name"] for trace in json.loads(bench.latency.spec)["data"]]
 
     names = asyncio.run(click())
