@@ -20,7 +20,7 @@ from lbkit.core.limit.several import limiter_of
 from lbkit.core.options import named_fields, option_faults
 from lbkit.core.queues import QUEUES, Item
 from lbkit.core.scope import GLOBAL, client_key, is_below, plain_path
-from lbkit.core.shedding import AdmissionControl, AdmissionControlRules
+from lbkit.core.shedding import AdmissionControlRules
 
 TOO_MANY, UNAVAILABLE = 429, 503  # HTTP statuses of requests that are not admitted
 
@@ -179,7 +179,7 @@ class Admission:
         burst = self.burst if rate == inf else self.burst + rate * slack
         options = {"priority": (CLASSES, self.timeout / 2), "codel": (self.target, self.interval)}
         queue = QUEUES[self.queue](*options.get(self.queue, ()))
-        control = AdmissionControl(self.control, rng or random.Random()) if self.control else None
+        control = self.control.control(rng or random.Random()) if self.control else None
         return Gate(queue, limiter, rate, burst, self.max_queue, self.timeout, control)
 
     def read(self) -> Callable[[RequestView, Any, float], Item]:

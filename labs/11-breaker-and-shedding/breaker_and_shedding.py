@@ -1,3 +1,6 @@
+from collections import deque
+
+
 class Breakers:
     """A circuit breaker for each backend. One object serves all requests of a balancer."""
 
@@ -20,5 +23,29 @@ class Breakers:
 
     def ended(self, backend, started, ok, now):
         """A request to this backend, sent at second `started`, has ended. `ok`: True or False."""
+        # YOUR CODE HERE
+        raise NotImplementedError()
+
+
+class Shedder:
+    """Rejects a share of all requests while many of those that it lets through fail."""
+
+    def __init__(self, window=5.0, aim=0.95, most=0.9):
+        """`window`: seconds for which an outcome counts. `aim`: with this share of successes all is well.
+
+        `most`: the largest share that is rejected."""
+        self.window = window
+        self.aim = aim
+        self.most = most
+        # YOUR CODE HERE
+        raise NotImplementedError()
+
+    def share(self, now):
+        """Return the share of requests to reject now, from 0 to `most`."""
+        # YOUR CODE HERE
+        raise NotImplementedError()
+
+    def ended(self, ok, now):
+        """A request that was let through has ended. `ok`: True or False."""
         # YOUR CODE HERE
         raise NotImplementedError()

@@ -38,6 +38,10 @@ class AdmissionControlRules:
         if not 0 <= self.minimum_rate < inf:
             raise ValueError(f"minimum_rate is {self.minimum_rate}: use requests a second, 0 or more")
 
+    def control(self, rng: random.Random) -> AdmissionControl:
+        """Return an admission control with these rules. `rng` draws which requests are rejected."""
+        return AdmissionControl(self, rng)
+
 
 class AdmissionControl:
     """Counts outcomes in buckets of a second, and rejects requests at random."""

@@ -15,6 +15,7 @@ from lbkit.course.own_breakers import own_breakers
 from lbkit.course.own_cookie import own_cookie
 from lbkit.course.own_limiter import own_limiter
 from lbkit.course.own_retry import Failed, own_retry
+from lbkit.course.own_shedding import own_shedding
 from lbkit.course.pictures import Shares, Steps, Times
 from lbkit.course.prediction import predict
 from lbkit.course.report import Report
@@ -42,6 +43,7 @@ __all__ = [
     "own_cookie",
     "own_limiter",
     "own_retry",
+    "own_shedding",
     "predict",
     "score",
     "seconds_each",

@@ -1,3 +1,6 @@
+from collections import deque
+
+
 class Breakers:
     """A circuit breaker for each backend. One object serves all requests of a balancer."""
 
@@ -42,4 +45,35 @@ class Breakers:
         self.row[backend] = 0 if ok else self.row.get(backend, 0) + 1
         if self.row[backend] >= self.failures:
             self.opened[backend] = now
+        ### END SOLUTION
+
+
+class Shedder:
+    """Rejects a share of all requests while many of those that it lets through fail."""
+
+    def __init__(self, window=5.0, aim=0.95, most=0.9):
+        """`window`: seconds for which an outcome counts. `aim`: with this share of successes all is well.
+
+        `most`: the largest share that is rejected."""
+        self.window = window
+        self.aim = aim
+        self.most = most
+        ### BEGIN SOLUTION
+        self.outcomes = deque()  # (second, True or False)
+        ### END SOLUTION
+
+    def share(self, now):
+        """Return the share of requests to reject now, from 0 to `most`."""
+        ### BEGIN SOLUTION
+        while self.outcomes and self.outcomes[0][0] <= now - self.window:
+            self.outcomes.popleft()
+        count = len(self.outcomes)
+        good = sum(ok for _, ok in self.outcomes)
+        return min(self.most, max(0.0, (count - good / self.aim) / (count + 1)))
+        ### END SOLUTION
+
+    def ended(self, ok, now):
+        """A request that was let through has ended. `ok`: True or False."""
+        ### BEGIN SOLUTION
+        self.outcomes.append((now, ok))
         ### END SOLUTION

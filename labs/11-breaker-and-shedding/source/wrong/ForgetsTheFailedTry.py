@@ -3,6 +3,9 @@
 After a failed try it waits for its outcome for ever.
 """
 
+from collections import deque
+
+
 class Breakers:
     def __init__(self, failures=5, open_for=2.0):
         self.failures = failures
@@ -34,3 +37,28 @@ class Breakers:
         self.row[backend] = 0 if ok else self.row.get(backend, 0) + 1
         if self.row[backend] >= self.failures:
             self.opened[backend] = now
+
+
+class Shedder:
+    """Rejects a share of all requests while many of those that it lets through fail."""
+
+    def __init__(self, window=5.0, aim=0.95, most=0.9):
+        """`window`: seconds for which an outcome counts. `aim`: with this share of successes all is well.
+
+        `most`: the largest share that is rejected."""
+        self.window = window
+        self.aim = aim
+        self.most = most
+        self.outcomes = deque()  # (second, True or False)
+
+    def share(self, now):
+        """Return the share of requests to reject now, from 0 to `most`."""
+        while self.outcomes and self.outcomes[0][0] <= now - self.window:
+            self.outcomes.popleft()
+        count = len(self.outcomes)
+        good = sum(ok for _, ok in self.outcomes)
+        return min(self.most, max(0.0, (count - good / self.aim) / (count + 1)))
+
+    def ended(self, ok, now):
+        """A request that was let through has ended. `ok`: True or False."""
+        self.outcomes.append((now, ok))
