@@ -1,7 +1,7 @@
 """lbkit: learn load balancing by doing it."""
 
 from lbkit import presets
-from lbkit.arrivals import Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
+from lbkit.arrivals import Burst, Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
 from lbkit.caching import Caching
 from lbkit.compare import compare
 from lbkit.compression import Compression
@@ -74,6 +74,7 @@ __all__ = [
     "Bimodal",
     "BlueGreen",
     "BreakerRules",
+    "Burst",
     "CacheRules",
     "Caching",
     "Canary",

@@ -218,4 +218,23 @@ class Sessions:
         return self.rate * (1 + (self.requests - 1) * (1 - begun))
 
 
+MOST_IN_BURST = 100_000
+
+
+@named_fields
+@frozen
+class Burst:
+    """Requests of one client besides all others: the first at second `at`, then `rate` a second."""
+
+    at: float = field(validator=number(0, LONGEST))
+    client: int = field(default=0, validator=whole(0, 1_000_000))
+    requests: int = field(default=1, validator=whole(1, MOST_IN_BURST))
+    rate: float = field(default=100.0, validator=_RATE)
+
+    def times(self, duration: float) -> list[float]:
+        """Return the times of its requests within `duration`."""
+        times = (self.at + i / self.rate for i in range(self.requests))
+        return [time for time in times if time < duration]
+
+
 Arrivals = Poisson | ConstantRate | OnOff | Profile | Trace | Closed | Sessions

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from typing import Any
 
 from attrs import field, frozen
 
 from lbkit.checks import number, several
+from lbkit.core.balance import make_balancer
 from lbkit.core.options import FINITE, named_fields
 from lbkit.core.text import did_you_mean, shown
 
@@ -36,6 +38,7 @@ class Action(Enum):
     SET_WEIGHT = "set_weight"
     DRAIN = "drain"  # no new requests; running ones have the time that `policy.drain` gives them
     UNDRAIN = "undrain"  # new requests again
+    SWITCH = "switch"  # not to a server: the balancer goes on with another `algorithm`
     # -- chaos; "recover" ends it
     HANG = "hang"  # its process stops: connections are accepted, and nothing answers; then it goes on
     FLAP = "flap"  # it crashes, recovers `value` seconds later, crashes again `value` seconds later, ...
@@ -82,15 +85,21 @@ OUTAGES = (Action.CRASH, Action.HANG, Action.FLAP)
 class Event:
     """At second `at`, `action` happens to `server`.
 
-    What happens to a `dependency` happens to that of `server`, or, without one, to that of all servers."""
+    What happens to a `dependency` happens to that of `server`, or, without one, to that of all servers. A
+    "switch" happens to no server: it names an `algorithm`, with its `options`; all else of the policy stays.
+    """
 
     at: float = field(validator=number(0))
     action: Action = field(converter=as_action)
     server: str = ""
     value: float | None = None
     dependency: str = ""
+    algorithm: str = ""
+    options: Mapping[str, Any] = field(factory=dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
+        if fault := _switch_fault(self):
+            raise ValueError(fault)
         if self.action in DEPENDENCY_STATES:
             if not self.dependency:
                 raise ValueError(f"dependency is missing: {self.action.value!r} needs its name")
@@ -103,6 +112,18 @@ class Event:
         fits, meaning = _VALUE[self.action]
         if not isinstance(self.value, int | float) or isinstance(self.value, bool) or not fits(self.value):
             raise ValueError(f"value is {shown(self.value)}: {self.action.value!r} needs {meaning}")
+
+
+def _switch_fault(event: Event) -> str:
+    """Return what is wrong with the algorithm of an event; empty if nothing is."""
+    if event.action is not Action.SWITCH:
+        given = "algorithm" if event.algorithm else "options" if event.options else ""
+        return f"{given} is {getattr(event, given)!r}: {event.action.value!r} takes none" if given else ""
+    try:
+        make_balancer(event.algorithm, **event.options)
+    except ValueError as error:
+        return f"algorithm: {error}"
+    return ""
 
 
 # -- membership of the pool ----------------------------------------------------------------------

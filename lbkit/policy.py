@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import optional
 
 from lbkit.checks import number, one_of, whole
@@ -81,6 +81,10 @@ class Policy:
     def keyed_by(self) -> str:
         """The key in use: `key`, or the algorithm's default."""
         return self.key or make_balancer(self.algorithm, **self.options).keyed_by
+
+    def using(self, algorithm: str, options: Mapping[str, Any]) -> Policy:
+        """Return this policy with another algorithm: its health rules, retries and so on stay."""
+        return evolve(self, algorithm=algorithm, options=options)
 
     def check_weights(self, weights: Mapping[str, float]) -> None:
         """Raise ValueError for weights that the algorithm has no room for."""

@@ -68,13 +68,31 @@ def workload(experiment: Experiment) -> Workload:
     draw = Clients(experiment)
     rows = len(times)
     known = traffic.arrivals if isinstance(traffic.arrivals, Trace) else Trace(())
-    return Workload(
+    usual = Workload(
         times,
         array("i", known.clients[:rows] or draw.client(rows)),
         array("i", known.paths[:rows] or draw.path(rows)),
         array("d", known.demands[:rows] or draw.demand(rows)),
         array("d", draw.luck(rows)),
     )
+    return with_bursts(usual, experiment) if traffic.bursts else usual
+
+
+def with_bursts(usual: Workload, experiment: Experiment) -> Workload:
+    """Return the requests with those of bursts among them, in order of arrival; the usual ones stay the same.
+
+    What each carries comes from a random stream of its burst, so that more bursts leave the others alone."""
+    traffic = experiment.traffic
+    added: list[tuple[float, int, int, float, float]] = []
+    for i, burst in enumerate(traffic.bursts):
+        rng = stream(experiment.seed, f"burst {i}")
+        path = zipf(traffic.paths, traffic.path_skew, rng)
+        for time in burst.times(traffic.duration):
+            added.append((time, burst.client, path(1)[0], rng.random(), rng.random()))
+    rows = zip(usual.arrival, usual.client, usual.path, usual.demand, usual.luck, strict=True)
+    # Sorting keeps the order of equal times: the usual requests come first.
+    columns = zip(*sorted((*rows, *added), key=lambda row: row[0]), strict=True)
+    return Workload(*(array(code, column) for code, column in zip("diidd", columns, strict=True)))
 
 
 class Visits:

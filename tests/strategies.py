@@ -154,10 +154,18 @@ def experiments(draw: st.DrawFn) -> Experiment:
         Action.FAIL: st.floats(0, 1),
         Action.DELAY: at_least_0(1),
     }
-    plain = st.sampled_from([a for a in Action if a not in valued and a not in DEPENDENCY_STATES])
+    others = (*valued, *DEPENDENCY_STATES, Action.SWITCH)
+    plain = st.sampled_from([action for action in Action if action not in others])
+    switches = st.builds(
+        Event,
+        at=at_least_0(),
+        action=st.just(Action.SWITCH),
+        algorithm=st.sampled_from(["random", "round_robin", "power_of_two", "prequal", "ip_hash"]),
+    )
     broken = st.sampled_from(sorted(DEPENDENCY_STATES, key=lambda action: action.value))
     events = st.one_of(
         st.builds(Event, at=at_least_0(), action=plain, server=one),
+        switches,
         st.builds(
             Event, at=at_least_0(), action=broken, server=one | st.just(""), dependency=st.just("database")
         ),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import arrivals
 
 from lbkit import (
+    Burst,
     Closed,
     Constant,
     ConstantRate,
@@ -27,7 +28,7 @@ from lbkit import (
     servers,
 )
 from lbkit.arrivals import Arrivals
-from lbkit.workload import Clients, arrival_times, client_name, path_name, stream, workload, zipf
+from lbkit.workload import Clients, Workload, arrival_times, client_name, path_name, stream, workload, zipf
 
 
 def times(process: Arrivals, duration: float, seed: int = 1) -> list[float]:
@@ -241,3 +242,26 @@ def test_measured_times_come_back_as_they_were() -> None:
     assert [measured.quantile(u) for u in (0, 0.34, 0.99)] == [0.1, 0.2, 0.3]
     with pytest.raises(ValueError, match=r"above 0 and at most 1e\+07, one at least"):
         Empirical([])
+
+
+def test_bursts_are_requests_besides_and_leave_the_others_as_they_are() -> None:
+    plain = Experiment(servers(2), Traffic(Poisson(50), 4, clients=10))
+    usual = workload(plain)
+    some = workload(plain.but(bursts=[Burst(1.0, 3, 20, 100.0)]))
+    more = workload(plain.but(bursts=[Burst(1.0, 3, 20, 100.0), Burst(0.5, 4)]))
+    assert list(some.arrival) == sorted(some.arrival)
+    assert len(some) == len(usual) + 20
+    assert len(more) == len(usual) + 21
+
+    def rows(requests: Workload) -> set[tuple[float, ...]]:
+        columns = (requests.arrival, requests.client, requests.path, requests.demand, requests.luck)
+        return set(zip(*columns, strict=True))
+
+    assert rows(usual) < rows(some) < rows(more)
+    added = sorted(rows(some) - rows(usual))
+    assert [at for at, *_ in added] == pytest.approx([1.0 + i / 100 for i in range(20)])
+    assert {client for _, client, *_ in added} == {3}
+
+
+def test_a_burst_ends_with_the_traffic() -> None:
+    assert Burst(3.9, requests=20, rate=100.0).times(4.0) == pytest.approx([3.9 + i / 100 for i in range(10)])

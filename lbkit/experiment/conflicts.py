@@ -46,6 +46,8 @@ def event_fault(events: Sequence[Event], servers: Sequence[Server]) -> str:
 
 
 def _place_fault(event: Event, servers: Sequence[Server]) -> str:
+    if event.action is Action.SWITCH:
+        return f"server is {event.server!r}: a switch happens to no server" if event.server else ""
     of_all = event.action in DEPENDENCY_STATES and not event.server
     about = [server for server in servers if of_all or server.name == event.server]
     if not about:
@@ -64,10 +66,16 @@ def weight_fault(servers: Sequence[Server], events: Sequence[Event], policy: Pol
         if event.action is Action.SET_WEIGHT:
             weights[event.server] = max(weights[event.server], event.value or 0.0)
     try:
-        policy.check_weights(weights)
+        for used in (policy, *switched(policy, events)):
+            used.check_weights(weights)
     except ValueError as error:
         return str(error)
     return ""
+
+
+def switched(policy: Policy, events: Sequence[Event]) -> list[Policy]:
+    """Return the policies that events switch to, in order."""
+    return [policy.using(e.algorithm, e.options) for e in events if e.action is Action.SWITCH]
 
 
 def cache_fault(cache: Caching | None, policy: Policy, traffic: Traffic) -> str:

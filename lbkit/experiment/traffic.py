@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 from attrs import field, frozen
 
-from lbkit.arrivals import LONGEST, Arrivals, Closed, Poisson, Trace
+from lbkit.arrivals import LONGEST, Arrivals, Burst, Closed, Poisson, Sessions, Trace
 from lbkit.checks import flag, number, one_of, several, whole, word
 from lbkit.core.options import named_fields
 from lbkit.mix import RequestKind, mix_fault
@@ -18,6 +18,10 @@ MOST_REQUESTS = 100_000_000  # in one run: more would not fit into memory
 
 
 def _kinds(what: RequestKind | Iterable[RequestKind]) -> tuple[RequestKind, ...]:
+    return several(what)
+
+
+def _bursts(what: Burst | Iterable[Burst]) -> tuple[Burst, ...]:
     return several(what)
 
 
@@ -42,9 +46,12 @@ class Traffic:
     # all clients, each with one request at a time, unless `layer4` says otherwise.
     http: str = field(default=HTTP1, validator=word((HTTP1, HTTP2)))
     reuse: bool = field(default=True, validator=flag)  # whether a connection carries several requests
+    bursts: tuple[Burst, ...] = field(default=(), converter=_bursts)  # requests besides; in an open loop only
 
     def __attrs_post_init__(self) -> None:
         if fault := mix_fault(self.mix):
+            raise ValueError(fault)
+        if fault := self._burst_fault():
             raise ValueError(fault)
         if self.http == HTTP2 and not self.reuse:
             raise ValueError("reuse is false: with http='2' each client has one connection; use http='1.1'")
@@ -63,3 +70,14 @@ class Traffic:
             raise ValueError(
                 f"warmup is {self.warmup:g} s: nothing is left of {self.duration:g} s, so use less"
             )
+
+    def _burst_fault(self) -> str:
+        """Return which burst cannot be; empty if all can."""
+        for i, burst in enumerate(self.bursts):
+            if not isinstance(burst, Burst):
+                return f"bursts[{i}] is {burst!r}: use a Burst"
+            if isinstance(self.arrivals, Closed | Sessions):
+                return f"bursts: {self.arrivals.kind} traffic has clients that wait; use Poisson, say"
+            if burst.client >= self.clients:
+                return f"bursts[{i}].client is {burst.client}: there are {self.clients} clients, from 0 on"
+        return ""

@@ -145,6 +145,7 @@ HAPPENS: dict[Action, Callable[[Controls, Event], object]] = {
     Action.SET_WEIGHT: lambda session, e: session.set_weight(e.server, e.value or 0.0),
     Action.DRAIN: lambda session, e: session.drain(e.server),
     Action.UNDRAIN: lambda session, e: session.undrain(e.server),
+    Action.SWITCH: lambda session, e: session.switch(session.experiment.policy.using(e.algorithm, e.options)),
     Action.HANG: lambda session, e: session.hang(e.server),
     Action.LOSE: lambda session, e: session.lose(e.server, e.value or 0.0),
     Action.FAIL: lambda session, e: session.fail(e.server, e.value or 0.0),

@@ -52,7 +52,9 @@ class Timeline:
             try:
                 self.carry_out(event)
             except Exception as error:  # a fault of the result; the run goes on
-                self.faults.append(f"{event.action.value} {event.server} at {event.at:g} s: {error}")
+                self.faults.append(
+                    f"{event.action.value} {event.server or event.algorithm} at {event.at:g} s: {error}"
+                )
 
 
 def without_failed_boots(events: Sequence[Event], boot: Mapping[str, float]) -> list[Event]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import Failure
-from lbkit.experiment import Experiment
+from lbkit.experiment import Experiment, Policy
 from lbkit.layer4 import FRONT, ONE, PER_REQUEST, SHARED
 from lbkit.sim import kinds
 from lbkit.sim.servers import SimServer
@@ -134,6 +134,10 @@ class RelayingSimulation(Simulation):
     def reply(self, row: int, status: int) -> None:
         """End a request without an answer: layer 4 can only close the connection."""
         super().reply(row, 0)
+
+    def use(self, policy: Policy) -> None:
+        super().use(policy)
+        self.keyed_by = self.rules.key(policy.keyed_by)
 
     def crash(self, server: SimServer) -> None:
         super().crash(server)

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 from lbkit.core import Backend, Intent
 from lbkit.core.attempts import Failure
+from lbkit.core.balance import algorithms
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES
-from lbkit.experiment import Action, Experiment, Server
+from lbkit.experiment import Action, Experiment, Policy, Server
 from lbkit.sim import kinds
 from lbkit.sim.checks import Checks
 from lbkit.sim.engine import Engine
@@ -49,7 +50,9 @@ class ServerSide(ABC):
         self._find_servers()
         self.checks = self._checks()
         self.deploy = self._deploy() if experiment.deploy else None
-        self.reporting = self.pool.wants_reports  # whether an algorithm wants to know the servers' load
+        # Whether an algorithm wants to know the servers' load, now or later.
+        later = {algorithms()[e.algorithm] for e in self.timeline if e.action is Action.SWITCH}
+        self.reporting = self.pool.wants_reports or any(one.wants_reports for one in later)
         self.reports = Reports(engine, self.pool, self.servers, self.server_of)
 
     def _checks(self) -> Checks | None:
@@ -101,6 +104,9 @@ class ServerSide(ABC):
                 if event.server in ("", server.spec.name):
                     server.set_dependency(event.dependency, state)
             return
+        if event.action is Action.SWITCH:
+            self.use(self.experiment.policy.using(event.algorithm, event.options))
+            return
         server, pool = self.by_name[event.server], self.pool
         match event.action:
             case Action.CRASH:
@@ -127,6 +133,10 @@ class ServerSide(ABC):
                 server.fail(event.value or 0.0)
             case Action.DELAY:
                 server.set_delay(event.value or 0.0)
+
+    def use(self, policy: Policy) -> None:
+        """The balancer goes on with another algorithm; requests under way stay where they are."""
+        policy.switch(self.pool, partial(stream, self.experiment.seed))
 
     def add(self, name: str, weight: float | None = None) -> None:
         """Have a server join the pool as a new backend, by default with its own weight."""

@@ -12,7 +12,7 @@ from lbkit.arrivals import Closed, Sessions
 from lbkit.core import AnyPool, Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
 from lbkit.core.options import number, whole
-from lbkit.experiment import Experiment
+from lbkit.experiment import Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
 from lbkit.sim import kinds
@@ -293,6 +293,10 @@ class Simulation(ServerSide):
     def safe(self, row: int) -> bool:
         """Return whether a request may be sent again; it has no body."""
         return self.requests.method(row) in IDEMPOTENT
+
+    def use(self, policy: Policy) -> None:
+        super().use(policy)
+        self.keys, self.key_names = self.requests.keys(policy.keyed_by, self.experiment.traffic)
 
     # -- servers, and their answers -----------------------------------------------------------------
 

@@ -141,7 +141,7 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
     for event in experiment.timeline:
         if event.at <= end:
             at_once = happening.setdefault(event.at, {})
-            at_once.setdefault(_what(event), []).append(event.server or "everywhere")
+            at_once.setdefault(_what(event), []).append(event.server or event.algorithm or "everywhere")
     shapes = [VERTICAL | {"x0": at, "x1": at} for at in happening]
     notes = []
     if len(happening) <= LABELLED:
@@ -180,6 +180,7 @@ VALUED = {
     Action.LOSE: "lose {:.0%} at",
     Action.FAIL: "fail {:.0%} at",
     Action.DELAY: "delay of {:g} s to",
+    Action.SWITCH: "switch to",
 }
 
 

@@ -64,11 +64,18 @@ class Film:
         return json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":"))
 
 
-def film(result: Result, start: float = 0.0, duration: float | None = None, most: int = MOST) -> Film:
+def film(
+    result: Result,
+    start: float = 0.0,
+    duration: float | None = None,
+    most: int = MOST,
+    lanes: Lanes | None = None,
+) -> Film:
     """Return the film of a result, or of `duration` seconds of it from `start` on, with at most `most`
     requests; `notes` says what is left out.
 
-    Raises ValueError for what is no Result, and for a wrong option."""
+    `lanes`: of clients, where several films are to have the same ones. Raises ValueError for what is no
+    Result, and for a wrong option."""
     if not isinstance(result, Result):
         raise ValueError(f"result is {shown(result)}: use a Result, as from run(experiment)")
     number(0, start=start)
@@ -78,7 +85,7 @@ def film(result: Result, start: float = 0.0, duration: float | None = None, most
     experiment = result.experiment
     part = window(result, start, duration, most)
     ended = outcomes(result)
-    lanes = Lanes(result.client[row] for row in part.rows)
+    lanes = lanes or Lanes(result.client[row] for row in part.rows)
     pace = _pace(experiment)
     return Film(
         title=_title(result),
@@ -161,9 +168,10 @@ def _states(result: Result, part: Window) -> list[dict[str, Any]]:
     """Return what happens to servers before the end; also before the start, as it may last."""
     number_of = {name: number for number, name in enumerate(result.backends)}
     found = happenings(result.experiment, result.changes)
-    return [_state(h, number_of[h.server]) for h in found if h.at <= part.end and h.server in number_of]
+    return [_state(h, number_of.get(h.server)) for h in found if h.at <= part.end]
 
 
-def _state(happening: Happening, server: int) -> dict[str, Any]:
+def _state(happening: Happening, server: int | None) -> dict[str, Any]:
+    """Return a state; without a server it is the balancer's."""
     plain = happening._asdict()
     return {**plain, "at": seconds(max(0.0, happening.at)), "server": server}

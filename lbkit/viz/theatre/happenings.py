@@ -10,7 +10,8 @@ from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES, Action, Event
 from lbkit.experiment import Experiment, Server
 
-SERVER, SPEED, MEMBER, WEIGHT, CHAOS, DELAY, DEPENDENCY = (
+POLICY, SERVER, SPEED, MEMBER, WEIGHT, CHAOS, DELAY, DEPENDENCY = (
+    "policy",
     "server",
     "speed",
     "member",
@@ -22,10 +23,10 @@ SERVER, SPEED, MEMBER, WEIGHT, CHAOS, DELAY, DEPENDENCY = (
 
 
 class Happening(NamedTuple):
-    """At second `at`, a property (`kind`) of a server got another state, or another value."""
+    """At second `at`, a property (`kind`) of a server, or of the balancer, got another state, or value."""
 
     at: float
-    server: str
+    server: str  # empty: the balancer
     kind: str
     state: str
     value: float | None = None
@@ -53,6 +54,8 @@ def _of_event(event: Event, named: dict[str, Server]) -> Iterator[Happening]:
         for server in named.values():
             if event.server in ("", server.name) and event.dependency in server.dependencies:
                 yield Happening(event.at, server.name, DEPENDENCY, state, None, event.dependency)
+    elif event.action is Action.SWITCH:
+        yield Happening(event.at, "", POLICY, event.algorithm, None, why)
     elif event.action is Action.RECOVER:
         yield from _recovery(event, named[event.server])
     elif event.action in STATES:

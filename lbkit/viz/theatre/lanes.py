@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from lbkit.viz.style import COLOURS, INK
 
@@ -17,20 +18,25 @@ class Lanes:
     lanes are shared alike, as a picture in grey tells nobody apart."""
 
     def __init__(self, clients: Iterable[int]) -> None:
-        """`clients`: the client of each request."""
+        """`clients`: the client of each request. `named` has a name, a colour and a client of each lane."""
+        self.named: list[dict[str, Any]]
         often = Counter(clients)
         ranked = sorted(often, key=lambda client: (-often[client], client))
         own = ranked if len(ranked) <= MOST else ranked[: MOST - 1]
         if sum(often[client] for client in own) * 2 < often.total():
             self._lane = {client: client % MOST for client in often}
             self.named = [
-                {"name": f"c{lane} c{lane + MOST}…", "colour": colour} for lane, colour in enumerate(COLOURS)
+                {"name": f"c{lane} c{lane + MOST}…", "colour": colour, "number": lane}
+                for lane, colour in enumerate(COLOURS)
             ]
             return
         self._lane = {client: lane for lane, client in enumerate(sorted(own))}
-        self.named = [{"name": f"c{client}", "colour": COLOURS[lane]} for client, lane in self._lane.items()]
+        self.named = [
+            {"name": f"c{client}", "colour": COLOURS[lane], "number": client}
+            for client, lane in self._lane.items()
+        ]
         if len(own) < len(ranked):
-            self.named.append({"name": "others", "colour": INK})
+            self.named.append({"name": "others", "colour": INK, "number": None})
 
     def of(self, client: int) -> int:
         """Return the lane of a client."""

@@ -106,6 +106,7 @@ def test_clients_have_lanes_of_their_own_colours_and_none_is_red() -> None:
     assert made.clients[-1]["name"] == "others"  # of twelve clients
     few = film(run(EXPERIMENTS["small"].but(clients=3, duration=1)))
     assert [client["name"] for client in few.clients] == ["c0", "c1", "c2"]
+    assert [client["number"] for client in few.clients] == [0, 1, 2]
 
 
 def test_what_happens_to_servers_is_told() -> None:

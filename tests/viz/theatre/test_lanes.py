@@ -12,7 +12,7 @@ def test_few_clients_have_lanes_of_their_own() -> None:
 
 def test_the_rare_ones_of_many_clients_share_the_last_lane() -> None:
     lanes = Lanes([*range(7)] * 9 + [*range(50)])
-    assert lanes.named[-1] == {"name": "others", "colour": INK}
+    assert lanes.named[-1] == {"name": "others", "colour": INK, "number": None}
     assert [lanes.of(client) for client in (0, 6, 7, 49)] == [0, 6, 7, 7]
 
 

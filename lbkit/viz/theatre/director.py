@@ -1,0 +1,152 @@
+"""The director: what a viewer does to a simulated run while watching it, and the film that follows.
+
+The past stays as it was, and the future is computed anew: an intervention at second `at` is an event of the
+experiment, or a burst of its traffic, and changes nothing before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lbkit.arrivals import Burst
+from lbkit.core.text import unknown
+from lbkit.events import Action, Event
+from lbkit.experiment import Experiment, check_experiment
+from lbkit.result import Result
+from lbkit.run import run
+from lbkit.viz.theatre.film import Film, film
+from lbkit.viz.theatre.lanes import Lanes
+
+TOGETHER = 20  # requests in a second on the screen, of a client that sends several at once
+MOST_LANED = 1000  # clients that are looked at: far more than there are lanes
+
+
+class Intervention(NamedTuple):
+    """What the viewer does at second `at`: a name in DOES, and how."""
+
+    at: float
+    do: str
+    how: dict[str, Any]
+
+
+class Take(NamedTuple):
+    """A version of the run: what was done so far, and what became of it."""
+
+    interventions: tuple[Intervention, ...]
+    experiment: Experiment
+    result: Result
+    film: Film
+
+
+class Director:
+    """A simulated experiment that can be interfered with. `film` is the present one.
+
+    director = Director(experiment)
+    director.do("kill", 3.2, server="s1")  # returns the next film
+    director.undo()
+    """
+
+    def __init__(self, experiment: Experiment, **window: Any) -> None:
+        """`window`: start, duration and most, as of `film`."""
+        check_experiment(experiment)
+        self._window = window
+        result = run(experiment, record=True)
+        # All films have the same lanes, with one for whoever sends a flood later.
+        self._lanes = Lanes([*result.client, *range(min(experiment.traffic.clients, MOST_LANED))])
+        self._takes = [self._take((), experiment, result)]
+
+    @property
+    def film(self) -> Film:
+        return self._takes[-1].film
+
+    @property
+    def result(self) -> Result:
+        return self._takes[-1].result
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment with all interventions so far, to run or to save."""
+        return self._takes[-1].experiment
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        return self._takes[-1].interventions
+
+    def do(self, do: str, at: float, **how: Any) -> Film:
+        """Interfere at second `at`; return the next film. What was done for a later moment is dropped.
+
+        The names, and what they need: kill, revive, drain, undrain: server; slow: server and value, the
+        factor on its speed; weight: server and value; policy: policy, and its options; send: client, and for
+        several requests count and rate; undo. Raises ValueError for what cannot be; nothing changes then."""
+        if do == "undo":
+            return self.undo()
+        if do not in DOES:
+            raise ValueError(unknown(do, DOES, "intervention"))
+        if do == "send":
+            how = {"rate": TOGETHER / self.film.pace, **how, "client": self._client(how.get("client"))}
+        done = (*(one for one in self.interventions if one.at <= at), Intervention(at, do, how))
+        experiment = self._takes[0].experiment
+        for one in done:
+            try:
+                experiment = DOES[one.do](experiment, one.at, **one.how)
+            except TypeError as error:
+                raise ValueError(f"{one.do} at {one.at:g} s: {error}") from None
+        self._takes.append(self._take(done, experiment, run(experiment, record=True)))
+        return self.film
+
+    def _client(self, named: Any) -> Any:
+        """Return a client, given by its number, or by the name of its lane."""
+        clients = self.film.clients
+        lane = next((i for i, client in enumerate(clients) if client["name"] == named), None)
+        everyone = range(self.experiment.traffic.clients)
+        return named if lane is None else next(c for c in everyone if self._lanes.of(c) == lane)
+
+    def undo(self) -> Film:
+        """Take the last intervention back, if there was one; return the film before it."""
+        if len(self._takes) > 1:
+            self._takes.pop()
+        return self.film
+
+    def _take(self, done: tuple[Intervention, ...], experiment: Experiment, result: Result) -> Take:
+        return Take(done, experiment, result, film(result, lanes=self._lanes, **self._window))
+
+
+# -- what can be done ----------------------------------------------------------------------------
+
+
+def _event(experiment: Experiment, event: Event) -> Experiment:
+    return experiment.but(events=(*experiment.events, event))
+
+
+def _happens(action: Action) -> Callable[..., Experiment]:
+    """Return what has an action happen to a server."""
+
+    def plain(experiment: Experiment, at: float, server: str) -> Experiment:
+        return _event(experiment, Event(at, action, server))
+
+    def valued(experiment: Experiment, at: float, server: str, value: float) -> Experiment:
+        return _event(experiment, Event(at, action, server, value))
+
+    return valued if action in (Action.SLOW, Action.SET_WEIGHT) else plain
+
+
+def _policy(experiment: Experiment, at: float, policy: str, **options: Any) -> Experiment:
+    return _event(experiment, Event(at, Action.SWITCH, algorithm=policy, options=options))
+
+
+def _send(experiment: Experiment, at: float, client: int, count: int = 1, rate: float = 100.0) -> Experiment:
+    burst = Burst(at, client, count, rate)
+    return experiment.but(bursts=(*experiment.traffic.bursts, burst))
+
+
+DOES: dict[str, Callable[..., Experiment]] = {
+    "kill": _happens(Action.CRASH),
+    "revive": _happens(Action.RECOVER),
+    "drain": _happens(Action.DRAIN),
+    "undrain": _happens(Action.UNDRAIN),
+    "slow": _happens(Action.SLOW),
+    "weight": _happens(Action.SET_WEIGHT),
+    "policy": _policy,
+    "send": _send,
+}
