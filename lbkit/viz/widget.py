@@ -49,7 +49,9 @@ class LeavesPictures:
         from IPython.display import display
 
         show: Any = display
-        show(self._repr_mimebundle_(), raw=True)  # type: ignore[attr-defined]
+        bundle: Any = self._repr_mimebundle_()  # type: ignore[attr-defined]
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})  # anywidget's has both
+        show(data, metadata=metadata, raw=True)
         self._places: list[Any] = [*getattr(self, "_places", ()), show(EMPTY, raw=True, display_id=True)]
         for figure in figures_in(self):
             figure.on_still(self._leave)

@@ -69,7 +69,9 @@ def test_a_theatre_has_its_keys_to_itself(page: Any) -> None:
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowDown"):
         page.keyboard.press(key)
         until(lambda: theatre.get_attribute("data-playing") == "false", "the end of the step")
+    assert page.get_by_text("Traceback").count() == 0
     assert "goes to s" in theatre.locator(".lbt-live").inner_text()
     assert theatre.evaluate("root => root === document.activeElement")
     assert page.locator(".jp-Cell.jp-mod-active .lbkit-theatre").count() == 1
-    page.locator(".lbkit-still img").last.wait_for(state="attached")  # the picture for the saved notebook
+    cell = page.locator(".jp-Cell", has=theatre)  # with the picture for the saved notebook
+    cell.locator(".lbkit-still img").wait_for(state="attached")

@@ -31,7 +31,8 @@ class Place:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
     places: list[Place] = []
 
-    def display(bundle: dict[str, Any], raw: bool, display_id: bool = False) -> Place:
+    def display(bundle: dict[str, Any], raw: bool, display_id: bool = False, metadata: Any = None) -> Place:
+        assert isinstance(bundle, dict)  # as IPython's own needs it
         places.append(Place(bundle))
         return places[-1]
 

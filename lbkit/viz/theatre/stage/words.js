@@ -60,7 +60,7 @@ function spoken(index, moment, caption, time) {
     return `${film.servers[i].name}${state && `, ${state}`}: ${now.busy} in service, ${now.waiting} waiting`;
   });
   const said = caption && captionText(index, caption);
-  const choice = said ? `${said.who} goes to ${said.chosen}. ${said.why}. ` : "";
+  const choice = said ? `${said.who} goes to ${said.chosen}. ${said.why && `${said.why}. `}` : "";
   const policy = moment.policy === film.policy ? "" : ` balancer: ${moment.policy.replaceAll("_", " ")};`;
   return `${film.title}, at ${time}.${policy} ${choice}${countsText(index, moment)}. ${servers.join("; ")}.`;
 }
