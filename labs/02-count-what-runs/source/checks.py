@@ -119,7 +119,7 @@ def idle_servers_share_the_work(FewestRunning):
         min(counts[name] for name in "abc") >= 50,
         "about 100 of 300 requests for each of three idle servers",
         ", ".join(f"{name}: {counts[name]}" for name in "abc"),
-        "`min` returns the first of those that are equal: whose turn is it among equals?",
+        "`min` returns the first of those that are equal: which of the equals should be next?",
     )
 
 

@@ -153,7 +153,7 @@ def a_newcomer_gets_its_part(Explorer):
             got["s5"] > 0.08,
             "more than 8 % of the requests at the newcomer, one of five, from two seconds after it joined",
             f"it got {got['s5']:.1%}",
-            "somebody has to be the first to ask it",
+            "a server that gets no request stays unknown: it needs a first one",
             Shares(dict.fromkeys(got, 0.2), got),
         )
 

@@ -106,7 +106,7 @@ def clients_do_not_disturb_each_other(SlidingWindow):
         (ann, bob) == (5, 5),
         "5 admitted for ann, and then 5 for bob",
         f"{ann} and {bob}",
-        "what do you remember, and for whom?",
+        "is there one record for all clients, or one for each?",
     )
 
 
@@ -161,7 +161,7 @@ def silent_clients_are_forgotten(SlidingWindow):
         held < 10_000,
         "fewer than 10,000 things remembered a minute after the last of 20,000 clients",
         f"{held}",
-        "look through the table from time to time, as once in a window: who has nothing in it any more?",
+        "look through the table now and then, such as once in a window: which clients have no time within it?",
     )
     limiter, clock.now = SlidingWindow(5, 1.0, clock), clock.now + 10
     got = 0
@@ -170,9 +170,9 @@ def silent_clients_are_forgotten(SlidingWindow):
         limiter.allow(f"client {number}")
     expect(
         got == 5,
-        "5 admitted for ann at one moment, whoever else comes in between",
+        "5 admitted for ann at one moment, whatever other clients come in between",
         f"{got}",
-        "forget only those who have nothing within the last window",
+        "forget only clients without a request within the last window",
     )
 
 

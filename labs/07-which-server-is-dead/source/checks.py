@@ -101,7 +101,7 @@ def a_change_is_told_once(Watch):
         told == due,
         f"{due}",
         f"{told}",
-        "somebody is called in the night for each change that you report: once is enough",
+        "each change that you report may wake an operator: report it once",
         Steps([str(each) for each in due], [str(each) for each in told]),
     )
 

@@ -45,7 +45,7 @@ def expect_closing(drain, seconds, due, when, hint):
 def nothing_new_begins(Drain):
     """New requests are accepted until the order to leave, and none after it."""
     drain = server(Drain, idle=["a"])
-    expect(drain.accepts(), "that a request is accepted before the drain", "accepts() said no", "nobody leaves yet")
+    expect(drain.accepts(), "that a request is accepted before the drain", "accepts() said no", "the drain has not begun")
     drain.start(BEGIN)
     expect(
         not drain.accepts(),
@@ -200,7 +200,7 @@ def clients_that_vanish_are_not_waited_for(Drain):
         drain.may_stop(BEGIN + 1),
         "that it may stop when the only client has closed its connection, in the middle of a request",
         "may_stop said no",
-        f"nobody is left to be answered: {gone}",
+        f"no client is left to be answered: {gone}",
     )
 
 

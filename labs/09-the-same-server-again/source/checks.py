@@ -111,7 +111,7 @@ def the_value_shows_no_name(StickyCookie):
             f"a token for {name!r} in which the name cannot be found, not even backwards, in hexadecimal "
             "digits or in base 64",
             shown(token, 100),
-            "an encoding hides nothing: whoever sees it can undo it; what needs a key to compute does",
+            "an encoding hides nothing, as it can be undone without a secret; a keyed hash cannot",
         )
     lengths = {name: len(token) for name, token in tokens.items()}
     expect(
@@ -225,7 +225,7 @@ def a_forged_token_counts_as_none(StickyCookie):
                 got is None,
                 f"None for {shown(forged, 100)}, which somebody made for {server!r} with a secret of their own",
                 repr(got),
-                "anybody who has read your code can make a token; what can they not do without the secret?",
+                "everyone may read your code: what in a token can only be computed with the secret?",
             )
 
 
@@ -321,7 +321,7 @@ def who_has_moved_gets_a_new_token(StickyCookie):
         got == "checkout",
         "a token of 'checkout' from `answer` for a client with a token of 'web', since 'checkout' has answered",
         f"{shown(new)}" + (f", which means {got!r}" if new else ", so the client keeps the one of 'web'"),
-        "the cart is now on the second server: when the first one is back, nobody should return to it",
+        "the cart is now on the second server: when the first one is back, its visitors stay where they are now",
     )
 
 

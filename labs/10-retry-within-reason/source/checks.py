@@ -77,7 +77,7 @@ def what_was_never_sent_is_repeated(RetryRule):
             answer is not None,
             f"another attempt for a {method} with sent=False: the server refused the connection",
             told(answer),
-            "nobody has seen this request yet",
+            "no server has seen this request yet",
         )
 
 

@@ -148,7 +148,7 @@ def each_backend_has_its_own(Breakers, Shedder):
         breakers.allows("b", 10.0) and breakers.allows("c", 10.0),
         "b (two failures) and c (none) allowed, when a has failed three times (failures=3)",
         " and ".join(name for name in "bc" if not breakers.allows(name, 10.0)) + " not allowed",
-        "whose failures are they? Count them by backend",
+        "count the failures of each backend separately",
     )
 
 

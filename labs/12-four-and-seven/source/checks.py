@@ -66,7 +66,7 @@ async def requested(scene, proxy, raw, hint=""):
 
 @task.check(points=1)
 def a_relay_carries_both_ways(relay, proxy):
-    """The relay carries bytes both ways as they come, whoever speaks first."""
+    """The relay carries bytes both ways as they come, whichever side sends first."""
 
     async def script(scene):
         client, backend = await joined(scene, relay)
@@ -389,8 +389,8 @@ def no_backend_is_502(relay, proxy):
             address = nobody.getsockname()
             client = await scene.connect(await scene.front(proxy, lambda: address))
             await client.send(GET)
-            head = await client.head("502 at the client, as nobody listens at the backend's address", hint)
-        expect(head.startswith("HTTP/1.1 502"), "502 as nobody listens at the backend's address", shown(head.encode()))
+            head = await client.head("502 at the client, as nothing listens at the backend's address", hint)
+        expect(head.startswith("HTTP/1.1 502"), "502 as nothing listens at the backend's address", shown(head.encode()))
         client, backend, *_ = await requested(scene, proxy, GET)
         backend.writer.close()
         head = await client.head("502 at the client, as the backend ended without an answer", hint)
@@ -400,12 +400,12 @@ def no_backend_is_502(relay, proxy):
 
 
 async def refused(scene, proxy, raw):
-    """What a head that nobody should pass on leads to: 400 (431 if it is too long), nothing at the backend."""
+    """Expect 400 (431 if it is too long) for a head that must not be passed on, and nothing at the backend."""
     address, lines = await scene.backend()
     client = await scene.connect(await scene.front(proxy, lambda: address))
     await client.send(raw)
     expected = f"400 for {shown(raw)}"
-    hint = "whoever passes on what it does not understand lets the backend understand something else"
+    hint = "a head that the proxy and the backend read differently lets requests be smuggled: refuse it"
     try:
         head = await client.head(expected, hint)
     except Wrong as wrong:
@@ -449,7 +449,7 @@ def heads_have_a_limit(relay, proxy):
 
 @task.check(points=2)
 def an_odd_backend(relay, proxy):
-    """A backend of somebody else's: small pieces, lower-case fields, `Chunked`, a body up to the close."""
+    """A backend that is odd but correct: small pieces, lower-case fields, `Chunked`, a body up to the close."""
 
     async def script(scene):
         for raw, head, body in (
