@@ -13,7 +13,10 @@ from lbkit.viz.latency import rounded
 from lbkit.viz.scenario import LOSSES, percent
 from lbkit.viz.style import axis, duration, policy_look, title
 
-HALF = 0.28  # of a row, over which the points of its seeds are spread
+ABOVE, BELOW = (
+    0.34,
+    0.16,
+)  # of a row: how far above it the points of seeds begin, how far below the interval is
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,14 @@ def deciding(seeds: Comparison) -> str:
 def row(seeds: Comparison, name: str, measure: str, values: list[float], number: int) -> list[Trace]:
     """Return the points of a policy, and its interval."""
     colour, write, found = policy_look(name).colour, KINDS[measure].write, seeds[name][measure]
-    step = 2 * HALF / max(1, len(values) - 1)
+    step = ABOVE / max(1, len(values) - 1)
     ends = {"color": colour, "symbol": ["line-ns", "diamond", "line-ns"], "size": [14, 10, 14]}
     return [
         {
             "type": "scatter",
             "mode": "markers",
             "x": rounded(values),
-            "y": rounded(number - HALF + step * i for i in range(len(values))),
+            "y": rounded(number - ABOVE + step * i for i in range(len(values))),
             "marker": {"color": colour, "size": 7, "opacity": 0.45},
             "text": [write(v) for v in values],
             "hovertemplate": f"{title(name)}, one seed: %{{text}}<extra></extra>",
@@ -84,7 +87,7 @@ def row(seeds: Comparison, name: str, measure: str, values: list[float], number:
             "x": rounded(
                 [max(found.low, min(values)), found.mean, found.high]
             ),  # above 0: a logarithmic axis
-            "y": [number] * 3,
+            "y": [number + BELOW] * 3,
             "line": {"color": colour, "width": 4},
             "marker": ends | {"line": {"color": colour, "width": 3}},
             "hovertemplate": f"{title(name)}: {write(found)} over {len(values)} seeds<extra></extra>",
