@@ -136,7 +136,10 @@ def deploy_fault(
     for i, event in enumerate(events):
         if event.server in arrivals:
             return f"events[{i}].server is {event.server!r}, which the deploy adds: leave the event out"
-    return _canary_fault(deploy, weights, policy) if isinstance(deploy, Canary) else ""
+    if isinstance(deploy, BlueGreen):
+        return ""
+    used = (policy, *switched(policy, events))
+    return next(filter(None, (_canary_fault(deploy, weights, one) for one in used)), "")
 
 
 def _canary_fault(deploy: Canary, weights: Mapping[str, float], policy: Policy) -> str:
@@ -164,10 +167,11 @@ def health_fault(
     if policy.panic:
         without = "or use attrs.evolve(policy, panic=0)"
         return f"policy.panic is {policy.panic:g}, and a server crashes: {mend}, {without}"
-    by = algorithms()[policy.algorithm].health_by
-    if by and len({getattr(server, by) for server in servers}) > 1:
-        return (
-            f"policy.algorithm is {policy.algorithm!r}, which goes by the health of each {by}, "
-            f"and a server crashes: {mend}"
-        )
+    for used in (policy, *switched(policy, events)):
+        by = algorithms()[used.algorithm].health_by
+        if by and len({getattr(server, by) for server in servers}) > 1:
+            return (
+                f"policy.algorithm is {used.algorithm!r}, which goes by the health of each {by}, "
+                f"and a server crashes: {mend}"
+            )
     return ""

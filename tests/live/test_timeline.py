@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
-from lbkit import Event
+from lbkit import Action, Event, Experiment, Policy, servers
+from lbkit.live.controls import HAPPENS
 from lbkit.live.timeline import Timeline, without_failed_boots
 
 BOOT = {"s1": 2.0, "s2": 0.0}
@@ -58,3 +61,15 @@ def test_a_slow_start_delays_only_what_follows_for_its_server() -> None:
     assert set(done[:2]) == {("add", "s2"), ("crash", "s3")} or done[-1] == ("add", "s2")
     assert done.index(("crash", "s3")) < done.index(("recover", "s1")) < done.index(("slow", "s1"))
     assert timeline.faults == ["drain s2 at 0 s: no"]
+
+
+def test_every_action_but_a_flap_can_be_carried_out() -> None:
+    assert HAPPENS.keys() == {*Action} - {Action.FLAP}  # a flap is crashes and recoveries by then
+
+
+def test_a_switch_keeps_the_rest_of_the_policy() -> None:
+    used: list[Policy] = []
+    experiment = Experiment(servers(2), policy=Policy("round_robin", retries=3))
+    session: Any = SimpleNamespace(experiment=experiment, switch=used.append)
+    HAPPENS[Action.SWITCH](session, Event(1.0, "switch", algorithm="subset", options={"size": 1}))
+    assert used == [Policy("subset", {"size": 1}, retries=3)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lbkit import Event, Experiment, ExperimentError, Layer4, Policy, Traffic, run, servers
+from lbkit import Canary, Event, Experiment, ExperimentError, Layer4, Policy, Server, Traffic, run, servers
 from lbkit.core import algorithms
 from lbkit.result import Result
 from lbkit.viz.over_time import time_layout
@@ -75,6 +75,9 @@ def test_what_cannot_be_switched_to_is_named() -> None:
         Event(1.0, "crash", "s1", algorithm="random")
     with pytest.raises(ExperimentError, match="server is 's1': a switch happens to no server"):
         scene(events=[Event(1.0, "switch", "s1", algorithm="random")])
-    weights = [s.__class__(s.name, weight=1e9) for s in FLEET]
-    with pytest.raises(ExperimentError):
-        scene(events=at_5("consistent_hash", {"points": 500})).but(servers=weights)
+    zones = [Server("s1", zone="x"), Server("s2", zone="y")]
+    crash = Event(2.0, "crash", "s1")
+    with pytest.raises(ExperimentError, match="'locality_weighted', which goes by the health of each zone"):
+        scene(events=[*at_5("locality_weighted"), crash]).but(servers=zones)
+    with pytest.raises(ExperimentError, match="'least_connections', which gives no shares"):
+        scene("weighted_round_robin", at_5("least_connections")).but(deploy=Canary(new=("s1",)))

@@ -23,10 +23,10 @@ MOST_LANED = 1000  # clients that are looked at: far more than there are lanes
 
 
 class Intervention(NamedTuple):
-    """What the viewer does at second `at`: a name in DOES, and how."""
+    """What the viewer does at second `at`: a name in ACTS, and how."""
 
     at: float
-    do: str
+    what: str
     how: dict[str, Any]
 
 
@@ -43,7 +43,7 @@ class Director:
     """A simulated experiment that can be interfered with. `film` is the present one.
 
     director = Director(experiment)
-    director.do("kill", 3.2, server="s1")  # returns the next film
+    director.act("kill", 3.2, server="s1")  # returns the next film
     director.undo()
     """
 
@@ -73,25 +73,23 @@ class Director:
     def interventions(self) -> tuple[Intervention, ...]:
         return self._takes[-1].interventions
 
-    def do(self, do: str, at: float, **how: Any) -> Film:
+    def act(self, what: str, at: float, **how: Any) -> Film:
         """Interfere at second `at`; return the next film. What was done for a later moment is dropped.
 
-        The names, and what they need: kill, revive, drain, undrain: server; slow: server and value, the
-        factor on its speed; weight: server and value; policy: policy, and its options; send: client, and for
-        several requests count and rate; undo. Raises ValueError for what cannot be; nothing changes then."""
-        if do == "undo":
-            return self.undo()
-        if do not in DOES:
-            raise ValueError(unknown(do, DOES, "intervention"))
-        if do == "send":
+        The names, and what they need: kill, revive, drain, undrain: server; slow: server and factor; weight:
+        server and weight; switch: policy, and its options; send: client, and for several requests and rate.
+        Raises ValueError for what cannot be; nothing changes then."""
+        if what not in ACTS:
+            raise ValueError(unknown(what, ACTS, "intervention"))
+        if what == "send":
             how = {"rate": TOGETHER / self.film.pace, **how, "client": self._client(how.get("client"))}
-        done = (*(one for one in self.interventions if one.at <= at), Intervention(at, do, how))
+        done = (*(one for one in self.interventions if one.at <= at), Intervention(at, what, how))
         experiment = self._takes[0].experiment
         for one in done:
             try:
-                experiment = DOES[one.do](experiment, one.at, **one.how)
+                experiment = ACTS[one.what](experiment, one.at, **one.how)
             except TypeError as error:
-                raise ValueError(f"{one.do} at {one.at:g} s: {error}") from None
+                raise ValueError(f"{one.what} at {one.at:g} s: {error}") from None
         self._takes.append(self._take(done, experiment, run(experiment, record=True)))
         return self.film
 
@@ -122,31 +120,38 @@ def _event(experiment: Experiment, event: Event) -> Experiment:
 def _happens(action: Action) -> Callable[..., Experiment]:
     """Return what has an action happen to a server."""
 
-    def plain(experiment: Experiment, at: float, server: str) -> Experiment:
+    def happens(experiment: Experiment, at: float, server: str) -> Experiment:
         return _event(experiment, Event(at, action, server))
 
-    def valued(experiment: Experiment, at: float, server: str, value: float) -> Experiment:
-        return _event(experiment, Event(at, action, server, value))
-
-    return valued if action in (Action.SLOW, Action.SET_WEIGHT) else plain
+    return happens
 
 
-def _policy(experiment: Experiment, at: float, policy: str, **options: Any) -> Experiment:
+def _slow(experiment: Experiment, at: float, server: str, factor: float) -> Experiment:
+    return _event(experiment, Event(at, Action.SLOW, server, factor))
+
+
+def _weight(experiment: Experiment, at: float, server: str, weight: float) -> Experiment:
+    return _event(experiment, Event(at, Action.SET_WEIGHT, server, weight))
+
+
+def _switch(experiment: Experiment, at: float, policy: str, **options: Any) -> Experiment:
     return _event(experiment, Event(at, Action.SWITCH, algorithm=policy, options=options))
 
 
-def _send(experiment: Experiment, at: float, client: int, count: int = 1, rate: float = 100.0) -> Experiment:
-    burst = Burst(at, client, count, rate)
+def _send(
+    experiment: Experiment, at: float, client: int, requests: int = 1, rate: float = 100.0
+) -> Experiment:
+    burst = Burst(at, client, requests, rate)
     return experiment.but(bursts=(*experiment.traffic.bursts, burst))
 
 
-DOES: dict[str, Callable[..., Experiment]] = {
+ACTS: dict[str, Callable[..., Experiment]] = {
     "kill": _happens(Action.CRASH),
     "revive": _happens(Action.RECOVER),
     "drain": _happens(Action.DRAIN),
     "undrain": _happens(Action.UNDRAIN),
-    "slow": _happens(Action.SLOW),
-    "weight": _happens(Action.SET_WEIGHT),
-    "policy": _policy,
+    "slow": _slow,
+    "weight": _weight,
+    "switch": _switch,
     "send": _send,
 }

@@ -5,22 +5,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from needs import need_module
+
+need_module("anywidget")
 
 from lbkit import Closed, Experiment, ExperimentError, Server, Traffic, run
-from lbkit.viz.theatre.director import DOES, Director
+from lbkit.viz.theatre.director import ACTS, Director
 from lbkit.viz.theatre.film import Film
+from lbkit.viz.theatre.widget import Theatre
 
 HOW: dict[str, list[dict[str, Any]]] = {
     **{what: [{"server": "a"}, {"server": "b"}] for what in ("kill", "revive", "drain", "undrain")},
-    "slow": [{"server": "a", "value": 0.2}],
-    "weight": [{"server": "b", "value": 3.0}, {"server": "b", "value": 0.0}],
-    "policy": [
+    "slow": [{"server": "a", "factor": 0.2}],
+    "weight": [{"server": "b", "weight": 3.0}, {"server": "b", "weight": 0.0}],
+    "switch": [
         {"policy": "random"},
         {"policy": "prequal"},
         {"policy": "maglev"},
         {"policy": "power_of_choices", "choices": 3},
     ],
-    "send": [{"client": 3}, {"client": 1, "count": 40, "rate": 500.0}],
+    "send": [{"client": 3}, {"client": 1, "requests": 40, "rate": 500.0}],
 }
 acts = st.sampled_from([(what, how) for what, some in HOW.items() for how in some])
 
@@ -60,7 +64,7 @@ def before(made: Film, t: float) -> dict[str, Any]:
 
 
 def test_every_intervention_is_tried() -> None:
-    assert HOW.keys() == DOES.keys()
+    assert HOW.keys() == ACTS.keys()
 
 
 @settings(max_examples=12)
@@ -75,15 +79,15 @@ def test_what_happened_before_an_intervention_stays_the_same_film(
     director = Director(scene(policy, seed))
     for at, (what, how) in doings:
         last = director.film
-        after = director.do(what, at, **how)
+        after = director.act(what, at, **how)
         assert before(after, at) == before(last, at)
         assert after.clients == last.clients
 
 
 def test_a_killed_server_serves_nothing_until_it_is_revived() -> None:
     director = Director(scene())
-    director.do("kill", 0.5, server="a")
-    film = director.do("revive", 1.0, server="a")
+    director.act("kill", 0.5, server="a")
+    film = director.act("revive", 1.0, server="a")
     served = [
         s for s, server in zip(film.attempts["start"], film.attempts["server"], strict=True) if server == 0
     ]
@@ -94,7 +98,7 @@ def test_a_killed_server_serves_nothing_until_it_is_revived() -> None:
 
 
 def test_a_switch_in_mid_run_picks_by_the_new_algorithm() -> None:
-    film = Director(scene()).do("policy", 1.0, policy="least_connections")
+    film = Director(scene()).act("switch", 1.0, policy="least_connections")
     scored = {caption["at"] > 1.0 for caption in film.captions if caption["scores"]}
     assert scored == {True}
     assert [(s["at"], s["server"], s["state"]) for s in film.states if s["kind"] == "policy"] == [
@@ -105,52 +109,61 @@ def test_a_switch_in_mid_run_picks_by_the_new_algorithm() -> None:
 def test_a_request_sent_by_hand_is_one_more_and_the_others_are_as_before() -> None:
     director = Director(scene())
     usual = director.film.requests
-    more = director.do("send", 0.7, client=2).requests
+    more = director.act("send", 0.7, client=2).requests
     assert len(more["sent"]) == len(usual["sent"]) + 1
     (at,) = [i for i, time in enumerate(more["sent"]) if time == 0.7]
     assert director.film.clients[more["client"][at]]["number"] in (2, None)
     for name in ("sent", "client", "size"):
         assert more[name][:at] + more[name][at + 1 :] == usual[name]
-    by_lane = director.do("send", 0.8, client=director.film.clients[-1]["name"], count=3)
+    by_lane = director.act("send", 0.8, client=director.film.clients[-1]["name"], requests=3)
     assert by_lane.requests["client"].count(7) == more["client"].count(7) + 3
-    flood = director.do("send", 1.0, client=2, count=100, rate=1000.0)
+    flood = director.act("send", 1.0, client=2, requests=100, rate=1000.0)
     assert len(flood.requests["sent"]) == len(usual["sent"]) + 104
 
 
 def test_undo_brings_the_film_before_back() -> None:
     director = Director(scene())
     first = director.film
-    second = director.do("kill", 1.0, server="b")
-    director.do("slow", 0.5, server="a", value=0.5)  # earlier: the kill is dropped
-    assert [one.do for one in director.interventions] == ["slow"]
-    assert director.do("undo", 0.9) is second
+    second = director.act("kill", 1.0, server="b")
+    director.act("slow", 0.5, server="a", factor=0.5)  # earlier: the kill is dropped
+    assert [one.what for one in director.interventions] == ["slow"]
+    assert director.undo() is second
     assert director.undo() is first
     assert director.undo() is first  # there is no more to undo
 
 
 def test_the_experiment_with_its_interventions_can_be_run_and_saved() -> None:
     director = Director(scene())
-    director.do("policy", 0.5, policy="power_of_choices", choices=3)
-    director.do("send", 1.0, client=1, count=5)
+    director.act("switch", 0.5, policy="power_of_choices", choices=3)
+    director.act("send", 1.0, client=1, requests=5)
     saved = Experiment.from_toml(director.experiment.to_toml())
     assert saved == director.experiment
     assert run(saved).end == director.result.end
+
+
+def test_a_theatre_has_its_director_do_what_the_viewer_does() -> None:
+    theatre = Theatre(director=Director(scene()))
+    theatre._received(theatre, {"do": "slow", "server": "a", "factor": 0.25, "at": 0.5, "stage": 0}, None)
+    assert [state["state"] for state in theatre.films[0].states] == ["slow"]
+    lane = theatre.films[0].clients[0]["name"]
+    theatre._received(theatre, {"do": "send", "client": lane, "requests": 2, "at": 0.6, "stage": 0}, None)
+    assert theatre.directors[0].experiment.traffic.bursts[0].requests == 2
 
 
 def test_what_cannot_be_is_refused_and_nothing_changes() -> None:
     director = Director(scene())
     first = director.film
     with pytest.raises(ValueError, match=r"unknown intervention kil; .*did you mean kill"):
-        director.do("kil", 1.0, server="a")
-    with pytest.raises(ValueError, match=r"slow at 1 s: .* missing 1 required positional argument: 'value'"):
-        director.do("slow", 1.0, server="a")
+        director.act("kil", 1.0, server="a")
+    with pytest.raises(ValueError, match=r"slow at 1 s: .* missing 1 required positional argument: 'factor'"):
+        director.act("slow", 1.0, server="a")
     with pytest.raises(ExperimentError, match="server is 'x': use one of a, b, c"):
-        director.do("kill", 1.0, server="x")
+        director.act("kill", 1.0, server="x")
     with pytest.raises(ValueError, match="no algorithm 'rand'"):
-        director.do("policy", 1.0, policy="rand")
+        director.act("switch", 1.0, policy="rand")
     with pytest.raises(ValueError, match=r"bursts\[0\].client is 99: there are 9 clients"):
-        director.do("send", 1.0, client=99)
+        director.act("send", 1.0, client=99)
     assert director.film is first
     closed = Director(scene().but(arrivals=Closed(3, 0.1)))
     with pytest.raises(ValueError, match="bursts: closed traffic has clients that wait"):
-        closed.do("send", 1.0, client=1)
+        closed.act("send", 1.0, client=1)
