@@ -37,6 +37,7 @@ def own_limiter(name: str, make: Callable[[Callable[[], float]], Allows]) -> dic
     def step(self: Any, state: None, now: float, cost: float) -> None:
         raise NotImplementedError("a lab's limiter decides in `allow`")
 
-    # A class registers itself under its name.
-    type(name, (Limiter,), {"name": name, "__init__": begin, "allows": decide, "admit": admit, "step": step})
+    methods = {"__init__": begin, "allows": decide, "admit": admit, "step": step}
+    # A class registers itself under its name. It is the learner's: lbkit's own are told by their modules.
+    type(name, (Limiter,), {"name": name, "__module__": make.__module__, **methods})
     return {"kind": name}

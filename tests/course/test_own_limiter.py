@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbkit import Experiment, Poisson, RateLimit, Traffic, run, servers
+from lbkit.core.limit import limiters
 from lbkit.course import own_limiter
 
 
@@ -29,3 +30,4 @@ def test_it_guards_a_simulated_proxy_with_its_clock_and_one_for_each_key() -> No
     admitted = [t for t, status in zip(result.arrival, result.status, strict=True) if status == 200]
     assert 38 <= len(admitted) <= 42  # two clients, 10 seconds
     assert set(result.status) == {200, 429}
+    assert limiters()["every_half_second"].__module__ == __name__  # not one of lbkit's

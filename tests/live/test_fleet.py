@@ -62,8 +62,8 @@ def test_does_the_work_that_the_request_brings() -> None:
         fast, slow = (
             float(get(fleet, "one", **{"X-Lbkit-Demand": u})[1]["X-Lbkit-Service"]) for u in ("0.001", "0.2")
         )
-    assert fast < 0.05
-    assert slow == pytest.approx(0.111, abs=0.05)  # -ln(1 - 0.2) / 2
+    assert fast < 0.1
+    assert 0.11 < slow < 0.2  # -ln(1 - 0.2) / 2 is 0.111
 
 
 def test_health_and_its_details(fleet: LocalFleet) -> None:

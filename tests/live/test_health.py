@@ -12,7 +12,7 @@ from lbkit.live import PeerError, render
 
 pytestmark = pytest.mark.live
 
-CHECKS = CheckRules(interval=0.25, timeout=0.2, rise=2, fall=2)
+CHECKS = CheckRules(interval=0.5, timeout=0.5, rise=2, fall=2)
 
 
 def experiment(health: HealthRules, retries: int = 1, **fields) -> Experiment:

@@ -19,7 +19,7 @@ from lbkit.net import BackendConfig, Proxy, ProxyConfig
 
 pytestmark = pytest.mark.live
 
-NOTICE = 1.0
+NOTICE = 2.0
 
 
 def status(url: str, data: bytes | None = None) -> int:

@@ -31,8 +31,8 @@ from lbkit.live import PEERS, PeerError, notes, render
 from lbkit.net import Proxy
 
 PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "apache": "apache2", "caddy": "caddy"}
-CHECKS = CheckRules(interval=0.4, timeout=0.3, rise=2, fall=3)
-ONE_EACH = CheckRules(interval=0.4, timeout=0.3, rise=1, fall=1)
+CHECKS = CheckRules(interval=0.4, timeout=0.4, rise=2, fall=3)
+ONE_EACH = CheckRules(interval=0.8, timeout=0.8, rise=1, fall=1)
 ERRORS_IN_ROW = OutlierRules(consecutive=3, stdev_factor=0, max_ejected=1.0)
 
 
@@ -425,12 +425,12 @@ class Checked:
 @pytest.mark.live
 @pytest.mark.parametrize(("rise", "fall"), [(2, 3), (1, 1), (3, 2)])
 def test_haproxys_checks_go_through_the_states_that_ours_have(rise: int, fall: int) -> None:
-    """Ten servers with outcomes at random, so that rows of all lengths are among them."""
+    """Fourteen servers with outcomes at random, so that rows of all lengths are among them."""
     need("haproxy")
-    rules = CheckRules(interval=0.25, timeout=0.25, rise=rise, fall=fall, start="up")
+    rules = CheckRules(interval=0.4, timeout=0.4, rise=rise, fall=fall, start="up")
     rng = random.Random(rise)
-    backends = [Checked([rng.random() < 0.5 for _ in range(14)]) for _ in range(10)]
-    peer = PEERS["haproxy"](with_health(10, checks=rules))
+    backends = [Checked([rng.random() < 0.5 for _ in range(10)]) for _ in range(14)]
+    peer = PEERS["haproxy"](with_health(14, checks=rules))
     expected = {}
     for name, backend in zip(peer.experiment.servers, backends, strict=True):
         health, expected[name.name] = Health(rules), []
@@ -444,7 +444,7 @@ def test_haproxys_checks_go_through_the_states_that_ours_have(rise: int, fall: i
             for s, b in zip(peer.experiment.servers, backends, strict=True)
         )
         end = time.monotonic() + TIMEOUT
-        while min(b.seen for b in backends) <= 14 + rise and time.monotonic() < end:
+        while min(b.seen for b in backends) <= 10 + rise and time.monotonic() < end:
             time.sleep(0.05)
         told = peer.changes()
     finally:

@@ -64,7 +64,8 @@ def test_a_version_that_fails_is_rolled_back() -> None:
     assert 0 < sum(status == 500 for status in result.status) < 0.2 * len(result)
 
 
-def test_containers_have_no_deploy() -> None:
+def test_containers_have_no_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lbkit.live.session.require", lambda on: None)  # whether there is Docker or not
     with pytest.raises(EngineError, match="containers keep their version here"):
         LiveSession(experiment(), on="docker")
 

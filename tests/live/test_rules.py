@@ -43,11 +43,11 @@ def service(result: Result, server: int, begin: float, end: float) -> float:
 
 def check(result: Result, lost: int) -> None:
     for server in (0, 1):
-        assert service(result, server, 0.7, 1.4) == pytest.approx(0.2, rel=0.15)
-    assert service(result, 1, 1.7, 7) == pytest.approx(0.04, rel=0.25)
+        assert service(result, server, 0.7, 1.4) == pytest.approx(0.2, rel=0.25)
+    assert 0.03 < service(result, 1, 1.7, 7) < 0.08
     back = min(start for b, start in zip(result.backend, result.start, strict=True) if b == 0 and start > 2.1)
     assert back >= 3  # recover at 2.5, 0.5 s of boot; a busy machine starts later
-    assert service(result, 0, back, 7) == pytest.approx(0.04, rel=0.25)
+    assert 0.03 < service(result, 0, back, 7) < 0.08
     bad = [a for a, status in zip(result.arrival, result.status, strict=True) if status != 200]
     assert len(bad) <= lost, bad
     assert not result.faults
