@@ -381,12 +381,14 @@ def test_a_client_that_takes_nothing_is_cut_off() -> None:
 
 @pytest.mark.parametrize(("grace", "rate"), [(TIMEOUT, 10_000), (0, 100)])
 def test_a_stop(grace: float, rate: float) -> None:
-    """It waits for what is still in the proxy, as long as it may."""
+    """It waits for what is still in the proxy, as long as it may, and no longer."""
     with proxied(sized, bandwidth=[Bandwidth(rate=rate, burst=1)]) as proxy, Client(proxy) as client:
         client.send(get(10_000))
         assert client.sock.recv(1) == b"H"
         until(lambda: in_flight(proxy) == 0)
+        began = time.monotonic()
         proxy.stop(grace)
+        assert time.monotonic() - began < TIMEOUT / 2
         with suppress(ConnectionResetError):
             assert client.rest().endswith(BODY[9_000:10_000]) == bool(grace)
 

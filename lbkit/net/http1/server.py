@@ -138,6 +138,9 @@ class ServerConnection(RequestReading):
             else:
                 self._close_lingering()
             return
+        if self.listener.stopping and not self._unread:  # it began before the stop, and could not say so
+            self.close()
+            return
         timeouts = self.listener.timeouts
         self._deadline = self.listener.now() + (timeouts.idle if self.writable else timeouts.read)
         if self._unread or not self._reading:
