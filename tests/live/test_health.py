@@ -12,14 +12,14 @@ from lbkit.live import PeerError, render
 
 pytestmark = pytest.mark.live
 
-CHECKS = CheckRules(interval=0.5, timeout=0.5, rise=2, fall=2)
+CHECKS = CheckRules(interval=0.4, timeout=0.4, rise=2, fall=2)
 
 
 def experiment(health: HealthRules, retries: int = 1, **fields) -> Experiment:
     events = [Event(1, "crash", "s2"), Event(3, "recover", "s2")]
     policy = Policy("round_robin", retries=retries, health=health)
     small = Experiment(servers(3), policy=policy, events=events, **fields)
-    return small.at_load(0.3).but(duration=6)
+    return small.at_load(0.3).but(duration=7)
 
 
 def test_checks_find_a_killed_server_and_take_it_back_as_in_the_simulator() -> None:
