@@ -16,7 +16,7 @@ from lbkit.core import Balancer
 from lbkit.core.text import unknown
 from lbkit.course import house, progress
 from lbkit.course.lab import all_labs, code_of
-from lbkit.course.own_code import algorithm_in
+from lbkit.course.own_algorithm import algorithm_in
 
 # The labs whose solutions are balancers.
 LABS = ("01-turns", "02-count-what-runs", "03-do-not-forget-the-slow-one", "04-a-ring")

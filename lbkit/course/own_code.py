@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from types import CodeType
 from typing import Any
 
-import lbkit
-from lbkit.core import Balancer
 from lbkit.core.contract import AlgorithmError, Overtime
 from lbkit.core.text import CONTROL
 from lbkit.course.limits import TOO_MANY_THREADS, TOO_MUCH_MEMORY
 from lbkit.course.task import NotDefined
-from lbkit.watchdog import guard
 
 MODULE = "solution"  # the name of the module that the code is
 NOT_WRITTEN = "it is not written yet"
@@ -73,13 +70,13 @@ def fault(error: BaseException, name: str) -> str:
     return f"used as the task says, it led to {said}{f'; {KEEP}' if lacking else ''}"
 
 
-def _mend(said: str) -> str:
+def mend_for(said: str) -> str:
     """Return what to do about an error that does not say it itself, or ""."""
     return next((mend for sign, mend in MENDS.items() if sign in said), "")
 
 
 def _also(said: str) -> str:
-    return f"; {mend}" if (mend := _mend(said)) else ""
+    return f"; {mend}" if (mend := mend_for(said)) else ""
 
 
 def shortened(text: str) -> str:
@@ -109,34 +106,3 @@ def unwritten(error: BaseException) -> bool:
     if isinstance(error, AlgorithmError):
         return "raised NotImplementedError" in error.what
     return isinstance(error, NotImplementedError)
-
-
-class CodeError(ValueError):
-    """Code that defines no algorithm: what is wrong, with its line."""
-
-
-def algorithm_in(source: str, name: str) -> type[Balancer]:
-    """Return the algorithm that the source of a file called `name` defines: the last one of several.
-
-    It is run as if it began with `from lbkit import *`, and interrupted if it finds no end.
-    Raises CodeError."""
-    guard()
-    try:
-        made = namespace(compiled(source, name), {each: getattr(lbkit, each) for each in lbkit.__all__})
-    except BaseException as error:  # whatever a learner's code raises
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise CodeError(told(error, name)) from None
-    own = [each for each in made.values() if isinstance(each, type) and issubclass(each, Balancer)]
-    own = [each for each in own if each.__module__ == MODULE and not each.__name__.startswith("_")]
-    if not own:
-        raise CodeError(f"{name} defines no algorithm: it begins with `class Mine(Balancer):`")
-    return own[-1]
-
-
-def told(error: BaseException, name: str) -> str:
-    """Return what went wrong with an algorithm: with the contract that it broke, if it broke one."""
-    if isinstance(error, AlgorithmError) and not unwritten(error):
-        mend = _mend(error.what)
-        return f"{error} {mend[0].upper()}{mend[1:]}." if mend else str(error)
-    return f"{name}: {fault(error, name)}."

@@ -16,7 +16,7 @@ from lbkit.core import Balancer, algorithms
 from lbkit.course import house, leaderboard
 from lbkit.course.lab import source_of
 from lbkit.course.leaderboard import IMPORTS, Entry
-from lbkit.course.own_code import CodeError, algorithm_in, told
+from lbkit.course.own_algorithm import CodeError, algorithm_in, told
 from lbkit.course.pick_time import pick_time
 from lbkit.policy import Policy
 from lbkit.result import Result

@@ -12,7 +12,8 @@ from lbkit import Balancer
 from lbkit.course import all_labs, house, kept, leaderboard, score
 from lbkit.course.lab import Lab
 from lbkit.course.leaderboard import Entry, again, board, board_table, enter, lab_solutions
-from lbkit.course.own_code import algorithm_in, namespace
+from lbkit.course.own_algorithm import algorithm_in
+from lbkit.course.own_code import namespace
 
 pytestmark = pytest.mark.usefixtures("own_algorithms", "small_house")
 

@@ -20,7 +20,7 @@ need_module("anywidget")
 from lbkit import algorithms
 from lbkit.core.balance import RoundRobin
 from lbkit.course import house, kept, pick_time, score
-from lbkit.course.own_code import algorithm_in
+from lbkit.course.own_algorithm import algorithm_in
 from lbkit.course.workbench import STARTER, Workbench, definition_of, definitions
 
 pytestmark = pytest.mark.usefixtures("own_algorithms", "small_house")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbkit import Balancer, Policy, algorithms, watchdog
-from lbkit.course.own_code import CodeError, algorithm_in, told
+from lbkit.course.own_algorithm import CodeError, algorithm_in, told
 
 pytestmark = pytest.mark.usefixtures("own_algorithms")
 
