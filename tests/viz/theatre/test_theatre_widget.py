@@ -13,6 +13,7 @@ need_module("anywidget")
 from lbkit import Experiment, run, servers
 from lbkit.viz import Theatre
 from lbkit.viz.theatre import Film, film
+from lbkit.viz.theatre.director import Director as Stage
 from lbkit.viz.widget import still
 
 RESULT = run(Experiment(servers(2)).but(duration=2).at_load(0.5))
@@ -24,15 +25,11 @@ class Director:
         self.film = film(RESULT)
         self.done: list[dict[str, Any]] = []
 
-    def act(self, what: str, at: float, **how: Any) -> Film:
-        if what not in ("kill", "send"):
-            raise ValueError(f"no {what}")
-        self.done.append({"what": what, "at": at, **how})
+    def do(self, do: str, at: float, **how: Any) -> Film:
+        if do != "kill":
+            raise ValueError(f"no {do}")
+        self.done.append({"do": do, "at": at, **how})
         return film(RESULT, start=1.0)
-
-    def undo(self) -> Film:
-        self.done.pop()
-        return self.film
 
 
 def test_a_theatre_plays_a_result_or_a_film() -> None:
@@ -68,10 +65,8 @@ def test_what_the_viewer_does_goes_to_the_director_and_the_next_film_is_shown() 
     theatre = Theatre(director=director)
     assert json.loads(theatre.spec)["hands"]["policies"]
     theatre._received(theatre, {"do": "kill", "server": "s1", "at": 0.5, "stage": 0}, [])
-    assert director.done == [{"what": "kill", "server": "s1", "at": 0.5}]
+    assert director.done == [{"do": "kill", "server": "s1", "at": 0.5}]
     assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
-    theatre._received(theatre, {"do": "undo", "at": 0.5, "stage": 0}, [])
-    assert json.loads(theatre.spec)["films"][0]["start"] == 0.0
 
 
 def test_the_viewer_is_told_what_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,3 +83,28 @@ def test_a_theatre_keeps_its_picture_for_the_saved_notebook() -> None:
     theatre._received(theatre, {"still": "data:image/webp;base64,AAAA", "width": 640}, [])
     assert theatre.picture in still(theatre)
     assert "AAAA" in theatre.picture
+
+
+SENT = [  # by stage/hands.js
+    {"do": "kill", "server": "s1"},
+    {"do": "revive", "server": "s1"},
+    {"do": "slow", "server": "s2", "value": 0.25},
+    {"do": "drain", "server": "s2"},
+    {"do": "undrain", "server": "s2"},
+    {"do": "weight", "server": "s1", "value": 3},
+    {"do": "send", "client": "c0 c8…", "count": 4},
+    {"do": "policy", "policy": "random"},
+]
+
+
+def test_a_director_understands_all_that_the_stage_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    theatre, told = Theatre(director=Stage(Experiment(servers(2)).but(duration=1).at_load(0.5))), list[Any]()
+    monkeypatch.setattr(theatre, "send", told.append)
+    for number, message in enumerate(SENT):
+        theatre._received(theatre, message | {"at": 0.1 + number / 20, "stage": 0}, [])
+    assert told == []
+    (shown,) = json.loads(theatre.spec)["films"]
+    assert [state["state"] for state in shown["states"] if state["kind"] == "policy"] == ["random"]
+    assert len(theatre.directors[0].interventions) == len(SENT)
+    theatre._received(theatre, {"do": "undo", "at": 0.9, "stage": 0}, [])
+    assert len(theatre.directors[0].interventions) == len(SENT) - 1

@@ -82,8 +82,7 @@ def every_outcome(policy: str = "least_connections") -> dict[str, Any]:
         "pace": 0.2,
         "flight": 0.06,
         "clients": [
-            {"name": f"c{i}", "colour": colour, "number": i}
-            for i, colour in enumerate(["#2350BE", "#D7A10C", "#22D582"])
+            {"name": f"c{i}", "colour": colour} for i, colour in enumerate(["#2350BE", "#D7A10C", "#22D582"])
         ],
         "servers": servers,
         "requests": {"row": [*range(len(REQUESTS))]}

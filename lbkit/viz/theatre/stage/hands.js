@@ -1,7 +1,6 @@
 // The viewer's hands: a button over each server and client, and what it sends to Python. Only where there is one.
 
 const FLOOD = 250; // milliseconds between two messages while a client is held
-const FLOOD_RATE = 5; // requests in a second on the screen
 const GIVE_UP = 5000; // milliseconds to wait for the next film
 
 function placeHands(stage, theatre, number, hands) {
@@ -14,12 +13,11 @@ function placeHands(stage, theatre, number, hands) {
     hand.addEventListener("click", () => openMenu(stage, hand, serverItems(stage, i), act));
   });
   stage.layout.clients.forEach(({ x, y, radius }, i) => {
-    const { name, number: client } = film.clients[i];
-    if ((client ?? null) === null) return; // many clients, none in particular
+    const { name } = film.clients[i];
     const around = { x: x - radius - 4, y: y - radius - 4, width: 2 * radius + 8, height: 2 * radius + 8 };
     const hand = handOver(stage, around, `client ${name}: send a request; hold to flood`);
     hand.classList.add("lbt-client");
-    onHold(hand, (count) => act({ do: "send", client, requests: count, rate: FLOOD_RATE / film.pace }));
+    onHold(hand, (count) => act({ do: "send", client: name, count }));
   });
   const hand = handOver(stage, stage.layout.balancer, "balancer: another policy, undo");
   hand.addEventListener("click", () => openMenu(stage, hand, policyItems(stage, hands.policies), act));
@@ -64,15 +62,15 @@ function serverItems(stage, number) {
   const is = (...states) => now.states.some((change) => states.includes(change.state));
   return [
     is("down") ? ["revive", { do: "revive", server }] : ["kill", { do: "kill", server }],
-    is("slow") ? ["usual speed", { do: "slow", server, factor: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, factor: 0.25 }],
+    is("slow") ? ["usual speed", { do: "slow", server, value: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, value: 0.25 }],
     is("draining", "drained") ? ["end the drain", { do: "undrain", server }] : ["drain", { do: "drain", server }],
-    ["weight", (weight) => ({ do: "weight", server, weight }), now.weight],
+    ["weight", (value) => ({ do: "weight", server, value }), now.weight],
   ];
 }
 
 function policyItems(stage, policies) {
   const others = policies.filter((policy) => policy !== stage.moment.policy);
-  const items = others.map((policy) => [policy.replaceAll("_", " "), { do: "switch", policy }]);
+  const items = others.map((policy) => [policy.replaceAll("_", " "), { do: "policy", policy }]);
   return [["undo the last change", { do: "undo" }], ...items];
 }
 
