@@ -42,14 +42,17 @@ def build(site: Path, cache: Path) -> None:
     shutil.copytree(CONFIG, work)
     copy_notebooks(ROOT / "notebooks", work / "files")
     lay_out_python(work / STATIC, cache)
-    shutil.rmtree(site, ignore_errors=True)
+    made = work / "site"  # moved when it is complete
     jupyter = [sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", "."]
     done = subprocess.run(
-        [*jupyter, "--output-dir", str(site)], cwd=work, capture_output=True, text=True, check=False
+        [*jupyter, "--output-dir", str(made)], cwd=work, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"jupyter lite build failed:\n{done.stdout}{done.stderr}")
-    open_first_notebook(site / "index.html")
+    open_first_notebook(made / "index.html")
+    shutil.rmtree(site, ignore_errors=True)
+    site.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(made, site)
 
 
 def open_first_notebook(page: Path) -> None:

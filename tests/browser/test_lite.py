@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.jupyter import IDLE, ended, start_all
+from browser.jupyter import IDLE
 from browser.offline import forbid_others
 from browser.test_playground import curve, drawn, move, until
 
@@ -22,6 +22,7 @@ FIGURE = ".lbkit-playground .lbkit-figure"
 # CI runs the first one; LBKIT_LITE=all adds the others, which take minutes.
 OTHERS = ("03-algorithms.ipynb", "07-rate-limits.ipynb") if os.environ.get("LBKIT_LITE") == "all" else ()
 
+RUN_ALL = 'jupyterapp.commands.execute("notebook:run-all-cells")'  # a promise that all cells have ended
 # What went wrong in the notebook that is open: errors, and what was written to stderr.
 WRONG = """() => jupyterapp.shell.currentWidget.content.model.toJSON().cells
   .flatMap(cell => cell.outputs ?? []).filter(o => o.output_type === "error" || o.name === "stderr")
@@ -54,7 +55,7 @@ def base() -> Iterator[str]:
 def inside(base: str, chromium: Any) -> Iterator[Any]:
     """A browser that reaches nothing but the site; `outside` has what it asked for elsewhere."""
     context = chromium.new_context(viewport={"width": 1400, "height": 1000})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     context.outside = forbid_others(context, base)
     yield context
     context.close()
@@ -73,10 +74,10 @@ def page(base: str, inside: Any) -> Any:
     """The front page, which leads to notebook 00, run from top to bottom."""
     begin = time.monotonic()
     page = opened(inside, base)
-    start_all(page)
-    page.wait_for_selector(f"{FIGURE} .scatterlayer .trace", timeout=120_000)
+    page.evaluate(f"() => {{ window.ended = {RUN_ALL} }}")
+    page.wait_for_selector(f"{FIGURE} .scatterlayer .trace", state="attached")
     print(f"first figure after {time.monotonic() - begin:.1f} s")
-    ended(page, timeout=240)
+    page.evaluate("() => window.ended.then(() => 0)")
     return page
 
 
@@ -106,8 +107,7 @@ def test_an_algorithm_of_ones_own_runs(page: Any) -> None:
 @pytest.mark.parametrize("notebook", OTHERS)
 def test_another_notebook_runs_to_its_end(notebook: str, base: str, inside: Any) -> None:
     page = opened(inside, f"{base}lab/index.html?path={notebook}")
-    start_all(page)
-    ended(page, timeout=600)
+    page.evaluate(f"() => {RUN_ALL}.then(() => 0)")
     assert page.evaluate(WRONG) == []
     assert "not shown here" in page.evaluate(SHOWN)
     page.close()
