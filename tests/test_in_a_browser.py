@@ -23,7 +23,7 @@ import _thread, os, socket, subprocess, threading
 
 # Compiled, or for terminals, or of the live engines: none of them has a place there.
 ABSENT = {"numpy", "pandas", "pyarrow", "scipy", "httptools", "uvloop", "psutil", "nbformat", "jsonschema",
-          "typer", "pydantic", "locust", "gevent", "zmq", "uvicorn", "docker", "redis"}
+          "typer", "pydantic", "fcntl", "resource", "locust", "gevent", "zmq", "uvicorn", "docker", "redis"}
 
 class Hidden:
     def find_spec(self, name, path=None, target=None):
@@ -82,7 +82,8 @@ FIGURES = """
 from unittest.mock import patch
 from lbkit import Experiment, Traffic, run, servers
 from lbkit.core.limit import TokenBucket, play
-from lbkit.viz import Explorer, LimiterPanel, Playground, figures, limits, topology
+from lbkit.course import predict
+from lbkit.viz import Explorer, LimiterPanel, Playground, Theatre, figures, limits, topology
 
 experiment = Experiment(servers(3), Traffic(duration=5), seed=1)
 results = [run(experiment), run(experiment.but(policy="random"))]
@@ -96,6 +97,8 @@ playground = Playground(run, ["random", "round_robin"])
 before = playground.results
 playground.controls["load"].value = 0.5
 assert playground.results is not before
+Theatre(run(experiment, record=True))
+predict("in-a-browser", "Which?", ["this", "that"])
 LimiterPanel()
 Explorer(lambda load: figures.latency_cdf([run(experiment.at_load(load))]), load=(0.1, 0.9, 0.5))
 print("drawn")

@@ -18,6 +18,7 @@ from browser.test_playground import curve, drawn, move, until
 pytestmark = pytest.mark.browser
 
 SITE = Path(__file__).parents[2] / "dist" / "lite"
+FIRST = ".lbkit-theatre canvas, .lbkit-figure .scatterlayer .trace"  # of the figures
 FIGURE = ".lbkit-playground .lbkit-figure"
 # CI runs the first one; LBKIT_LITE=all adds the others, which take minutes.
 OTHERS = ("03-algorithms.ipynb", "07-rate-limits.ipynb") if os.environ.get("LBKIT_LITE") == "all" else ()
@@ -75,7 +76,7 @@ def page(base: str, inside: Any) -> Any:
     begin = time.monotonic()
     page = opened(inside, base)
     page.evaluate(f"() => {{ window.ended = {RUN_ALL} }}")
-    page.wait_for_selector(f"{FIGURE} .scatterlayer .trace", state="attached")
+    page.wait_for_selector(FIRST, state="attached")
     print(f"first figure after {time.monotonic() - begin:.1f} s")
     page.evaluate("() => window.ended.then(() => 0)")
     return page
