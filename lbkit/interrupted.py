@@ -15,7 +15,21 @@ from lbkit.result import COLUMNS, OPTIONAL, Result
 AGAIN = 2.0  # seconds: a second interrupt within this time is meant for whatever calls `run`
 
 
-class Interrupted(KeyboardInterrupt):
+class InOneLine(KeyboardInterrupt):
+    """An interrupt of which a notebook shows the message alone: the way through lbkit does not matter."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class NothingMeasured(InOneLine):
+    """A run was interrupted while its processes started."""
+
+    def __str__(self) -> str:
+        return "interrupted before anything was measured; nothing is left running"
+
+
+class Interrupted(InOneLine):
     """A run was interrupted; `result` has what was measured before."""
 
     def __init__(self, result: Result) -> None:

@@ -11,7 +11,7 @@ from lbkit.core import AlgorithmError
 from lbkit.core.options import check_names
 from lbkit.core.text import unknown
 from lbkit.experiment import Experiment, check_experiment
-from lbkit.interrupted import AGAIN, Interrupted
+from lbkit.interrupted import AGAIN, Interrupted, NothingMeasured
 from lbkit.needs import resolve, why_not
 from lbkit.result import Result
 
@@ -75,6 +75,8 @@ def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
             raise
         _interrupts.append(stop.at)
         return stop.result
+    except KeyboardInterrupt:
+        raise NothingMeasured from None
 
 
 _interrupts: list[float] = []  # when the last interrupt was, on the clock of time.monotonic

@@ -6,6 +6,7 @@ import pytest
 
 from lbkit import Balancer, Event, Experiment, Traffic, compare, run, servers
 from lbkit import run as run_function
+from lbkit.interrupted import InOneLine
 from lbkit.sim import simulate
 
 EXPERIMENT = Experiment(
@@ -66,6 +67,20 @@ def test_a_second_interrupt_is_raised_so_that_a_loop_of_runs_ends() -> None:
     with pytest.raises(KeyboardInterrupt, match="interrupted after 8"):
         run(interrupted)
     assert run(interrupted).interrupted  # and the one after that is a first one again
+
+
+def test_an_interrupt_is_one_line_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while processes start, when nothing has been measured."""
+
+    def starting(_: Experiment) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(run.__globals__, "engine", lambda _: starting)
+    with pytest.raises(InOneLine) as caught:
+        run(EXPERIMENT)
+    assert caught.value._render_traceback_() == [
+        "interrupted before anything was measured; nothing is left running"
+    ]
 
 
 def test_a_comparison_ends_with_what_it_has() -> None:
