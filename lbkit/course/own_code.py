@@ -67,7 +67,9 @@ def fault(error: BaseException, name: str) -> str:
     if _lines(error, name):
         return f"it raised {said}{_where(error, name)}{_also(said)}"
     lacking = isinstance(error, AttributeError) and type(error.obj).__module__ == MODULE
-    return f"used as the task says, it led to {said}{f'; {KEEP}' if lacking else ''}"
+    if lacking or "argument" in said:  # of a call as the task has it
+        return f"used as the task says, it led to {said}; {KEEP}"
+    return f"what it returned led to {said}"
 
 
 def mend_for(said: str) -> str:
