@@ -78,6 +78,14 @@ def test_an_answer_is_revealed_by_its_number_or_its_text() -> None:
         asked.reveal(2)
 
 
+def test_a_guess_that_cannot_be_noted_is_shown_all_the_same(file: Path) -> None:
+    asked = queue()
+    file.write_text("[1, 2")
+    asked.answers[1].click()
+    assert "You predicted 100 requests" in asked.said.value
+    assert "mend it, or delete it" in asked.said.value
+
+
 def test_nothing_is_written_without_a_click(file: Path) -> None:
     queue().reveal(3)
     assert not file.exists()
