@@ -171,9 +171,9 @@ def sent(page: Any) -> list[dict[str, Any]]:
     [
         ("server s1", "kill", {"do": "kill", "server": "s1"}),
         ("server s3", "revive", {"do": "revive", "server": "s3"}),  # it is down by then
-        ("server s2", "slow: a quarter of the speed", {"do": "slow", "server": "s2", "value": 0.25}),
+        ("server s2", "slow: a quarter of the speed", {"do": "slow", "server": "s2", "factor": 0.25}),
         ("server s2", "drain", {"do": "drain", "server": "s2"}),
-        ("balancer", "round robin", {"do": "policy", "policy": "round_robin"}),
+        ("balancer", "round robin", {"do": "switch", "policy": "round_robin"}),
     ],
 )
 def test_a_menu_says_what_can_be_done(handled: Any, hand: str, item: str, message: dict[str, Any]) -> None:
@@ -191,19 +191,19 @@ def test_a_menu_is_used_with_keys_alone(handled: Any) -> None:
         handled.keyboard.press(key)
     handled.get_by_role("slider", name="weight").fill("7")
     handled.keyboard.press("Escape")
-    weight = {"do": "weight", "server": "s1", "value": 7, "at": 0.5, "stage": 0}
+    weight = {"do": "weight", "server": "s1", "weight": 7, "at": 0.5, "stage": 0}
     assert sent(handled) == [weight]
 
 
 def test_a_click_on_a_client_sends_a_request_and_a_held_one_floods(handled: Any) -> None:
     hand = handled.get_by_role("button", name="client c1")
     hand.press("Enter")
-    assert [(said["client"], said["count"]) for said in sent(handled)] == [("c1", 1)]
+    assert [(said["client"], said["requests"]) for said in sent(handled)] == [("c1", 1)]
     hand.hover()
     handled.mouse.down()
     until(lambda: handled.evaluate("(window.sent ?? []).filter((said) => said.do).length >= 3"), "a flood")
     handled.mouse.up()
-    counts = [said["count"] for said in sent(handled)]
+    counts = [said["requests"] for said in sent(handled)]
     assert counts == sorted(counts)
     assert counts[-1] > 1
 

@@ -32,7 +32,7 @@ class Theatre(Photographed, anywidget.AnyWidget):
     def __init__(self, *films: Any, director: Any = None, **layout: Any) -> None:
         """`films`: one or two results or films; none where directors have them.
 
-        A `director`, or one for each film, has `film`, and `do` that returns the next one."""
+        A `director`, or one for each film, has `film`, and `act` and `undo` that return the next one."""
         super().__init__(layout=layout)
         self.directors = [] if director is None else list(_listed(director))
         shots = films or tuple(one.film for one in self.directors)
@@ -69,7 +69,7 @@ class Theatre(Photographed, anywidget.AnyWidget):
         """Do what the viewer did, and show what comes of it, or why it cannot be."""
         director = self.directors[min(stage, len(self.directors) - 1)]
         try:
-            self.films[stage] = director.do(do, at, **how)
+            self.films[stage] = director.undo() if do == "undo" else director.act(do, at, **how)
         except ValueError as error:
             self.send({"fault": str(error)})
         else:

@@ -25,10 +25,10 @@ class Director:
         self.film = film(RESULT)
         self.done: list[dict[str, Any]] = []
 
-    def do(self, do: str, at: float, **how: Any) -> Film:
-        if do != "kill":
-            raise ValueError(f"no {do}")
-        self.done.append({"do": do, "at": at, **how})
+    def act(self, what: str, at: float, **how: Any) -> Film:
+        if what != "kill":
+            raise ValueError(f"no {what}")
+        self.done.append({"what": what, "at": at, **how})
         return film(RESULT, start=1.0)
 
 
@@ -65,7 +65,7 @@ def test_what_the_viewer_does_goes_to_the_director_and_the_next_film_is_shown() 
     theatre = Theatre(director=director)
     assert json.loads(theatre.spec)["hands"]["policies"]
     theatre._received(theatre, {"do": "kill", "server": "s1", "at": 0.5, "stage": 0}, [])
-    assert director.done == [{"do": "kill", "server": "s1", "at": 0.5}]
+    assert director.done == [{"what": "kill", "server": "s1", "at": 0.5}]
     assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
 
 
@@ -88,12 +88,12 @@ def test_a_theatre_keeps_its_picture_for_the_saved_notebook() -> None:
 SENT = [  # by stage/hands.js
     {"do": "kill", "server": "s1"},
     {"do": "revive", "server": "s1"},
-    {"do": "slow", "server": "s2", "value": 0.25},
+    {"do": "slow", "server": "s2", "factor": 0.25},
     {"do": "drain", "server": "s2"},
     {"do": "undrain", "server": "s2"},
-    {"do": "weight", "server": "s1", "value": 3},
-    {"do": "send", "client": "c0 c8…", "count": 4},
-    {"do": "policy", "policy": "random"},
+    {"do": "weight", "server": "s1", "weight": 3},
+    {"do": "send", "client": "c0 c8…", "requests": 4},
+    {"do": "switch", "policy": "random"},
 ]
 
 

@@ -17,7 +17,7 @@ function placeHands(stage, theatre, number, hands) {
     const around = { x: x - radius - 4, y: y - radius - 4, width: 2 * radius + 8, height: 2 * radius + 8 };
     const hand = handOver(stage, around, `client ${name}: send a request; hold to flood`);
     hand.classList.add("lbt-client");
-    onHold(hand, (count) => act({ do: "send", client: name, count }));
+    onHold(hand, (count) => act({ do: "send", client: name, requests: count }));
   });
   const hand = handOver(stage, stage.layout.balancer, "balancer: another policy, undo");
   hand.addEventListener("click", () => openMenu(stage, hand, policyItems(stage, hands.policies), act));
@@ -62,15 +62,15 @@ function serverItems(stage, number) {
   const is = (...states) => now.states.some((change) => states.includes(change.state));
   return [
     is("down") ? ["revive", { do: "revive", server }] : ["kill", { do: "kill", server }],
-    is("slow") ? ["usual speed", { do: "slow", server, value: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, value: 0.25 }],
+    is("slow") ? ["usual speed", { do: "slow", server, factor: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, factor: 0.25 }],
     is("draining", "drained") ? ["end the drain", { do: "undrain", server }] : ["drain", { do: "drain", server }],
-    ["weight", (value) => ({ do: "weight", server, value }), now.weight],
+    ["weight", (weight) => ({ do: "weight", server, weight }), now.weight],
   ];
 }
 
 function policyItems(stage, policies) {
   const others = policies.filter((policy) => policy !== stage.moment.policy);
-  const items = others.map((policy) => [policy.replaceAll("_", " "), { do: "policy", policy }]);
+  const items = others.map((policy) => [policy.replaceAll("_", " "), { do: "switch", policy }]);
   return [["undo the last change", { do: "undo" }], ...items];
 }
 
