@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from lbkit.course.limits import NOT_RUN
+from lbkit.course.own_code import NOT_WRITTEN
 from lbkit.course.pictures import Picture, picture_from
 from lbkit.course.task import Check, Task
 
@@ -174,8 +175,9 @@ def report(task: Task, checks: Iterable[Check], run: Run, file: str) -> Report:
 
 def _same_for_all(run: Run) -> str:
     """Return the fault that ends all checks alike, as with code that is not written yet, or ""."""
-    faults = {result.get("fault", "") for result in run.results} - {NOT_RUN}
-    return faults.pop() if len(faults) == 1 and len(run.results) > 1 else ""
+    faults = [fault for result in run.results if (fault := result.get("fault", "")) != NOT_RUN]
+    alike = len(set(faults)) == 1 or all(fault.startswith(NOT_WRITTEN) for fault in faults)
+    return faults[0] if faults and alike and len(run.results) > 1 else ""
 
 
 def _outcome(check: Check, result: dict[str, Any] | None) -> Outcome:
