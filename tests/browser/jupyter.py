@@ -132,13 +132,13 @@ def start_all(page: Any) -> None:
     raise AssertionError("the kernel does not run any cell")
 
 
-def run_all(page: Any, timeout: float = 60) -> None:
+def run_all(page: Any, timeout: float = 240) -> None:
     """Run all cells; returns when they have ended."""
     start_all(page)
     ended(page, timeout)
 
 
-def ended(page: Any, timeout: float = 60) -> None:
+def ended(page: Any, timeout: float = 240) -> None:
     """Returns when no cell runs or waits to run."""
     page.locator(RUNNING).first.wait_for(state="detached", timeout=timeout * 1000)
     page.wait_for_selector(IDLE)

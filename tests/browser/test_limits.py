@@ -18,7 +18,7 @@ PANEL = ".lbkit-limiter-panel"
 def page(lab: Lab, new_page: Callable[[], Any]) -> Iterator[Any]:
     page = new_page()
     open_notebook(page, lab, "07-rate-limits.ipynb")
-    run_all(page, timeout=150)
+    run_all(page)
     yield page
     page.close()  # a page that lives on takes its share of the processor
 

@@ -31,7 +31,7 @@ def page(lab: Lab, new_page: Callable[[], Any]) -> Any:
     page.complaints = []
     page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
     open_notebook(page, lab, "00-playground.ipynb")
-    run_all(page, 240)  # a busy machine takes its time
+    run_all(page)
     return page
 
 
