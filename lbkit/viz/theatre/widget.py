@@ -70,7 +70,7 @@ class Theatre(Photographed, anywidget.AnyWidget):
         director = self.directors[min(stage, len(self.directors) - 1)]
         try:
             self.films[stage] = director.undo() if do == "undo" else director.act(do, at, **how)
-        except ValueError as error:
+        except Exception as error:  # of a learner's algorithm, too: a callback's traceback is lost
             self.send({"fault": str(error)})
         else:
             self._show()
