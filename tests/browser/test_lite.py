@@ -105,13 +105,15 @@ def test_an_algorithm_of_ones_own_runs(page: Any) -> None:
     until(lambda: "{'s1': 0, 's2': 0, 's3': " in page.evaluate(SHOWN), "its counts", seconds=60)
 
 
-@pytest.mark.parametrize("notebook", OTHERS)
-def test_another_notebook_runs_to_its_end(notebook: str, base: str, inside: Any) -> None:
-    page = opened(inside, f"{base}lab/index.html?path={notebook}")
-    page.evaluate(f"() => {RUN_ALL}.then(() => 0)")
-    assert page.evaluate(WRONG) == []
-    assert "not shown here" in page.evaluate(SHOWN)
-    page.close()
+if OTHERS:  # without one, pytest would count a test that was skipped
+
+    @pytest.mark.parametrize("notebook", OTHERS)
+    def test_another_notebook_runs_to_its_end(notebook: str, base: str, inside: Any) -> None:
+        page = opened(inside, f"{base}lab/index.html?path={notebook}")
+        page.evaluate(f"() => {RUN_ALL}.then(() => 0)")
+        assert page.evaluate(WRONG) == []
+        assert "not shown here" in page.evaluate(SHOWN)
+        page.close()
 
 
 def test_nothing_was_asked_for_elsewhere(page: Any, inside: Any) -> None:
