@@ -159,7 +159,8 @@ def test_a_check_ends_with_the_process_that_watches_it(tmp_path: Path) -> None:
         "from lbkit.course import Lab\nfrom pathlib import Path\n"
         f"Lab(Path({str(LAB.folder)!r})).check({code!r}, 'd')"
     )
-    with subprocess.Popen([sys.executable, "-c", script]) as watching:
+    own = os.environ | {"TMPDIR": str(tmp_path)}  # its folder stays when it is killed
+    with subprocess.Popen([sys.executable, "-c", script], env=own) as watching:
         while not said.exists() or not said.read_text().endswith(" "):
             time.sleep(0.05)
         child = psutil.Process(int(said.read_text().split()[0]))
