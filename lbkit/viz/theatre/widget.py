@@ -11,7 +11,9 @@ import traitlets
 
 from lbkit.core import algorithms
 from lbkit.core.text import shown
+from lbkit.experiment import Experiment
 from lbkit.result import Result
+from lbkit.viz.theatre.director import Director
 from lbkit.viz.theatre.film import Film, film
 from lbkit.viz.theatre.page import page
 from lbkit.viz.theatre.script import script, spec, style
@@ -19,27 +21,22 @@ from lbkit.viz.widget import Photographed
 
 
 class Theatre(Photographed, anywidget.AnyWidget):
-    """A stage for a film, or two side by side on one clock.
+    """A stage for a run, or for two side by side on one clock.
 
-    `Theatre(run(experiment, record=True))` shows a result; `Theatre(director=Director(experiment))` one in
-    which the viewer can kill servers, send requests, change the policy, and so on."""
+    `Theatre(experiment)` simulates it, and the viewer can kill servers, send requests, change the policy, and
+    so on. `Theatre(run(experiment, record=True))` shows a result as it is, of any engine."""
 
     _esm = script()
     _css = style()
     spec = traitlets.Unicode("{}").tag(sync=True)
     number = traitlets.Int(0).tag(sync=True)  # of the films shown
 
-    def __init__(self, *films: Any, director: Any = None, **layout: Any) -> None:
-        """`films`: one or two results or films; none where directors have them.
+    def __init__(self, *shows: Any, **layout: Any) -> None:
+        """`shows`: one or two experiments or directors, results or films.
 
-        A `director`, or one for each film, has `film`, and `act` and `undo` that return the next one."""
+        Raises ValueError for others, or more."""
         super().__init__(layout=layout)
-        self.directors = [] if director is None else list(_listed(director))
-        shots = films or tuple(one.film for one in self.directors)
-        if not 1 <= len(shots) <= 2:
-            raise ValueError(f"films are {len(shots)}: a theatre shows one, or two side by side")
-        self.films = [filmed(shot) for shot in shots]
-        self._show()
+        self.show(*shows)
 
     def save(self, path: str | Path) -> Path:
         """Write a page that plays the films without Python: one file of HTML. Returns its path."""
@@ -47,13 +44,17 @@ class Theatre(Photographed, anywidget.AnyWidget):
         written.write_text(page([film.to_dict() for film in self.films]), encoding="utf-8")
         return written
 
-    def show(self, *films: Any) -> None:
-        """Play other films, from the same moment on."""
-        self.films = [filmed(shot) for shot in films]
+    def show(self, *shows: Any) -> None:
+        """Show others, from the same moment on. Raises ValueError."""
+        if not 1 <= len(shows) <= 2:
+            raise ValueError(f"shows are {len(shows)}: a theatre has one, or two side by side")
+        directors = [directed(show) for show in shows]
+        self.films = [d.film if d else filmed(show) for d, show in zip(directors, shows, strict=True)]
+        self.directors = directors
         self._show()
 
     def _show(self) -> None:
-        hands = {"policies": sorted(algorithms())} if self.directors else None
+        hands = {"policies": sorted(algorithms())} if all(self.directors) else None
         said = json.dumps(spec([film.to_dict() for film in self.films], hands), allow_nan=False)
         with self.hold_sync():
             self.spec = said
@@ -67,7 +68,8 @@ class Theatre(Photographed, anywidget.AnyWidget):
 
     def _do(self, do: str, at: float, stage: int = 0, **how: Any) -> None:
         """Do what the viewer did, and show what comes of it, or why it cannot be."""
-        director = self.directors[min(stage, len(self.directors) - 1)]
+        director = self.directors[stage]
+        assert director  # else there are no hands
         try:
             self.films[stage] = director.undo() if do == "undo" else director.act(do, at, **how)
         except Exception as error:  # of a learner's algorithm, too: a callback's traceback is lost
@@ -82,8 +84,9 @@ def filmed(shot: Any) -> Film:
         return shot
     if isinstance(shot, Result):
         return film(shot)
-    raise ValueError(f"a film is {shown(shot)}: use a Result, as from run(experiment), or a Film")
+    raise ValueError(f"a show is {shown(shot)}: use an Experiment, a Result or a Film")
 
 
-def _listed(director: Any) -> Any:
-    return director if isinstance(director, list | tuple) else (director,)
+def directed(show: Any) -> Director | None:
+    """Return the director of an experiment; None for what has happened already."""
+    return Director(show) if isinstance(show, Experiment) else show if isinstance(show, Director) else None

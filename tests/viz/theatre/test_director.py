@@ -142,11 +142,12 @@ def test_the_experiment_with_its_interventions_can_be_run_and_saved() -> None:
 
 
 def test_a_theatre_has_its_director_do_what_the_viewer_does() -> None:
-    theatre = Theatre(director=Director(scene()))
+    theatre = Theatre(scene())
     theatre._received(theatre, {"do": "slow", "server": "a", "factor": 0.25, "at": 0.5, "stage": 0}, None)
     assert [state["state"] for state in theatre.films[0].states] == ["slow"]
     lane = theatre.films[0].clients[0]["name"]
     theatre._received(theatre, {"do": "send", "client": lane, "requests": 2, "at": 0.6, "stage": 0}, None)
+    assert theatre.directors[0]
     assert theatre.directors[0].experiment.traffic.bursts[0].requests == 2
 
 

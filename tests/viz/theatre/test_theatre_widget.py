@@ -12,24 +12,12 @@ need_module("anywidget")
 
 from lbkit import Experiment, run, servers
 from lbkit.viz import Theatre
-from lbkit.viz.theatre import Film, film
-from lbkit.viz.theatre.director import Director as Stage
+from lbkit.viz.theatre import film
 from lbkit.viz.widget import still
 
-RESULT = run(Experiment(servers(2)).but(duration=2).at_load(0.5))
+EXPERIMENT = Experiment(servers(2)).but(duration=2).at_load(0.5)
+RESULT = run(EXPERIMENT)
 PLAIN = json.loads(film(RESULT).to_json())
-
-
-class Director:
-    def __init__(self) -> None:
-        self.film = film(RESULT)
-        self.done: list[dict[str, Any]] = []
-
-    def act(self, what: str, at: float, **how: Any) -> Film:
-        if what != "kill":
-            raise ValueError(f"no {what}")
-        self.done.append({"what": what, "at": at, **how})
-        return film(RESULT, start=1.0)
 
 
 def test_a_theatre_plays_a_result_or_a_film() -> None:
@@ -48,7 +36,7 @@ def test_another_film_has_another_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("films", "said"), [((), "films are 0"), ((RESULT,) * 3, "films are 3"), ((7,), "7")]
+    ("films", "said"), [((), "shows are 0"), ((RESULT,) * 3, "shows are 3"), ((7,), "7")]
 )
 def test_what_is_no_film_is_refused(films: tuple[Any, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
@@ -60,22 +48,31 @@ def test_a_theatre_is_saved_as_a_page(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_what_the_viewer_does_goes_to_the_director_and_the_next_film_is_shown() -> None:
-    director = Director()
-    theatre = Theatre(director=director)
-    assert json.loads(theatre.spec)["hands"]["policies"]
+def test_what_the_viewer_does_to_an_experiment_is_done_and_undone() -> None:
+    theatre = Theatre(EXPERIMENT)
+    before = json.loads(theatre.spec)
+    assert before["hands"]["policies"]
     theatre._received(theatre, {"do": "kill", "server": "s1", "at": 0.5, "stage": 0}, [])
-    assert director.done == [{"what": "kill", "server": "s1", "at": 0.5}]
-    assert json.loads(theatre.spec)["films"][0]["start"] == 1.0
+    (state,) = json.loads(theatre.spec)["films"][0]["states"]
+    assert (state["at"], state["state"]) == (0.5, "down")
+    theatre._received(theatre, {"do": "undo", "at": 0.5, "stage": 0}, [])
+    assert json.loads(theatre.spec) == before
 
 
 def test_the_viewer_is_told_what_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    theatre, told = Theatre(director=Director()), list[Any]()
+    theatre, told = Theatre(EXPERIMENT), list[Any]()
     monkeypatch.setattr(theatre, "send", told.append)
     before = theatre.number
     theatre._received(theatre, {"do": "dance", "at": 0.5}, [])
-    assert told == [{"fault": "no dance"}]
+    assert "dance" in told[0]["fault"]
     assert theatre.number == before
+
+
+def test_two_stages_have_hands_if_both_can_be_interfered_with() -> None:
+    two = Theatre(EXPERIMENT, EXPERIMENT.but(policy="random"))
+    two._received(two, {"do": "kill", "server": "s1", "at": 0.5, "stage": 1}, [])
+    assert [len(one["states"]) for one in json.loads(two.spec)["films"]] == [0, 1]
+    assert json.loads(Theatre(EXPERIMENT, RESULT).spec)["hands"] is None
 
 
 def test_a_theatre_keeps_its_picture_for_the_saved_notebook() -> None:
@@ -98,13 +95,15 @@ SENT = [  # by stage/hands.js
 
 
 def test_a_director_understands_all_that_the_stage_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    theatre, told = Theatre(director=Stage(Experiment(servers(2)).but(duration=1).at_load(0.5))), list[Any]()
+    theatre, told = Theatre(EXPERIMENT), list[Any]()
     monkeypatch.setattr(theatre, "send", told.append)
     for number, message in enumerate(SENT):
         theatre._received(theatre, message | {"at": 0.1 + number / 20, "stage": 0}, [])
     assert told == []
     (shown,) = json.loads(theatre.spec)["films"]
     assert [state["state"] for state in shown["states"] if state["kind"] == "policy"] == ["random"]
-    assert len(theatre.directors[0].interventions) == len(SENT)
+    (director,) = theatre.directors
+    assert director
+    assert len(director.interventions) == len(SENT)
     theatre._received(theatre, {"do": "undo", "at": 0.9, "stage": 0}, [])
-    assert len(theatre.directors[0].interventions) == len(SENT) - 1
+    assert len(director.interventions) == len(SENT) - 1
