@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks labs nbgrader lite image bench architecture lock clean
+.PHONY: help lab test check static notebooks labs nbgrader lite image bench architecture pictures lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
 
 architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md from the imports
 	$(BIN)/python docs/architecture.py
+
+pictures: $(VENV)/dev.stamp ## Record the theatre at the top of README anew (needs Chromium)
+	$(BIN)/python docs/pictures.py
 
 lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

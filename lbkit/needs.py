@@ -44,6 +44,7 @@ PROGRAMS = {
     "caddy": Program(("caddy",), "caddy", "caddy"),
     "redis-server": Program(("redis-server",), "redis-server", "redis"),
     "postgres": Program(("postgres",), "postgresql", "postgresql"),
+    "chromium": Program(("chromium", "chromium-browser", "google-chrome"), "chromium", "--cask chromium"),
 }
 
 # Python package, as it is imported -> the extra of this distribution that installs it.
@@ -54,6 +55,8 @@ PACKAGES = {
     "networkx": "lab",
     "plotly": "lab",
     "voila": "play",
+    "playwright": "record",
+    "PIL": "record",
     "locust": "load",
     "psutil": "load",
     "uvicorn": "load",
@@ -96,6 +99,7 @@ FEATURES = {
     "figures": Feature("figures and widgets", _FIGURES, browser=True),
     "lab": Feature("notebooks in JupyterLab", (*_FIGURES, "jupyterlab")),
     "play": Feature("the playground as a page without code", (*_FIGURES, "voila")),
+    "record": Feature("recordings of the theatre", ("playwright", "PIL"), ("chromium",)),
     "labs": Feature("checking labs", ("psutil",)),
     "import": Feature("reading nginx.conf", ("crossplane",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),

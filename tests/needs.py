@@ -19,7 +19,6 @@ from lbkit.needs import Program
 REQUIRE_ALL = bool(os.environ.get("LBKIT_REQUIRE_ALL"))
 
 PROGRAMS = needs.PROGRAMS | {
-    "chromium": Program(("chromium", "chromium-browser", "google-chrome"), "chromium", "--cask chromium"),
     "dig": Program(("dig",), "dnsutils", "bind"),
     "docker": Program(("docker",), "docker.io", "--cask docker"),
     "curl": Program(("curl",), "curl", "curl"),

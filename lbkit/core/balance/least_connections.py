@@ -24,6 +24,8 @@ class _LowestScore(Balancer):
     exist. Among equal scores, the backend that has waited longest comes first.
     """
 
+    scored = "in flight / weight"  # what the score is, in words
+
     def __init__(self) -> None:
         self._levels: dict[float, _Level] = {}  # score -> level, possibly empty
         self._scores: list[float] = []  # the keys of `_levels`, as a heap
@@ -74,7 +76,7 @@ class _LowestScore(Balancer):
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
-        return Why("score, longest waiting first", scores, "lowest")
+        return Why(f"{self.scored}, of equals the longest waiting", scores, "lowest")
 
     def _move(self, backend: Backend, in_flight: int) -> None:
         """Move `backend` to the level of its new score, behind its equals."""

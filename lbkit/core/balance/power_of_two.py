@@ -16,6 +16,8 @@ MAX_DRAWS = 1000  # a pick
 class _SampledChoice(Balancer):
     """Draws a sample of the backends and takes the lowest score in it. The first drawn wins ties."""
 
+    scored = "in flight / weight"  # what the score is, in words
+
     def sample(self, backends: Sequence[Backend]) -> Sequence[Backend]:
         """Return the backends to compare: two different ones."""
         n = len(backends)
@@ -37,7 +39,7 @@ class _SampledChoice(Balancer):
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         with restoring(self.rng):
             sampled = self.sample(backends)
-        return Why("of those drawn", {b.name: self.score(b, now) for b in sampled}, "lowest")
+        return Why(f"{self.scored} of those drawn", {b.name: self.score(b, now) for b in sampled}, "lowest")
 
 
 class PowerOfTwo(_SampledChoice):

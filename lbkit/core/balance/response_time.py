@@ -145,6 +145,7 @@ class PeakEWMA(_SampledChoice):
     """
 
     name = "peak_ewma"
+    scored = "expected wait"
 
     def __init__(self, decay: float = 10.0) -> None:
         number(0, above=True, decay=decay)

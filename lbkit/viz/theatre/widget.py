@@ -13,6 +13,7 @@ from lbkit.core import algorithms
 from lbkit.core.text import shown
 from lbkit.experiment import Experiment
 from lbkit.result import Result
+from lbkit.viz.theatre.camera import record
 from lbkit.viz.theatre.director import Director
 from lbkit.viz.theatre.film import Film, film
 from lbkit.viz.theatre.page import page
@@ -38,10 +39,15 @@ class Theatre(Photographed, anywidget.AnyWidget):
         super().__init__(layout=layout)
         self.show(*shows)
 
-    def save(self, path: str | Path) -> Path:
-        """Write a page that plays the films without Python: one file of HTML. Returns its path."""
-        written = Path(path)
-        written.write_text(page([film.to_dict() for film in self.films]), encoding="utf-8")
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write a page that plays the films without Python, one file of HTML; or a recording, if its
+        name ends with .gif, .webp or .webm (options: those of `lbkit.viz.theatre.camera.record`). Returns its path.
+
+        Raises ValueError for another name or a wrong option, RuntimeError without Chromium."""
+        written, films = Path(path), [film.to_dict() for film in self.films]
+        if written.suffix != ".html":
+            return record(films, written, **options)
+        written.write_text(page(films, **options), encoding="utf-8")
         return written
 
     def show(self, *shows: Any) -> None:

@@ -188,6 +188,8 @@ class HaproxyLeastConnections(_LowestScore):
     (lb_fwlc.c. It also counts requests in the server's queue.)
     """
 
+    scored = "(in flight + 1) / weight, 0 if idle"
+
     def start_at(self, backends: Sequence[Backend], place: float) -> None:
         """Do nothing: every process of HAProxy starts with the first server."""
 
