@@ -40,10 +40,10 @@ class Theatre(Photographed, anywidget.AnyWidget):
         self.show(*shows)
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Write a page that plays the films without Python, one file of HTML; or a recording, if its
-        name ends with .gif, .webp or .webm (options: those of `lbkit.viz.theatre.camera.record`). Returns its path.
+        """Write a page that plays the films without Python, one file of HTML. With a name that ends with
+        .gif, .webp or .webm it is a recording, with the options of `lbkit.viz.theatre.camera.record`.
 
-        Raises ValueError for another name or a wrong option, RuntimeError without Chromium."""
+        Returns its path. Raises ValueError for another name, RuntimeError where Chromium is missing."""
         written, films = Path(path), [film.to_dict() for film in self.films]
         if written.suffix != ".html":
             return record(films, written, **options)
