@@ -78,6 +78,8 @@ class OpenLab:
         """Return a button that checks the code as it was last run."""
         import ipywidgets as widgets
 
+        from lbkit.viz.widget import Words
+
         button = widgets.Button(description="Check my code", button_style="primary")
         said = widgets.HTML()
 
@@ -93,7 +95,7 @@ class OpenLab:
                 button.disabled = False
 
         button.on_click(clicked)
-        return widgets.VBox([button, said])
+        return Words([button, said])
 
 
 def open_lab(name: str, names: dict[str, Any] | None = None) -> OpenLab:

@@ -10,12 +10,13 @@ import ipywidgets as widgets
 
 from lbkit.course import progress
 from lbkit.course.question import Choice, Guess, Number, Question, told
+from lbkit.viz.widget import Words
 
 NOT_YET = "You have not predicted this yet: the question is above."
 STYLE = "border-left: 3px solid #8888; padding: 2px 10px; line-height: 1.5"
 
 
-class Prediction(widgets.VBox):  # type: ignore[misc]
+class Prediction(Words):
     """A question; `guess` is the first answer that was given, `happened` what was revealed: None before."""
 
     def __init__(self, name: str, question: str, asked: Question) -> None:
@@ -23,7 +24,8 @@ class Prediction(widgets.VBox):  # type: ignore[misc]
         self.question = asked
         self.guess: Guess | None = None
         self.happened: Guess | None = None
-        self.said, self.beside = widgets.HTML(), widgets.HTML()
+        self.said, self.happening = widgets.HTML(), widgets.HTML()
+        self.beside = Words([self.happening])
         super().__init__(
             [widgets.HTML(boxed(f"<b>Predict.</b> {escape(question)}")), *self._ways(), self.said]
         )
@@ -75,13 +77,13 @@ class Prediction(widgets.VBox):  # type: ignore[misc]
         for way in self.answers:
             way.disabled = self.guess is not None
         if self.guess is None:
-            self.beside.value = boxed(NOT_YET)
+            self.happening.value = boxed(NOT_YET)
         elif self.happened is None:
             self.said.value = boxed(
                 f"You predicted {escape(self.question.says(self.guess))}. Run on, and see."
             )
         else:
-            self.said.value = self.beside.value = boxed(told(self.question, self.guess, self.happened))
+            self.said.value = self.happening.value = boxed(told(self.question, self.guess, self.happened))
             right = self.question.fits(self.guess, self.happened)
             progress.could_not_note(lambda: progress.note_outcome(self.name, right))
 

@@ -33,17 +33,20 @@ def script() -> Script:
 
 # While the widget lives, its picture is hidden; in a reopened notebook, the place where the widget was.
 STYLE = """<style>
-.jp-OutputArea-child:has(.lbkit-figure) + .jp-OutputArea-child:has(.lbkit-still),
-.jp-OutputArea-child:not(:has(.lbkit-figure)):has(+ .jp-OutputArea-child .lbkit-still) { display: none; }
+.jp-OutputArea-child:has(.lbkit-figure, .lbkit-words) + .jp-OutputArea-child:has(.lbkit-still),
+.jp-OutputArea-child:not(:has(.lbkit-figure, .lbkit-words)):has(+ .jp-OutputArea-child .lbkit-still) {
+  display: none;
+}
 .lbkit-still img { max-width: 100%; vertical-align: top; }
 </style>"""
 
 
 class LeavesPictures:
-    """A widget that leaves pictures in a saved notebook, where the widget itself is gone when it is reopened.
+    """A widget that leaves pictures and texts in a saved notebook, where the widget itself is gone when it is
+    reopened.
 
     The output of the widget is followed by one of HTML, which is hidden as long as the widget lives. The
-    browser takes the pictures, some 20 kB each, when a figure rests."""
+    browser takes the pictures, some 20 kB each, when a figure rests; texts alone are left at once."""
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -53,10 +56,15 @@ class LeavesPictures:
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})  # anywidget's has both
         show(data, metadata=metadata, raw=True)
         self._places: list[Any] = [*getattr(self, "_places", ()), show(EMPTY, raw=True, display_id=True)]
-        for figure in figures_in(self):
+        figures = figures_in(self)
+        for figure in figures:
             figure.on_still(self._leave)
+        if not figures:
+            self._leave()
+            for text in texts_in(self):
+                text.observe(self._leave, "value")
 
-    def _leave(self) -> None:
+    def _leave(self, _: object = None) -> None:
         for place in self._places:
             place.update({"text/html": still(self), "text/plain": ""}, raw=True)
 
@@ -151,6 +159,14 @@ class Panel(LeavesPictures, widgets.VBox):  # type: ignore[misc]
     """A column of widgets that leaves pictures of its figures, and its texts, in a saved notebook."""
 
 
+class Words(Panel):
+    """A panel of texts and controls, without a figure."""
+
+    def __init__(self, children: Iterable[Any]) -> None:
+        super().__init__([*children])
+        self.add_class("lbkit-words")
+
+
 class ControlPanel(Panel):
     """Controls with a reset button, above a figure and a text that `draw` fills when a control changes."""
 
@@ -187,6 +203,10 @@ def parts(widget: Any) -> Iterator[Any]:
 
 def figures_in(widget: Any) -> list[Photographed]:
     return [part for part in parts(widget) if isinstance(part, Photographed)]
+
+
+def texts_in(widget: Any) -> list[Any]:
+    return [part for part in parts(widget) if isinstance(part, widgets.HTML)]
 
 
 def still(widget: Any) -> str:

@@ -40,7 +40,7 @@ def test_a_number_stands_beside_what_was_measured() -> None:
     asked.answers[1].click()
     assert "You predicted 30 requests. Run on, and see." in asked.said.value
     assert read_progress()["predictions"]["queue"] == {"guess": 30}
-    beside = asked.reveal(152.4)
+    (beside,) = asked.reveal(152.4).children
     assert "You predicted 30 requests. Measured: 152 requests. Now see why." in beside.value
     assert "▽" in beside.value
     assert read_progress()["predictions"]["queue"] == {"guess": 30, "right": False}
@@ -49,7 +49,7 @@ def test_a_number_stands_beside_what_was_measured() -> None:
 def test_what_happened_waits_for_a_prediction() -> None:
     """As when all cells are run at once."""
     asked = queue()
-    beside = asked.reveal(152)
+    (beside,) = asked.reveal(152).children
     assert "You have not predicted this yet" in beside.value
     assert "152" not in beside.value + asked.said.value
     asked.slider.value = 150
@@ -65,7 +65,7 @@ def test_the_first_guess_is_kept_and_shown_again() -> None:
     assert all(way.disabled for way in again.answers)
     again.slider.value = 150
     again.answers[1].click()
-    assert "You predicted 10 requests" in again.reveal(150).value
+    assert "You predicted 10 requests" in again.reveal(150).children[0].value
     assert read_progress()["predictions"]["queue"] == {"guess": 10, "right": False}
 
 
@@ -73,7 +73,7 @@ def test_an_answer_is_revealed_by_its_number_or_its_text() -> None:
     asked = predict("when", "When?", ["at once", "never"])
     asked.answers[1].click()
     for happened in (1, "never"):
-        assert "You were right" in asked.reveal(happened).value
+        assert "You were right" in asked.reveal(happened).children[0].value
     with pytest.raises(ValueError, match="2 is no answer: use a number from 0 to 1, or one of"):
         asked.reveal(2)
 

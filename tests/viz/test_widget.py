@@ -14,7 +14,7 @@ import IPython.display
 import ipywidgets as widgets
 
 from lbkit.viz.drawing import latency_axis
-from lbkit.viz.widget import Feed, FigureView, Panel, still
+from lbkit.viz.widget import Feed, FigureView, Panel, Words, still
 
 
 class Place:
@@ -102,3 +102,11 @@ def test_figures_with_one_feed_are_replaced_one_by_one_or_together() -> None:
     feed.show({one: go.Figure(), other: go.Figure()})
     assert (one.number, other.number, len(sent)) == (3, 2, 1)
     assert not other.blank
+
+
+def test_texts_without_a_figure_are_left_at_once_and_when_they_change(shown: list[Place]) -> None:
+    text = widgets.HTML("<b>before</b>")
+    Words([text])._ipython_display_()
+    assert "before" in shown[-1].bundle["text/html"]
+    text.value = "after"
+    assert "after" in shown[-1].bundle["text/html"]
