@@ -8,6 +8,7 @@ waits inside C, such as `time.sleep(60)`, is interrupted when it is back in Pyth
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -44,15 +45,27 @@ def _watch() -> None:
     while True:
         time.sleep(PERIOD)
         calls = {
-            call: thread
-            for thread, frame in sys._current_frames().items()
-            if (call := algorithm_call(frame)) is not None
+            call: thread for thread, frame in frames().items() if (call := algorithm_call(frame)) is not None
         }
         looks = {call: looks.get(call, 0) + 1 for call in calls}
         for call, thread in calls.items():
             if looks[call] > LOOKS:
                 _interrupt(call, thread)
         calls.clear()
+
+
+def frames() -> dict[int, FrameType]:
+    """Return the innermost frame of each thread.
+
+    Without garbage collection meanwhile: up to Python 3.11.8 one that begins in there, and lets another
+    thread run, can stop the whole process for ever (CPython's issue 106883)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _interrupt(call: FrameType, thread: int) -> None:
@@ -64,7 +77,7 @@ def _interrupt(call: FrameType, thread: int) -> None:
     for _ in range(SHOTS):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Overtime))
         time.sleep(0.001)
-        frame = sys._current_frames().get(thread)
+        frame = frames().get(thread)
         if frame is None or algorithm_call(frame) is not call:
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -202,3 +203,18 @@ def test_a_call_that_ends_while_it_is_looked_at_is_none() -> None:
     """The watched thread runs on, so a frame may be taken apart under the watchdog's eyes."""
     ended = SimpleNamespace(f_globals=None, f_back=None)
     assert watchdog.algorithm_call(ended) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_not_collected_during_a_look(collects: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to Python 3.11.8 the two together could stop the process for ever."""
+    during: list[bool] = []
+    monkeypatch.setattr(sys, "_current_frames", lambda: during.append(gc.isenabled()) or {})
+    if not collects:
+        gc.disable()
+    try:
+        watchdog.frames()
+        assert during[0] is False
+        assert gc.isenabled() is collects  # as it was
+    finally:
+        gc.enable()

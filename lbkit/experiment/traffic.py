@@ -10,6 +10,7 @@ from attrs import field, frozen
 from lbkit.arrivals import LONGEST, Arrivals, Burst, Closed, Poisson, Sessions, Trace
 from lbkit.checks import flag, number, one_of, several, whole, word
 from lbkit.core.options import named_fields
+from lbkit.core.text import shown
 from lbkit.mix import RequestKind, mix_fault
 from lbkit.patience import Patience
 
@@ -75,7 +76,7 @@ class Traffic:
         """Return which burst cannot be; empty if all can."""
         for i, burst in enumerate(self.bursts):
             if not isinstance(burst, Burst):
-                return f"bursts[{i}] is {burst!r}: use a Burst"
+                return f"bursts[{i}] is {shown(burst)}: use a Burst"
             if isinstance(self.arrivals, Closed | Sessions):
                 return f"bursts: {self.arrivals.kind} traffic has clients that wait; use Poisson, say"
             if burst.client >= self.clients:
