@@ -88,6 +88,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.raised: list[Exception] = []  # by the learner's code
+        self._broken = asyncio.Event()  # set when it has raised: what it has not done, it does not do
         self._servers: list[asyncio.Server] = []
         self._lines: list[Line] = []
         self._fronts: list[asyncio.StreamWriter] = []  # those that the learner's code has to close
@@ -105,6 +106,7 @@ class Scene:
                 await handler(reader, writer, argument)
             except Exception as error:
                 self.raised.append(error)
+                self._broken.set()
                 writer.close()  # as asyncio itself does
             except asyncio.CancelledError:
                 pass  # by `close`: it would be printed as an error
@@ -130,10 +132,17 @@ class Scene:
 
     async def accept(self, lines: asyncio.Queue[Line], expected: str, hint: str = "") -> Line:
         """Return the next connection to a backend. Raises Wrong if there is none."""
-        try:
-            return await asyncio.wait_for(lines.get(), PATIENCE)
-        except TimeoutError:
-            raise Wrong(expected, f"the backend got no connection within {PATIENCE:g} s", hint) from None
+        line = asyncio.ensure_future(lines.get())
+        broken = asyncio.ensure_future(self._broken.wait())
+        await asyncio.wait((line, broken), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        broken.cancel()
+        if not line.done() and self.raised:  # a connection may be there already, and its turn has not come
+            await asyncio.wait((line,), timeout=LOOK)
+        if line.done():
+            return line.result()
+        line.cancel()
+        waited = "" if self.raised else f" within {PATIENCE:g} s"
+        raise Wrong(expected, f"the backend got no connection{waited}", hint)
 
     async def flood(self, line: Line, size: int, piece: bytes = b"x" * SMALL) -> int:
         """Send up to `size` bytes, until nothing moves; return how many were taken."""
