@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from needs import PLATFORM, REQUIRE_ALL
 
-from lbkit import algorithms, forget, watchdog
+from lbkit import watchdog
+from lbkit.core.balance import base as balance
+from lbkit.core.limit import base as limit
 
 pytest_plugins = ["pytester"]
 
@@ -19,14 +22,22 @@ settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("lbkit")
 
 
-@pytest.fixture
-def own_algorithms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """For tests that define algorithms: they are forgotten again, and the watchdog looks more often."""
-    monkeypatch.setattr(watchdog, "PERIOD", 0.03)
-    before = set(algorithms())
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """A test may define algorithms and limiters, also of a name that another module's class has."""
+    registries: list[dict[str, Any]] = [balance._registry, limit._registry]
+    before = [dict(registry) for registry in registries]
     yield
-    for name in set(algorithms()) - before:
-        forget(name)
+    for registry, known in zip(registries, before, strict=True):
+        if registry != known:
+            registry.clear()
+            registry.update(known)
+
+
+@pytest.fixture
+def own_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of algorithms that fail: the watchdog looks more often."""
+    monkeypatch.setattr(watchdog, "PERIOD", 0.03)
 
 
 def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
