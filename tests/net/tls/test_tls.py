@@ -117,11 +117,26 @@ def test_a_request_arrives_and_the_backend_knows_that_it_came_by_https(lab: Path
 
 
 def test_a_large_body_passes_both_ways(lab: Path) -> None:
+    """By a client of asyncio: a TLS socket may not be used by two threads at once."""
     body = os.urandom(3_000_000)
-    with proxied(echo, tls=rules(lab)) as proxy, connected(proxy, client_context(lab)) as sock:
-        head = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % len(body)
-        threading.Thread(target=sock.sendall, args=(head + body,)).start()
-        assert read_answer(sock)[1].endswith(body)
+    request = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    async def answer(proxy: Proxy) -> bytes:
+        context = client_context(lab)
+        async with asyncio.timeout(TIMEOUT):
+            reader, writer = await asyncio.open_connection(
+                proxy.host, proxy.port, ssl=context, server_hostname="a.test"
+            )
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            found = await reader.readexactly(length)
+            writer.close()
+            await writer.wait_closed()
+        return found
+
+    with proxied(echo, tls=rules(lab)) as proxy:
+        assert asyncio.run(answer(proxy)).endswith(body)
 
 
 def test_alpn_offers_http_1_1(lab: Path) -> None:
