@@ -13,17 +13,16 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks labs nbgrader lite image bench architecture pictures lock clean
+.PHONY: help lab test check static notebooks labs nbgrader lite test-lite image bench architecture pictures lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
 	@$(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	$(PYTEST) -m "not browser and not container and not notebook" tests
-	@$(MAKE) --no-print-directory lite
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks nbgrader
@@ -51,6 +50,9 @@ nbgrader: # in an environment of its own: it adds to JupyterLab what learners do
 lite: ## Build the browser-only edition, a folder for any web server (needs npm): dist/lite
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lite $(VENV)-lite/lite.stamp
 	@$(VENV)-lite/bin/python -m lite --to dist/lite
+
+test-lite: $(VENV)/dev.stamp lite ## Try the browser-only edition in Chromium (LBKIT_LITE=all: more notebooks)
+	LBKIT_LITE=$${LBKIT_LITE:-1} $(BIN)/python -m pytest -s -m browser tests/browser/test_lite.py
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
