@@ -52,7 +52,7 @@ lite: ## Build the browser-only edition, a folder for any web server (needs npm)
 	@$(VENV)-lite/bin/python -m lite --to dist/lite
 
 test-lite: $(VENV)/dev.stamp lite ## Try the browser-only edition in Chromium (LBKIT_LITE=all: more notebooks)
-	LBKIT_LITE=$${LBKIT_LITE:-1} $(BIN)/python -m pytest -s -m browser tests/browser/test_lite.py
+	LBKIT_LITE=$${LBKIT_LITE:-1} $(BIN)/python -m pytest -s tests/browser/test_lite.py
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
