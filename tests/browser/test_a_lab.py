@@ -36,8 +36,8 @@ def page(lab: Lab, new_page: Callable[[], Any]) -> Iterator[Any]:
 
 def test_the_button_tells_what_is_missing_and_progress_is_noted(page: Any, lab: Lab) -> None:
     page.get_by_role("button", name="Check my code").click()
-    until(lambda: page.locator(".lbkit-report").count() == 1, "a report")
-    report = page.locator(".lbkit-report")
+    until(lambda: page.locator(".lbkit-words .lbkit-report").count() == 1, "a report")
+    report = page.locator(".lbkit-words .lbkit-report")
     said = report.inner_text()
     assert "Turns: 8 of 10 points" in said
     assert "five requests in a row are a burst" in said
