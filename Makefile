@@ -26,7 +26,7 @@ test: static ## Everything: style, types, layers, tests, notebooks
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks nbgrader
-	$(VENV)-course/bin/python -m pytest labs/tests
+	$(VENV)-course/bin/python -m pytest --reruns 1 --reruns-delay 2 -rR labs/tests
 
 check: static ## The fast part: style, types, layers, tests of core and sim
 	$(PYTEST) tests/core tests/sim

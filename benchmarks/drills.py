@@ -74,8 +74,11 @@ def killed(retries: int, checks: CheckRules | None = None) -> Experiment:
     return Experiment(fleet, policy=policy, events=KILLS).at_load(0.1).but(duration=13)
 
 
-def outages(result: Result) -> list[tuple[float, float]]:
-    """Return the times from and to which no server was up: no balancer can help then.
+Spans = list[tuple[float, float]]  # from and to; inf: never again
+
+
+def downtimes(result: Result) -> dict[str, Spans]:
+    """Return when each server was down, by name.
 
     A process starts within half a second, and later on a busy machine: a live result has the moments."""
     history = result.extra.get("history")
@@ -86,33 +89,50 @@ def outages(result: Result) -> list[tuple[float, float]]:
     else:
         words = [(change.at, *change.what.split()) for change in history]
         changes = [(at, name, what == "crash") for at, what, name in words]
-    found, down, since = [], set(), None
+    found: dict[str, Spans] = {name: [] for name in result.backends}
+    since: dict[str, float] = {}
     for at, name, crash in sorted(changes):
-        (down.add if crash else down.discard)(name)
-        if len(down) == len(result.backends):
-            since = at
-        elif since is not None:
-            found.append((since, at))
-            since = None
-    return found if since is None else [*found, (since, inf)]
+        if crash:
+            since[name] = at
+        elif name in since:
+            found[name].append((since.pop(name), at))
+    for name, at in since.items():
+        found[name].append((at, inf))
+    return found
 
 
-MARGIN = 0.2  # seconds around an outage
+def all_down(down: Mapping[str, Spans]) -> Spans:
+    """Return when no server was up."""
+    first, *others = down.values()
+    common = first
+    for spans in others:
+        both = [(max(a, c), min(b, d)) for a, b in common for c, d in spans]
+        common = [(start, stop) for start, stop in both if start < stop]
+    return common
+
+
+MARGIN = 0.2  # seconds around a downtime
 
 
 def failed_of_kills(result: Result) -> Figures:
-    """Return how many requests failed, and how many of them while some server was up."""
-    none_up = outages(result)
+    """Return how many requests failed, and how many of them although some server was up all the while.
+
+    Tries come one after the other: if every server was down at some moment of a request, retries may have met
+    each of them then. That happens where processes take a second to start."""
+    down = downtimes(result)
     end = result.experiment.traffic.duration
     unlucky = sum(
-        any(start - MARGIN <= done and arrival <= stop + MARGIN for start, stop in none_up)
+        all(
+            any(start - MARGIN <= done and arrival <= stop + MARGIN for start, stop in spans)
+            for spans in down.values()
+        )
         for arrival, done, ok in zip(result.arrival, result.end, result.ok, strict=True)
         if not ok
     )
     counted = failed(result)
     return {
         **counted,
-        "no server up": sum(min(stop, end) - start for start, stop in none_up),
+        "no server up": sum(min(stop, end) - start for start, stop in all_down(down)),
         "failed otherwise": counted["failed"] - unlucky,
     }
 

@@ -11,7 +11,7 @@ import pytest
 from needs import need_module
 
 from benchmarks import drills
-from lbkit import Event, run
+from lbkit import Event, Result, run
 
 BUSY = 1.0  # seconds that a busy machine may add
 
@@ -37,7 +37,7 @@ def test_no_balancer_can_help_while_no_server_is_up() -> None:
         Event(3.5, "recover", "s1"),
     ]
     result = run(drills.killed(retries=2).but(events=events))
-    assert drills.outages(result) == [(3, 4)]  # the boot takes half a second
+    assert drills.all_down(drills.downtimes(result)) == [(3, 4)]  # the boot takes half a second
     counted = drills.failed_of_kills(result)
     assert counted["failed"] > 0
     assert (counted["no server up"], counted["failed otherwise"]) == (1, 0)
@@ -80,6 +80,13 @@ def test_the_load_at_which_the_storm_begins_is_one_over_the_tries() -> None:
     assert drills.storm_begins([0.275], seeds=1) == 0.275
 
 
+def test_downtimes_that_never_meet_have_no_common_time() -> None:
+    down = drills.downtimes(run(drills.killed(retries=2)))
+    assert list(down) == ["s1", "s2", "s3"]
+    assert [len(spans) for spans in down.values()] == [2, 2, 2]
+    assert drills.all_down(down) == []
+
+
 # -- on processes ----------------------------------------------------------------------------------------
 
 
@@ -88,12 +95,22 @@ def need_processes() -> None:
     need_module("uvicorn")
 
 
+def why_failed(result: Result) -> str:
+    """Return what is known of each request that failed."""
+    lines = [str(result.extra["history"])]
+    for row, (arrival, end, ok) in enumerate(zip(result.arrival, result.end, result.ok, strict=True)):
+        if not ok:
+            tried = [e for e in result.attempt_events if arrival - 0.1 <= e.at <= end + 0.1]
+            lines.append(f"{arrival} to {end}: {result.status[row]}, {result.attempts[row]} attempts, {tried}")
+    return "\n".join(lines)
+
+
 @pytest.mark.live
 def test_no_get_fails_when_processes_are_killed_every_two_seconds() -> None:
     need_processes()
     result = run(drills.killed(retries=2), on="live")
     assert result.faults == ()
-    assert drills.failed_of_kills(result)["failed otherwise"] == 0
+    assert drills.failed_of_kills(result)["failed otherwise"] == 0, why_failed(result)
     assert max(result.attempts) > 1
     retried = {event.backend for event in result.attempt_events if event.kind == "retry"}
     assert retried == {"s1", "s2", "s3"}  # each was killed twice
