@@ -23,8 +23,8 @@ settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("ci" if REQUIRE_ALL else "lbkit")
 
-# Sockets, processes and browsers take real time, of which other test processes may leave too little. Such a test
-# may be run once more; the summary names it (RERUN), as one that often needs it is broken.
+# Sockets, processes and browsers take real time, of which other test processes may leave too little. Such a
+# test may be run once more; the summary names it (RERUN), as one that often needs it is broken.
 REAL_TIME = ("live", "browser", "container", "notebook")
 
 

@@ -101,7 +101,9 @@ def why_failed(result: Result) -> str:
     for row, (arrival, end, ok) in enumerate(zip(result.arrival, result.end, result.ok, strict=True)):
         if not ok:
             tried = [e for e in result.attempt_events if arrival - 0.1 <= e.at <= end + 0.1]
-            lines.append(f"{arrival} to {end}: {result.status[row]}, {result.attempts[row]} attempts, {tried}")
+            lines.append(
+                f"{arrival} to {end}: {result.status[row]}, {result.attempts[row]} attempts, {tried}"
+            )
     return "\n".join(lines)
 
 
