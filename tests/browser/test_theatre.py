@@ -47,6 +47,10 @@ def test_it_stands_at_the_beginning(page: Any) -> None:
     assert page.locator(".lbt-stage strong").first.inner_text() == "A toy with </script> in its title"
 
 
+def test_a_prop_that_the_stage_does_not_know_is_left_out(page: Any) -> None:
+    assert page.locator(".lbt-prop").count() == 0
+
+
 def test_right_steps_to_the_next_decision_and_says_why(page: Any) -> None:
     press(page, "Home")
     for at in (0.10, 0.12):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lbkit.core.options import number, whole
@@ -24,6 +24,7 @@ from lbkit.viz.theatre.happenings import Happening, happenings
 from lbkit.viz.theatre.lanes import Lanes
 from lbkit.viz.theatre.outcomes import OUTCOMES, UNFINISHED, outcomes
 from lbkit.viz.theatre.plain import numbered, seconds
+from lbkit.viz.theatre.props import Prop, props
 from lbkit.viz.theatre.window import Window, window
 
 VERSION = 1
@@ -52,6 +53,7 @@ class Film:
     states: list[dict[str, Any]]
     captions: list[dict[str, Any]]
     notes: list[str]
+    props: list[Prop] = field(default_factory=list)
     outcomes: tuple[str, ...] = OUTCOMES
     kinds: tuple[str, ...] = KINDS
     version: int = VERSION
@@ -87,6 +89,7 @@ def film(
     ended = outcomes(result)
     lanes = lanes or Lanes(result.client[row] for row in part.rows)
     pace = _pace(experiment)
+    others = props(result, part)
     return Film(
         title=_title(result),
         engine=result.engine,
@@ -102,7 +105,13 @@ def film(
         attempts=_attempts(attempts(result, ended), part.rows),
         states=_states(result, part),
         captions=captions(result, part.rows),
-        notes=[*part.notes, *simplified(result), *result.faults],
+        notes=[
+            *part.notes,
+            *simplified(result),
+            *result.faults,
+            *(n for p in others for n in p.pop("notes", ())),
+        ],
+        props=others,
     )
 
 

@@ -95,6 +95,7 @@ def every_outcome(policy: str = "least_connections") -> dict[str, Any]:
         ],
         "captions": [caption(attempts, i) for i in range(9)],
         "notes": ["made by hand"],
+        "props": [{"kind": "of a later version", "title": "not known"}],
     }
 
 

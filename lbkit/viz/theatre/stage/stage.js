@@ -12,11 +12,14 @@ class Stage {
     this.back = element(this.picture, "canvas", "lbt-back", { "aria-hidden": "true" });
     this.canvas = element(this.picture, "canvas", "", { role: "img" });
     this.caption = element(this.root, "p", "lbt-caption");
+    this.propsPlace = element(this.root, "div", "lbt-props");
+    this.props = [];
   }
 
   show(index, policyColours) {
     this.index = index;
     this.policyColours = policyColours;
+    this.props = propViews(this.propsPlace, this.props, index.film.props ?? []);
     this.title.textContent = index.film.title;
     this.canvas.setAttribute("aria-label", `${index.film.title}: requests on their way to servers`);
   }
@@ -26,6 +29,7 @@ class Stage {
     if (!width) return;
     this.layout = layoutOf(this.index, width);
     this.pens = [this.back, this.canvas].map((canvas) => sized(canvas, width, this.layout.height));
+    this.props.forEach((prop) => prop.resize());
     this.rests = null;
     this.theme = theme;
     const colours = this.index.film.clients.map((client) => lifted(client.colour, theme));
@@ -38,12 +42,21 @@ class Stage {
     this.moment = momentAt(this.index, player.t);
     this.said = captionAt(this.index, player);
     const colour = lifted(this.policyColours[this.moment.policy] ?? OWN, this.theme);
-    const parts = [this.index, this.layout, this.moment, { ...this.look, colour, caption: this.said }];
+    const look = { ...this.look, colour, caption: this.said };
+    const parts = [this.index, this.layout, this.moment, look];
     const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request}`;
     if (rests !== this.rests) drawBack(this.pens[0], ...parts);
     this.rests = rests;
     drawFront(this.pens[1], ...parts);
+    const scene = { index: this.index, t: player.t, moment: this.moment, look, player };
+    this.props.forEach((prop) => prop.paint(scene));
     this.write(player);
+  }
+
+  // The pictures of it, from above: each with its canvases and its size.
+  layers() {
+    const props = this.props.filter(({ size }) => size).map(({ canvas, size }) => ({ canvases: [canvas], ...size }));
+    return [{ canvases: [this.back, this.canvas], ...this.layout }, ...props];
   }
 
   write(player) {

@@ -113,19 +113,20 @@ class Theatre {
     put(this.live, said.map((stage) => spoken(stage.index, stage.moment, stage.said, time)).join(" "));
   }
 
-  // A picture of the stages, below each other, for the saved notebook: there the widget is gone.
+  // A picture of the stages and their props, below each other, for the saved notebook: there the widget is gone.
   photograph() {
     const shown = this.stages.filter((stage) => stage.layout);
     if (!shown.length) return; // not on the screen
     const width = Math.max(...shown.map((stage) => stage.layout.width));
     const canvas = document.createElement("canvas");
-    const pen = sized(canvas, width, shown.reduce((sum, stage) => sum + stage.layout.height, 0));
+    const layers = shown.flatMap((stage) => stage.layers());
+    const pen = sized(canvas, width, layers.reduce((sum, { height }) => sum + height, 0));
     pen.fillStyle = this.theme.page;
     pen.fillRect(0, 0, canvas.width, canvas.height);
     let y = 0;
-    for (const { back, canvas: front, layout } of shown) {
-      for (const layer of [back, front]) pen.drawImage(layer, 0, y, layout.width, layout.height);
-      y += layout.height;
+    for (const { canvases, width, height } of layers) {
+      for (const layer of canvases) pen.drawImage(layer, 0, y, width, height);
+      y += height;
     }
     this.model.send({ still: canvas.toDataURL("image/webp"), width: Math.min(width, 1000) });
   }

@@ -1,0 +1,24 @@
+"""Props: what stands on the stage besides clients, balancer and servers, one module a kind.
+
+A builder is given a result and the part of it that the film shows, and returns plain data, or None where the run
+has nothing of its kind: `kind` (the stage's drawing), `title`, its changes by time, and `notes` on what is left
+out. The stage draws it from `stage/prop_<kind>.js`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lbkit.result import Result
+from lbkit.viz.theatre.window import Window
+
+Prop = dict[str, Any]
+Builder = Callable[[Result, Window], Prop | None]
+
+BUILDERS: tuple[Builder, ...] = ()
+
+
+def props(result: Result, part: Window) -> list[Prop]:
+    """Return the props of a film, in their order on the stage."""
+    return [prop for build in BUILDERS if (prop := build(result, part))]

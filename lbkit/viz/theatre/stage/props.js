@@ -1,0 +1,45 @@
+// Props: what a film shows besides clients, balancer and servers, each in a small figure under the picture.
+//
+// A kind draws a prop: `height(prop, width)` in pixels, `draw(pen, size, prop, scene)`, and `words(prop, scene)`, the
+// line below it; all are functions of the film and the time. `scene` is {index, t, moment, look, player}.
+
+const propKinds = () => ({});
+
+class PropView {
+  constructor(parent, prop) {
+    this.prop = prop;
+    this.kind = propKinds()[prop.kind];
+    this.root = element(parent, "figure", `lbt-prop lbt-prop-${prop.kind}`);
+    element(this.root, "figcaption").textContent = prop.title;
+    this.canvas = element(this.root, "canvas", "", { role: "img" });
+    this.words = element(this.root, "p", "lbt-prop-words");
+  }
+
+  resize() {
+    const width = this.root.clientWidth;
+    if (!width) return;
+    this.size = { width, height: this.kind.height(this.prop, width) };
+    this.pen = sized(this.canvas, width, this.size.height);
+  }
+
+  paint(scene) {
+    if (!this.size) return;
+    this.pen.clearRect(0, 0, this.size.width, this.size.height);
+    this.kind.draw(this.pen, this.size, this.prop, scene);
+    const words = this.kind.words(this.prop, scene);
+    put(this.words, words);
+    if (!scene.player.playing) this.canvas.setAttribute("aria-label", `${this.prop.title}: ${words}`);
+  }
+}
+
+// A view of each prop whose kind is known; the same views for another film with the same props.
+function propViews(place, views, props) {
+  const known = props.filter((prop) => prop.kind in propKinds());
+  const name = ({ kind, title }) => `${kind}: ${title}`;
+  if (known.map(name).join() === views.map(({ prop }) => name(prop)).join()) {
+    known.forEach((prop, i) => (views[i].prop = prop));
+    return views;
+  }
+  place.replaceChildren();
+  return known.map((prop) => new PropView(place, prop));
+}
