@@ -1,8 +1,8 @@
 """Props: what stands on the stage besides clients, balancer and servers, one module a kind.
 
-A builder is given a result and the part of it that the film shows, and returns plain data, or None where the run
-has nothing of its kind: `kind` (the stage's drawing), `title`, its changes by time, and `notes` on what is left
-out. The stage draws it from `stage/prop_<kind>.js`.
+A builder is given a result and the part of it that the film shows, and returns plain data, or None where the
+run has nothing of its kind: `kind` (which the stage draws), `title`, its changes by time, and `notes` on what
+is left out. `stage/prop_<kind>.js` draws it.
 """
 
 from __future__ import annotations
