@@ -8,6 +8,7 @@ from lbkit.core.attempts import AttemptEvent
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
+from lbkit.history import Change
 from lbkit.patience import Wasted
 
 
@@ -39,6 +40,11 @@ class EngineReport:
     def changes(self) -> tuple[StateChange, ...]:
         """The changes of backends' states by health rules, drains and deploys, in order of time."""
         return tuple(self.extra.get("changes", ()))
+
+    @property
+    def history(self) -> tuple[Change, ...]:
+        """What was done to a live session while it ran, in order of time."""
+        return tuple(self.extra.get("history", ()))
 
     @property
     def probes(self) -> int:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Event, Experiment, Policy, Server
+from lbkit.history import By, Change, Deed
 from lbkit.live.fleet import Fleet
 from lbkit.live.front import Front
 
+_BY: ContextVar[By] = ContextVar("by", default=By.HAND)  # whose changes these are, in this thread
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change that was made while the session ran."""
 
-    at: float  # seconds since time 0
-    what: str
-    policy: str  # in force after the change
+@contextmanager
+def changes_by(by: By) -> Iterator[None]:
+    """Changes within are noted as those of an experiment's events, or of its deploy."""
+    token = _BY.set(by)
+    try:
+        yield
+    finally:
+        _BY.reset(token)
 
 
 class Controls:
@@ -41,7 +46,8 @@ class Controls:
 
     def carry_out(self, event: Event) -> None:
         """Have an event of the experiment happen now."""
-        HAPPENS[event.action](self, event)
+        with changes_by(By.PLAN):
+            HAPPENS[event.action](self, event)
 
     def switch(self, policy: str | Policy) -> None:
         """Switch to another algorithm, with its default options, or to another policy.
@@ -52,11 +58,11 @@ class Controls:
             policy = Policy(policy, retries=self.experiment.policy.retries)
         self._front.switch(policy)
         self.policy = policy.algorithm
-        self._changed(f"switch to {self.policy}")
+        self._changed(Action.SWITCH)
 
     def crash(self, name: str) -> None:
         self._fleet.crash(name)
-        self._changed(f"crash {name}")
+        self._changed(Action.CRASH, name)
 
     def recover(self, name: str) -> None:
         """Start a server; return when it serves: after its `boot`, or later if its process starts slowly."""
@@ -71,7 +77,7 @@ class Controls:
             self._starts.append(f"{name} {took:.2f} s after the event (boot {boot:g} s)")
         else:
             self._fleet.recover(name)
-        self._changed(f"recover {name}")
+        self._changed(Action.RECOVER, name)
 
     def replace(self, server: Server) -> None:
         """Replace a server with `server`; return when that serves, at the earliest after its `boot`."""
@@ -79,62 +85,67 @@ class Controls:
         began = time.monotonic()
         self._fleet.replace(server)
         self._stopping.wait(max(0.0, began + boot - time.monotonic()))
-        self._changed(f"replace {server.name}")
+        self._changed(Deed.REPLACE, server.name)
 
     def take_out(self, name: str) -> None:
         self._front.take_out(name)
-        self._changed(f"take out {name}")
+        self._changed(Deed.TAKE_OUT, name)
 
     def hang(self, name: str) -> None:
         self._fleet.hang(name)
-        self._changed(f"hang {name}")
+        self._changed(Action.HANG, name)
 
     def lose(self, name: str, share: float) -> None:
         self._fleet.disturb(name, lose=share)
-        self._changed(f"lose {share:g} at {name}")
+        self._changed(Action.LOSE, name, share)
 
     def fail(self, name: str, share: float) -> None:
         self._fleet.disturb(name, fail=share)
-        self._changed(f"fail {share:g} at {name}")
+        self._changed(Action.FAIL, name, share)
 
     def delay(self, name: str, seconds: float) -> None:
         self._fleet.slow_network(name, seconds)
-        self._changed(f"delay {name} {seconds:g} s")
+        self._changed(Action.DELAY, name, seconds)
 
     def set_dependency(self, dependency: str, state: str, name: str = "") -> None:
         """Set a dependency to ok, degraded or failed, for one server or by default all that have it."""
         for server in [name] if name else self._fleet.servers:
             self._fleet.set_dependency(server, dependency, state)
-        self._changed(f"{dependency} {state} {name}".rstrip())
+        self._changed(_MAKES[state], name, dependency=dependency)
 
     def slow(self, name: str, factor: float) -> None:
         self._fleet.slow(name, factor)
-        self._changed(f"slow {name} {factor:g}")
+        self._changed(Action.SLOW, name, factor)
 
     def add(self, name: str, weight: float | None = None) -> None:
         """Add a server to the pool, by default with its own weight."""
         self._front.add(name, weight)
-        self._changed(f"add {name}" if weight is None else f"add {name} with weight {weight:g}")
+        self._changed(Action.ADD, name, weight)
 
     def remove(self, name: str) -> None:
         self._front.remove(name)
-        self._changed(f"remove {name}")
+        self._changed(Action.REMOVE, name)
 
     def set_weight(self, name: str, weight: float) -> None:
         self._front.set_weight(name, weight)
-        self._changed(f"weight {name} {weight:g}")
+        self._changed(Action.SET_WEIGHT, name, weight)
 
     def drain(self, name: str) -> None:
         self._front.drain(name)
-        self._changed(f"drain {name}")
+        self._changed(Action.DRAIN, name)
 
     def undrain(self, name: str) -> None:
         self._front.undrain(name)
-        self._changed(f"undrain {name}")
+        self._changed(Action.UNDRAIN, name)
 
-    def _changed(self, what: str) -> None:
-        self.history.append(Change(self.elapsed, what, self.policy))
+    def _changed(
+        self, action: Action | Deed, server: str = "", value: float | None = None, dependency: str = ""
+    ) -> None:
+        change = Change(self.elapsed, action, server, value, dependency, self.policy, _BY.get())
+        self.history.append(change)
 
+
+_MAKES = {state: action for action, state in DEPENDENCY_STATES.items()}
 
 HAPPENS: dict[Action, Callable[[Controls, Event], object]] = {
     Action.CRASH: lambda session, e: session.crash(e.server),

@@ -13,6 +13,8 @@ from lbkit.core.judge import Counts
 from lbkit.core.rollout import RollingDeploy
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Server
+from lbkit.history import By
+from lbkit.live.controls import changes_by
 from lbkit.live.fleet import Fleet
 from lbkit.live.front import Front
 from lbkit.live.load import Row
@@ -69,6 +71,10 @@ class Deploy:
             self._thread.join()
 
     def _run(self) -> None:
+        with changes_by(By.DEPLOY):
+            self._deploy()
+
+    def _deploy(self) -> None:
         if self._stopping.wait(max(0.0, self.rules.at - self._elapsed())):
             return
         rollout = begin(self.rules, self.weights, self, self.changes.append)

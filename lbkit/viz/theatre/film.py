@@ -176,7 +176,7 @@ def _tries(tries: Iterable[Try], rows: Sequence[int]) -> dict[str, Column]:
 def _states(result: Result, part: Window) -> list[dict[str, Any]]:
     """Return what happens to servers before the end; also before the start, as it may last."""
     number_of = {name: number for number, name in enumerate(result.backends)}
-    found = happenings(result.experiment, result.changes)
+    found = happenings(result.experiment, result.changes, result.history)
     return [_state(h, number_of.get(h.server)) for h in found if h.at <= part.end]
 
 

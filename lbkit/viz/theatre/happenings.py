@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lbkit.core.deploy import Deployment
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES, Action, Event
 from lbkit.experiment import Experiment, Server
+from lbkit.history import By, Change, Deed
 
+BY_HAND = "by hand"
+DRAIN = "drain"
 POLICY, SERVER, SPEED, MEMBER, WEIGHT, CHAOS, DELAY, DEPENDENCY = (
     "policy",
     "server",
@@ -33,11 +36,17 @@ class Happening(NamedTuple):
     why: str = ""
 
 
-def happenings(experiment: Experiment, changes: tuple[StateChange, ...]) -> list[Happening]:
-    """Return all that happens to servers, in order of time."""
+def happenings(
+    experiment: Experiment, changes: Sequence[StateChange], history: Sequence[Change] = ()
+) -> list[Happening]:
+    """Return all that happens to servers, in order of time. `history`: of a live session."""
     named = {server.name: server for server in experiment.servers}
     found = [h for event in experiment.timeline for h in _of_event(event, named)]
     found += (Happening(c.at, c.backend, c.kind, c.after, None, c.why) for c in changes)
+    told = {c.backend for c in changes if c.kind == DRAIN}  # real programs tell nothing of drains
+    for change in history:
+        if change.by is By.HAND and not (change.action in DRAINS and change.server in told):
+            found += (h._replace(why=BY_HAND) for h in _of_change(change, named))
     found += _joins(experiment.deploy)
     return sorted(found, key=lambda happening: happening.at)
 
@@ -48,9 +57,18 @@ def _joins(deploy: Deployment | None) -> Iterator[Happening]:
         yield Happening(deploy.at if deploy else 0.0, name, MEMBER, "in", None, "deploy")
 
 
-def _of_event(event: Event, named: dict[str, Server]) -> Iterator[Happening]:
+def _of_change(change: Change, named: dict[str, Server]) -> Iterator[Happening]:
+    if change.action is Action.RECOVER:
+        yield from _restored(change.at, change.server)
+    elif change.action in DRAINS:
+        yield Happening(change.at, change.server, DRAIN, DRAINS[change.action])
+    else:
+        yield from _of_event(change, named)
+
+
+def _of_event(event: Event | Change, named: dict[str, Server]) -> Iterator[Happening]:
     why = event.action.value
-    if state := DEPENDENCY_STATES.get(event.action):
+    if state := DEPENDENCIES.get(event.action):
         for server in named.values():
             if event.server in ("", server.name) and event.dependency in server.dependencies:
                 yield Happening(event.at, server.name, DEPENDENCY, state, None, event.dependency)
@@ -63,22 +81,30 @@ def _of_event(event: Event, named: dict[str, Server]) -> Iterator[Happening]:
         yield Happening(event.at, event.server, kind, state_of(event.value), event.value, why)
 
 
-def _recovery(event: Event, server: Server) -> Iterator[Happening]:
+def _recovery(event: Event | Change, server: Server) -> Iterator[Happening]:
     """A server is up again after its boot, at its usual speed, and undisturbed."""
     if server.boot:
         yield Happening(event.at, server.name, SERVER, "booting", server.boot, "recover")
-    yield Happening(event.at + server.boot, server.name, SERVER, "up", None, "recover")
-    yield Happening(event.at, server.name, SPEED, "usual", 1.0, "recover")
-    yield Happening(event.at, server.name, CHAOS, "none", None, "recover")
-    yield Happening(event.at, server.name, DELAY, "usual", 0.0, "recover")
+    for happening in _restored(event.at, server.name):
+        late = server.boot if happening.kind == SERVER else 0.0
+        yield happening._replace(at=event.at + late)
+
+
+def _restored(at: float, name: str) -> Iterator[Happening]:
+    yield Happening(at, name, SERVER, "up", None, "recover")
+    yield Happening(at, name, SPEED, "usual", 1.0, "recover")
+    yield Happening(at, name, CHAOS, "none", None, "recover")
+    yield Happening(at, name, DELAY, "usual", 0.0, "recover")
 
 
 def _is(state: str) -> Callable[[Any], str]:
     return lambda value: state
 
 
+DRAINS: dict[Action | Deed, str] = {Action.DRAIN: "draining", Action.UNDRAIN: "ready"}
+DEPENDENCIES: dict[Action | Deed, str] = {**DEPENDENCY_STATES}
 # Action -> the property that changes, and its state by the event's value. Drains are among the changes.
-STATES: dict[Action, tuple[str, Callable[[Any], str]]] = {
+STATES: dict[Action | Deed, tuple[str, Callable[[Any], str]]] = {
     Action.CRASH: (SERVER, _is("down")),
     Action.HANG: (CHAOS, _is("hung")),
     Action.LOSE: (CHAOS, _is("losing")),
