@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
 from lbkit import Experiment, Result, servers
 from lbkit.events import Action
 from lbkit.history import Change, Deed
+from lbkit.result import COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,6 @@ def test_a_change_says_what_it_is(change: Change, said: str) -> None:
 
 def test_a_result_has_the_history_of_its_session() -> None:
     change = Change(1.0, Action.CRASH, "s1")
-    experiment = Experiment(servers(1))
-    assert Result(experiment, "live", {}, {"history": [change]}).history == (change,)
-    assert Result(experiment, "sim", {}, {}).history == ()
+    experiment, columns = Experiment(servers(1)), {name: array(code) for name, code in COLUMNS.items()}
+    assert Result(experiment, "live", columns, {"history": [change]}).history == (change,)
+    assert Result(experiment, "sim", columns).history == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lbkit.core.deploy import Deployment
@@ -102,7 +102,7 @@ def _is(state: str) -> Callable[[Any], str]:
 
 
 DRAINS: dict[Action | Deed, str] = {Action.DRAIN: "draining", Action.UNDRAIN: "ready"}
-DEPENDENCIES: dict[Action | Deed, str] = {**DEPENDENCY_STATES}
+DEPENDENCIES: Mapping[Any, str] = DEPENDENCY_STATES
 # Action -> the property that changes, and its state by the event's value. Drains are among the changes.
 STATES: dict[Action | Deed, tuple[str, Callable[[Any], str]]] = {
     Action.CRASH: (SERVER, _is("down")),
