@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import ipywidgets as widgets
+import traitlets
 
 from lbkit.course import progress
 from lbkit.course.question import Choice, Guess, Number, Question, told
@@ -19,10 +20,11 @@ STYLE = "border-left: 3px solid #8888; padding: 2px 10px; line-height: 1.5"
 class Prediction(Words):
     """A question; `guess` is the first answer that was given, `happened` what was revealed: None before."""
 
+    guess: Any = traitlets.Any()  # a trait: scenes wait for it
+
     def __init__(self, name: str, question: str, asked: Question) -> None:
         self.name = name
         self.question = asked
-        self.guess: Guess | None = None
         self.happened: Guess | None = None
         self.said, self.happening = widgets.HTML(), widgets.HTML()
         self.beside = Words([self.happening])

@@ -9,6 +9,7 @@ from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
 from lbkit.viz.playground import Playground
 from lbkit.viz.rules import RuleExplorer
+from lbkit.viz.scene import Scene, Step
 from lbkit.viz.theatre.widget import Theatre
 from lbkit.viz.topology import graph, topology
 
@@ -21,6 +22,8 @@ __all__ = [
     "LivePanel",
     "Playground",
     "RuleExplorer",
+    "Scene",
+    "Step",
     "Theatre",
     "decisions",
     "figures",

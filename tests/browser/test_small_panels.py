@@ -25,6 +25,15 @@ Explorer(explored, load=(0.1, 0.9, 0.5), size=(1, 8, 3), sticky=False)""",
 
 theatre = Theatre(run(Experiment(servers(3)).but(duration=5).at_load(0.7)))
 theatre""",
+    """from lbkit.course import predict
+from lbkit.viz import Scene, Step
+
+def build(load=0.5, count=1):
+    return Experiment(servers(count)).but(duration=5).at_load(load)
+
+guess = predict("panels-scene", "How many servers do you see?", ["one", "two"])
+Scene(build, Step("Move the load.", load=(0.1, 0.9, 0.5)), Step("Count.", ask=guess,
+    outcome=lambda result: len(result.backends) - 1, count=(1, 4, 2)))""",
 ]
 
 
@@ -63,7 +72,7 @@ def test_a_slider_of_an_explorer_redraws_its_figure(page: Any) -> None:
 
 
 def test_a_theatre_has_its_keys_to_itself(page: Any) -> None:
-    theatre = page.locator(".lbkit-theatre")
+    theatre = page.locator(".lbkit-theatre").first
     theatre.scroll_into_view_if_needed()
     theatre.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowDown"):
@@ -75,3 +84,36 @@ def test_a_theatre_has_its_keys_to_itself(page: Any) -> None:
     assert page.locator(".jp-Cell.jp-mod-active .lbkit-theatre").count() == 1
     cell = page.locator(".jp-Cell", has=theatre)  # with the picture for the saved notebook
     cell.locator(".lbkit-still img").wait_for(state="attached")
+
+
+SCENE = ".lbkit-scene"
+
+
+def test_the_next_idea_of_a_scene_asks_first_and_brings_its_control(page: Any) -> None:
+    scene = page.locator(SCENE)
+    scene.scroll_into_view_if_needed()
+    stage = scene.locator(".lbkit-theatre")
+    assert scene.locator("[aria-live] >> text=Move the load.").count() == 1
+    assert scene.locator(".widget-slider:has-text('count')").count() == 0
+    button = scene.get_by_role("button", name="next", exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    until(lambda: scene.get_by_role("button", name="show without a guess").count(), "a question")
+    assert not stage.is_visible()
+    scene.get_by_role("button", name="two", exact=True).click()
+    until(stage.is_visible, "the film")
+    until(lambda: "You were right" in scene.inner_text(), "the answer")
+    assert "2 servers" in stage.inner_text()
+    assert scene.locator(".widget-slider:has-text('count')").count() == 1
+
+
+def test_a_slider_of_a_scene_shows_another_film_at_the_same_moment(page: Any) -> None:
+    scene = page.locator(SCENE)
+    theatre = scene.locator(".lbkit-theatre").evaluate_handle("root => root.parentElement.theatre")
+    theatre.evaluate("theatre => { theatre.player.pause(); theatre.player.seek(2); }")
+    move(page, "count", "ArrowRight", within=SCENE)
+    until(lambda: "3 servers" in scene.inner_text(), "a third server")
+    assert theatre.evaluate("theatre => theatre.player.t") == 2
+    scene.get_by_role("button", name="start again").click()
+    until(lambda: "1 server" in scene.locator(".lbkit-theatre").inner_text(), "the first film")
+    assert scene.locator(".widget-slider:has-text('count')").count() == 0

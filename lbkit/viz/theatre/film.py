@@ -91,7 +91,7 @@ def film(
     pace = _pace(experiment)
     others = props(result, part)
     return Film(
-        title=_title(result),
+        title=headline(result),
         engine=result.engine,
         policy=result.policy,
         start=round(part.start, 6),
@@ -115,7 +115,8 @@ def film(
     )
 
 
-def _title(result: Result) -> str:
+def headline(result: Result) -> str:
+    """Return what stands above the stage of a result."""
     count = len(result.backends)
     return f"{result.experiment.name or title(result.policy)}, {count} server{'s' * (count != 1)}"
 

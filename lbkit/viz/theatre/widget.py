@@ -50,18 +50,27 @@ class Theatre(Photographed, anywidget.AnyWidget):
         written.write_text(page(films, **options), encoding="utf-8")
         return written
 
-    def show(self, *shows: Any) -> None:
-        """Show others, from the same moment on. Raises ValueError."""
+    def show(self, *shows: Any, again: bool = False) -> None:
+        """Show others, from the same moment on or, `again`, played from the beginning. Raises ValueError."""
         if not 1 <= len(shows) <= 2:
             raise ValueError(f"shows are {len(shows)}: a theatre has one, or two side by side")
         directors = [directed(show) for show in shows]
         self.films = [d.film if d else filmed(show) for d, show in zip(directors, shows, strict=True)]
         self.directors = directors
-        self._show()
+        self._shown = shows
+        self._show(again)
 
-    def _show(self) -> None:
+    @property
+    def results(self) -> list[Result]:
+        """The results on the stage, with what the viewer did; films that are shown as such have none."""
+        pairs = zip(self.directors, self._shown, strict=True)
+        found = [director.result if director else show for director, show in pairs]
+        return [result for result in found if isinstance(result, Result)]
+
+    def _show(self, again: bool = False) -> None:
         hands = {"policies": sorted(algorithms())} if all(self.directors) else None
-        said = json.dumps(spec([film.to_dict() for film in self.films], hands), allow_nan=False)
+        shown = spec([film.to_dict() for film in self.films], hands) | {"again": again}
+        said = json.dumps(shown, allow_nan=False)
         with self.hold_sync():
             self.spec = said
             self.number += 1

@@ -45,6 +45,12 @@ class Player {
     this.changed(this);
   }
 
+  // From the beginning; without motion it stands there.
+  again() {
+    this.seek(this.begin);
+    if (!this.still.matches) this.start();
+  }
+
   start() {
     const going = this.playing;
     this.playing = true;

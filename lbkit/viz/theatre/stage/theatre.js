@@ -34,14 +34,16 @@ class Theatre {
     const titles = this.indexes.map(({ film }) => film.title).join(" and ");
     this.root.setAttribute("aria-label", `Theatre: ${titles}. Space plays, left and right step, up and down change the speed.`);
     this.root.dataset.films = this.indexes.length;
+    return spec;
   }
 
-  // Another film: the same moment of it.
+  // Another film: the same moment of it, or played from its beginning.
   renew() {
-    this.read();
+    const { again } = this.read();
     this.told({ fault: "" });
     this.player.over(spanOf(this.indexes));
     this.refresh();
+    if (again) this.player.again();
   }
 
   // Why something cannot be done.

@@ -1,0 +1,224 @@
+"""A story on the stage: one idea at a time, each with the control that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from lbkit.experiment import Experiment
+from lbkit.result import Result
+from lbkit.run import run
+from lbkit.table import duration
+from lbkit.viz.explorer import control
+from lbkit.viz.narrator import Narrator
+from lbkit.viz.pace import Pace
+from lbkit.viz.steps import Step, Steps
+from lbkit.viz.style import FAILED, title
+from lbkit.viz.theatre.film import headline
+from lbkit.viz.theatre.widget import Theatre
+from lbkit.viz.widget import Panel, on_main
+
+MOST_WORDS = 5  # side by side; more are a menu
+
+__all__ = ["Scene", "Step"]
+
+
+class Scene(Panel):
+    """A theatre with a sentence, and with the controls that have come so far: `Scene(build, Step(...), ...)`.
+
+    What `build` returns for the values of the controls is on the stage: an experiment, or two on the same
+    clock. A few hundred requests are simulated and drawn in some 20 ms, so keep it small. Before a step
+    brings an argument it has its default in `build`. `say(*results)` returns the text below the stage;
+    without, it is the usual one. For example:
+
+        def build(load=0.5, policy="random"):
+            return Experiment(servers(2), Traffic(duration=20), policy=policy, seed=1).at_load(load)
+
+        Scene(build, Step("Move the load.", load=(0.1, 0.95, 0.5)),
+            Step("Who decides?", policy=["random", "round_robin"]))
+    """
+
+    def __init__(
+        self, build: Callable[..., Any], *steps: Step, say: Callable[..., str] | None = None
+    ) -> None:
+        """Raises ValueError for steps that do not fit `build`; also what `build` raises, in whatever step."""
+        self.steps = Steps(build, steps)
+        for number in range(1, len(steps) + 1):  # what is wrong later should not be left for a reader to find
+            self.steps.shows(number)
+        self.step = 1  # the one on the screen
+        self._say = say or usual
+        self._skipped: set[int] = set()  # steps that are shown without a prediction
+        self._drawn: tuple[Any, ...] = ()  # the step and the values on the screen
+        self.controls = {name: labelled(name, what) for name, (_, what) in self.steps.controls.items()}
+        self._first = {name: made.value for name, made in self.controls.items()}
+        super().__init__(self._parts())
+        self.add_class("lbkit-scene")
+        self.go(1)
+        self._observe()
+
+    def _parts(self) -> list[Any]:
+        """Make all that is on the panel; return it from top to bottom."""
+        self.narrator = Narrator(len(self.steps))
+        self.row = widgets.Box(layout={"flex_flow": "row wrap", "align_items": "center"})
+        self.question = widgets.VBox()
+        self.theatre = Theatre(*self.steps.shows(1))
+        self.said = widgets.HTML(layout={"margin": "0 8px"})
+        return [self.narrator, self.question, self.row, self.theatre, self.said]
+
+    def _observe(self) -> None:
+        async def nothing() -> None: ...
+
+        self._pace = Pace(self._glance, nothing)
+        self.narrator.on_button(on_main(self._press))
+        moved, guessed = on_main(self._moved), on_main(self._guessed)
+        self.theatre.observe(on_main(lambda _: self._tell()), "number")
+        for each in self.controls.values():
+            each.observe(moved, "value")
+        for step in self.steps:
+            if step.ask is not None:
+                step.ask.observe(guessed, "guess")
+
+    def _ipython_display_(self) -> None:
+        super()._ipython_display_()
+        self._leave()  # the texts, where no browser takes a picture
+
+    def results(self, step: int = 1) -> list[Result]:
+        """Return the results of a step as it begins, wherever the controls are now. Raises IndexError."""
+        return [run(show) if isinstance(show, Experiment) else show for show in self.steps.shows(step)]
+
+    @property
+    def asking(self) -> bool:
+        """Whether the step waits for a prediction."""
+        ask = self.steps[self.step].ask
+        return ask is not None and ask.guess is None and self.step not in self._skipped
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def go(self, step: int) -> None:
+        """Show a step from its beginning. Raises IndexError."""
+        here = self.steps[step]
+        self.step = step
+        names = self.steps.controls_at(step)
+        if step == 1 or here.ask is not None:  # a question is about the first values
+            for name in names:
+                self.controls[name].value = self._first[name]
+        self.question.children = [] if here.ask is None else [here.ask]
+        self._begin()
+
+    def _begin(self) -> None:
+        """Show the film of this step, or wait for the prediction."""
+        asking, last = self.asking, self.step == len(self.steps)
+        again = "start again" if self.step > 1 else ""
+        button = "show without a guess" if asking else again if last else "next"
+        self.narrator.say(self.steps[self.step].text, self.step, button)
+        self._line_up(asking)
+        self.theatre.layout.display = "none" if asking else None
+        self.theatre.blank = asking
+        if asking:
+            self.said.value = ""
+            self._drawn = (self.step, self.values)
+        else:
+            self._draw(begins=True)
+
+    def _line_up(self, asking: bool) -> None:
+        """Show the controls so far. Those of the step that asks would tell too much."""
+        names = self.steps.controls_at(self.step - asking)
+        for name in names:
+            self.controls[name].remove_class("lbkit-new")
+            if self.step > 1 and name in self.steps[self.step].controls:
+                self.controls[name].add_class("lbkit-new")
+        self.row.children = [self.controls[name] for name in names]
+
+    def _press(self, way: int) -> None:
+        if way > 0 and self.asking:
+            self._skipped.add(self.step)
+            self._begin()
+        elif way > 0:
+            self.go(self.step % len(self.steps) + 1)
+        else:
+            self.go(max(1, self.step - 1))
+
+    def _guessed(self, _: object) -> None:
+        """Show what the question was about."""
+        ask = self.steps[self.step].ask
+        if ask is not None and ask.guess is not None and self.theatre.blank:
+            self._begin()
+
+    # -- drawing -------------------------------------------------------------------------------
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the controls that are there."""
+        return {name: self.controls[name].value for name in self.steps.controls_at(self.step)}
+
+    def _moved(self, _: object) -> None:
+        if (self.step, self.values) == self._drawn:
+            return
+        try:
+            self._pace.move()
+        except RuntimeError:  # a plain script
+            self._draw()
+
+    async def _glance(self) -> None:
+        if not self.asking:
+            self._draw()
+
+    def _draw(self, begins: bool = False) -> None:
+        """Simulate and show; if it cannot be, say why. The text of an error would be lost in a callback."""
+        self._drawn = (self.step, self.values)
+        try:
+            self.theatre.show(*self.steps.shows(self.step, self.values), again=begins and self.step > 1)
+            self._tell()
+            if begins:
+                self._reveal()
+        except Exception as error:  # of a learner's own code, too
+            self.said.value = boxed(f"{type(error).__name__}: {error}", FAILED)
+
+    def _tell(self) -> None:
+        """Say what is on the stage, also after the viewer has taken a hand in it."""
+        if not self.theatre.blank:
+            self.said.value = boxed(self._say(*self.theatre.results))
+
+    def _reveal(self) -> None:
+        step = self.steps[self.step]
+        if step.ask is not None and step.outcome is not None:
+            told = step.ask.reveal(step.outcome(*self.theatre.results))
+            self.question.children = [step.ask if step.ask.guess is None else told]
+
+
+def labelled(name: str, what: Any) -> Any:
+    """Return the control of an argument; words to choose from are side by side, if they are few."""
+    made = control(name, what)
+    if isinstance(made, widgets.Dropdown):
+        options = [(title(word), word) for word in what]
+        look = {"options": options, "description": made.description, "style": {"description_width": "auto"}}
+        if len(options) <= MOST_WORDS:
+            made = widgets.RadioButtons(orientation="horizontal", layout={"width": "auto"}, **look)
+        else:
+            made = widgets.Dropdown(**look)
+    made.style.description_width = "auto"
+    return made
+
+
+def usual(*results: Result) -> str:
+    """Return how long requests took, a line for each result."""
+    lines = []
+    for result in results:
+        times = result.latencies()
+        lost = f"; {result.error_rate:.1%} without a good answer" if result.error_rate else ""
+        name = f"{headline(result)}: " if len(results) > 1 else ""
+        took = (
+            f"on average {duration(result.mean)}, the slowest {duration(max(times))}"
+            if times
+            else "no answer"
+        )
+        lines.append(f"{name}{took}{lost}.")
+    return "\n".join(lines)
+
+
+def boxed(text: str, colour: str = "inherit") -> str:
+    lines = "<br>".join(escape(line) for line in text.splitlines())
+    return f'<div style="line-height: 1.5; color: {colour}">{lines}</div>'
