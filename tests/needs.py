@@ -24,6 +24,7 @@ PROGRAMS = needs.PROGRAMS | {
     "curl": Program(("curl",), "curl", "curl"),
     "h2load": Program(("h2load",), "nghttp2-client", "nghttp2"),
     "nghttp": Program(("nghttp",), "nghttp2-client", "nghttp2"),
+    "promtool": Program(("promtool",), "prometheus", "prometheus"),
 }
 
 PLATFORM = "platform: "  # starts the reason of a skip that is no omission

@@ -1,0 +1,21 @@
+"""Alerts: rules as data, which are evaluated here as Prometheus does, and written as its rule files."""
+
+from lbkit.alerts.evaluate import Alert, evaluate
+from lbkit.alerts.presets import burn_rate, few_workers_left, high_error_rate, high_latency, server_down
+from lbkit.alerts.rule import Condition, Rule
+from lbkit.alerts.rule_file import rule_file
+from lbkit.alerts.rule_test import rule_test
+
+__all__ = [
+    "Alert",
+    "Condition",
+    "Rule",
+    "burn_rate",
+    "evaluate",
+    "few_workers_left",
+    "high_error_rate",
+    "high_latency",
+    "rule_file",
+    "rule_test",
+    "server_down",
+]
