@@ -1,7 +1,7 @@
 """The style of figures: what a colour, a dash and a symbol mean, the same in every figure.
 
 A policy has a colour and a dash that depend on its name only. Algorithms of your own share a colour that no
-algorithm of the kit has. Servers have muted colours that no policy has, engines have symbols, and red means
+algorithm of the kit has. Servers and clients have colours that no policy has, engines have symbols, and red means
 failure. tests/viz/test_style.py checks the distances between colours, for normal vision, deuteranopia and
 protanopia. Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
 """
@@ -20,6 +20,8 @@ BLUE, ORANGE, AMBER, MAGENTA = "#1458B9", "#F56901", "#ECB600", "#A1008C"
 SKY, GREEN, VIOLET, TEAL = "#6CADFF", "#48DF8B", "#9D6CFF", "#008FB9"
 COLOURS = (BLUE, ORANGE, AMBER, MAGENTA, SKY, GREEN, VIOLET, TEAL)
 OWN = "#6000FE"  # algorithms of your own
+# On the stage of the theatre, beside policies: as far from them as from each other when seen with dichromacy.
+CLIENTS = ("#0000AC", "#ACA061", "#F0489E", "#1D7F55", "#00DAE1", "#4A040F", "#073663", "#5F4000")
 SERVERS = ("#97727C", "#8FA98D", "#4D644A", "#D1BEDE")
 FAILED = "#C80004"
 INK = "#7B828C"

@@ -19,6 +19,7 @@ from lbkit.viz.theatre.film import Film, film
 from lbkit.viz.theatre.lanes import Lanes
 
 TOGETHER = 20  # requests in a second on the screen, of a client that sends several at once
+KNOBS = frozenset({"slow", "weight"})  # set, not done: of several settings at one moment the last holds
 MOST_LANED = 1000  # clients that are looked at: far more than there are lanes
 
 
@@ -75,6 +76,7 @@ class Director:
 
     def act(self, what: str, at: float, **how: Any) -> Film:
         """Interfere at second `at`; return the next film. What was done for a later moment is dropped.
+        A speed or weight that is set again at the same moment replaces the one before, as while one drags it.
 
         The names, and what they need: kill, revive, drain, undrain: server; slow: server and factor; weight:
         server and weight; switch: policy, and its options; send: client, and for several requests and rate.
@@ -83,14 +85,17 @@ class Director:
             raise ValueError(unknown(what, ACTS, "intervention"))
         if what == "send":
             how = {"rate": TOGETHER / self.film.pace, **how, "client": self._client(how.get("client"))}
-        done = (*(one for one in self.interventions if one.at <= at), Intervention(at, what, how))
+        new = Intervention(at, what, how)
+        again = what in KNOBS and _named(new) == _named(*self.interventions[-1:])  # the same drag, and undo
+        takes = self._takes[:-1] if again else self._takes
+        done = (*(one for one in takes[-1].interventions if one.at <= at), new)
         experiment = self._takes[0].experiment
         for one in done:
             try:
                 experiment = ACTS[one.what](experiment, one.at, **one.how)
             except TypeError as error:
                 raise ValueError(f"{one.what} at {one.at:g} s: {error}") from None
-        self._takes.append(self._take(done, experiment, run(experiment, record=True)))
+        self._takes = [*takes, self._take(done, experiment, run(experiment, record=True))]
         return self.film
 
     def _client(self, named: Any) -> Any:
@@ -108,6 +113,11 @@ class Director:
 
     def _take(self, done: tuple[Intervention, ...], experiment: Experiment, result: Result) -> Take:
         return Take(done, experiment, result, film(result, lanes=self._lanes, **self._window))
+
+
+def _named(done: Intervention | None = None) -> tuple[Any, ...]:
+    """Return what says whether another intervention turns the same knob of the same server, again."""
+    return (done.at, done.what, done.how.get("server")) if done else ()
 
 
 # -- what can be done ----------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from lbkit.viz.style import COLOURS, INK
+from lbkit.viz.style import CLIENTS, INK
 
-MOST = len(COLOURS)
+MOST = len(CLIENTS)
 
 
 class Lanes:
@@ -27,12 +27,12 @@ class Lanes:
             self._lane = {client: client % MOST for client in often}
             self.named = [
                 {"name": f"c{lane} c{lane + MOST}…", "colour": colour, "number": lane}
-                for lane, colour in enumerate(COLOURS)
+                for lane, colour in enumerate(CLIENTS)
             ]
             return
         self._lane = {client: lane for lane, client in enumerate(sorted(own))}
         self.named = [
-            {"name": f"c{client}", "colour": COLOURS[lane], "number": client}
+            {"name": f"c{client}", "colour": CLIENTS[lane], "number": client}
             for client, lane in self._lane.items()
         ]
         if len(own) < len(ranked):

@@ -20,7 +20,7 @@ style-src 'unsafe-inline'; img-src data:">
 <title>{title}</title>
 <style>
 html {{ background: #fff; }}
-@media (prefers-color-scheme: dark) {{ html {{ background: #111418; }} }}
+@media screen and (prefers-color-scheme: dark) {{ html {{ background: #111418; }} }}
 body {{ margin: 0 auto; max-width: 1400px; padding: 8px; }}
 {style}
 </style>

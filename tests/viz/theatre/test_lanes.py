@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lbkit.viz.style import COLOURS, INK
+from lbkit.viz.style import CLIENTS, INK
 from lbkit.viz.theatre.lanes import Lanes
 
 
@@ -18,6 +18,6 @@ def test_the_rare_ones_of_many_clients_share_the_last_lane() -> None:
 
 def test_many_clients_alike_share_all_lanes() -> None:
     lanes = Lanes(range(100))
-    assert [lane["colour"] for lane in lanes.named] == [*COLOURS]
+    assert [lane["colour"] for lane in lanes.named] == [*CLIENTS]
     assert lanes.named[1]["name"] == "c1 c9…"
     assert [lanes.of(client) for client in (0, 8, 99)] == [0, 0, 3]

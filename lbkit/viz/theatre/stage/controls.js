@@ -93,7 +93,7 @@ const LEGEND = [
 // What the symbols mean that are in these films.
 function showLegend(place, indexes, theme) {
   const found = shownSymbols(indexes);
-  const colour = lifted(indexes[0].film.clients[0]?.colour ?? "#2350BE", theme);
+  const colour = lifted(indexes[0].film.clients[0]?.colour ?? "#0000AC", theme);
   place.replaceChildren();
   for (const [name, text] of LEGEND.filter(([name]) => found.has(name))) {
     const item = element(place, "span", "lbt-sign");

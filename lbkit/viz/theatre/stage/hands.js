@@ -3,14 +3,23 @@
 const FLOOD = 250; // milliseconds between two messages while a client is held
 const GIVE_UP = 5000; // milliseconds to wait for the next film
 
+// Where nothing has moved, the hands stay: one may be in use, or have the focus.
 function placeHands(stage, theatre, number, hands) {
+  const { film } = stage.index;
+  const names = [film.servers, film.clients].map((all) => all.map(({ name }) => name));
+  const places = JSON.stringify([stage.layout.boxes, stage.layout.clients, names, hands]);
+  if (stage.hands?.places === places) return stage.knobs.forEach((knob) => knob.renew());
+  if (stage.knobs?.some((knob) => knob.dragged)) return; // it is done when this one is released
+  const focused = stage.hands?.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
   stage.hands?.remove();
   stage.hands = element(stage.picture, "div", "lbt-hands");
-  const { film } = stage.index;
+  stage.hands.places = places;
+  stage.knobs = [];
   const act = (message) => send(theatre, number, message);
   stage.layout.boxes.forEach((box, i) => {
-    const hand = handOver(stage, box, `server ${film.servers[i].name}: kill, slow, drain, weight`);
+    const hand = handOver(stage, box, `server ${film.servers[i].name}: kill, drain, speed, weight`);
     hand.addEventListener("click", () => openMenu(stage, hand, serverItems(stage, i), act));
+    stage.knobs.push(...placeKnobs(stage, theatre, i, act));
   });
   stage.layout.clients.forEach(({ x, y, radius }, i) => {
     const { name } = film.clients[i];
@@ -21,6 +30,7 @@ function placeHands(stage, theatre, number, hands) {
   });
   const hand = handOver(stage, stage.layout.balancer, "balancer: another policy, undo");
   hand.addEventListener("click", () => openMenu(stage, hand, policyItems(stage, hands.policies), act));
+  if (focused) [...stage.hands.children].find((one) => one.getAttribute("aria-label") === focused)?.focus();
 }
 
 function handOver(stage, box, label) {
@@ -55,16 +65,17 @@ function onHold(hand, act) {
   });
 }
 
-// [text, message] of what can be done to a server, as it is now
+// [text, message] of what can be done to a server as it is now; of a knob, [its name, message of a value, the knob]
 function serverItems(stage, number) {
-  const server = stage.index.film.servers[number].name;
+  const server = stage.index.film.servers[number];
+  const { name } = server;
   const now = stage.moment.servers[number];
   const is = (...states) => now.states.some((change) => states.includes(change.state));
+  const knobs = Object.entries(KNOBS).map(([text, knob]) => [text, (value) => knob.message(server, value), knobRange(knob, server, now)]);
   return [
-    is("down") ? ["revive", { do: "revive", server }] : ["kill", { do: "kill", server }],
-    is("slow") ? ["usual speed", { do: "slow", server, factor: 1 }] : ["slow: a quarter of the speed", { do: "slow", server, factor: 0.25 }],
-    is("draining", "drained") ? ["end the drain", { do: "undrain", server }] : ["drain", { do: "drain", server }],
-    ["weight", (weight) => ({ do: "weight", server, weight }), now.weight],
+    is("down") ? ["revive", { do: "revive", server: name }] : ["kill", { do: "kill", server: name }],
+    is("draining", "drained") ? ["end the drain", { do: "undrain", server: name }] : ["drain", { do: "drain", server: name }],
+    ...knobs,
   ];
 }
 
@@ -83,9 +94,9 @@ function openMenu(stage, hand, items, act) {
     hand.focus();
   };
   const outside = (event) => menu.contains(event.target) || close();
-  for (const [text, message, value] of items) {
-    if (value === undefined) menuButton(menu, text, () => (close(), act(message)));
-    else menuSlider(menu, text, value, (chosen) => (close(), act(message(chosen))));
+  for (const [text, message, range] of items) {
+    if (range) menuSlider(menu, text, range, (chosen) => (close(), act(message(chosen))));
+    else menuButton(menu, text, () => (close(), act(message)));
   }
   menu.addEventListener("keydown", (event) => moveIn(menu, event, close));
   document.addEventListener("pointerdown", outside, true);
@@ -101,14 +112,18 @@ function menuButton(menu, text, act) {
   button.addEventListener("click", act);
 }
 
-function menuSlider(menu, text, value, act) {
+// A slider over the values that a knob has, from step to step.
+function menuSlider(menu, text, { values, at }, act) {
   const label = element(menu, "label");
   const said = element(label, "span");
-  const slider = element(label, "input", "", { type: "range", min: 0, max: 10, step: 1, "aria-label": text });
-  slider.value = value;
-  const say = () => (said.textContent = `${text} ${slider.value}`);
+  const slider = element(label, "input", "", { type: "range", min: 0, max: values.length - 1, step: 1, "aria-label": text });
+  slider.value = at;
+  const say = () => {
+    said.textContent = `${text} ${brief(values[slider.value])}`;
+    slider.setAttribute("aria-valuetext", brief(values[slider.value]));
+  };
   slider.addEventListener("input", say);
-  slider.addEventListener("change", () => act(+slider.value));
+  slider.addEventListener("change", () => act(values[slider.value]));
   say();
 }
 

@@ -45,7 +45,10 @@ class Stage {
     const look = { ...this.look, colour, caption: this.said };
     const parts = [this.index, this.layout, this.moment, look];
     const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request}`;
-    if (rests !== this.rests) drawBack(this.pens[0], ...parts);
+    if (rests !== this.rests) {
+      drawBack(this.pens[0], ...parts);
+      this.knobs?.forEach((knob) => knob.show());
+    }
     this.rests = rests;
     drawFront(this.pens[1], ...parts);
     const scene = { index: this.index, t: player.t, moment: this.moment, look, player };

@@ -50,13 +50,17 @@ class Theatre {
   told({ fault }) {
     this.player.waits = false;
     put(this.fault, fault ?? "");
+    if (fault) this.stages.forEach((stage) => stage.knobs?.forEach((knob) => knob.forget()));
   }
 
   listen(el) {
     const renew = () => this.renew();
     const refresh = () => this.refresh();
     const printed = () => this.refresh(false);
-    const printing = () => this.refresh(true);
+    const printing = () => {
+      this.player.pause();
+      this.refresh(true);
+    };
     const told = (message) => this.told(message);
     this.model.on("change:number", renew);
     this.model.on("msg:custom", told);
@@ -163,7 +167,7 @@ const KEYS = {
 
 // Sliders, buttons and fields have their own use of keys.
 function pressed(event, player) {
-  const own = event.target.closest("input, select, .lbt-menu") || (event.key === " " && event.target.closest("button"));
+  const own = event.target.closest("input, select, .lbt-menu, [role=slider]") || (event.key === " " && event.target.closest("button"));
   const act = KEYS[event.key];
   if (!act || own || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
