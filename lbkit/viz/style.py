@@ -1,9 +1,10 @@
 """The style of figures: what a colour, a dash and a symbol mean, the same in every figure.
 
 A policy has a colour and a dash that depend on its name only. Algorithms of your own share a colour that no
-algorithm of the kit has. Servers and clients have colours that no policy has, engines have symbols, and red means
-failure. tests/viz/test_style.py checks the distances between colours, for normal vision, deuteranopia and
-protanopia. Backgrounds are transparent and texts mid-grey: readable on light and dark pages.
+algorithm of the kit has. Servers and clients have colours that no policy has, engines have symbols, and red
+means failure. tests/viz/test_style.py checks the distances between colours, for normal vision, deuteranopia
+and protanopia, tests/viz/theatre/test_stage_colours.py those on the stage. Backgrounds are transparent and
+texts mid-grey: readable on light and dark pages.
 """
 
 from __future__ import annotations

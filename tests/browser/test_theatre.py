@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -175,7 +176,6 @@ def sent(page: Any) -> list[dict[str, Any]]:
     [
         ("server s1", "kill", {"do": "kill", "server": "s1"}),
         ("server s3", "revive", {"do": "revive", "server": "s3"}),  # it is down by then
-        ("server s2", "slow: a quarter of the speed", {"do": "slow", "server": "s2", "factor": 0.25}),
         ("server s2", "drain", {"do": "drain", "server": "s2"}),
         ("balancer", "round robin", {"do": "switch", "policy": "round_robin"}),
     ],
@@ -193,10 +193,56 @@ def test_a_menu_is_used_with_keys_alone(handled: Any) -> None:
     handled.get_by_role("button", name="server s1").focus()
     for key in ("Enter", "ArrowDown", "ArrowDown", "ArrowDown"):  # to its weight
         handled.keyboard.press(key)
-    handled.get_by_role("slider", name="weight").fill("7")
+    handled.get_by_role("slider", name="weight", exact=True).fill("7")
     handled.keyboard.press("Escape")
     weight = {"do": "weight", "server": "s1", "weight": 7, "at": 0.5, "stage": 0}
     assert sent(handled) == [weight]
+
+
+def turned(page: Any, name: str) -> Any:
+    page.evaluate(f"{TIME.removesuffix('.t')}.seek(0.5)")
+    return page.get_by_role("slider", name=name, exact=True)
+
+
+@pytest.mark.parametrize(
+    ("knob", "pixels", "message"),
+    [
+        ("speed of s1", -48, {"do": "slow", "server": "s1", "factor": 2.0}),  # up: twice as fast
+        ("speed of s1", 24, {"do": "slow", "server": "s1", "factor": 0.71}),
+        ("weight of s3", -36, {"do": "weight", "server": "s3", "weight": 5}),  # it was 2
+        ("weight of s2", 200, {"do": "weight", "server": "s2", "weight": 0}),
+    ],
+)
+def test_a_knob_is_dragged_and_says_its_value(
+    handled: Any, knob: str, pixels: int, message: dict[str, Any]
+) -> None:
+    slider = turned(handled, knob)
+    box = slider.bounding_box()
+    handled.mouse.move(x := box["x"] + 20, y := box["y"] + 8)
+    handled.mouse.down()
+    handled.mouse.move(x, y + pixels, steps=3)
+    shown = str(message.get("factor", message.get("weight"))).removesuffix(".0")
+    assert slider.inner_text().endswith(f" {shown}")
+    handled.mouse.up()
+    assert sent(handled)[-1] == message | {"at": 0.5, "stage": 0}
+    handled.evaluate("document.getElementById('theatre').theatre.told({ fault: 'no' })")
+    assert not slider.inner_text().endswith(f" {shown}")  # what was refused is not so
+
+
+def test_a_knob_is_turned_with_keys_and_one_message_says_where_it_ended(handled: Any) -> None:
+    slider = turned(handled, "speed of s1")
+    sent(handled)
+    handled.evaluate(
+        """() => {
+          const knob = document.querySelector("[aria-label='speed of s1']");
+          for (const key of ["ArrowUp", "ArrowUp", "PageDown", "ArrowDown"])
+            knob.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        }"""
+    )
+    assert slider.get_attribute("aria-valuetext") == "0.59"
+    until(lambda: handled.evaluate("(window.sent ?? []).some((said) => said.do)"), "it settles")
+    assert sent(handled) == [{"do": "slow", "server": "s1", "factor": 0.59, "at": 0.5, "stage": 0}]
+    assert handled.evaluate(TIME) == 0.5  # the keys are the knob's
 
 
 def test_a_click_on_a_client_sends_a_request_and_a_held_one_floods(handled: Any) -> None:
@@ -229,9 +275,46 @@ def test_the_next_film_goes_on_at_the_same_moment(handled: Any) -> None:
           const spec = JSON.parse(theatre.model.get("spec"));
           spec.films[0].title = "the next film";
           theatre.model.get = () => JSON.stringify(spec);
+          document.querySelector("[aria-label='weight of s2']").focus();
           theatre.renew();
         }"""
     )
+    assert handled.evaluate("document.activeElement.getAttribute('aria-label')") == "weight of s2"
     assert handled.evaluate(TIME) == 0.7
     assert handled.locator(".lbt-stage strong").inner_text() == "the next film"
     assert handled.locator(".lbt-hand").count() == 7
+
+
+def test_it_prints_one_still_picture_on_a_white_page(page: Any) -> None:
+    page.emulate_media(color_scheme="dark", media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # as a browser does
+    shown = page.evaluate(
+        """() => {
+          const { theatre } = document.getElementById("theatre");
+          const colour = (element) => getComputedStyle(element).backgroundColor;
+          const seen = (name) => [...document.querySelectorAll(name)].some((one) => one.offsetParent);
+          return {
+            theme: theatre.theme.dark,
+            still: !theatre.player.playing,
+            ground: colour(theatre.root),
+            page: colour(document.documentElement),
+            seen: [".lbt-button", ".lbt-track", ".lbt-cover", ".lbt-time", ".lbt-caption"].map(seen),
+          };
+        }"""
+    )
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(color_scheme="light", media="null")
+    assert shown == {
+        "theme": False,
+        "still": True,
+        "ground": "rgb(255, 255, 255)",
+        "page": "rgb(255, 255, 255)",
+        "seen": [False, False, False, True, True],
+    }
+
+
+def test_the_print_is_one_sheet_with_the_pictures_on_it(page: Any) -> None:
+    page.evaluate(f"{TIME.removesuffix('.t')}.seek(0.5)")
+    pdf = page.pdf(format="A4")
+    assert re.findall(rb"/Count (\d+)", pdf) == [b"1"]
+    assert b"/SMask" not in pdf  # a canvas that was cleared, as a mask that hides what is drawn later

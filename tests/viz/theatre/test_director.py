@@ -168,3 +168,28 @@ def test_what_cannot_be_is_refused_and_nothing_changes() -> None:
     closed = Director(scene().but(arrivals=Closed(3, 0.1)))
     with pytest.raises(ValueError, match="bursts: closed traffic has clients that wait"):
         closed.act("send", 1.0, client=1)
+
+
+def test_a_knob_set_again_at_the_same_moment_is_one_intervention_and_one_undo() -> None:
+    director = Director(scene())
+    director.act("kill", 0.5, server="a")
+    for factor in (0.9, 0.7, 0.3):
+        director.act("slow", 1.0, server="b", factor=factor)
+    assert [(one.what, one.how.get("factor")) for one in director.interventions] == [
+        ("kill", None),
+        ("slow", 0.3),
+    ]
+    director.act("weight", 1.0, server="b", weight=2.0)  # another knob
+    director.act("slow", 1.0, server="a", factor=2.0)  # of another server
+    assert len(director.interventions) == 4
+    for _ in range(3):
+        director.undo()
+    assert [one.what for one in director.interventions] == ["kill"]
+
+
+def test_two_requests_sent_at_one_moment_are_two() -> None:
+    director = Director(scene())
+    before = len(director.result.client)
+    for _ in range(2):
+        director.act("send", 1.0, client=1)
+    assert len(director.result.client) == before + 2

@@ -1,4 +1,4 @@
-"""On the stage, clients and policies are seen side by side: their colours as they are drawn, on light and dark pages."""
+"""On the stage, clients and policies are side by side: their colours as drawn, on light and dark pages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LIGHT, DARK = (dict(part) for part in PARTS[:2])
 
 # to each other, and to policies and failures: 0.02 is just noticeable
 LEAST = {
-    "normal": (NORMAL, 0.1, 0.08),
-    "deuteranopia": (DEUTERANOPIA, 0.08, 0.055),
-    "protanopia": (PROTANOPIA, 0.08, 0.055),
+    "normal": (NORMAL, 0.125, 0.09),
+    "deuteranopia": (DEUTERANOPIA, 0.085, 0.06),
+    "protanopia": (PROTANOPIA, 0.085, 0.06),
 }
 
 

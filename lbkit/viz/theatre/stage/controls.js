@@ -113,5 +113,19 @@ function sized(canvas, width, height) {
   canvas.style.height = `${height}px`;
   const pen = canvas.getContext("2d");
   pen.setTransform(density, 0, 0, density, 0, 0);
+  pen.empty = true;
   return pen;
+}
+
+// While Chromium prepares to print, what is drawn on a canvas that was shown before, or after it was cleared, is lost:
+// a fresh one is drawn on, and what is empty is not cleared.
+function freshCanvas(holder, name) {
+  const fresh = holder[name].cloneNode();
+  holder[name].replaceWith(fresh);
+  holder[name] = fresh;
+}
+
+function clear(pen, width, height) {
+  if (!pen.empty) pen.clearRect(0, 0, width, height);
+  pen.empty = false;
 }

@@ -2,7 +2,7 @@
 // what moves.
 
 function drawBack(pen, index, layout, moment, look) {
-  pen.clearRect(0, 0, layout.width, layout.height);
+  clear(pen, layout.width, layout.height);
   const marked = moment.servers.map(badges);
   drawWays(pen, index, layout, marked, look);
   drawClients(pen, index, layout, look);
@@ -13,7 +13,7 @@ function drawBack(pen, index, layout, moment, look) {
 }
 
 function drawFront(pen, index, layout, moment, look) {
-  pen.clearRect(0, 0, layout.width, layout.height);
+  clear(pen, layout.width, layout.height);
   layout.boxes.forEach((box, i) => box.gauge && drawGauge(pen, index, box, i, moment.servers[i], look.theme));
   drawRings(pen, index, layout, moment, look);
   drawDots(pen, index, layout, moment, look);

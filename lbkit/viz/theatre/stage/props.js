@@ -24,7 +24,7 @@ class PropView {
 
   paint(scene) {
     if (!this.size) return;
-    this.pen.clearRect(0, 0, this.size.width, this.size.height);
+    clear(this.pen, this.size.width, this.size.height);
     this.kind.draw(this.pen, this.size, this.prop, scene);
     const words = this.kind.words(this.prop, scene);
     put(this.words, words);

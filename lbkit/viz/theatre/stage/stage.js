@@ -24,6 +24,12 @@ class Stage {
     this.canvas.setAttribute("aria-label", `${index.film.title}: requests on their way to servers`);
   }
 
+  freshCanvases() {
+    freshCanvas(this, "back");
+    freshCanvas(this, "canvas");
+    this.props.forEach((prop) => freshCanvas(prop, "canvas"));
+  }
+
   resize(theme) {
     const width = this.picture.clientWidth;
     if (!width) return;

@@ -1,7 +1,6 @@
 // Above the scrub bar: how many requests were in flight, where some failed, and what happened to servers.
 
 function drawStrip(pen, width, height, indexes, player, theme) {
-  pen.clearRect(0, 0, width, height);
   const span = player.end - player.begin || 1;
   const place = (t) => ((t - player.begin) / span) * width;
   const most = Math.max(...indexes.map(({ curve }) => curve.inFlight.reduce((a, b) => Math.max(a, b), 1)));

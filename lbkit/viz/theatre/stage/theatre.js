@@ -56,10 +56,10 @@ class Theatre {
   listen(el) {
     const renew = () => this.renew();
     const refresh = () => this.refresh();
-    const printed = () => this.refresh(false);
-    const printing = () => {
-      this.player.pause();
-      this.refresh(true);
+    const printing = () => this.print();
+    const printed = () => {
+      this.printing = false;
+      this.refresh();
     };
     const told = (message) => this.told(message);
     this.model.on("change:number", renew);
@@ -83,9 +83,18 @@ class Theatre {
     };
   }
 
+  // One still picture, with light colours; nothing changes it until it is printed.
+  print() {
+    this.player.pause();
+    this.stages.forEach((stage) => stage.freshCanvases());
+    this.refresh(LIGHT);
+    this.printing = true;
+  }
+
   // After a change of the size, the theme or the film.
-  refresh(printing = false) {
-    this.theme = themeOf(this.root, printing);
+  refresh(theme = themeOf(this.root)) {
+    if (this.printing) return;
+    this.theme = theme;
     for (const [name, colour] of Object.entries(this.theme)) this.root.style.setProperty(`--lbt-${name}`, colour);
     this.stages.forEach((stage) => stage.resize(this.theme));
     const { track, strip } = this.controls;
@@ -101,6 +110,7 @@ class Theatre {
   // After a change of the time: the whole picture anew.
   show() {
     const { player } = this;
+    if (this.printing) return;
     this.stages.forEach((stage) => stage.paint(player));
     if (!this.controls) return;
     showControls(this.controls, player);

@@ -9,8 +9,7 @@ const DARK = {
   slot: "#2b323b", failed: "#ff6e64", warned: "#ffb74d", blue: "#8ab4f8", dark: true,
 };
 
-function themeOf(element, printing = false) {
-  if (printing) return LIGHT;
+function themeOf(element) {
   const page = getComputedStyle(element).getPropertyValue("--jp-layout-color0").trim();
   const dark = page ? luminance(page) < 0.4 : matchMedia("(prefers-color-scheme: dark)").matches;
   const theme = dark ? DARK : LIGHT;
