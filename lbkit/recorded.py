@@ -3,11 +3,13 @@ reasons of the first decisions. Times are in seconds from the start of the run."
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 from lbkit.core.balance.base import Why
 
-RECORDED = ("attempts", "decisions", "demands", "tries")  # in the `extra` of a Result
+# In the `extra` of a Result. `keys`: of each row that an algorithm picked a backend for by its key.
+RECORDED = ("attempts", "decisions", "demands", "tries", "keys", "memberships", "lookups", "kept")
 # The first one, another one after a failure (or of a client that tries again), a copy while another has no
 # answer yet, and a request of the cache itself.
 KINDS = ("first", "retry", "hedge", "refresh")
@@ -35,6 +37,35 @@ class Decision(NamedTuple):
     request: int  # row of the Result
     server: int  # index into the `backends` of the Result; -1: none was eligible
     why: Why
+
+
+class Membership(NamedTuple):
+    """The servers that the (first) balancer chose among from second `at` on."""
+
+    at: float
+    members: tuple[tuple[int, float], ...]  # index into the `backends` of the Result, and weight
+
+
+class CacheLookup(NamedTuple):
+    """What the cache found for a request; the column `cache` of the Result has what became of it."""
+
+    at: float
+    request: int  # row of the Result
+    key: str  # the URI, without the scheme, and the host of usual requests
+    verdict: str  # a value of `lbkit.core.cache.Verdict`
+    follows: bool  # whether it waits for what another one is fetching
+
+
+class Kept(NamedTuple):
+    """An answer in the cache, from when it came until it was replaced, evicted or removed."""
+
+    at: float
+    key: str
+    size: int  # bytes, with what its objects take
+    fresh: float  # when it becomes stale
+    usable: float  # when it can no longer be served stale while it is fetched again
+    gone: float = inf
+    why: str = ""  # evicted, replaced, removed
 
 
 class Try(NamedTuple):

@@ -16,8 +16,19 @@ from lbkit.core import AlgorithmError, Backend, NoBackend, Pool
 from lbkit.core.attempts import Failure
 from lbkit.core.balance.base import Why, restoring
 from lbkit.experiment import Experiment
-from lbkit.recorded import FIRST, HEDGE, REFRESH, RETRY, Attempt, Decision, Try
+from lbkit.recorded import (
+    FIRST,
+    HEDGE,
+    REFRESH,
+    RETRY,
+    Attempt,
+    CacheLookup,
+    Decision,
+    Membership,
+    Try,
+)
 from lbkit.sim import kinds
+from lbkit.sim.cache_tape import RecordingStore, looked_up
 from lbkit.sim.cached import CachingSimulation
 from lbkit.sim.impatient import ImpatientSimulation
 from lbkit.sim.requests import NOT_PICKED
@@ -27,6 +38,7 @@ from lbkit.sim.tape import RECORDED, RecordedServer, RecordedSharingServer, Stay
 from lbkit.sim.wasting import WastingSimulation
 
 MOST_DECISIONS = 2_000  # that are explained: as many as one looks at
+MOST_MEMBERSHIPS = 2_000
 
 Pick = Callable[[str, float, Collection[Backend], str], Backend]
 
@@ -40,6 +52,8 @@ class Recorded(Simulation):
         self.tape = Tape()
         self.decisions: list[Decision] = []
         self.deciding = -1  # the row for which a backend is being picked
+        self.key_of: dict[int, str] = {}  # of each row for which an algorithm has picked by its key
+        self.memberships: list[Membership] = []  # of the first balancer
         super().__init__(experiment, max_events)
         for server in self.servers:
             assert isinstance(server, RecordedServer | RecordedSharingServer)
@@ -47,6 +61,16 @@ class Recorded(Simulation):
         for pool in self.pool.pools:
             # An attribute of this one object, in place of the method of its class.
             vars(pool)["pick"] = partial(self.pick, pool, pool.pick)
+        first = self.pool.pools[0]
+        self.note_members(first)
+        vars(first)["_notify"] = partial(self.note_members, first, first._notify)
+
+    def note_members(self, pool: Pool, notify: Callable[[], object] = lambda: None) -> None:
+        """Note the backends that a balancer chooses among, whenever it is notified of them."""
+        notify()
+        if len(self.memberships) < MOST_MEMBERSHIPS:
+            members = tuple((self.by_name[b.name].index, b.weight) for b in pool.eligible)
+            self.memberships.append(Membership(self.engine.now, members))
 
     # -- decisions ----------------------------------------------------------------------------------
 
@@ -68,6 +92,8 @@ class Recorded(Simulation):
         token: str = "",
     ) -> Backend:
         """Pick as `pool` does, and keep the reason."""
+        if pool.balancer.keyed:
+            self.key_of[self.deciding] = key
         if len(self.decisions) >= MOST_DECISIONS:
             return pick(key, now, exclude, token)
         why = reason(pool, key, now, exclude, token)
@@ -117,6 +143,8 @@ class Recorded(Simulation):
             "attempts": self.attempts(number_of),
             "decisions": [d._replace(request=number_of[self.origin(d.request)]) for d in self.decisions],
             "demands": [asks[row] for row in number_of],
+            "keys": {number_of[self.origin(row)]: key for row, key in self.key_of.items()},
+            "memberships": self.memberships,
         }
 
     def attempts(self, number_of: dict[int, int]) -> list[Attempt]:
@@ -214,7 +242,24 @@ class RecordedImpatient(RecordedWasting, ImpatientSimulation):
 
 
 class RecordedCaching(Recorded, CachingSimulation):
-    """Where a cache sends requests of its own."""
+    """Where a cache answers, and sends requests of its own. `lookups` and `kept` are in the `extra`."""
+
+    def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
+        self.lookups: list[CacheLookup] = []
+        super().__init__(experiment, max_events)
+        self.store = self.cache.entries = RecordingStore(self.cache, lambda: self.engine.now)
+
+    def decide(self, row: int, visit: Any) -> None:
+        now, number = self.engine.now, len(self.lookups)
+        self.lookups.append(looked_up(now, row, visit.request, visit.found.verdict, follows=False))
+        super().decide(row, visit)
+        if visit.follows:
+            self.lookups[number] = self.lookups[number]._replace(follows=True)
+
+    def _facts(self) -> dict[str, Any]:
+        number_of = self.numbers()
+        lookups = [look._replace(request=number_of[self.origin(look.request)]) for look in self.lookups]
+        return {**super()._facts(), "lookups": lookups, "kept": self.store.kept}
 
     def kind(self, stay: Stay, before: list[Stay]) -> str:
         if stay.row in self.background or self.requests.copy_of.get(stay.row) in self.background:

@@ -84,6 +84,13 @@ class ConsistentHash(Balancer):
         """Return all points of the ring, from 0 to 1, each with the name of its backend."""
         return [(point - 1, self._owner(point).name) for point in self._ring]
 
+    def arcs(self) -> list[tuple[float, str]]:
+        """Return where each arc of the ring begins, from 0 to 1, and the backend that its keys belong to: of
+        the point at its end. The last arc goes on at 0."""
+        points = self.positions()
+        ends = points[1:] + points[:1]
+        return [(begin, name) for (begin, _), (_, name) in zip(points, ends, strict=True)]
+
 
 def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
     """Return `number` points from 1 to 2: of a float's 52 bits, 32 are the position and 20 the `owner`.

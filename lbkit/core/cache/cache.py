@@ -118,11 +118,13 @@ class Cache(Generic[B]):
             if "max-stale" in asked and (not asked["max-stale"] or -ttl <= (asked.seconds("max-stale") or 0)):
                 return Verdict.HIT, None
             # With max-age, a client does not want what is stale (RFC 9111, 5.2.1.1).
-            if max_age is None and -ttl < self._allowance(
-                stored, "stale-while-revalidate", self.rules.stale_while_revalidate
-            ):
+            if max_age is None and -ttl < self.stale_while_revalidate(stored):
                 return Verdict.STALE, Forward.STALE
         return Verdict.VALIDATE, Forward.STALE
+
+    def stale_while_revalidate(self, stored: Stored[Any]) -> float:
+        """Return for how many seconds a stale response is served while it is fetched again."""
+        return self._allowance(stored, "stale-while-revalidate", self.rules.stale_while_revalidate)
 
     @staticmethod
     def _allowance(stored: Stored[Any], directive: str, default: float) -> float:
@@ -189,7 +191,7 @@ class Cache(Generic[B]):
             stored.lifetime > stored.initial_age
             or "etag" in fields
             or "last-modified" in fields
-            or self._allowance(stored, "stale-while-revalidate", rules.stale_while_revalidate) > 0
+            or self.stale_while_revalidate(stored) > 0
             or self._allowance(stored, "stale-if-error", rules.stale_if_error) > 0
         )
 

@@ -65,6 +65,13 @@ class HaproxyRing(_HashRing):
         to_next = (self._points[after] - place) % 2**32
         return (after - 1) % len(self._points) if to_last <= to_next else after
 
+    def arcs(self) -> list[tuple[float, str]]:
+        """Return where each arc begins: half-way between two points."""
+        points = self.positions()
+        befores = [(points[-1][0] - 1, ""), *points[:-1]]
+        pairs = zip(befores, points, strict=True)
+        return sorted((((before + at) / 2) % 1.0, name) for (before, _), (at, name) in pairs)
+
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self.pick_except(backends, (), key, now) if self.factor else super().pick(backends, key, now)
 

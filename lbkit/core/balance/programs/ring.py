@@ -61,6 +61,17 @@ class _HashRing(Balancer):
         first, ring = self.first(key), len(self._points)
         return (self._owners[(first + k) % ring] for k in range(ring))
 
+    def positions(self) -> list[tuple[float, str]]:
+        """Return all points of the ring, from 0 to 1, each with the name of its backend."""
+        return [(point / 2**32, b.name) for point, b in zip(self._points, self._owners, strict=True)]
+
+    def arcs(self) -> list[tuple[float, str]]:
+        """Return where each arc of the ring begins, from 0 to 1, and the backend that its keys belong to: of
+        the point at its end. The last arc goes on at 0."""
+        points = self.positions()
+        ends = points[1:] + points[:1]
+        return [(begin, name) for (begin, _), (_, name) in zip(points, ends, strict=True)]
+
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         first, ring = self.first(key), len(self._points)
         near = [(first + k) % ring for k in range(-1, min(3, ring))]

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from lbkit.result import Result
+from lbkit.viz.theatre.props.ring import ring
 from lbkit.viz.theatre.window import Window
 
 Prop = dict[str, Any]
 Builder = Callable[[Result, Window], Prop | None]
 
-BUILDERS: tuple[Builder, ...] = ()
+BUILDERS: tuple[Builder, ...] = (ring,)
 
 
 def props(result: Result, part: Window) -> list[Prop]:

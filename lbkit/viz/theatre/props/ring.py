@@ -1,0 +1,157 @@
+"""The hash ring: where keys are on it, whose they are, and which of them move when servers come and go.
+
+Algorithms without a ring have the owners of keys only. It needs a recorded run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from lbkit.core import algorithms
+from lbkit.events import Action
+from lbkit.experiment import Experiment
+from lbkit.recorded import Decision
+from lbkit.result import Result
+from lbkit.viz.style import SERVERS, server_look
+from lbkit.viz.theatre.plain import numbered, seconds
+from lbkit.viz.theatre.props.ownership import NOBODY, Epoch, cause, must_move, owners_of
+from lbkit.viz.theatre.window import Window
+
+MOST_KEYS = 100  # that can be told apart
+MOST_EPOCHS = 60
+MOST_POINTS = 120  # that can be told apart on the ring
+STEPS = 720, 180  # of a ring with more points: half a degree, and two where there are many epochs
+
+
+def ring(result: Result, part: Window) -> dict[str, Any] | None:
+    """Return the ring, or the table of owners, of a recorded run with an algorithm that goes by keys."""
+    experiment, key_of = result.experiment, result.extra.get("keys")
+    if not key_of or not any(algorithms()[name].keyed for name in _used(experiment)):
+        return None
+    often = Counter(key_of[row] for row in part.rows if row in key_of)
+    keys = [key for key, _ in often.most_common(MOST_KEYS)]
+    made = owners_of(experiment, result.extra["memberships"], keys)
+    if not keys or not made:
+        return None
+    shown = _shown(made, part)
+    number_of = {key: number for number, key in enumerate(keys)}
+    overflows = _overflows(result, part, made, number_of)
+    notes = list(_notes(experiment, shown, made, len(often), len(keys)))
+    return {
+        "kind": "ring",
+        "place": "floor",
+        "title": _title(experiment, shown, len(keys)),
+        "keys": keys,
+        "of": [number_of.get(key_of.get(row, ""), NOBODY) for row in part.rows],
+        "colours": [server_look(n).colour for n in range(len(experiment.servers))],
+        "turns": [n // len(SERVERS) for n in range(len(experiment.servers))],
+        "epochs": _plain(shown, [server.name for server in experiment.servers]),
+        "overflows": overflows,
+        "notes": notes,
+    }
+
+
+def _used(experiment: Experiment) -> list[str]:
+    """Return the algorithms that are used; those of a learner's that are forgotten left out."""
+    later = (event.algorithm for event in experiment.timeline if event.action is Action.SWITCH)
+    return [name for name in (experiment.policy.algorithm, *later) if name in algorithms()]
+
+
+def _shown(made: Sequence[Epoch], part: Window) -> list[Epoch]:
+    """Return the epochs from the one at the start of the film on; of many, those in which keys move."""
+    first = max(0, bisect_right([epoch.at for epoch in made], part.start) - 1)
+    shown = [epoch for epoch in made[first:] if epoch.at <= part.end]
+    if len(shown) > MOST_EPOCHS:
+        pairs = zip(shown, shown[1:], strict=False)
+        shown = shown[:1] + [now for before, now in pairs if before.owners != now.owners]
+    return shown[:MOST_EPOCHS]
+
+
+def _title(experiment: Experiment, shown: Sequence[Epoch], keys: int) -> str:
+    by = experiment.policy.keyed_by
+    points = len(shown[0].points)
+    what = f"hash ring, {points} points" if points else "owners"
+    return f"{what}: {keys} keys (by {by})"
+
+
+def _plain(shown: Sequence[Epoch], names: Sequence[str]) -> list[dict[str, Any]]:
+    steps = STEPS[len(shown) > 12]
+    plain = []
+    for before, epoch in zip([None, *shown], shown, strict=False):
+        now = {
+            "at": seconds(epoch.at),
+            "policy": epoch.algorithm,
+            "members": list(epoch.members),
+            "owners": epoch.owners,
+            "places": [None if place is None else round(place, 5) for place in epoch.places],
+            "slots": epoch.slots,
+            "arcs": _arcs(epoch.arcs, steps),
+            "points": _short(epoch.points) if len(epoch.points) <= MOST_POINTS else [],
+            "moved": [],
+            "expected": None,
+            "why": "",
+        }
+        if before:
+            pairs = enumerate(zip(before.owners, epoch.owners, strict=True))
+            now["moved"] = [key for key, (old, new) in pairs if old != new and NOBODY not in (old, new)]
+            now["expected"] = (
+                round(must_move(before, epoch), 4) if before.algorithm == epoch.algorithm else None
+            )
+            now["why"] = cause(before, epoch, names)
+        plain.append(now)
+    return plain
+
+
+def _arcs(arcs: Sequence[tuple[float, int]], steps: int) -> list[list[float]]:
+    """Return neighbours of one owner as one arc; of more arcs than can be seen, the owner at each step."""
+    if len(arcs) > steps // 2:
+        begins = [begin for begin, _ in arcs]
+        middles = ((step + 0.5) / steps for step in range(steps))
+        owners = [arcs[bisect_right(begins, middle) - 1][1] for middle in middles]
+        arcs = [(step / steps, owner) for step, owner in enumerate(owners)]
+    return _short([arc for before, arc in zip([(0.0, NOBODY), *arcs], arcs, strict=False) if before[1] != arc[1]])
+
+
+def _short(places: Sequence[tuple[float, int]]) -> list[list[float]]:
+    return [[round(place, 5), owner] for place, owner in places]
+
+
+def _overflows(
+    result: Result, part: Window, made: Sequence[Epoch], number_of: dict[str, int]
+) -> dict[str, list[Any]]:
+    """Return the decisions for which a key's own server was full: with bounded loads, its score, the room
+    left, was 0."""
+    request_of, times = numbered(part.rows), [epoch.at for epoch in made]
+    found: dict[str, list[Any]] = {"at": [], "request": [], "owner": [], "chosen": []}
+    decisions: Sequence[Decision] = result.extra.get("decisions", ())
+    for decision in decisions:
+        key = number_of.get(result.extra["keys"].get(decision.request, ""))
+        if key is None or decision.request not in request_of or decision.server < 0:
+            continue
+        owner = made[bisect_right(times, decision.at) - 1].owners[key]
+        bounded = decision.why.scores and not decision.why.best
+        if bounded and owner not in (NOBODY, decision.server):
+            if decision.why.scores.get(result.backends[owner], 1) <= 0:
+                row = (seconds(decision.at), request_of[decision.request], owner, decision.server)
+                for column, value in zip(found.values(), row, strict=True):
+                    column.append(value)
+    return found
+
+
+def _notes(experiment: Experiment, shown: Sequence[Epoch], made: Sequence[Epoch], often: int, keys: int) -> Any:
+    """Yield what is left out."""
+    if keys < often:
+        yield f"ring: the {keys} most requested of {often:,d} keys"
+    most = max(len(epoch.points) for epoch in shown)
+    if most > MOST_POINTS:
+        steps = STEPS[len(shown) > 12]
+        yield f"ring: {most:,d} points are too many to see; arcs are drawn in steps of 1/{steps}"
+    if len(shown) == MOST_EPOCHS:
+        yield f"ring: {MOST_EPOCHS} of its {len(made)} changes at most"
+    if experiment.policy.balancers > 1:
+        yield f"ring: the first of {experiment.policy.balancers} balancers"
+    if len(experiment.pools) > 1:
+        yield f"ring: of the pool {experiment.pools[0]} only"
