@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from lbkit import Event, Experiment, Policy, RateLimit, Server, Traffic, run
-from lbkit.core.health import BreakerRules, HealthRules
+from lbkit import Event, Experiment, Exponential, Policy, RateLimit, Server, Traffic, run, servers
+from lbkit.caching import Caching
+from lbkit.core.cache import CacheRules
+from lbkit.core.health import BreakerRules, CheckRules, HealthRules
 from lbkit.core.retry import Hedge, Retry
 from lbkit.patience import Patience
 from lbkit.result import Result
@@ -46,7 +49,41 @@ def stormy() -> Experiment:
     ).at_load(0.9)
 
 
-EXPERIMENTS = {"small": unequal(), "stormy": stormy(), "ring": unequal("consistent_hash").but(clients=5)}
+def keyed(policy: str, load: float = 0.45, **options: Any) -> Experiment:
+    """Keys move: a server is removed and comes back, one crashes, and one gets more weight."""
+    events = [Event(1.5, "remove", "s2"), Event(3.0, "add", "s2"), Event(4.0, "crash", "s4")]
+    events += [Event(6.0, "recover", "s4"), Event(8.5, "set_weight", "s1", 3.0)]
+    checks = CheckRules(interval=0.3, timeout=0.2, rise=1, fall=2)
+    return Experiment(
+        servers(5, workers=2),
+        Traffic(duration=10.0, clients=6, paths=36, path_skew=0.6),
+        Policy(policy, options, key="path", health=HealthRules(checks=checks)),
+        events,
+        seed=3,
+    ).at_load(load)
+
+
+def cached() -> Experiment:
+    """A cache in front that is too small for all, lets requests follow others, and serves what is stale."""
+    rules = CacheRules(max_bytes=48_000, stale_while_revalidate=0.6)
+    return Experiment(
+        servers(3, service=Exponential(0.12)),
+        Traffic(duration=6.0, clients=6, paths=16, path_skew=1.0),
+        Policy("least_connections"),
+        cache=Caching("max-age=1", rules=rules),
+        name="a cache in front",
+        seed=3,
+    ).at_load(1.5)
+
+
+EXPERIMENTS = {
+    "small": unequal(),
+    "stormy": stormy(),
+    "ring": keyed("consistent_hash", points=8),
+    "overflow": keyed("bounded_hash", load=0.7, points=8),
+    "owners": keyed("modulo_hash"),
+    "cache": cached(),
+}
 
 
 @cache

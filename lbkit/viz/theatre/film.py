@@ -32,6 +32,7 @@ MOST = 5_000  # requests of a film: about a megabyte
 FLIGHT = 0.3  # seconds on the screen, at the usual speed, from one place to the next
 
 Column = list[Any]
+Caption = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def film(
         tries=_tries(result.extra.get("tries", ()), part.rows),
         attempts=_attempts(attempts(result, ended), part.rows),
         states=_states(result, part),
-        captions=captions(result, part.rows),
+        captions=_captions(captions(result, part.rows), others),
         notes=[
             *part.notes,
             *simplified(result),
@@ -172,6 +173,12 @@ def _tries(tries: Iterable[Try], rows: Sequence[int]) -> dict[str, Column]:
         "sent": [seconds(one.sent) for one in here],
         "ended": [seconds(one.ended) for one in here],
     }
+
+
+def _captions(made: Sequence[Caption], others: Iterable[Prop]) -> list[Caption]:
+    """Return captions in order of time, those of props among them."""
+    said = (caption for prop in others for caption in prop.pop("captions", ()))
+    return sorted([*said, *made], key=lambda caption: caption["at"])
 
 
 def _states(result: Result, part: Window) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Props: what stands on the stage besides clients, balancer and servers, one module a kind.
 
 A builder is given a result and the part of it that the film shows, and returns plain data, or None where the
-run has nothing of its kind: `kind` (which the stage draws), `title`, its changes by time, and `notes` on what
-is left out. `stage/prop_<kind>.js` draws it.
+run has nothing of its kind: `kind` (which the stage draws), `title`, its changes by time, `notes` on what is
+left out, and `captions` of what it decides. `stage/prop_<kind>.js` draws it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from lbkit.result import Result
+from lbkit.viz.theatre.props.cache import cache
 from lbkit.viz.theatre.props.ring import ring
 from lbkit.viz.theatre.window import Window
 
 Prop = dict[str, Any]
 Builder = Callable[[Result, Window], Prop | None]
 
-BUILDERS: tuple[Builder, ...] = (ring,)
+BUILDERS: tuple[Builder, ...] = (cache, ring)
 
 
 def props(result: Result, part: Window) -> list[Prop]:

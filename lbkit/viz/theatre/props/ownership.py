@@ -1,5 +1,5 @@
-"""Which server each key belongs to, and since when: by the very balancers of core, from the members and weights
-that a run has recorded."""
+"""Which server each key belongs to, and since when: by the very balancers of core, from the members and
+weights that a run has recorded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from lbkit.core import Backend, Balancer, make_balancer
 from lbkit.core.contract import FAILURES
 from lbkit.events import Action
-from lbkit.experiment import Experiment
+from lbkit.experiment import Experiment, Server
 from lbkit.policy import Policy
 from lbkit.recorded import Membership
 
@@ -40,10 +40,8 @@ def epochs(
 
     Where an algorithm does not go by keys, nobody owns any."""
     number_of = {server.name: number for number, server in enumerate(experiment.servers)}
-    backends = [
-        Backend(s.name, weight=s.weight, zone=s.zone, priority=s.priority, pool=s.pool)
-        for s in experiment.servers
-    ]
+    backends = [_backend(server) for server in experiment.servers]
+    last = 0.0
     before: tuple[Policy, tuple[tuple[int, float], ...]] | None = None
     balancer = Balancer()
     for at, members in memberships:
@@ -52,7 +50,14 @@ def epochs(
             continue
         if before is None or policy != before[0]:
             balancer = make_balancer(policy.algorithm, **policy.options)
-        before = policy, members
+        for number, server in enumerate(experiment.servers):
+            if any(
+                e.action is Action.ADD and last < e.at <= at
+                for e in experiment.timeline
+                if e.server == server.name
+            ):
+                backends[number] = _backend(server)  # to the balancer it is another one
+        last, before = at, (policy, members)
         for number, weight in members:
             backends[number].weight = weight
         eligible = tuple(backends[number] for number, _ in members)
@@ -63,6 +68,12 @@ def epochs(
             _ask(epoch, balancer, eligible, keys, number_of)
         epoch.owners = epoch.owners or [NOBODY] * len(keys)
         yield epoch, balancer
+
+
+def _backend(server: Server) -> Backend:
+    return Backend(
+        server.name, weight=server.weight, zone=server.zone, priority=server.priority, pool=server.pool
+    )
 
 
 def policy_at(experiment: Experiment, at: float) -> Policy:
@@ -81,7 +92,7 @@ def _ask(
     keys: Sequence[str],
     number_of: Mapping[str, int],
 ) -> None:
-    """Ask a balancer for the owner and the place of each key: of servers without requests, so none is full."""
+    """Ask a balancer for the owner and the place of each key. The servers have no requests: none is full."""
     for key in keys:
         why = balancer.explain(eligible, key, epoch.at)
         epoch.owners.append(number_of[balancer.pick(eligible, key, epoch.at).name])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from lbkit.core import algorithms
@@ -65,7 +66,7 @@ def _shown(made: Sequence[Epoch], part: Window) -> list[Epoch]:
     first = max(0, bisect_right([epoch.at for epoch in made], part.start) - 1)
     shown = [epoch for epoch in made[first:] if epoch.at <= part.end]
     if len(shown) > MOST_EPOCHS:
-        pairs = zip(shown, shown[1:], strict=False)
+        pairs = pairwise(shown)
         shown = shown[:1] + [now for before, now in pairs if before.owners != now.owners]
     return shown[:MOST_EPOCHS]
 
@@ -112,7 +113,9 @@ def _arcs(arcs: Sequence[tuple[float, int]], steps: int) -> list[list[float]]:
         middles = ((step + 0.5) / steps for step in range(steps))
         owners = [arcs[bisect_right(begins, middle) - 1][1] for middle in middles]
         arcs = [(step / steps, owner) for step, owner in enumerate(owners)]
-    return _short([arc for before, arc in zip([(0.0, NOBODY), *arcs], arcs, strict=False) if before[1] != arc[1]])
+    return _short(
+        [arc for before, arc in zip([(0.0, NOBODY), *arcs], arcs, strict=False) if before[1] != arc[1]]
+    )
 
 
 def _short(places: Sequence[tuple[float, int]]) -> list[list[float]]:
@@ -133,15 +136,17 @@ def _overflows(
             continue
         owner = made[bisect_right(times, decision.at) - 1].owners[key]
         bounded = decision.why.scores and not decision.why.best
-        if bounded and owner not in (NOBODY, decision.server):
-            if decision.why.scores.get(result.backends[owner], 1) <= 0:
-                row = (seconds(decision.at), request_of[decision.request], owner, decision.server)
-                for column, value in zip(found.values(), row, strict=True):
-                    column.append(value)
+        full = bounded and decision.why.scores.get(result.backends[owner], 1) <= 0
+        if full and owner not in (NOBODY, decision.server):
+            row = (seconds(decision.at), request_of[decision.request], owner, decision.server)
+            for column, value in zip(found.values(), row, strict=True):
+                column.append(value)
     return found
 
 
-def _notes(experiment: Experiment, shown: Sequence[Epoch], made: Sequence[Epoch], often: int, keys: int) -> Any:
+def _notes(
+    experiment: Experiment, shown: Sequence[Epoch], made: Sequence[Epoch], often: int, keys: int
+) -> Any:
     """Yield what is left out."""
     if keys < often:
         yield f"ring: the {keys} most requested of {often:,d} keys"

@@ -21,6 +21,7 @@ function indexed(film) {
   index.states = statesByServer(film);
   index.changes = (film.states ?? []).map((change) => change.at).sort((a, b) => a - b);
   index.policies = (film.states ?? []).filter((change) => change.kind === "policy").sort((a, b) => a.at - b.at);
+  index.tints = (film.props ?? []).find((prop) => prop.kind === "ring");
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;

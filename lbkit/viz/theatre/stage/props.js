@@ -3,7 +3,9 @@
 // A kind draws a prop: `height(prop, width)` in pixels, `draw(pen, size, prop, scene)`, and `words(prop, scene)`, the
 // line below it; all are functions of the film and the time. `scene` is {index, t, moment, look, player}.
 
-const propKinds = () => ({});
+const propKinds = () => ({
+  ring: RING_PROP,
+});
 
 class PropView {
   constructor(parent, prop) {

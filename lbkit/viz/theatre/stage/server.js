@@ -16,7 +16,16 @@ function drawServer(pen, index, layout, number, now, marks, look) {
   pen.stroke();
   pen.setLineDash([]);
   drawSlots(pen, box, theme);
+  drawTint(pen, index, box, number, theme);
   drawWords(pen, index, layout, number, now, marks, theme);
+}
+
+// Where a prop has colours of servers: the same one here.
+function drawTint(pen, { tints }, box, number, theme) {
+  if (!tints) return;
+  const [inner, share] = bandOf(tints.turns[number]);
+  pen.fillStyle = lifted(tints.colours[number], theme);
+  pen.fillRect(box.x + box.width - 11 + 7 * inner, box.y + 5, 7 * share, box.height - 10);
 }
 
 function hatch(pen, box, colour) {
@@ -64,7 +73,7 @@ function drawGauge(pen, index, box, number, now, theme) {
 function drawWords(pen, index, layout, number, now, marks, theme) {
   const box = layout.boxes[number];
   const x = box.x + box.slotsWidth + 10;
-  const room = box.x + box.width - x - 6;
+  const room = box.x + box.width - x - (index.tints ? 14 : 6);
   const { name } = index.film.servers[number];
   const lines = [{ text: name, font: font(clamp(box.height * 0.42, 9, 13), 650), colour: theme.ink }];
   const said = traits(index.film, number, now, layout.small);

@@ -26,9 +26,16 @@ function captionText(index, caption) {
   const number = (requests.row?.[caption.request] ?? caption.request) + 1;
   return {
     who: `${kind}request ${number.toLocaleString("en")} of ${client}`,
-    chosen: film.servers[caption.chosen]?.name ?? "no server",
-    why: Object.keys(caption.scores ?? {}).length > MANY ? `${caption.rule}; ${caption.best} wins` : caption.text ?? "",
+    chosen: film.servers[caption.chosen]?.name ?? caption.where ?? "no server",
+    why: whyText(index, caption),
   };
+}
+
+// A ring shows what is near; bars show scores that are too many for a sentence.
+function whyText(index, caption) {
+  if (Object.keys(caption.scores ?? {}).length > MANY) return `${caption.rule}${caption.best && `; ${caption.best} wins`}`;
+  const text = caption.text ?? "";
+  return caption.near?.length && index.tints ? text.split("; at ")[0].replace("each; ", "each: ") : text;
 }
 
 function kindOf({ attempts, film }, caption) {
