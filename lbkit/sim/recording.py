@@ -52,7 +52,7 @@ class Recorded(Simulation):
         self.tape = Tape()
         self.decisions: list[Decision] = []
         self.deciding = -1  # the row for which a backend is being picked
-        self.key_of: dict[int, str] = {}  # of each row for which an algorithm has picked by its key
+        self.picked_by: dict[int, str] = {}  # of each row for which an algorithm has picked by its key
         self.memberships: list[Membership] = []  # of the first balancer
         super().__init__(experiment, max_events)
         for server in self.servers:
@@ -93,7 +93,7 @@ class Recorded(Simulation):
     ) -> Backend:
         """Pick as `pool` does, and keep the reason."""
         if pool.balancer.keyed:
-            self.key_of[self.deciding] = key
+            self.picked_by[self.deciding] = key
         if len(self.decisions) >= MOST_DECISIONS:
             return pick(key, now, exclude, token)
         why = reason(pool, key, now, exclude, token)
@@ -143,7 +143,7 @@ class Recorded(Simulation):
             "attempts": self.attempts(number_of),
             "decisions": [d._replace(request=number_of[self.origin(d.request)]) for d in self.decisions],
             "demands": [asks[row] for row in number_of],
-            "keys": {number_of[self.origin(row)]: key for row, key in self.key_of.items()},
+            "keys": {number_of[self.origin(row)]: key for row, key in self.picked_by.items()},
             "memberships": self.memberships,
         }
 
