@@ -43,9 +43,15 @@ def control(name: str, what: Any) -> Any:
         lowest, highest, first = what
         if all(isinstance(value, int) for value in what):
             return widgets.IntSlider(first, lowest, highest, description=label)
-        step = round_step((highest - lowest) / STEPS)
+        step = meeting(first - lowest, round_step((highest - lowest) / STEPS))
         return widgets.FloatSlider(first, min=lowest, max=highest, step=step, description=label)
     raise ValueError(f"{name} is {what!r}: use (lowest, highest, first), True, False or a list of words")
+
+
+def meeting(distance: float, step: float) -> float:
+    """Return a step, or a part of it, so that a slider can stand at the first value."""
+    parts = (step / part for part in (1, 2, 4, 5, 10))
+    return next((p for p in parts if abs(distance / p - round(distance / p)) < 1e-6), step)
 
 
 def round_step(least: float) -> float:

@@ -52,8 +52,11 @@ class Scene(Panel):
         self._say = say or usual
         self._skipped: set[int] = set()  # steps that are shown without a prediction
         self._drawn: tuple[Any, ...] = ()  # the step and the values on the screen
-        self.controls = {name: labelled(name, what) for name, (_, what) in self.steps.controls.items()}
-        self._first = {name: made.value for name, made in self.controls.items()}
+        self._controls = {
+            (name, number): labelled(name, what)
+            for number, step in enumerate(steps, 1)
+            for name, what in step.controls.items()
+        }
         super().__init__(self._parts())
         self.add_class("lbkit-scene")
         self.go(1)
@@ -62,11 +65,11 @@ class Scene(Panel):
     def _parts(self) -> list[Any]:
         """Make all that is on the panel; return it from top to bottom."""
         self.narrator = Narrator(len(self.steps))
-        self.row = widgets.Box(layout={"flex_flow": "row wrap", "align_items": "center"})
+        self.row = widgets.Box(layout={"flex_flow": "row wrap", "align_items": "center", "margin": "0 6px"})
         self.question = widgets.VBox()
         self.theatre = Theatre(*self.steps.shows(1))
         self.said = widgets.HTML(layout={"margin": "0 8px"})
-        return [self.narrator, self.question, self.row, self.theatre, self.said]
+        return [self.narrator, self.question, self.row, self.said, self.theatre]
 
     def _observe(self) -> None:
         async def nothing() -> None: ...
@@ -75,7 +78,7 @@ class Scene(Panel):
         self.narrator.on_button(on_main(self._press))
         moved, guessed = on_main(self._moved), on_main(self._guessed)
         self.theatre.observe(on_main(lambda _: self._tell()), "number")
-        for each in self.controls.values():
+        for each in self._controls.values():
             each.observe(moved, "value")
         for step in self.steps:
             if step.ask is not None:
@@ -101,10 +104,10 @@ class Scene(Panel):
         """Show a step from its beginning. Raises IndexError."""
         here = self.steps[step]
         self.step = step
-        names = self.steps.controls_at(step)
         if step == 1 or here.ask is not None:  # a question is about the first values
-            for name in names:
-                self.controls[name].value = self._first[name]
+            for (name, since), made in self._controls.items():
+                if since <= step:
+                    made.value = self.steps[since].first[name]
         self.question.children = [] if here.ask is None else [here.ask]
         self._begin()
 
@@ -115,7 +118,9 @@ class Scene(Panel):
         button = "show without a guess" if asking else again if last else "next"
         self.narrator.say(self.steps[self.step].text, self.step, button)
         self._line_up(asking)
-        self.theatre.layout.display = "none" if asking else None
+        self.theatre.layout.visibility = (
+            "hidden" if asking else None
+        )  # keeps its place: nothing below moves up
         self.theatre.blank = asking
         if asking:
             self.said.value = ""
@@ -124,13 +129,14 @@ class Scene(Panel):
             self._draw(begins=True)
 
     def _line_up(self, asking: bool) -> None:
-        """Show the controls so far. Those of the step that asks would tell too much."""
-        names = self.steps.controls_at(self.step - asking)
-        for name in names:
-            self.controls[name].remove_class("lbkit-new")
-            if self.step > 1 and name in self.steps[self.step].controls:
-                self.controls[name].add_class("lbkit-new")
-        self.row.children = [self.controls[name] for name in names]
+        """Show the controls so far; those of the step that asks would tell too much."""
+        shown = []
+        for name, since in self.steps.controls_at(self.step).items():
+            made = self._controls[name, since]
+            new = since == self.step > 1
+            (made.add_class if new else made.remove_class)("lbkit-new")
+            shown += [] if new and asking else [made]
+        self.row.children = shown
 
     def _press(self, way: int) -> None:
         if way > 0 and self.asking:
@@ -150,9 +156,15 @@ class Scene(Panel):
     # -- drawing -------------------------------------------------------------------------------
 
     @property
+    def controls(self) -> dict[str, Any]:
+        """The controls of this step, by the argument that they set."""
+        return {
+            name: self._controls[name, since] for name, since in self.steps.controls_at(self.step).items()
+        }
+
+    @property
     def values(self) -> dict[str, Any]:
-        """The values of the controls that are there."""
-        return {name: self.controls[name].value for name in self.steps.controls_at(self.step)}
+        return {name: made.value for name, made in self.controls.items()}
 
     def _moved(self, _: object) -> None:
         if (self.step, self.values) == self._drawn:
@@ -205,18 +217,16 @@ def labelled(name: str, what: Any) -> Any:
 
 def usual(*results: Result) -> str:
     """Return how long requests took, a line for each result."""
-    lines = []
-    for result in results:
-        times = result.latencies()
-        lost = f"; {result.error_rate:.1%} without a good answer" if result.error_rate else ""
-        name = f"{headline(result)}: " if len(results) > 1 else ""
-        took = (
-            f"on average {duration(result.mean)}, the slowest {duration(max(times))}"
-            if times
-            else "no answer"
-        )
-        lines.append(f"{name}{took}{lost}.")
-    return "\n".join(lines)
+    return "\n".join(f"{headline(r) + ':' if len(results) > 1 else 'Requests'} {took(r)}." for r in results)
+
+
+def took(result: Result) -> str:
+    """Return how long the requests of a result took, and how many had no good answer."""
+    times = result.latencies()
+    if not times:
+        return "had no answer"
+    lost = f"; {result.error_rate:.1%} had no good answer" if result.error_rate else ""
+    return f"took {duration(result.mean)} on average, the slowest {duration(max(times))}{lost}"
 
 
 def boxed(text: str, colour: str = "inherit") -> str:

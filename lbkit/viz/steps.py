@@ -27,8 +27,9 @@ class Step:
 
     `Step("Move the load.", load=(0.1, 0.95, 0.5))` brings a control: the lowest, highest and first value of a
     slider, a list of words to choose from, or True or False for a box to tick. Anything else, as in
-    `Step("Now they take turns.", policy="round_robin")`, is a value from this step on. `ask` is a prediction:
-    the step shows nothing until it is answered, and `outcome`, a function of the results, is what happened.
+    `Step("Now they take turns.", policy="round_robin")`, is a value from this step on, without a control.
+    `ask` is a prediction: the step shows nothing until it is answered, and `outcome`, a function of the
+    results, is what happened.
     """
 
     def __init__(
@@ -69,18 +70,11 @@ class Steps:
             )
         self._build = build
         self.steps = tuple(steps)
-        self.controls: dict[str, tuple[int, Any]] = {}  # name -> the step that brings it, and what it is
         for number, step in enumerate(steps, 1):
-            self._check(number, step)
-            self.controls |= {name: (number, what) for name, what in step.controls.items()}
+            for name in step.first:
+                if not self._takes(name):
+                    raise ValueError(f"step {number}: {unknown(name, self._parameters, 'argument of build')}")
         self._check_defaults()
-
-    def _check(self, number: int, step: Step) -> None:
-        for name in (*step.controls, *step.values):
-            if not self._takes(name):
-                raise ValueError(f"step {number}: {unknown(name, self._parameters, 'argument of build')}")
-            if name in self.controls:
-                raise ValueError(f"step {number}: {name} has a control since step {self.controls[name][0]}")
 
     def _check_defaults(self) -> None:
         """`build` has to have all its arguments from the first step on."""
@@ -109,9 +103,13 @@ class Steps:
             raise IndexError(f"step is {number}: the scene has steps 1 to {len(self.steps)}")
         return self.steps[number - 1]
 
-    def controls_at(self, number: int) -> list[str]:
-        """Return the names of the controls that are there in a step."""
-        return [name for name, (since, _) in self.controls.items() if since <= number]
+    def controls_at(self, number: int) -> dict[str, int]:
+        """Return the arguments that have a control in a step, and the step that brought it."""
+        since: dict[str, int] = {}
+        for earlier, step in enumerate(self.steps[:number], 1):
+            since = {name: at for name, at in since.items() if name not in step.values}
+            since |= dict.fromkeys(step.controls, earlier)
+        return since
 
     def shows(self, number: int, moved: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
         """Return what `build` makes of a step: one show or two.
@@ -122,7 +120,5 @@ class Steps:
         values: dict[str, Any] = {}
         for step in self.steps[:number]:
             values |= step.first
-        if moved is not None:
-            values |= {name: moved[name] for name in self.controls_at(number)}
-        made = self._build(**values)
+        made = self._build(**values | dict(moved or {}))
         return tuple(made) if isinstance(made, tuple | list) else (made,)

@@ -82,7 +82,7 @@ def test_a_theatre_has_its_keys_to_itself(page: Any) -> None:
     assert "goes to s" in theatre.locator(".lbt-live").inner_text()
     assert theatre.evaluate("root => root === document.activeElement")
     assert page.locator(".jp-Cell.jp-mod-active .lbkit-theatre").count() == 1
-    cell = page.locator(".jp-Cell", has=theatre)  # with the picture for the saved notebook
+    cell = page.locator(".jp-Cell:has(.lbkit-theatre)").first  # with the picture for the saved notebook
     cell.locator(".lbkit-still img").wait_for(state="attached")
 
 

@@ -26,9 +26,15 @@ def test_arguments_have_their_defaults_until_a_step_brings_them() -> None:
 
 
 def test_controls_come_with_their_steps_and_stay() -> None:
-    assert [STEPS.controls_at(n) for n in (1, 2, 3)] == [["load"], ["load"], ["load", "policy"]]
-    assert STEPS.shows(2, {"load": 0.2, "policy": "b"}) == (0.2, 3, "random")
+    assert [STEPS.controls_at(n) for n in (1, 2, 3)] == [{"load": 1}, {"load": 1}, {"load": 1, "policy": 3}]
+    assert STEPS.shows(2, {"load": 0.2}) == (0.2, 3, "random")
     assert STEPS.shows(3, {"load": 0.2, "policy": "b"}) == (0.2, 3, "b")
+
+
+def test_a_value_takes_the_place_of_a_control_and_another_control_that_of_the_value() -> None:
+    steps = Steps(build, [Step("A.", load=(0, 9, 1)), Step("B.", load=2), Step("C.", load=(5, 7, 6))])
+    assert [steps.controls_at(n) for n in (1, 2, 3)] == [{"load": 1}, {}, {"load": 3}]
+    assert [steps.shows(n)[0] for n in (1, 2, 3)] == [1, 2, 6]
 
 
 def test_a_value_may_change_from_step_to_step() -> None:
@@ -47,7 +53,6 @@ def test_one_show_need_not_be_a_pair() -> None:
         ([], "a scene needs steps"),
         (["no step"], "a scene needs steps"),
         ([Step("One.", lod=(0.1, 0.9, 0.5))], "step 1: unknown argument of build lod.*mean load"),
-        ([Step("One.", load=True), Step("Two.", load=3)], "step 2: load has a control since step 1"),
     ],
 )
 def test_steps_that_do_not_fit_are_refused(steps: list[Any], said: str) -> None:
