@@ -7,9 +7,14 @@ from math import inf
 from typing import NamedTuple
 
 from lbkit.core.balance.base import Why
+from lbkit.core.health.breaker import BreakerCounts
 
-# In the `extra` of a Result. `keys`: of each row that an algorithm picked a backend for by its key.
-RECORDED = ("attempts", "decisions", "demands", "tries", "keys", "memberships", "lookups", "kept")
+# In the `extra` of a Result, where the run has such things. `keys`: of each row that an algorithm picked a
+# backend for by its key.
+RECORDED = (
+    *("attempts", "decisions", "demands", "tries", "keys", "memberships", "lookups", "kept"),
+    *("probed", "tallies", "budget", "panics", "relayed"),
+)
 # The first one, another one after a failure (or of a client that tries again), a copy while another has no
 # answer yet, and a request of the cache itself.
 KINDS = ("first", "retry", "hedge", "refresh")
@@ -74,3 +79,50 @@ class Try(NamedTuple):
     request: int  # row of the Result
     sent: float
     ended: float  # with an answer, or as the client left
+
+
+class Probed(NamedTuple):
+    """A probe of the health checks of the first balancer."""
+
+    server: int  # index into the `backends` of the Result
+    sent: float
+    ended: float
+    fault: str  # how it failed; empty if it passed
+
+
+class Tally(NamedTuple):
+    """What the first balancer's health rules have counted about a server, after a change of that."""
+
+    at: float
+    server: int  # index into the `backends` of the Result
+    check: str  # its state by the checks; empty without checks
+    checks: int  # outcomes of checks in a row that are on their way to a change
+    failures: int  # of its requests that count: in a row for outliers, else for max_fails
+    until: float | None  # when it is back, if one of these two has taken it out
+    breaker: BreakerCounts | None
+
+
+class Budget(NamedTuple):
+    """How many retries and hedges the budget allows."""
+
+    at: float
+    left: float
+
+
+class Panic(NamedTuple):
+    """From `at` on health is ignored (`on`), as too few servers are healthy, or not any more."""
+
+    at: float
+    on: bool
+    healthy: int
+    servers: int  # that the operator wants in service
+
+
+class Relayed(NamedTuple):
+    """A connection at layer 4: the server that it led to, and the requests on it."""
+
+    client: int  # -1: of all clients
+    server: int  # index into the `backends` of the Result
+    opened: float
+    closed: float  # nan: it was open at the end
+    requests: tuple[int, ...]  # rows of the Result

@@ -151,6 +151,10 @@ class AttemptPolicy:
         if self._budget:
             self._budget.request(now)
 
+    def budget_left(self, now: float) -> float | None:
+        """Return how many retries and hedges the budget allows now; None without a budget."""
+        return self._budget.left(now) if self._budget else None
+
     def note(self, kind: Kind, now: float, backend: Backend | None = None, why: str = "") -> None:
         """Count what happened, and keep it with its time while there is room."""
         self.counts[COUNTS[kind]] += 1

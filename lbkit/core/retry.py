@@ -94,6 +94,12 @@ class RetryBudget:
             self._buckets.append([number, 0, 0])
         return self._buckets[-1]
 
+    def left(self, now: float) -> float:
+        """Return how many retries are allowed now; it may be a fraction."""
+        self._bucket(now)
+        rules = self._rules
+        return rules.ratio * self._requests + rules.minimum * rules.window - self._retries
+
     def request(self, now: float) -> None:
         """Count a new request."""
         self._bucket(now)[1] += 1

@@ -15,27 +15,21 @@ from typing import Any
 from lbkit.core import AlgorithmError, Backend, NoBackend, Pool
 from lbkit.core.attempts import Failure
 from lbkit.core.balance.base import Why, restoring
+from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
 from lbkit.recorded import (
     FIRST,
-    HEDGE,
-    REFRESH,
     RETRY,
     Attempt,
-    CacheLookup,
     Decision,
     Membership,
-    Try,
 )
 from lbkit.sim import kinds
-from lbkit.sim.cache_tape import RecordingStore, looked_up
-from lbkit.sim.cached import CachingSimulation
-from lbkit.sim.impatient import ImpatientSimulation
 from lbkit.sim.requests import NOT_PICKED
-from lbkit.sim.retrying import LATE, Open, RetryingSimulation
+from lbkit.sim.retrying import LATE
 from lbkit.sim.simulation import Simulation
+from lbkit.sim.tallies import RecordedChecks, Tallies
 from lbkit.sim.tape import RECORDED, RecordedServer, RecordedSharingServer, Stay, Tape
-from lbkit.sim.wasting import WastingSimulation
 
 MOST_DECISIONS = 2_000  # that are explained: as many as one looks at
 MOST_MEMBERSHIPS = 2_000
@@ -47,6 +41,8 @@ class Recorded(Simulation):
     """A simulation that records; `attempts`, `decisions` and `demands` are in the `extra` of its Result."""
 
     servers_by_discipline = RECORDED
+    checks_kind = RecordedChecks
+    tallies: Tallies | None = None
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.tape = Tape()
@@ -64,6 +60,15 @@ class Recorded(Simulation):
         first = self.pool.pools[0]
         self.note_members(first)
         vars(first)["_notify"] = partial(self.note_members, first, first._notify)
+        numbers = {server.spec.name: server.index for server in self.servers}
+        self.tallies = Tallies(self.pool, numbers, self.attempt_policy, self.engine)
+        if isinstance(self.checks, RecordedChecks):
+            self.checks.tallies = self.tallies
+
+    def changed(self, change: StateChange) -> None:
+        super().changed(change)
+        if self.tallies:  # not while the pool is being made
+            self.tallies.changed(change.backend, change.at)
 
     def note_members(self, pool: Pool, notify: Callable[[], object] = lambda: None) -> None:
         """Note the backends that a balancer chooses among, whenever it is notified of them."""
@@ -138,8 +143,10 @@ class Recorded(Simulation):
     def _facts(self) -> dict[str, Any]:
         number_of = self.numbers()
         asks = self.requests.demand
+        assert self.tallies
         return {
             **super()._facts(),
+            **self.tallies.facts(),
             "attempts": self.attempts(number_of),
             "decisions": [d._replace(request=number_of[self.origin(d.request)]) for d in self.decisions],
             "demands": [asks[row] for row in number_of],
@@ -185,101 +192,6 @@ class Recorded(Simulation):
         """Return the number in the Result of each row that is a request, in order."""
         rows = range(len(self.requests.arrival))
         return {row: number for number, row in enumerate(r for r in rows if self.origin(r) == r)}
-
-
-class RecordedWasting(Recorded, WastingSimulation):
-    """Where connections to servers may close before the answer."""
-
-    def hang_up(self, row: int) -> None:
-        self.let_go(row, "left" if self.has_left(row) else "cancelled")
-        super().hang_up(row)
-
-    def has_left(self, row: int) -> bool:
-        """Return whether the client of an attempt has left."""
-        return False
-
-
-class RecordedRetrying(RecordedWasting, RetryingSimulation):
-    """Where a request may have several attempts at a time."""
-
-    def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
-        self.hedging = False
-        self.hedged: set[int] = set()  # rows of attempts that are hedges
-        super().__init__(experiment, max_events)
-
-    def hedge(self, copy: int) -> None:
-        self.hedging = True
-        super().hedge(copy)
-        self.hedging = False
-
-    def attempt(self, row: int, request: Open) -> int | None:
-        # Its end may let other requests in, whose attempts are no hedges.
-        hedging, self.hedging = self.hedging, False
-        copy = super().attempt(row, request)
-        if hedging and copy is not None:
-            self.hedged.add(copy)
-        return copy
-
-    def kind(self, stay: Stay, before: list[Stay]) -> str:
-        return HEDGE if stay.row in self.hedged else super().kind(stay, before)
-
-
-class RecordedImpatient(RecordedWasting, ImpatientSimulation):
-    """Where clients leave, and try again. `tries` of the Result has the tries of those with several."""
-
-    def has_left(self, row: int) -> bool:
-        return self.try_of(row) in self.gone
-
-    def origin(self, row: int) -> int:
-        row = self.try_of(row)
-        return self.first.get(row, row)
-
-    def _facts(self) -> dict[str, Any]:
-        number_of, requests = self.numbers(), self.requests
-        rows = sorted(self.first.keys() | set(self.first.values()))
-        tries = [Try(number_of[self.origin(r)], requests.arrival[r], requests.end[r]) for r in rows]
-        return {**super()._facts(), "tries": tries}
-
-
-class RecordedCaching(Recorded, CachingSimulation):
-    """Where a cache answers, and sends requests of its own. `lookups` and `kept` are in the `extra`."""
-
-    def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
-        self.lookups: list[CacheLookup] = []
-        super().__init__(experiment, max_events)
-        self.store = self.cache.entries = RecordingStore(self.cache, lambda: self.engine.now)
-
-    def decide(self, row: int, visit: Any) -> None:
-        now, number = self.engine.now, len(self.lookups)
-        self.lookups.append(looked_up(now, row, visit.request, visit.found.verdict, follows=False))
-        super().decide(row, visit)
-        if visit.follows:
-            self.lookups[number] = self.lookups[number]._replace(follows=True)
-
-    def _facts(self) -> dict[str, Any]:
-        number_of = self.numbers()
-        lookups = [look._replace(request=number_of[self.origin(look.request)]) for look in self.lookups]
-        return {**super()._facts(), "lookups": lookups, "kept": self.store.kept}
-
-    def kind(self, stay: Stay, before: list[Stay]) -> str:
-        if stay.row in self.background or self.requests.copy_of.get(stay.row) in self.background:
-            return REFRESH
-        return super().kind(stay, before)
-
-
-RECORDERS: tuple[tuple[type[Simulation], type[Recorded]], ...] = (
-    (CachingSimulation, RecordedCaching),
-    (ImpatientSimulation, RecordedImpatient),
-    (RetryingSimulation, RecordedRetrying),
-    (WastingSimulation, RecordedWasting),
-    (Simulation, Recorded),
-)
-
-
-def recorded(plain: type[Simulation]) -> type[Simulation]:
-    """Return the class of simulations that are like `plain`, and record."""
-    bases = [recorder for base, recorder in RECORDERS if issubclass(plain, base)]
-    return type(f"Recorded{plain.__name__}", (*bases, plain), {})
 
 
 def reason(pool: Pool, key: str, now: float, exclude: Collection[Backend], token: str) -> Why:

@@ -11,7 +11,7 @@ from lbkit.sim.cached import (
     CachingSimulation,
 )
 from lbkit.sim.impatient import ImpatientSimulation
-from lbkit.sim.recording import recorded
+from lbkit.sim.recorders import recorded
 from lbkit.sim.relaying import RelayingSimulation
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation

@@ -31,6 +31,7 @@ class ServerSide(ABC):
     """Servers, the balancer's view of them, and what changes either: events, health checks, a deploy."""
 
     servers_by_discipline: ClassVar[Mapping[str, type[SimServer]]] = SERVERS
+    checks_kind: ClassVar[type[Checks]] = Checks
 
     def __init__(self, experiment: Experiment, engine: Engine, requests: Requests) -> None:
         self.experiment, self.engine, self.requests = experiment, engine, requests
@@ -44,7 +45,7 @@ class ServerSide(ABC):
         there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
         self.changes: list[StateChange] = []  # of the state of backends, by health rules
         self.pool = policy.pools(
-            there, partial(stream, experiment.seed), experiment.pools, on_change=self.changes.append
+            there, partial(stream, experiment.seed), experiment.pools, on_change=self.changed
         )
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()
@@ -61,7 +62,7 @@ class ServerSide(ABC):
         if not (experiment.policy.health and experiment.policy.health.checks):
             return None
         rules, rng = experiment.policy.health.checks, stream(experiment.seed, "checks")
-        checks = Checks(rules, self.engine, self.server_of, rng, experiment.traffic.duration)
+        checks = self.checks_kind(rules, self.engine, self.server_of, rng, experiment.traffic.duration)
         for pool in self.pool.pools:
             for member in pool.backends:
                 checks.watch(pool, member)
@@ -81,6 +82,10 @@ class ServerSide(ABC):
             self.crash,
             self.changes.append,
         )
+
+    def changed(self, change: StateChange) -> None:
+        """A health rule or a drain has changed the state of a backend."""
+        self.changes.append(change)
 
     def _find_servers(self) -> None:
         """Find the server behind each balancer's backends."""

@@ -76,3 +76,14 @@ def test_retries_never_exceed_the_budget(steps, ratio: float, window: float, min
 def test_rules_that_make_no_sense(cls, fields: dict, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         cls(**fields)
+
+
+def test_a_budget_says_how_many_retries_are_left() -> None:
+    budget = RetryBudget(RetryBudgetRules(0.5, window=10.0, minimum=0.1))
+    assert budget.left(0.0) == 1.0
+    budget.request(0.0)
+    assert budget.left(0.0) == 1.5
+    assert budget.retry(0.0)
+    assert budget.left(0.0) == 0.5
+    assert not budget.retry(0.0)
+    assert budget.left(20.0) == 1.0  # what was counted is older than the window

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
+from typing import NamedTuple
 
 from lbkit.core.options import named_fields
 
@@ -78,6 +79,19 @@ class BreakerRules:
     def breaker(self, name: str) -> Breaker:
         """Return a breaker with these rules for the backend of this name."""
         return Breaker(self)
+
+
+class BreakerCounts(NamedTuple):
+    """What a breaker has counted since its last change of state."""
+
+    state: BreakerState
+    outcomes: int  # in the window
+    failed: int
+    slow: int
+    in_row: int  # failures, one after the other
+    until: float | None  # when a breaker that is open lets requests pass
+    running: int  # probes on their way, while half open
+    passed: int  # probes that were good
 
 
 class _Outcomes:
@@ -182,6 +196,16 @@ class Breaker:
             if self._trips():
                 self._go(_Cause.TRIPPED, now)
         return None if self.state is before else self.state
+
+    def counts(self, now: float) -> BreakerCounts:
+        """Return what it has counted; outcomes older than the window are forgotten, nothing else changes."""
+        self._outcomes.forget_old(now)
+        seen, is_open = self._outcomes, self.state is BreakerState.OPEN
+        passed = sum(ok for ok, _ in self._probes)
+        until = self.wake if is_open else None
+        return BreakerCounts(
+            self.state, seen.all, seen.failed, seen.slow, self._failures_in_row, until, self._running, passed
+        )
 
     def order(self, opens: bool, now: float) -> None:
         """Open it, as if it had tripped, or close it. The operator's order holds in every state."""

@@ -120,6 +120,11 @@ class Health:
         self._needed = needed  # of the first outcomes only
         self._row = 0  # outcomes of the same kind, one after the other, that are on their way to a change
 
+    @property
+    def in_row(self) -> int:
+        """The outcomes, one after the other, that are on their way to a change: of `rise` or `fall`."""
+        return self._row
+
     def observe(self, passed: bool) -> CheckState | None:
         """Take the outcome of a check; return the new state if it changed."""
         rules = self._rules

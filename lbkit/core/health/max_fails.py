@@ -43,6 +43,11 @@ class MaxFails:
         self._last = float("-inf")  # when the last failure was
         self.until: float | None = None  # out until then
 
+    @property
+    def fails(self) -> int:
+        """The failures that count."""
+        return self._fails
+
     def failed(self, now: float) -> bool:
         """Count a failed attempt; return whether it takes the backend out (it is back at `until`)."""
         self._fails += 1

@@ -93,6 +93,16 @@ class OutlierDetector:
         host = self._hosts.get(name)
         return host is not None and host.until is not None
 
+    def until(self, name: str) -> float | None:
+        """Return when the ejection of a backend is over; None for one that is not ejected."""
+        host = self._hosts.get(name)
+        return host.until if host else None
+
+    def in_row(self, name: str) -> int:
+        """Return the failures of a backend, one after the other."""
+        host = self._hosts.get(name)
+        return host.in_row if host else 0
+
     def record(self, name: str, ok: bool, latency: float, now: float) -> StateChange | None:
         """Count an outcome; return the ejection that it causes, if any. `latency` is in seconds."""
         host = self._hosts.get(name)

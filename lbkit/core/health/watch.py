@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lbkit.core.backend import Backend
-from lbkit.core.health.breaker import Breaker, BreakerRules
+from lbkit.core.health.breaker import Breaker, BreakerCounts, BreakerRules
 from lbkit.core.health.checks import CheckRules, Health
 from lbkit.core.health.max_fails import MaxFails, MaxFailsRules
 from lbkit.core.health.outliers import EJECTED, OutlierDetector, OutlierRules
@@ -40,6 +40,16 @@ class HealthRules:
         most = self.max_in_flight
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ValueError(f"max_in_flight is {most}: use a whole number, at least 1")
+
+
+class HealthCounts(NamedTuple):
+    """What the rules have counted about a backend."""
+
+    check: str  # its state by the checks; empty without checks
+    checks: int  # outcomes of checks in a row that are on their way to a change
+    failures: int  # of its requests that count: in a row for outliers, else for max_fails
+    until: float | None  # when it is back, if one of these two has taken it out
+    breaker: BreakerCounts | None
 
 
 class Watched(Protocol):
@@ -122,6 +132,22 @@ class Watch:
                 self._pool.set_health(name, after.in_service, "check")
         if passed and self._outliers and (change := self._outliers.passed_check(name, now)):
             self._apply(change)
+
+    def counts(self, name: str, now: float) -> HealthCounts | None:
+        """Return what the rules have counted about a backend; None for an unknown one."""
+        record = self._records.get(name)
+        if record is None:
+            return None
+        health, fails, breaker, outliers = record.health, record.fails, record.breaker, self._outliers
+        ejected = outliers.until(name) if outliers else None
+        rests = fails.until if fails else None
+        return HealthCounts(
+            health.state.label if health else "",
+            health.in_row if health else 0,
+            outliers.in_row(name) if outliers else fails.fails if fails else 0,
+            max((time for time in (ejected, rests) if time is not None), default=None),
+            breaker.counts(now) if breaker else None,
+        )
 
     # -- breakers ---------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from lbkit.viz.theatre.lanes import Lanes
 from lbkit.viz.theatre.outcomes import OUTCOMES, UNFINISHED, outcomes
 from lbkit.viz.theatre.plain import numbered, seconds
 from lbkit.viz.theatre.props import Prop, props
+from lbkit.viz.theatre.routes import pools, rule_of, rules
 from lbkit.viz.theatre.window import Window, window
 
 VERSION = 1
@@ -55,6 +56,8 @@ class Film:
     captions: list[dict[str, Any]]
     notes: list[str]
     props: list[Prop] = field(default_factory=list)
+    rules: list[dict[str, str]] = field(default_factory=list)  # of content switching
+    pools: list[dict[str, str]] = field(default_factory=list)  # of servers, where there are several
     outcomes: tuple[str, ...] = OUTCOMES
     kinds: tuple[str, ...] = KINDS
     version: int = VERSION
@@ -101,7 +104,7 @@ def film(
         flight=round(FLIGHT * pace, 6),
         clients=lanes.named,
         servers=cast(experiment),
-        requests=_requests(result, part.rows, lanes, ended),
+        requests=_requests(result, part.rows, lanes, ended) | rule_of(result, part.rows),
         tries=_tries(result.extra.get("tries", ()), part.rows),
         attempts=_attempts(attempts(result, ended), part.rows),
         states=_states(result, part),
@@ -113,6 +116,8 @@ def film(
             *(n for p in others for n in p.pop("notes", ())),
         ],
         props=others,
+        rules=rules(experiment),
+        pools=pools(experiment),
     )
 
 

@@ -221,3 +221,42 @@ def test_any_order_of_events(rules: dict, steps: list) -> None:
 def test_a_bulkhead_of_nothing(most: object) -> None:
     with pytest.raises(ValueError, match="max_in_flight is"):
         HealthRules(max_in_flight=most)
+
+
+def test_what_the_rules_have_counted_can_be_read_and_reading_changes_nothing() -> None:
+    breaker = BreakerRules(minimum=3, window=1.0, open_for=2.0, probes=2)
+    pool, _ = pool_of(["a"], checks=CheckRules(rise=2, fall=3), outliers=OutlierRules(), breaker=breaker)
+    assert pool.watch.counts("x", 0.0) is None
+    pool.watch.probed("a", False, 0.1, "refused")
+    for now in (0.1, 0.2):
+        attempt(pool, False, now)
+    counts = pool.watch.counts("a", 0.2)
+    assert counts == pool.watch.counts("a", 0.2)
+    assert (counts.check, counts.checks, counts.failures, counts.until) == ("failing", 1, 2, None)
+    assert (counts.breaker.state.value, counts.breaker.outcomes, counts.breaker.failed) == ("closed", 2, 2)
+    assert pool.watch.counts("a", 5.0).breaker.outcomes == 0  # older than the window
+    for now in (5.0, 5.1, 5.2):
+        attempt(pool, False, now)
+    counts = pool.watch.counts("a", 5.2)
+    assert (counts.breaker.state.value, counts.breaker.until) == ("open", 7.2)
+    assert counts.until == 35.2  # the fifth failure in a row: ejected, too
+
+
+def test_trials_of_a_breaker_are_counted() -> None:
+    breaker = BreakerRules(minimum=1, open_for=1.0, probes=2)
+    pool, _ = pool_of(["a"], breaker=breaker)
+    attempt(pool, False, 0.0)
+    attempt(pool, True, 1.5)
+    running = pool.pick("", 1.6)
+    counts = pool.watch.counts("a", 1.6).breaker
+    assert (counts.state.value, counts.until, counts.running, counts.passed) == ("half open", None, 1, 1)
+    pool.release(running, 1.6, True, 1.7)
+    assert pool.watch.counts("a", 1.7).breaker.state.value == "closed"
+
+
+def test_the_rest_of_max_fails_has_an_end() -> None:
+    pool, _ = pool_of(["a"], max_fails=MaxFailsRules(2, 10.0))
+    attempt(pool, False, 0.0)
+    assert pool.watch.counts("a", 0.0)[2:4] == (1, None)
+    attempt(pool, False, 1.0)
+    assert pool.watch.counts("a", 1.0)[2:4] == (2, 11.0)

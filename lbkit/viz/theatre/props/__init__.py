@@ -11,14 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 from lbkit.result import Result
+from lbkit.viz.theatre.props.breaker import breaker
 from lbkit.viz.theatre.props.cache import cache
+from lbkit.viz.theatre.props.connections import connections
+from lbkit.viz.theatre.props.health import health
 from lbkit.viz.theatre.props.ring import ring
+from lbkit.viz.theatre.props.sticky import sticky
 from lbkit.viz.theatre.window import Window
 
 Prop = dict[str, Any]
 Builder = Callable[[Result, Window], Prop | None]
 
-BUILDERS: tuple[Builder, ...] = (cache, ring)
+BUILDERS: tuple[Builder, ...] = (cache, ring, sticky, connections, health, breaker)
 
 
 def props(result: Result, part: Window) -> list[Prop]:

@@ -77,33 +77,6 @@ function showControls({ play, time, now, scrub, speed }, player) {
   speed.slider.setAttribute("aria-valuetext", speed.said.textContent);
 }
 
-const LEGEND = [
-  ["first", "request (larger: more work)"],
-  ["retry", "retry"],
-  ["hedge", "hedge (a second copy)"],
-  ["ok", "answer"],
-  ["failed", "failure"],
-  ["timeout", "timeout"],
-  ["denied", "denied by a limit"],
-  ["refused", "refused: no room"],
-  ["left", "client gave up"],
-  ["cancelled", "cancelled copy"],
-];
-
-// What the symbols mean that are in these films.
-function showLegend(place, indexes, theme) {
-  const found = shownSymbols(indexes);
-  const colour = lifted(indexes[0].film.clients[0]?.colour ?? "#0000AC", theme);
-  place.replaceChildren();
-  for (const [name, text] of LEGEND.filter(([name]) => found.has(name))) {
-    const item = element(place, "span", "lbt-sign");
-    const canvas = element(item, "canvas", "", { "aria-hidden": "true" });
-    const pen = sized(canvas, name === "denied" || name === "refused" ? 30 : 20, 20);
-    drawDot(pen, parseFloat(canvas.style.width) / 2, 10, DOT, colour, name, theme);
-    element(item, "span").textContent = text;
-  }
-}
-
 // A pen in CSS pixels, whatever the density of the screen; the canvas gets this size.
 function sized(canvas, width, height) {
   const density = globalThis.devicePixelRatio || 1;

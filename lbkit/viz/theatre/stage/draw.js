@@ -9,6 +9,7 @@ function drawBack(pen, index, layout, moment, look) {
   drawBalancer(pen, layout, moment, look);
   moment.servers.forEach((now, i) => drawServer(pen, index, layout, i, now, marked[i], look));
   drawBreakers(pen, layout, moment, look);
+  drawPools(pen, layout, look);
   if (look.caption) drawScores(pen, index, layout, look);
 }
 
@@ -16,6 +17,10 @@ function drawFront(pen, index, layout, moment, look) {
   clear(pen, layout.width, layout.height);
   layout.boxes.forEach((box, i) => box.gauge && drawGauge(pen, index, box, i, moment.servers[i], look.theme));
   drawRings(pen, index, layout, moment, look);
+  for (const dot of moment.probes) {
+    const { x, y } = probePlace(layout, dot);
+    drawProbe(pen, x, y, dot.outcome, look.theme);
+  }
   drawDots(pen, index, layout, moment, look);
   drawQueueNumbers(pen, layout, moment, look);
   drawHeldNumber(pen, layout, moment, look);
@@ -167,6 +172,28 @@ function drawBreakers(pen, layout, moment, { theme }) {
     const x = mix(layout.balancer.x + layout.balancer.width, layout.entry, 0.75);
     breaker(pen, x, serverRoad(layout, i, x), change.state.replace("_", " "), theme);
   });
+}
+
+// A bracket around the servers of each pool, and its name; that of the choice in the policy's colour.
+function drawPools(pen, { pools, boxes, small }, { theme, colour, caption }) {
+  for (const { name, label, servers } of pools) {
+    const chosen = servers.includes(caption?.chosen);
+    const [first, last] = [boxes[servers[0]], boxes[servers.at(-1)]];
+    const right = first.x + first.width + 6;
+    pen.strokeStyle = chosen ? colour : theme.line;
+    pen.lineWidth = chosen ? 2.5 : 1.5;
+    pen.beginPath();
+    pen.moveTo(right - 4, first.y + 1);
+    pen.lineTo(right, first.y + 1);
+    pen.lineTo(right, last.y + last.height - 1);
+    pen.lineTo(right - 4, last.y + last.height - 1);
+    pen.stroke();
+    pen.font = font(11.5, 700);
+    pen.fillStyle = chosen ? theme.ink : theme.faint;
+    pen.textAlign = "left";
+    pen.textBaseline = "middle";
+    pen.fillText(fitted(pen, small ? `pool ${name}` : label, first.width), first.x, first.y - 8);
+  }
 }
 
 // How much of each service is done: all rings of a colour are one path.

@@ -22,6 +22,8 @@ function indexed(film) {
   index.changes = (film.states ?? []).map((change) => change.at).sort((a, b) => a - b);
   index.policies = (film.states ?? []).filter((change) => change.kind === "policy").sort((a, b) => a.at - b.at);
   index.tints = (film.props ?? []).find((prop) => prop.kind === "ring");
+  index.probes = probesOf(film);
+  index.relays = (film.props ?? []).some(({ layer }) => layer === 4);
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;
@@ -113,6 +115,13 @@ function statesByServer(film) {
       kinds.set(kind, { changes, times: changes.map((change) => change.at) });
     }
   return states;
+}
+
+// The probes of health checks in order of their sending, and how long one takes at most.
+function probesOf({ props, flight }) {
+  const { server, sent, ended, fault } = props?.find(({ kind }) => kind === "health")?.probes ?? { sent: [] };
+  const back = sent.map((at, i) => Math.max(ended[i], at + flight)); // it flies to the server before it comes back
+  return { server, sent, back, fault, longest: sent.reduce((most, at, i) => Math.max(most, back[i] + flight - at), 0) };
 }
 
 // The times at which requests ended, sorted, by outcome.

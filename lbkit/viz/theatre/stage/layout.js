@@ -3,6 +3,7 @@
 const TOP = 10;
 const TALL = 136; // the balancer
 const HUB = 46; // its hub is so far from its lower end
+const POOL_NAME = 20; // the height of a pool's name, above its servers
 const DOT = 6; // the radius of a request of mean size
 
 function layoutOf(index, width) {
@@ -10,15 +11,18 @@ function layoutOf(index, width) {
   const count = film.servers.length;
   const small = width < 560;
   const pitch = clamp(Math.round(380 / count), count > 24 ? 16 : 28, small ? 88 : 104);
-  const height = Math.max(small ? 210 : 232, count * pitch + 2 * TOP);
+  const pools = poolsOf(film);
+  const tall = count * pitch + pools.length * POOL_NAME;
+  const height = Math.max(small ? 210 : 232, tall + 2 * TOP);
   const scored = !small && index.captions.some((caption) => Object.keys(caption.scores ?? {}).length);
   const scoreWidth = scored ? clamp(width * 0.1, 64, 108) : 0;
   const boxWidth = clamp(width * 0.24, small ? 116 : 150, 236);
   const right = width - 8 - scoreWidth;
-  const layout = { width, height, small, pitch, scoreWidth, scoreX: right + 10 };
+  const layout = { width, height, small, pitch, pools, scoreWidth, scoreX: right + 10 };
+  const tops = serverTops(count, pools, pitch);
   layout.boxes = film.servers.map((server, i) => ({
     x: right - boxWidth,
-    y: (height - count * pitch) / 2 + i * pitch + Math.min(5, pitch * 0.08),
+    y: (height - tall) / 2 + tops[i] + Math.min(5, pitch * 0.08),
     width: boxWidth,
     height: pitch - 2 * Math.min(5, pitch * 0.08),
     ...workers(index, i, boxWidth, pitch - 2 * Math.min(5, pitch * 0.08)),
@@ -31,6 +35,32 @@ function layoutOf(index, width) {
   layout.room = Math.max(1, Math.floor((right - boxWidth - 10 - queueFrom) / layout.spacing));
   layout.entry = mix(queueFrom, right - boxWidth, 0.55);
   return layout;
+}
+
+// The pools with their servers, in the order of the film; none where there is only one.
+function poolsOf({ servers, pools }) {
+  const names = [...new Set(servers.map(({ pool }) => pool))];
+  if (names.length < 2) return [];
+  return names.map((name) => ({
+    name,
+    label: pools?.find((pool) => pool.name === name)?.label ?? `pool ${name}`,
+    servers: [...servers.keys()].filter((i) => servers[i].pool === name),
+  }));
+}
+
+// How far down each server is: those of a pool are together, below its name.
+function serverTops(count, pools, pitch) {
+  if (!pools.length) return Array.from({ length: count }, (_, i) => i * pitch);
+  const tops = [];
+  let y = 0;
+  for (const { servers } of pools) {
+    y += POOL_NAME;
+    for (const i of servers) {
+      tops[i] = y;
+      y += pitch;
+    }
+  }
+  return tops;
 }
 
 function clientPlaces(film, small, height) {
@@ -98,6 +128,13 @@ function onServerRoad(layout, server, place, p) {
   const x = mix(layout.hub.x, place.x, ease(p));
   const beside = smooth((x - box.x + 14) / (place.x - box.x + 14)) * (place.y - middle(box));
   return { x, y: serverRoad(layout, server, x) + (place.x > box.x ? beside : 0) };
+}
+
+// A probe flies beside the road, so that it is not taken for a request.
+function probePlace(layout, { server, p }) {
+  const { hub, boxes, pitch } = layout;
+  const x = mix(hub.x, boxes[server].x - 8, ease(p));
+  return { x, y: serverRoad(layout, server, x) - clamp(pitch * 0.3, 8, 20) * ease(p) };
 }
 
 const between = (from, to, p) => ({ x: mix(from.x, to.x, smooth(p)), y: mix(from.y, to.y, smooth(p)) });

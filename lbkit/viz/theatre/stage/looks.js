@@ -8,6 +8,7 @@ const STATES = {
   down: { tone: "failed", shut: true, mark: "✕", hatched: true },
   unhealthy: { tone: "failed", shut: true, mark: "✕" },
   ejected: { tone: "failed", shut: true, mark: "⏏" },
+  out: { tone: "failed", shut: true, mark: "⏏" },
   open: { tone: "failed", shut: true, mark: "⌁" },
   "half open": { tone: "warned", shut: false, mark: "½" },
   booting: { tone: "warned", shut: true, mark: "↻" },
@@ -18,8 +19,25 @@ const STATES = {
   fast: { tone: "blue", shut: false, mark: "▲" },
   longer: { tone: "warned", shut: false, mark: "↔" },
   draining: { tone: "warned", shut: true, mark: "⇥" },
-  drained: { tone: "warned", shut: true, mark: "⇥" },
+  drained: { tone: "warned", shut: true, mark: "∅" },
   maintenance: { tone: "warned", shut: true, mark: "⚒" },
+};
+// For the legend.
+const MEANINGS = {
+  down: "out of service: crashed, or its checks failed",
+  ejected: "taken out for a while: its requests failed",
+  out: "taken out for a while: its requests failed",
+  open: "breaker open: no requests go there",
+  "half open": "breaker half open: a few trials",
+  booting: "starts",
+  hung: "accepts requests, and never answers",
+  failing: "answers with errors, or fails its checks",
+  losing: "loses requests",
+  slow: "slower than usual",
+  fast: "faster than usual",
+  longer: "a longer way to it",
+  draining: "ends what it has, gets no new requests",
+  drained: "has ended what it had",
 };
 const TONES = ["failed", "warned", "blue", "faint"]; // the worst first
 const UNKNOWN = { tone: "faint", shut: false, mark: "•" };

@@ -13,6 +13,7 @@ function momentAt(index, t) {
     policy: index.policies.findLast((change) => change.at <= t)?.state ?? index.film.policy,
     dots: [],
     held: 0,
+    probes: probesAt(index, t),
     queues: index.film.servers.map(() => []),
     servers: index.film.servers.map((server, i) => serverAt(index, server, i, t)),
   };
@@ -32,6 +33,18 @@ function serverAt(index, server, number, t) {
     else if (!CALM.has(change.state)) now.states.push(change);
   }
   return now;
+}
+
+// The probes on their way: to the server (p from 0 to 1), there (1), or back, with their outcome (from 1 to 0).
+function probesAt({ probes, flight }, t) {
+  const found = [];
+  const { server, sent, back, fault, longest } = probes;
+  for (let i = until(sent, t - longest); i < sent.length && sent[i] <= t; i++) {
+    if (t < back[i]) found.push({ server: server[i], p: Math.min(1, (t - sent[i]) / flight), outcome: "" });
+    else if (t < back[i] + flight)
+      found.push({ server: server[i], p: 1 - (t - back[i]) / flight, outcome: fault[i] ? "failed" : "passed" });
+  }
+  return found;
 }
 
 function placeRequest(index, moment, request) {

@@ -4,7 +4,11 @@
 // line below it; all are functions of the film and the time. `scene` is {index, t, moment, look, player}.
 
 const propKinds = () => ({
+  breaker: BREAKER_PROP,
+  connections: CONNECTIONS_PROP,
+  health: HEALTH_PROP,
   ring: RING_PROP,
+  sticky: STICKY_PROP,
 });
 
 class PropView {

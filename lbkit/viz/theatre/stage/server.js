@@ -76,15 +76,27 @@ function drawWords(pen, index, layout, number, now, marks, theme) {
   const room = box.x + box.width - x - (index.tints ? 14 : 6);
   const { name } = index.film.servers[number];
   const lines = [{ text: name, font: font(clamp(box.height * 0.42, 9, 13), 650), colour: theme.ink }];
+  const above = layout.small && room < 74 && box.height >= 64 ? marks.slice(0, 1) : [];
+  for (const mark of above) stateAbove(pen, mark, box, theme);
+  const below = above.length ? [] : marks;
   const said = traits(index.film, number, now, layout.small);
   const small = font(clamp(box.height * 0.3, 9, 11));
-  if (box.height >= 40 && marks.length < 2) lines.push(...fittingLines(pen, said, small, theme.faint, room, box));
-  for (const mark of marks.slice(0, box.height >= 40 ? 2 : 1))
+  if (box.height >= 40 && below.length < 2) lines.push(...fittingLines(pen, said, small, theme.faint, room, box));
+  for (const mark of below.slice(0, box.height >= 40 ? 2 : 1))
     lines.push({ text: mark.text, font: font(clamp(box.height * 0.36, 9, 11.5), 700), colour: theme[mark.tone] });
   pen.textBaseline = "middle";
   pen.textAlign = "left";
   if (box.height < 40) drawInOneLine(pen, lines, x, box, room);
   else drawColumn(pen, lines, x, box, room);
+}
+
+// Where there is no room for words beside the slots: the worst state, above them.
+function stateAbove(pen, mark, box, theme) {
+  pen.font = font(11, 700);
+  pen.fillStyle = theme[mark.tone];
+  pen.textAlign = "left";
+  pen.textBaseline = "middle";
+  pen.fillText(fitted(pen, mark.text, box.width - 14), box.x + 7, box.y + 12);
 }
 
 // As many lines of traits as there is room for.

@@ -76,7 +76,13 @@ const SYMBOLS = {
   denied: (pen, x, y, radius, colour, theme) => pill(pen, x, y, "429", theme.warned, theme, 8),
   refused: (pen, x, y, radius, colour, theme) => pill(pen, x, y, "503", theme.failed, theme, 2),
   left: (pen, x, y, radius, colour, theme) => outline(pen, x, y, radius, theme.faint),
-  cancelled: (pen, x, y, radius, colour) => outline(pen, x, y, radius, colour),
+  cancelled(pen, x, y, radius, colour) {
+    outline(pen, x, y, radius, colour);
+    pen.beginPath(); // struck out
+    pen.moveTo(x - radius - 2, y + radius + 2);
+    pen.lineTo(x + radius + 2, y - radius - 2);
+    pen.stroke();
+  },
   unfinished() {},
 };
 
@@ -126,6 +132,23 @@ function breaker(pen, x, y, state, theme) {
   pen.moveTo(x - 5, y + 2);
   pen.lineTo(x + 4, y + (state === "open" ? -6 : -1.5));
   pen.stroke();
+}
+
+// A probe of a health check: a small card with a question, and with the answer on its way back.
+function drawProbe(pen, x, y, outcome, theme) {
+  const failed = outcome === "failed";
+  rounded(pen, x - 7, y - 7, 14, 14, 3);
+  pen.fillStyle = theme.page;
+  pen.fill();
+  pen.lineWidth = 1.6;
+  pen.strokeStyle = failed ? theme.failed : outcome ? theme.blue : theme.faint;
+  pen.stroke();
+  if (outcome) return checkMark(pen, x, y, !failed, theme);
+  pen.font = font(10, 700);
+  pen.fillStyle = theme.faint;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.fillText("?", x, y + 0.5);
 }
 
 const font = (size, weight = 400) => `${weight} ${size}px system-ui, -apple-system, "Segoe UI", sans-serif`;

@@ -14,7 +14,7 @@ class Theatre {
     this.player = new Player(spanOf(this.indexes), () => this.show());
     this.controls = controlBar(this.root, this.player);
     this.fault = element(this.root, "div", "lbt-fault", { role: "alert" });
-    this.legend = element(this.root, "div", "lbt-legend", { "aria-hidden": "true" });
+    this.legend = legendPlace(this.root, el.clientWidth);
     this.notes = element(this.root, "ul", "lbt-notes");
     this.live = element(this.root, "div", "lbt-live", { "aria-live": "polite" });
     this.cover = playCover(this.stagesPlace, this.player);

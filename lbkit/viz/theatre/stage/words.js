@@ -27,14 +27,21 @@ function captionText(index, caption) {
   return {
     who: `${kind}request ${number.toLocaleString("en")} of ${client}`,
     chosen: film.servers[caption.chosen]?.name ?? caption.where ?? "no server",
-    why: whyText(index, caption),
+    why: [ruleText(index, caption), whyText(index, caption)].filter(Boolean).join("; "),
   };
+}
+
+// The rule of content switching that has chosen the pool.
+function ruleText({ film, requests }, caption) {
+  if (!film.rules?.length) return "";
+  const rule = film.rules[requests.rule?.[caption.request]];
+  return rule ? `rule ${rule.name}: ${rule.says}` : "no rule fits";
 }
 
 // A ring shows what is near; bars show scores that are too many for a sentence.
 function whyText(index, caption) {
   if (Object.keys(caption.scores ?? {}).length > MANY) return `${caption.rule}${caption.best && `; ${caption.best} wins`}`;
-  const text = caption.text ?? "";
+  const text = caption.text ?? (index.relays ? "its connection leads there" : "");
   return caption.near?.length && index.tints ? text.split("; at ")[0].replace("each; ", "each: ") : text;
 }
 
