@@ -21,7 +21,7 @@ const CONNECTIONS_PROP = {
       const lane = prop.lanes[requests.lane[i]];
       if (lane.row >= ROWS) continue;
       const server = requests.server[i];
-      serverMark(pen, place.x(requests.at[i]), laneY(lane), server, 5, serverColour(prop, server, look.theme), look.theme);
+      serverMark(pen, place.x(requests.at[i]), laneY(lane), server, 5, connectionColour(prop, server, look.theme), look.theme);
     }
   },
 
@@ -62,7 +62,7 @@ function drawLane(pen, prop, lane, end, closed, place, { index, look }) {
   const width = Math.max(2, place.x(end) - x);
   const own = lane.server >= 0;
   pen.globalAlpha = own ? 0.38 : 1;
-  pen.fillStyle = own ? serverColour(prop, lane.server, theme) : theme.hair;
+  pen.fillStyle = own ? connectionColour(prop, lane.server, theme) : theme.hair;
   pen.fillRect(x, y - (own ? 8 : 1), width, own ? 16 : 2);
   pen.globalAlpha = 1;
   circle(pen, 5, y, 4.5);
@@ -81,13 +81,13 @@ function drawServerKey(pen, prop, index, width, theme) {
     pen.font = font(11.5);
     const room = 18 + pen.measureText(name).width;
     if (x + room > width) return;
-    serverMark(pen, x + 6, 9, server, 5, serverColour(prop, server, theme), theme);
+    serverMark(pen, x + 6, 9, server, 5, connectionColour(prop, server, theme), theme);
     rowText(pen, name, x + 14, 9, room, theme.ink);
     x += room + 10;
   });
 }
 
-const serverColour = (prop, server, theme) => (server < 0 ? theme.failed : lifted(prop.colours[server], theme));
+const connectionColour = (prop, server, theme) => (server < 0 ? theme.failed : lifted(prop.colours[server], theme));
 
 // A shape for each server, so that colours are not needed to tell them apart: square, circle, triangle...
 function serverMark(pen, x, y, server, radius, colour, theme) {
