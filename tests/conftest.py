@@ -31,7 +31,7 @@ REAL_TIME = ("live", "browser", "container", "notebook")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "net" in item.path.parts or any(item.get_closest_marker(name) for name in REAL_TIME):
-            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ the difference of two is the histogram of what came between. Each doubling of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import Any
 
 Counts = Mapping[int, int]
 
@@ -32,6 +33,24 @@ def bucket(seconds: float) -> int:
 BUCKETS = bucket(_LONGEST / MICROSECONDS) + 1
 
 
+class Histogram:
+    """Durations, counted; their sum is in whole microseconds, so that sums of processes add up exactly."""
+
+    __slots__ = ("counts", "micros")
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.micros = 0
+
+    def add(self, seconds: float) -> None:
+        number = bucket(seconds)
+        self.counts[number] = self.counts.get(number, 0) + 1
+        self.micros += int(seconds * MICROSECONDS)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"counts": self.counts, "micros": self.micros}
+
+
 def middle(number: int) -> float:
     """Return the duration in the middle of a bucket, in seconds."""
     shift = max(0, (number >> _BITS) - 1)
@@ -47,6 +66,20 @@ def quantile(counts: Counts, share: float) -> float | None:
         if rank <= 0:
             return middle(number)
     return None
+
+
+def cumulative(counts: Counts, bounds: Sequence[float]) -> list[int]:
+    """Return how many samples are at or below each of the growing bounds, in seconds, within 3 %."""
+    found = []
+    total = 0
+    numbers = sorted(counts)
+    at = 0
+    for bound in bounds:
+        while at < len(numbers) and middle(numbers[at]) <= bound:
+            total += counts[numbers[at]]
+            at += 1
+        found.append(total)
+    return found
 
 
 def between(before: Counts, after: Counts) -> dict[int, int]:

@@ -33,20 +33,45 @@ class Metric:
     labels: tuple[str, ...] = ("backend",)
 
 
+# -- of runs, and of the proxy ---------------------------------------------------------------------------
+
 REQUESTS = Metric("lbkit_requests_total", COUNTER, "Requests that ended.", ("backend", "code"))
-DURATION = Metric("lbkit_request_duration_seconds", HISTOGRAM, "From the request to its complete answer.")
-WAITING = Metric("lbkit_waiting_duration_seconds", HISTOGRAM, "From the request until a server begins it.")
-SERVICE = Metric("lbkit_service_duration_seconds", HISTOGRAM, "That a server worked on a request.")
+DURATION = Metric("lbkit_request_duration_seconds", HISTOGRAM, "From request to answer; successes only.")
 RETRIES = Metric("lbkit_retries_total", COUNTER, "Attempts after the first.")
 IN_FLIGHT = Metric("lbkit_requests_in_flight", GAUGE, "Requests that have come and not ended.")
 UP = Metric("lbkit_backend_up", GAUGE, "1 while the balancer sends it requests, else 0.")
-WORKERS = Metric(
-    "lbkit_backend_workers", GAUGE, "Requests that it can work on at once; 0 while it is out of service."
-)
 
-METRICS = {
-    metric.name: metric for metric in (REQUESTS, DURATION, WAITING, SERVICE, RETRIES, IN_FLIGHT, UP, WORKERS)
-}
+# -- of runs ---------------------------------------------------------------------------------------------
+
+WAITING = Metric("lbkit_waiting_duration_seconds", HISTOGRAM, "From the request until a server begins it.")
+SERVICE = Metric("lbkit_service_duration_seconds", HISTOGRAM, "That a server worked on a request.")
+WORKERS = Metric("lbkit_backend_workers", GAUGE, "Requests it can work on at once; 0 while it is not up.")
+
+# -- of the proxy ----------------------------------------------------------------------------------------
+
+FIRST_BYTE = Metric("lbkit_first_byte_duration_seconds", HISTOGRAM, "From the pick to the answer's head.")
+CONNECT = Metric("lbkit_connect_duration_seconds", HISTOGRAM, "For a new connection to a backend.")
+ATTEMPTS = Metric("lbkit_attempts_total", COUNTER, "Times that a backend was picked.")
+ERRORS = Metric("lbkit_request_errors_total", COUNTER, "Requests that failed.", ("backend", "reason"))
+FAILED = Metric("lbkit_failed_attempts_total", COUNTER, "Attempts that failed.", ("backend", "reason"))
+BYTES = Metric("lbkit_backend_bytes_total", COUNTER, "Bytes to and from a backend.")
+DECISIONS = Metric("lbkit_decisions_total", COUNTER, "What was done about failures.", ("decision",))
+EVENTS = Metric("lbkit_filter_events_total", COUNTER, "What filters have counted.", ("filter", "event"))
+WEIGHT = Metric("lbkit_backend_weight", GAUGE, "The weight of a backend.")
+CLIENTS = Metric("lbkit_open_client_connections", GAUGE, "Open connections of clients.", ())
+ACCEPTED = Metric("lbkit_client_connections_total", COUNTER, "Connections that clients have made.", ())
+PROCESSES = Metric("lbkit_workers", GAUGE, "Processes that serve.", ())
+CPU = Metric("lbkit_cpu_seconds_total", COUNTER, "Processor time of all workers.", ())
+MEMORY = Metric("lbkit_memory_bytes", GAUGE, "The largest resident sets of all workers.", ())
+STARTED = Metric("lbkit_start_time_seconds", GAUGE, "When the proxy started, since 1970.", ())
+
+OF_RUNS = (REQUESTS, DURATION, WAITING, SERVICE, RETRIES, IN_FLIGHT, UP, WORKERS)
+OF_BACKENDS = (
+    *(REQUESTS, DURATION, RETRIES, IN_FLIGHT, UP),
+    *(FIRST_BYTE, CONNECT, ATTEMPTS, ERRORS, FAILED, BYTES, WEIGHT),
+)
+OF_THE_PROXY = (DECISIONS, EVENTS, CLIENTS, ACCEPTED, PROCESSES, CPU, MEMORY, STARTED)
+METRICS = {metric.name: metric for metric in (*OF_RUNS, *OF_BACKENDS, *OF_THE_PROXY)}
 
 
 def code_class(status: int) -> str:

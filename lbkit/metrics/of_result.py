@@ -26,7 +26,7 @@ from lbkit.metrics.names import (
     code_class,
 )
 from lbkit.metrics.store import Labels, Store, labels
-from lbkit.result import Result
+from lbkit.result import Result, good
 
 Moments = list[float]
 
@@ -48,7 +48,9 @@ def metrics_of(result: Result, every: float = 5.0) -> Store:
             of,
             scrapes.counter((result.end[row], max(0, result.attempts[row] - 1)) for row in rows),
         )
-        _histogram(store, scrapes, DURATION, of, ((result.end[row], result.latency[row]) for row in rows))
+        good_ones = [row for row in rows if good(result.status[row])]
+        latencies = ((result.end[row], result.latency[row]) for row in good_ones)
+        _histogram(store, scrapes, DURATION, of, latencies)
         served = [row for row in rows if not isnan(result.start[row])]
         _histogram(store, scrapes, WAITING, of, ((result.end[row], result.waiting[row]) for row in served))
         _histogram(store, scrapes, SERVICE, of, ((result.end[row], result.service[row]) for row in served))

@@ -113,7 +113,7 @@ class Exchange(Forwarding):
         self.status = head.status
         if end:
             self._connection = None  # it may already serve another request
-        now = service.now()
+        self.headed = now = service.now()
         if service.pool.wants_reports and self.lease:
             service.reports.answered(self.lease.backend, head, now)
         if self._timekeeper is not None and not self._timekeeper.takes(head):

@@ -40,7 +40,9 @@ class Forwarding:
         "attempts",
         "began",
         "client",
+        "connected",
         "deadline",
+        "headed",
         "lease",
         "pool",
         "request",
@@ -62,6 +64,8 @@ class Forwarding:
         self.status = 0
         self.token = ""  # of its session
         self.began = now
+        self.connected = 0.0
+        self.headed = 0.0
         self.deadline = now + service.first_wait
         self.attempts = 0
         self.pool = service.pool  # a filter may choose another
@@ -156,6 +160,7 @@ class Forwarding:
                 self._failed(Failure.REFUSED, False)
         else:
             self._task = None
+            self.connected = self.service.now()
             if connection.transport.is_closing():
                 self._failed(Failure.CLOSED_UNANSWERED, False)
             else:

@@ -234,7 +234,9 @@ class ExchangeView(Protocol):
     pool: AnyPool  # where backends are picked; a filter may choose another
     route: Route | None  # the way that the rules of content switching have chosen, if there are any
     token: str  # names the session; empty without one
-    began: float  # on the loop's clock, seconds
+    began: float  # on the loop's clock, seconds; so are these
+    connected: float  # when a new connection to a backend was there; 0.0: a kept one served
+    headed: float  # when the head of a backend's answer came; 0.0: none has
 
     @property
     def lease(self) -> Lease | None: ...

@@ -50,8 +50,12 @@ def test_without_an_admin_interface_nothing_is_counted() -> None:
 def test_successes_have_a_latency_and_failures_none() -> None:
     with counted(answers(OK), answers(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")) as (proxy, rows):
         assert sorted(ask(proxy)[0] for _ in range(4)) == [200, 200, 503, 503]
-        assert (rows["b1"].classes[2], sum(rows["b1"].latency.values()), rows["b1"].errors) == (2, 2, {})
-        assert (rows["b2"].classes[5], rows["b2"].latency) == (2, {})
+        assert (rows["b1"].classes[2], sum(rows["b1"].latency.counts.values()), rows["b1"].errors) == (
+            2,
+            2,
+            {},
+        )
+        assert (rows["b2"].classes[5], rows["b2"].latency.counts) == (2, {})
         assert rows["b2"].errors == {"status 503": 2}
 
 
@@ -83,7 +87,7 @@ def test_the_duration_of_a_websocket_is_no_latency() -> None:
             assert client.answer(head_only=True)[0] == 101
             client.rest()
         wait_until(lambda: "b1" in rows)
-        assert (rows["b1"].classes[1], rows["b1"].latency, rows["b1"].errors) == (1, {}, {})
+        assert (rows["b1"].classes[1], rows["b1"].latency.counts, rows["b1"].errors) == (1, {}, {})
 
 
 def test_an_answer_that_is_cut_off_is_an_error() -> None:

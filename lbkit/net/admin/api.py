@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import unquote
 
+from lbkit.needs import why_not
 from lbkit.net.admin import views
 from lbkit.net.admin.bodies import (
     AlgorithmChange,
@@ -49,6 +50,7 @@ OPERATIONS = (
     Operation("POST", "/api/config/check", "check", "Check a configuration", ref("Check"), "TOML"),
     Operation("POST", "/api/reload", "reload", "Read the file again", ref("Reloaded"), errors=(409, 422)),
 )
+METRICS = "/metrics"
 PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -79,11 +81,15 @@ class Api:
         }
         self._pages["/openapi.json"] = self._document
 
-    async def answer(self, method: str, target: str, content_type: str, body: bytes) -> Answer:
+    async def answer(
+        self, method: str, target: str, content_type: str, body: bytes, accept: str = ""
+    ) -> Answer:
         """Return the answer to a request. Never raises."""
         path = target.partition("?")[0]
         try:
-            if path in self._pages:
+            if path == METRICS and method in ("GET", "HEAD"):
+                return await self.metrics(accept)
+            if path in self._pages or path == METRICS:
                 if method not in ("GET", "HEAD"):
                     return self.refused(405, "use GET", b"Allow: GET, HEAD\r\n")
                 return self._pages[path]
@@ -136,6 +142,15 @@ class Api:
 
     async def workers(self) -> Any:
         return views.workers(self.control, await self.control.read())
+
+    async def metrics(self, accept: str) -> Answer:
+        """Return the metrics as text for Prometheus, which is no part of the API in JSON."""
+        if why := why_not("metrics"):
+            raise Refused(501, why)
+        from lbkit.net.admin.exposition import exposition  # only where somebody scrapes
+
+        text, kind = exposition(self.control, await self.control.read(), accept)
+        return Answer(200, body=text, content_type=kind.encode())
 
     # -- changing -----------------------------------------------------------------------------
 

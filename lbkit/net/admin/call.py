@@ -30,7 +30,9 @@ HEADERS = (
 class Answering(Protocol):
     """What a call needs of the Api."""
 
-    def answer(self, method: str, target: str, content_type: str, body: bytes) -> Awaitable[Answer]: ...
+    def answer(
+        self, method: str, target: str, content_type: str, body: bytes, accept: str
+    ) -> Awaitable[Answer]: ...
     def refused(self, status: int, why: str) -> Answer: ...
 
 
@@ -94,8 +96,8 @@ class Call:
         try:
             self._access.check(request)  # a body that came with the head came before `begin`
             method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
-            kind = request.field(b"content-type").decode("latin-1")
-            self._respond(await self._api.answer(method, target, kind, bytes(self._body)))
+            kind, accept = (request.field(name).decode("latin-1") for name in (b"content-type", b"accept"))
+            self._respond(await self._api.answer(method, target, kind, bytes(self._body), accept))
         except Denied as denied:
             self._respond(self._api.refused(denied.status, str(denied)))
 

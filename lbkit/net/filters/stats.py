@@ -4,31 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from lbkit.core.histogram import bucket
+from lbkit.core.histogram import Histogram
 from lbkit.net.filters.base import Filter
 from lbkit.net.messages import ExchangeView
 
 SWITCHED = 101
 LEFT = "client left"
 CUT_OFF = "cut off"
+DURATIONS = ("latency", "first_byte", "connect")
 MOST_ROWS = 10_000  # names of backends that are counted apart; addresses of a name may change for years
 
 
 class Row:
     """The exchanges that ended at one backend. All counts only grow."""
 
-    __slots__ = ("classes", "errors", "latency", "retries")
+    __slots__ = ("classes", "connect", "errors", "first_byte", "latency", "retries")
 
     def __init__(self) -> None:
         self.classes = [0] * 10  # answers by the first digit of their status; 0: the client left before one
         self.errors: dict[str, int] = {}  # answers by why they were no success
         self.retries = 0  # attempts after the first
-        self.latency: dict[int, int] = {}  # a histogram (lbkit.core.histogram) of successes
+        # Of successes, as failures may be quick: from the request to the end of the answer; from the pick of
+        # the backend to the head of its answer; and of new connections.
+        self.latency = Histogram()
+        self.first_byte = Histogram()
+        self.connect = Histogram()
 
-    def to_dict(self, latency: bool = True) -> dict[str, Any]:
-        """Return the counts; with `latency` the histogram, too, which is most of them."""
+    def to_dict(self, durations: bool = True) -> dict[str, Any]:
+        """Return the counts; with `durations` the histograms, too, which are most of them."""
         counts = {"classes": self.classes, "errors": self.errors, "retries": self.retries}
-        return {"done": sum(self.classes), **counts, **({"latency": self.latency} if latency else {})}
+        found = {"done": sum(self.classes), **counts}
+        if durations:
+            found["durations"] = {name: getattr(self, name).to_dict() for name in DURATIONS}
+        return found
 
 
 class StatsFilter(Filter):
@@ -50,8 +58,10 @@ class StatsFilter(Filter):
         if exchange.attempts > 1:
             row.retries += exchange.attempts - 1
         if ok and lease and status != SWITCHED:
-            number = bucket(now - lease.start)
-            row.latency[number] = row.latency.get(number, 0) + 1
+            row.latency.add(now - exchange.began)
+            row.first_byte.add(exchange.headed - lease.start)
+            if exchange.connected > lease.start:
+                row.connect.add(exchange.connected - lease.start)
         elif not ok and (why := _why(status, ok)):
             row.errors[why] = row.errors.get(why, 0) + 1
 

@@ -70,6 +70,7 @@ class Listener:
         self.capacity = limits.connections
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self.open: set[Open] = set()
+        self.accepted = 0  # connections so far
         self.requests = 0  # at once, on connections that carry several
         # Where limits.connections_per_client is set: each connection's client, and how many it has.
         self._client_of: dict[Open, str] = {}
@@ -102,6 +103,7 @@ class Listener:
         """Add a new connection; return how it is refused, if there are too many."""
         full = len(self.open) >= self.capacity
         self.open.add(what)
+        self.accepted += 1
         if full:
             self.on_full()
             return Reject(503, "too many connections")

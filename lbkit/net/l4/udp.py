@@ -71,7 +71,7 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         self.pool = pool
         self.key = key_of(self.config.key)
         self.sessions: dict[tuple[Any, ...], Session] = {}  # by the client's address
-        self.began = 0  # sessions so far
+        self.accepted = 0  # sessions so far
         self.capacity = self.config.sessions
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self.stopping = False
@@ -157,7 +157,7 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         except Exception:  # a learner's algorithm may do anything
             self.faults.report("picking a backend failed")
             return None
-        self.began += 1
+        self.accepted += 1
         session = self.sessions[client] = Session(self, client, lease)
         return session
 

@@ -67,19 +67,19 @@ class Ledger:
         self._past: Report = {}
         self._latest: dict[int, Report] = {}
 
-    def update(self, reports: Iterable[Report], alive: Iterable[int], latency: bool = True) -> Report:
+    def update(self, reports: Iterable[Report], alive: Iterable[int], durations: bool = True) -> Report:
         """Take the counts of reports or samples; return the sums. `alive`: the processes that still run.
 
-        Where a sample has no histogram, the last one counts. `latency`: the sums have them, too."""
+        Where a sample has no histograms, the last ones count. `durations`: the sums have them, too."""
         for report in reports:
             known = self._latest.get(report["pid"], {}).get("backends", {})
             for name, row in report["counts"]["backends"].items():
-                if "latency" not in row and "latency" in (before := known.get(name, {})):
-                    row["latency"] = before["latency"]
+                if "durations" not in row and "durations" in (before := known.get(name, {})):
+                    row["durations"] = before["durations"]
             self._latest[report["pid"]] = report["counts"]
         for pid in self._latest.keys() - set(alive):
             self._past = added_up([self._past, self._latest.pop(pid)])
-        return added_up([self._past, *self._latest.values()], "" if latency else "latency")
+        return added_up([self._past, *self._latest.values()], "" if durations else "durations")
 
 
 class History:
@@ -144,8 +144,16 @@ def failed(row: Report) -> int:
 
 
 def latency(row: Report) -> dict[int, int]:
-    """Return the histogram of a row; JSON has turned the numbers of buckets into texts."""
-    return {int(number): count for number, count in row.get("latency", {}).items()}
+    """Return the histogram of latencies of a row."""
+    return histogram(row, "latency")[0]
+
+
+def histogram(row: Report, name: str) -> tuple[dict[int, int], int]:
+    """Return a histogram of a row, and its sum in microseconds.
+
+    JSON has turned the numbers of buckets into texts."""
+    found = row.get("durations", {}).get(name, {"counts": {}, "micros": 0})
+    return {int(number): count for number, count in found["counts"].items()}, found["micros"]
 
 
 def shown_counts(row: Report) -> Report:

@@ -7,6 +7,7 @@ counts of several processes add up, and those of two moments give a rate.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -56,6 +57,11 @@ class Process:
             return len(proxy.listener.open)
         return len(proxy.open) if isinstance(proxy, TcpProxy) else len(proxy.sessions)
 
+    def accepted(self) -> int:
+        """Return the number of connections so far; of sessions, with UDP."""
+        proxy = self.proxy
+        return proxy.listener.accepted if isinstance(proxy, Proxy) else proxy.accepted
+
     def named_pools(self) -> list[tuple[str, Pool | Replicas]]:
         if isinstance(self.pool, PoolSet):
             return list(self.pool.items())
@@ -69,6 +75,7 @@ def report(process: Process) -> Report:
     return {
         "pid": os.getpid(),
         "clients": process.clients(),
+        "memory": _memory(),
         "algorithm": process.pool.balancer.name,
         "faults": process.proxy.faults.lines(),
         "backends": [
@@ -129,6 +136,16 @@ def state(backend: Backend, drain: DrainState) -> str:
     return "up" if backend.weight > 0 else "no weight"
 
 
+def _memory() -> int:
+    """Return the largest resident set so far, in bytes; 0 on Windows."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
+
+
 def _counts(process: Process, part: int = 0, of: int = 1) -> Report:
     backends: dict[str, Report] = {}
     for backend in process.pool.all_backends():
@@ -136,9 +153,10 @@ def _counts(process: Process, part: int = 0, of: int = 1) -> Report:
         known["attempts"] += backend.picks
         known["bytes"] += backend.traffic
         known["done"] += backend.picks - backend.in_flight
+    shared = {"cpu_micros": time.process_time_ns() // 1000, "accepted": process.accepted()}
     if isinstance(process.proxy, Proxy):
-        return _http_counts(process.proxy, backends, part, of)
-    return {"backends": backends, "elsewhere": {}, "attempts": {}, "filters": {}}
+        return _http_counts(process.proxy, backends, part, of) | shared
+    return {"backends": backends, "elsewhere": {}, "attempts": {}, "filters": {}, **shared}
 
 
 def _http_counts(proxy: Proxy, backends: dict[str, Report], part: int, of: int) -> Report:
@@ -149,7 +167,7 @@ def _http_counts(proxy: Proxy, backends: dict[str, Report], part: int, of: int) 
         failures.setdefault(name, Counter())[kind] += count
     for i, (name, known) in enumerate(backends.items()):
         row = rows.get(name) or Row()
-        known.update(row.to_dict(latency=i % of == part), failures=dict(failures.get(name, {})))
+        known.update(row.to_dict(durations=i % of == part), failures=dict(failures.get(name, {})))
     return {
         "backends": backends,
         # Backends that left, and requests that none got.

@@ -50,7 +50,7 @@ def test_each_client_gets_its_own_answers_from_one_backend() -> None:
         assert Counter(answer[:1] for answer in first) == {b"0": 3, b"1": 3, b"2": 3}
         for sock, answer in zip(socks, first, strict=True):
             assert ask(proxy, sock)[:1] == answer[:1]
-        assert proxy.began == 9
+        assert proxy.accepted == 9
 
 
 def test_with_the_client_as_the_key_all_its_sockets_lead_to_one_backend() -> None:
@@ -94,7 +94,7 @@ def test_a_backend_that_is_gone_is_left_at_the_next_datagram() -> None:
         port = gone.getsockname()[1]
     with server("1") as there, UdpProxy(pool(port, there)) as proxy, client() as sock:
         sock.sendto(b"?", ("127.0.0.1", proxy.port))
-        until(lambda: proxy.began and not proxy.call(lambda: len(proxy.sessions)))
+        until(lambda: proxy.accepted and not proxy.call(lambda: len(proxy.sessions)))
         assert ask(proxy, sock) == b"1?"
 
 
@@ -103,7 +103,7 @@ def test_sessions_are_bounded_and_those_that_exist_go_on() -> None:
         assert ask(proxy, first) == b"0?"
         second.sendto(b"!", ("127.0.0.1", proxy.port))
         assert ask(proxy, first) == b"0?"
-        assert proxy.began == 1
+        assert proxy.accepted == 1
         assert proxy.faults.lines() == ["full: there are as many sessions as may be open"]
 
 
@@ -115,7 +115,7 @@ def test_a_stop_waits_only_for_answers_under_way() -> None:
         assert time.monotonic() - began < TIMEOUT / 2
     with server("mute", mute=True) as mute, UdpProxy(pool(mute)) as proxy, client() as sock:
         sock.sendto(b"?", ("127.0.0.1", proxy.port))
-        until(lambda: proxy.began)
+        until(lambda: proxy.accepted)
         proxy.stop(grace=0.1)
         assert proxy.pool.backends[0].in_flight == 0
 

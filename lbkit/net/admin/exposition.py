@@ -1,0 +1,137 @@
+"""What a proxy has counted, in the text formats of Prometheus and OpenMetrics: the path /metrics.
+
+The processes that serve only add whole numbers (`filters/stats.py`); the supervisor adds theirs up when it is
+asked, and prometheus-client writes them. The names are those of `lbkit.metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from lbkit.core.histogram import MICROSECONDS, cumulative
+from lbkit.metrics import names
+from lbkit.metrics.names import BOUNDS, CLASSES, COUNTER, HISTOGRAM, NO_BACKEND, Metric
+from lbkit.net.workers.control import Control, State
+from lbkit.net.workers.figures import histogram as histogram_of
+from lbkit.net.workers.report import Report
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+Sample = tuple[list[str], Any]  # the values of the labels, and the value
+
+LEFT = 4  # the client's own doing: class 4xx, as nginx' 499
+
+
+def exposition(control: Control, state: State, accept: str) -> tuple[bytes, str]:
+    """Return the metrics and their content type, in the format that `accept` asks for."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(control, state))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _Collector(Collector):
+    def __init__(self, control: Control, state: State) -> None:
+        self.control = control
+        self.state = state
+
+    def collect(self) -> Iterator[Family]:
+        counts = self.state.counts
+        rows = {**counts.get("backends", {}), NO_BACKEND: counts.get("elsewhere", {})}
+        for metric, samples in OF_ROWS.items():
+            yield _family(metric, (sample for name, row in rows.items() for sample in samples(name, row)))
+        for metric, value in OF_STATES.items():
+            states = self.state.backends.items()
+            yield _family(metric, (([name], value(row)) for name, row in states))
+        yield _family(names.DECISIONS, (([what], n) for what, n in counts.get("attempts", {}).items()))
+        yield _family(
+            names.EVENTS,
+            (([by, event], n) for by, told in counts.get("filters", {}).items() for event, n in told.items()),
+        )
+        for metric, value_of in OF_ALL.items():
+            yield _family(metric, [([], value_of(self.control, self.state))])
+
+
+def _family(metric: Metric, samples: Any) -> Family:
+    if metric.kind == HISTOGRAM:
+        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, (buckets, sum_value) in samples:
+            histogram.add_metric(labels, buckets, sum_value)
+        return histogram
+    family = CounterMetricFamily if metric.kind == COUNTER else GaugeMetricFamily
+    made = family(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        made.add_metric(labels, value)
+    return made  # type: ignore[no-any-return]
+
+
+# -- of a backend's counts: samples for its name and row --------------------------------------------------
+
+Samples = Callable[[str, Report], Iterator[Sample]]
+
+
+def _requests(name: str, row: Report) -> Iterator[Sample]:
+    left, *classes = row.get("classes", [0] * 10)
+    classes[LEFT - 1] += left
+    for code, count in zip(CLASSES, classes, strict=False):
+        yield [name, code], count
+
+
+def _count(key: str) -> Samples:
+    def samples(name: str, row: Report) -> Iterator[Sample]:
+        yield [name], row.get(key, 0)
+
+    return samples
+
+
+def _by_reason(key: str) -> Samples:
+    def samples(name: str, row: Report) -> Iterator[Sample]:
+        for reason, count in row.get(key, {}).items():
+            yield [name, reason], count
+
+    return samples
+
+
+def _durations(key: str) -> Samples:
+    def samples(name: str, row: Report) -> Iterator[Sample]:
+        counts, micros = histogram_of(row, key)
+        upto = cumulative(counts, [*BOUNDS, inf])
+        labelled = zip([*(f"{bound:g}" for bound in BOUNDS), "+Inf"], upto, strict=True)
+        yield [name], (list(labelled), micros / MICROSECONDS)
+
+    return samples
+
+
+OF_ROWS: dict[Metric, Samples] = {
+    names.REQUESTS: _requests,
+    names.ERRORS: _by_reason("errors"),
+    names.RETRIES: _count("retries"),
+    names.ATTEMPTS: _count("attempts"),
+    names.FAILED: _by_reason("failures"),
+    names.BYTES: _count("bytes"),
+    names.DURATION: _durations("latency"),
+    names.FIRST_BYTE: _durations("first_byte"),
+    names.CONNECT: _durations("connect"),
+}
+OF_STATES: dict[Metric, Callable[[Report], float]] = {
+    names.UP: lambda row: float(row["gets_requests"]),
+    names.IN_FLIGHT: lambda row: row["in_flight"],
+    names.WEIGHT: lambda row: row["weight"],
+}
+OF_ALL: dict[Metric, Callable[[Control, State], float]] = {
+    names.CLIENTS: lambda control, state: _sum("clients", state),
+    names.ACCEPTED: lambda control, state: state.counts.get("accepted", 0),
+    names.PROCESSES: lambda control, state: len(state.serving),
+    names.CPU: lambda control, state: state.counts.get("cpu_micros", 0) / MICROSECONDS,
+    names.MEMORY: lambda control, state: _sum("memory", state),
+    names.STARTED: lambda control, state: control.started,
+}
+
+
+def _sum(key: str, state: State) -> float:
+    return float(sum(report[key] for report in (*state.serving, *state.retiring)))
