@@ -67,7 +67,7 @@ def _family(metric: Metric, samples: Any) -> Family:
     made = family(metric.name, metric.help, labels=metric.labels)
     for labels, value in samples:
         made.add_metric(labels, value)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 # -- of a backend's counts: samples for its name and row --------------------------------------------------
