@@ -29,6 +29,10 @@ def page(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) 
     page.close()
 
 
+def prop_of(name: str) -> dict[str, Any]:
+    return next(prop for prop in film(result_of(name)).props if prop["kind"] in ("health", "breaker"))
+
+
 def seek(page: Any, t: float) -> None:
     page.evaluate(f"{PLAYER}.seek({t})")
 
@@ -58,7 +62,7 @@ def test_every_moment_can_be_drawn_also_on_a_narrow_page(page: Any) -> None:
 
 
 def test_health_checks_are_said_in_words(page: Any) -> None:
-    table = film(result_of("health")).props[0]["tallies"]
+    table = prop_of("health")["tallies"]
     of_b = [row for row, server in enumerate(table["server"]) if server == 1]
     failing = next(row for row in of_b if table["check"][row] == "failing" and table["row"][row] == 2)
     down = next(row for row in of_b if table["check"][row] == "down")
@@ -71,14 +75,14 @@ def test_health_checks_are_said_in_words(page: Any) -> None:
 
 
 def test_panic_is_said_first(page: Any) -> None:
-    panic = film(result_of("health")).props[0]["panic"]
+    panic = prop_of("health")["panic"]
     seek(page, panic["at"][panic["on"].index(True)])
     assert words(page, "health", "health").startswith("panic: health is ignored · ")
 
 
 def test_probes_fly_to_servers_and_back_with_their_outcome(page: Any) -> None:
     probes = "document.getElementById('theatre').theatre.stages[0].moment.probes"
-    prop = film(result_of("health")).props[0]["probes"]
+    prop = prop_of("health")["probes"]
     refused = next(i for i, fault in enumerate(prop["fault"]) if fault)
     seek(page, prop["sent"][refused] + 0.01)
     going = page.evaluate(probes)
@@ -95,7 +99,7 @@ def test_sessions_say_where_they_moved_and_why(page: Any) -> None:
 
 
 def test_a_breaker_says_when_it_tries_again(page: Any) -> None:
-    table = film(result_of("breakers")).props[0]["tallies"]
+    table = prop_of("breakers")["tallies"]
     opened = next(table["at"][i] for i, state in enumerate(table["state"]) if state == "open")
     seek(page, opened - 0.001)
     assert words(page, "breakers", "breaker").startswith("all breakers are closed")
