@@ -1,5 +1,5 @@
-"""What a simulation records on request, `run(..., record=True)`: each attempt of each request, and the
-reasons of the first decisions. Times are in seconds from the start of the run."""
+"""What a simulation records on request, `run(..., record=True)`: each attempt of each request, the reasons of
+the first decisions, and what happens at the entrance. Times are in seconds from the start of the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lbkit.core.health.breaker import BreakerCounts
 # In the `extra` of a Result, where the run has such things. `keys`: of each row that an algorithm picked a
 # backend for by its key.
 RECORDED = (
-    *("attempts", "decisions", "demands", "tries", "keys", "memberships", "lookups", "kept"),
+    *("attempts", "decisions", "demands", "passages", "tries", "keys", "memberships", "lookups", "kept"),
     *("probed", "tallies", "budget", "panics", "relayed"),
 )
 # The first one, another one after a failure (or of a client that tries again), a copy while another has no
@@ -126,3 +126,19 @@ class Relayed(NamedTuple):
     opened: float
     closed: float  # nan: it was open at the end
     requests: tuple[int, ...]  # rows of the Result
+
+
+# At the rate limits; at the gate; past it, and its end; out of its queue, as its client left. Other words are
+# the gate's reasons to reject a request (`lbkit.core.gate.Refusal`).
+LIMITS, GATE, ADMITTED, ENDED, LEFT = "limits", "gate", "admitted", "ended", "left"
+
+
+class Passage(NamedTuple):
+    """What happened to a request before the balancer, and the gate after it."""
+
+    at: float
+    request: int  # row of the Result
+    what: str
+    priority: str = ""  # of a request at the gate
+    limit: float = inf  # requests at once
+    chance: float = 0.0  # with which admission control rejects a request

@@ -199,6 +199,34 @@ class Kinds:
         return self.kinds[self.number(demand)]
 
 
+class SimRequest:
+    """A request without a connection, as a `RoutedRequest`: what rules and limits see."""
+
+    __slots__ = ("_kind", "body", "client", "flow", "length", "method", "target")
+
+    def __init__(self, client: str, target: bytes, flow: str, kind: RequestKind) -> None:
+        self.client = client
+        self.target = target
+        self.flow = flow
+        self.method = kind.method.encode()
+        self.body = kind.body.encode()
+        self.length = len(self.body)
+        self._kind = kind
+
+    def field(self, name: bytes) -> bytes:
+        return next(iter(self.values(name)), b"")
+
+    def values(self, name: bytes) -> list[bytes]:
+        if name == b"host":
+            return [(self._kind.host or "127.0.0.1").encode()]
+        headers = self._kind.headers
+        return [text.encode() for field, text in headers.items() if field.lower().encode() == name]
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the header fields, as a firewall compares them."""
+        return [(name.lower().encode(), text.encode()) for name, text in self._kind.sent().items()]
+
+
 def client_name(client: int) -> str:
     """Return the address of client number `client`, 10.x.y.z, which a balancer hashes.
 

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import limit_films
+
 from lbkit import (
     Event,
     Experiment,
@@ -186,6 +188,7 @@ EXPERIMENTS = {
     "layer4": layered(4),
     "layer7": layered(7),
     "pools": pools(),
+    **limit_films.EXPERIMENTS,
 }
 
 

@@ -25,6 +25,7 @@ from lbkit.recorded import (
     Membership,
 )
 from lbkit.sim import kinds
+from lbkit.sim.entrance_tape import RecordedEntrance
 from lbkit.sim.requests import NOT_PICKED
 from lbkit.sim.retrying import LATE
 from lbkit.sim.simulation import Simulation
@@ -38,11 +39,12 @@ Pick = Callable[[str, float, Collection[Backend], str], Backend]
 
 
 class Recorded(Simulation):
-    """A simulation that records; `attempts`, `decisions` and `demands` are in the `extra` of its Result."""
+    """A simulation that records; the `extra` of its Result has what `lbkit.recorded.RECORDED` names."""
 
     servers_by_discipline = RECORDED
     checks_kind = RecordedChecks
     tallies: Tallies | None = None
+    entrances = RecordedEntrance
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.tape = Tape()
@@ -144,6 +146,8 @@ class Recorded(Simulation):
         number_of = self.numbers()
         asks = self.requests.demand
         assert self.tallies
+        assert isinstance(self.entrance, RecordedEntrance)
+        passages = self.entrance.passages
         return {
             **super()._facts(),
             **self.tallies.facts(),
@@ -152,6 +156,7 @@ class Recorded(Simulation):
             "demands": [asks[row] for row in number_of],
             "keys": {number_of[self.origin(row)]: key for row, key in self.picked_by.items()},
             "memberships": self.memberships,
+            "passages": [p._replace(request=number_of[self.origin(p.request)]) for p in passages],
         }
 
     def attempts(self, number_of: dict[int, int]) -> list[Attempt]:

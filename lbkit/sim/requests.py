@@ -11,41 +11,13 @@ from typing import Any
 
 from lbkit.core import Backend
 from lbkit.core.key import Key, about_client, key_of
-from lbkit.experiment import RequestKind, Traffic
+from lbkit.experiment import Traffic
 from lbkit.result import COLUMNS, OPTIONAL
-from lbkit.workload import Kinds, Workload, client_name, path_name
+from lbkit.workload import Kinds, SimRequest, Workload, client_name, path_name
 
 FLOWS = 50_000  # connections that are distinguished: a client has about this many ports
 NAN = float("nan")
 NOT_PICKED = Backend("none")  # holds the place in `lease` until a backend is picked
-
-
-class SimRequest:
-    """A simulated request, as a `RoutedRequest`."""
-
-    __slots__ = ("_kind", "body", "client", "flow", "length", "method", "target")
-
-    def __init__(self, client: str, target: bytes, flow: str, kind: RequestKind) -> None:
-        self.client = client
-        self.target = target
-        self.flow = flow
-        self.method = kind.method.encode()
-        self.body = kind.body.encode()
-        self.length = len(self.body)
-        self._kind = kind
-
-    def field(self, name: bytes) -> bytes:
-        return next(iter(self.values(name)), b"")
-
-    def values(self, name: bytes) -> list[bytes]:
-        if name == b"host":
-            return [(self._kind.host or "127.0.0.1").encode()]
-        headers = self._kind.headers
-        return [text.encode() for field, text in headers.items() if field.lower().encode() == name]
-
-    def fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the header fields, as a firewall compares them."""
-        return [(name.lower().encode(), text.encode()) for name, text in self._kind.sent().items()]
 
 
 class Requests:

@@ -37,6 +37,8 @@ MAX_EVENTS_PER_REQUEST = 100
 class Simulation(ServerSide):
     """What happens to requests: between clients, the balancer and the servers. One is known by its row."""
 
+    entrances: type[Entrance] = Entrance
+
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         policy, traffic = experiment.policy, experiment.traffic
         if max_events is not None:
@@ -53,7 +55,7 @@ class Simulation(ServerSide):
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
         # Else the entrance passes all.
         self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
-        self.entrance = Entrance(experiment, engine, requests)
+        self.entrance = self.entrances(experiment, engine, requests)
         self.admitting = False
         self.keys, self.key_names = requests.keys(policy.keyed_by, traffic)
         # -- what is going to happen

@@ -14,15 +14,21 @@ from lbkit.result import Result
 from lbkit.viz.theatre.props.breaker import breaker
 from lbkit.viz.theatre.props.cache import cache
 from lbkit.viz.theatre.props.connections import connections
+from lbkit.viz.theatre.props.gate import gate
 from lbkit.viz.theatre.props.health import health
+from lbkit.viz.theatre.props.limiter import limiter
 from lbkit.viz.theatre.props.ring import ring
+from lbkit.viz.theatre.props.shaper import shaper
 from lbkit.viz.theatre.props.sticky import sticky
 from lbkit.viz.theatre.window import Window
 
 Prop = dict[str, Any]
 Builder = Callable[[Result, Window], Prop | None]
 
-BUILDERS: tuple[Builder, ...] = (cache, ring, sticky, connections, health, breaker)
+BUILDERS: tuple[Builder, ...] = (
+    *(limiter, shaper, gate, cache, ring),
+    *(sticky, connections, health, breaker),
+)
 
 
 def props(result: Result, part: Window) -> list[Prop]:

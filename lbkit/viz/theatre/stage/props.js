@@ -7,9 +7,14 @@ const propKinds = () => ({
   breaker: BREAKER_PROP,
   connections: CONNECTIONS_PROP,
   health: HEALTH_PROP,
+  limiter: LIMITER_PROP,
+  shaper: SHAPER_PROP,
+  gate: GATE_PROP,
   ring: RING_PROP,
   sticky: STICKY_PROP,
 });
+
+const LETTER = 6.6; // pixels of a letter, about
 
 class PropView {
   constructor(parent, prop) {
@@ -26,6 +31,8 @@ class PropView {
     if (!width) return;
     this.size = { width, height: this.kind.height(this.prop, width) };
     this.pen = sized(this.canvas, width, this.size.height);
+    this.lines = 1;
+    this.words.style.minHeight = "";
   }
 
   paint(scene) {
@@ -34,6 +41,9 @@ class PropView {
     this.kind.draw(this.pen, this.size, this.prop, scene);
     const words = this.kind.words(this.prop, scene);
     put(this.words, words);
+    // What is below stays where it is when the words get shorter again.
+    const lines = Math.ceil((words.length * LETTER) / this.size.width);
+    if (lines > this.lines) this.words.style.minHeight = `${1.4 * (this.lines = lines)}em`;
     if (!scene.player.playing) this.canvas.setAttribute("aria-label", `${this.prop.title}: ${words}`);
   }
 }

@@ -1,0 +1,88 @@
+"""Who came to the rate limits, and when; and what the run's own rules decide on each, played once more."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lbkit.core.limit.several import tightest
+from lbkit.core.routing.actions import Reply
+from lbkit.edge import TOO_MANY, Rules
+from lbkit.experiment import RequestKind
+from lbkit.recorded import LIMITS
+from lbkit.result import Result
+from lbkit.workload import SimRequest, client_name
+
+
+class Visit(NamedTuple):
+    """A request at one rule's limiter."""
+
+    at: float
+    row: int
+    allowed: bool
+    delay: float  # that it is held
+
+
+Visits = dict[tuple[int, str], list[Visit]]  # by the number of the rule, and the key
+
+
+def visits(result: Result) -> tuple[Visits, list[str]]:
+    """Return the visits of each rule and key in order of time, and a note where decisions differ from the
+    run's: those of a proxy, whose clock is not the clients'.
+
+    A request that another rule denied is no visit: it uses nothing up."""
+    rules = Rules(result.experiment.limits)
+    number_of = {id(limiter): number for number, (_, limiter, _) in enumerate(rules.rules)}
+    found: Visits = defaultdict(list)
+    verdicts: dict[int, bool] = {}
+    for at, row in _arrivals(result):
+        about = rules.about(_view(result, row))
+        if not about:
+            continue
+        decisions = rules.decide(about, at)
+        decided = tightest(decisions)
+        verdicts[row] = decided.allowed
+        for (_, limiter, key), decision in zip(about, decisions, strict=True):
+            if decided.allowed or not decision.allowed:
+                visit = Visit(at, row, decision.allowed, decided.delay)
+                found[number_of[id(limiter)], key].append(visit)
+    return found, _differences(result, verdicts)
+
+
+def _arrivals(result: Result) -> Iterator[tuple[float, int]]:
+    """Yield when each request came to the limits, and its row; a client's later tries, too, if recorded."""
+    passages = result.extra.get("passages")
+    if passages is not None:
+        yield from ((p.at, p.request) for p in passages if p.what == LIMITS)
+        return
+    for row in sorted(range(len(result)), key=lambda row: (result.arrival[row], row)):
+        if not _answered_before(result, row):
+            yield result.arrival[row], row
+
+
+def _answered_before(result: Result, row: int) -> bool:
+    """Return whether the firewall or a rule of `routing` has answered a request: it never came here."""
+    firewall, routing = result.experiment.firewall, result.experiment.routing
+    if firewall and firewall.mode == "block" and "firewall" in result.columns and result.firewall[row]:
+        return True
+    if routing and "rule" in result.columns and result.rule[row] >= 0:
+        return isinstance(routing.rules[result.rule[row]].action, Reply)
+    return False
+
+
+def _view(result: Result, row: int) -> SimRequest:
+    mix = result.experiment.traffic.mix
+    kind = mix[result.kind[row]] if mix and "kind" in result.columns else RequestKind("item")
+    target = kind.target(result.path[row]).encode()
+    return SimRequest(client_name(result.client[row]), target, f"tcp {row}", kind)
+
+
+def _differences(result: Result, verdicts: dict[int, bool]) -> list[str]:
+    known = {row: allowed for row, allowed in verdicts.items() if result.status[row]}
+    differ = sum(allowed == (result.status[row] == TOO_MANY) for row, allowed in known.items())
+    if not differ:
+        return []
+    return [
+        f"limits are played on the requests as clients sent them: {differ} of {len(known)} decisions differ"
+    ]

@@ -1,0 +1,159 @@
+// The gate: who waits, by priority, how many are let through at once, and how that limit moves.
+
+const GATE_TALL = 128;
+const GATE_LANE = 20;
+const GATE_PILL = 4; // flights that a rejection is shown
+
+const GATE_PROP = {
+  height: (prop) => GATE_TALL + GATE_LANE * gateLanes(prop),
+
+  draw(pen, { width, height }, prop, scene) {
+    const now = gateAt(prop, scene.t);
+    const lanes = { x: 0, y: 8, width, height: GATE_LANE * gateLanes(prop), gate: width * 0.5 };
+    drawGateQueue(pen, lanes, prop, now, scene);
+    drawBarrier(pen, lanes, now, scene.look.theme);
+    drawRunning(pen, lanes, prop, now, scene);
+    drawRejected(pen, lanes, prop, scene);
+    const y = lanes.y + lanes.height + 24;
+    drawGateCurve(pen, { x: 0, y, width, height: height - y - 34 }, prop, scene);
+  },
+
+  words(prop, { t }) {
+    const now = gateAt(prop, t);
+    const oldest = Math.min(...waitingAt(prop.entries, t).map((i) => prop.entries.at[i]));
+    const target = prop.target === null ? "" : `, target ${briefSeconds(prop.target)}`;
+    const waits = oldest < Infinity ? ` (oldest ${briefSeconds(t - oldest)}${target})` : "";
+    const chance = prop.control ? `; rejects ${Math.round(100 * now.chance)} %` : "";
+    return `${atOnce(now)}; ${now.waiting} wait${waits}${chance}; ${now.refused.toLocaleString("en")} rejected`;
+  },
+};
+
+const gateLanes = (prop) => Math.max(1, prop.classes.length);
+const atOnce = (now) => (now.limit === null ? `${now.running} at once` : `${now.running} of ${Math.floor(now.limit)} at once`);
+
+function gateAt({ levels }, t) {
+  const last = until(levels.at, t) - 1;
+  if (last < 0) return { running: 0, waiting: 0, limit: levels.limit[0] ?? null, chance: 0, refused: 0 };
+  return Object.fromEntries(Object.entries(levels).map(([name, column]) => [name, column[last]]));
+}
+
+const gateLaneY = (lanes, priority) => lanes.y + GATE_LANE * (priority + 0.5);
+
+// The next to go is the nearest to the gate.
+function drawGateQueue(pen, lanes, prop, now, scene) {
+  const { theme } = scene.look;
+  const { entries, classes } = prop;
+  const label = classes.length > 1 ? 52 : 0;
+  const pitch = 11;
+  const places = Math.max(1, Math.floor((lanes.gate - 16 - label) / pitch));
+  const taken = classes.length ? classes.map(() => 0) : [0];
+  for (let lane = 0; lane < gateLanes(prop); lane++) {
+    rounded(pen, label, gateLaneY(lanes, lane) - 8, lanes.gate - 10 - label, 16, 4);
+    pen.fillStyle = theme.slot;
+    pen.fill();
+    if (!label) continue;
+    pen.font = font(11);
+    pen.fillStyle = theme.faint;
+    pen.textAlign = "left";
+    pen.textBaseline = "middle";
+    pen.fillText(classes[lane], 0, gateLaneY(lanes, lane) + 0.5);
+  }
+  for (const i of waitingAt(entries, scene.t)) {
+    const place = taken[entries.priority[i]]++;
+    if (place >= places) continue;
+    smallDot(pen, lanes.gate - 17 - place * pitch, gateLaneY(lanes, entries.priority[i]), 4.4, clientColour(scene, entries.request[i]));
+  }
+  if (!classes.length || Math.max(...taken) > places) queueNumber(pen, label + 14, gateLaneY(lanes, 0), now.waiting, theme);
+}
+
+// Open while there is room.
+function drawBarrier(pen, { gate, y, height }, now, theme) {
+  const open = now.limit === null || now.running < Math.floor(now.limit);
+  pen.lineWidth = 4;
+  pen.lineCap = "round";
+  pen.strokeStyle = open ? theme.line : theme.failed;
+  pen.beginPath();
+  pen.moveTo(gate, y + height);
+  if (open) pen.lineTo(gate + 9, y + 2);
+  else pen.lineTo(gate, y);
+  pen.stroke();
+  pen.lineCap = "butt";
+}
+
+// A box for each request that may run at once.
+function drawRunning(pen, lanes, prop, now, { look }) {
+  const { theme } = look;
+  const x = lanes.gate + 18;
+  const room = lanes.width - x;
+  const rows = Math.max(1, Math.floor(lanes.height / 14));
+  const columns = Math.max(1, Math.floor(room / 14));
+  const most = Math.max(now.running, Math.floor(now.limit ?? now.running));
+  const size = Math.min(11, (room / Math.ceil(most / rows || 1)) - 2);
+  const perRow = Math.max(1, Math.min(Math.ceil(most / rows), columns));
+  if (size < 5) return shareBar(pen, x, lanes, room, now, look);
+  for (let i = 0; i < most; i++) {
+    const boxY = lanes.y + 1 + Math.floor(i / perRow) * 14;
+    rounded(pen, x + (i % perRow) * Math.min(14, size + 3), boxY, size, 11, 2.5);
+    pen.fillStyle = i < now.running ? theme.faint : theme.slot;
+    pen.fill();
+  }
+}
+
+function shareBar(pen, x, lanes, room, now, { theme }) {
+  const y = gateLaneY(lanes, 0) - 7;
+  rounded(pen, x, y, room, 14, 4);
+  pen.fillStyle = theme.slot;
+  pen.fill();
+  rounded(pen, x, y, room * clamp(now.running / (now.limit ?? now.running ?? 1), 0, 1), 14, 4);
+  pen.fillStyle = theme.faint;
+  pen.fill();
+}
+
+// Why a request was rejected, where it stood.
+function drawRejected(pen, lanes, prop, { t, index, look }) {
+  const { entries, hows } = prop;
+  const shown = numbersWithin(entries.out, t - GATE_PILL * index.flight, t).filter((i) => hows[entries.how[i]] !== "admitted");
+  shown.slice(-6).forEach((i) => {
+    const p = (t - entries.out[i]) / (GATE_PILL * index.flight);
+    const how = hows[entries.how[i]];
+    pen.globalAlpha = 1 - ease(2 * p - 1);
+    const x = lanes.gate - 40 - 34 * (i % Math.max(1, Math.min(4, Math.floor((lanes.gate - 100) / 34))));
+    pill(pen, x, gateLaneY(lanes, entries.priority[i]) + 14 * ease(p), how, look.theme[how === "left" ? "faint" : "failed"], look.theme, 2);
+    pen.globalAlpha = 1;
+  });
+}
+
+// The limit and the requests at once over the last seconds, with a cross below for each rejection.
+function drawGateCurve(pen, frame, prop, scene) {
+  const { theme } = scene.look;
+  const { levels, entries, hows } = prop;
+  const span = shownSpan(scene.index);
+  const most = Math.max(1, ...visibleLevels(levels, scene.t - span, scene.t));
+  const place = curveFrame(pen, frame, span, most * 1.1, scene);
+  if (levels.at.length) {
+    drawCurveLine(pen, place, levels.at, levels.running, span, scene, { line: theme.faint, fill: theme.faint, width: 1 }, true);
+    if (levels.limit[0] !== null) drawCurveLine(pen, place, levels.at, levels.limit, span, scene, { line: theme.ink, width: 2 }, true);
+  }
+  const from = Math.max(scene.t - span, scene.index.begin);
+  for (const i of numbersWithin(entries.out, from, scene.t))
+    if (hows[entries.how[i]] !== "admitted") smallCross(pen, place.x(entries.out[i]), frame.y + frame.height + 8, 2.8, theme.failed);
+  gateNames(pen, frame, levels.limit[0] !== null, scene.look);
+}
+
+function gateNames(pen, { x, y, width }, limited, { theme }) {
+  pen.font = font(11, 600);
+  pen.textAlign = "right";
+  pen.textBaseline = "alphabetic";
+  pen.fillStyle = theme.faint;
+  pen.fillText("at once", x + width, y - 5);
+  if (!limited) return;
+  const room = pen.measureText("at once").width + 12;
+  pen.fillStyle = theme.ink;
+  pen.fillText("limit", x + width - room, y - 5);
+}
+
+function visibleLevels({ at, running, limit }, from, to) {
+  const first = Math.max(0, until(at, from) - 1);
+  const last = until(at, to);
+  return [...running.slice(first, last), ...limit.slice(first, last).map((value) => value ?? 0)];
+}
