@@ -1,5 +1,6 @@
 """What a simulation records on request, `run(..., record=True)`: each attempt of each request, the reasons of
-the first decisions, and what happens at the entrance. Times are in seconds from the start of the run."""
+the first decisions, and what happens at the entrance; and what is seen of a live session while somebody
+watches. Times are in seconds from the start of the run."""
 
 from __future__ import annotations
 
@@ -142,3 +143,16 @@ class Passage(NamedTuple):
     priority: str = ""  # of a request at the gate
     limit: float = inf  # requests at once
     chance: float = 0.0  # with which admission control rejects a request
+
+
+class Sighting(NamedTuple):
+    """A request of a running session, as far as it has come."""
+
+    number: int  # of those that are shown
+    client: int  # -1: it said that it is none of the experiment
+    sent: float
+    answered: float  # nan: not yet
+    status: int
+    size: float  # its work, in mean service times
+    outcome: str
+    attempts: tuple[Attempt, ...]  # their `request` is the number above

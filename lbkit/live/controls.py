@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from lbkit.arrivals import Sessions
+from lbkit.core.options import number, whole
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Event, Experiment, Policy, Server
 from lbkit.history import By, Change, Deed
 from lbkit.live.fleet import Fleet
 from lbkit.live.front import Front
 
+MOST_BY_HAND = 2000  # requests of a session
 _BY: ContextVar[By] = ContextVar("by", default=By.HAND)  # whose changes these are, in this thread
 
 
@@ -37,12 +40,17 @@ class Controls:
         self.history: list[Change] = []  # changes since the start, by events and by hand
         self._front, self._fleet = front, fleet
         self._stopping = threading.Event()
+        self._sent = 0  # requests, by hand
         self._starts: list[str] = []  # the start times of recovered servers
 
     @property
     @abstractmethod
     def elapsed(self) -> float:
         """The seconds since time 0; negative before it."""
+
+    @abstractmethod
+    def _send(self, client: int, requests: int, rate: float) -> None:
+        """Have Locust send requests. Raises ValueError when the traffic is over."""
 
     def carry_out(self, event: Event) -> None:
         """Have an event of the experiment happen now."""
@@ -137,6 +145,25 @@ class Controls:
     def undrain(self, name: str) -> None:
         self._front.undrain(name)
         self._changed(Action.UNDRAIN, name)
+
+    def send(self, client: int, requests: int = 1, rate: float = 20.0) -> None:
+        """Have a client send requests besides all others, `rate` a second.
+
+        Raises ValueError for a client that the experiment does not have, when the traffic is over or of
+        sessions, and beyond MOST_BY_HAND requests."""
+        traffic = self.experiment.traffic
+        whole(0, client=client)
+        whole(1, requests=requests)
+        number(0, above=True, rate=rate)
+        if client >= traffic.clients:
+            raise ValueError(f"client is {client}: use one from 0 to {traffic.clients - 1}")
+        if isinstance(traffic.arrivals, Sessions):
+            raise ValueError("this traffic is of sessions: requests by hand belong to none")
+        if self._sent + requests > MOST_BY_HAND:
+            raise ValueError(f"{self._sent} requests were sent by hand: {MOST_BY_HAND} are the most")
+        self._send(client, requests, rate)
+        self._sent += requests
+        self._changed(Deed.SEND, str(client), requests)
 
     def _changed(
         self, action: Action | Deed, server: str = "", value: float | None = None, dependency: str = ""

@@ -22,6 +22,7 @@ from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.address import join_address
 from lbkit.net.http2.rules import Http2
 from lbkit.net.tls.rules import Certificate, TlsRules
+from lbkit.net.watching import Watch
 from lbkit.workload import stream
 
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Forwarded-For
@@ -58,6 +59,9 @@ class Front(Protocol):
     def set_weight(self, name: str, weight: float) -> None: ...
     def state(self) -> dict[str, dict[str, Any]]:
         """Return a dict for each server: weight, intent, in_flight, picks; the last two None if not known."""
+
+    def watch(self) -> Watch | None:
+        """Begin to write down what happens to requests, until the watch's `end`; None if it cannot."""
 
     def cpu(self) -> float:
         """Return the seconds of processor time that it has used."""
@@ -194,6 +198,10 @@ class OwnProxy:
             self._seen |= dict.fromkeys(self._proxy.pool.all_backends())
         names = {b.name for b in self._seen}
         return [*self._seen, *(b for b in self._backends.values() if b.name not in names)]
+
+    def watch(self) -> Watch | None:
+        watch: Watch = self.proxy.watch()
+        return watch
 
     def cpu(self) -> float:
         return float(self.proxy.cpu())

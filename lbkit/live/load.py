@@ -136,6 +136,17 @@ class Load:
     def _last_words(self) -> str:
         return self._locust.last_words() if self._locust else "it was stopped"
 
+    def send(self, client: int, requests: int, rate: float) -> None:
+        """Have a client send requests besides all others. Raises ValueError when the traffic is over."""
+        order = {"client": client, "requests": requests, "rate": rate}
+        over = self.done.is_set() or time.monotonic() - self.t0 >= self.experiment.traffic.duration
+        try:
+            if over or not self._connection:
+                raise OSError
+            self._connection.sendall((json.dumps(order) + "\n").encode())
+        except OSError:
+            raise ValueError("the traffic is over: nothing is sent any more") from None
+
     def wait(self, watch: Callable[[], object] | None = None) -> None:
         """Return when all requests have ended; `watch` is called five times a second meanwhile.
 

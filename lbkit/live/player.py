@@ -22,6 +22,7 @@ from lbkit.clients.http1 import Http1, Secured, Target
 from lbkit.experiment import Experiment
 from lbkit.experiment.traffic import HTTP2
 from lbkit.layer4 import PER_CLIENT, PER_REQUEST
+from lbkit.live import orders
 from lbkit.live.cookies import Cookies, Jar, keep
 from lbkit.patience import luck_of
 from lbkit.result import good
@@ -72,9 +73,12 @@ class Player:
         self.http = Http1(self.target, CONNECTIONS)
         self.own: dict[int, Any] = {}  # client -> its own connections
         self.lines: Any = None
+        self.orders: Any = None
         if self.settings:
             parent = socket.create_connection(("127.0.0.1", self.settings["port"]))
-            self.lines = parent.makefile("rw", encoding="utf-8", newline="\n")
+            # Two files: in one for both, a write forgets lines that were read ahead.
+            self.lines = parent.makefile("w", encoding="utf-8", newline="\n")
+            self.orders = parent.makefile("r", encoding="utf-8", newline="\n")
         self.started = gevent.event.Event()
         self.running: set[gevent.Greenlet] = set()  # requests without an answer
         self.t0 = 0.0  # time 0 of the experiment, on the clock of time.monotonic
@@ -116,7 +120,8 @@ class Player:
         self.t0 = time.monotonic()
         if self.lines:
             self.report({"ready": True})
-            self.t0 = json.loads(self.lines.readline())["t0"]
+            self.t0 = json.loads(self.orders.readline())["t0"]
+            gevent.spawn(orders.follow, self, self.orders)
         self.started.set()
 
     def report(self, what: Any) -> None:

@@ -49,6 +49,9 @@ class OwnRelay(OwnProxy):
         self._in_pool(lambda pool: policy.switch(pool, self._stream))
         self.proxy.key = key_of(attrs.evolve(self._config(), policy=policy).key)
 
+    def watch(self) -> None:
+        """It relays connections, and sees no requests."""
+
     def _counts(self) -> dict[str, Any]:
         return {"connections": self.proxy.accepted}
 

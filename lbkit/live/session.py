@@ -7,7 +7,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any, Self
 
@@ -18,25 +18,20 @@ from lbkit.core import algorithms as known_algorithms
 from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
-from lbkit.experiment.traffic import HTTP2
 from lbkit.interrupted import Interrupted, so_far
-from lbkit.layer4 import ONE
+from lbkit.live import assembly
 from lbkit.live.controls import Controls
-from lbkit.live.docker import DockerFleet
-from lbkit.live.fleet import Fleet
-from lbkit.live.front import OwnProxy
 from lbkit.live.lab import Lab
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS
 from lbkit.live.progress import Progress, Watch, shown
 from lbkit.live.redis_server import RedisServer
-from lbkit.live.relay import OwnRelay
 from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
-from lbkit.needs import why_not
+from lbkit.live.watching import Requests, Rows, Watcher
 from lbkit.result import COLUMNS, OPTIONAL, Result
-from lbkit.run import EngineError, require
+from lbkit.run import require
 from lbkit.started import Started
 
 NAN = float("nan")
@@ -59,16 +54,18 @@ class LiveSession(Controls, Started):
         require(on)
         number(0, grace=grace)
         experiment = experiment.at_layer(layer)
-        _check(experiment, on)
-        self._shares_state = _shares_state(experiment, on)
+        assembly.check(experiment, on)
+        self._shares_state = assembly.shares_state(experiment, on)
         self._store: RedisServer | None = None
-        front = PEERS[on](experiment, layer) if on in PEERS else _own(experiment)
-        super().__init__(experiment, front, _fleet(experiment, on))
+        front = PEERS[on](experiment, layer) if on in PEERS else assembly.own(experiment)
+        super().__init__(experiment, front, assembly.fleet(experiment, on))
         self._lab: Lab | None = None
         self.grace = grace
         self.on = on
         self._load: Load | None = None
         self._lock = threading.Lock()
+        self._watcher: Watcher | None = None
+        self.watchers: list[Callable[[], object]] = []  # `stop` calls them last, for who watches to end
         boots = {server.name: server.boot for server in experiment.servers}
         events = without_failed_boots(experiment.timeline, boots)
         self._timeline = Timeline(events, self.carry_out, self._stopping)
@@ -132,6 +129,8 @@ class LiveSession(Controls, Started):
                 self._store.stop()
             if self._lab:
                 self._lab.close()
+        for wait in self.watchers:
+            wait()
 
     def wait(self, watch: Watch | None = None) -> None:
         """Wait until every request has ended; `watch` is called with the progress meanwhile.
@@ -160,6 +159,28 @@ class LiveSession(Controls, Started):
     def deploy(self) -> str:
         """Where the deploy is: "running", "done", "rolling back" or "rolled back"; empty before it begins."""
         return self._deploy.state if self._deploy else ""
+
+    def watch(self) -> Watcher:
+        """Return what sees the requests from now on, until its `close`, in place of the one before."""
+        assert self._load, "start first"
+        if self._watcher:
+            self._watcher.close()
+        watch = self._front.watch()
+        self._watcher = (
+            Rows(self.experiment, self.since, len(self._load.rows))
+            if watch is None
+            else Requests(self.experiment, watch, self._load.t0)
+        )
+        return self._watcher
+
+    def _send(self, client: int, requests: int, rate: float) -> None:
+        assert self._load, "start first"
+        self._load.send(client, requests, rate)
+
+    @property
+    def running(self) -> bool:
+        """Whether requests come: from `start` on, until the last has ended or `stop` is called."""
+        return bool(self._load and self._load.t0) and not (self.done or self._stopping.is_set())
 
     def since(self, row: int) -> list[Row]:
         """Return the finished requests from number `row` on, with values in the order of COLUMNS."""
@@ -260,49 +281,6 @@ class LiveSession(Controls, Started):
             return self._fleet.notes
         late = f"a recovered server serves once its process has started: {', '.join(self._starts)}"
         return [*self._fleet.notes, late]
-
-
-def _own(experiment: Experiment) -> OwnProxy:
-    """Return lbkit's proxy for the experiment's layer."""
-    return OwnRelay(experiment) if experiment.layer4 else OwnProxy(experiment)
-
-
-def _fleet(experiment: Experiment, on: str) -> Fleet:
-    """Return the servers; behind layer 4 they speak what clients do."""
-    if on == "docker":
-        return DockerFleet(experiment.servers, experiment.seed)
-    http2 = experiment.layer4 is not None and experiment.traffic.http == HTTP2
-    return LocalFleet(experiment.servers, experiment.seed, http2=http2)
-
-
-def _check(experiment: Experiment, on: str) -> None:
-    """Raise EngineError for what these servers and this load cannot do."""
-    checks = experiment.policy.health and experiment.policy.health.checks
-    if on == "docker" and experiment.deploy:
-        raise EngineError("containers keep their version here: use another engine, or deploy=None")
-    http2 = experiment.traffic.http == HTTP2
-    if experiment.layer4 and experiment.layer4.connections == ONE and not http2:
-        raise EngineError("layer4.connections='one' needs clients with HTTP/2: use traffic.http='2'")
-    if http2 and (reason := why_not("http2")):
-        raise EngineError(f"traffic.http is '2': {reason}")
-    if http2 and experiment.layer4 and on == "docker":
-        raise EngineError("containers speak HTTP/1.1 here: use on='live'")
-    if experiment.tls and (reason := why_not("cert")):
-        raise EngineError(f"tls: {reason}")
-    if checks and checks.probe.kind == "grpc" and on not in PEERS:
-        raise EngineError("these servers have no gRPC service: use probe.kind 'http', or on='sim'")
-
-
-def _shares_state(experiment: Experiment, on: str) -> bool:
-    """Return whether the servers share sessions in a Redis. Raises EngineError if that is impossible."""
-    arrivals = experiment.traffic.arrivals
-    if not isinstance(arrivals, Sessions) or arrivals.state != "shared":
-        return False
-    if on == "docker":
-        raise EngineError("containers cannot reach a Redis on loopback: use processes, or state='memory'")
-    if reason := why_not("redis"):
-        raise EngineError(f"sessions with state='shared' are kept in Redis: {reason}")
-    return True
 
 
 def run_live(

@@ -25,6 +25,7 @@ class Exchange(Forwarding):
     """The client's half of an exchange: filters, the answer, and the end."""
 
     __slots__ = ()
+    keeper = Timekeeper  # of its class, where the policy has rules for attempts
 
     # -- filters on the way in -----------------------------------------------------------------
 
@@ -33,7 +34,7 @@ class Exchange(Forwarding):
         service = self.service
         if service.attempts.rules is not None:
             try:
-                self._timekeeper = Timekeeper(self, service.attempts, service.attempts.rules)
+                self._timekeeper = self.keeper(self, service.attempts, service.attempts.rules)
             except Reject as error:
                 self.answer_with(Answer(error.status, error.why))
                 return

@@ -36,6 +36,7 @@ from lbkit.net.origin.reach import Reaches
 from lbkit.net.running import ACCEPTED
 from lbkit.net.service import Service
 from lbkit.net.stored import stored_uri
+from lbkit.net.watching import Watch
 from lbkit.net.websocket import Frames
 from lbkit.watchdog import guard
 
@@ -212,6 +213,11 @@ class Proxy(ClientSide):
             self.connections.close_idle_to(name)
             # A hook only while it is needed: no other answer pays for it.
             self.service.on_response = (DrainFilter().on_response, *self._on_response)
+
+    def watch(self) -> Watch:
+        """Begin to write down what happens to requests, until its `end`; the last to watch is the one that
+        sees. From any thread."""
+        return Watch(self.service, self.listener)
 
     def purge(self, url: str | None = None) -> int:
         """Forget the stored answers with a URL, or all of them, and return their number; in the proxy's

@@ -212,6 +212,9 @@ class Peer(Support):
             for m in self.members.values()
         }
 
+    def watch(self) -> None:
+        """It tells nothing of single requests while they run."""
+
     def cpu(self) -> float:
         return sum(cpu_seconds(process) for process in self._processes())
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from lbkit.edge import TOO_MANY, UNAVAILABLE
-from lbkit.result import Result, good
+from lbkit.outcomes import FAILED, LEFT, OUTCOMES, UNFINISHED, outcome
+from lbkit.result import Result
 
-OUTCOMES = ("ok", "failed", "denied", "refused", "timeout", "left", "cancelled", "unfinished")
-OK, FAILED, DENIED, REFUSED, TIMEOUT, LEFT, CANCELLED, UNFINISHED = OUTCOMES
-GATEWAY_TIMEOUT = 504
+__all__ = ["OUTCOMES", "UNFINISHED", "outcomes"]
 
 
 def outcomes(result: Result) -> list[str]:
@@ -22,14 +20,3 @@ def outcomes(result: Result) -> list[str]:
         else outcome(status, answered=backend >= 0, by_firewall=bool(rule))
         for status, backend, end, rule in rows
     ]
-
-
-def outcome(status: int, answered: bool, by_firewall: bool = False) -> str:
-    """Return the outcome of a request with this status, which a server has `answered`, or the balancer."""
-    if status == TOO_MANY or (by_firewall and not answered and status >= 400):
-        return DENIED
-    if good(status):
-        return OK
-    if status == GATEWAY_TIMEOUT:
-        return TIMEOUT
-    return REFUSED if status == UNAVAILABLE and not answered else FAILED
