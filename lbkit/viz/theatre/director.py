@@ -16,11 +16,10 @@ from lbkit.experiment import Experiment, check_experiment
 from lbkit.result import Result
 from lbkit.run import run
 from lbkit.viz.theatre.film import Film, film
-from lbkit.viz.theatre.lanes import Lanes
+from lbkit.viz.theatre.lanes import MOST_LANED, Lanes
 
 TOGETHER = 20  # requests in a second on the screen, of a client that sends several at once
 KNOBS = frozenset({"slow", "weight"})  # set, not done: of several settings at one moment the last holds
-MOST_LANED = 1000  # clients that are looked at: far more than there are lanes
 
 
 class Intervention(NamedTuple):

@@ -92,7 +92,7 @@ def film(
     part = window(result, start, duration, most)
     ended = outcomes(result)
     lanes = lanes or Lanes(result.client[row] for row in part.rows)
-    pace = _pace(experiment)
+    pace = usual_pace(experiment)
     others = props(result, part)
     return Film(
         title=headline(result),
@@ -123,11 +123,15 @@ def film(
 
 def headline(result: Result) -> str:
     """Return what stands above the stage of a result."""
-    count = len(result.backends)
-    return f"{result.experiment.name or title(result.policy)}, {count} server{'s' * (count != 1)}"
+    return title_of(result.experiment, result.policy)
 
 
-def _pace(experiment: Experiment) -> float:
+def title_of(experiment: Experiment, policy: str) -> str:
+    count = len(experiment.servers)
+    return f"{experiment.name or title(policy)}, {count} server{'s' * (count != 1)}"
+
+
+def usual_pace(experiment: Experiment) -> float:
     """Return the mean service time, to one digit."""
     times = [server.service.mean / server.speed for server in experiment.servers]
     return float(f"{sum(times) / len(times):.1g}")
@@ -190,10 +194,10 @@ def _states(result: Result, part: Window) -> list[dict[str, Any]]:
     """Return what happens to servers before the end; also before the start, as it may last."""
     number_of = {name: number for number, name in enumerate(result.backends)}
     found = happenings(result.experiment, result.changes, result.history)
-    return [_state(h, number_of.get(h.server)) for h in found if h.at <= part.end]
+    return [state_of(h, number_of.get(h.server)) for h in found if h.at <= part.end]
 
 
-def _state(happening: Happening, server: int | None) -> dict[str, Any]:
+def state_of(happening: Happening, server: int | None) -> dict[str, Any]:
     """Return a state; without a server it is the balancer's."""
     plain = happening._asdict()
     return {**plain, "at": seconds(max(0.0, happening.at)), "server": server}

@@ -9,6 +9,7 @@ from typing import Any
 from lbkit.viz.style import CLIENTS, INK
 
 MOST = len(CLIENTS)
+MOST_LANED = 1000  # clients that are looked at: far more than there are lanes
 
 
 class Lanes:

@@ -16,8 +16,11 @@ from lbkit.result import Result
 from lbkit.viz.theatre.camera import record
 from lbkit.viz.theatre.director import Director
 from lbkit.viz.theatre.film import Film, film
+from lbkit.viz.theatre.live import LiveShow
+from lbkit.viz.theatre.live_film import closing, live_spec
 from lbkit.viz.theatre.page import page
 from lbkit.viz.theatre.script import script, spec, style
+from lbkit.viz.theatre.session import Session, is_session
 from lbkit.viz.widget import Photographed
 
 
@@ -25,7 +28,9 @@ class Theatre(Photographed, anywidget.AnyWidget):
     """A stage for a run, or for two side by side on one clock.
 
     `Theatre(experiment)` simulates it, and the viewer can kill servers, send requests, change the policy, and
-    so on. `Theatre(run(experiment, record=True))` shows a result as it is, of any engine."""
+    so on. `Theatre(run(experiment, record=True))` shows a result as it is, of any engine. `Theatre(session)`
+    follows a LiveSession that runs, and what is done is done to the real processes; when it is over, the
+    theatre has the film of its result."""
 
     _esm = script()
     _css = style()
@@ -33,9 +38,10 @@ class Theatre(Photographed, anywidget.AnyWidget):
     number = traitlets.Int(0).tag(sync=True)  # of the films shown
 
     def __init__(self, *shows: Any, **layout: Any) -> None:
-        """`shows`: one or two experiments or directors, results or films.
+        """`shows`: one or two experiments or directors, results or films; or a session that runs.
 
         Raises ValueError for others, or more."""
+        self.live: LiveShow | None = None
         super().__init__(layout=layout)
         self.show(*shows)
 
@@ -44,7 +50,8 @@ class Theatre(Photographed, anywidget.AnyWidget):
         .gif, .webp or .webm it is a recording, with the options of `lbkit.viz.theatre.camera.record`.
 
         Returns its path. Raises ValueError for another name, RuntimeError where Chromium is missing."""
-        written, films = Path(path), [film.to_dict() for film in self.films]
+        shown = [closing(self.live.session)] if self.live else self.films
+        written, films = Path(path), [film.to_dict() for film in shown]
         if written.suffix != ".html":
             return record(films, written, **options)
         written.write_text(page(films, **options), encoding="utf-8")
@@ -54,6 +61,15 @@ class Theatre(Photographed, anywidget.AnyWidget):
         """Show others, from the same moment on or, `again`, played from the beginning. Raises ValueError."""
         if not 1 <= len(shows) <= 2:
             raise ValueError(f"shows are {len(shows)}: a theatre has one, or two side by side")
+        sessions = [show for show in shows if is_session(show)]
+        if sessions and len(shows) > 1:
+            raise ValueError("shows are two: a running session has a theatre of its own")
+        if self.live:
+            self.live.close()
+            self.live = None
+        if sessions:
+            self._follow(*sessions)
+            return
         directors = [directed(show) for show in shows]
         self.films = [d.film if d else filmed(show) for d, show in zip(directors, shows, strict=True)]
         self.directors = directors
@@ -67,10 +83,33 @@ class Theatre(Photographed, anywidget.AnyWidget):
         found = [director.result if director else show for director, show in pairs]
         return [result for result in found if isinstance(result, Result)]
 
+    def _follow(self, session: Session) -> None:
+        """Follow a session until it is over."""
+        if session.done:
+            self.show(closing(session))
+            return
+        self.live = live = LiveShow(session, self.send, self._over)
+        self.films, self.directors, self._shown = [live.film], [None], (live.film,)
+        self._tell(live_spec(session, live.film))
+        live.start()
+
+    def _over(self) -> None:
+        """Show the film of the session; called in the thread that has followed it."""
+        live, self.live = self.live, None
+        if live:
+            self.show(closing(live.session))
+
+    def close(self) -> None:
+        if self.live:
+            self.live.close()
+        super().close()
+
     def _show(self, again: bool = False) -> None:
         hands = {"policies": sorted(algorithms())} if all(self.directors) else None
-        shown = spec([film.to_dict() for film in self.films], hands) | {"again": again}
-        said = json.dumps(shown, allow_nan=False)
+        self._tell(spec([film.to_dict() for film in self.films], hands) | {"again": again})
+
+    def _tell(self, spec: dict[str, Any]) -> None:
+        said = json.dumps(spec, allow_nan=False)
         with self.hold_sync():
             self.spec = said
             self.number += 1
@@ -83,8 +122,13 @@ class Theatre(Photographed, anywidget.AnyWidget):
 
     def _do(self, do: str, at: float, stage: int = 0, **how: Any) -> None:
         """Do what the viewer did, and show what comes of it, or why it cannot be."""
+        if self.live:
+            self.live.hands.act(do, **how)
+            return
         director = self.directors[stage]
-        assert director  # else there are no hands
+        if director is None:  # a click that came after the end of a session
+            self.send({"fault": "this has happened already: nothing can be done to it"})
+            return
         try:
             self.films[stage] = director.undo() if do == "undo" else director.act(do, at, **how)
         except Exception as error:  # of a learner's algorithm, too: a callback's traceback is lost

@@ -1,0 +1,73 @@
+"""What the viewer does to a running session: it is done to the real processes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+from lbkit.viz.theatre.happenings import BY_HAND, SERVER, Happening
+from lbkit.viz.theatre.lanes import Lanes
+from lbkit.viz.theatre.session import Send, Session
+
+AT_ONCE = 8  # things that are being done
+MOST_BOOTS = 200
+RATE = 20.0  # requests a second, of a client that sends several at once
+
+
+class Hands:
+    """`act` does something. `boots`: starts by hand, which the session notes when they are over."""
+
+    def __init__(self, session: Session, lanes: Lanes, send: Send) -> None:
+        self.boots: deque[Happening] = deque(maxlen=MOST_BOOTS)
+        self._session, self._lanes, self._send = session, lanes, send
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+
+    def act(self, what: str, **how: Any) -> None:
+        """Do something to the session, in a thread of its own: a start takes a second. What cannot be done is
+        said on the stage, in a line."""
+        if not self._free.acquire(blocking=False):
+            self._send({"fault": f"{AT_ONCE} things are being done already"})
+            return
+        if what == "revive":
+            self._note(how["server"], "booting")
+        threading.Thread(target=self._do, args=(what, how), name="lbkit-hand", daemon=True).start()
+
+    def _note(self, server: str, state: str) -> None:
+        self.boots.append(Happening(self._session.elapsed, server, SERVER, state, None, BY_HAND))
+
+    def _do(self, what: str, how: dict[str, Any]) -> None:
+        fault = ""
+        try:
+            if what == "send":
+                how = {"rate": RATE, **how, "client": self._client(how.get("client"))}
+            if what not in ACTS:
+                raise ValueError(f"{what}: this cannot be done to a running session")
+            ACTS[what](self._session, **how)
+        except Exception as error:  # whatever the program in front says
+            fault = (str(error).splitlines() or [type(error).__name__])[0]
+            if what == "revive":
+                self._note(how["server"], "down")
+        finally:
+            self._free.release()
+        self._send({"fault": fault})
+
+    def _client(self, named: Any) -> int:
+        """Return a client, given by its number, or by the name of its lane."""
+        lane = next((i for i, one in enumerate(self._lanes.named) if one["name"] == named), None)
+        everyone = range(self._session.experiment.traffic.clients)
+        return int(named) if lane is None else next(c for c in everyone if self._lanes.of(c) == lane)
+
+
+ACTS: dict[str, Callable[..., None]] = {
+    "kill": lambda session, server: session.crash(server),
+    "revive": lambda session, server: session.recover(server),
+    "drain": lambda session, server: session.drain(server),
+    "undrain": lambda session, server: session.undrain(server),
+    "slow": lambda session, server, factor: session.slow(server, factor),
+    "weight": lambda session, server, weight: session.set_weight(server, weight),
+    "switch": lambda session, policy: session.switch(policy),
+    "send": lambda session, client, requests=1, rate=RATE: session.send(client, ceil(requests), rate),
+}

@@ -1,0 +1,64 @@
+"""What the theatre needs of a running session, and of what sees its requests: parts of lbkit.live, which is
+not imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeGuard
+
+from lbkit.core.state_change import StateChange
+from lbkit.experiment import Experiment
+from lbkit.history import Change
+from lbkit.recorded import Sighting
+from lbkit.result import Result
+
+Send = Callable[[dict[str, Any]], object]  # a message to the stage
+
+
+class Watcher(Protocol):
+    """What sees the requests, as lbkit.live.watching has it."""
+
+    notes: Sequence[str]
+    share: float
+    rate: float
+    closed: bool
+
+    def news(self, now: float) -> list[Sighting]: ...
+    def close(self) -> None: ...
+
+
+class Session(Protocol):
+    """A running session: the class lbkit.live.LiveSession."""
+
+    experiment: Experiment
+    on: str
+    policy: str
+    history: list[Change]
+    watchers: list[Callable[[], object]]
+
+    @property
+    def running(self) -> bool: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def elapsed(self) -> float: ...
+    @property
+    def changes(self) -> list[StateChange]: ...
+    def watch(self) -> Watcher: ...
+    def result(self) -> Result: ...
+    @staticmethod
+    def algorithms(on: str) -> list[str]: ...
+
+    # As in lbkit.live.controls.
+    def crash(self, name: str) -> None: ...
+    def recover(self, name: str) -> None: ...
+    def drain(self, name: str) -> None: ...
+    def undrain(self, name: str) -> None: ...
+    def slow(self, name: str, factor: float) -> None: ...
+    def set_weight(self, name: str, weight: float) -> None: ...
+    def switch(self, policy: str) -> None: ...
+    def send(self, client: int, requests: int, rate: float) -> None: ...
+
+
+def is_session(show: object) -> TypeGuard[Session]:
+    return hasattr(show, "watch") and hasattr(show, "running")
