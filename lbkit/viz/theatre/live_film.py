@@ -61,9 +61,8 @@ def live_spec(session: Session, opening: Film) -> dict[str, Any]:
     return {"films": [opening.to_dict()], "colours": colours, "hands": hands, "live": clock_of(session)}
 
 
-def closing(session: Session) -> Film:
-    """Return the film of a session that is over; of a long one, its last part."""
-    result = result_of(session)
+def closing(result: Result) -> Film:
+    """Return the film of a session's result; of a long one, its last part."""
     late = sorted(result.arrival)[-MOST:]
     return film(result, start=0.0 if len(late) == len(result) else late[0])
 

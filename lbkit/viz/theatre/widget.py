@@ -17,7 +17,7 @@ from lbkit.viz.theatre.camera import record
 from lbkit.viz.theatre.director import Director
 from lbkit.viz.theatre.film import Film, film
 from lbkit.viz.theatre.live import LiveShow
-from lbkit.viz.theatre.live_film import closing, live_spec
+from lbkit.viz.theatre.live_film import closing, live_spec, result_of
 from lbkit.viz.theatre.page import page
 from lbkit.viz.theatre.script import script, spec, style
 from lbkit.viz.theatre.session import Session, is_session
@@ -50,7 +50,7 @@ class Theatre(Photographed, anywidget.AnyWidget):
         .gif, .webp or .webm it is a recording, with the options of `lbkit.viz.theatre.camera.record`.
 
         Returns its path. Raises ValueError for another name, RuntimeError where Chromium is missing."""
-        shown = [closing(self.live.session)] if self.live else self.films
+        shown = [closing(self.live.session.result())] if self.live else self.films
         written, films = Path(path), [film.to_dict() for film in shown]
         if written.suffix != ".html":
             return record(films, written, **options)
@@ -86,7 +86,7 @@ class Theatre(Photographed, anywidget.AnyWidget):
     def _follow(self, session: Session) -> None:
         """Follow a session until it is over."""
         if session.done:
-            self.show(closing(session))
+            self.show(closing(session.result()))
             return
         self.live = live = LiveShow(session, self.send, self._over)
         self.films, self.directors, self._shown = [live.film], [None], (live.film,)
@@ -97,7 +97,9 @@ class Theatre(Photographed, anywidget.AnyWidget):
         """Show the film of the session; called in the thread that has followed it."""
         live, self.live = self.live, None
         if live:
-            self.show(closing(live.session))
+            result = result_of(live.session)
+            self.show(closing(result))
+            self._shown = (result,)
 
     def close(self) -> None:
         if self.live:

@@ -28,9 +28,15 @@ function placeHands(stage, theatre, number, hands) {
     hand.classList.add("lbt-client");
     onHold(hand, (count) => act({ do: "send", client: name, requests: count }));
   });
-  const hand = handOver(stage, stage.layout.balancer, "balancer: another policy, undo");
-  hand.addEventListener("click", () => openMenu(stage, hand, policyItems(stage, hands.policies), act));
+  const hand = handOver(stage, stage.layout.balancer, `balancer: another policy${hands.undo === false ? "" : ", undo"}`);
+  hand.addEventListener("click", () => openMenu(stage, hand, policyItems(stage, hands), act));
   if (focused) [...stage.hands.children].find((one) => one.getAttribute("aria-label") === focused)?.focus();
+}
+
+function takeHands(stage) {
+  stage.menu?.remove();
+  stage.hands?.remove();
+  stage.hands = stage.knobs = undefined;
 }
 
 function handOver(stage, box, label) {
@@ -42,9 +48,11 @@ function handOver(stage, box, label) {
 
 // The film waits for the next one, so that what was done is done now.
 function send(theatre, number, message) {
-  const { player, model } = theatre;
-  player.waits = true;
-  setTimeout(() => (player.waits = false), GIVE_UP);
+  const { player, model, running } = theatre;
+  if (!running) {
+    player.waits = true;
+    setTimeout(() => (player.waits = false), GIVE_UP);
+  }
   model.send({ ...message, at: player.t, stage: number });
 }
 
@@ -79,10 +87,11 @@ function serverItems(stage, number) {
   ];
 }
 
-function policyItems(stage, policies) {
+// What was done to a real process cannot be undone.
+function policyItems(stage, { policies, undo }) {
   const others = policies.filter((policy) => policy !== stage.moment.policy);
   const items = others.map((policy) => [policy.replaceAll("_", " "), { do: "switch", policy }]);
-  return [["undo the last change", { do: "undo" }], ...items];
+  return undo === false ? items : [["undo the last change", { do: "undo" }], ...items];
 }
 
 function openMenu(stage, hand, items, act) {

@@ -75,7 +75,7 @@ function eachOnStage({ requests, gone, flight, onStage }, t, visit) {
   for (let i = checkpoint * EVERY; i < come; i++) if (gone[i] > t) visit(i);
 }
 
-// The worker slot of each attempt: the first that is free when it starts.
+// The worker slot of each attempt: the first that is free when it starts, if it has none from before.
 function slots({ film, attempts }) {
   const slot = new Int16Array(attempts.at.length).fill(-1);
   const busy = film.servers.map(() => []);
@@ -83,7 +83,8 @@ function slots({ film, attempts }) {
   served.sort((a, b) => attempts.start[a] - attempts.start[b]);
   for (const i of served) {
     const until = busy[attempts.server[i]];
-    let free = until.findIndex((end) => end <= attempts.start[i] + 1e-9);
+    let free = attempts.slot?.[i] ?? -1;
+    if (free < 0) free = until.findIndex((end) => end === undefined || end <= attempts.start[i] + 1e-9);
     if (free < 0) free = until.length;
     until[free] = never(attempts.end[i]);
     slot[i] = free;

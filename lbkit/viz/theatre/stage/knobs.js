@@ -77,7 +77,7 @@ class Knob {
     this.button.setPointerCapture(event.pointerId);
     const from = this.knob.now(this.server, this.stage.moment.servers[this.number]);
     this.dragged = { from, y: event.clientY, playing: this.player.playing };
-    this.player.pause();
+    if (!this.player.following) this.player.pause(); // a session goes on
     this.button.classList.add("lbt-dragged");
   }
 
@@ -91,7 +91,7 @@ class Knob {
     this.dragged = null;
     this.button.classList.remove("lbt-dragged");
     this.compute();
-    if (playing) this.player.start();
+    if (playing && !this.player.following) this.player.start();
   }
 
   set(value) {

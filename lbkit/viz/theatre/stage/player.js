@@ -5,7 +5,7 @@ const [SLOWEST, FASTEST] = [-2, 1]; // powers of ten
 
 class Player {
   constructor(span, changed) {
-    Object.assign(this, { t: span.begin, playing: false, power: 0, goal: null, waits: false, changed });
+    Object.assign(this, { t: span.begin, playing: false, power: 0, goal: null, waits: false, following: null, changed });
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.over(span);
   }
@@ -26,7 +26,7 @@ class Player {
   }
 
   seek(t) {
-    this.goal = null;
+    this.goal = this.following = null;
     this.t = clamp(t, this.begin, this.end);
     this.changed(this);
   }
@@ -41,7 +41,7 @@ class Player {
 
   pause() {
     this.playing = false;
-    this.goal = null;
+    this.goal = this.following = null;
     this.changed(this);
   }
 
@@ -61,6 +61,7 @@ class Player {
 
   // To the next decision, or the one before.
   step(way) {
+    this.following = null;
     const next = until(this.steps, this.goal ?? this.t);
     if (way < 0) {
       const here = this.steps[next - 1] === this.t ? next - 2 : next - 1;
@@ -77,6 +78,7 @@ class Player {
   }
 
   faster(by) {
+    this.following = null;
     this.power = clamp(Math.round((this.power + by) * 10) / 10, SLOWEST, FASTEST);
     this.changed(this);
   }
@@ -85,9 +87,16 @@ class Player {
     if (!this.playing) return;
     const passed = clamp((now - this.last) / 1000, 0, 0.1); // a page that was hidden does not leap
     this.last = now;
-    if (!this.waits) this.advance(passed);
+    if (this.following) this.follow(passed, now);
+    else if (!this.waits) this.advance(passed);
     this.changed(this);
     if (this.playing) requestAnimationFrame((next) => this.tick(next));
+  }
+
+  // A session that runs; without motion, a picture a second.
+  follow(passed, clock) {
+    const t = chase(this.t, passed, this.following, this.following.delay, clock);
+    this.t = clamp(this.still.matches ? Math.floor(t) : t, this.begin, this.end);
   }
 
   advance(passed) {

@@ -59,7 +59,8 @@ function marksOf(indexes) {
         const calm = CALM.has(change.state);
         const name = film.servers[change.server]?.name ?? "balancer";
         const value = change.value === null || change.value === undefined ? "" : ` (${brief(change.value)})`;
-        const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state.replaceAll("_", " ")}${value}`;
+        const who = change.why === "by hand" ? ", by hand" : "";
+        const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state.replaceAll("_", " ")}${value}${who}`;
         return { at: change.at, calm, tone: calm ? "faint" : lookOf(change).tone, text };
       })
   );

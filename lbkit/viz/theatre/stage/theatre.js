@@ -19,17 +19,21 @@ class Theatre {
     this.live = element(this.root, "div", "lbt-live", { "aria-live": "polite" });
     this.cover = playCover(this.stagesPlace, this.player);
     this.listen(el);
+    this.running?.begin();
     this.refresh();
   }
 
   read() {
     const spec = JSON.parse(this.model.get("spec"));
     this.indexes = spec.films.map(indexed);
+    this.running?.end();
+    this.running = spec.live ? new Live(this, spec.films[0], spec.live) : null;
     while (this.stages.length > this.indexes.length) this.stages.pop().root.remove();
     while (this.stages.length < this.indexes.length) this.stages.push(new Stage(this.stagesPlace));
     this.stages.forEach((stage, i) => {
       stage.show(this.indexes[i], spec.colours);
       stage.placed = spec.hands ? (placed) => placeHands(placed, this, i, spec.hands) : undefined;
+      if (!spec.hands) takeHands(stage);
     });
     const titles = this.indexes.map(({ film }) => film.title).join(" and ");
     this.root.setAttribute("aria-label", `Theatre: ${titles}. Space plays, left and right step, up and down change the speed.`);
@@ -42,12 +46,14 @@ class Theatre {
     const { again } = this.read();
     this.told({ fault: "" });
     this.player.over(spanOf(this.indexes));
+    this.running?.begin();
     this.refresh();
     if (again) this.player.again();
   }
 
-  // Why something cannot be done.
-  told({ fault }) {
+  // More of a running session; or why something cannot be done.
+  told({ more, fault }) {
+    if (more) return this.running?.add(more);
     this.player.waits = false;
     put(this.fault, fault ?? "");
     if (fault) this.stages.forEach((stage) => stage.knobs?.forEach((knob) => knob.forget()));
@@ -97,20 +103,28 @@ class Theatre {
     this.theme = theme;
     for (const [name, colour] of Object.entries(this.theme)) this.root.style.setProperty(`--lbt-${name}`, colour);
     this.stages.forEach((stage) => stage.resize(this.theme));
+    this.around();
+    this.show();
+  }
+
+  // What stands around the stages: it depends on the film, not on the time.
+  around(legend = true) {
     const { track, strip } = this.controls;
     const width = track.clientWidth;
     if (width) drawStrip(sized(strip, width, STRIP), width, STRIP, this.indexes, this.player, this.theme);
-    showLegend(this.legend, this.indexes, this.theme);
-    const notes = new Set(this.indexes.flatMap(({ film }) => film.notes ?? []));
+    if (legend) showLegend(this.legend, this.indexes, this.theme);
+    const notes = [...new Set(this.indexes.flatMap(({ film }) => film.notes ?? []))];
+    if (notes.join("\n") === this.noted) return;
+    this.noted = notes.join("\n");
     this.notes.replaceChildren();
     for (const note of notes) element(this.notes, "li").textContent = note;
-    this.show();
   }
 
   // After a change of the time: the whole picture anew.
   show() {
     const { player } = this;
     if (this.printing) return;
+    if (this.controls) this.running?.shown();
     this.stages.forEach((stage) => stage.paint(player));
     if (!this.controls) return;
     showControls(this.controls, player);
