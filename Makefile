@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks labs nbgrader lite test-lite image bench architecture pictures lock clean
+.PHONY: help lab test check static notebooks labs nbgrader lite test-lite image bench architecture pictures looks lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md f
 
 pictures: $(VENV)/dev.stamp ## Record the theatre at the top of README anew (needs Chromium)
 	$(BIN)/python docs/pictures.py
+
+looks: $(VENV)/dev.stamp ## Keep pictures of the theatre's scenes anew, after a change that is meant to be seen
+	PYTHONPATH=tests:. $(BIN)/python -m browser.looks $(SCENES)
 
 lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
