@@ -94,7 +94,7 @@ FAULTS = """() => {
   for (const element of document.querySelectorAll(words)) {
     const name = `${element.className || element.tagName}: ${element.textContent}`;
     const { left, top, right, bottom, width } = element.getBoundingClientRect();
-    if (!width) continue;
+    if (!width || !element.checkVisibility()) continue;
     const range = document.createRange();
     range.selectNodeContents(element);
     const needs = range.getBoundingClientRect();
