@@ -81,15 +81,15 @@ def keyed(policy: str, load: float = 0.45, **options: Any) -> Experiment:
 
 def cached() -> Experiment:
     """A cache in front that is too small for all, lets requests follow others, and serves what is stale."""
-    rules = CacheRules(max_bytes=48_000, stale_while_revalidate=0.6)
+    rules = CacheRules(max_bytes=40_000, stale_while_revalidate=0.6)
     return Experiment(
-        servers(3, service=Exponential(0.12)),
+        servers(3, service=Exponential(0.25)),
         Traffic(duration=6.0, clients=6, paths=16, path_skew=1.0),
         Policy("least_connections"),
         cache=Caching("max-age=1", rules=rules),
         name="a cache in front",
         seed=3,
-    ).at_load(1.5)
+    ).at_load(2.5)
 
 
 SLOW = Exponential(0.1)  # seconds of service: each request can be followed

@@ -33,6 +33,7 @@ from lbkit import (
 )
 from lbkit.core import Balancer, forget
 from lbkit.core.attempts import Kind
+from lbkit.core.cache import CacheRules
 from lbkit.core.drain import DrainRules
 from lbkit.core.health import BreakerRules, CheckRules, HealthRules
 from lbkit.core.retry import AttemptTimeouts, Backoff, Hedge, Retry
@@ -278,3 +279,34 @@ def test_a_part_of_the_rows_has_no_recording() -> None:
     result = run(Experiment(servers(2), Traffic(duration=2)), record=True)
     assert "attempts" in result.extra
     assert not set(result.where(backend="s1").extra) & set(RECORDED)
+
+
+def test_the_members_of_the_balancer_and_the_keys_of_requests_are_recorded() -> None:
+    events = [Event(0.5, "remove", "s2"), Event(1.0, "add", "s2"), Event(1.5, "set_weight", "s1", 2.0)]
+    experiment = Experiment(servers(3), policy="consistent_hash", events=events).but(duration=2.0)
+    result = run(experiment, record=True)
+    told = [(one.at, one.members) for one in result.extra["memberships"]]
+    assert told == [
+        (0.0, ((0, 1.0), (1, 1.0), (2, 1.0))),
+        (0.5, ((0, 1.0), (2, 1.0))),
+        (1.0, ((0, 1.0), (2, 1.0), (1, 1.0))),
+        (1.5, ((0, 2.0), (2, 1.0), (1, 1.0))),
+    ]
+    assert result.extra["keys"] == {row: f"/item/{path}" for row, path in enumerate(result.path)}
+    assert run(experiment.but(policy="random"), record=True).extra["keys"] == {}
+
+
+def test_what_a_cache_finds_and_keeps_is_recorded_and_changes_nothing() -> None:
+    rules = CacheRules(max_bytes=20_000, stale_while_revalidate=0.5)
+    caching = Caching("max-age=1", rules=rules)
+    experiment = Experiment(servers(2), cache=caching).but(paths=8, duration=3.0).at_load(0.5)
+    result, plain = run(experiment, record=True), run(experiment)
+    assert [str(result.columns[name]) for name in result.columns] == [
+        str(plain.columns[name]) for name in plain.columns
+    ]
+    assert len(result.extra["lookups"]) == len(result)
+    assert {look.verdict for look in result.extra["lookups"]} >= {"hit", "miss"}
+    kept = result.extra["kept"]
+    assert len(kept) <= result.extra["fetched"]
+    assert {one.why for one in kept} == {"", "evicted"}
+    assert all(one.at < one.fresh < one.usable for one in kept)

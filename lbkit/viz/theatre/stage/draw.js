@@ -7,6 +7,7 @@ function drawBack(pen, index, layout, moment, look) {
   drawWays(pen, index, layout, marked, look);
   drawClients(pen, index, layout, look);
   drawBalancer(pen, layout, moment, look);
+  if (index.cache) drawCache(pen, layout, look);
   moment.servers.forEach((now, i) => drawServer(pen, index, layout, i, now, marked[i], look));
   drawBreakers(pen, layout, moment, look);
   drawPools(pen, layout, look);
@@ -24,6 +25,7 @@ function drawFront(pen, index, layout, moment, look) {
   drawDots(pen, index, layout, moment, look);
   drawQueueNumbers(pen, layout, moment, look);
   drawHeldNumber(pen, layout, moment, look);
+  drawFollowNumber(pen, layout, moment, look);
 }
 
 // A cubic with these controls is what `smooth` draws.

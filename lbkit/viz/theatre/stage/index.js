@@ -24,6 +24,8 @@ function indexed(film) {
   index.tints = (film.props ?? []).find((prop) => prop.kind === "ring");
   index.probes = probesOf(film);
   index.relays = (film.props ?? []).some(({ layer }) => layer === 4);
+  index.cache = (film.props ?? []).find((prop) => prop.kind === "cache");
+  index.shelf = index.cache && shelfOf(index.cache);
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;

@@ -30,6 +30,7 @@ function layoutOf(index, width) {
   layout.clients = clientPlaces(film, small, height);
   layout.balancer = balancerPlace(small, width, height);
   layout.hub = { x: layout.balancer.x + layout.balancer.width / 2, y: layout.balancer.y + layout.balancer.height - HUB };
+  layout.cache = { x: layout.balancer.x + (small ? 9 : 0), y: layout.hub.y };
   const queueFrom = layout.balancer.x + layout.balancer.width + (small ? 18 : 46);
   layout.spacing = clamp(pitch * 0.42, 8, 14);
   layout.room = Math.max(1, Math.floor((right - boxWidth - 10 - queueFrom) / layout.spacing));
@@ -117,9 +118,11 @@ function serverRoad({ hub, boxes, entry }, server, x) {
 
 const middle = (box) => box.y + box.height / 2;
 
-function onClientRoad(layout, client, p) {
-  const x = mix(client.x, layout.hub.x, ease(p));
-  return { x, y: clientRoad(client, layout, x) };
+// To the balancer's hub, or to its cache.
+function onClientRoad(layout, client, p, cached = false) {
+  const hub = cached ? layout.cache : layout.hub;
+  const x = mix(client.x, hub.x, ease(p));
+  return { x, y: clientRoad(client, { hub }, x) };
 }
 
 // From the balancer to a place at a server, which may be beside the road.
@@ -156,6 +159,10 @@ function heldPlace({ balancer }, place) {
   return { x: balancer.x + 12 + place * 11, y: balancer.y + balancer.height - 11, hidden: place >= columns };
 }
 
+// Below the cache, those that wait for an answer that is being fetched.
+const FOLLOWERS = 6;
+const followPlace = ({ cache }, place) => ({ x: cache.x, y: cache.y + 27 + 11 * place, hidden: place >= FOLLOWERS });
+
 const heldRoom = (balancer) => Math.max(1, Math.floor((balancer.width - 14) / 11));
 
 // Where a dot is: what `momentAt` says, in pixels. `hidden` if there is no room to show it.
@@ -164,7 +171,8 @@ function placeOf(index, layout, dot) {
 }
 
 const PLACES = {
-  in: (layout, dot, client) => onClientRoad(layout, client, dot.p),
+  in: (layout, dot, client) => onClientRoad(layout, client, dot.p, dot.cached),
+  follow: (layout, dot) => followPlace(layout, dot.place),
   held: (layout, dot) => heldPlace(layout, dot.place),
   out(layout, { server, slot, place, direct, p }) {
     return onServerRoad(layout, server, direct ? slotPlace(layout, server, slot) : queuePlace(layout, server, place), p);
@@ -178,7 +186,7 @@ const PLACES = {
     return since >= 1 ? target : between(queuePlace(layout, server, 0), target, since);
   },
   back: (layout, dot) => onServerRoad(layout, dot.server, restingPlace(layout, dot), 1 - dot.p),
-  home: (layout, dot, client) => onClientRoad(layout, client, 1 - dot.p),
+  home: (layout, dot, client) => onClientRoad(layout, client, 1 - dot.p, dot.cached),
   fade(layout, dot) {
     const from = dot.attempt < 0 ? layout.hub : restingPlace(layout, dot);
     return { x: from.x, y: from.y + (dot.outcome === "left" ? 16 * dot.p : 0) };

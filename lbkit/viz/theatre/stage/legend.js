@@ -4,6 +4,7 @@ const LEGEND = [
   ["first", "request (larger: more work)"],
   ["retry", "retry"],
   ["hedge", "hedge (a second copy)"],
+  ["refresh", "the cache fetches anew"],
   ["ok", "answer"],
   ["failed", "failure"],
   ["timeout", "timeout"],

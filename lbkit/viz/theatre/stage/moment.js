@@ -1,6 +1,6 @@
 // What is on the stage at time t: a pure function of the film and t, without pixels.
 //
-// A dot has a `phase`: "in" (client to balancer), "held" (at the balancer), "out" (balancer to server), "wait",
+// A dot has a `phase`: "in" (client to balancer), "held" (at the balancer), "follow" (at the cache), "out" (balancer to server), "wait",
 // "work", "back" (server to balancer), "home" (balancer to client), "fade" (gone where it stood); `p` is how far
 // it is in it, from 0 to 1.
 
@@ -14,6 +14,7 @@ function momentAt(index, t) {
     dots: [],
     held: 0,
     probes: probesAt(index, t),
+    following: 0, // what others are fetching
     queues: index.film.servers.map(() => []),
     servers: index.film.servers.map((server, i) => serverAt(index, server, i, t)),
   };
@@ -52,26 +53,36 @@ function placeRequest(index, moment, request) {
   const { t, dots } = moment;
   const sent = requests.sent[request];
   if (t < sent) {
-    dots.push({ phase: "in", request, attempt: -1, p: 1 - (sent - t) / flight });
+    const cached = cacheOf(index, request, sent) !== "";
+    dots.push({ phase: "in", request, attempt: -1, p: 1 - (sent - t) / flight, cached });
     return;
   }
   const last = attemptsOf.start[request + 1];
-  let held = true; // by the balancer: no attempt is under way
+  let held = true; // by the balancer: no attempt is under way, but for those of a cache behind its back
+  let tried = false;
   for (let k = attemptsOf.start[request]; k < last; k++) {
     const attempt = attemptsOf.list[k];
     if (attempts.at[attempt] > t) break;
-    held = placeAttempt(index, moment, request, attempt, k === last - 1) && held;
+    const over = placeAttempt(index, moment, request, attempt, k === last - 1);
+    if (isRefresh(index, attempt)) continue;
+    held = over && held;
+    tried = true;
   }
-  if (held) placeHeld(index, moment, request, last > attemptsOf.start[request]);
+  if (held) placeHeld(index, moment, request, tried);
 }
+
+const isRefresh = ({ attempts, film }, attempt) => film.kinds[attempts.kind[attempt]] === "refresh";
 
 function placeHeld(index, moment, request, tried) {
   const answered = never(index.requests.answered[request]);
+  const cache = cacheOf(index, request, moment.t);
+  const dot = { request, attempt: -1, p: 0 };
   if (moment.t < answered) {
-    moment.dots.push({ phase: "held", request, attempt: -1, p: 0, place: moment.held++ });
-  } else if (!tried) {
+    if (cache === "wait") moment.dots.push({ ...dot, phase: "follow", place: moment.following++ });
+    else moment.dots.push({ ...dot, phase: "held", place: moment.held++ });
+  } else if (!tried || cache === "answer") {
     const outcome = index.film.outcomes[index.requests.outcome[request]];
-    homeward(moment, { request, attempt: -1, outcome }, answered, index.flight);
+    homeward(moment, { ...dot, outcome, cached: cache === "answer" }, answered, index.flight);
   }
 }
 
@@ -112,7 +123,9 @@ function placeAttempt(index, moment, request, attempt, isLast) {
 }
 
 // Whether the client gets what this attempt brought back.
-function answers({ requests, attempts, film }, request, attempt, isLast) {
+function answers(index, request, attempt, isLast) {
+  const { requests, attempts, film } = index;
+  if (isRefresh(index, attempt)) return false;
   const same = attempts.outcome[attempt] === requests.outcome[request];
   return same && (isLast || film.outcomes[requests.outcome[request]] === "ok");
 }

@@ -10,6 +10,7 @@ const propKinds = () => ({
   limiter: LIMITER_PROP,
   shaper: SHAPER_PROP,
   gate: GATE_PROP,
+  cache: CACHE_PROP,
   ring: RING_PROP,
   sticky: STICKY_PROP,
 });

@@ -12,7 +12,7 @@ function rounded(pen, x, y, width, height, radius) {
   pen.roundRect(x, y, width, height, radius);
 }
 
-// A request: a dot, with a ring for a retry, a diamond for a hedge.
+// A request: a dot, with a ring for a retry, a diamond for a hedge, a square for a cache's own.
 function request(pen, x, y, radius, colour, kind, theme) {
   pen.fillStyle = colour;
   if (kind === "hedge") {
@@ -23,7 +23,8 @@ function request(pen, x, y, radius, colour, kind, theme) {
     pen.lineTo(x, y + far);
     pen.lineTo(x - far, y);
     pen.closePath();
-  } else circle(pen, x, y, radius);
+  } else if (kind === "refresh") rounded(pen, x - radius, y - radius, 2 * radius, 2 * radius, 1.5);
+  else circle(pen, x, y, radius);
   pen.fill();
   pen.lineWidth = 1;
   pen.strokeStyle = theme.page;
