@@ -12,10 +12,9 @@ from lbkit.caching import Served
 from lbkit.core.retry import Retry
 from lbkit.patience import Patience
 from lbkit.result import Result
-from lbkit.viz.theatre import film
+from lbkit.viz.theatre import Film, film
 from lbkit.viz.theatre.props.cache import cache
 from lbkit.viz.theatre.window import window
-
 
 RETRYING = Policy("least_connections", retry=Retry(statuses=(500,)))
 
@@ -24,6 +23,10 @@ def prop_of(result: Result) -> dict[str, Any]:
     prop = cache(result, window(result, 0.0, None, 5_000))
     assert prop
     return prop
+
+
+def cache_of(made: Film) -> dict[str, Any]:
+    return next(prop for prop in made.props if prop["kind"] == "cache")
 
 
 def rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -106,7 +109,7 @@ def test_captions_say_what_the_cache_did() -> None:
 
 def test_a_film_of_a_part_goes_on_with_the_counts() -> None:
     result = result_of("cache")
-    prop = film(result, start=3.0).props[0]
+    prop = cache_of(film(result, start=3.0))
     assert sum(prop["before"].values()) + len(prop["lookups"]["at"]) == len(result)
     assert all(kept["gone"] is None or kept["gone"] >= 3.0 for kept in rows(prop["kept"]))
 
@@ -122,8 +125,7 @@ def test_a_film_of_a_part_goes_on_with_the_counts() -> None:
 )
 def test_it_is_told_with_retries_crashes_and_clients_that_leave_too(changes: dict[str, Any]) -> None:
     made = film(run(cached().but(duration=2.0, **changes), record=True))
-    prop = made.props[0]
-    assert prop["kind"] == "cache"
+    prop = cache_of(made)
     assert json.loads(made.to_json())
     assert all(look["request"] is not None for look in rows(prop["lookups"]))
 

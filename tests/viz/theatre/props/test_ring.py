@@ -11,7 +11,7 @@ from films import keyed, result_of
 from lbkit import Event, Experiment, Policy, run, servers
 from lbkit.core import Balancer, algorithms, forget
 from lbkit.result import Result
-from lbkit.viz.theatre import film
+from lbkit.viz.theatre import Film, film
 from lbkit.viz.theatre.props.ownership import owners_of
 from lbkit.viz.theatre.props.ring import ring
 from lbkit.viz.theatre.window import window
@@ -23,6 +23,10 @@ def prop_of(result: Result) -> dict[str, Any]:
     prop = ring(result, window(result, 0.0, None, 5_000))
     assert prop
     return prop
+
+
+def ring_of(made: Film) -> dict[str, Any]:
+    return next(prop for prop in made.props if prop["kind"] == "ring")
 
 
 def short(policy: str, **options: Any) -> Experiment:
@@ -124,14 +128,14 @@ def test_more_points_than_can_be_seen_are_thinned_and_the_notes_say_so() -> None
 def test_of_many_keys_the_most_requested_are_shown() -> None:
     experiment = keyed("consistent_hash", points=8).but(paths=1000, duration=2.0)
     made = film(run(experiment, record=True))
-    assert len(made.props[0]["keys"]) == 100
+    assert len(ring_of(made)["keys"]) == 100
     assert any(note.startswith("ring: the 100 most requested of") for note in made.notes)
 
 
 def test_a_film_of_a_part_begins_with_the_owners_of_then() -> None:
     made = film(result_of("ring"), start=2.0, duration=1.5)
-    assert [epoch["why"] for epoch in made.props[0]["epochs"]] == ["", "s2 joined"]
-    assert 1 not in made.props[0]["epochs"][0]["owners"]
+    assert [epoch["why"] for epoch in ring_of(made)["epochs"]] == ["", "s2 joined"]
+    assert 1 not in ring_of(made)["epochs"][0]["owners"]
 
 
 def test_without_a_recording_or_keys_there_is_no_ring() -> None:
