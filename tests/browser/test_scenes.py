@@ -131,6 +131,15 @@ def test_the_caption_has_the_rule_that_chose_the_pool(page: Any) -> None:
     assert tops[2] - tops[1] > tops[1] - tops[0]  # the name of the next pool is between them
 
 
+def test_an_answer_of_the_balancer_itself_has_its_caption(page: Any) -> None:
+    shown = film(result_of("pools"))
+    gone = shown.requests["rule"].index(1)
+    seek(page, shown.requests["answered"][gone])
+    said = stage(page, "pools").locator(".lbt-caption").inner_text()
+    assert said.endswith("→ answered: rule gone: answer 410")
+    assert ". rule gone" in page.locator(".lbt-live").inner_text()
+
+
 def test_the_legend_has_what_occurs_and_opens(page: Any) -> None:
     legend = page.locator(".lbt-legend")
     assert legend.get_attribute("open") is not None

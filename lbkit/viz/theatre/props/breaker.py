@@ -9,7 +9,7 @@ from lbkit.core.health.breaker import BreakerRules
 from lbkit.recorded import Budget, Tally
 from lbkit.result import Result
 from lbkit.viz.theatre.plain import seconds
-from lbkit.viz.theatre.props.thinning import shown, thinned
+from lbkit.viz.theatre.props.thin import still, with_states
 from lbkit.viz.theatre.window import Window
 
 
@@ -17,11 +17,11 @@ def breaker(result: Result, part: Window) -> dict[str, Any] | None:
     """Return the breakers and the retry budget; None without a recording, or without both rules."""
     policy = result.experiment.policy
     rules = policy.health.breaker if policy.health else None
-    budget = shown(result.extra.get("budget", ()), attrgetter("at"), part, lambda budget: "")
+    budget = still(result.extra.get("budget", ()), attrgetter("at"), part, lambda budget: "")
     if not budget and not (rules and "tallies" in result.extra):
         return None
-    tallies, every = thinned(_tallies(result, part) if rules else [], attrgetter("server"), _state)
-    left, fewer = thinned(budget, lambda budget: "", lambda budget: "")
+    tallies, every = with_states(_tallies(result, part) if rules else [], attrgetter("server"), _state)
+    left, fewer = with_states(budget, lambda budget: "", lambda budget: "")
     notes = [f"breakers: one in {every} counts is shown"] if every > 1 else []
     return {
         "kind": "breaker",
@@ -67,7 +67,7 @@ def _tallies(result: Result, part: Window) -> list[Tally]:
         if tally.breaker and last.get(tally.server) != tally.breaker:
             found.append(tally)
         last[tally.server] = tally.breaker
-    return shown(found, attrgetter("at"), part, attrgetter("server"))
+    return still(found, attrgetter("at"), part, attrgetter("server"))
 
 
 def _columns(tallies: list[Tally]) -> dict[str, list[Any]]:

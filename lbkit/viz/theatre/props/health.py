@@ -10,7 +10,7 @@ from lbkit.core.health.watch import HealthRules
 from lbkit.recorded import Panic, Probed, Tally
 from lbkit.result import Result
 from lbkit.viz.theatre.plain import seconds
-from lbkit.viz.theatre.props.thinning import MOST, shown, thinned
+from lbkit.viz.theatre.props.thin import MOST, still, with_states
 from lbkit.viz.theatre.window import Window
 
 MARKS = 8  # checks of a server that are shown
@@ -28,7 +28,7 @@ def health(result: Result, part: Window) -> dict[str, Any] | None:
     probes = _probes(result, part)
     if len(probes["sent"]) >= MOST:
         notes.append(f"health checks are shown until {probes['sent'][-1]:.3g} s")
-    tallies, every = thinned(_tallies(result, part), attrgetter("server"), attrgetter("check", "until"))
+    tallies, every = with_states(_tallies(result, part), attrgetter("server"), attrgetter("check", "until"))
     if every > 1:
         notes.append(f"health: one in {every} counts is shown")
     return {
@@ -84,7 +84,7 @@ def _tallies(result: Result, part: Window) -> list[Tally]:
         if before is None or before[1:] != plain[1:]:
             found.append(plain)
         last[tally.server] = plain
-    return shown(found, attrgetter("at"), part, attrgetter("server"))
+    return still(found, attrgetter("at"), part, attrgetter("server"))
 
 
 def _probes(result: Result, part: Window) -> dict[str, list[Any]]:
@@ -107,7 +107,7 @@ def _probes(result: Result, part: Window) -> dict[str, list[Any]]:
 
 
 def _panic(result: Result, part: Window) -> dict[str, Any]:
-    panics: list[Panic] = shown(result.extra.get("panics", ()), attrgetter("at"), part, lambda panic: "")
+    panics: list[Panic] = still(result.extra.get("panics", ()), attrgetter("at"), part, lambda panic: "")
     return {
         "threshold": result.experiment.policy.panic,
         "at": [seconds(panic.at) for panic in panics],

@@ -16,6 +16,7 @@ function indexed(film) {
   index.onStage = checkpoints(index);
   index.slots = slots(index);
   index.steps = decisionTimes(index);
+  index.own = ownAnswers(index);
   index.captions = film.captions ?? [];
   index.captionTimes = Float64Array.from(index.captions, (caption) => caption.at);
   index.states = statesByServer(film);
@@ -100,6 +101,15 @@ function decisionTimes({ requests, attempts, attemptsOf, count }) {
   for (let i = 0; i < count; i++)
     if (attemptsOf.start[i] === attemptsOf.start[i + 1]) times.add(requests.sent[i]);
   return Float64Array.from(times).sort();
+}
+
+// The requests that the balancer answers itself, in order of the answers.
+function ownAnswers({ requests, attemptsOf, count }) {
+  const found = [];
+  for (let i = 0; i < count; i++)
+    if (attemptsOf.start[i] === attemptsOf.start[i + 1] && requests.answered[i] !== null) found.push(i);
+  found.sort((a, b) => requests.answered[a] - requests.answered[b]);
+  return { requests: found, times: Float64Array.from(found, (i) => requests.answered[i]) };
 }
 
 // For each server a map from the kind of state to its changes, sorted by time.

@@ -15,8 +15,16 @@ function captionAt(index, player) {
   const attempt = until(index.attempts.at, t) - 1;
   const at = attempt < 0 ? -Infinity : index.attempts.at[attempt];
   const caption = index.captions[until(index.captionTimes, t) - 1];
+  const own = index.own.times[until(index.own.times, t) - 1] ?? -Infinity;
+  if (own > Math.max(at, caption?.at ?? -Infinity)) return ownAnswer(index, own);
   if (caption && caption.at >= at - 1e-6) return caption;
   return attempt < 0 ? null : { at, request: index.attempts.request[attempt], chosen: index.attempts.server[attempt] };
+}
+
+// An answer of the balancer's own: of a rule, or where it refuses.
+function ownAnswer({ own, requests, film }, at) {
+  const request = own.requests[until(own.times, at) - 1];
+  return { at, request, chosen: null, own: true, where: OUTCOME_WORDS[film.outcomes[requests.outcome[request]]] };
 }
 
 function captionText(index, caption) {
@@ -74,7 +82,7 @@ function spoken(index, moment, caption, time) {
     return `${film.servers[i].name}${state && `, ${state}`}: ${now.busy} in service, ${now.waiting} waiting`;
   });
   const said = caption && captionText(index, caption);
-  const choice = said ? `${said.who} goes to ${said.chosen}. ${said.why && `${said.why}. `}` : "";
+  const choice = said ? `${said.who} ${caption.own ? "is" : "goes to"} ${said.chosen}. ${said.why && `${said.why}. `}` : "";
   const policy = moment.policy === film.policy ? "" : ` balancer: ${moment.policy.replaceAll("_", " ")};`;
   return `${film.title}, at ${time}.${policy} ${choice}${countsText(index, moment)}. ${servers.join("; ")}.`;
 }
