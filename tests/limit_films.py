@@ -53,10 +53,20 @@ def gate() -> Experiment:
     return Experiment(fleet, traffic, "least_connections", events, admission=gate, seed=5, name="gate")
 
 
+def codel() -> Experiment:
+    """Too many requests for two at once: a queue that keeps the wait near a target by dropping some."""
+    limit = {"kind": "concurrency_limit", "limit": 2}
+    gate = Admission(limit=limit, queue="codel", target=0.02, max_queue=50, timeout=9.0)
+    traffic = Traffic(Poisson(60), 4.0, clients=4)
+    fleet = servers(1, workers=2, service=Exponential(0.05))
+    return Experiment(fleet, traffic, admission=gate, name="codel")
+
+
 EXPERIMENTS = {
     "limiter": limiter(),
     "windows": windows(),
     "shaper": shaper(),
     "pace": pace(),
     "gate": gate(),
+    "codel": codel(),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lbkit.core.contract import FAILURES
 from lbkit.result import Result
 from lbkit.viz.theatre.plain import numbered, seconds
 from lbkit.viz.theatre.props.gauge import gauge
@@ -24,7 +25,7 @@ def limiter(result: Result, part: Window) -> dict[str, Any] | None:
     `cells`: `at`, `level`, `wait` are points with straight lines between them; `asked` has the requests."""
     if not result.experiment.limits:
         return None
-    found, notes = visits(result)
+    found, notes = visits(result, part.end)
     shown, more = cells(result, found, queues=False)
     if not shown:
         return None
@@ -59,13 +60,16 @@ def asked(visits: list[Visit], number_of: dict[int, int]) -> dict[str, list[Any]
 
 def _cell(cell: Cell, part: Window, most: int, named: bool) -> dict[str, Any]:
     limiter = cell.limiter
-    points = [] if cell.shape == OWN else gauge(limiter, cell.visits, part.start, part.end)
+    try:
+        points = [] if cell.shape == OWN else gauge(limiter, cell.visits, part.start, part.end)
+    except FAILURES:  # of a learner's subclass, with states of its own
+        points = []
     points = thinned(points, most, lambda point: point.at, lambda point: point.left)
     used = cell.shape in USED
     return {
         "key": cell.key,
         "name": limiter_title(limiter) if named else "",
-        "shape": cell.shape,
+        "shape": cell.shape if points else OWN,
         "limit": limiter.limit if points else None,
         "rate": getattr(limiter, "rate", None) if points else None,
         "window": getattr(limiter, "window", None) if points else None,

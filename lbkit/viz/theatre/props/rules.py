@@ -72,12 +72,12 @@ def cells(result: Result, found: Visits, queues: bool) -> tuple[list[Cell], int]
                 place = seen[rule] = seen.get(rule, -1) + 1
                 places.append((place, rule, key, limiter, visits))
     places.sort(key=lambda one: one[0])  # the order among equals stays
-    chosen = sorted(places[:MOST], key=lambda one: one[1])
     named = [
-        Cell(limits[rule], limiter, shape(limiter), _name(result, limits[rule], key, visits), visits)
-        for _, rule, key, limiter, visits in chosen
+        (rule, Cell(limits[rule], limiter, shape(limiter), _name(result, limits[rule], key, visits), visits))
+        for _, rule, key, limiter, visits in places[:MOST]
     ]
-    return named, len(places) - len(chosen)
+    named.sort(key=lambda one: (one[0], len(one[1].key), one[1].key))  # c2 before c10
+    return [cell for _, cell in named], len(places) - len(named)
 
 
 def _parts(limiter: Limiter[Any]) -> list[Limiter[Any]]:

@@ -21,7 +21,7 @@ def shaper(result: Result, part: Window) -> dict[str, Any] | None:
     """Return the queues with a rate, for the busiest keys, each with its requests: in, out, and how.
 
     The pace of a gate is known of recorded runs only."""
-    found, notes = visits(result) if result.experiment.limits else ({}, [])
+    found, notes = visits(result, part.end) if result.experiment.limits else ({}, [])
     queues, more = cells(result, found, queues=True)
     shown = [(_queue(cell), [_entry(visit) for visit in cell.visits]) for cell in queues]
     titles = list(dict.fromkeys(rule_title(cell.rule) for cell in queues))

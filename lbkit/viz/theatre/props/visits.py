@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import takewhile
+from math import inf
 from typing import NamedTuple
 
 from lbkit.core.limit.several import tightest
@@ -27,16 +29,16 @@ class Visit(NamedTuple):
 Visits = dict[tuple[int, str], list[Visit]]  # by the number of the rule, and the key
 
 
-def visits(result: Result) -> tuple[Visits, list[str]]:
-    """Return the visits of each rule and key in order of time, and a note where decisions differ from the
-    run's: those of a proxy, whose clock is not the clients'.
+def visits(result: Result, end: float = inf) -> tuple[Visits, list[str]]:
+    """Return the visits of each rule and key until `end`, in order of time, and a note where decisions differ
+    from the run's: those of a proxy, whose clock is not the clients'.
 
     A request that another rule denied is no visit: it uses nothing up."""
     rules = Rules(result.experiment.limits)
     number_of = {id(limiter): number for number, (_, limiter, _) in enumerate(rules.rules)}
     found: Visits = defaultdict(list)
     verdicts: dict[int, bool] = {}
-    for at, row in _arrivals(result):
+    for at, row in takewhile(lambda arrival: arrival[0] <= end, _arrivals(result)):
         about = rules.about(_view(result, row))
         if not about:
             continue
@@ -47,7 +49,7 @@ def visits(result: Result) -> tuple[Visits, list[str]]:
             if decided.allowed or not decision.allowed:
                 visit = Visit(at, row, decision.allowed, decided.delay)
                 found[number_of[id(limiter)], key].append(visit)
-    return found, _differences(result, verdicts)
+    return found, _differences(result, verdicts, end)
 
 
 def _arrivals(result: Result) -> Iterator[tuple[float, int]]:
@@ -78,8 +80,9 @@ def _view(result: Result, row: int) -> SimRequest:
     return SimRequest(client_name(result.client[row]), target, f"tcp {row}", kind)
 
 
-def _differences(result: Result, verdicts: dict[int, bool]) -> list[str]:
-    known = {row: allowed for row, allowed in verdicts.items() if result.status[row]}
+def _differences(result: Result, verdicts: dict[int, bool], end: float) -> list[str]:
+    """`verdicts`: the last one on each row; a client may have tried again after `end`."""
+    known = {row: v for row, v in verdicts.items() if result.status[row] and result.end[row] <= end}
     differ = sum(allowed == (result.status[row] == TOO_MANY) for row, allowed in known.items())
     if not differ:
         return []

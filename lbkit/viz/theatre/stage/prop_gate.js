@@ -10,12 +10,15 @@ const GATE_PROP = {
   draw(pen, { width, height }, prop, scene) {
     const now = gateAt(prop, scene.t);
     const lanes = { x: 0, y: 8, width, height: GATE_LANE * gateLanes(prop), gate: width * 0.5 };
-    drawGateQueue(pen, lanes, prop, now, scene);
+    if (rejectsOnly(prop, now)) drawChance(pen, lanes, now, scene.look.theme);
+    else drawGateQueue(pen, lanes, prop, now, scene);
     drawBarrier(pen, lanes, now, scene.look.theme);
     drawRunning(pen, lanes, prop, now, scene);
     drawRejected(pen, lanes, prop, scene);
     const y = lanes.y + lanes.height + 24;
-    drawGateCurve(pen, { x: 0, y, width, height: height - y - 34 }, prop, scene);
+    const frame = { x: 0, y, width, height: height - y - 34 };
+    if (prop.target === null) drawGateCurve(pen, frame, prop, scene);
+    else drawWaits(pen, frame, prop, scene);
   },
 
   words(prop, { t }) {
@@ -24,11 +27,14 @@ const GATE_PROP = {
     const target = prop.target === null ? "" : `, target ${briefSeconds(prop.target)}`;
     const waits = oldest < Infinity ? ` (oldest ${briefSeconds(t - oldest)}${target})` : "";
     const chance = prop.control ? `; rejects ${Math.round(100 * now.chance)} %` : "";
-    return `${atOnce(now)}; ${now.waiting} wait${waits}${chance}; ${now.refused.toLocaleString("en")} rejected`;
+    const queue = rejectsOnly(prop, now) ? "" : `; ${now.waiting} wait${waits}`;
+    return `${atOnce(now)}${queue}${chance}; ${now.refused.toLocaleString("en")} rejected`;
   },
 };
 
 const gateLanes = (prop) => Math.max(1, prop.classes.length);
+// Admission control without a limit or a rate: nothing ever waits.
+const rejectsOnly = (prop, now) => prop.control && now.limit === null && prop.rate === null;
 const atOnce = (now) => (now.limit === null ? `${now.running} at once` : `${now.running} of ${Math.floor(now.limit)} at once`);
 
 function gateAt({ levels }, t) {
@@ -63,7 +69,27 @@ function drawGateQueue(pen, lanes, prop, now, scene) {
     if (place >= places) continue;
     smallDot(pen, lanes.gate - 17 - place * pitch, gateLaneY(lanes, entries.priority[i]), 4.4, clientColour(scene, entries.request[i]));
   }
-  if (!classes.length || Math.max(...taken) > places) queueNumber(pen, label + 14, gateLaneY(lanes, 0), now.waiting, theme);
+  const shown = taken.reduce((sum, count) => sum + Math.min(count, places), 0);
+  if (shown < now.waiting) queueNumber(pen, label + 14, gateLaneY(lanes, 0), now.waiting, theme);
+}
+
+// The share of those that come that is rejected.
+function drawChance(pen, lanes, { chance }, theme) {
+  const y = gateLaneY(lanes, 0) - 8;
+  const width = lanes.gate - 10;
+  rounded(pen, 0, y, width, 16, 4);
+  pen.fillStyle = theme.slot;
+  pen.fill();
+  rounded(pen, width * (1 - chance), y, width * chance, 16, 4);
+  pen.fillStyle = theme.failed;
+  pen.globalAlpha = 0.35;
+  pen.fill();
+  pen.globalAlpha = 1;
+  pen.font = font(11, 600);
+  pen.textBaseline = "middle";
+  pen.textAlign = "left";
+  pen.fillStyle = theme.ink;
+  pen.fillText(`rejects ${Math.round(100 * chance)} %`, 8, y + 8.5);
 }
 
 // Open while there is room.
@@ -128,32 +154,49 @@ function drawGateCurve(pen, frame, prop, scene) {
   const { theme } = scene.look;
   const { levels, entries, hows } = prop;
   const span = shownSpan(scene.index);
-  const most = Math.max(1, ...visibleLevels(levels, scene.t - span, scene.t));
+  const most = once(prop, () => Math.max(1, ...levels.running, ...levels.limit));
   const place = curveFrame(pen, frame, span, most * 1.1, scene);
   if (levels.at.length) {
     drawCurveLine(pen, place, levels.at, levels.running, span, scene, { line: theme.faint, fill: theme.faint, width: 1 }, true);
+    if (prop.control) drawCurveLine(pen, { ...place, y: chanceY(frame) }, levels.at, levels.chance, span, scene, { line: theme.failed, width: 2 }, true);
     if (levels.limit[0] !== null) drawCurveLine(pen, place, levels.at, levels.limit, span, scene, { line: theme.ink, width: 2 }, true);
   }
   const from = Math.max(scene.t - span, scene.index.begin);
   for (const i of numbersWithin(entries.out, from, scene.t))
     if (hows[entries.how[i]] !== "admitted") smallCross(pen, place.x(entries.out[i]), frame.y + frame.height + 8, 2.8, theme.failed);
-  gateNames(pen, frame, levels.limit[0] !== null, scene.look);
+  const names = [["at once", theme.faint]];
+  if (levels.limit[0] !== null) names.push(["limit", theme.ink]);
+  if (prop.control) names.push(["share rejected", theme.failed]);
+  gateNames(pen, frame, names);
 }
 
-function gateNames(pen, { x, y, width }, limited, { theme }) {
+// For CoDel: how long each had waited that was let through (a dot) or dropped (a cross), and the target.
+function drawWaits(pen, frame, prop, scene) {
+  const { theme } = scene.look;
+  const { entries, hows, target } = prop;
+  const span = shownSpan(scene.index);
+  const waits = numbersWithin(entries.out, Math.max(scene.t - span, scene.index.begin), scene.t);
+  const most = once(prop, () => Math.max(3 * target, ...entries.at.map((at, i) => (entries.out[i] ?? at) - at)));
+  const place = curveFrame(pen, frame, span, most, scene);
+  dashed(pen, frame.x, place.y(target), frame.x + frame.width, place.y(target), theme.ink);
+  for (const i of waits) {
+    const [x, y] = [place.x(entries.out[i]), place.y(entries.out[i] - entries.at[i])];
+    if (hows[entries.how[i]] === "admitted") smallDot(pen, x, y, 2.6, clientColour(scene, entries.request[i]));
+    else smallCross(pen, x, y, 3.2, theme.failed);
+  }
+  gateNames(pen, frame, [[`waits of up to ${briefSeconds(most)}; the line: the target`, theme.faint]]);
+}
+
+const chanceY = (frame) => (share) => frame.y + frame.height * (1 - clamp(share, 0, 1));
+
+function gateNames(pen, { x, y, width }, names) {
   pen.font = font(11, 600);
   pen.textAlign = "right";
   pen.textBaseline = "alphabetic";
-  pen.fillStyle = theme.faint;
-  pen.fillText("at once", x + width, y - 5);
-  if (!limited) return;
-  const room = pen.measureText("at once").width + 12;
-  pen.fillStyle = theme.ink;
-  pen.fillText("limit", x + width - room, y - 5);
-}
-
-function visibleLevels({ at, running, limit }, from, to) {
-  const first = Math.max(0, until(at, from) - 1);
-  const last = until(at, to);
-  return [...running.slice(first, last), ...limit.slice(first, last).map((value) => value ?? 0)];
+  let right = x + width;
+  for (const [name, colour] of names) {
+    pen.fillStyle = colour;
+    pen.fillText(name, right, y - 5);
+    right -= pen.measureText(name).width + 12;
+  }
 }
