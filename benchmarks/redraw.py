@@ -22,9 +22,11 @@ HERE = Path(__file__).parents[1]
 sys.path.append(str(HERE / "tests"))  # what drives JupyterLab is there
 from browser.jupyter import SWITCHES, Lab, open_notebook, run_all, serving  # noqa: E402
 
-SOURCE = (
-    "import os\nfrom lbkit import run\nfrom lbkit.viz import Playground\nprint(os.getpid())\nPlayground(run)"
-)
+SOURCE = """import os
+import lbkit
+from lbkit.viz import Playground
+print(os.getpid(), os.path.realpath(lbkit.__file__))
+Playground(lbkit.run)"""
 SIZE = {"width": 1366, "height": 768}
 FIGURES = ".lbkit-playground .lbkit-figure"
 REST = 8  # seconds until all seeds have run and all pictures are taken
@@ -60,13 +62,21 @@ def notebook(lab: Lab) -> str:
     return "redraw.ipynb"
 
 
-def moved(page: Any, lab: Lab, moves: int, pause: float) -> dict[str, list[float]]:
+def kernel_of(page: Any, root: Path) -> int:
+    """Return the process of a notebook's kernel. Raises RuntimeError if its lbkit is not that of `root`."""
+    pid, file = page.locator(".jp-OutputArea-output pre").first.inner_text().split(maxsplit=1)
+    if Path(file.strip()).parents[1] != root.resolve():
+        raise RuntimeError(f"the kernel has {file.strip()}, which is not in {root}")
+    return int(pid)
+
+
+def moved(page: Any, lab: Lab, root: Path, moves: int, pause: float) -> dict[str, list[float]]:
     """Move the slider of the load; return milliseconds by figure, and those of processor time a move."""
     open_notebook(page, lab, notebook(lab))
     run_all(page)
     page.wait_for_selector(f"{FIGURES}[data-drawn]")
     page.wait_for_timeout(REST * 1000)
-    kernel = int(page.locator(".jp-OutputArea-output pre").first.inner_text())
+    kernel = kernel_of(page, root)
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.evaluate(WATCH, FIGURES)
@@ -95,7 +105,7 @@ def measured(root: Path, moves: int, pause: float) -> dict[str, list[float]]:
         browser = engine.chromium.launch(executable_path=program, args=SWITCHES)
         page = browser.new_page(viewport=SIZE)
         page.set_default_timeout(90_000)
-        return moved(page, lab, moves, pause)
+        return moved(page, lab, root, moves, pause)
 
 
 def measure(moves: int, pause: float, rounds: int, beside: str) -> dict[str, Any]:

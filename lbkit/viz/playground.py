@@ -192,6 +192,7 @@ class Playground(Panel):
         experiment = self._begin(QUICK)
         self._take([self._try(experiment, name) for name in self.choice.chosen])
         self.latency.show(latency_cdf(self.results, marks=False))
+        self._judge()
         await breathe()
         if not self.pace.moving:
             self.latency.feed.show(self._other_figures())
@@ -247,6 +248,9 @@ class Playground(Panel):
         self.seeds, self._settled = None, False
         self.results = [o for o in outcomes if isinstance(o, Result)]
         self._failures = [o for o in outcomes if isinstance(o, str)]
+
+    def _judge(self) -> None:
+        """Say what one seed says."""
         self._say(verdict(self.results) if self.results else "")
 
     def _show(self, outcomes: list[Result | str]) -> None:
@@ -255,6 +259,7 @@ class Playground(Panel):
         self._settled = True
         self._measured = {r.policy: {r.experiment.seed: measures(r)} for r in self.results}
         self.latency.feed.show({self.latency: self._first_figure()} | self._other_figures())
+        self._judge()
         self._tabulate(table(self.results) if self.results else "")
         self.toml.value = self.experiment.to_toml()
         self.keepsake.show(self.settings, self.choice.chosen)

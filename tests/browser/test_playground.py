@@ -76,6 +76,25 @@ def test_a_slider_redraws_the_figure(page: Any) -> None:
     assert "79%" in page.locator(".lbkit-playground .widget-hslider:has-text('load')").first.inner_text()
 
 
+TOGETHER = """figures => {
+  window.together = [];  // how many figures were drawn without a break
+  let open = false;
+  const count = () => {
+    if (!open) { open = true; window.together.push(0); setTimeout(() => { open = false; }); }
+    window.together[window.together.length - 1] += 1;
+  };
+  document.querySelectorAll(figures).forEach(
+    figure => new MutationObserver(count).observe(figure, {attributeFilter: ['data-drawn']}));
+}"""
+
+
+def test_the_browser_paints_a_figure_before_it_draws_the_next(page: Any) -> None:
+    page.evaluate(TOGETHER, FIGURE)
+    move(page, "load", "ArrowLeft")
+    until(lambda: page.evaluate("window.together.length") >= 6, "each figure, moving and at rest")
+    assert set(page.evaluate("window.together")) == {1}
+
+
 def test_figures_fit_their_places(page: Any) -> None:
     for figure in page.locator(FIGURE).all()[:3]:
         place = figure.bounding_box()
