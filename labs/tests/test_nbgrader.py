@@ -42,8 +42,8 @@ def test_submissions_get_their_points(course: Path) -> None:
     released = course / "release" / lab.name / f"{lab.task.module}.ipynb"
     assert "BEGIN SOLUTION" not in released.read_text()
     assert "HIDDEN" not in released.read_text()
-    wrong = lab.files("wrong")["Consecutive"].read_text()
-    right = next(iter(lab.files("right").values())).read_text()
+    wrong = lab.mistakes["Consecutive"].code
+    right = next(iter(lab.right.values())).read_text()
     for student, code in {"right": right, "wrong": wrong, "empty": "", "broken": BROKEN}.items():
         notebook = nbformat.read(released, 4)
         if code:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -25,14 +26,20 @@ from typing import Any
 from lbkit.core.contract import AlgorithmError
 from lbkit.core.laws import Violation
 from lbkit.course import second_process
-from lbkit.course.limits import MEMORY, lower_limits
+from lbkit.course.limits import MEMORY, NOT_RUN, TOO_EARLY, lower_limits
 from lbkit.course.own_code import compiled, fault, namespace, unwritten
-from lbkit.course.task import Check, Task, Wrong, load_task, needed, task_module
+from lbkit.course.task import Check, Task, Wrong, load_task, needed
 
 
 def failure(happened: str) -> dict[str, Any]:
     """Return the result of a check that an error ended."""
     return {"expected": "", "happened": happened, "hint": "", "picture": None, "fault": happened}
+
+
+def too_early(check: Check, task: Task) -> dict[str, Any]:
+    """Return the result of a check that is not run, as one that it needs has failed."""
+    said = TOO_EARLY.format(task.checks[check.needs].says)
+    return {"name": check.name, "passed": False} | failure(said) | {"fault": NOT_RUN}
 
 
 def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, Any]:
@@ -60,15 +67,16 @@ def outcome(check: Check, task: Task, code: CodeType, name: str) -> dict[str, An
 def answer(job: dict[str, Any], task: Task, code: CodeType, name: str) -> dict[str, Any]:
     """Return the `answer` of the function that a check wants to be called here, or the `problem`."""
     seed(int(second_process.SALT))
-    work = getattr(sys.modules[task_module(Path(job["checks_file"]))], job["work"])
+    module, work = job["work"]
+    work = getattr(sys.modules[module], work)
     try:
         return {"answer": work(*needed(task, namespace(code)), *job["arguments"])}
     except BaseException as error:  # whatever a learner's code raises
         return {"problem": fault(error, name)}
 
 
-def end_with_parent() -> None:
-    """End this process, and what it started, when the process that watches it has ended.
+def end_with_parent(folder: str) -> None:
+    """End this process, and what it started, when the process that watches it has ended; delete its folder.
 
     That one holds the other end of our standard input, and writes nothing."""
     if not stat.S_ISFIFO(os.fstat(0).st_mode) or os.name != "posix" or os.getpgrp() != os.getpid():
@@ -76,6 +84,7 @@ def end_with_parent() -> None:
 
     def wait() -> None:
         os.read(0, 1)
+        shutil.rmtree(folder, ignore_errors=True)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -89,7 +98,7 @@ def main(job_file: str, results_file: str) -> None:
     task = load_task(Path(job["checks_file"]))
     name = job["name"]
     sys.stdin = io.StringIO()
-    end_with_parent()
+    end_with_parent(job["folder"])
     second_process.job = job
     if "work" not in job:  # else the limits of the first process hold here, too
         lower_limits(MEMORY)
@@ -107,12 +116,16 @@ def main(job_file: str, results_file: str) -> None:
         else:
             if "work" in job:
                 tell(**answer(job, task, code, name))
-            for check in job.get("names", ()):
-                tell(begins=check)
-                result = outcome(task.checks[check], task, code, name)
+            failed = set(job["failed"])
+            for check in map(task.checks.__getitem__, job["names"]):
+                tell(begins=check.name)
+                early = check.needs in failed
+                result = too_early(check, task) if early else outcome(check, task, code, name)
                 tell(**result)
-                if job["until_failed"] and not result["passed"]:
-                    break
+                if not result["passed"]:
+                    failed.add(check.name)
+                    if job["until_failed"]:
+                        break
     leave(0)  # threads that the code started end here
 
 

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from lbkit.core.text import unknown
+from lbkit.course.mistakes import Mistake, mistakes_in
 from lbkit.course.report import Report, report
 from lbkit.course.task import Task, load_task
 from lbkit.needs import CLONE
@@ -73,9 +74,15 @@ class Lab:
     def task(self) -> Task:
         return load_task(self.checks_file)
 
-    def files(self, kind: str) -> dict[str, Path]:
-        """Return the authors' solutions by name; `kind` is "right" or "wrong"."""
-        return {path.stem: path for path in sorted((self.source / kind).glob("*.py"))}
+    @property
+    def right(self) -> dict[str, Path]:
+        """The authors' other right solutions, by name."""
+        return {path.stem: path for path in sorted((self.source / "right").glob("*.py"))}
+
+    @property
+    def mistakes(self) -> dict[str, Mistake]:
+        """Typical mistakes, by name."""
+        return mistakes_in(*((self.source / name).read_text() for name in ("wrong.md", "solution.py")))
 
     def check(self, source: str, file: str, hidden: bool = False) -> Report:
         """Check the code of a learner; with `hidden`, by the instructor's checks only."""

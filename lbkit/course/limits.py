@@ -19,6 +19,7 @@ ENDED = "the code ended its process"
 DELETED = "the code deleted files that the checks need: let it delete its own ones only"
 ONLY_WAITS = "the code only waited and was stopped: does it sleep, or wait for a lock that it holds itself?"
 NOT_RUN = "not run, as the code had to be stopped too often before: mend that first"
+TOO_EARLY = "not run, as it needs another property first: {}"
 
 
 def lower_limits(memory: int) -> None:

@@ -76,8 +76,10 @@ def _one_process(
         own.mkdir()
         results.touch()
         names = [check.name for check in checks]
-        work = {"checks_file": str(checks_file), "source": source, "name": name, "names": names}
-        job.write_text(json.dumps(work | {"until_failed": until_failed}))
+        work: dict[str, Any] = {"checks_file": str(checks_file), "source": source, "name": name}
+        failed = [result["name"] for result in run.results if not result["passed"]]
+        work |= {"names": names, "failed": failed, "until_failed": until_failed, "folder": folder}
+        job.write_text(json.dumps(work))
         with printed.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-u", "-P", "-m", "lbkit.course.child", str(job), str(results)],

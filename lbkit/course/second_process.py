@@ -25,7 +25,8 @@ def elsewhere(work: Callable[..., Any], *arguments: Any) -> Any:
     Raises Wrong if the code fails there."""
     with tempfile.TemporaryDirectory(prefix="lbkit-elsewhere-") as folder:
         order, answers = Path(folder, "job.json"), Path(folder, "answers.jsonl")
-        order.write_text(json.dumps({**job, "names": [], "work": work.__name__, "arguments": arguments}))
+        wanted = {"names": [], "work": [work.__module__, work.__name__], "arguments": arguments}
+        order.write_text(json.dumps(job | wanted))
         subprocess.run(
             [sys.executable, "-P", "-m", "lbkit.course.child", str(order), str(answers)],
             env=os.environ | {"PYTHONHASHSEED": SALT},

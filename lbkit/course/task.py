@@ -49,6 +49,7 @@ class Check:
     seconds: float  # after which the code is stopped
     hidden: bool
     run: Property
+    needs: str = ""  # the check without which this one is not run
 
 
 @dataclass
@@ -64,16 +65,18 @@ class Task:
     checks: dict[str, Check] = field(default_factory=dict)
 
     def check(
-        self, points: int, seconds: float = 3.0, hidden: bool = False
+        self, points: int, seconds: float = 3.0, hidden: bool = False, needs: Property | None = None
     ) -> Callable[[Property], Property]:
-        """Add a function as a check: its name, with dashes, names it, and its docstring is the property."""
+        """Add a function as a check: its name, with dashes, names it, and its docstring is the property.
+
+        It is not run if an earlier check that it `needs` has failed: checks that wait would take long."""
 
         def add(run: Property) -> Property:
-            name = run.__name__.replace("_", "-")
+            name, needed = (each.__name__.replace("_", "-") if each else "" for each in (run, needs))
             says = " ".join((run.__doc__ or "").split())
             if not says or name in self.checks:
                 raise ValueError(f"check {name!r}: it needs a docstring, and a name of its own")
-            self.checks[name] = Check(name, says, points, seconds, hidden, run)
+            self.checks[name] = Check(name, says, points, seconds, hidden, run, needed)
             return run
 
         return add
@@ -103,18 +106,18 @@ def near(name: str, namespace: dict[str, Any]) -> str:
     return f", but a `{known[found[0]]}`" if found else ""
 
 
-def task_module(path: Path) -> str:
-    """Return the name of the module that `load_task` makes of a lab's checks."""
-    return f"lbkit_lab_{path.parent.parent.name}"
-
-
 def load_task(path: Path) -> Task:
-    """Return the `task` of a lab's checks. Raises ImportError, OSError."""
-    spec = importlib.util.spec_from_file_location(task_module(path), path)
+    """Return the `task` of a lab's checks, which may import modules beside them.
+
+    Raises ImportError, OSError."""
+    name = f"lbkit_lab_{path.parent.parent.name}"
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python module")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    for old in [each for each in sys.modules if each.startswith(f"{name}.")]:
+        del sys.modules[old]  # it added its checks to an earlier task
+    sys.modules[name] = module  # where the modules beside it find it, and dataclasses themselves
     spec.loader.exec_module(module)
     task: Task = module.task
     return task

@@ -57,7 +57,11 @@ def serving(home: Path, root: Path) -> Iterator[Lab]:
             yield Lab(home / "workbook", where["url"], where["token"], home / "log")
         finally:
             server.terminate()
-            server.wait(20)
+            try:
+                server.wait(60)
+            except subprocess.TimeoutExpired:  # it waits for a kernel that does not end
+                server.kill()
+                server.wait()
 
 
 def running(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def page(lab: Lab, new_page: Callable[[], Any]) -> Iterator[Any]:
     book = json.loads(path.read_text())
     last = next(i for i, c in enumerate(book["cells"]) if "lab.button" in "".join(c["source"]))
     book["cells"] = book["cells"][: last + 1]
-    mistake = find_lab("1").files("wrong")["Consecutive"].read_text()
+    mistake = find_lab("1").mistakes["Consecutive"].code
     next(cell for cell in book["cells"] if cell["id"] == "solution")["source"] = mistake
     path.write_text(json.dumps(book))
     page = new_page()

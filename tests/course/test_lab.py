@@ -82,7 +82,8 @@ def test_the_file_that_was_worked_on_is_checked(tmp_path: Path) -> None:
 
 def test_the_command_tells_points_by_its_exit_code(tmp_path: Path) -> None:
     right = TURNS.source / "solution.py"
-    wrong = TURNS.files("wrong")["Consecutive"]
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(TURNS.mistakes["Consecutive"].code)
     assert CliRunner().invoke(app, ["check", "1", str(right)]).exit_code == 0
     told = CliRunner().invoke(app, ["check", "1", str(wrong), "--json"])
     assert told.exit_code == 1

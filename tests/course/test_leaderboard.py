@@ -80,7 +80,7 @@ def test_the_table_ranks_and_tells_which_are_not_kept() -> None:
 def test_labs_whose_solutions_are_balancers_are_known() -> None:
     found = []
     for lab in all_labs():
-        source = next(iter(lab.files("right").values())).read_text()
+        source = next(iter(lab.right.values())).read_text()
         made = namespace(compile(source, lab.name, "exec", dont_inherit=True))[lab.task.defines[0]]
         if isinstance(made, type) and issubclass(made, Balancer):
             found.append(lab.name)
@@ -94,7 +94,7 @@ def test_a_lab_that_was_begun_is_offered(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Lab, "own_folder", own)
     monkeypatch.setattr(leaderboard, "LABS", (lab.name,))
     assert lab_solutions() == {}  # the starter
-    solution = lab.files("right")["earliest_turn"].read_text()
+    solution = lab.right["earliest_turn"].read_text()
     (own / "turns.py").write_text(solution)
     assert lab_solutions() == {lab.name: solution}
     assert score(algorithm_in(solution, "lab")).points > 0

@@ -17,6 +17,7 @@ from lbkit.course.limits import (
     DELETED,
     ENDED,
     ONLY_WAITS,
+    TOO_EARLY,
     TOO_LONG,
     TOO_MANY_PROCESSES,
     TOO_MANY_THREADS,
@@ -159,7 +160,7 @@ def test_a_check_ends_with_the_process_that_watches_it(tmp_path: Path) -> None:
         "from lbkit.course import Lab\nfrom pathlib import Path\n"
         f"Lab(Path({str(LAB.folder)!r})).check({code!r}, 'd')"
     )
-    own = os.environ | {"TMPDIR": str(tmp_path)}  # its folder stays when it is killed
+    own = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], env=own) as watching:
         while not said.exists() or not said.read_text().endswith(" "):
             time.sleep(0.05)
@@ -167,6 +168,7 @@ def test_a_check_ends_with_the_process_that_watches_it(tmp_path: Path) -> None:
         watching.kill()
     with suppress(psutil.NoSuchProcess):
         child.wait(30)
+    assert [path.name for path in tmp_path.iterdir()] == ["pid"]  # its folder is deleted
 
 
 PROBLEMS = {
@@ -209,6 +211,38 @@ def test_the_first_check_that_fails_is_the_last_if_that_is_enough() -> None:
     for code in ("def double(x): return 0", "def double(x):\n    while True: pass"):
         run = run_checks(LAB.checks_file, LAB.task.visible(), code, "double.py", until_failed=True)
         assert [result["name"] for result in run.results] == ["doubles"]
+
+
+NEEDS = """
+from lbkit.course import Task, expect
+task = Task("Double", "double", ("double",), minutes=1, difficulty=1, before="nothing")
+
+@task.check(points=1, seconds=1.0)
+def doubles(double):
+    \"\"\"Two becomes four.\"\"\"
+    expect(double(2) == 4, "4", "no 4")
+
+@task.check(points=1, needs=doubles)
+def doubles_three(double):
+    \"\"\"Three becomes six.\"\"\"
+    expect(double(3) == 6, "6", "no 6")
+
+@task.check(points=1)
+def is_a_function(double):
+    \"\"\"It can be called.\"\"\"
+"""
+
+
+@pytest.mark.parametrize("wrong", ["return 0", "\n    while True: pass"])
+def test_a_check_is_not_run_without_what_it_needs(wrong: str, tmp_path: Path) -> None:
+    """Also in another process, as after a check that was stopped."""
+    lab = Lab(tmp_path)
+    lab.source.mkdir()
+    lab.checks_file.write_text(NEEDS)
+    report = lab.check(f"def double(x): {wrong}", "double.py")
+    assert report.failed == ["doubles", "doubles-three"]
+    assert report.outcomes[1].happened == TOO_EARLY.format("Two becomes four.")
+    assert lab.check("def double(x): return x + x", "double.py").solved
 
 
 def test_each_check_meets_the_code_as_it_was() -> None:
