@@ -68,7 +68,7 @@ class Server:
     # Its database, cache and so on: name -> share of the paths that need it, and get 500 while it has failed.
     # Servers that name the same one share it. `/health/detail` reports their states.
     dependencies: Mapping[str, float] = field(factory=dict, validator=_dependencies)
-    # Whether it stops working on a request whose connection the client, or the proxy for it, has closed.
+    # Whether it stops working on a request when the client, or the proxy for it, has closed the connection.
     # Most servers do not notice before they write the answer.
     cancels: bool = field(default=False, validator=flag)
 

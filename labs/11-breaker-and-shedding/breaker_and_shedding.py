@@ -5,7 +5,7 @@ class Breakers:
     """A circuit breaker for each backend. One object serves all requests of a balancer."""
 
     def __init__(self, failures=5, open_for=2.0):
-        """`failures`: so many in a row open a breaker. `open_for`: seconds until it lets one request try."""
+        """`failures`: the number in a row that opens a breaker. `open_for`: seconds until it lets one request try."""
         self.failures = failures
         self.open_for = open_for
         # YOUR CODE HERE

@@ -26,7 +26,7 @@ LONGEST = 200  # characters of an error's own message
 
 
 def compiled(source: str, name: str) -> CodeType:
-    """Return the learner's code, whose lines a traceback can show. Raises SyntaxError, ValueError."""
+    """Return the learner's code; a traceback can show its lines. Raises SyntaxError, ValueError."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     return compile(source, name, "exec", dont_inherit=True)
 

@@ -60,7 +60,7 @@ async def aside(function: Callable[..., T], *arguments: Any) -> T:
 def definition_of(cls: type[Balancer]) -> str:
     """Return the source of a class of a notebook: what its cell defines, without what the cell does with it.
 
-    Raises ValueError for a class of the kit, or one whose source is not known."""
+    Raises ValueError for a class of the kit, or one without a known source."""
     if cls.__module__.startswith("lbkit."):
         raise ValueError(f"{cls.name} is one of the kit's: give the workbench a class of your own")
     return definitions(source_of(cls)[0], cls.__name__)
@@ -86,7 +86,7 @@ class Workbench(Panel):
     """
 
     def __init__(self, own: type[Balancer] | str = STARTER) -> None:
-        """Raises ValueError for a class whose source is not known."""
+        """Raises ValueError for a class without a known source."""
         self.code = CodeBox(value=own if isinstance(own, str) else definition_of(own))
         self.score: house.Score | None = None
         self.error = ""

@@ -16,7 +16,7 @@ OF_PROCESSES = (
 
 
 class Timeline:
-    """Carries out events in threads: one for the pool, one for each server whose process changes.
+    """Carries out events in threads: one for the pool, one for each server with a process that changes.
 
     So a start that takes a second delays only what follows for that server."""
 

@@ -231,7 +231,7 @@ class Exchange(Forwarding):
         return False
 
     def cut(self, backend: Backend) -> None:
-        """End the attempt on a backend whose drain timeout is over: it counts as failed, and may be
+        """End the attempt on a backend when its drain timeout is over: it counts as failed, and may be
         repeated."""
         if self._timekeeper is not None:
             self._timekeeper.cut(backend)

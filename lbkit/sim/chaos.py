@@ -53,7 +53,7 @@ class Chaos:
         )
 
     def crash(self) -> list[int]:
-        """End all disturbances; return the rows held or lost, whose connections close."""
+        """End all disturbances; return the rows held or lost: their connections close."""
         rows = self.held + self.lost
         self.calm()
         self.held, self.lost = [], []

@@ -43,7 +43,7 @@ def sees(finding: str, seen: Mapping[str, Mapping[str, bool]]) -> Figure:
 
 
 def _marker(number: int) -> dict[str, Any]:
-    """Return the marker of a server's bars, whose stripes leave the colour behind the text."""
+    """Return the marker of a server's bars; its stripes leave the colour behind the text."""
     marker = server_look(number).marker
     return marker | {"pattern": marker["pattern"] | {"fillmode": "overlay", "fgopacity": 0.25}}
 

@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, Control]] = {
             "how much the work differs from request to request; none: always the same; medium: exponential",
         ),
         "clients": Control(
-            "clients", "who sends them; matters to algorithms that hash the client's address", 5
+            "clients", "how many clients send them; matters to algorithms that hash the client's address", 5
         ),
     },
     "Chance": {

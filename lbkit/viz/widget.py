@@ -100,7 +100,7 @@ class Feed(anywidget.AnyWidget):
 
 
 class Photographed(LeavesPictures):
-    """A widget whose script sends a picture of it when it rests."""
+    """A widget with a script that sends a picture of it when it rests."""
 
     blank = False  # nothing to see yet
     picture = ""  # the last one the browser took, as the HTML of an image

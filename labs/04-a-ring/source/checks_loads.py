@@ -115,7 +115,7 @@ def a_server_that_leaves_is_no_longer_counted(Ring):
     )
     expect(
         max(counts.values()) >= 24,
-        "25 of 40 requests for one key at its own server, whose bound that is, and the others at the other one",
+        "25 of 40 requests for one key at its own server, which is its bound, and the others at the other one",
         counted(got),
         "what do you count in `rebuild`, when requests are running?",
     )

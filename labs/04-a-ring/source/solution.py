@@ -61,7 +61,7 @@ class Ring(Balancer):
             if backend.in_flight < ceil(share * backend.weight):
                 return backend
             full.append(backend)
-        return full[0]  # nobody has room: the nearest
+        return full[0]  # none has room: the nearest
         ### END SOLUTION
 
     def done(self, backend, latency, ok, now):

@@ -74,7 +74,7 @@ def without_the_secret_nothing_can_be_guessed(StickyCookie):
         f"that tokens for {one!r} by balancers with different secrets have nothing in common that those for "
         f"{other!r} do not have, too",
         f"each has {guess!r} in it, as in {shown(token, 90)}",
-        "names of servers are easily guessed (web1, web2, ...): who can compute the value from a name tries "
+        "names of servers are easily guessed (web1, web2, ...): anyone who can compute the value from a name can try "
         "them all; the secret must be part of every calculation with the name",
     )
 

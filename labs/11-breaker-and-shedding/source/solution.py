@@ -5,13 +5,13 @@ class Breakers:
     """A circuit breaker for each backend. One object serves all requests of a balancer."""
 
     def __init__(self, failures=5, open_for=2.0):
-        """`failures`: so many in a row open a breaker. `open_for`: seconds until it lets one request try."""
+        """`failures`: the number in a row that opens a breaker. `open_for`: seconds until it lets one request try."""
         self.failures = failures
         self.open_for = open_for
         ### BEGIN SOLUTION
         self.row = {}  # backend -> failures in a row
         self.opened = {}  # backend -> when its breaker opened
-        self.probe = {}  # backend -> when the request left that tries, while there is one
+        self.probe = {}  # backend -> when the request that tries was sent, while there is one
         ### END SOLUTION
 
     def allows(self, backend, now):

@@ -94,7 +94,7 @@ class Balancer:
     ) -> Backend:
         """Choose one of `backends` that is not in `exclude`, for a retry; there is at least one.
 
-        The default suits an algorithm whose `pick` reads `backends` each time; one that
+        The default suits an algorithm with a `pick` that reads `backends` each time; one that
         looks them up in its own data structure overrides it.
         """
         return self.pick(tuple(b for b in backends if b not in exclude), key, now)

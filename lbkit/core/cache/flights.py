@@ -130,7 +130,7 @@ class Flights:
         """Remove and return the followers that have waited long enough: each asks the origin for itself."""
         found: list[Hashable] = []
         for flight in self._flights.values():
-            # Those who came first are due first.
+            # The first to come are due first.
             while flight.followers and flight.followers[first := next(iter(flight.followers))] <= now:
                 del flight.followers[first]
                 found.append(first)

@@ -64,7 +64,7 @@ class ClientTunnel:
         if end:
             self.data(b"", True)
 
-    # -- called by the stream, whose receiver this is -----------------------------------------------
+    # -- called by the stream ---------------------------------------------------------------------
 
     def data(self, data: bytes, end: bool) -> None:
         self.transport.feed(data, end)

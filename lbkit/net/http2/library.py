@@ -53,7 +53,7 @@ class Library(H2Connection):
         self.encoder = PlainEncoder()
 
     def _receive_headers_frame(self, frame: Any) -> Frames:
-        """Reset a stream whose message is malformed (RFC 9113, 8.1.1). For h2 that ends the connection."""
+        """Reset a stream with a malformed message (RFC 9113, 8.1.1). For h2 that ends the connection."""
         try:
             return super()._receive_headers_frame(frame)
         except ProtocolError as error:
@@ -68,7 +68,7 @@ class Library(H2Connection):
         return [], [event]
 
     def _receive_data_frame(self, frame: Any) -> Frames:
-        """Reset a stream whose body is not as long as announced."""
+        """Reset a stream if its body is not as long as announced."""
         try:
             return super()._receive_data_frame(frame)
         except ProtocolError as error:

@@ -61,7 +61,7 @@ class AnnouncedServer:
     ) -> None:
         """`sock` is listening. `announced` gets a connection's Header, by its own two ends, while `factory`'s
         protocol is connected. `timeout`: seconds for a header. `has_room` gets the number of connections
-        whose header is awaited. `options`: for TLS."""
+        that have not sent one yet. `options`: for TLS."""
         self.sock = sock
         sock.setblocking(False)  # a socket that a worker inherits may block, and asyncio does not check
         self.factory = factory

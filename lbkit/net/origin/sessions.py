@@ -47,7 +47,7 @@ class Sessions:
     def _dialled(self, backend: Backend, task: asyncio.Task[None]) -> None:
         del self._dialling[backend]
         if not task.cancelled():
-            task.exception()  # that is for those who wait; there may be none left
+            task.exception()  # that is for the requests that wait; there may be none left
 
     async def _dial(self, backend: Backend, reach: Reach) -> None:
         """Connect. The backend's settings come first of all, so whoever sends none does not speak HTTP/2."""

@@ -1,4 +1,4 @@
-"""A TLS context for a listening socket whose certificates can be replaced while it is in use."""
+"""A TLS context for a listening socket; its certificates can be replaced while it is in use."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ EXPIRED_AT_ONCE = 8  # handshakes that are looked at when another begins, so tha
 class Handshake(ssl.SSLObject):
     """The server's end of one connection, which says why it refuses a client.
 
-    Event loops close a connection whose handshake fails, and drop what OpenSSL has written last: the alert
-    that names the reason. So a failure is raised one call late, and looks like a wait for input until then:
+    When a handshake fails, event loops close the connection and drop what OpenSSL has written last: the
+    alert that names the reason. So a failure is raised one call late, and looks like a wait for input until then:
     the loop sends what there is, and ends when the client answers or closes, or at the handshake's timeout.
     """
 

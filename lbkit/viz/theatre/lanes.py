@@ -16,7 +16,7 @@ class Lanes:
     """A lane, and a colour, for each client.
 
     With more clients than colours the rarest share the last lane, in grey; if those sent most requests, all
-    lanes are shared alike, as a picture in grey tells nobody apart."""
+    lanes are shared alike, as clients in grey could not be told apart."""
 
     def __init__(self, clients: Iterable[int]) -> None:
         """`clients`: the client of each request. `named` has a name, a colour and a client of each lane."""
