@@ -22,8 +22,9 @@ class Handshake(ssl.SSLObject):
     """The server's end of one connection, which says why it refuses a client.
 
     When a handshake fails, event loops close the connection and drop what OpenSSL has written last: the
-    alert that names the reason. So a failure is raised one call late, and looks like a wait for input until then:
-    the loop sends what there is, and ends when the client answers or closes, or at the handshake's timeout.
+    alert that names the reason. So a failure is raised one call late, and looks like a wait for input until
+    then: the loop sends what there is, and ends when the client answers or closes, or at the handshake's
+    timeout.
     """
 
     _outgoing: ssl.MemoryBIO
