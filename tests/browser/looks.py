@@ -39,6 +39,11 @@ MOST = 0.3  # cells of a picture that may differ in all
 MOMENTS = {
     "toy": 0.5,
     "small": 4.0,
+    "windows": 1.45,
+    "shaper": 1.5,
+    "pace": 1.9,
+    "gate": 3.0,
+    "codel": 1.7,
 }  # seconds of the run at which a scene is looked at; else after three fifths
 
 # Words as bars, where `asBars` is set.
