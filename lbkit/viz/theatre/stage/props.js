@@ -15,7 +15,7 @@ const propKinds = () => ({
   sticky: STICKY_PROP,
 });
 
-const LETTER = 6.6; // pixels of a letter, about
+const LETTER = 6.2; // pixels of a letter, about
 
 class PropView {
   constructor(parent, prop) {
