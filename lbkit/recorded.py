@@ -45,6 +45,9 @@ class Decision(NamedTuple):
     why: Why
 
 
+MOST_MEMBERSHIPS = 1_000
+
+
 class Membership(NamedTuple):
     """The servers that the (first) balancer chose among from second `at` on."""
 

@@ -19,6 +19,7 @@ from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
 from lbkit.recorded import (
     FIRST,
+    MOST_MEMBERSHIPS,
     RETRY,
     Attempt,
     Decision,
@@ -33,7 +34,6 @@ from lbkit.sim.tallies import RecordedChecks, Tallies
 from lbkit.sim.tape import RECORDED, RecordedServer, RecordedSharingServer, Stay, Tape
 
 MOST_DECISIONS = 2_000  # that are explained: as many as one looks at
-MOST_MEMBERSHIPS = 2_000
 
 Pick = Callable[[str, float, Collection[Backend], str], Backend]
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from lbkit.core import algorithms
 from lbkit.events import Action
 from lbkit.experiment import Experiment
-from lbkit.recorded import Decision
+from lbkit.recorded import MOST_MEMBERSHIPS, Decision
 from lbkit.result import Result
 from lbkit.viz.style import SERVERS, server_look
 from lbkit.viz.theatre.plain import numbered, seconds
@@ -22,9 +22,9 @@ from lbkit.viz.theatre.props.ownership import NOBODY, Epoch, cause, must_move, o
 from lbkit.viz.theatre.window import Window
 
 MOST_KEYS = 100  # that can be told apart
-MOST_EPOCHS = 60
+MOST_EPOCHS = 200
 MOST_POINTS = 120  # that can be told apart on the ring
-STEPS = 720, 180  # of a ring with more points: half a degree, and two where there are many epochs
+STEPS = ((12, 720), (60, 180), (MOST_EPOCHS, 60))  # of a ring with more points: fewer, the more epochs
 
 
 def ring(result: Result, part: Window) -> dict[str, Any] | None:
@@ -37,10 +37,13 @@ def ring(result: Result, part: Window) -> dict[str, Any] | None:
     made = owners_of(experiment, result.extra["memberships"], keys)
     if not keys or not made:
         return None
-    shown = _shown(made, part)
+    moving = _shown(made, part)
+    shown = moving[:MOST_EPOCHS]
     number_of = {key: number for number, key in enumerate(keys)}
     overflows = _overflows(result, part, made, number_of)
-    notes = list(_notes(experiment, shown, made, len(often), len(keys)))
+    notes = list(_notes(experiment, shown, len(often), len(keys)))
+    if len(moving) > MOST_EPOCHS or len(result.extra["memberships"]) == MOST_MEMBERSHIPS:
+        notes.append(f"ring: its first {len(shown)} changes; after {shown[-1].at:.3g} s it is not up to date")
     return {
         "kind": "ring",
         "place": "floor",
@@ -68,18 +71,22 @@ def _shown(made: Sequence[Epoch], part: Window) -> list[Epoch]:
     if len(shown) > MOST_EPOCHS:
         pairs = pairwise(shown)
         shown = shown[:1] + [now for before, now in pairs if before.owners != now.owners]
-    return shown[:MOST_EPOCHS]
+    return shown
+
+
+def _steps(shown: Sequence[Epoch]) -> int:
+    return next(steps for most, steps in STEPS if len(shown) <= most)
 
 
 def _title(experiment: Experiment, shown: Sequence[Epoch], keys: int) -> str:
     by = experiment.policy.keyed_by
-    points = len(shown[0].points)
-    what = f"hash ring, {points} points" if points else "owners"
+    points = next((len(epoch.points) for epoch in shown if epoch.points), 0)
+    what = f"hash ring, {points:,d} points" if points else "owners"
     return f"{what}: {keys} keys (by {by})"
 
 
 def _plain(shown: Sequence[Epoch], names: Sequence[str]) -> list[dict[str, Any]]:
-    steps = STEPS[len(shown) > 12]
+    steps = _steps(shown)
     plain = []
     for before, epoch in zip([None, *shown], shown, strict=False):
         now = {
@@ -144,18 +151,13 @@ def _overflows(
     return found
 
 
-def _notes(
-    experiment: Experiment, shown: Sequence[Epoch], made: Sequence[Epoch], often: int, keys: int
-) -> Any:
+def _notes(experiment: Experiment, shown: Sequence[Epoch], often: int, keys: int) -> Iterator[str]:
     """Yield what is left out."""
     if keys < often:
         yield f"ring: the {keys} most requested of {often:,d} keys"
     most = max(len(epoch.points) for epoch in shown)
     if most > MOST_POINTS:
-        steps = STEPS[len(shown) > 12]
-        yield f"ring: {most:,d} points are too many to see; arcs are drawn in steps of 1/{steps}"
-    if len(shown) == MOST_EPOCHS:
-        yield f"ring: {MOST_EPOCHS} of its {len(made)} changes at most"
+        yield f"ring: {most:,d} points are too many to see; arcs are drawn in steps of 1/{_steps(shown)}"
     if experiment.policy.balancers > 1:
         yield f"ring: the first of {experiment.policy.balancers} balancers"
     if len(experiment.pools) > 1:

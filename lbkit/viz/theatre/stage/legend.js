@@ -62,6 +62,7 @@ function shownProbes(indexes) {
 
 function shownStates(indexes) {
   const found = new Set();
-  for (const { film } of indexes) for (const { state } of film.states ?? []) found.add(state.replaceAll("_", " "));
+  for (const { film } of indexes)
+    for (const { kind, state } of film.states ?? []) if (kind !== "member") found.add(state.replaceAll("_", " "));
   return found;
 }

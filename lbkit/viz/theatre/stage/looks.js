@@ -43,7 +43,9 @@ const TONES = ["failed", "warned", "blue", "faint"]; // the worst first
 const UNKNOWN = { tone: "faint", shut: false, mark: "•" };
 const OUT = { tone: "faint", shut: true, mark: "–" };
 
-const lookOf = (change) => STATES[change.state.replaceAll("_", " ").replaceAll("-", " ")] ?? UNKNOWN;
+// Who leaves the pool has not failed.
+const lookOf = (change) =>
+  change.kind === "member" ? OUT : STATES[change.state.replaceAll("_", " ").replaceAll("-", " ")] ?? UNKNOWN;
 
 // What is said of a server's state: "✕ down", "▼ slow ×0.3", "✕ check: down"
 function badges(now) {

@@ -71,7 +71,8 @@ function drawColumns(pen, size, prop, scene, now, { column }) {
     pen.font = font(11.5, 650);
     pen.fillStyle = member ? theme.ink : theme.faint;
     const head = `${serverName(scene, server)}: ${member ? count : "out"}`;
-    pen.fillText(fitted(pen, head, column - 28), server * column + 23, 13);
+    const fits = pen.measureText(head).width <= column - 28;
+    pen.fillText(fits ? head : fitted(pen, serverName(scene, server), column - 28), server * column + 23, 13);
   });
 }
 

@@ -41,16 +41,25 @@ function keysAt(prop, { t, index, look: { caption } }) {
   const since = (t - epoch.at) / index.flight;
   const key = caption ? prop.of[caption.request] : -1;
   const owner = key >= 0 ? epoch.owners[key] : -1;
+  const chosen = caption?.chosen ?? -1;
   return {
     epoch, since, key, owner, caption,
     before: found > 0 ? prop.epochs[found - 1] : epoch,
     p: found > 0 ? ease(since / SWING) : 1,
     moved: new Set(found > 0 && since < MARKED ? epoch.moved : []),
-    chosen: caption?.chosen ?? -1,
+    chosen,
+    passed: owner >= 0 && chosen >= 0 && chosen !== owner ? whyPassed(caption, serverName({ index }, owner)) : "",
   };
 }
 
+// Why a request does not stay at its key's owner: that one is full, or has failed it. Not said of sessions.
+function whyPassed({ scores = {}, best, rule = "" }, owner) {
+  if (!best && scores[owner] <= 0) return "full";
+  return rule.startsWith("a retry") ? "tried" : "";
+}
+
 function movedText(prop, epoch, pace) {
+  if (epoch.owners.every((owner) => owner < 0)) return `${epoch.policy.replaceAll("_", " ")} does not go by keys`;
   if (!epoch.why) return `${plural(prop.keys.length, "key")} of ${plural(epoch.members.length, "server")}`;
   const expected = epoch.expected === null ? "" : ` (${shareText(epoch.expected)} expected)`;
   return `${clockText(epoch.at, pace)}: ${epoch.why}; ${epoch.moved.length} of ${plural(prop.keys.length, "key")} moved${expected}`;

@@ -91,7 +91,7 @@ function drawSpokes(pen, prop, { look: { theme } }, now, ring, homes) {
     const marked = now.moved.has(key) || key === now.key;
     pen.globalAlpha = marked ? 1 : 0.55;
     pen.strokeStyle = marked ? theme.ink : serverColour(prop, owner, theme);
-    pen.lineWidth = marked ? 1.8 : 1.2;
+    pen.lineWidth = key === now.key ? 2 : marked && now.moved.size < 16 ? 1.8 : 1.2;
     pen.beginPath();
     pen.moveTo(from.x, from.y);
     pen.lineTo(home.x, home.y);

@@ -9,7 +9,7 @@ function walkOf(now, scene) {
   const near = (caption.near ?? []).map(([at, name]) => ({ at: ahead(at, place), name }));
   const own = near[1]?.name === serverName(scene, owner) || !near[0] ? near[1] : { ...near[0], at: near[0].at - 1 };
   const stops = own ? [own] : [];
-  if (chosen >= 0 && chosen !== owner && own) {
+  if (now.passed && own) {
     const name = serverName(scene, chosen);
     const known = [...near.slice(1), ...epoch.points.map(([at, server]) => ({ at: ahead(at, place), name: serverName(scene, server) }))];
     const next = known.filter((point) => point.name === name && point.at >= own.at).sort((a, b) => a.at - b.at)[0];
@@ -59,7 +59,7 @@ function drawPiece(pen, prop, scene, now, { x, y, width }) {
   const span = { from: points[0].at, to: points.at(-1).at };
   const at = (place) => x + 6 + ((place - span.from) / (span.to - span.from || 1)) * (width - 34);
   drawPiecePoints(pen, prop, scene, points, at, y + 30);
-  drawSteps(pen, walk.stops, at, y + 22, colour, now.owner !== now.chosen);
+  drawSteps(pen, walk.stops, at, y + 22, colour, now.passed);
   circle(pen, at(0), y + 22, 5);
   pen.fillStyle = colour;
   pen.fill();
@@ -90,7 +90,7 @@ function drawPiecePoints(pen, prop, scene, points, at, y) {
 }
 
 // Arrows from the key to the owner's point; and on from there, where that one is full.
-function drawSteps(pen, stops, at, y, colour, full) {
+function drawSteps(pen, stops, at, y, colour, passed) {
   let from = at(0);
   stops.forEach((stop, i) => {
     const to = at(stop.at);
@@ -107,10 +107,10 @@ function drawSteps(pen, stops, at, y, colour, full) {
     pen.lineTo(to + back * 8, y - 5);
     pen.lineTo(to + back * 8, y + 5);
     pen.fill();
-    if (full && i === 0) {
+    if (passed && i === 0) {
       pen.font = font(10, 700);
       pen.textAlign = "center";
-      pen.fillText("full", to, y - 11);
+      pen.fillText(passed, to, y - 11);
     }
     from = to;
   });

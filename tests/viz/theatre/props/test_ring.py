@@ -161,3 +161,11 @@ def test_an_algorithm_of_a_learner_that_goes_by_keys_has_owners() -> None:
     finally:
         forget("lengths")
     assert ring(result, window(result, 0.0, None, 5_000)) is None  # it is known no more
+
+
+def test_where_servers_flap_all_the_time_it_ends_and_the_notes_say_so() -> None:
+    flaps = [Event(i / 100, "remove" if i % 2 else "add", "s2") for i in range(1, 300)]
+    made = film(run(keyed("consistent_hash").but(events=flaps, duration=3.0), record=True))
+    assert len(ring_of(made)["epochs"]) == 200
+    assert "ring: its first 200 changes; after 1.99 s it is not up to date" in made.notes
+    assert len(json.dumps(ring_of(made))) < 400_000
