@@ -95,10 +95,11 @@ class Number:
         marks = mark(guess, "▽", -2, "predicted") + mark(happened, "▲", 18, "happened")
         ends = f"<span>{self.says(low)}</span><span>{self.says(high)}</span>"
         return (
-            '<div aria-hidden="true" style="position: relative; max-width: 420px; margin: 4px 12px 0; '
+            '<div class="lbkit-scale"><div aria-hidden="true" style="position: relative; '
+            "max-width: 420px; margin: 4px 12px 0; "
             f'height: 38px; line-height: 20px">{marks}<div style="position: absolute; top: 19px; '
             'width: 100%; border-top: 2px solid #8888"></div></div><div style="max-width: 444px; '
-            f'display: flex; justify-content: space-between; opacity: 0.7">{ends}</div>'
+            f'display: flex; justify-content: space-between; opacity: 0.7">{ends}</div></div>'
         )
 
 

@@ -43,6 +43,7 @@ def judged(claim: str, at: str, policy: str, other: str) -> Mutation:
     return Mutation(claim, "03-algorithms", at, (Edit(at, "", "\n".join(lines)),), needs="live")
 
 
+RING_OF_POINTS = 'Policy("consistent_hash", {"points": points})'
 ONE_SERVER = 'seen = {name: r.where(backend="s1") for name, r in seen.items()}'
 
 
@@ -52,6 +53,7 @@ def in_03(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = 
 
 ALGORITHMS = [
     in_03("A1", "claim-a1-sim", '("round_robin", "random")', '("least_connections", "random")'),
+    in_03("A2", "claim-a2-scene", '"round_robin"', '"least_connections"', cell="a2-predict"),
     in_03("A2", "claim-a2-sim", '"round_robin"', '"least_connections"', cell="a2-figure"),
     in_03("A2", "claim-a2-sim", '"round_robin"', '"weighted_round_robin"', cell="a2-figure"),
     in_03("A3", "claim-a3-sim", '"weighted_round_robin"', '"random"', cell="a3-figure"),
@@ -71,6 +73,7 @@ ALGORITHMS = [
     in_03("A10", "claim-a10", '"least_response_time"', '"peak_ewma"'),
     in_03("A11", "claim-a11-leave", '"consistent_hash", points=6', '"jump_hash"'),
     in_03("A11", "claim-a11-leave", '"consistent_hash", points=6', '"modulo_hash"'),
+    in_03("A11", "claim-a11-scene", RING_OF_POINTS, 'Policy("modulo_hash")', cell="a11-build"),
     in_03("A11", "claim-a11-join", '"consistent_hash"', '"modulo_hash"'),
     in_03("A11", "claim-a11-hits", "policy=name", 'policy="modulo_hash"', cell="a11-hits"),
     in_03("A11", "claim-a11-hot", '{"factor": 1.25}', '{"factor": 100.0}'),
@@ -102,6 +105,8 @@ CACHE_SIMULATED = Edit("cache-runs", '(("sim", "live") if live else ("sim",))', 
 PROXIES = [
     in_01("RP1", "claim-rp1-turns", '"round_robin"', '"ip_hash"'),
     in_01("RP1", "claim-rp1-traffic", "seed=1", 'seed=1, policy="first_available"'),
+    in_01("one-address", "claim-one-address", "(0, 2, 1)", "(0, 2, 0)", cell="address-scene", needs=""),
+    in_01("RP5", "claim-rp5-scene", "max-age={fresh}", "max-age=0", cell="cache-build", needs=""),
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"], ', "", cell="hide"),
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["X-Backend"]', cell="hide"),
     in_01("RP2", "claim-rp2", 'hide=["X-Backend", "Server"]', 'hide=["Server"]', cell="hide"),
@@ -401,6 +406,7 @@ LAYERS = [
     ),
     in_02("L4", "claim-l4-asked", "Routing(RULES)", "Routing(RULES[::-1])", cell="rules", needs=""),
     in_02("L4", "claim-l4-live", "Routing(RULES)", "Routing(RULES[::-1])", cell="routed"),
+    in_02("L6", "claim-l6-scene", 'Layer4("one")', "None", cell="pinned-build", needs=""),
     in_02("L6", "claim-l6-one", "TcpProxy(pool", "Proxy(pool"),
     in_02("L6", "claim-l6-one", ', Proxy(pool("least_connections"))', ', Proxy(pool("first_available"))'),
     in_02("L6", "claim-l6-http2", "TcpProxy(spoken)", 'Proxy(pool("random"), http2=Http2())', needs="http2"),

@@ -77,7 +77,7 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
 
 
 ASKED = re.compile(r"^(?:(\w+) = )?predict\(\s*\"([\w-]+)\"", re.M)
-PREDICTED = ("01", "02", "03", "04", "05", "06", "07", "07b", "09")
+PREDICTED = ("00", "01", "02", "03", "03b", "04", "05", "06", "07", "07b", "09")
 
 
 def test_a_prediction_comes_before_the_main_idea_and_is_revealed_by_what_was_computed() -> None:
