@@ -1,4 +1,4 @@
-"""Who came to the rate limits, and when; and what the run's own rules decide on each, played once more."""
+"""Requests at the rate limits: when they came, and what the run's own rules decide, played once more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import takewhile
 from math import inf
 from typing import NamedTuple
 
+from lbkit.core.limit import Decision
 from lbkit.core.limit.several import tightest
 from lbkit.core.routing.actions import Reply
 from lbkit.edge import TOO_MANY, Rules
@@ -45,11 +46,23 @@ def visits(result: Result, end: float = inf) -> tuple[Visits, list[str]]:
         decisions = rules.decide(about, at)
         decided = tightest(decisions)
         verdicts[row] = decided.allowed
-        for (_, limiter, key), decision in zip(about, decisions, strict=True):
-            if decided.allowed or not decision.allowed:
-                visit = Visit(at, row, decision.allowed, decided.delay)
-                found[number_of[id(limiter)], key].append(visit)
+        allowed = _as_it_was(result, row, decisions, decided)
+        for (_, limiter, key), passed in zip(about, allowed, strict=True):
+            if passed is all(allowed):
+                found[number_of[id(limiter)], key].append(Visit(at, row, passed, decided.delay))
     return found, _differences(result, verdicts, end)
+
+
+def _as_it_was(result: Result, row: int, decisions: list[Decision], decided: Decision) -> list[bool]:
+    """Return which rules admitted a request: what is decided here, unless the run has decided otherwise."""
+    status = result.status[row]
+    passed = status != TOO_MANY if status and "passages" not in result.extra else decided.allowed
+    if passed:
+        return [True] * len(decisions)
+    if decided.allowed:  # it was the one with the least left
+        least = min(decision.remaining for decision in decisions)
+        return [decision.remaining > least for decision in decisions]
+    return [decision.allowed for decision in decisions]
 
 
 def _arrivals(result: Result) -> Iterator[tuple[float, int]]:

@@ -242,7 +242,12 @@ def test_a_film_with_very_many_requests_stays_small() -> None:
 def test_decisions_that_differ_from_the_runs_are_counted() -> None:
     result = run(limited({"kind": "token_bucket", "rate": 5}))
     result.columns["status"][0] = TOO_MANY  # as by a proxy with another clock
-    assert f"1 of {len(result)} decisions differ" in film(result).notes[-1]
+    made = film(result)
+    assert f"1 of {len(result)} decisions differ" in made.notes[-1]
+    decided = dict.fromkeys(made.requests["row"], 1)
+    for cell in made.props[0]["cells"]:  # what is shown is what happened
+        decided |= dict(zip(cell["asked"]["request"], cell["asked"]["ok"], strict=True))
+    assert decided == {row: int(status != TOO_MANY) for row, status in enumerate(result.status)}
 
 
 def test_without_limits_there_is_no_prop() -> None:
