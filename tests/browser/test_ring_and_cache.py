@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from films import result_of
+from films import cached, result_of
 
+from lbkit import run
 from lbkit.viz.theatre import film
 from lbkit.viz.theatre.page import page as saved
 from lbkit.viz.theatre.script import spec
@@ -94,4 +95,14 @@ def test_they_are_drawn_at_any_time_and_on_a_narrow_page(page: Any, names: tuple
         page.set_viewport_size({"width": width, "height": 1000})
         page.evaluate("document.getElementById('theatre').theatre.refresh()")
         assert page.evaluate(SCRUB) > 15
+    assert page.problems == []
+
+
+def test_without_a_recording_the_cache_shows_what_became_of_requests(page: Any) -> None:
+    made = film(run(cached()))
+    page.evaluate(SHOW, json.dumps(spec([made.to_dict()])))
+    words = at(page, 7.0, "cache")
+    assert words.startswith("hit rate ")
+    assert "KiB" not in words
+    assert page.evaluate(SCRUB) > 10
     assert page.problems == []

@@ -1,6 +1,6 @@
 """The cache in front: what is on its shelf, how old it is, and what it has done for each request.
 
-It needs a recorded run. Columns are in order of time.
+What is on the shelf is known of recorded runs only. Columns are in order of time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,20 @@ from lbkit.recorded import REFRESH, CacheLookup
 from lbkit.result import Result
 from lbkit.viz.theatre.plain import numbered, seconds
 from lbkit.viz.theatre.window import Window
+from lbkit.workload import path_name
 
 MOST = 2_000  # answers that are kept, and fetches
 MOST_SAID = 2_000  # captions
 HOW = tuple(how.name.lower() for how in Served)
+# As far as they follow from what became of a request.
+VERDICTS = {
+    Served.PASSED: Verdict.BYPASS.value,
+    Served.MISS: Verdict.MISS.value,
+    Served.HIT: Verdict.HIT.value,
+    Served.STALE: Verdict.STALE.value,
+    Served.VALIDATED: Verdict.VALIDATE.value,
+    Served.COLLAPSED: Verdict.MISS.value,
+}
 ASKING = (Verdict.MISS.value, Verdict.VALIDATE.value)
 
 
@@ -35,12 +45,15 @@ class Fetch(NamedTuple):
 
 
 def cache(result: Result, part: Window) -> dict[str, Any] | None:
-    """Return the cache of a recorded run that has one."""
-    rules, lookups = result.experiment.cache, result.extra.get("lookups")
-    if rules is None or not lookups:
+    """Return the cache of a run that has one."""
+    rules = result.experiment.cache
+    if rules is None or "cache" not in result.columns or not len(result):
         return None
-    kept = [one for one in result.extra["kept"] if one.gone >= part.start and one.at <= part.end]
-    fetches = [one for one in _fetches(result, lookups) if one.end >= part.start and one.at <= part.end]
+    recorded = "lookups" in result.extra
+    lookups = result.extra["lookups"] if recorded else list(_lookups(result))
+    kept = [one for one in result.extra.get("kept", ()) if one.gone >= part.start and one.at <= part.end]
+    fetched = _fetches(result, lookups) if recorded else []
+    fetches = [one for one in fetched if one.end >= part.start and one.at <= part.end]
     most = max(len(kept), len(fetches))
     kept, fetches = kept[:MOST], fetches[:MOST]
     request_of = numbered(part.rows)
@@ -78,8 +91,27 @@ def cache(result: Result, part: Window) -> dict[str, Any] | None:
             ),
         ),
         "captions": list(_captions(result, here, request_of)),
-        "notes": [f"cache: the first {MOST:,d} of {most:,d} answers that it keeps"] if most > MOST else [],
+        "notes": list(_notes(recorded, most)),
     }
+
+
+def _notes(recorded: bool, most: int) -> Iterator[str]:
+    """Yield what is left out."""
+    if not recorded:
+        yield "cache: what is in it is not recorded: only what became of requests"
+    if most > MOST:
+        yield f"cache: the first {MOST:,d} of {most:,d} answers that it keeps"
+
+
+def _lookups(result: Result) -> Iterator[CacheLookup]:
+    """Yield lookups as they follow from the rows, where they were not recorded."""
+    kinds, mixed = result.experiment.traffic.mix, "kind" in result.columns
+    for row, code in sorted(enumerate(result.cache), key=lambda pair: result.arrival[pair[0]]):
+        how, path = Served(code), result.path[row]
+        if how is Served.PASSED and result.backend[row] < 0:
+            continue  # a limit has denied it, say: it never came to the cache
+        key = kinds[result.kind[row]].target(path) if mixed else path_name(path)
+        yield CacheLookup(result.arrival[row], row, key, VERDICTS[how], how is Served.COLLAPSED)
 
 
 def _title(rules: Caching) -> str:
@@ -119,7 +151,7 @@ def _attempts(result: Result) -> tuple[dict[int, float], dict[int, float]]:
     """Return when the first attempt of each request's own began, and when the last one ended."""
     first: dict[int, float] = {}
     last: dict[int, float] = {}
-    for attempt in result.extra["attempts"]:
+    for attempt in result.extra.get("attempts", ()):
         if attempt.kind != REFRESH:
             first.setdefault(attempt.request, attempt.at)
             last[attempt.request] = inf if isnan(attempt.end) else attempt.end
@@ -180,7 +212,7 @@ def _captions(
     result: Result, lookups: Iterable[CacheLookup], request_of: dict[int, int]
 ) -> Iterator[dict[str, Any]]:
     """Yield why the cache answers, or lets a request wait; servers have captions of their own."""
-    kept = result.extra["kept"]
+    kept = result.extra.get("kept", ())
     newest: dict[str, Any] = {}  # by key: the answer that is in the cache
     coming, said = 0, 0
     for look in lookups:
@@ -209,8 +241,10 @@ def _captions(
 def _why(look: CacheLookup, found: Any, how: Served) -> str:
     if look.follows:
         return f"{look.key} is being fetched already: it waits for that answer"
-    if not found or look.verdict not in (Verdict.HIT.value, Verdict.STALE.value):
+    if look.verdict not in (Verdict.HIT.value, Verdict.STALE.value):
         return ""
+    if not found:  # not recorded
+        return f"{look.key} is there" + (", but stale" if how is Served.STALE else "")
     age = f"{look.key} is {look.at - found.at:.3g} s old"
     if how is Served.STALE:
         return f"{age}, stale for {look.at - found.fresh:.3g} s: served as it is, while it is fetched again"

@@ -20,7 +20,7 @@ function indexedShelf({ cells, kept, fetches, lookups, how, before }) {
   }
   return {
     counts,
-    count: 1 + Math.max(...cells.cell, 0),
+    count: 1 + Math.max(-1, ...cells.cell),
     keptOf: byKey(kept),
     fetchesOf: byKey(fetches),
     waits: [...lookups.at.keys()].filter((i) => lookups.until[i] > lookups.at[i]),
@@ -70,8 +70,8 @@ function servedAt(prop, t) {
   return { found, all, rate: all ? at_once / all : null };
 }
 
-// Of a request: "" if it is no matter of the cache, "answer" while and after it is answered from there, "wait" while
-// it waits there for another's answer.
+// Of a request: "" if it goes on to the servers, "answer" if the cache answers it, "wait" while it waits there for
+// another's answer.
 function cacheOf(index, request, t) {
   const row = index.shelf?.of.get(request);
   if (row === undefined) return "";

@@ -16,6 +16,8 @@ function indexed(film) {
   index.onStage = checkpoints(index);
   index.slots = slots(index);
   index.steps = decisionTimes(index);
+  index.cache = (film.props ?? []).find((prop) => prop.kind === "cache");
+  index.shelf = index.cache && shelfOf(index.cache);
   index.own = ownAnswers(index);
   index.captions = film.captions ?? [];
   index.captionTimes = Float64Array.from(index.captions, (caption) => caption.at);
@@ -25,8 +27,6 @@ function indexed(film) {
   index.tints = (film.props ?? []).find((prop) => prop.kind === "ring");
   index.probes = probesOf(film);
   index.relays = (film.props ?? []).some(({ layer }) => layer === 4);
-  index.cache = (film.props ?? []).find((prop) => prop.kind === "cache");
-  index.shelf = index.cache && shelfOf(index.cache);
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;
@@ -104,10 +104,13 @@ function decisionTimes({ requests, attempts, attemptsOf, count }) {
 }
 
 // The requests that the balancer answers itself, in order of the answers.
-function ownAnswers({ requests, attemptsOf, count }) {
+function ownAnswers({ film, shelf, requests, attemptsOf, count }) {
   const found = [];
-  for (let i = 0; i < count; i++)
-    if (attemptsOf.start[i] === attemptsOf.start[i + 1] && requests.answered[i] !== null) found.push(i);
+  for (let i = 0; i < count; i++) {
+    if (attemptsOf.start[i] !== attemptsOf.start[i + 1] || requests.answered[i] === null) continue;
+    const cached = shelf?.of.has(i) && film.outcomes[requests.outcome[i]] === "ok"; // the cache's caption says more
+    if (!cached) found.push(i);
+  }
   found.sort((a, b) => requests.answered[a] - requests.answered[b]);
   return { requests: found, times: Float64Array.from(found, (i) => requests.answered[i]) };
 }

@@ -78,7 +78,7 @@ function placeHeld(index, moment, request, tried) {
   const cache = cacheOf(index, request, moment.t);
   const dot = { request, attempt: -1, p: 0 };
   if (moment.t < answered) {
-    if (cache === "wait") moment.dots.push({ ...dot, phase: "follow", place: moment.following++ });
+    if (cache) moment.dots.push({ ...dot, phase: "follow", place: moment.following++ });
     else moment.dots.push({ ...dot, phase: "held", place: moment.held++ });
   } else if (!tried || cache === "answer") {
     const outcome = index.film.outcomes[index.requests.outcome[request]];

@@ -24,9 +24,9 @@ const CACHE_PROP = {
     const evicted = until(shelfOf(prop).evictions, scene.t);
     const parts = [
       rate === null ? "nothing asked yet" : `hit rate ${Math.round(100 * rate)} %: ${served}`,
-      `${plural(answers, "answer")} in ${brief(bytes / 1024)} of ${brief(prop.room / 1024)} KiB${evicted ? `, ${evicted.toLocaleString("en")} evicted` : ""}`,
+      shelfOf(prop).count && `${plural(answers, "answer")} in ${brief(bytes / 1024)} of ${brief(prop.room / 1024)} KiB${evicted ? `, ${evicted.toLocaleString("en")} evicted` : ""}`,
     ];
-    return `${parts.join("; ")}.`;
+    return `${parts.filter(Boolean).join("; ")}.`;
   },
 };
 
@@ -38,7 +38,7 @@ const MOST_ROWS = 6;
 function gridOf(prop, width) {
   const { count } = shelfOf(prop);
   const most = Math.max(2, Math.floor(width / 118));
-  const columns = Math.min(most, Math.ceil(count / Math.ceil(count / most)));
+  const columns = Math.min(most, Math.ceil(count / Math.ceil(count / most)) || 1);
   return { columns, width: Math.min(170, width / columns), shown: columns * MOST_ROWS };
 }
 
@@ -186,7 +186,7 @@ function drawGoing(pen, box, prop, { waiting }, got, { t, index, look: { theme, 
   for (const row of got) {
     const p = (t - prop.lookups.at[row]) / (2 * index.flight);
     pen.globalAlpha = 1 - p;
-    SYMBOLS.ok(pen, box.x + box.width - 14, box.y + 26 - 20 * ease(p), 6, colourOf(row), theme);
+    SYMBOLS.ok(pen, box.x + box.width - 28, box.y + 26 - 20 * ease(p), 6, colourOf(row), theme);
     pen.globalAlpha = 1;
   }
   const room = Math.floor((box.width - 40) / 9);

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from films import cached, result_of
 
-from lbkit import Event, Policy, run
+from lbkit import Event, Policy, RateLimit, run
 from lbkit.caching import Served
 from lbkit.core.retry import Retry
 from lbkit.patience import Patience
@@ -130,7 +130,28 @@ def test_it_is_told_with_retries_crashes_and_clients_that_leave_too(changes: dic
     assert all(look["request"] is not None for look in rows(prop["lookups"]))
 
 
-def test_without_a_recording_or_a_cache_there_is_none() -> None:
-    plain = run(cached().but(duration=0.5))
-    assert cache(plain, window(plain, 0.0, None, 5_000)) is None
+def test_without_a_recording_it_has_what_follows_from_the_rows() -> None:
+    made = film(run(cached()))
+    prop, recorded = cache_of(made), cache_of(film(result_of("cache")))
+    for name in ("request", "how", "at"):
+        assert prop["lookups"][name] == recorded["lookups"][name]
+    assert prop["lookups"]["until"] == pytest.approx(recorded["lookups"]["until"])
+    assert [prop["keys"][key] for key in prop["lookups"]["key"]] == [
+        recorded["keys"][key] for key in recorded["lookups"]["key"]
+    ]
+    assert prop["kept"]["at"] == prop["cells"]["cell"] == prop["fetches"]["at"] == []
+    assert "cache: what is in it is not recorded: only what became of requests" in made.notes
+    assert any(caption["text"] == "/item/0 is there" for caption in made.captions)
+
+
+def test_a_request_that_a_limit_denies_never_came_to_the_cache() -> None:
+    limit = RateLimit({"kind": "token_bucket", "rate": 5, "burst": 2})
+    for record in (True, False):
+        result = run(cached().but(limits=[limit]), record=record)
+        looked = prop_of(result)["lookups"]["request"]
+        assert 429 in result.status
+        assert not any(result.status[row] == 429 for row in looked)
+
+
+def test_a_run_without_a_cache_has_none() -> None:
     assert cache(result_of("small"), window(result_of("small"), 0.0, None, 5_000)) is None
