@@ -14,6 +14,7 @@ from viz.theatre.toy import every_outcome
 from lbkit.core.limit import TokenBucket
 from lbkit.viz.theatre import film
 from lbkit.viz.theatre.page import page as saved
+from lbkit.viz.theatre.props.limiter import unplayed
 from lbkit.viz.theatre.script import spec
 
 pytestmark = pytest.mark.browser
@@ -113,6 +114,21 @@ def test_a_queue_and_a_gate_say_who_waits(page: Any) -> None:
     assert words_at(page, 1.5).startswith(f"{wait} wait, room for 10; the next leaves in 0.0")
     show(page, "gate")
     assert re.fullmatch(r"13 of 13 at once; 11 wait \(oldest [\d.]+ s\); 16 rejected", words_at(page, 3.0))
+
+
+def test_a_running_session_has_the_decisions_on_the_stage(page: Any) -> None:
+    made = film(result_of("limiter")).to_dict()
+    made["props"] = unplayed(result_of("limiter").experiment, made["clients"])
+    page.evaluate(SHOW, json.dumps(spec([made])))
+    (prop,) = page.evaluate(SCRUB, 24)
+    assert prop["colours"] > 12
+    page.evaluate(SEEK, 2.0)
+    result = result_of("limiter")
+    sent = zip(result.arrival, result.client, result.status, strict=True)
+    recent = [status for at, client, status in sent if client == 0 and 1.2 <= at <= 2.0]
+    denied = recent.count(429)
+    words = f"c0: {len(recent) - denied} admitted, {denied} denied in the last 0.8 s"
+    assert words_at(page, 2.0).startswith(words)
 
 
 def test_a_limiter_that_the_kit_does_not_know_is_drawn_by_its_decisions(page: Any) -> None:

@@ -11,6 +11,7 @@ from lbkit.viz.style import policy_look
 from lbkit.viz.theatre.cast import cast
 from lbkit.viz.theatre.film import FLIGHT, MOST, Film, film, title_of, usual_pace
 from lbkit.viz.theatre.lanes import Lanes
+from lbkit.viz.theatre.props.limiter import unplayed
 from lbkit.viz.theatre.session import Session
 
 DELAY = 0.5  # seconds that the stage is behind
@@ -40,6 +41,7 @@ def opening(session: Session, lanes: Lanes) -> Film:
         states=[],
         captions=[],
         notes=[],
+        props=unplayed(experiment, lanes.named),
     )
 
 

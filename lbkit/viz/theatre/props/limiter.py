@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from lbkit.core.contract import FAILURES
+from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.viz.theatre.plain import numbered, seconds
 from lbkit.viz.theatre.props.gauge import gauge
+from lbkit.viz.theatre.props.rules import MOST as SHOWN
 from lbkit.viz.theatre.props.rules import OWN, Cell, cells, limiter_title, rule_title
 from lbkit.viz.theatre.props.thin import MOST, every, thinned
 from lbkit.viz.theatre.props.visits import Visit, visits
@@ -77,3 +79,22 @@ def _cell(cell: Cell, part: Window, most: int, named: bool) -> dict[str, Any]:
         "level": [round(limiter.limit - point.left if used else point.left, 4) for point in points],
         "wait": [round(point.wait, 6) for point in points],
     }
+
+
+def unplayed(experiment: Experiment, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the limiters of a run that goes on, as props: their decisions are the statuses of answers.
+
+    `clients`: the lanes. A rule by client has a cell for each of the first lanes, any other one for all."""
+    rules = experiment.limits
+    if not rules:
+        return []
+    lanes: list[tuple[str, int | None]] = [("all requests", None)]
+    if any(rule.key == "client" for rule in rules):
+        lanes = [(client["name"], lane) for lane, client in enumerate(clients)]
+    level: dict[str, Any] = {"at": [], "level": [], "wait": [], "limit": None, "rate": None, "window": None}
+    cells = [
+        {"key": key, "name": "", "shape": OWN, "lane": lane, "asked": None, **level}
+        for key, lane in lanes[:SHOWN]
+    ]
+    title = f"{len(rules)} rate limits" if len(rules) > 1 else rule_title(rules[0])
+    return [{"kind": "limiter", "title": title, "place": "door", "cells": cells, "more": 0}]

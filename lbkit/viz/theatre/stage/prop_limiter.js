@@ -45,7 +45,23 @@ function limiterWords(cell, scene) {
   return level(limiterLevel(cell, scene.t), cell) + next;
 }
 
-function decisionWords({ asked }, { index, t }) {
+// The requests at a limiter; of a running session those on the stage, by their answers.
+function askedOf(cell, { index, t }) {
+  if (cell.asked) return cell.asked;
+  const { sent, client, status } = index.requests;
+  const found = { at: [], request: [], ok: [] };
+  eachWithin(sent, t - shownSpan(index), t + index.flight, (i) => {
+    if (cell.lane !== null && client[i] !== cell.lane) return;
+    found.at.push(sent[i]);
+    found.request.push(i);
+    found.ok.push(status[i] === 429 ? 0 : 1);
+  });
+  return found;
+}
+
+function decisionWords(cell, scene) {
+  const { index, t } = scene;
+  const asked = askedOf(cell, scene);
   const span = shownSpan(index);
   const counts = [0, 0];
   eachWithin(asked.at, t - span, t, (i) => counts[asked.ok[i]]++);
@@ -198,7 +214,7 @@ function drawUnknown(pen, { x, y, width, height }, theme) {
 // Requests come to the mouth from the left, and go on to the right, or back with a 429.
 function drawDecisions(pen, box, zone, cell, scene) {
   const { t, index, look } = scene;
-  const { asked } = cell;
+  const asked = askedOf(cell, scene);
   const mouth = box.x + zone / 2;
   const y = box.y + 32;
   eachWithin(asked.at, t - 2 * index.flight, t + index.flight, (i) => {
@@ -227,7 +243,7 @@ function drawLimiterCurve(pen, frame, cell, scene) {
     dashed(pen, frame.x, place.y(cell.limit), frame.x + frame.width, place.y(cell.limit), theme.line);
     drawCurveLine(pen, place, cell.at, cell.level, span, scene, { line: theme.blue, fill: theme.blue });
   }
-  const { asked } = cell;
+  const asked = askedOf(cell, scene);
   const bottom = frame.y + frame.height;
   const lanes = cell.at.length ? [bottom + 8, bottom + 8] : [bottom - frame.height * 0.3, bottom - frame.height * 0.7];
   eachWithin(asked.at, Math.max(scene.t - span, scene.index.begin), scene.t, (i) => {

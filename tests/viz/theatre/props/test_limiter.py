@@ -23,6 +23,7 @@ from lbkit.patience import Patience
 from lbkit.result import Result
 from lbkit.viz.theatre import film
 from lbkit.viz.theatre.props.gauge import Point, gauge
+from lbkit.viz.theatre.props.limiter import unplayed
 from lbkit.viz.theatre.props.rules import QUEUE, limiter_title, rule_title, shape
 from lbkit.viz.theatre.props.visits import Visit, visits
 
@@ -252,3 +253,13 @@ def test_decisions_that_differ_from_the_runs_are_counted() -> None:
 
 def test_without_limits_there_is_no_prop() -> None:
     assert film(run(limited({"kind": "gcra", "rate": 1}).but(limits=()), record=True)).props == []
+
+
+def test_of_a_run_that_goes_on_only_the_decisions_are_known() -> None:
+    clients = [{"name": f"c{i}"} for i in range(6)]
+    (prop,) = unplayed(limited({"kind": "gcra", "rate": 1}), clients)
+    assert [(cell["key"], cell["lane"]) for cell in prop["cells"]] == [(f"c{i}", i) for i in range(4)]
+    assert {cell["shape"] for cell in prop["cells"]} == {"own"}
+    (prop,) = unplayed(limited({"kind": "gcra", "rate": 1}, "path"), clients)
+    assert [(cell["key"], cell["lane"]) for cell in prop["cells"]] == [("all requests", None)]
+    assert unplayed(limited({"kind": "gcra", "rate": 1}).but(limits=()), clients) == []
