@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from lite import runtime
+from lite.bytecode import compile_archives
 from lite.contents import copy_notebooks
-from lite.wheels import Wheel, collect
+from lite.wheels import Wheel, collect, empty
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = Path(__file__).with_name("config")
@@ -20,7 +21,9 @@ FIRST = "00-playground.ipynb"  # the notebook that opens
 STATIC = "static/pyodide"  # in the site: Pyodide, and the packages in its list
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 # Besides lbkit: what the kernel itself imports, and what makes figures.
-PACKAGES = ("anywidget", "comm", "ipython", "ipywidgets", "jedi", "micropip", "networkx", "plotly")
+PACKAGES = ("anywidget", "comm", "ipython", "ipywidgets", "micropip", "networkx", "plotly")
+# The kernel asks for it, and works without it: it has 5,000 files, for completion before code has run.
+LEFT_OUT = ("jedi",)
 SMALL = (".html", ".js", ".mjs", ".css", ".json", ".wasm", ".svg", ".ipynb", ".md", ".txt")
 
 
@@ -65,9 +68,12 @@ def open_first_notebook(page: Path) -> None:
 
 def lay_out_python(folder: Path, cache: Path) -> None:
     """Put Pyodide into a folder, with the wheels, and the list by which it finds them."""
-    shutil.copytree(runtime.fetch(cache), folder)
+    pyodide = runtime.fetch(cache)
+    shutil.copytree(pyodide, folder)
     wheels = collect(PACKAGES, own_wheels(cache), ROOT / "requirements.lock", cache)
-    packages = {wheel.name: wheel.trimmed(folder).entry for wheel in wheels}
+    laid = [*(wheel.trimmed(folder) for wheel in wheels), *(empty(name, folder) for name in LEFT_OUT)]
+    compile_archives([folder / runtime.STDLIB, *(wheel.path for wheel in laid)], pyodide, cache)
+    packages = {wheel.name: wheel.entry for wheel in laid}
     listed = json.loads((folder / runtime.LIST).read_text()) | {"packages": packages}
     (folder / runtime.LIST).write_text(json.dumps(listed, indent=1))
 

@@ -12,7 +12,8 @@ from jupyterlite_pyodide_kernel.constants import PYODIDE_PYTHON_VERSION, PYODIDE
 from lite.wheels import PYTHON
 
 LIST = "pyodide-lock.json"  # of packages; its own names a great many that are elsewhere
-FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "package.json", LIST)
+STDLIB = "python_stdlib.zip"
+FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", STDLIB, "package.json", LIST)
 
 
 def fetch(cache: Path) -> Path:

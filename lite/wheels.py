@@ -33,11 +33,12 @@ BROWSER = {
     "python_version": PYTHON,
     "sys_platform": "emscripten",
 }
-# What a browser has no use for: files of JupyterLab's page, tests, and hints for completing others' packages.
+# What a browser has no use for: files of JupyterLab's page, tests, and plotly's own widget.
 UNUSED = re.compile(
-    r"[^/]+\.data/|.*/(labextension|nbextension|tests)/|jedi/third_party/(django-stubs|typeshed/third_party)/"
+    r"[^/]+\.data/|.*/(labextension|nbextension|tests)/|plotly/package_data/widgetbundle\.js$"
 )
-ABSENT = ("jupyterlab-widgets", "typer")  # only the page needs the one, and only terminals the other
+# Only the page needs the first, only terminals the second; IPython completes names without the third.
+ABSENT = ("jupyterlab-widgets", "typer", "jedi")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Wheel:
     @property
     def entry(self) -> dict[str, Any]:
         """Its entry in pyodide-lock.json."""
-        tops = {file.split("/")[0] for file in self.files if file.endswith(".py")}
+        tops = {file.split("/")[0] for file in self.files if file.endswith((".py", ".pyc"))}
         return {
             "name": self.name,
             "version": self.version,
@@ -92,10 +93,19 @@ class Wheel:
             "install_dir": "site",
             "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
             "package_type": "package",
-            "imports": sorted(top.removesuffix(".py") for top in tops),
+            "imports": sorted(top.removesuffix("c").removesuffix(".py") for top in tops),
             "depends": self.needs,
             "unvendored_tests": False,
         }
+
+
+def empty(name: str, folder: Path) -> Wheel:
+    """Write a wheel with nothing in it, for what is asked for by name and not needed."""
+    path = folder / f"{name}-0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}-0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")
+        archive.writestr(f"{name}-0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    return Wheel(path)
 
 
 def collect(roots: Iterable[str], own: Collection[Path], pins: Path, cache: Path) -> list[Wheel]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,19 +23,13 @@ class Figure(go.Figure):  # type: ignore[misc]
 
     def _ipython_display_(self) -> None:
         if needs.IN_A_BROWSER:  # where pio.show misses nbformat, which is not pure Python
-            show_in_browser(self)
+            from lbkit.viz.widget import FigureView
+
+            FigureView(self)._ipython_display_()
         elif pio.renderers.render_on_display and pio.renderers.default:
             pio.show(self, config=CONFIG)
         else:
             super()._ipython_display_()
-
-
-def show_in_browser(drawn: go.Figure) -> None:
-    """Show a figure by its data alone, which JupyterLab's page draws."""
-    from IPython.display import display
-
-    data = json.loads(drawn.to_json(validate=False)) | {"config": CONFIG}
-    display({"application/vnd.plotly.v1+json": data}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def figure(name: str, traces: list[Trace], **more: Any) -> Figure:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from lbkit.experiment import Experiment
 from lbkit.viz.drawing import HIDDEN, Figure, Trace, figure
 from lbkit.viz.style import FAILED, FAINT, INK, policy_look, server_look, title
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 CLIENTS, PROXY = "clients", "proxy"
 COLUMN = {"clients": 0.0, "proxy": 1.0, "server": 2.0}  # kind of node -> x
@@ -18,6 +19,8 @@ State = Sequence[Mapping[str, Any]]  # as from LiveSession.state()
 
 def graph(experiment: Experiment) -> nx.DiGraph:
     """Return the graph. Nodes have a `kind`; servers also `capacity` (requests/s), `weight` and `zone`."""
+    import networkx as nx  # here: it has 285 modules, and no other figure needs it
+
     drawn = nx.DiGraph()
     drawn.add_node(CLIENTS, kind="clients", clients=experiment.traffic.clients)
     drawn.add_node(PROXY, kind="proxy", policy=experiment.policy.algorithm)
