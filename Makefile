@@ -23,6 +23,8 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	$(PYTEST) -m "not browser and not container and not notebook" tests
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lite; \
+	  else echo "lbkit: no npm, so the browser-only edition is not built and its tests are skipped"; fi
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks nbgrader
@@ -51,8 +53,8 @@ lite: ## Build the browser-only edition, a folder for any web server (needs npm)
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lite $(VENV)-lite/lite.stamp
 	@$(VENV)-lite/bin/python -m lite --to dist/lite
 
-test-lite: $(VENV)/dev.stamp lite ## Try the browser-only edition in Chromium (LBKIT_LITE=all: more notebooks)
-	LBKIT_LITE=$${LBKIT_LITE:-1} $(BIN)/python -m pytest -s tests/browser/test_lite.py
+test-lite: $(VENV)/dev.stamp lite ## Build the browser-only edition and try it in Chromium, as `make test` does
+	$(BIN)/python -m pytest -s tests/browser/test_lite.py
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
@@ -75,7 +77,7 @@ lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	  || { echo "make lock needs Python 3.11, so that every pin installs there: make lock PYTHON=python3.11"; exit 1; }
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install -qq -e '.[dev]'
+	.venv-lock/bin/python -m pip install -qq -e '.[dev,lite,course]' # one version of each for all environments
 	.venv-lock/bin/python -m pip freeze --exclude-editable > requirements.lock
 	rm -rf .venv-lock
 

@@ -24,6 +24,7 @@ PROGRAMS = needs.PROGRAMS | {
     "curl": Program(("curl",), "curl", "curl"),
     "h2load": Program(("h2load",), "nghttp2-client", "nghttp2"),
     "nghttp": Program(("nghttp",), "nghttp2-client", "nghttp2"),
+    "npm": Program(("npm",), "npm", "node"),
     "promtool": Program(("promtool",), "prometheus", "prometheus"),
 }
 
