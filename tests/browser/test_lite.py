@@ -43,11 +43,11 @@ WRONG = f"""() => {CELLS}.flatMap(cell => cell.outputs)
   .filter(o => o.output_type === "error" || o.name === "stderr")
   .map(o => o.evalue ?? [o.text].flat().join(""))"""
 SHOWN = f"() => {CELLS}.flatMap(cell => cell.outputs).map(o => [o.text ?? ''].flat().join('')).join('')"
-LOOK_AT = f"""words => {{
-  const {{ content }} = jupyterapp.shell.currentWidget;
+LOOK_AT = """words => {
+  const { content } = jupyterapp.shell.currentWidget;
   const has = cell => cell.model.sharedModel.source.includes(words);
   return content.scrollToItem(content.widgets.findIndex(has));
-}}"""
+}"""
 
 OWN = """
 from lbkit import Balancer, Experiment, Traffic, run, servers
