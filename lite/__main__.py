@@ -52,6 +52,7 @@ def build(site: Path, cache: Path) -> None:
     )
     if done.returncode:
         raise SystemExit(f"jupyter lite build failed:\n{done.stdout}{done.stderr}")
+    runtime.name_as_js(made, made / STATIC)
     open_first_notebook(made / "index.html")
     shutil.rmtree(site, ignore_errors=True)
     site.parent.mkdir(parents=True, exist_ok=True)

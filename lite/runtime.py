@@ -16,6 +16,20 @@ STDLIB = "python_stdlib.zip"
 FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", STDLIB, "package.json", LIST)
 
 
+def name_as_js(site: Path, folder: Path) -> None:
+    """Give Pyodide's modules in a site the ending .js.
+
+    nginx and others have no type for .mjs, and a browser runs no module without one."""
+    main, machine = folder / "pyodide.mjs", folder / "pyodide.asm.mjs"
+    config = site / "jupyter-lite.json"
+    for path, name in (main, machine.name), (config, main.name):
+        text = path.read_text()
+        assert name in text, f"{path} does not name {name}: another version?"
+        path.write_text(text.replace(name, name.replace(".mjs", ".js")))
+    for path in (main, machine):
+        path.rename(path.with_suffix(".js"))
+
+
 def fetch(cache: Path) -> Path:
     """Return the folder with Pyodide's files, from npm the first time. Raises SystemExit without npm."""
     assert PYODIDE_PYTHON_VERSION == PYTHON, "another Python: say so in wheels.py"
