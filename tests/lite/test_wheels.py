@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from lite.wheels import Wheel, collect, pinned
 
@@ -71,6 +73,19 @@ def test_what_the_kernel_loads_at_its_start_is_in_the_site() -> None:
         set(kernel["loadPyodideOptions"]["packages"]) - bundled
         <= dict(pinned(ROOT / "requirements.lock")).keys()
     )
+
+
+def test_make_lock_pins_what_any_environment_installs() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    locked = re.search(r"\.venv-lock.* -e '\.\[(.*)\]'", (ROOT / "Makefile").read_text())
+    assert locked
+    reached, to_do = set[str](), set(locked[1].split(","))
+    while to_do:
+        extra = to_do.pop()
+        reached.add(extra)
+        for needed in map(Requirement, extras[extra]):
+            to_do |= (needed.extras if needed.name == "lbkit-lab" else set()) - reached
+    assert reached == extras.keys()
 
 
 def test_no_file_of_the_edition_names_another_machine() -> None:
