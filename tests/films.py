@@ -102,9 +102,10 @@ def checked() -> Experiment:
         Event(2.0, "crash", "b"),
         Event(3.2, "fail", "c", 0.9),
         Event(4.5, "hang", "d"),
-        Event(6.5, "recover", "b"),
-        Event(6.5, "recover", "c"),
-        Event(7.0, "recover", "d"),
+        Event(4.6, "crash", "c"),
+        Event(7.0, "recover", "b"),
+        Event(7.0, "recover", "c"),
+        Event(7.2, "recover", "d"),
     ]
     health = HealthRules(
         checks=CheckRules(interval=0.5, timeout=0.4),

@@ -78,6 +78,9 @@ def test_panic_is_said_first(page: Any) -> None:
     panic = prop_of("health")["panic"]
     seek(page, panic["at"][panic["on"].index(True)])
     assert words(page, "health", "health").startswith("panic: health is ignored · ")
+    assert page.evaluate("document.getElementById('theatre').theatre.stages[0].moment.panics") is True
+    seek(page, 0.1)
+    assert page.evaluate("document.getElementById('theatre').theatre.stages[0].moment.panics") is False
 
 
 def test_probes_fly_to_servers_and_back_with_their_outcome(page: Any) -> None:

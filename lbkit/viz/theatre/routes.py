@@ -54,5 +54,5 @@ def _label(experiment: Experiment, name: str) -> str:
     """Return a pool's name, with its share of what a rule splits."""
     for rule in experiment.routing.rules if experiment.routing else ():
         if isinstance(rule.then, Split) and name in rule.then.shares:
-            return f"pool {name}: {_shares(rule.then)[name]:.3g} % of rule {rule.name}"
+            return f"pool {name}: {_shares(rule.then)[name]:.3g} %"
     return f"pool {name}"

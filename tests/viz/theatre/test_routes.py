@@ -9,8 +9,8 @@ def test_pools_have_labels_and_requests_have_the_rule_that_decided() -> None:
     result = result_of("pools")
     shown = film(result)
     assert shown.pools == [
-        {"name": "default", "label": "pool default: 80 % of rule canary"},
-        {"name": "canary", "label": "pool canary: 20 % of rule canary"},
+        {"name": "default", "label": "pool default: 80 %"},
+        {"name": "canary", "label": "pool canary: 20 %"},
         {"name": "api", "label": "pool api"},
     ]
     assert [rule["says"] for rule in shown.rules] == ["pool api", "answer 410", "default 80 %, canary 20 %"]

@@ -4,7 +4,7 @@
 function drawBack(pen, index, layout, moment, look) {
   clear(pen, layout.width, layout.height);
   const marked = moment.servers.map(badges);
-  drawWays(pen, index, layout, marked, look);
+  drawWays(pen, index, layout, marked, look, moment.panics);
   drawClients(pen, index, layout, look);
   drawBalancer(pen, layout, moment, look);
   if (index.cache) drawCache(pen, layout, look);
@@ -25,6 +25,7 @@ function drawFront(pen, index, layout, moment, look) {
   drawDots(pen, index, layout, moment, look);
   drawQueueNumbers(pen, layout, moment, look);
   drawHeldNumber(pen, layout, moment, look);
+  if (moment.panics) drawPanics(pen, layout, look);
   drawFollowNumber(pen, layout, moment, look);
 }
 
@@ -38,12 +39,14 @@ function way(pen, from, to, end = to.x) {
   pen.stroke();
 }
 
-function drawWays(pen, index, layout, marked, { theme, caption, colour }) {
+const PANIC_KEEPS = new Set(["breaker", "drain", "member"]); // what shuts a way also when health is ignored
+
+function drawWays(pen, index, layout, marked, { theme, caption, colour }, panics) {
   pen.strokeStyle = theme.hair;
   pen.lineWidth = 1.5;
   for (const client of layout.clients) way(pen, client, layout.hub);
   layout.boxes.forEach((box, i) => {
-    const shut = marked[i].some((badge) => badge.shut);
+    const shut = marked[i].some(({ shut, kind }) => shut && !(panics && !PANIC_KEEPS.has(kind)));
     const chosen = caption?.chosen === i;
     pen.setLineDash(shut && !chosen ? [3, 5] : []);
     pen.strokeStyle = chosen ? colour : theme.hair;
@@ -120,6 +123,21 @@ function drawHeldNumber(pen, { balancer }, { held }, { theme }) {
   pen.textAlign = "center";
   pen.textBaseline = "alphabetic";
   pen.fillText(`${held.toLocaleString("en")} held`, balancer.x + balancer.width / 2, balancer.y + balancer.height + 15);
+}
+
+// Too few servers are healthy: the balancer ignores their health.
+function drawPanics(pen, { balancer, small }, { theme }) {
+  const text = small ? "panic" : "panic: health is ignored";
+  pen.font = font(11, 700);
+  const width = pen.measureText(text).width + 14;
+  const x = balancer.x + balancer.width / 2;
+  rounded(pen, x - width / 2, balancer.y - 26, width, 20, 10);
+  pen.fillStyle = theme.failed;
+  pen.fill();
+  pen.fillStyle = theme.page;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.fillText(text, x, balancer.y - 15.5);
 }
 
 // Around the request that is being decided: the place of the choice, among all turns or on a ring.

@@ -26,6 +26,7 @@ function indexed(film) {
   index.policies = (film.states ?? []).filter((change) => change.kind === "policy").sort((a, b) => a.at - b.at);
   index.tints = (film.props ?? []).find((prop) => prop.kind === "ring");
   index.probes = probesOf(film);
+  index.panic = film.props?.find(({ kind }) => kind === "health")?.panic;
   index.relays = (film.props ?? []).some(({ layer }) => layer === 4);
   index.done = doneTimes(index);
   index.curve = curve(index);

@@ -53,9 +53,10 @@ function badges(now) {
     const look = lookOf(change);
     const about = { check: "check: ", breaker: "breaker " }[change.kind] ?? "";
     const value = change.value !== null && look.mark.match(/[▼▲]/) ? ` ×${brief(change.value)}` : "";
-    return { ...look, text: `${look.mark} ${about}${change.state.replaceAll("_", " ")}${value}` };
+    const short = about ? `${look.mark} ${change.kind}` : ""; // where there is no room for more
+    return { ...look, kind: change.kind, short, text: `${look.mark} ${about}${change.state.replaceAll("_", " ")}${value}` };
   });
-  if (!now.member) found.push({ ...OUT, text: "– not in the pool" });
+  if (!now.member) found.push({ ...OUT, kind: "member", text: "– not in the pool" });
   return found.sort((one, other) => TONES.indexOf(one.tone) - TONES.indexOf(other.tone));
 }
 

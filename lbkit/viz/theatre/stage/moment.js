@@ -14,6 +14,7 @@ function momentAt(index, t) {
     dots: [],
     held: 0,
     probes: probesAt(index, t),
+    panics: index.panic ? panicAt(index, t)?.on : false,
     following: 0, // what others are fetching
     queues: index.film.servers.map(() => []),
     servers: index.film.servers.map((server, i) => serverAt(index, server, i, t)),

@@ -83,7 +83,7 @@ function drawWords(pen, index, layout, number, now, marks, theme) {
   const small = font(clamp(box.height * 0.3, 9, 11));
   if (box.height >= 40 && below.length < 2) lines.push(...fittingLines(pen, said, small, theme.faint, room, box));
   for (const mark of below.slice(0, box.height >= 40 ? 2 : 1))
-    lines.push({ text: mark.text, font: font(clamp(box.height * 0.36, 9, 11.5), 700), colour: theme[mark.tone] });
+    lines.push({ ...mark, font: font(clamp(box.height * 0.36, 9, 11.5), 700), colour: theme[mark.tone] });
   pen.textBaseline = "middle";
   pen.textAlign = "left";
   if (box.height < 40) drawInOneLine(pen, lines, x, box, room);
@@ -117,7 +117,8 @@ function drawColumn(pen, lines, x, box, room) {
   lines.forEach((line, i) => {
     pen.font = line.font;
     pen.fillStyle = line.colour;
-    pen.fillText(fitted(pen, line.text, room), x, top + i * step);
+    const text = line.short && pen.measureText(line.text).width > room ? line.short : line.text;
+    pen.fillText(fitted(pen, text, room), x, top + i * step);
   });
 }
 

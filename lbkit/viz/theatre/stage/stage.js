@@ -50,7 +50,7 @@ class Stage {
     const colour = lifted(this.policyColours[this.moment.policy] ?? OWN, this.theme);
     const look = { ...this.look, colour, caption: this.said };
     const parts = [this.index, this.layout, this.moment, look];
-    const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request}`;
+    const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request} ${this.moment.panics}`;
     if (rests !== this.rests) {
       drawBack(this.pens[0], ...parts);
       this.knobs?.forEach((knob) => knob.show());
