@@ -123,7 +123,9 @@ class Panic(NamedTuple):
 
 
 class Relayed(NamedTuple):
-    """A connection at layer 4: the server that it led to, and the requests on it."""
+    """A connection at layer 4: the server that it led to, and the requests on it.
+
+    One that its server refuses, and the next one, have the same request."""
 
     client: int  # -1: of all clients
     server: int  # index into the `backends` of the Result

@@ -14,7 +14,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import build
-
 from lbkit.course import all_labs
 
 BROKEN = "class Turns(:\n"

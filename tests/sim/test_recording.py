@@ -35,7 +35,7 @@ from lbkit.core import Balancer, forget
 from lbkit.core.attempts import Kind
 from lbkit.core.cache import CacheRules
 from lbkit.core.drain import DrainRules
-from lbkit.core.health import BreakerRules, CheckRules, HealthRules
+from lbkit.core.health import BreakerRules, CheckRules, HealthRules, MaxFailsRules, OutlierRules
 from lbkit.core.retry import AttemptTimeouts, Backoff, Hedge, Retry
 from lbkit.patience import Patience
 from lbkit.recorded import RECORDED, Attempt
@@ -59,6 +59,8 @@ healths = st.sampled_from(
         None,
         HealthRules(checks=CheckRules(interval=0.5, timeout=0.3)),
         HealthRules(breaker=BreakerRules(minimum=3, open_for=0.5)),
+        HealthRules(outliers=OutlierRules(consecutive=2, interval=0.2, base_ejection=0.3, max_ejected=0.7)),
+        HealthRules(max_fails=MaxFailsRules(2, 0.4)),
     ]
 )
 patiences = st.builds(Patience, timeout=st.sampled_from([0.05, 0.3]), retries=st.integers(0, 2))
@@ -150,6 +152,8 @@ def test_recorded_attempts_are_what_happened(experiment: Experiment, grace: floa
     workers_serve_one_request_at_a_time(result)
     attempts_are_counted(result)
     decisions_are_those_made(result)
+    tallies_are_in_order_and_news(result)
+    a_connection_of_each_request_leads_to_its_server(result)
 
 
 def times_are_in_order(result: Result) -> None:
@@ -211,6 +215,23 @@ def decisions_are_those_made(result: Result) -> None:
         assert decision.why.rule
         if decision.server >= 0:
             assert (decision.server, decision.at) in [(a.server, a.at) for a in made[decision.request]]
+
+
+def tallies_are_in_order_and_news(result: Result) -> None:
+    last: dict[int, Any] = {}
+    for tally in result.extra.get("tallies", ()):
+        before = last.get(tally.server)
+        assert before is None or (before.at <= tally.at and before[1:] != tally[1:])
+        last[tally.server] = tally
+
+
+def a_connection_of_each_request_leads_to_its_server(result: Result) -> None:
+    servers_of = defaultdict(set)  # several, where one has refused it
+    for connection in result.extra.get("relayed", ()):
+        for row in connection.requests:
+            servers_of[row].add(connection.server)
+    if "relayed" in result.extra:
+        assert all(backend in servers_of[row] for row, backend in enumerate(result.backend) if backend >= 0)
 
 
 class Drawing(Balancer):

@@ -71,10 +71,15 @@ def connections(result: Result, part: Window) -> dict[str, Any] | None:
             "lane": [number for number, _ in here],
             "at": [seconds(result.arrival[row]) for _, row in here],
             "end": [seconds(result.end[row]) for _, row in here],
-            "server": [result.backend[row] for _, row in here],
+            "server": [_server(result, lanes[lane], row) for lane, row in here],
         },
         "notes": [f"connections: the first {MOST} of {len(there)} are shown"] if len(there) > MOST else [],
     }
+
+
+def _server(result: Result, lane: Lane, row: int) -> int:
+    """Return the server to which a request went on a connection. One that is refused goes on to another."""
+    return lane.server if lane.server >= 0 else result.backend[row]
 
 
 def _life(experiment: Experiment) -> str:
