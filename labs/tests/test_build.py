@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import build
+
 from lbkit.course import Lab, all_labs
 
 every_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)

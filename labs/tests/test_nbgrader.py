@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import build
+
 from lbkit.course import all_labs
 
 BROKEN = "class Turns(:\n"
