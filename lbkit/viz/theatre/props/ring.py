@@ -1,6 +1,6 @@
 """The hash ring: where keys are on it, whose they are, and which of them move when servers come and go.
 
-Algorithms without a ring have the owners of keys only. It needs a recorded run.
+Algorithms without a ring have the owners of keys only.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lbkit.recorded import MOST_MEMBERSHIPS, Decision
 from lbkit.result import Result
 from lbkit.viz.style import SERVERS, server_look
 from lbkit.viz.theatre.plain import numbered, seconds
+from lbkit.viz.theatre.props.membership import DERIVED, is_known, keys_of, memberships_of
 from lbkit.viz.theatre.props.ownership import NOBODY, Epoch, cause, must_move, owners_of
 from lbkit.viz.theatre.window import Window
 
@@ -28,22 +29,25 @@ STEPS = ((12, 720), (60, 180), (MOST_EPOCHS, 60))  # of a ring with more points:
 
 
 def ring(result: Result, part: Window) -> dict[str, Any] | None:
-    """Return the ring, or the table of owners, of a recorded run with an algorithm that goes by keys."""
-    experiment, key_of = result.experiment, result.extra.get("keys")
-    if not key_of or not any(algorithms()[name].keyed for name in _used(experiment)):
+    """Return the ring, or the table of owners, of a run with an algorithm that goes by keys."""
+    experiment = result.experiment
+    if not any(algorithms()[name].keyed for name in _used(experiment)) or not is_known(result):
         return None
+    key_of, memberships = keys_of(result), memberships_of(result)
     often = Counter(key_of[row] for row in part.rows if row in key_of)
     keys = [key for key, _ in often.most_common(MOST_KEYS)]
-    made = owners_of(experiment, result.extra["memberships"], keys)
+    made = owners_of(experiment, memberships, keys)
     if not keys or not made:
         return None
     moving = _shown(made, part)
     shown = moving[:MOST_EPOCHS]
     number_of = {key: number for number, key in enumerate(keys)}
-    overflows = _overflows(result, part, made, number_of)
+    overflows = _overflows(result, part, made, {row: number_of.get(key) for row, key in key_of.items()})
     notes = list(_notes(experiment, shown, len(often), len(keys)))
-    if len(moving) > MOST_EPOCHS or len(result.extra["memberships"]) == MOST_MEMBERSHIPS:
+    if len(moving) > MOST_EPOCHS or len(memberships) == MOST_MEMBERSHIPS:
         notes.append(f"ring: its first {len(shown)} changes; after {shown[-1].at:.3g} s it is not up to date")
+    if "memberships" not in result.extra:
+        notes.append(DERIVED)
     return {
         "kind": "ring",
         "place": "floor",
@@ -130,7 +134,7 @@ def _short(places: Sequence[tuple[float, int]]) -> list[list[float]]:
 
 
 def _overflows(
-    result: Result, part: Window, made: Sequence[Epoch], number_of: dict[str, int]
+    result: Result, part: Window, made: Sequence[Epoch], key_of: dict[int, int | None]
 ) -> dict[str, list[Any]]:
     """Return the decisions for which a key's own server was full: with bounded loads, its score, the room
     left, was 0."""
@@ -138,7 +142,7 @@ def _overflows(
     found: dict[str, list[Any]] = {"at": [], "request": [], "owner": [], "chosen": []}
     decisions: Sequence[Decision] = result.extra.get("decisions", ())
     for decision in decisions:
-        key = number_of.get(result.extra["keys"].get(decision.request, ""))
+        key = key_of.get(decision.request)
         if key is None or decision.request not in request_of or decision.server < 0:
             continue
         owner = made[bisect_right(times, decision.at) - 1].owners[key]

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from films import keyed, result_of
 
-from lbkit import Event, Experiment, Policy, run, servers
+from lbkit import Event, Experiment, Policy, RequestKind, run, servers
 from lbkit.core import Balancer, algorithms, forget
 from lbkit.result import Result
 from lbkit.viz.theatre import Film, film
+from lbkit.viz.theatre.props.membership import DERIVED
 from lbkit.viz.theatre.props.ownership import owners_of
 from lbkit.viz.theatre.props.ring import ring
 from lbkit.viz.theatre.window import window
@@ -138,10 +139,28 @@ def test_a_film_of_a_part_begins_with_the_owners_of_then() -> None:
     assert 1 not in ring_of(made)["epochs"][0]["owners"]
 
 
-def test_without_a_recording_or_keys_there_is_no_ring() -> None:
+@pytest.mark.parametrize("policy", ["consistent_hash", "modulo_hash", "rendezvous"])
+def test_without_a_recording_members_and_keys_follow_from_events_and_rows(policy: str) -> None:
+    experiment = keyed(policy).but(duration=7.0)
+    made, recorded = film(run(experiment)), film(run(experiment, record=True))
+    assert DERIVED in made.notes
+    assert DERIVED not in recorded.notes
+    assert ring_of(made)["keys"] == ring_of(recorded)["keys"]
+    assert ring_of(made)["epochs"] == ring_of(recorded)["epochs"]
+    assert len(ring_of(made)["epochs"]) == 5
+
+
+def test_without_a_recording_drains_and_weights_count_too() -> None:
+    assert ring_of(film(run(short("maglev"))))["epochs"] == ring_of(film(shortly("maglev")))["epochs"]
+
+
+def test_without_keys_or_where_they_are_not_known_there_is_no_ring() -> None:
     part = window(result_of("small"), 0.0, None, 5_000)
     assert ring(result_of("small"), part) is None
-    assert ring(run(keyed("consistent_hash").but(duration=0.5)), part) is None
+    mixed = keyed("consistent_hash").but(duration=0.5, mix=[RequestKind("a"), RequestKind("b", path="/b")])
+    assert ring(run(mixed), part) is None
+    made = film(run(mixed, record=True))
+    assert {key.split("/")[1] for key in ring_of(made)["keys"]} == {"item", "b"}
 
 
 def test_an_algorithm_of_a_learner_that_goes_by_keys_has_owners() -> None:
