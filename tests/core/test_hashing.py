@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, pvariance
@@ -11,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbkit.core import Backend, Balancer, Pool, make_balancer
-from lbkit.core.balance import BoundedHash, ConsistentHash, IPHash, Maglev, MultiProbe
+from lbkit.core.balance import (
+    BoundedHash,
+    ConsistentHash,
+    HaproxyRing,
+    IPHash,
+    Maglev,
+    MultiProbe,
+    NginxRing,
+)
 from lbkit.core.balance.hashing import GOLDEN, hash64, place64
 from lbkit.core.balance.jump_hash import jump
 
@@ -288,3 +297,17 @@ def test_a_fast_hash_is_as_even_as_a_slow_one() -> None:
             values.append(sum((bins[i] - 2) ** 2 / 2 for i in range(5)))
         means.append(fmean(values))
     assert means == pytest.approx([4, 4], abs=0.4)
+
+
+@pytest.mark.parametrize("balancer", [ConsistentHash(points=5), NginxRing(), HaproxyRing()])
+def test_the_arcs_of_a_ring_are_those_of_its_keys(balancer: Balancer) -> None:
+    pool = Pool([Backend(name, weight=weight) for name, weight in (("a", 1), ("b", 2), ("c", 1))], balancer)
+    arcs = balancer.arcs()  # type: ignore[attr-defined]
+    begins = [begin for begin, _ in arcs]
+    assert begins == sorted(begins)
+    assert 0 <= begins[0] < begins[-1] < 1
+    for key in map(str, range(200)):
+        why = pool.explain(key, 0.0)
+        assert why
+        assert why.place is not None
+        assert arcs[bisect_right(begins, why.place) - 1][1] == pool.acquire(key, 0.0).backend.name

@@ -4,7 +4,8 @@ const shelves = new WeakMap(); // of each prop
 const ANSWERS = new Set(["hit", "stale"]); // at once, from the cache
 const HOWS = ["hit", "stale", "collapsed", "validated", "miss", "passed"];
 const HOW_WORDS = {
-  hit: "hits", stale: "stale answers", collapsed: "waited for another's answer", validated: "validated", miss: "misses", passed: "passed by",
+  hit: ["hit", "hits"], stale: ["stale answer", "stale answers"], miss: ["miss", "misses"],
+  collapsed: ["waited for another's answer"], validated: ["validated"], passed: ["passed by"],
 };
 
 function shelfOf(prop) {

@@ -20,7 +20,7 @@ const CACHE_PROP = {
   words(prop, scene) {
     const { found, rate } = servedAt(prop, scene.t);
     const { answers, bytes } = stockAt(prop, scene);
-    const served = found.map(([how, count]) => `${count.toLocaleString("en")} ${HOW_WORDS[how]}`).join(", ");
+    const served = found.map(([how, count]) => `${count.toLocaleString("en")} ${HOW_WORDS[how].at(count === 1 ? 0 : -1)}`).join(", ");
     const evicted = until(shelfOf(prop).evictions, scene.t);
     const parts = [
       rate === null ? "nothing asked yet" : `hit rate ${Math.round(100 * rate)} %: ${served}`,
