@@ -229,6 +229,15 @@ def test_a_knob_is_dragged_and_says_its_value(
     assert not slider.inner_text().endswith(f" {shown}")  # what was refused is not so
 
 
+def test_what_is_done_now_is_in_the_film_no_later_than_now(handled: Any) -> None:
+    for t in (0.29, 0.7999999999, 0.12345678):
+        handled.evaluate(f"{TIME.removesuffix('.t')}.seek({t})")
+        handled.get_by_role("button", name="client c1").press("Enter")
+        (said,) = sent(handled)
+        assert t - 1.1e-6 < said["at"] <= t
+        assert said["at"] == round(said["at"], 6)
+
+
 def test_a_knob_is_turned_with_keys_and_one_message_says_where_it_ended(handled: Any) -> None:
     slider = turned(handled, "speed of s1")
     sent(handled)

@@ -46,6 +46,12 @@ function handOver(stage, box, label) {
   return hand;
 }
 
+// A film has microseconds: this one, or the last before it, so that what is done now can be seen now.
+function microsecond(t) {
+  const near = +t.toFixed(6);
+  return near <= t ? near : +(near - 1e-6).toFixed(6);
+}
+
 // The film waits for the next one, so that what was done is done now.
 function send(theatre, number, message) {
   const { player, model, running } = theatre;
@@ -53,7 +59,7 @@ function send(theatre, number, message) {
     player.waits = true;
     setTimeout(() => (player.waits = false), GIVE_UP);
   }
-  model.send({ ...message, at: player.t, stage: number });
+  model.send({ ...message, at: microsecond(player.t), stage: number });
 }
 
 // A click is one; held, one more and then ever more.
