@@ -33,6 +33,8 @@ BROWSER = {
     "python_version": PYTHON,
     "sys_platform": "emscripten",
 }
+# What `make lock` cannot pin, as it needs a newer Python than the oldest that lbkit runs on.
+ONLY_THERE = {canonicalize_name("micropip"): "0.11.1"}
 # What a browser has no use for: files of JupyterLab's page, tests, and plotly's own widget.
 UNUSED = re.compile(
     r"[^/]+\.data/|.*/(labextension|nbextension|tests)/|plotly/package_data/widgetbundle\.js$"
@@ -112,7 +114,7 @@ def collect(roots: Iterable[str], own: Collection[Path], pins: Path, cache: Path
     """Return these packages and all that they need, in no order.
 
     `own` are wheels that are here; the others come from the package index. `pins` is requirements.lock."""
-    versions = dict(pinned(pins))
+    versions = dict(pinned(pins)) | ONLY_THERE
     found = {wheel.name: wheel for wheel in map(Wheel, own)}
     while missing := sorted(still_needed(roots, found)):
         if unknown := [name for name in missing if name not in versions]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lite.wheels import Wheel, collect, pinned
+from lite.wheels import ONLY_THERE, Wheel, collect, pinned
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ def test_what_is_here_needs_no_index(tmp_path: Path) -> None:
 def test_what_the_kernel_loads_at_its_start_is_in_the_site() -> None:
     config = json.loads((ROOT / "lite/config/jupyter-lite.json").read_text())["jupyter-config-data"]
     kernel = config["litePluginSettings"]["@jupyterlite/pyodide-kernel-extension:kernel"]
-    bundled = {"lbkit-lab", "ipykernel", "piplite", "pyodide-kernel"}
+    bundled = {"lbkit-lab", "ipykernel", "piplite", "pyodide-kernel", *ONLY_THERE}
     assert kernel["disablePyPIFallback"] is True
     assert (
         set(kernel["loadPyodideOptions"]["packages"]) - bundled
