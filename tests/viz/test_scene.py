@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from needs import need_module
@@ -10,10 +11,11 @@ from needs import need_module
 need_module("ipywidgets")
 need_module("anywidget")
 
+import IPython.display
+
 from lbkit import Experiment, Exponential, Poisson, Traffic, run, servers
 from lbkit.course import predict
 from lbkit.viz import Scene, Step
-from lbkit.viz.widget import still
 
 
 def build(rate: int = 8, count: int = 1, policy: str = "random") -> Experiment:
@@ -185,8 +187,14 @@ def test_words_of_ones_own_may_stand_below() -> None:
     assert f"{requests(shown)} &lt;requests&gt;" in shown.said.value
 
 
-def test_a_saved_notebook_keeps_the_texts() -> None:
-    kept = still(scene())
+def test_a_saved_notebook_keeps_the_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Mock()
+    monkeypatch.setattr(IPython.display, "display", lambda *_, **__: place)
+    shown = scene()
+    shown._ipython_display_()
+    kept = place.update.call_args.args[0]["text/html"]
     assert "Move the load." in kept
     assert "on average" in kept
     assert "Run the cell" in kept
+    shown.go(2)
+    assert "Add servers." in place.update.call_args.args[0]["text/html"]
