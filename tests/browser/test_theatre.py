@@ -119,6 +119,31 @@ def test_with_reduced_motion_it_only_steps(page: Any) -> None:
     page.emulate_media(reduced_motion="no-preference")
 
 
+def test_no_two_signs_look_alike_even_without_colours(page: Any) -> None:
+    """At least 15 of their pixels differ clearly in brightness."""
+    alike = page.evaluate(
+        """() => {
+          const signs = [...document.querySelectorAll(".lbt-sign")].map((sign) => {
+            const pen = new OffscreenCanvas(30, 24).getContext("2d", { willReadFrequently: true });
+            pen.fillStyle = "#fff";
+            pen.fillRect(0, 0, 30, 24);
+            const canvas = sign.querySelector("canvas");
+            pen.drawImage(canvas, (30 - parseFloat(canvas.style.width)) / 2, 0);
+            const { data } = pen.getImageData(0, 0, 30, 24);
+            const grey = (i) => 0.3 * data[i] + 0.6 * data[i + 1] + 0.1 * data[i + 2];
+            return [sign.innerText, Array.from({ length: 720 }, (_, i) => grey(4 * i))];
+          });
+          const differ = (one, other) => one.filter((grey, i) => Math.abs(grey - other[i]) > 60).length;
+          const pairs = signs.flatMap(([a, one], i) =>
+            signs.slice(i + 1).map(([b, other]) => [a, b, differ(one, other)])
+          );
+          return [signs.length, pairs.filter(([, , count]) => count < 15)];
+        }"""
+    )
+    assert alike[0] > 12
+    assert alike[1] == []
+
+
 def test_it_turns_dark_with_the_page(page: Any) -> None:
     ground = "getComputedStyle(document.querySelector('.lbkit-theatre')).backgroundColor"
     light = page.evaluate(ground)

@@ -49,6 +49,9 @@ def connections(result: Result, part: Window) -> dict[str, Any] | None:
     on = [(number, row) for number, lane in enumerate(lanes) for row in lane.requests]
     on = [(number, row) for number, row in on if result.arrival[row] <= part.end]
     here = sorted(on, key=lambda pair: result.arrival[pair[1]])[-MOST_REQUESTS:]
+    notes = [f"connections: the first {MOST} of {len(there)} are shown"] if len(there) > MOST else []
+    if len(on) > len(here):
+        notes.append(f"connections: the last {len(here)} of {len(on)} requests are shown")
     layer = 4 if result.experiment.layer4 else 7
     return {
         "kind": "connections",
@@ -73,7 +76,7 @@ def connections(result: Result, part: Window) -> dict[str, Any] | None:
             "end": [seconds(result.end[row]) for _, row in here],
             "server": [_server(result, lanes[lane], row) for lane, row in here],
         },
-        "notes": [f"connections: the first {MOST} of {len(there)} are shown"] if len(there) > MOST else [],
+        "notes": notes,
     }
 
 

@@ -16,7 +16,7 @@ function rounded(pen, x, y, width, height, radius) {
 function request(pen, x, y, radius, colour, kind, theme) {
   pen.fillStyle = colour;
   if (kind === "hedge") {
-    const far = radius * 1.3;
+    const far = radius * 1.5;
     pen.beginPath();
     pen.moveTo(x, y - far);
     pen.lineTo(x + far, y);
