@@ -32,9 +32,10 @@ def gauge(limiter: Limiter[Any], visits: Sequence[Visit], start: float, end: flo
     def go_to(then: float) -> None:
         """Look at the limiter from the last visit to the next one, or an end of the film."""
         if then >= start:
-            turns = {round(turn, 9) for turn in _turns(limiter, admitted, now, then)}
-            for turn in sorted(turn for turn in turns if max(now, start) + EDGE < turn < then - EDGE):
-                points.extend(_around(limiter, turn))
+            low = max(now, start)
+            turns = {round(turn, 9) for turn in _turns(limiter, admitted, now, then + EDGE)}
+            for turn in sorted(turn for turn in turns if low - EDGE < turn < then + EDGE):
+                points.extend(_around(limiter, turn, low, then))
             points.append(_look(limiter, then))
 
     begun = False
@@ -64,9 +65,11 @@ def _look(limiter: Limiter[Any], now: float) -> Point:
     return Point(now, min(limiter.limit, max(0.0, left)), 0.0 if decision.allowed else decision.retry_after)
 
 
-def _around(limiter: Limiter[Any], turn: float) -> list[Point]:
-    before, after = _look(limiter, turn - EDGE), _look(limiter, turn + EDGE)
+def _around(limiter: Limiter[Any], turn: float, low: float, high: float) -> list[Point]:
+    """Return the point at a turn, or two at a jump; looks are between `low` and `high`, which may be near."""
+    before, after = _look(limiter, max(low, turn - EDGE)), _look(limiter, min(high, turn + EDGE))
     jumps = abs(before.left - after.left) > ALIKE * limiter.limit
+    turn = min(high, max(low, turn))
     return [before._replace(at=turn), after._replace(at=turn)] if jumps else [after._replace(at=turn)]
 
 
@@ -75,8 +78,7 @@ def _turns(limiter: Limiter[Any], admitted: deque[float], now: float, then: floa
     yield now + limiter.would("", now, 1).retry_after
     yield now + limiter.would("", now, 0).reset_after
     if isinstance(limiter, FixedWindow | SlidingCounter):
-        first = now // limiter.window
-        yield from ((first + k) * limiter.window for k in (1, 2))
+        yield (now // limiter.window + 1) * limiter.window
     if isinstance(limiter, SlidingLog):
         while admitted and admitted[0] + limiter.window <= now:
             admitted.popleft()

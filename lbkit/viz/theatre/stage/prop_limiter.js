@@ -65,7 +65,7 @@ function decisionWords(cell, scene) {
   const span = shownSpan(index);
   const counts = [0, 0];
   eachWithin(asked.at, t - span, t, (i) => counts[asked.ok[i]]++);
-  return `${counts[1]} admitted, ${counts[0]} denied in the last ${brief(span)} s`;
+  return `${counts[1]} admitted, ${counts[0]} denied in the last ${brief(+span.toPrecision(2))} s`;
 }
 
 function drawLimiterCell(pen, whole, cell, scene) {

@@ -60,7 +60,7 @@ function curveFrame(pen, box, span, most, scene) {
   pen.fillStyle = theme.faint;
   pen.textBaseline = "top";
   pen.textAlign = "left";
-  if (box.width > 70) pen.fillText(`−${brief(span)} s`, box.x, bottom + 16);
+  if (box.width > 70) pen.fillText(`−${brief(+span.toPrecision(2))} s`, box.x, bottom + 16);
   pen.textAlign = "right";
   pen.fillText("now", box.x + box.width, bottom + 16);
   return {

@@ -74,6 +74,14 @@ def test_a_gauge_shows_at_any_moment_what_the_limiter_says(kind: str, gaps: list
         assert shown_wait == pytest.approx(wait, abs=2e-3)
 
 
+def test_a_jump_at_the_moment_of_a_request_is_no_slope() -> None:
+    log = make_limiter("sliding_log", limit=4, window=1.0)
+    found = [Visit(now, 0, True, 0.0) for now in (0.0, 0.1, 0.2, 0.3, 1.0, 1.1)]  # one expires as one comes
+    points = gauge(log, found, 0.0, 1.5)
+    assert at(points, 0.95)[0] == 0
+    assert [point.left for point in points if point.at == 1.0] == [0, 1, 1, 0]
+
+
 def limited(limit: Any, key: str = "client", **more: Any) -> Experiment:
     traffic = Traffic(Poisson(30), 2.0, clients=3, **more)
     return Experiment(servers(2), traffic, "round_robin", limits=RateLimit(limit, key=key))
