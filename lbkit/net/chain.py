@@ -28,7 +28,7 @@ from lbkit.net.unattended import UnattendedExchanges
 
 # A field of the config, and the filter that implements it; in the order in which requests pass the filters.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
-    "access_log": lambda config: AccessLogFilter(config.access_log),
+    "access_log": lambda config: AccessLogFilter(config.access_log, config.access_log_format),
     "stats": lambda config: StatsFilter(),
     "https_redirect": lambda config: RedirectFilter(config.tls.public_port),  # type: ignore[union-attr]
     "hsts": lambda config: HstsFilter(config.hsts, config.tls.hsts_subdomains),  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lbkit.net import descriptors
@@ -73,7 +74,7 @@ class ClientSide(Running):
     async def _accept_all(self, sock: socket.socket | None) -> list[Accepting]:
         """Accept clients on every port, with room for as many as there are descriptors. Raises ProxyError."""
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
-        self.listener.now = asyncio.get_running_loop().time
+        self.listener.now = monotonic
         self.listener.stopping = False
         # Clients beyond the capacity are answered 503, for which a descriptor has to be left.
         self.listener.capacity, self._scarcity = descriptors.capacity(self.config.limits.connections)

@@ -1,4 +1,8 @@
-"""The event loop: uvloop where it is installed; and a thread that runs one."""
+"""The event loop: uvloop where it is installed; and a thread that runs one.
+
+The proxy's clock is `time.monotonic`: `loop.time()` counts from the same moment, but with uvloop in whole
+milliseconds, too coarse for the latencies of servers nearby.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from math import inf
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -144,10 +145,10 @@ class Proxy(ClientSide):
         """Serve until `shut` is called, on `sock` (listening) or a socket of our own. Raises ProxyError."""
         guard()
         loop = asyncio.get_running_loop()
-        self.connections.now = self.service.now = loop.time
+        self.connections.now = self.service.now = monotonic
         for pool in self.pool.pools:
             if pool.affinity is not None:  # cookies outlive a process, and monotonic clocks differ
-                pool.affinity.epoch = time.time() - loop.time()
+                pool.affinity.epoch = time.time() - monotonic()
         servers = await self._accept_all(sock)
         assert self._stop
         redirect = self.filters.get("https_redirect")

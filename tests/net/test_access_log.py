@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from scripted import GET, TIMEOUT, Client, answers, ask, proxied
 
 from lbkit.edge import RateLimit
 from lbkit.importer.log_lines import read_line
+from lbkit.net.filters.access_log import FORMATS
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
 LINE = re.compile(
     r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?P<line>[^"]*)" (?P<status>\d+) '
-    r'(?P<size>\d+) "(?P<referer>[^"]*)" "(?P<agent>[^"]*)" (?P<backend>\S+) (?P<seconds>\d+\.\d{6})\n'
+    r'(?P<size>\d+) "(?P<referer>[^"]*)" "(?P<agent>[^"]*)" (?P<backend>\S+) rt=(?P<seconds>\d+\.\d{6}) '
+    r"queue=(?P<queue>\S+) uct=(?P<connect>\S+) uht=(?P<header>\S+) urt=(?P<response>\S+)\n"
 )
 
 
@@ -40,7 +43,9 @@ def test_the_fields_of_a_line(tmp_path: Path) -> None:
         ask(proxy, b"GET /a?b=c HTTP/1.1\r\nHost: a\r\nReferer: /from\r\nUser-Agent: test 1.0\r\n\r\n")
         ask(proxy, b"HEAD / HTTP/1.0\r\n\r\n")
     first, second = lines(log)
-    assert float(first.pop("seconds")) < 20
+    times = {name: float(first.pop(name)) for name in ("seconds", "queue", "connect", "header", "response")}
+    assert 0 < times["connect"] <= times["header"] <= times["response"] <= times["seconds"] < 20
+    assert times["queue"] + times["response"] == pytest.approx(times["seconds"], abs=2e-6)
     assert first == {
         "line": "GET /a?b=c HTTP/1.1",
         "status": "200",
@@ -68,6 +73,7 @@ def test_own_answers_of_the_proxy_are_logged(tmp_path: Path) -> None:
         assert status == 429
     refused = lines(log)[1]
     assert (refused["status"], refused["size"], refused["backend"]) == ("429", str(len(body)), "-")
+    assert {refused[name] for name in ("queue", "connect", "header", "response")} == {"-"}
 
 
 def test_client_input_cannot_break_a_line_or_a_quoted_field(tmp_path: Path) -> None:
@@ -91,16 +97,34 @@ def test_a_client_that_leaves_is_499(tmp_path: Path) -> None:
             client.send(GET)
             until(lambda: proxy.call(lambda: sum(b.in_flight for b in proxy.pool.backends)))
         until(log.read_text)
-    assert lines(log)[0]["status"] == "499"
+    (line,) = lines(log)
+    assert (line["status"], line["header"], line["response"]) == ("499", "-", "-")
+    assert float(line["queue"]) < 20
 
 
-def test_the_importer_reads_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_importer_reads_the_log(tmp_path: Path, form: str) -> None:
     log = tmp_path / "access.log"
-    with proxied(answers(OK), access_log=str(log)) as proxy:
-        ask(proxy, b"GET /cart HTTP/1.1\r\nHost: a\r\n\r\n")
+    before = time.time()
+    with proxied(answers(OK), access_log=str(log), access_log_format=form) as proxy:
+        ask(proxy, b"GET /cart?a=b HTTP/1.1\r\nHost: a\r\n\r\n")
     entry = read_line(log.read_text())
-    assert (entry.client, entry.path) == ("127.0.0.1", "/cart")
-    assert entry.service == entry.before >= 0
+    assert (entry.client, entry.path) == ("127.0.0.1", "/cart?a=b")
+    assert entry.service is not None
+    assert 0 <= entry.service <= entry.before < 20
+    assert before - 1.1 < entry.stamp < time.time() + 0.1
+
+
+def test_json_has_the_same_fields_and_no_input_breaks_it(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with proxied(answers(OK), access_log=str(log), access_log_format="json") as proxy:
+        ask(proxy, b'GET /%22 HTTP/1.1\r\nHost: a\r\nUser-Agent: x"\xff\t\r\n\r\n')
+        ask(proxy)
+    first, second = map(json.loads, log.read_text(encoding="ascii").splitlines())
+    assert (first["http_user_agent"], first["status"]) == ('x"\xff', 200)
+    assert second["upstream_connect_time"] == 0 < first["upstream_connect_time"]  # a kept connection
+    assert (second["backend"], second["attempts"], second["body_bytes_sent"]) == ("b1", 1, 2)
+    assert first.keys() == second.keys() > {"queue_time", "upstream_header_time", "upstream_response_time"}
 
 
 def test_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 from lbkit.net.address import join_address
 from lbkit.net.admin.access import Access, Token
@@ -86,7 +87,7 @@ class Admin:
     def _door(self, access: Access) -> Callable[[], asyncio.Protocol]:
         """Return what makes a connection's protocol, for clients with this access."""
         listener = Listener(partial(Call, self._api, access), timeouts=TIMEOUTS, limits=LIMITS)
-        listener.now = asyncio.get_running_loop().time
+        listener.now = monotonic
         self._listeners.append(listener)
         return partial(ServerConnection, listener)
 

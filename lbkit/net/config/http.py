@@ -38,6 +38,7 @@ from lbkit.net.config.fields import (
     texts,
 )
 from lbkit.net.config.shared import make_rate_limits, make_shared_sessions
+from lbkit.net.filters.access_log import FORMATS
 from lbkit.net.filters.bandwidth import Bandwidth
 from lbkit.net.filters.rate_limit import RateLimits
 from lbkit.net.http2.rules import Http2
@@ -81,6 +82,7 @@ class ProxyConfig:
     # What it shows. `admin`: where the operator reaches it (`lbkit drain`, status page).
     admin: AdminRules | None = admin_section()
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
+    access_log_format: str = field(default="combined", validator=word(tuple(FORMATS)))
     # Shows clients how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
     # and the page at `probe`, which otherwise is a 404 on a proxy that probes.
     expose: bool = field(default=False, validator=flag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from math import ceil
+from time import monotonic
 
 from lbkit.core.gate import Refusal, Refused
 from lbkit.core.queues import Item
@@ -150,7 +151,7 @@ class AdmissionFilter(Filter):
 
     def _wake(self) -> None:
         try:
-            self._serve(asyncio.get_running_loop().time())
+            self._serve(monotonic())
         except Exception:  # a learner's limiter may raise anything
             self.fault(f"{self.name} failed")
             self._wake_in(AGAIN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from weakref import WeakValueDictionary
 
 from attrs import field, frozen
@@ -117,7 +118,7 @@ class Line:
         """Send the slices that the bucket allows now."""
         loop = asyncio.get_running_loop()
         while self.paces:
-            pace, now = self.paces[0], loop.time()
+            pace, now = self.paces[0], monotonic()
             there = int(self.bucket.would(self.key, now, 0).remaining)
             part = min(len(pace.waiting), max(self.slice, there))
             decision = self.bucket.admit(self.key, now, part)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
+from time import monotonic
 
 from lbkit.caching import PLAIN, Caching
 from lbkit.core.cache import (
@@ -266,7 +267,7 @@ class CacheFilter(Filter):
 
     @staticmethod
     def _now() -> float:
-        return asyncio.get_running_loop().time()
+        return monotonic()
 
     def _watch(self, seconds: float) -> None:
         if self._timer is None:

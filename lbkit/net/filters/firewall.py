@@ -14,6 +14,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TextIO
 
 from lbkit.core.content_coding import DECODED, decode
@@ -135,7 +136,7 @@ class ModSecurityFilter(FirewallFilter):
         if answer:
             exchange.answer_with(answer)
         else:
-            exchange.proceed(loop.time())
+            exchange.proceed(monotonic())
 
     def _compare(self, request: RequestHead, body: bytes) -> tuple[Verdict, float]:
         """Return the verdict, and the seconds that it took. In the thread."""

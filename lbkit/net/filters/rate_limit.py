@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from math import ceil, isfinite
+from time import monotonic
 from typing import NamedTuple
 
 from lbkit.core.limit import Decision
@@ -140,15 +141,14 @@ class RateLimitFilter(Filter):
 
     async def _ask(self, exchange: ExchangeView) -> None:
         """Ask the shared store, and continue with its verdict."""
-        loop = asyncio.get_running_loop()
         try:
-            verdict = await self.limits.judge_shared(exchange.request, loop.time())
+            verdict = await self.limits.judge_shared(exchange.request, monotonic())
         except Exception:  # a learner's limiter may raise anything
             exchange.failed(self)
             return
         answer = self._judged(exchange, verdict)
         if answer is None:
-            exchange.proceed(loop.time())
+            exchange.proceed(monotonic())
         elif isinstance(answer, Answer):
             exchange.answer_with(answer)
 
@@ -160,7 +160,7 @@ class RateLimitFilter(Filter):
         visit = exchange.state[self.index] = _Visit(fields=verdict.fields)
         if verdict.delay > 0:
             loop = asyncio.get_running_loop()
-            visit.timer = loop.call_later(verdict.delay, lambda: exchange.proceed(loop.time()))
+            visit.timer = loop.call_later(verdict.delay, lambda: exchange.proceed(monotonic()))
             return HOLD
         return None
 

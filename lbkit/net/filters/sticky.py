@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
+from time import monotonic
 from urllib.parse import quote
 
 from lbkit.core import Lease, PoolSet
@@ -220,7 +221,6 @@ class StickyFilter(Filter):
         return HOLD
 
     async def _look_up(self, exchange: ExchangeView, visit: _Visit, shared: SharedSessions) -> None:
-        loop = asyncio.get_running_loop()
         try:
             visit.found = await shared.get(exchange.token)
         except OSError:
@@ -231,13 +231,13 @@ class StickyFilter(Filter):
             for pool in self.pool.pools:
                 if pool.affinity is not None:
                     known = visit.found if visit.found in pool else None
-                    pool.affinity.take_over(exchange.token, known, loop.time())
-        exchange.proceed(loop.time())
+                    pool.affinity.take_over(exchange.token, known, monotonic())
+        exchange.proceed(monotonic())
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> None:
         if exchange.lease is None or head.own:
             return
-        lease, now = exchange.lease, asyncio.get_running_loop().time()
+        lease, now = exchange.lease, monotonic()
         begun = self._carrier(exchange).give(exchange.token, lease, head, now)
         if self.shared is None:
             return

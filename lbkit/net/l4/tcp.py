@@ -9,6 +9,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -82,7 +83,7 @@ class TcpProxy(Running):
         """Serve until `shut` is called, on `sock` (listening) or a socket of our own. Raises ProxyError."""
         guard()
         loop = asyncio.get_running_loop()
-        self.now = loop.time
+        self.now = monotonic
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         # A connection takes two descriptors.
         fitting = descriptors.raise_limit(descriptors.needed(self.config.connections)) - descriptors.SPARE

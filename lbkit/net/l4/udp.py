@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -87,7 +88,7 @@ class UdpProxy(Running, asyncio.DatagramProtocol):
         """Serve until `shut` is called, on `sock` (bound) or a socket of our own. Raises ProxyError."""
         guard()
         loop = asyncio.get_running_loop()
-        self.now, self.stopping = loop.time, False
+        self.now, self.stopping = monotonic, False
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         # A session takes one descriptor.
         fitting = descriptors.raise_limit(self.config.sessions + descriptors.SPARE) - descriptors.SPARE

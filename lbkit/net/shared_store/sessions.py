@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import sha256
+from time import monotonic
 
 from lbkit.core.health.breaker import Breaker, BreakerRules
 from lbkit.net.shared_store.store import SharedStore, connection
@@ -50,8 +51,7 @@ class SharedSessions:
         """Return Redis's answer. Raises OSError."""
         from redis.exceptions import RedisError
 
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = monotonic()
         if not self._breaker.allows(began):
             raise OSError(f"Redis is left alone for {self.store.cooldown:g} s: {self.fault}")
         self._breaker.started(began)
@@ -66,7 +66,7 @@ class SharedSessions:
             self.fault = str(error) or f"no answer in {self.store.timeout:g} s"
             raise OSError(self.fault) from None
         finally:
-            now = loop.time()
+            now = monotonic()
             self._breaker.ended(began, ok, now - began, now)
 
     def _key(self, token: str) -> str:

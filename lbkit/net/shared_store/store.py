@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib import resources
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -114,7 +115,7 @@ class SharedLimits:
     async def _ask(self, call: tuple[Any, ...]) -> Any:
         """Return the script's answer, or None."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         if self._failed >= self.store.failures:
             if now < self._closed_until:
                 self.unanswered += 1
@@ -141,7 +142,7 @@ class SharedLimits:
         self.unanswered += 1
         self._failed += 1
         if self._failed == self.store.failures:
-            self._closed_until = asyncio.get_running_loop().time() + self.store.cooldown
+            self._closed_until = monotonic() + self.store.cooldown
 
     async def _send(self) -> None:
         """Send the waiting questions, and those that arrive meanwhile, until none waits."""
