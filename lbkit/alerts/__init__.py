@@ -1,5 +1,6 @@
 """Alerts: rules as data, which are evaluated here as Prometheus does, and written as its rule files."""
 
+from lbkit.alerts.assess import Assessment, Incident, assess
 from lbkit.alerts.evaluate import Alert, evaluate
 from lbkit.alerts.presets import burn_rate, few_workers_left, high_error_rate, high_latency, server_down
 from lbkit.alerts.rule import Condition, Rule
@@ -8,8 +9,11 @@ from lbkit.alerts.rule_test import rule_test
 
 __all__ = [
     "Alert",
+    "Assessment",
     "Condition",
+    "Incident",
     "Rule",
+    "assess",
     "burn_rate",
     "evaluate",
     "few_workers_left",
