@@ -89,9 +89,11 @@ TOGETHER = """figures => {
 
 
 def test_the_browser_paints_a_figure_before_it_draws_the_next(page: Any) -> None:
+    figures = page.locator(FIGURE).all()[:3]
+    before = [drawn(figure) for figure in figures]
     page.evaluate(TOGETHER, FIGURE)
     move(page, "load", "ArrowLeft")
-    until(lambda: page.evaluate("window.together.length") >= 6, "each figure, moving and at rest")
+    until(lambda: all(drawn(f) > old for f, old in zip(figures, before, strict=True)), "each figure anew")
     assert set(page.evaluate("window.together")) == {1}
 
 
