@@ -66,7 +66,7 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
 architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md from the imports
 	$(BIN)/python docs/architecture.py
 
-pictures: $(VENV)/dev.stamp ## Record the theatre at the top of README anew (needs Chromium)
+pictures: $(VENV)/dev.stamp ## Make the pictures of README anew (needs Chromium)
 	$(BIN)/python docs/pictures.py
 
 looks: $(VENV)/dev.stamp ## Keep pictures of the theatre's scenes anew, after a change that is meant to be seen

@@ -63,3 +63,18 @@ def test_it_opens_the_playground_without_code_and_without_a_network(
     until(lambda: drawn(figure) > before and curve(figure) != line, "another curve")
     assert outside == []
     page.close()
+
+
+def test_a_link_restores_a_setting_and_says_what_it_does_not_understand(
+    address: str, new_page: Callable[[], Any]
+) -> None:
+    page = new_page()
+    page.goto(f"{address}?policies=random,ip_hash&load=0.5&wind=3")
+    page.locator(":text('The setting in this link was not understood: ')").wait_for(timeout=60_000)
+    page.goto(f"{address}?policies=random,ip_hash&load=0.5")
+    load = page.locator(".lbkit-playground .widget-hslider:has-text('load')").first
+    load.wait_for(timeout=60_000)
+    until(lambda: "50%" in load.inner_text(), "the load of the link")
+    names = page.locator(f"{FIGURE} .legendtext, {FIGURE} .annotation-text").all_text_contents()
+    assert any("random" in name.lower() for name in names), names
+    page.close()
