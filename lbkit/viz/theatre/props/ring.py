@@ -31,7 +31,7 @@ STEPS = ((12, 720), (60, 180), (MOST_EPOCHS, 60))  # of a ring with more points:
 def ring(result: Result, part: Window) -> dict[str, Any] | None:
     """Return the ring, or the table of owners, of a run with an algorithm that goes by keys."""
     experiment = result.experiment
-    if not any(algorithms()[name].keyed for name in _used(experiment)) or not is_known(result):
+    if not _goes_by_keys(experiment) or not is_known(result):
         return None
     key_of, memberships = keys_of(result), memberships_of(result)
     often = Counter(key_of[row] for row in part.rows if row in key_of)
@@ -43,11 +43,7 @@ def ring(result: Result, part: Window) -> dict[str, Any] | None:
     shown = moving[:MOST_EPOCHS]
     number_of = {key: number for number, key in enumerate(keys)}
     overflows = _overflows(result, part, made, {row: number_of.get(key) for row, key in key_of.items()})
-    notes = list(_notes(experiment, shown, len(often), len(keys)))
-    if len(moving) > MOST_EPOCHS or len(memberships) == MOST_MEMBERSHIPS:
-        notes.append(f"ring: its first {len(shown)} changes; after {shown[-1].at:.3g} s it is not up to date")
-    if "memberships" not in result.extra:
-        notes.append(DERIVED)
+    notes = [*_notes(experiment, shown, len(often), len(keys)), *_ends(result, moving, overflows)]
     return {
         "kind": "ring",
         "place": "floor",
@@ -62,10 +58,12 @@ def ring(result: Result, part: Window) -> dict[str, Any] | None:
     }
 
 
-def _used(experiment: Experiment) -> list[str]:
-    """Return the algorithms that are used; those of a learner's that are forgotten left out."""
+def _goes_by_keys(experiment: Experiment) -> bool:
+    """Return whether an algorithm of the run goes by keys, and all are known: a learner may have forgotten
+    one of their own."""
     later = (event.algorithm for event in experiment.timeline if event.action is Action.SWITCH)
-    return [name for name in (experiment.policy.algorithm, *later) if name in algorithms()]
+    used, known = {experiment.policy.algorithm, *later}, algorithms()
+    return used <= known.keys() and any(known[name].keyed for name in used)
 
 
 def _shown(made: Sequence[Epoch], part: Window) -> list[Epoch]:
@@ -166,3 +164,17 @@ def _notes(experiment: Experiment, shown: Sequence[Epoch], often: int, keys: int
         yield f"ring: the first of {experiment.policy.balancers} balancers"
     if len(experiment.pools) > 1:
         yield f"ring: of the pool {experiment.pools[0]} only"
+
+
+def _ends(result: Result, moving: Sequence[Epoch], overflows: dict[str, list[Any]]) -> Iterator[str]:
+    """Yield what is known of the beginning of the run only, or follows from other things."""
+    recorded = result.extra.get("memberships")
+    if len(moving) > MOST_EPOCHS or len(recorded or ()) == MOST_MEMBERSHIPS:
+        last = moving[:MOST_EPOCHS][-1]
+        count = min(len(moving), MOST_EPOCHS)
+        yield f"ring: its first {count} changes; after {last.at:.3g} s it is not up to date"
+    decisions, attempts = (result.extra.get(name, ()) for name in ("decisions", "attempts"))
+    if overflows["at"] and len(decisions) < len(attempts):
+        yield f"ring: requests that went past a full server are counted until {decisions[-1].at:.3g} s"
+    if recorded is None:
+        yield DERIVED

@@ -6,7 +6,8 @@ function walkOf(now, scene) {
   const { caption, key, owner, chosen, epoch } = now;
   if (key < 0 || owner < 0 || epoch.slots) return null;
   const place = caption.place ?? epoch.places[key];
-  const near = (caption.near ?? []).map(([at, name]) => ({ at: ahead(at, place), name }));
+  const said = caption.near?.length ? caption.near : nearPoints(epoch, place, scene);
+  const near = said.map(([at, name]) => ({ at: ahead(at, place), name }));
   const own = near[1]?.name === serverName(scene, owner) || !near[0] ? near[1] : { ...near[0], at: near[0].at - 1 };
   const stops = own ? [own] : [];
   if (now.passed && own) {
@@ -16,6 +17,17 @@ function walkOf(now, scene) {
     if (next) stops.push(next);
   }
   return { place, near, stops };
+}
+
+// Where no caption says it: the point before a place and three after it, if the points of the ring are known.
+function nearPoints({ points }, place, scene) {
+  if (!points.length) return [];
+  const after = points.findIndex(([at]) => at > place);
+  const first = after < 0 ? 0 : after;
+  return [-1, 0, 1, 2].map((step) => {
+    const [at, server] = points.at((first + step) % points.length);
+    return [at, serverName(scene, server)];
+  });
 }
 
 const ahead = (at, place) => (((at - place) % 1) + 1) % 1; // of the ring, clockwise

@@ -104,6 +104,8 @@ def test_with_bounded_loads_it_says_which_requests_went_on_to_another_server() -
     for owner, request in zip(columns["owner"], columns["request"], strict=True):
         assert any(epoch["owners"][prop["of"][request]] == owner for epoch in prop["epochs"])
     assert not prop_of(result_of("ring"))["overflows"]["at"]
+    last = result.extra["decisions"][-1].at
+    assert f"ring: requests that went past a full server are counted until {last:.3g} s" in film(result).notes
 
 
 def test_a_switch_to_an_algorithm_without_keys_leaves_them_without_owners() -> None:
@@ -180,6 +182,7 @@ def test_an_algorithm_of_a_learner_that_goes_by_keys_has_owners() -> None:
     finally:
         forget("lengths")
     assert ring(result, window(result, 0.0, None, 5_000)) is None  # it is known no more
+    assert "lengths" in film(result).title
 
 
 def test_where_servers_flap_all_the_time_it_ends_and_the_notes_say_so() -> None:
