@@ -22,7 +22,7 @@ DOES = {
     r"\bmake_certificates\(": "makes certificates",
     r"\brun\(.*on=": "runs the experiment on real processes",
     r"\brender\(": "writes the configuration of a real program",
-    r"\bassert\b|\b(print|display|show)\(|\bfigures\.": "shows and checks results",
+    r"\bassert\b|\b(print|display|show)\(|\bfigures\.": "shows and checks what real processes did",
 }
 
 
