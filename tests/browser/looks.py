@@ -154,7 +154,7 @@ class Looker:
                 yield theme, width
 
     def view(self, theme: str, width: int) -> None:
-        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.set_viewport_size({"width": width, "height": 2000})
         self.page.emulate_media(color_scheme=theme)
 
     def drawn(self) -> Image.Image:

@@ -97,11 +97,21 @@ class Theatre {
     this.printing = true;
   }
 
+  // Props are below the bar, so that it is in sight; of two stages, each has its own.
+  placeProps() {
+    const { bar } = this.controls;
+    for (const { root, propsPlace } of this.stages) {
+      const last = this.stages.length > 1 ? root.lastChild : bar;
+      if (last !== propsPlace && propsPlace.previousSibling !== last) last.after(propsPlace);
+    }
+  }
+
   // After a change of the size, the theme or the film.
   refresh(theme = themeOf(this.root)) {
     if (this.printing) return;
     this.theme = theme;
     for (const [name, colour] of Object.entries(this.theme)) this.root.style.setProperty(`--lbt-${name}`, colour);
+    this.placeProps();
     this.stages.forEach((stage) => stage.resize(this.theme));
     this.around();
     this.show();
