@@ -31,7 +31,7 @@ class Scene(Panel):
 
     What `build` returns for the values of the controls is on the stage: an experiment, or two on the same
     clock. A few hundred requests are simulated and drawn in some 20 ms, so keep it small. Before a step
-    brings an argument it has its default in `build`. `say(*results)` returns the text below the stage;
+    brings an argument it has its default in `build`. `say(*results)` returns the text above the stage;
     without, it is the usual one. For example:
 
         def build(load=0.5, policy="random"):
@@ -52,6 +52,7 @@ class Scene(Panel):
         self._say = say or usual
         self._skipped: set[int] = set()  # steps that are shown without a prediction
         self._drawn: tuple[Any, ...] = ()  # the step and the values on the screen
+        self._told = 0  # the number of the film that `said` is about
         self._controls = {
             (name, number): labelled(name, what)
             for number, step in enumerate(steps, 1)
@@ -77,7 +78,7 @@ class Scene(Panel):
         self._pace = Pace(self._glance, nothing)
         self.narrator.on_button(on_main(self._press))
         moved, guessed = on_main(self._moved), on_main(self._guessed)
-        self.theatre.observe(on_main(lambda _: self._tell()), "number")
+        self.theatre.observe(on_main(self._interfered), "number")
         for each in self._controls.values():
             each.observe(moved, "value")
         for step in self.steps:
@@ -118,9 +119,8 @@ class Scene(Panel):
         button = "show without a guess" if asking else again if last else "next"
         self.narrator.say(self.steps[self.step].text, self.step, button)
         self._line_up(asking)
-        self.theatre.layout.visibility = (
-            "hidden" if asking else None
-        )  # keeps its place: nothing below moves up
+        # It keeps its place while it is hidden: what stands below would tell the answer.
+        self.theatre.layout.visibility = "hidden" if asking else None
         self.theatre.blank = asking
         if asking:
             self.said.value = ""
@@ -133,15 +133,15 @@ class Scene(Panel):
         shown = []
         for name, since in self.steps.controls_at(self.step).items():
             made = self._controls[name, since]
-            new = since == self.step > 1
-            (made.add_class if new else made.remove_class)("lbkit-new")
+            new = since == self.step
+            (made.add_class if new and self.step > 1 else made.remove_class)("lbkit-new")
             shown += [] if new and asking else [made]
         self.row.children = shown
 
     def _press(self, way: int) -> None:
         if way > 0 and self.asking:
             self._skipped.add(self.step)
-            self._begin()
+            self.go(self.step)
         elif way > 0:
             self.go(self.step % len(self.steps) + 1)
         else:
@@ -151,7 +151,7 @@ class Scene(Panel):
         """Show what the question was about."""
         ask = self.steps[self.step].ask
         if ask is not None and ask.guess is not None and self.theatre.blank:
-            self._begin()
+            self.go(self.step)
 
     # -- drawing -------------------------------------------------------------------------------
 
@@ -190,9 +190,14 @@ class Scene(Panel):
             self.said.value = boxed(f"{type(error).__name__}: {error}", FAILED)
 
     def _tell(self) -> None:
-        """Say what is on the stage, also after the viewer has taken a hand in it."""
-        if not self.theatre.blank:
-            self.said.value = boxed(self._say(*self.theatre.results))
+        """Say what is on the stage."""
+        self._told = self.theatre.number
+        self.said.value = boxed(self._say(*self.theatre.results))
+
+    def _interfered(self, _: object) -> None:
+        """Say what is on the stage after the viewer has taken a hand in it."""
+        if self._told != self.theatre.number and not self.theatre.blank:
+            self._tell()
 
     def _reveal(self) -> None:
         step = self.steps[self.step]

@@ -144,6 +144,25 @@ def test_a_guess_may_be_left_out_or_be_known_already() -> None:
     assert again.theatre.layout.visibility is None
 
 
+def test_a_first_step_may_ask_and_the_answer_is_about_the_first_values() -> None:
+    guess = predict("scene-first", "How many servers are there?", ["one", "two"])
+    shown = Scene(build, Step("One.", ask=guess, outcome=lambda r: len(r.backends) - 1, count=(1, 4, 1)))
+    assert shown.row.children == ()
+    shown.controls["count"].value = 2
+    guess.answers[0].click()
+    assert "You were right" in shown.question.children[0].children[0].value
+    assert shown.controls["count"].value == 1
+    assert len(shown.row.children) == 1
+
+
+@pytest.mark.parametrize("broken", [{"say": lambda result: 1 / 0}, {}])
+def test_an_error_in_what_is_said_or_revealed_is_shown(broken: dict[str, Any]) -> None:
+    guess = predict("scene-broken", "Really?", ["no", "yes"])
+    guess.answers[0].click()
+    shown = Scene(build, Step("One.", ask=guess, outcome=lambda result: 1 // 0), **broken)
+    assert "ZeroDivisionError" in shown.said.value
+
+
 def test_two_experiments_stand_side_by_side() -> None:
     shown = Scene(pair, LOAD)
     assert [film.policy for film in shown.theatre.films] == ["random", "round_robin"]
