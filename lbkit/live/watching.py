@@ -22,7 +22,8 @@ from lbkit.result import good
 from lbkit.workload import client_name
 
 SHOWN = 120.0  # requests a second, at most; of more, a share is drawn
-MEASURED = 1.0  # seconds over which the rate is measured
+AT_ONCE = 50  # requests between two looks, whatever the rate
+MEASURED = 1.0  # seconds over which the rate is measured; at first less
 SOON = 0.2  # seconds: a request without an answer is shown when it is this old, others with their answer
 MOST_OPEN = 2000  # requests under way that are followed
 KNOWN = 100_000  # clients that are told apart by their addresses
@@ -53,7 +54,7 @@ class Watcher:
 
     def _adapt(self, now: float, requests: int) -> None:
         """Choose the share, from the number of all requests so far."""
-        if now - self._measured < MEASURED:
+        if now - self._measured < (MEASURED if self.rate else MEASURED / 5):
             return
         if self._measured > -inf:
             self.rate = (requests - self._before) / (now - self._measured)
@@ -119,7 +120,7 @@ class Requests(Watcher):
 
     def news(self, now: float) -> list[Sighting]:
         self._adapt(now, self._watch.requests)
-        self._watch.share = self.share
+        self._watch.let(self.share, AT_ONCE)
         self._fetch()
         found = []
         for number, seen in list(self._open.items()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from math import log, log1p
 
 from lbkit.core import Lease
 from lbkit.net.exchange import Exchange
@@ -16,6 +17,7 @@ from lbkit.net.messages import Client, Handler, Incoming, RequestHead, ResponseH
 from lbkit.net.service import Service
 from lbkit.net.timekeeper import Timekeeper
 
+NEVER = 1 << 60
 MOST = 4000  # requests that wait to be fetched; the oldest are lost first
 
 
@@ -111,19 +113,19 @@ class WatchedExchange(Exchange):
 class Watch:
     """The handler of requests of a proxy that is watched, until `end`: it makes their exchanges.
 
-    `share` of them are written down, chosen by chance: where three servers take turns, every third request
-    would always go to the same one. `begun` has those that nobody has fetched yet, `requests` is the number
-    of all."""
+    `begun` has the requests that were written down and that nobody has fetched yet."""
 
     def __init__(self, service: Service, listener: Listener) -> None:
         """It takes the place of another watch."""
-        self.share = 1.0
-        self.requests = 0
         self.begun: deque[Seen] = deque(maxlen=MOST)
         self._service, self._listener = service, listener
         plain = listener.handle
         self._plain: Handler = plain._plain if isinstance(plain, Watch) else plain
         self._chance = random.Random().random
+        self._share = 1.0
+        self._skip = 0  # requests to come that are not written down
+        self._until = 1  # requests by the time that the next one is
+        self.room = MOST
         listener.handle = self
 
     def end(self) -> None:
@@ -131,10 +133,39 @@ class Watch:
         if self._listener.handle is self:
             self._listener.handle = self._plain
 
+    @property
+    def requests(self) -> int:
+        """The number of all requests so far."""
+        return self._until - self._skip - 1
+
+    @property
+    def share(self) -> float:
+        """The share of requests that are written down, chosen by chance: where three servers take turns,
+        every third request would always go to the same one."""
+        return self._share
+
+    def let(self, share: float, room: int) -> None:
+        """Write down this share from now on, and at most `room` requests until the next call."""
+        self.room = room
+        if share != self._share:
+            self._share = share
+            self._draw(self._until - self._skip - 1)
+
+    def _draw(self, requests: int) -> None:
+        """Draw how many are skipped next, after so many: cheaper than to draw for each."""
+        share = self._share
+        skip = 0 if share >= 1 else NEVER if share <= 0 else int(log(1 - self._chance()) / log1p(-share))
+        self._until = requests + skip + 1
+        self._skip = skip
+
     def __call__(self, request: RequestHead, client: Client, now: float) -> Incoming:
-        self.requests += 1
-        if self.share < 1.0 and self._chance() >= self.share:
+        if self._skip:
+            self._skip -= 1
             return self._plain(request, client, now)
+        self._draw(self._until)
+        if self.room <= 0:
+            return self._plain(request, client, now)
+        self.room -= 1
         exchange = WatchedExchange(self._service, request, client, now)
         self.begun.append(exchange.seen)
         return exchange

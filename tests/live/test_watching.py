@@ -48,8 +48,8 @@ class FakeWatch:
         seen.attempts.append(one := SeenAttempt(lease, at, hedge))
         return one
 
-    def pop(self) -> Any:
-        return self.begun.pop(0)
+    def let(self, share: float, room: int) -> None:
+        self.share = share
 
 
 def answered(one: SeenAttempt, at: float, start: float, work: float, ok: bool | None = True) -> None:

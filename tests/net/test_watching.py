@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from scripted import GET, TIMEOUT, Client, Connection, answers, ask, proxied
 
 from lbkit import Hedge, Policy, Retry
@@ -100,7 +104,7 @@ def test_the_others_and_all_of_a_proxy_that_nobody_watches_are_plain_exchanges()
     with proxied(answers(OK), answers(OK)) as proxy:
         plain = proxy.listener.handle
         watch = watched(proxy)
-        watch.share = 0.0
+        watch.let(0.0, room=10)
         assert ask(proxy)[0] == 200
         assert (watch.requests, len(watch.begun)) == (1, 0)
         watch.end()
@@ -119,3 +123,30 @@ def test_the_last_to_watch_is_the_one_that_sees() -> None:
         assert (len(first.begun), len(second.begun)) == (0, 1)
         second.end()
         assert proxy.listener.handle is plain
+
+
+class Listens:
+    """As a listener, as far as a watch is concerned."""
+
+    def __init__(self) -> None:
+        self.handle: Any = lambda *request: None
+
+
+def test_the_share_is_met_by_chance_and_all_requests_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lbkit.net.watching.WatchedExchange", lambda *request: SimpleNamespace(seen=None))
+    made: Any = Listens()
+    watch: Any = Watch(None, made)  # type: ignore[arg-type] # nothing is sent
+    watch._chance = random.Random(1).random
+    for share, requests, least, most in ((1.0, 100, 100, 100), (0.1, 20_000, 1800, 2200), (0.0, 100, 0, 0)):
+        watch.let(share, room=10_000)
+        before = watch.requests
+        watch.begun = []
+        for _ in range(requests):
+            watch(None, None, 0.0)
+        assert watch.requests - before == requests
+        assert least <= len(watch.begun) <= most
+    watch.let(1.0, room=3)
+    watch.begun = []
+    for _ in range(10):
+        watch(None, None, 0.0)
+    assert len(watch.begun) == 3

@@ -6,6 +6,7 @@ Nothing is kept here: the page has the last requests, and the session the rows f
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,8 +46,9 @@ class LiveShow:
         self.hands = Hands(session, self.lanes, send)
         self._send, self._over = send, over
         self._watcher = session.watch()
-        self._told: tuple[Any, ...] = ()  # the notes and the states that the page has
+        self._told: tuple[Any, ...] = ()  # the notes that the page has, and what its states are made from
         self._ticks = 0
+        self._planned = [h.at for h in happenings(session.experiment, ())]
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="lbkit-theatre", daemon=True)
 
@@ -85,11 +87,18 @@ class LiveShow:
         now = self.session.elapsed
         requests = [self._row(sighting) for sighting in self._watcher.news(now)]
         more: dict[str, Any] = {"now": seconds(now), "requests": requests}
-        told = (self.notes(), self.states(now))
+        told = (self.notes(), self._happened(now))
         if told != self._told or self._ticks % WHOLE == 0:
-            more["notes"], more["states"] = self._told = told
+            self._told = told
+            more |= {"notes": told[0], "states": self.states(now)}
         self._ticks += 1
         return more
+
+    def _happened(self, now: float) -> tuple[int, ...]:
+        """Return how much has happened to servers: cheaper than what."""
+        session = self.session
+        planned = bisect_right(self._planned, now)
+        return planned, len(session.changes), len(session.history), self.hands.noted
 
     def states(self, now: float) -> list[dict[str, Any]]:
         """Return what has happened to servers: the latest, and of the time before what lasts."""

@@ -22,6 +22,7 @@ class Hands:
 
     def __init__(self, session: Session, lanes: Lanes, send: Send) -> None:
         self.boots: deque[Happening] = deque(maxlen=MOST_BOOTS)
+        self.noted = 0  # of these, so far
         self._session, self._lanes, self._send = session, lanes, send
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
@@ -36,6 +37,7 @@ class Hands:
         threading.Thread(target=self._do, args=(what, how), name="lbkit-hand", daemon=True).start()
 
     def _note(self, server: str, state: str) -> None:
+        self.noted += 1
         self.boots.append(Happening(self._session.elapsed, server, SERVER, state, None, BY_HAND))
 
     def _do(self, what: str, how: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from needs import need_module
 need_module("ipywidgets")
 need_module("anywidget")
 
-from lbkit import Experiment, Result, Traffic, servers
+from lbkit import Event, Experiment, Result, Traffic, servers
 from lbkit.core.state_change import StateChange
 from lbkit.events import Action
 from lbkit.history import Change
@@ -131,9 +131,11 @@ def test_states_and_notes_come_when_they_change_and_now_and_then(session: FakeSe
 
 
 def test_what_has_not_happened_yet_is_not_told(session: FakeSession) -> None:
+    session.experiment = EXPERIMENT.but(events=[Event(1.6, "crash", "s1")])
     show, _ = followed(session)
-    session.changes.append(StateChange(1.6, "s1", "check", "up", "down"))
     assert show.news()["states"] == []
+    session.elapsed = 1.7
+    assert [state["state"] for state in show.news()["states"]] == ["down"]
 
 
 def test_of_many_states_the_last_and_those_that_last_are_kept() -> None:
