@@ -6,8 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import nbformat
 import pytest
+from browser.jupyter import RUNNING, Lab, ended, open_notebook, start_all
 from browser.test_playground import until
+from needs import need_feature
 from viz.theatre.toy import KINDS, OUTCOMES, every_outcome
 
 from lbkit.viz.theatre.page import page as saved
@@ -152,3 +155,44 @@ def test_at_its_end_it_is_a_film_that_rests(stage: Any) -> None:
     stage.locator(".lbkit-theatre").press("Home")
     assert of(stage, "player.t") == 0
     assert stage.problems == []
+
+
+CELLS = (
+    "import asyncio\nfrom lbkit import *\nfrom lbkit.live import LiveSession\nfrom lbkit.viz import Theatre\n"
+    "many = Experiment(servers(3, service=Constant(0.02)), Traffic(duration=90)).at_load(0.3)",
+    "with LiveSession(many) as session:\n"
+    "    theatre = Theatre(session)\n"
+    "    display(theatre)\n"
+    "    while session.running and not session.history: await asyncio.sleep(0.05)\n"
+    "    alive = [server['alive'] for server in session.state()]\n"
+    "print('by hand:', [change.what for change in session.history], alive)",
+)
+SHOWN = "document.querySelector('.lbkit-figure').theatre"
+
+
+def test_a_click_in_a_notebook_kills_a_real_process_while_the_cell_awaits(
+    lab: Lab, new_page: Callable[[], Any]
+) -> None:
+    need_feature("live")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in CELLS])
+    book.metadata = nbformat.read(lab.folder / "00-playground.ipynb", 4).metadata  # says which kernel
+    nbformat.write(book, lab.folder / "live.ipynb")
+    page = new_page()
+    open_notebook(page, lab, "live.ipynb")
+    start_all(page)
+    hand = page.get_by_role("button", name="server s1")
+    hand.wait_for()
+    until(lambda: page.evaluate(f"{SHOWN}.indexes[0].count") > 5, "requests on the stage", 60)
+    before = page.evaluate(f"{SHOWN}.player.t")
+    until(lambda: page.evaluate(f"{SHOWN}.player.t") > before, "the clock goes on")
+    assert page.locator(RUNNING).count()
+    hand.click()
+    page.get_by_role("menuitem", name="kill", exact=True).click()
+    ended(page)
+    said = page.locator(".jp-OutputArea-output:has-text('by hand:')").first.inner_text()
+    assert "['crash s1'] [False, True, True]" in said
+    until(lambda: page.locator(".lbt-present").count() == 0, "the film of the whole")
+    assert page.locator(".lbt-hand").count() == 0
+    states = page.evaluate(f"{SHOWN}.indexes[0].film.states.filter((state) => state.why === 'by hand')")
+    assert [(state["server"], state["state"]) for state in states] == [(0, "down")]
+    page.close()
