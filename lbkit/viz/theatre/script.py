@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 
 from lbkit.viz.style import policy_look
 
+COMMENT = re.compile(r"^ *//.*\n", re.MULTILINE)
 STAGE = Path(__file__).with_name("stage")
 
 
 @cache
 def script() -> str:
-    """Return one ES module that exports `default {render}`. Its files only declare: any order will do."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(STAGE.glob("*.js")))
+    """Return one ES module that exports `default {render}`. Its files only declare: any order will do.
+
+    Lines that are comments are left out, as each saved page has the script."""
+    return "\n".join(COMMENT.sub("", path.read_text(encoding="utf-8")) for path in sorted(STAGE.glob("*.js")))
 
 
 @cache
