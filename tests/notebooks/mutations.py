@@ -269,6 +269,14 @@ RETRIES = [
     in_07b("retry-budget", "ratio=0.25", "ratio=2.5"),
     in_07b("retry-budget", "ratio=0.25", "ratio=0.1"),
     in_07b("retry-storm", "retries=clicks", "retries=0", cell="storm"),
+    swap(
+        "07b-retries-and-breakers",
+        "retry-storm",
+        "storm-stage-check",
+        "retries=clicks",
+        "retries=0",
+        cell="storm",
+    ),
     in_07b("storm-load", "retries=clicks", "retries=0", cell="storm"),
     in_07b("storm-load", "retries=clicks", "retries=3", cell="storm"),
     in_07b("backoff-alone", "retries=3", "retries=0"),
@@ -459,7 +467,30 @@ FEATURES = [
     in_09("cost", "claim-cost", "", as_if("cpu", "firewall, lbkit", "nothing")),
 ]
 
+STAGES = [  # what scenes show
+    in_04("sticky-newcomer", "stage-check", "sticky=Sticky() if sticky else None", "", cell="stage-build"),
+    swap(
+        "05-health-checks",
+        "detection-on-stage",
+        "first-stage-check",
+        "fall=fall",
+        "fall=1",
+        cell="stage-build",
+    ),
+    swap(
+        "06-draining",
+        "drained-on-stage",
+        "stage-check",
+        'Event(2, "drain", "s1")',
+        'Event(6, "drain", "s1")',
+        cell="stage-build",
+    ),
+    in_07("bucket-on-stage", "stage-check", '"rate": 5', '"rate": 50', cell="stage-build"),
+    in_09("stampede", "stage-check", "coalesce=coalesce", "coalesce=False", cell="stage-build", needs=""),
+]
+
 MUTATIONS: list[Mutation] = [
+    *STAGES,
     *ALGORITHMS,
     *PROXIES,
     *LAYERS,
