@@ -67,8 +67,8 @@ function servedAt(prop, t) {
   const upto = until(prop.lookups.at, t);
   const found = HOWS.map((how) => [how, counts[how][upto]]).filter(([, count]) => count);
   const all = found.reduce((sum, [, count]) => sum + count, 0);
-  const at_once = found.reduce((sum, [how, count]) => sum + (ANSWERS.has(how) ? count : 0), 0);
-  return { found, all, rate: all ? at_once / all : null };
+  const atOnce = found.reduce((sum, [how, count]) => sum + (ANSWERS.has(how) ? count : 0), 0);
+  return { found, all, rate: all ? atOnce / all : null };
 }
 
 // Of a request: "" if it goes on to the servers, "answer" if the cache answers it, "wait" while it waits there for

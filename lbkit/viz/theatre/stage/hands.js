@@ -57,7 +57,8 @@ function send(theatre, number, message) {
   const { player, model, running } = theatre;
   if (!running) {
     player.waits = true;
-    setTimeout(() => (player.waits = false), GIVE_UP);
+    clearTimeout(theatre.givingUp);
+    theatre.givingUp = setTimeout(() => (player.waits = false), GIVE_UP);
   }
   model.send({ ...message, at: microsecond(player.t), stage: number });
 }
@@ -72,7 +73,12 @@ function onHold(hand, act) {
     end();
     timer = setInterval(() => act((count = Math.min(20, count + 1))), FLOOD);
   });
-  for (const name of ["pointerup", "pointerleave", "pointercancel"]) hand.addEventListener(name, end);
+  hand.addEventListener("pointerup", end); // a click follows
+  for (const name of ["pointerleave", "pointercancel"])
+    hand.addEventListener(name, () => {
+      end();
+      count = 1;
+    });
   hand.addEventListener("click", () => {
     if (count === 1) act(1); // a key has the same click, without a pointer
     count = 1;
@@ -105,10 +111,12 @@ function openMenu(stage, hand, items, act) {
   const menu = (stage.menu = element(stage.picture, "div", "lbt-menu", { role: "menu" }));
   const close = () => {
     menu.remove();
-    document.removeEventListener("pointerdown", outside, true);
     hand.focus();
   };
-  const outside = (event) => menu.contains(event.target) || close();
+  const outside = (event) => {
+    if (!menu.isConnected) return document.removeEventListener("pointerdown", outside, true);
+    if (!menu.contains(event.target)) close();
+  };
   for (const [text, message, range] of items) {
     if (range) menuSlider(menu, text, range, (chosen) => (close(), act(message(chosen))));
     else menuButton(menu, text, () => (close(), act(message)));

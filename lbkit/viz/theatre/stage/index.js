@@ -57,7 +57,7 @@ function goneTimes({ requests, attempts, leaves, flight, count }) {
 
 const finite = (time) => (time < Infinity ? time : 0);
 
-// Who is on the stage when request 0, 256, 512... comes: a frame adds the few that have come since.
+// The requests on the stage when number 0, 256, 512... comes: a frame adds the few that have come since.
 function checkpoints({ requests, gone, flight, count }) {
   const lists = [];
   let staying = [];

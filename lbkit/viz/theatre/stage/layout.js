@@ -99,7 +99,7 @@ function workers(index, number, width, height) {
 
 // The most requests that a server with processor sharing has worked on at once.
 function sharers(index, number) {
-  let most = index.film.live ? Infinity : 1; // of a session that runs nobody knows
+  let most = index.film.live ? Infinity : 1; // unknown while a session runs
   index.attempts.server.forEach((server, i) => {
     if (server === number) most = Math.max(most, index.slots[i] + 1);
   });

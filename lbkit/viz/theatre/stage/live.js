@@ -104,8 +104,8 @@ class Live {
     if (player.following) Object.assign(player.following, { now: this.reel.now, at: performance.now() });
     if (this.frozen || !player.following) return;
     this.put(this.reel.index(), news.states);
-    if (performance.now() - this.spoke > SPOKEN) this.theatre.speak();
-    else return;
+    if (performance.now() - this.spoke < SPOKEN) return;
+    this.theatre.speak();
     this.spoke = performance.now();
   }
 

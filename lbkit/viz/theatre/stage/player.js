@@ -62,7 +62,7 @@ class Player {
   // To the next decision, or the one before.
   step(way) {
     this.following = null;
-    const next = until(this.steps, this.goal ?? this.t);
+    const next = until(this.steps, way < 0 ? this.t : this.goal ?? this.t);
     if (way < 0) {
       const here = this.steps[next - 1] === this.t ? next - 2 : next - 1;
       this.playing = false;

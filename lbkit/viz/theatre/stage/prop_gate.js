@@ -149,12 +149,15 @@ function drawRejected(pen, lanes, prop, { t, index, look }) {
   });
 }
 
+const highestLevel = ({ levels }) => Math.max(1, ...levels.running, ...levels.limit);
+const longestWait = ({ target, entries }) => Math.max(3 * target, ...entries.at.map((at, i) => (entries.out[i] ?? at) - at));
+
 // The limit and the requests at once over the last seconds, with a cross below for each rejection.
 function drawGateCurve(pen, frame, prop, scene) {
   const { theme } = scene.look;
   const { levels, entries, hows } = prop;
   const span = shownSpan(scene.index);
-  const most = once(prop, () => Math.max(1, ...levels.running, ...levels.limit));
+  const most = prepared(prop, highestLevel);
   const place = curveFrame(pen, frame, span, most * 1.1, scene);
   if (levels.at.length) {
     drawCurveLine(pen, place, levels.at, levels.running, span, scene, { line: theme.faint, fill: theme.faint, width: 1 }, true);
@@ -176,7 +179,7 @@ function drawWaits(pen, frame, prop, scene) {
   const { entries, hows, target } = prop;
   const span = shownSpan(scene.index);
   const waits = numbersWithin(entries.out, Math.max(scene.t - span, scene.index.begin), scene.t);
-  const most = once(prop, () => Math.max(3 * target, ...entries.at.map((at, i) => (entries.out[i] ?? at) - at)));
+  const most = prepared(prop, longestWait);
   const place = curveFrame(pen, frame, span, most, scene);
   dashed(pen, frame.x, place.y(target), frame.x + frame.width, place.y(target), theme.ink);
   for (const i of waits) {

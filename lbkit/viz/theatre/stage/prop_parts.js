@@ -30,14 +30,6 @@ function lineAt(times, values, t) {
   return mix(values[next - 1], values[next], (t - from) / (to - from || 1));
 }
 
-// What `make` returns, computed once for each prop: the scale of a curve, which then keeps still.
-const computed = new WeakMap();
-
-function once(prop, make) {
-  if (!computed.has(prop)) computed.set(prop, make());
-  return computed.get(prop);
-}
-
 // The seconds that a curve shows: about twenty on the screen at the usual speed, and `least`.
 const shownSpan = ({ film, begin, end }, least = 0) => Math.min(Math.max(20 * film.pace, least), end - begin) || 1;
 

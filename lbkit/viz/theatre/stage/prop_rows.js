@@ -3,12 +3,14 @@
 const ROWS = 12; // that are shown: more would be a page
 const NAME = 62; // pixels for a name
 
-// Calculated once for each prop: what does not depend on the time.
-const PREPARED = new WeakMap();
+// What `prepare` makes of a prop, once: what does not depend on the time.
+const PREPARED = new WeakMap(); // by the function, and then by the prop
 
 function prepared(prop, prepare) {
-  if (!PREPARED.has(prop)) PREPARED.set(prop, prepare(prop));
-  return PREPARED.get(prop);
+  if (!PREPARED.has(prepare)) PREPARED.set(prepare, new WeakMap());
+  const known = PREPARED.get(prepare);
+  if (!known.has(prop)) known.set(prop, prepare(prop));
+  return known.get(prop);
 }
 
 // The rows of columns that are in order of time, by their owner: {rows, times}.

@@ -1,5 +1,5 @@
-// On a hash ring: the walk of a request from its key to its server, around the ring and enlarged beside it; and from
-// whom to whom keys have moved.
+// On a hash ring: the walk of a request from its key to its server, around the ring and enlarged beside it; and
+// between which servers keys have moved.
 
 // The points that the request passes: that of its owner, and where that one is full, that of the server it goes to.
 function walkOf(now, scene) {
@@ -128,7 +128,7 @@ function drawSteps(pen, stops, at, y, colour, passed) {
   });
 }
 
-// From whom to whom keys have moved.
+// Between which servers keys have moved.
 function drawFlows(pen, prop, scene, { epoch, before }, { x, y, width, bottom }) {
   const { theme } = scene.look;
   if (!epoch.why || bottom - y < 30) return;

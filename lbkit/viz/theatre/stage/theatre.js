@@ -201,7 +201,7 @@ const KEYS = {
 
 // Sliders, buttons and fields have their own use of keys.
 function pressed(event, player) {
-  const own = event.target.closest("input, select, .lbt-menu, [role=slider]") || (event.key === " " && event.target.closest("button"));
+  const own = event.target.closest("input, select, .lbt-menu, [role=slider]") || (event.key === " " && event.target.closest("button, summary"));
   const act = KEYS[event.key];
   if (!act || own || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();

@@ -7,7 +7,7 @@ const MANY = 6; // scores that are too many for a sentence: the bars show them
 
 // The last decision at or before t, as a caption; null before the first, and where they come too fast to read.
 function captionAt(index, player) {
-  let { t } = player;
+  const { t } = player;
   if (player.playing && player.goal === null) {
     const hold = HELD * player.rate;
     if (until(index.steps, t) - until(index.steps, t - hold) > READABLE) return null;
