@@ -10,9 +10,10 @@ import sys
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from needs import need_module
+from needs import need_feature, need_module
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from lbkit import Event, Experiment, Policy, Traffic, algorithms, needs, servers
 from lbkit.cli import COMMANDS, app
 from lbkit.cli.compare import USUAL, results_table
 from lbkit.cli.lab import SETTINGS, find_notebooks, lab_command
-from lbkit.cli.play import PORT, free_port, play_command, play_environment
+from lbkit.cli.play import PAGE, PORT, free_port, play_command, play_environment
 from lbkit.cli.trial import LOAD, experiment_of, policies_of
 from lbkit.sim.engine import Engine, Handlers
 
@@ -143,6 +144,22 @@ def test_play_listens_on_this_machine_only() -> None:
     assert command[:3] == [sys.executable, "-m", "voila"]
     assert {"--Voila.ip=127.0.0.1", "--Voila.port=9000", "--no-browser"} <= set(command)
     assert "--no-browser" not in play_command(browser=True, port=9000)
+
+
+@pytest.mark.parametrize(
+    ("query", "load", "said"),
+    [("", 0.8, ""), ("load=0.5", 0.5, ""), ("wind=3", 0.8, "The setting in this link was not understood: ")],
+)
+def test_the_page_of_play_reads_the_setting_of_its_link(
+    query: str, load: float, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_feature("play")
+    monkeypatch.setattr("voila.utils.get_query_string", lambda: query)
+    names: dict[str, Any] = {}
+    for cell in json.loads(PAGE.read_text())["cells"]:
+        exec("".join(cell["source"]), names)
+    assert names["playground"].settings.load == load
+    assert capsys.readouterr().out.startswith(said)
 
 
 def test_play_takes_another_port_if_its_own_is_taken() -> None:

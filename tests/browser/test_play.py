@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 FIGURE = ".lbkit-playground .lbkit-figure"
+PATIENCE = 180_000  # ms, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +48,16 @@ def answers(url: str) -> bool:
     return True
 
 
-def test_it_opens_the_playground_without_code_and_without_a_network(
+def test_it_opens_a_setting_without_code_and_without_a_network(
     address: str, new_page: Callable[[], Any]
 ) -> None:
     page = new_page()
     outside = forbid_others(page, address)
-    page.goto(address)
+    page.goto(f"{address}?policies=random,ip_hash&load=0.5", timeout=PATIENCE)
     figure = page.locator(FIGURE).first
-    figure.locator(".scatterlayer .trace").first.wait_for(timeout=60_000)
+    figure.locator(".scatterlayer .trace").first.wait_for(timeout=PATIENCE)
+    load = page.locator(".lbkit-playground .widget-hslider:has-text('load')").first
+    until(lambda: "50%" in load.inner_text(), "the load of the link")
     assert page.title() == "lbkit: the playground"
     assert page.locator(".jp-InputArea").count() == 0
     assert "from lbkit" not in page.locator("body").inner_text()
@@ -62,19 +65,4 @@ def test_it_opens_the_playground_without_code_and_without_a_network(
     move(page, "load", "ArrowLeft")
     until(lambda: drawn(figure) > before and curve(figure) != line, "another curve")
     assert outside == []
-    page.close()
-
-
-def test_a_link_restores_a_setting_and_says_what_it_does_not_understand(
-    address: str, new_page: Callable[[], Any]
-) -> None:
-    page = new_page()
-    page.goto(f"{address}?policies=random,ip_hash&load=0.5&wind=3")
-    page.locator(":text('The setting in this link was not understood: ')").wait_for(timeout=60_000)
-    page.goto(f"{address}?policies=random,ip_hash&load=0.5")
-    load = page.locator(".lbkit-playground .widget-hslider:has-text('load')").first
-    load.wait_for(timeout=60_000)
-    until(lambda: "50%" in load.inner_text(), "the load of the link")
-    names = page.locator(f"{FIGURE} .legendtext, {FIGURE} .annotation-text").all_text_contents()
-    assert any("random" in name.lower() for name in names), names
     page.close()
