@@ -10,12 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from packaging.version import Version
-
 from lite import runtime
 from lite.bytecode import compile_archives
-from lite.contents import copy_notebooks
-from lite.wheels import Wheel, collect, empty
+from lite.contents import check_folder, copy_notebooks
+from lite.wheels import collect, empty, newest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = Path(__file__).with_name("config")
@@ -26,7 +24,6 @@ KERNEL = "@jupyterlite/pyodide-kernel-extension"
 PACKAGES = ("anywidget", "comm", "ipython", "ipywidgets", "micropip", "networkx", "plotly")
 # The kernel asks for it, and works without it: it has 5,000 files, for completion before code has run.
 LEFT_OUT = ("jedi",)
-MARK = "jupyter-lite.json"  # a site has it
 SMALL = (".html", ".js", ".mjs", ".css", ".json", ".wasm", ".svg", ".ipynb", ".md", ".txt")
 
 
@@ -44,8 +41,7 @@ def build(site: Path, cache: Path) -> None:
     """Build the site anew. What comes from package indexes is kept in the cache.
 
     Raises SystemExit for a folder with anything else in it: it would be deleted."""
-    if site.exists() and not (site / MARK).is_file() and any(site.iterdir()):
-        raise SystemExit(f"{site} is no site that was made here: give --to an empty folder, or a new one")
+    check_folder(site)
     cache.mkdir(parents=True, exist_ok=True)
     work = cache / "work"
     shutil.rmtree(work, ignore_errors=True)
@@ -93,12 +89,7 @@ def own_wheels(cache: Path) -> list[Path]:
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--wheel-dir", str(made), str(ROOT)], check=True)
     kernel = Path(sys.prefix, "share/jupyter/labextensions", KERNEL, "static/pypi")
-    newest = {wheel.name: wheel for wheel in sorted(map(Wheel, kernel.glob("*.whl")), key=version)}
-    return [*made.glob("*.whl"), *(wheel.path for wheel in newest.values())]
-
-
-def version(wheel: Wheel) -> Version:
-    return Version(wheel.version)
+    return [*made.glob("*.whl"), *newest(kernel.glob("*.whl"))]
 
 
 def size(folder: Path, packed: bool = False) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+MARK = "jupyter-lite.json"  # in the folder of each site
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
 # What a cell does on real processes, told from its code, in this order.
@@ -24,6 +25,12 @@ DOES = {
     r"\brender\(": "writes the configuration of a real program",
     r"\bassert\b|\b(print|display|show)\(|\bfigures\.": "shows and checks what real processes did",
 }
+
+
+def check_folder(site: Path) -> None:
+    """Raise SystemExit for a folder with anything but a site in it: it would be deleted."""
+    if site.exists() and not (site / MARK).is_file() and any(site.iterdir()):
+        raise SystemExit(f"{site} is no site that was made here: give --to an empty folder, or a new one")
 
 
 def copy_notebooks(source: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
 PYTHON = "3.14"  # in a browser
 # What markers in a package's metadata are compared with: Python in a browser.
@@ -108,6 +109,12 @@ def empty(name: str, folder: Path) -> Wheel:
         archive.writestr(f"{name}-0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")
         archive.writestr(f"{name}-0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
     return Wheel(path)
+
+
+def newest(paths: Iterable[Path]) -> list[Path]:
+    """Return the wheel with the highest version of each package."""
+    ordered = sorted(map(Wheel, paths), key=lambda wheel: Version(wheel.version))
+    return [wheel.path for wheel in {wheel.name: wheel for wheel in ordered}.values()]
 
 
 def collect(roots: Iterable[str], own: Collection[Path], pins: Path, cache: Path) -> list[Wheel]:

@@ -8,9 +8,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from notebooks.book import NOTEBOOKS
 
-from lite.contents import copy_notebooks, explained, for_browsers, found_by_why_not
+from lite.contents import check_folder, copy_notebooks, explained, for_browsers, found_by_why_not
 
 ADDED = r'\nelse:\n    print\("not shown here; with make lab this cell [^"]+"\)'
 LIVE = """if live:
@@ -64,3 +65,13 @@ def test_notebooks_and_texts_are_copied_with_their_folders(tmp_path: Path) -> No
     copy_notebooks(NOTEBOOKS[0].parent, tmp_path)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert {"00-playground.ipynb", "glossary.md", "solutions/00-solutions.ipynb"} <= names
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new")
+    check_folder(tmp_path)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(SystemExit, match="is no site that was made here"):
+        check_folder(tmp_path)
+    (tmp_path / "jupyter-lite.json").write_text("{}")
+    check_folder(tmp_path)

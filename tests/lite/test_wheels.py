@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lite.wheels import ONLY_THERE, Wheel, collect, pinned
+from lite.wheels import ONLY_THERE, Wheel, collect, newest, pinned
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,3 +92,8 @@ def test_no_file_of_the_edition_names_another_machine() -> None:
     for path in (ROOT / "lite").rglob("*.*"):
         if path.suffix in (".py", ".json"):
             assert not re.search(r"https?://", path.read_text()), path
+
+
+def test_the_newest_wheel_is_that_of_the_highest_version() -> None:
+    paths = [Path(f"lbkit_lab-{number}-py3-none-any.whl") for number in ("0.9", "0.10", "0.2")]
+    assert newest([*paths, Path("other-1-py3-none-any.whl")]) == [paths[1], Path("other-1-py3-none-any.whl")]
