@@ -78,7 +78,7 @@ def burn_rate(objective: float = 0.999, scale: float = 1.0) -> list[Rule]:
                 for window in (long, short)
             ),
             severity=severity,
-            summary=f"errors at {factor:g} times the rate that an objective of {objective:.5g} allows, or more",
+            summary=f"errors at {factor:g} times the rate that an objective of {objective:.5g} allows",
         )
         for severity, long, short, factor in BURN_RATES
     ]
