@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import json
 import linecache
 import re
@@ -117,10 +119,12 @@ class Book:
     def _run(self, cell: Cell, source: str, names: dict[str, Any]) -> None:
         name = f"{self.path.name}[{cell.id}]"
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)  # as in a kernel
-        code = compile(source, name, "exec")
+        code = compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
         async def run() -> None:
-            exec(code, names)
+            begun = eval(code, names)
+            if code.co_flags & inspect.CO_COROUTINE:  # a cell may await
+                await begun
 
         self._runner.run(run())
 
