@@ -126,6 +126,6 @@ def test_containers_cannot_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_redis_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbkit.live.session.why_not", lambda feature: f"{feature} needs the program")
+    monkeypatch.setattr("lbkit.live.assembly.why_not", lambda feature: f"{feature} needs the program")
     with pytest.raises(EngineError, match="state='shared' are kept in Redis: redis needs the program"):
         LiveSession(FLEET)
