@@ -38,6 +38,7 @@ def test_sim(capsys: pytest.CaptureFixture[str]) -> None:
     assert "times as many requests" in shown("sim", found, capsys)
 
 
+@pytest.mark.live
 def test_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     """A few of the rows: what differs in the others is only data."""
     for program in ("h2load", "nginx", "haproxy"):
@@ -85,6 +86,7 @@ def test_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["redis"].keys() == {"lbkit", "limits", "throttled-py"}
 
 
+@pytest.mark.live
 def test_drills() -> None:
     """On the simulator; tests/test_drills.py has what they show, there and on processes."""
     found = bench("drills", "--engines", "sim")
@@ -93,6 +95,7 @@ def test_drills() -> None:
     assert found["refused"] == {}
 
 
+@pytest.mark.live
 def test_agreement(capsys: pytest.CaptureFixture[str]) -> None:
     need("nginx")
     found = bench("agreement", "--programs", "nginx", "--duration", "1", "--seeds", "1")

@@ -97,14 +97,14 @@ def need_processes() -> None:
 
 def why_failed(result: Result) -> str:
     """Return what is known of each request that failed."""
-    lines = [str(result.extra["history"])]
-    for row, (arrival, end, ok) in enumerate(zip(result.arrival, result.end, result.ok, strict=True)):
-        if not ok:
-            tried = [e for e in result.attempt_events if arrival - 0.1 <= e.at <= end + 0.1]
-            lines.append(
-                f"{arrival} to {end}: {result.status[row]}, {result.attempts[row]} attempts, {tried}"
-            )
-    return "\n".join(lines)
+    history = ", ".join(f"{change.at:.3f} {change.what}" for change in result.history)
+    rows = zip(result.arrival, result.end, result.status, result.attempts, result.ok, strict=True)
+    failures = [
+        f"{arrival:.3f} to {end:.3f}: {status}, {attempts} attempts"
+        for arrival, end, status, attempts, ok in rows
+        if not ok
+    ]
+    return "\n".join([history, *failures])
 
 
 @pytest.mark.live

@@ -24,7 +24,7 @@ from lbkit.net.tls.lab import make_certificates
 BODY = b"x" * 128  # of most answers
 PAGE = 16 * 1024  # bytes of the page that is worth compressing
 WORDS = ("one", "two", "three", "four", "five", "six", "seven")  # that it consists of
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 
 BACKENDS = """
 daemon off; pid @file.pid; error_log stderr crit; worker_processes 1;

@@ -69,8 +69,9 @@ class Controls:
         self._changed(Action.SWITCH)
 
     def crash(self, name: str) -> None:
+        at = self.elapsed  # it is down from now on, and a busy machine may take a while to say so
         self._fleet.crash(name)
-        self._changed(Action.CRASH, name)
+        self._changed(Action.CRASH, name, at=at)
 
     def recover(self, name: str) -> None:
         """Start a server; return when it serves: after its `boot`, or later if its process starts slowly."""
@@ -166,9 +167,16 @@ class Controls:
         self._changed(Deed.SEND, str(client), requests)
 
     def _changed(
-        self, action: Action | Deed, server: str = "", value: float | None = None, dependency: str = ""
+        self,
+        action: Action | Deed,
+        server: str = "",
+        value: float | None = None,
+        dependency: str = "",
+        at: float | None = None,
     ) -> None:
-        change = Change(self.elapsed, action, server, value, dependency, self.policy, _BY.get())
+        """Write a change down, which took effect `at` that time, or now."""
+        when = self.elapsed if at is None else at
+        change = Change(when, action, server, value, dependency, self.policy, _BY.get())
         self.history.append(change)
 
 
