@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,12 +26,13 @@ settings.load_profile("ci" if REQUIRE_ALL else "lbkit")
 
 # Sockets, processes and browsers take real time, of which other test processes may leave too little. Such a
 # test may be run once more; the summary names it (RERUN), as one that often needs it is broken.
+NET = Path(__file__).with_name("net")
 REAL_TIME = ("live", "browser", "container", "notebook")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "net" in item.path.parts or any(item.get_closest_marker(name) for name in REAL_TIME):
+        if item.path.is_relative_to(NET) or any(item.get_closest_marker(name) for name in REAL_TIME):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
 
 

@@ -1,4 +1,4 @@
-"""A rule: when is something wrong, and how long must it be so until somebody is told?"""
+"""A rule: the conditions of an alert, and how long they have to hold before it fires."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Condition:
 class Rule:
     """Fires while all conditions have held for `lasts` seconds, for each set of labels by itself.
 
-    `severity`: page, if somebody has to act at once; ticket, if it can wait until the morning.
+    `severity`: page, for what has to be mended at once; ticket, for what can wait until the morning.
     Raises ValueError for a name that Prometheus does not take, no condition, or a negative `lasts`."""
 
     name: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from math import ceil, inf, isnan
+from operator import add
 
 from lbkit.core.options import number
 from lbkit.core.state_change import OUT
@@ -107,11 +109,15 @@ def _histogram(
 ) -> None:
     """Add the series of a histogram, given when each sample came."""
     known = list(samples)
-    for bound in (*BOUNDS, inf):
-        series = scrapes.counter((at, 1.0) for at, value in known if value <= bound)
+    came: list[Moments] = [[] for _ in (*BOUNDS, inf)]  # of the samples in each bucket
+    for at, value in known:
+        came[bisect_left(BOUNDS, value)].append(at)
+    upto = [0.0] * scrapes.count
+    for bound, moments in zip((*BOUNDS, inf), came, strict=True):
+        upto = list(map(add, upto, scrapes.counter((at, 1.0) for at in moments)))
         le = "+Inf" if bound == inf else f"{bound:g}"
-        store.add(f"{metric.name}_bucket", tuple(sorted((*of, ("le", le)))), series)
-    store.add(f"{metric.name}_count", of, scrapes.counter((at, 1.0) for at, _ in known))
+        store.add(f"{metric.name}_bucket", tuple(sorted((*of, ("le", le)))), upto)
+    store.add(f"{metric.name}_count", of, upto)
     store.add(f"{metric.name}_sum", of, scrapes.counter(known))
 
 
