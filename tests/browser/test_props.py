@@ -8,22 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser.stage_page import SHOW, opened
 from films import EXPERIMENTS, result_of
 from viz.theatre.toy import every_outcome
 
 from lbkit.core.limit import TokenBucket
 from lbkit.viz.theatre import film
-from lbkit.viz.theatre.page import page as saved
 from lbkit.viz.theatre.props.limiter import unplayed
 from lbkit.viz.theatre.script import spec
 
 pytestmark = pytest.mark.browser
 
-SHOW = """text => {
-  const { theatre } = document.getElementById("theatre");
-  theatre.model.get = () => text;
-  theatre.renew();
-}"""
 # Seeks through the film; returns for each prop its words by time, and the most colours that its picture had.
 SCRUB = """steps => {
   const { theatre } = document.getElementById("theatre");
@@ -50,13 +45,7 @@ SEEK = "t => document.getElementById('theatre').theatre.player.seek(t)"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) -> Iterator[Any]:
-    path = tmp_path_factory.mktemp("props") / "x.html"
-    path.write_text(saved([every_outcome()]), encoding="utf-8")
-    page = new_page()
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text))
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(f"file://{path}")
+    page = opened(new_page(), tmp_path_factory.mktemp("props"), [every_outcome()])
     yield page
     page.close()
 

@@ -7,19 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser.stage_page import SHOW, opened
 from films import cached, result_of
 
 from lbkit import run
 from lbkit.viz.theatre import film
-from lbkit.viz.theatre.page import page as saved
 from lbkit.viz.theatre.script import spec
 
 pytestmark = pytest.mark.browser
-SHOW = """said => {
-  const { theatre } = document.getElementById("theatre");
-  theatre.model.get = () => said;
-  theatre.renew();
-}"""
 SCRUB = """() => {
   const { theatre } = document.getElementById("theatre");
   const { player, stages } = theatre;
@@ -35,13 +30,7 @@ SCRUB = """() => {
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) -> Iterator[Any]:
-    path = tmp_path_factory.mktemp("theatre") / "x.html"
-    path.write_text(saved([film(result_of("ring")).to_dict()]), encoding="utf-8")
-    page = new_page()
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text))
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(f"file://{path}")
+    page = opened(new_page(), tmp_path_factory.mktemp("theatre"), [film(result_of("ring")).to_dict()])
     yield page
     page.close()
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser.stage_page import opened
 from films import result_of
 
 from lbkit.viz.theatre import film
-from lbkit.viz.theatre.page import page as saved
 
 pytestmark = pytest.mark.browser
 NAMES = ("health", "sticky", "breakers", "layer4", "layer7", "pools", "stormy")
@@ -18,13 +18,9 @@ PLAYER = "document.getElementById('theatre').theatre.player"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, new_page: Callable[[], Any]) -> Iterator[Any]:
-    path = tmp_path_factory.mktemp("scenes") / "x.html"
-    path.write_text(saved([film(result_of(name)).to_dict() for name in NAMES]), encoding="utf-8")
-    page = new_page()
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text))
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(f"file://{path}")
+    page = opened(
+        new_page(), tmp_path_factory.mktemp("scenes"), [film(result_of(name)).to_dict() for name in NAMES]
+    )
     yield page
     page.close()
 

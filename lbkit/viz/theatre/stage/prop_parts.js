@@ -106,16 +106,7 @@ function smallDot(pen, x, y, radius, colour) {
   pen.fill();
 }
 
-function smallCross(pen, x, y, far, colour) {
-  pen.lineWidth = 1.6;
-  pen.strokeStyle = colour;
-  pen.beginPath();
-  pen.moveTo(x - far, y - far);
-  pen.lineTo(x + far, y + far);
-  pen.moveTo(x + far, y - far);
-  pen.lineTo(x - far, y + far);
-  pen.stroke();
-}
+const smallCross = (pen, x, y, far, colour) => cross(pen, x, y, far, colour, 1.6);
 
 // The name of a cell, and what is said of it at the right.
 function cellHead(pen, { x, y, width }, name, said, theme) {

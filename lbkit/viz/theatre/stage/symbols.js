@@ -36,6 +36,17 @@ function request(pen, x, y, radius, colour, kind, theme) {
   pen.stroke();
 }
 
+function cross(pen, x, y, far, colour, width) {
+  pen.lineWidth = width;
+  pen.strokeStyle = colour;
+  pen.beginPath();
+  pen.moveTo(x - far, y - far);
+  pen.lineTo(x + far, y + far);
+  pen.moveTo(x + far, y - far);
+  pen.lineTo(x - far, y + far);
+  pen.stroke();
+}
+
 const SYMBOLS = {
   ok(pen, x, y, radius, colour, theme) {
     const ring = Math.max(2.4, radius * 0.72);
@@ -50,14 +61,7 @@ const SYMBOLS = {
     const far = Math.max(4, radius * 0.9);
     pen.lineCap = "round";
     for (const [width, ink] of [[5, theme.page], [2.8, theme.failed]]) {
-      pen.lineWidth = width;
-      pen.strokeStyle = ink;
-      pen.beginPath();
-      pen.moveTo(x - far, y - far);
-      pen.lineTo(x + far, y + far);
-      pen.moveTo(x + far, y - far);
-      pen.lineTo(x - far, y + far);
-      pen.stroke();
+      cross(pen, x, y, far, ink, width);
     }
     pen.lineCap = "butt";
   },
