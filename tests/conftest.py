@@ -25,14 +25,15 @@ settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("ci" if REQUIRE_ALL else "lbkit")
 
 # Sockets, processes and browsers take real time, of which other test processes may leave too little. Such a
-# test may be run once more; the summary names it (RERUN), as one that often needs it is broken.
-NET = Path(__file__).with_name("net")
-REAL_TIME = ("live", "browser", "container", "notebook")
+# test may be run once more; the summary names it (RERUN), as one that often needs it is broken. What only
+# computes must pass at once.
+HERE = Path(__file__).parent
+COMPUTES = [HERE / name for name in ("core", "sim", "metrics", "alerts", "diagnosis")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(NET) or any(item.get_closest_marker(name) for name in REAL_TIME):
+        if not any(item.path.is_relative_to(folder) for folder in COMPUTES):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
 
 

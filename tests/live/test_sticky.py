@@ -157,7 +157,9 @@ def test_sessions_stay_on_a_server_that_drains_if_they_may(drain: bool) -> None:
 def test_other_programs_keep_sessions_by_cookie(on: str, policy: Policy) -> None:
     with both(on, policy) as (program, _, _):
         found = set()
-        for _ in range(12):
+        for number in range(60):  # Caddy draws at random: twelve would miss a server one time in fifty
+            if number >= 3 and len(found) == 3:
+                break
             browser = Browser(program)
             home = browser.get()
             found.add(home)
