@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from lbkit.alerts.rule import Condition, Rule
 from lbkit.core.options import number
-from lbkit.metrics.names import DURATION, NO_ANSWER, REQUESTS, SERVICE, UP, WORKERS
-from lbkit.metrics.query import Quantile, Query, Rate, Ratio, Sum, Value
-
-FAILED = {"code": ("5xx", NO_ANSWER)}
+from lbkit.metrics.names import DURATION, SERVICE, UP, WORKERS
+from lbkit.metrics.query import Quantile, Rate, Ratio, Sum, Value
+from lbkit.metrics.shares import error_share
 
 # Severity, long window, short window, factor: of the Site Reliability Workbook, chapter 5, table 5-8 (Google,
 # 2018). By then 2, 5 and 10 % of a month's budget are gone. The short window, a twelfth of the long one, ends
@@ -17,12 +16,6 @@ BURN_RATES = (
     ("page", 21600.0, 1800.0, 6.0),
     ("ticket", 259200.0, 21600.0, 1.0),
 )
-
-
-def error_share(window: float) -> Query:
-    """Return the share of requests that failed: status 5xx, or no answer."""
-    failed = Sum(Rate(REQUESTS.name, window, FAILED))
-    return Ratio(failed, Sum(Rate(REQUESTS.name, window)))
 
 
 def high_error_rate(share: float = 0.05, window: float = 60.0, lasts: float = 60.0) -> Rule:

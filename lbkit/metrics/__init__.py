@@ -1,19 +1,23 @@
 """Metrics under one set of names, whoever measures them: the proxy, or a run of any engine.
 
 `METRICS` is the list; `metrics_of(result)` is what a Prometheus would have scraped during the run, and the
-queries (`Rate`, `Quantile`, ...) ask it as PromQL would.
+queries (`Rate`, `Quantile`, ...) ask it as PromQL would. `PANELS` are the questions of a dashboard.
 """
 
 from lbkit.metrics.names import BOUNDS, METRICS, Metric
 from lbkit.metrics.of_result import metrics_of
+from lbkit.metrics.panels import PANELS, Line, Panel, panels
 from lbkit.metrics.query import Quantile, Query, Rate, Ratio, Sum, Value
 from lbkit.metrics.store import Labels, Store
 
 __all__ = [
     "BOUNDS",
     "METRICS",
+    "PANELS",
     "Labels",
+    "Line",
     "Metric",
+    "Panel",
     "Quantile",
     "Query",
     "Rate",
@@ -22,4 +26,5 @@ __all__ = [
     "Sum",
     "Value",
     "metrics_of",
+    "panels",
 ]

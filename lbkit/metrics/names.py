@@ -8,6 +8,7 @@ over the workers.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 COUNTER = "counter"
@@ -72,6 +73,13 @@ OF_BACKENDS = (
 )
 OF_THE_PROXY = (DECISIONS, EVENTS, CLIENTS, ACCEPTED, PROCESSES, CPU, MEMORY, STARTED)
 METRICS = {metric.name: metric for metric in (*OF_RUNS, *OF_BACKENDS, *OF_THE_PROXY)}
+
+
+def metric_of(series: str) -> Metric:
+    """Return the metric of a series: that of "lbkit_request_duration_seconds_sum" is the histogram.
+
+    Raises KeyError for a series of none."""
+    return METRICS.get(series) or METRICS[re.sub("_(bucket|sum|count)$", "", series)]
 
 
 def code_class(status: int) -> str:

@@ -20,7 +20,11 @@ Values = dict[Labels, float]
 
 
 class Query(Protocol):
-    """`at`: the values at a time, by labels. `promql`: the same question as text."""
+    """`at`: the values at a time, by labels. `promql`: the same question as text. `series`: the names of the
+    series that it asks for, those of a histogram with `_bucket`, `_sum` or `_count`."""
+
+    @property
+    def series(self) -> tuple[str, ...]: ...
 
     def at(self, store: Store, at: float) -> Values: ...
 
@@ -33,6 +37,10 @@ class Value:
 
     name: str
     of: Wanted = field(default_factory=dict)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return (self.name,)
 
     def at(self, store: Store, at: float) -> Values:
         last = store.last(at)
@@ -53,6 +61,10 @@ class Rate:
 
     def __post_init__(self) -> None:
         number(0, above=True, window=self.window)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return (self.name,)
 
     def at(self, store: Store, at: float) -> Values:
         scrapes = store.within(at, self.window)
@@ -78,6 +90,10 @@ class Sum:
     query: Query
     by: tuple[str, ...] = ()
 
+    @property
+    def series(self) -> tuple[str, ...]:
+        return self.query.series
+
     def at(self, store: Store, at: float) -> Values:
         return summed(self.query.at(store, at), self.by)
 
@@ -92,6 +108,10 @@ class Ratio:
 
     part: Query
     whole: Query
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return (*self.part.series, *self.whole.series)
 
     def at(self, store: Store, at: float) -> Values:
         wholes = self.whole.at(store, at)
@@ -122,6 +142,10 @@ class Quantile:
     @property
     def _buckets(self) -> Sum:
         return Sum(Rate(f"{self.name}_bucket", self.window, self.of), (*self.by, "le"))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return self._buckets.series
 
     def at(self, store: Store, at: float) -> Values:
         histograms: dict[Labels, dict[float, float]] = {}
