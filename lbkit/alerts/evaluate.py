@@ -45,15 +45,26 @@ def evaluate(rules: Sequence[Rule], store: Store, every: float | None = None) ->
     return sorted(found, key=lambda alert: (alert.pending, alert.rule.name, alert.labels))
 
 
-def _alerts(rule: Rule, store: Store, times: Sequence[float]) -> list[Alert]:
-    active: dict[Labels, Alert] = {}
-    ended: list[Alert] = []
-    for at in times:
+class Evaluation:
+    """Evaluates one rule, a moment after the other: `active` alerts by labels."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.active: dict[Labels, Alert] = {}
+
+    def step(self, store: Store, at: float) -> list[Alert]:
+        """Evaluate it at a moment; return the alerts that end there."""
+        rule, active = self.rule, self.active
         values = rule.at(store, at)
-        for of in active.keys() - values.keys():
-            ended.append(replace(active.pop(of), resolved=at))
+        ended = [replace(active.pop(of), resolved=at) for of in active.keys() - values.keys()]
         for of, value in values.items():
             alert = active.get(of) or Alert(rule, of, at, None, None, value)
             firing = alert.firing if alert.fired or at - alert.pending < rule.lasts else at
             active[of] = replace(alert, firing=firing, value=value)
-    return [*ended, *active.values()]
+        return ended
+
+
+def _alerts(rule: Rule, store: Store, times: Sequence[float]) -> list[Alert]:
+    evaluation = Evaluation(rule)
+    ended = [alert for at in times for alert in evaluation.step(store, at)]
+    return [*ended, *evaluation.active.values()]

@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 
 Labels = tuple[tuple[str, str], ...]  # sorted by name
 Wanted = Mapping[str, str | Sequence[str]]  # a label's value, or several that will do
+Scrape = Mapping[str, Mapping[Labels, float]]  # name -> labels -> value: all series at one moment
 
 LOOKBACK = 300.0  # seconds that a value stands for, if there is none after it (Prometheus' default)
 

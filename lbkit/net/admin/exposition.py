@@ -7,24 +7,19 @@ asked, and prometheus-client writes them. The names are those of `lbkit.metrics`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import inf
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from lbkit.core.histogram import MICROSECONDS, cumulative
+from lbkit.core.histogram import MICROSECONDS
 from lbkit.metrics import names
-from lbkit.metrics.names import BOUNDS, CLASSES, COUNTER, HISTOGRAM, NO_BACKEND, Metric
+from lbkit.metrics.names import COUNTER, HISTOGRAM, NO_BACKEND, Metric
 from lbkit.net.workers.control import Control, State
-from lbkit.net.workers.figures import histogram as histogram_of
-from lbkit.net.workers.report import Report
+from lbkit.net.workers.samples import OF_ROWS, OF_STATES
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
-Sample = tuple[list[str], Any]  # the values of the labels, and the value
-
-LEFT = 4  # the client's own doing: class 4xx, as nginx' 499
 
 
 def exposition(control: Control, state: State, accept: str) -> tuple[bytes, str]:
@@ -70,59 +65,6 @@ def _family(metric: Metric, samples: Any) -> Family:
     return made
 
 
-# -- of a backend's counts: samples for its name and row --------------------------------------------------
-
-Samples = Callable[[str, Report], Iterator[Sample]]
-
-
-def _requests(name: str, row: Report) -> Iterator[Sample]:
-    left, *classes = row.get("classes", [0] * 10)
-    classes[LEFT - 1] += left
-    for code, count in zip(CLASSES, classes, strict=False):
-        yield [name, code], count
-
-
-def _count(key: str) -> Samples:
-    def samples(name: str, row: Report) -> Iterator[Sample]:
-        yield [name], row.get(key, 0)
-
-    return samples
-
-
-def _by_reason(key: str) -> Samples:
-    def samples(name: str, row: Report) -> Iterator[Sample]:
-        for reason, count in row.get(key, {}).items():
-            yield [name, reason], count
-
-    return samples
-
-
-def _durations(key: str) -> Samples:
-    def samples(name: str, row: Report) -> Iterator[Sample]:
-        counts, micros = histogram_of(row, key)
-        upto = cumulative(counts, [*BOUNDS, inf])
-        labelled = zip([*(f"{bound:g}" for bound in BOUNDS), "+Inf"], upto, strict=True)
-        yield [name], (list(labelled), micros / MICROSECONDS)
-
-    return samples
-
-
-OF_ROWS: dict[Metric, Samples] = {
-    names.REQUESTS: _requests,
-    names.ERRORS: _by_reason("errors"),
-    names.RETRIES: _count("retries"),
-    names.ATTEMPTS: _count("attempts"),
-    names.FAILED: _by_reason("failures"),
-    names.BYTES: _count("bytes"),
-    names.DURATION: _durations("latency"),
-    names.FIRST_BYTE: _durations("first_byte"),
-    names.CONNECT: _durations("connect"),
-}
-OF_STATES: dict[Metric, Callable[[Report], float]] = {
-    names.UP: lambda row: float(row["gets_requests"]),
-    names.IN_FLIGHT: lambda row: row["in_flight"],
-    names.WEIGHT: lambda row: row["weight"],
-}
 OF_ALL: dict[Metric, Callable[[Control, State], float]] = {
     names.CLIENTS: lambda control, state: _sum("clients", state),
     names.ACCEPTED: lambda control, state: state.counts.get("accepted", 0),
