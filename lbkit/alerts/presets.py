@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lbkit.alerts.rule import Condition, Rule
 from lbkit.core.options import number
-from lbkit.metrics.names import DURATION, SERVICE, UP, WORKERS
-from lbkit.metrics.query import Quantile, Rate, Ratio, Sum, Value
+from lbkit.metrics.names import DURATION, IN_FLIGHT, SERVICE, UP, WORKERS, Metric
+from lbkit.metrics.query import Quantile, Query, Rate, Ratio, Sum, Value
 from lbkit.metrics.shares import error_share
 
 # Severity, long window, short window, factor: of the Site Reliability Workbook, chapter 5, table 5-8 (Google,
@@ -42,15 +44,29 @@ def server_down(lasts: float = 15.0) -> Rule:
     )
 
 
-def few_workers_left(share: float = 0.9, window: float = 60.0, lasts: float = 120.0) -> Rule:
+def few_workers_left(
+    share: float = 0.9, window: float = 60.0, lasts: float = 120.0, by: Metric = SERVICE
+) -> Rule:
     """The servers are busy for more than a share of the time: little is left for a peak, or for a failure.
 
-    Raises ValueError for a share outside 0..1."""
+    `by`: SERVICE, the time that servers worked, which a run knows; or IN_FLIGHT for a proxy, which sees no
+    work. Then the requests at the servers are compared with their workers, at each scrape, and those that
+    wait there count, too: only a long `lasts` tells a peak from servers at their limit. A proxy knows the
+    workers of backends whose settings have them.
+
+    Raises ValueError for a share outside 0..1, or another metric."""
     number(0, 1, share=share)
-    busy = Sum(Rate(f"{SERVICE.name}_sum", window))
-    query = Ratio(busy, Sum(Value(WORKERS.name)))
+    if by not in _BUSY:
+        raise ValueError(f"by is {by.name}: use {' or '.join(metric.name for metric in _BUSY)}")
+    query = Ratio(_BUSY[by](window), Sum(Value(WORKERS.name)))
     summary = f"the servers are busy for more than {100 * share:.3g} % of the time"
     return Rule("FewWorkersLeft", (Condition(query, ">", share),), lasts, "ticket", summary)
+
+
+_BUSY: dict[Metric, Callable[[float], Query]] = {
+    SERVICE: lambda window: Sum(Rate(f"{SERVICE.name}_sum", window)),
+    IN_FLIGHT: lambda window: Sum(Value(IN_FLIGHT.name)),
+}
 
 
 def burn_rate(objective: float = 0.999, scale: float = 1.0) -> list[Rule]:

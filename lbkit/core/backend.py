@@ -43,6 +43,7 @@ class Backend:
         "priority",
         "traffic",
         "weight",
+        "workers",
         "zone",
     )
 
@@ -56,6 +57,7 @@ class Backend:
         zone: str = "",
         priority: int = 0,
         pool: str = DEFAULT_POOL,
+        workers: int = 0,
     ) -> None:
         """Raises ValueError when `weight` is negative or not finite."""
         self.name = name
@@ -66,6 +68,7 @@ class Backend:
             priority  # 0 is first; a higher one is used only when the levels before it do not suffice
         )
         self.pool = pool  # its name, where rules choose among several pools
+        self.workers = workers  # requests that it works on at once, for metrics; 0 is "not known"
         self.weight = checked_weight(name, weight)
         self.healthy = True
         self.blocked = False
@@ -85,6 +88,7 @@ class Backend:
             zone=self.zone,
             priority=self.priority,
             pool=self.pool,
+            workers=self.workers,
         )
 
     @property

@@ -106,6 +106,7 @@ class Fleet(Started):
                 host="127.0.0.1",
                 port=self.port(s.name),
                 pool=s.pool,
+                workers=s.workers,
             )
             for s in self.servers.values()
         ]

@@ -119,7 +119,15 @@ class OwnProxy:
 
     def _backend_configs(self) -> tuple[BackendConfig, ...]:
         return tuple(
-            BackendConfig(b.address, b.name, weight=b.weight, zone=b.zone, priority=b.priority, pool=b.pool)
+            BackendConfig(
+                b.address,
+                b.name,
+                weight=b.weight,
+                zone=b.zone,
+                priority=b.priority,
+                pool=b.pool,
+                workers=b.workers,
+            )
             for b in self._backends.values()
         )
 

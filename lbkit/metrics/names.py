@@ -41,12 +41,13 @@ DURATION = Metric("lbkit_request_duration_seconds", HISTOGRAM, "From request to 
 RETRIES = Metric("lbkit_retries_total", COUNTER, "Attempts after the first.")
 IN_FLIGHT = Metric("lbkit_requests_in_flight", GAUGE, "Requests that have come and not ended.")
 UP = Metric("lbkit_backend_up", GAUGE, "1 while the balancer sends it requests, else 0.")
+# A proxy knows the workers of backends whose settings have them.
+WORKERS = Metric("lbkit_backend_workers", GAUGE, "Requests it can work on at once; 0 while it is not up.")
 
 # -- of runs ---------------------------------------------------------------------------------------------
 
 WAITING = Metric("lbkit_waiting_duration_seconds", HISTOGRAM, "From the request until a server begins it.")
 SERVICE = Metric("lbkit_service_duration_seconds", HISTOGRAM, "That a server worked on a request.")
-WORKERS = Metric("lbkit_backend_workers", GAUGE, "Requests it can work on at once; 0 while it is not up.")
 
 # -- of the proxy ----------------------------------------------------------------------------------------
 
@@ -68,7 +69,7 @@ STARTED = Metric("lbkit_start_time_seconds", GAUGE, "When the proxy started, sin
 
 OF_RUNS = (REQUESTS, DURATION, WAITING, SERVICE, RETRIES, IN_FLIGHT, UP, WORKERS)
 OF_BACKENDS = (
-    *(REQUESTS, DURATION, RETRIES, IN_FLIGHT, UP),
+    *(REQUESTS, DURATION, RETRIES, IN_FLIGHT, UP, WORKERS),
     *(FIRST_BYTE, CONNECT, ATTEMPTS, ERRORS, FAILED, BYTES, WEIGHT),
 )
 OF_THE_PROXY = (DECISIONS, EVENTS, CLIENTS, ACCEPTED, PROCESSES, CPU, MEMORY, STARTED)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from alerts.incidents import BAD_FROM, BAD_UNTIL, END, INCIDENTS, store_of
 
@@ -13,12 +15,14 @@ from lbkit.alerts import (
     server_down,
 )
 from lbkit.metrics import BOUNDS
+from lbkit.metrics.names import DURATION, IN_FLIGHT
 
 RULES = [
     high_error_rate(0.05, lasts=15),
     high_latency(1.0, lasts=15),
     server_down(),
     few_workers_left(),
+    replace(few_workers_left(by=IN_FLIGHT), name="FewWorkersLeftOutside"),
     *burn_rate(0.999, scale=1 / 60),
 ]
 
@@ -44,6 +48,7 @@ def test_nothing_fires_in_a_quiet_run() -> None:
         ("errors", "BurnRate14_4x"),
         ("slow", "HighLatency"),
         ("too much", "FewWorkersLeft"),
+        ("too much", "FewWorkersLeftOutside"),
     ],
 )
 def test_each_rule_tells_of_its_incident(incident: str, rule: str) -> None:
@@ -89,6 +94,8 @@ def test_wrong_options_are_refused() -> None:
         burn_rate(99.9)
     with pytest.raises(ValueError, match="share is -1"):
         few_workers_left(-1)
+    with pytest.raises(ValueError, match="by is lbkit_request_duration_seconds: use lbkit_service"):
+        few_workers_left(by=DURATION)
 
 
 def test_the_incidents_are_within_the_runs() -> None:

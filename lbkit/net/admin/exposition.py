@@ -17,7 +17,7 @@ from lbkit.core.histogram import MICROSECONDS
 from lbkit.metrics import names
 from lbkit.metrics.names import COUNTER, HISTOGRAM, NO_BACKEND, Metric
 from lbkit.net.workers.control import Control, State
-from lbkit.net.workers.samples import OF_ROWS, OF_STATES
+from lbkit.net.workers.samples import OF_ROWS, OF_STATES, state_samples
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -40,9 +40,8 @@ class _Collector(Collector):
         rows = {**counts.get("backends", {}), NO_BACKEND: counts.get("elsewhere", {})}
         for metric, samples in OF_ROWS.items():
             yield _family(metric, (sample for name, row in rows.items() for sample in samples(name, row)))
-        for metric, value in OF_STATES.items():
-            states = self.state.backends.items()
-            yield _family(metric, (([name], value(row)) for name, row in states))
+        for metric in OF_STATES:
+            yield _family(metric, state_samples(metric, self.state.backends.values()))
         yield _family(names.DECISIONS, (([what], n) for what, n in counts.get("attempts", {}).items()))
         yield _family(
             names.EVENTS,

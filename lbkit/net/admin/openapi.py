@@ -86,6 +86,7 @@ SCHEMAS: dict[str, Schema] = {
         zone=TEXT,
         priority=COUNT,
         weight=NUMBER,
+        workers={**COUNT, "description": "Requests that it works on at once; 0: not known."},
         state=words(*STATES),
         states={**COUNTS, "description": "State -> how many processes say so."},
         intent=words(*(intent.value for intent in Intent)),

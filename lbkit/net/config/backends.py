@@ -32,6 +32,7 @@ class BackendConfig:
     zone: str = field(default="", validator=text())
     priority: int = field(default=0, validator=whole(0))  # 0 comes first
     pool: str = field(default=DEFAULT, validator=text(empty=False))  # rules of `routing` choose among pools
+    workers: int = field(default=0, validator=whole(0))  # requests it works on at once; 0: not known
     # Makes one backend for each address that the name resolves to; see `lookup_interval` of the proxy.
     resolve: bool = field(default=False, validator=flag)
     protocol: str = field(default=HTTP1, validator=word(PROTOCOLS))  # that it speaks
@@ -71,6 +72,7 @@ class BackendConfig:
             zone=self.zone,
             priority=self.priority,
             pool=self.pool,
+            workers=self.workers,
         )
 
 

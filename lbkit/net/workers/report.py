@@ -112,6 +112,7 @@ def _backend(pool: Pool, backend: Backend, pool_name: str, now: float) -> Report
         "zone": backend.zone,
         "priority": backend.priority,
         "weight": backend.weight,
+        "workers": backend.workers,
         "state": state(backend, drain),
         "intent": backend.intent.value,
         "drain": drain.value,

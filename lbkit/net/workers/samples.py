@@ -66,11 +66,19 @@ OF_ROWS: dict[Metric, Samples] = {
     names.FIRST_BYTE: _durations("first_byte"),
     names.CONNECT: _durations("connect"),
 }
-OF_STATES: dict[Metric, Callable[[Report], float]] = {
+OF_STATES: dict[Metric, Callable[[Report], float | None]] = {  # None: not known
     names.UP: lambda row: float(row["gets_requests"]),
     names.IN_FLIGHT: lambda row: row["in_flight"],
     names.WEIGHT: lambda row: row["weight"],
+    names.WORKERS: lambda row: row["workers"] * row["gets_requests"] if row["workers"] else None,
 }
+
+
+def state_samples(metric: Metric, states: Iterable[Report]) -> Iterator[Sample]:
+    """Yield the samples of one of OF_STATES, where it is known."""
+    for row in states:
+        if (value := OF_STATES[metric](row)) is not None:
+            yield [row["name"]], value
 
 
 def scrape(counts: Report, states: Iterable[Report]) -> Scrape:
@@ -94,6 +102,7 @@ def scrape(counts: Report, states: Iterable[Report]) -> Scrape:
     rows = {**counts["backends"], NO_BACKEND: counts.get("elsewhere", {})}
     for metric, of_row in OF_ROWS.items():
         note(metric, (sample for name, row in rows.items() for sample in of_row(name, row)))
-    for metric, of_state in OF_STATES.items():
-        note(metric, (([row["name"]], of_state(row)) for row in states))
+    known = list(states)
+    for metric in OF_STATES:
+        note(metric, state_samples(metric, known))
     return found

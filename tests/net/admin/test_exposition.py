@@ -28,7 +28,8 @@ ASKED = 20
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     good, bad = Scripted(answers(OK)), Scripted(answers(BROKEN))
-    with Served(tmp_path_factory.mktemp("metrics"), RULES + backends(good.port, bad.port)) as served:
+    text = RULES + backends(good.port, bad.port) + "\nworkers = 8"  # of web2
+    with Served(tmp_path_factory.mktemp("metrics"), text) as served:
         for _ in range(ASKED):
             served.ask()
         yield served
@@ -96,7 +97,12 @@ def test_states_are_gauges(proxy: Served) -> None:
     text, _ = scraped(proxy)
     assert values(text, "lbkit_backend_up") == {"web1": 0, "web2": 1}
     proxy.change("PATCH", "/api/backends/web1", {"intent": "ready"})
+    proxy.change("PATCH", "/api/backends/web2", {"intent": "drain"})
     text, _ = scraped(proxy)
+    assert values(text, "lbkit_backend_workers") == {"web2": 0}
+    proxy.change("PATCH", "/api/backends/web2", {"intent": "ready"})
+    text, _ = scraped(proxy)
+    assert values(text, "lbkit_backend_workers") == {"web2": 8}  # once, not for each process
     assert values(text, "lbkit_backend_up") == {"web1": 1, "web2": 1}
     assert values(text, "lbkit_backend_weight") == {"web1": 1, "web2": 1}
 
