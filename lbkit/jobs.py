@@ -80,9 +80,13 @@ def small(jobs: Iterable[Job]) -> bool:
     left = float(SMALL)
     for job in jobs:
         traffic = job.experiment.traffic
-        if isinstance(traffic.arrivals, Closed):
+        arrivals = traffic.arrivals
+        if not isinstance(arrivals, Closed):
+            left -= arrivals.mean_rate(traffic.duration) * traffic.duration
+        elif arrivals.think:
+            left -= arrivals.users / arrivals.think * traffic.duration  # at most, if service took no time
+        else:
             return False  # how many requests there will be is not known
-        left -= traffic.arrivals.mean_rate(traffic.duration) * traffic.duration
         if left < 0:
             return False
     return True

@@ -28,7 +28,7 @@ settings.load_profile("ci" if REQUIRE_ALL else "lbkit")
 # test may be run once more; the summary names it (RERUN), as one that often needs it is broken. What only
 # computes must pass at once.
 HERE = Path(__file__).parent
-COMPUTES = [HERE / name for name in ("core", "sim", "metrics", "alerts", "diagnosis")]
+COMPUTES = [HERE / name for name in ("core", "sim", "metrics", "alerts", "diagnosis", "capacity")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -44,6 +44,30 @@ def mmc_wait(workers: int, rho: float, service: float = 1.0) -> float:
     return erlang_c(workers, rho) * service / (workers * (1 - rho))
 
 
+def mmc_percentile(workers: int, rho: float, q: float, service: float = 1.0) -> float:
+    """Return the q-th percentile of time in an M/M/c system, first come first served.
+
+    A request waits with probability C (Erlang C), and then for an exponential time of rate c (1 - rho) /
+    service; its own service comes on top. (Gross and Harris, Fundamentals of Queueing Theory, 2.3.)"""
+    if not 0 <= q < 100:
+        raise ValueError(f"q is {q:g}: percentiles here go from 0 to below 100")
+    waits, spare = erlang_c(workers, rho), workers * (1 - rho)
+
+    def slower(t: float) -> float:
+        """Return the probability of more than t service times."""
+        if abs(spare - 1) < 1e-9:  # both rates are the same
+            return exp(-t) * (1 + waits * t)
+        return exp(-t) + waits * (exp(-t) - exp(-spare * t)) / (spare - 1)
+
+    low, high = 0.0, 1.0
+    while slower(high) > 1 - q / 100:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slower(middle) > 1 - q / 100 else (low, middle)
+    return high * service
+
+
 def mg1_wait(rho: float, cv: float, service: float = 1.0) -> float:
     """Return the mean wait in an M/G/1 system, for service times of coefficient of variation `cv`.
 

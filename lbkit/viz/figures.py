@@ -4,6 +4,7 @@ from lbkit.viz import latency
 from lbkit.viz.attempts import attempts
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
+from lbkit.viz.capacity import capacity
 from lbkit.viz.curves import curves
 from lbkit.viz.detection import detection_curve, detection_times
 from lbkit.viz.doubts import warned
@@ -26,6 +27,7 @@ __all__ = [
     "backend_load",
     "bars",
     "by_server",
+    "capacity",
     "curves",
     "detection_curve",
     "detection_times",

@@ -31,6 +31,17 @@ def test_erlang_c_table() -> None:
     assert theory.erlang_c(4, 0.9) == pytest.approx(0.7878, abs=5e-5)
 
 
+def test_percentiles_of_many_workers() -> None:
+    """One worker is M/M/1; at no load only the service is left; there is no gap where rates are equal."""
+    for rho in (0.0, 0.5, 0.9):
+        assert theory.mmc_percentile(1, rho, 99) == pytest.approx(theory.mm1_percentile(rho, 99))
+    assert theory.mmc_percentile(50, 0.0, 99) == pytest.approx(-math.log(0.01))
+    near = [theory.mmc_percentile(4, 0.75 + by, 99) for by in (-1e-6, 0, 1e-6)]
+    assert near[0] < near[1] < near[2] == pytest.approx(near[0], rel=1e-4)
+    with pytest.raises(ValueError, match="q is 100"):
+        theory.mmc_percentile(2, 0.5, 100)
+
+
 @pytest.mark.parametrize("workers", [145, 146, 1000, 100_000])
 def test_erlang_c_of_many_workers(workers: int) -> None:
     """It overflowed from 146 on. Near full load with many workers, Halfin and Whitt's limit holds."""
