@@ -252,7 +252,8 @@ def test_much_work_goes_to_processes() -> None:
     big = [Job(0, SMALL.but(duration=2000), {})]
     assert not small(big)
     assert small([Job(0, SMALL, {})])
-    assert not small([Job(0, SMALL.but(arrivals=Closed()), {})])
+    assert small([Job(0, SMALL.but(arrivals=Closed(10, think=1.0)), {})])
+    assert not small([Job(0, SMALL.but(arrivals=Closed(10, think=0)), {})])  # as fast as they are answered
 
 
 # -- several seeds -----------------------------------------------------------------------------
