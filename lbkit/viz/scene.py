@@ -12,7 +12,7 @@ from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.run import run
 from lbkit.table import duration
-from lbkit.viz.explorer import control
+from lbkit.viz.explorer import NO_LABELS, Labels, checked_labels, control
 from lbkit.viz.narrator import Narrator
 from lbkit.viz.pace import Pace
 from lbkit.viz.steps import Step, Steps
@@ -42,10 +42,15 @@ class Scene(Panel):
     """
 
     def __init__(
-        self, build: Callable[..., Any], *steps: Step, say: Callable[..., str] | None = None
+        self,
+        build: Callable[..., Any],
+        *steps: Step,
+        say: Callable[..., str] | None = None,
+        labels: Labels = NO_LABELS,
     ) -> None:
-        """Raises ValueError for steps that do not fit `build`; also what `build` raises, in whatever step."""
+        """Raises ValueError for steps or labels that do not fit; also what `build` raises, in any step."""
         self.steps = Steps(build, steps)
+        named = checked_labels(labels, [name for step in steps for name in step.controls])
         for number in range(1, len(steps) + 1):  # what is wrong later should not be left for a reader to find
             self.steps.shows(number)
         self.step = 1  # the one on the screen
@@ -54,7 +59,7 @@ class Scene(Panel):
         self._drawn: tuple[Any, ...] = ()  # the step and the values on the screen
         self._told = 0  # the number of the film that `said` is about
         self._controls = {
-            (name, number): labelled(name, what)
+            (name, number): control_of(name, what, *named.get(name, ()))
             for number, step in enumerate(steps, 1)
             for name, what in step.controls.items()
         }
@@ -206,12 +211,12 @@ class Scene(Panel):
             self.question.children = [step.ask if step.ask.guess is None else told]
 
 
-def labelled(name: str, what: Any) -> Any:
+def control_of(name: str, what: Any, *label: str) -> Any:
     """Return the control of an argument; words to choose from are side by side, if they are few."""
-    made = control(name, what)
+    made = control(name, what, *label)
     if isinstance(made, widgets.Dropdown):
         options = [(title(word), word) for word in what]
-        look = {"options": options, "description": made.description, "style": {"description_width": "auto"}}
+        look = {"options": options, "description": made.description, "tooltip": made.tooltip}
         if len(options) <= MOST_WORDS:
             made = widgets.RadioButtons(orientation="horizontal", layout={"width": "auto"}, **look)
         else:

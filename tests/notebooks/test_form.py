@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,39 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
     # A scene's `results` are those of a step as it begins.
     used = re.compile(rf"\b({'|'.join(sorted(widgets)) or '(?!)'})\b\.(?!results\()")
     assert [cell.id for cell in asserting if used.search(cell.source)] == []
+
+
+PLAIN = {"load", "clients"}  # words that need no other name
+
+
+@each_notebook
+def test_each_control_of_a_scene_or_an_explorer_has_a_plain_name(path: Path) -> None:
+    code = [ast.parse(cell.source) for cell in cells(path) if cell.kind == "code"]
+    nodes = [node for cell in code for node in ast.walk(cell)]
+    assigned = {
+        target.id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in nodes:
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("Scene", "Explorer"):
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
+            labels = given.get("labels")
+            labels = assigned[labels.id] if isinstance(labels, ast.Name) else labels
+            named = {ast.literal_eval(key) for key in getattr(labels, "keys", ())}
+            assert set(controlled(call)) <= named | PLAIN
+
+
+def controlled(call: ast.Call) -> Iterator[str]:
+    """Yield the arguments of a Scene's steps, or of an Explorer, that have a control."""
+    for part in (call, *(step for step in call.args if isinstance(step, ast.Call))):
+        for keyword in part.keywords:
+            value = keyword.value
+            switch = isinstance(value, ast.Constant) and isinstance(value.value, bool)
+            if keyword.arg and (switch or isinstance(value, ast.Tuple | ast.List)):
+                yield keyword.arg
 
 
 ASKED = re.compile(r"^(?:(\w+) = )?predict\(\s*\"([\w-]+)\"", re.M)

@@ -25,6 +25,15 @@ def test_the_function_gets_the_values_of_the_controls() -> None:
     assert "0.9 1 True lifo" in explorer.view.spec
 
 
+def test_controls_may_have_plain_names() -> None:
+    named = Explorer(
+        lambda load: drawn(load, 0, False, ""), load=(0.1, 0.9, 0.5), labels={"load": ("use", "of all")}
+    )
+    assert (named.controls["load"].description, named.controls["load"].tooltip) == ("use", "of all")
+    with pytest.raises(ValueError, match="labels: unknown control retries"):
+        Explorer(lambda load: drawn(load, 0, False, ""), load=(0.1, 0.9, 0.5), labels={"retries": "tries"})
+
+
 def test_each_change_draws_once_and_the_button_puts_the_first_values_back() -> None:
     explorer = panel()
     before = explorer.view.number

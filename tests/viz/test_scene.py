@@ -65,6 +65,31 @@ def test_the_next_idea_brings_its_values_and_controls() -> None:
     assert len(shown.row.children) == 1
 
 
+def test_controls_may_have_a_plain_name_and_a_tooltip() -> None:
+    labels = {"rate": ("requests a second", "on average"), "policy": "algorithm"}
+    shown = Scene(build, LOAD, COUNT, labels=labels)
+    shown.go(2)
+    assert [(c.description, c.tooltip) for c in shown.row.children] == [
+        ("requests a second", "on average"),
+        ("algorithm", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"rat": "requests"}, "labels: unknown control rat; known are rate, policy.*rate"),
+        ({"count": "servers"}, "labels: unknown control count"),
+        ({"rate": 3}, r"labels: rate is 3: use a text, or \(label, tooltip\)"),
+        ({"rate": ("a", "b", "c")}, r"use a text, or \(label, tooltip\)"),
+        ({"rate": ("a", 1)}, r"use a text, or \(label, tooltip\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Scene(build, LOAD, COUNT, labels=labels)
+
+
 def test_a_moved_control_shows_another_film_once() -> None:
     shown = scene()
     before, number = requests(shown), shown.theatre.number
