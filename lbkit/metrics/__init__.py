@@ -4,6 +4,7 @@
 queries (`Rate`, `Quantile`, ...) ask it as PromQL would. `PANELS` are the questions of a dashboard.
 """
 
+from lbkit.metrics.joined import joined
 from lbkit.metrics.names import BOUNDS, METRICS, Metric
 from lbkit.metrics.of_result import metrics_of
 from lbkit.metrics.panels import PANELS, Line, Panel, panels
@@ -25,6 +26,7 @@ __all__ = [
     "Store",
     "Sum",
     "Value",
+    "joined",
     "metrics_of",
     "panels",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from math import ceil, inf, isnan
@@ -29,8 +28,6 @@ from lbkit.metrics.names import (
 )
 from lbkit.metrics.store import Labels, Store, labels
 from lbkit.result import Result, good
-
-Moments = list[float]
 
 
 def metrics_of(result: Result, every: float = 5.0) -> Store:
@@ -74,21 +71,29 @@ class Scrapes:
         number = at / self.every - 1e-9  # not one scrape later for a rounding error
         return self.count if number >= self.count else max(0, ceil(number))
 
-    def counter(self, steps: Iterable[tuple[float, float]]) -> list[float]:
-        """Return a counter at each scrape, given when it grew by how much."""
-        grown = array("d", bytes(8 * (self.count + 1)))
-        for at, by in steps:
-            grown[self.next(at)] += by
-        return list(accumulate(grown[: self.count]))
+    def steps(self) -> array[float]:
+        """Return what a counter has grown until each scrape, and after the last: nothing yet."""
+        return array("d", bytes(8 * (self.count + 1)))
 
-    def gauge(self, spans: Iterable[tuple[float, float]]) -> list[float]:
+    def sums(self, steps: array[float]) -> array[float]:
+        """Return a counter at each scrape, given its steps."""
+        return array("d", accumulate(steps[: self.count]))
+
+    def counter(self, grown: Iterable[tuple[float, float]]) -> array[float]:
+        """Return a counter at each scrape, given when it grew by how much."""
+        steps = self.steps()
+        for at, by in grown:
+            steps[self.next(at)] += by
+        return self.sums(steps)
+
+    def gauge(self, spans: Iterable[tuple[float, float]]) -> array[float]:
         """Return at each scrape how many spans have begun and not ended."""
         return self.counter(step for begun, ended in spans for step in ((begun, 1.0), (ended, -1.0)))
 
 
-def _rows_by_backend(result: Result) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {name: [] for name in (*result.backends, NO_BACKEND)}
+def _rows_by_backend(result: Result) -> dict[str, array[int]]:
     names = (*result.backends, NO_BACKEND)  # number -1 is the last
+    rows: dict[str, array[int]] = {name: array("l") for name in names}
     for row, backend in enumerate(result.backend):
         rows[names[backend]].append(row)
     return rows
@@ -96,29 +101,30 @@ def _rows_by_backend(result: Result) -> dict[str, list[int]]:
 
 def _count(store: Store, scrapes: Scrapes, result: Result, name: str, rows: Sequence[int]) -> None:
     """Add the counters of requests, also of classes that never came: an alert divides by their sum."""
-    ended: dict[str, Moments] = defaultdict(list)
+    steps = {code: scrapes.steps() for code in CLASSES}
     for row in rows:
-        ended[code_class(result.status[row])].append(result.end[row])
+        steps[code_class(result.status[row])][scrapes.next(result.end[row])] += 1
     for code in CLASSES:
-        series = scrapes.counter((at, 1.0) for at in ended[code])
-        store.add(REQUESTS.name, labels(backend=name, code=code), series)
+        store.add(REQUESTS.name, labels(backend=name, code=code), scrapes.sums(steps[code]))
 
 
 def _histogram(
     store: Store, scrapes: Scrapes, metric: Metric, of: Labels, samples: Iterable[tuple[float, float]]
 ) -> None:
     """Add the series of a histogram, given when each sample came."""
-    known = list(samples)
-    came: list[Moments] = [[] for _ in (*BOUNDS, inf)]  # of the samples in each bucket
-    for at, value in known:
-        came[bisect_left(BOUNDS, value)].append(at)
-    upto = [0.0] * scrapes.count
-    for bound, moments in zip((*BOUNDS, inf), came, strict=True):
-        upto = list(map(add, upto, scrapes.counter((at, 1.0) for at in moments)))
+    buckets = [scrapes.steps() for _ in (*BOUNDS, inf)]
+    total = scrapes.steps()
+    for at, value in samples:
+        scrape = scrapes.next(at)
+        buckets[bisect_left(BOUNDS, value)][scrape] += 1
+        total[scrape] += value
+    upto = scrapes.sums(scrapes.steps())
+    for bound, steps in zip((*BOUNDS, inf), buckets, strict=True):
+        upto = array("d", map(add, upto, scrapes.sums(steps)))
         le = "+Inf" if bound == inf else f"{bound:g}"
         store.add(f"{metric.name}_bucket", tuple(sorted((*of, ("le", le)))), upto)
     store.add(f"{metric.name}_count", of, upto)
-    store.add(f"{metric.name}_sum", of, scrapes.counter(known))
+    store.add(f"{metric.name}_sum", of, scrapes.sums(total))
 
 
 def _servers(store: Store, scrapes: Scrapes, result: Result) -> None:
