@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 
-from lbkit.metrics.names import GAUGE, METRICS
+from lbkit.metrics.names import is_counter
 from lbkit.metrics.store import Store
 
 
@@ -22,10 +22,9 @@ def joined(stores: Iterable[Store]) -> Store:
         raise ValueError("stores have different series: join runs of the same servers only")
     made = Store(_times(several))
     for name, of in tables[0]:
-        counts = name not in METRICS or METRICS[name].kind != GAUGE  # those of a histogram, too
         values = array("d", tables[0][name, of])
         for table in tables[1:]:
-            before = values[-1] if counts else 0.0
+            before = values[-1] if is_counter(name) else 0.0
             values.extend(before + value for value in table[name, of][1:])
         made.add(name, of, values)
     return made

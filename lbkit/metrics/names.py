@@ -83,6 +83,11 @@ def metric_of(series: str) -> Metric:
     return METRICS.get(series) or METRICS[re.sub("_(bucket|sum|count)$", "", series)]
 
 
+def is_counter(series: str) -> bool:
+    """Return whether a series only grows, by its name."""
+    return series.endswith(("_total", "_bucket", "_count", "_sum"))
+
+
 def code_class(status: int) -> str:
     """Return the class of a status: "2xx"; "none" for 0, no answer."""
     return f"{status // 100}xx" if status else NO_ANSWER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import ceil, inf, isnan
 from operator import add
@@ -39,24 +39,28 @@ def metrics_of(result: Result, every: float = 5.0) -> Store:
     over = max(result.experiment.traffic.duration, max(result.end, default=0.0))
     scrapes = Scrapes(every, ceil(over / every - 1e-9) + 1)
     store = Store([i * every for i in range(scrapes.count)])
+    came, seen = scrapes.all(result.arrival), scrapes.all(result.end)
+    again = array("i", (max(0, attempts - 1) for attempts in result.attempts))
+    status, start = result.status, result.start
+
+    def samples(values: Sequence[float], rows: Iterable[int]) -> Iterator[Sample]:
+        return ((seen[row], values[row]) for row in rows)
+
     for name, rows in _rows_by_backend(result).items():
         of = labels(backend=name)
-        _count(store, scrapes, result, name, rows)
-        store.add(
-            RETRIES.name,
-            of,
-            scrapes.counter((result.end[row], max(0, result.attempts[row] - 1)) for row in rows),
-        )
-        good_ones = [row for row in rows if good(result.status[row])]
-        latencies = ((result.end[row], result.latency[row]) for row in good_ones)
-        _histogram(store, scrapes, DURATION, of, latencies)
-        served = [row for row in rows if not isnan(result.start[row])]
-        _histogram(store, scrapes, WAITING, of, ((result.end[row], result.waiting[row]) for row in served))
-        _histogram(store, scrapes, SERVICE, of, ((result.end[row], result.service[row]) for row in served))
-        flights = ((result.arrival[row], result.end[row]) for row in rows)
-        store.add(IN_FLIGHT.name, of, scrapes.gauge(flights))
+        _count(store, scrapes, name, samples(status, rows))
+        store.add(RETRIES.name, of, scrapes.counter(samples(again, rows)))
+        answered = [row for row in rows if good(status[row])]
+        _histogram(store, scrapes, DURATION, of, samples(result.latency, answered))
+        served = [row for row in rows if not isnan(start[row])]
+        _histogram(store, scrapes, WAITING, of, samples(result.waiting, served))
+        _histogram(store, scrapes, SERVICE, of, samples(result.service, served))
+        store.add(IN_FLIGHT.name, of, scrapes.gauge((came[row], seen[row]) for row in rows))
     _servers(store, scrapes, result)
     return store
+
+
+Sample = tuple[int, float]  # the number of the scrape that sees it first, and the value
 
 
 class Scrapes:
@@ -71,6 +75,10 @@ class Scrapes:
         number = at / self.every - 1e-9  # not one scrape later for a rounding error
         return self.count if number >= self.count else max(0, ceil(number))
 
+    def all(self, times: Iterable[float]) -> array[int]:
+        """Return the number of the next scrape for each of some times."""
+        return array("l", map(self.next, times))
+
     def steps(self) -> array[float]:
         """Return what a counter has grown until each scrape, and after the last: nothing yet."""
         return array("d", bytes(8 * (self.count + 1)))
@@ -79,15 +87,15 @@ class Scrapes:
         """Return a counter at each scrape, given its steps."""
         return array("d", accumulate(steps[: self.count]))
 
-    def counter(self, grown: Iterable[tuple[float, float]]) -> array[float]:
-        """Return a counter at each scrape, given when it grew by how much."""
+    def counter(self, samples: Iterable[Sample]) -> array[float]:
+        """Return a counter at each scrape."""
         steps = self.steps()
-        for at, by in grown:
-            steps[self.next(at)] += by
+        for scrape, by in samples:
+            steps[scrape] += by
         return self.sums(steps)
 
-    def gauge(self, spans: Iterable[tuple[float, float]]) -> array[float]:
-        """Return at each scrape how many spans have begun and not ended."""
+    def gauge(self, spans: Iterable[tuple[int, int]]) -> array[float]:
+        """Return at each scrape how many spans have begun and not ended, given the numbers of the scrapes."""
         return self.counter(step for begun, ended in spans for step in ((begun, 1.0), (ended, -1.0)))
 
 
@@ -99,23 +107,20 @@ def _rows_by_backend(result: Result) -> dict[str, array[int]]:
     return rows
 
 
-def _count(store: Store, scrapes: Scrapes, result: Result, name: str, rows: Sequence[int]) -> None:
+def _count(store: Store, scrapes: Scrapes, name: str, statuses: Iterable[Sample]) -> None:
     """Add the counters of requests, also of classes that never came: an alert divides by their sum."""
     steps = {code: scrapes.steps() for code in CLASSES}
-    for row in rows:
-        steps[code_class(result.status[row])][scrapes.next(result.end[row])] += 1
+    for scrape, status in statuses:
+        steps[code_class(int(status))][scrape] += 1
     for code in CLASSES:
         store.add(REQUESTS.name, labels(backend=name, code=code), scrapes.sums(steps[code]))
 
 
-def _histogram(
-    store: Store, scrapes: Scrapes, metric: Metric, of: Labels, samples: Iterable[tuple[float, float]]
-) -> None:
-    """Add the series of a histogram, given when each sample came."""
+def _histogram(store: Store, scrapes: Scrapes, metric: Metric, of: Labels, samples: Iterable[Sample]) -> None:
+    """Add the series of a histogram, given its samples."""
     buckets = [scrapes.steps() for _ in (*BOUNDS, inf)]
     total = scrapes.steps()
-    for at, value in samples:
-        scrape = scrapes.next(at)
+    for scrape, value in samples:
         buckets[bisect_left(BOUNDS, value)][scrape] += 1
         total[scrape] += value
     upto = scrapes.sums(scrapes.steps())
@@ -131,7 +136,8 @@ def _servers(store: Store, scrapes: Scrapes, result: Result) -> None:
     """Add whether each server gets requests, and its workers."""
     for server in result.experiment.servers:
         of = labels(backend=server.name)
-        out = scrapes.gauge(_times_out(result, server.name))
+        spans = _times_out(result, server.name)
+        out = scrapes.gauge((scrapes.next(begun), scrapes.next(ended)) for begun, ended in spans)
         store.add(UP.name, of, [float(not machines) for machines in out])
         store.add(WORKERS.name, of, [0 if machines else server.workers for machines in out])
 

@@ -76,6 +76,9 @@ class Rate:
         for of, values in store.select(self.name, self.of):
             grown = store.grown(self.name, of)
             growth = grown[last] - grown[first]
+            if not growth:  # most series of most moments
+                rates[of] = 0.0
+                continue
             rates[of] = growth * stretched(seen, len(scrapes), at - self.window, at, values[first], growth)
         return rates
 

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from math import nan
 
 from lbkit.core.options import number
+from lbkit.metrics.names import is_counter
 from lbkit.metrics.store import Labels, Scrape, Store
 
 SLACK = 1.25  # scrapes are dropped a quarter of what is kept at a time: each drop moves all of them
@@ -46,6 +47,7 @@ class Rolling(Store):
             self._forget(at - self.keep)
 
     def _begin(self, name: str, of: Labels) -> None:
+        self._selected.clear()
         before = len(self.times)
         filler = 0.0 if is_counter(name) else nan
         self._series[name][of] = array("d", [filler]) * before
@@ -65,7 +67,3 @@ class Rolling(Store):
             del series[:old]
         for grown in self._grown.values():
             del grown[:old]
-
-
-def is_counter(name: str) -> bool:
-    return name.endswith(("_total", "_bucket", "_count", "_sum"))
