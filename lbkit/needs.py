@@ -65,6 +65,8 @@ PACKAGES = {
     "h2": "http2",
     "aioquic": "http3",
     "prometheus_client": "metrics",
+    "opentelemetry.exporter.otlp.proto.http": "tracing",
+    "opentelemetry.sdk": "tracing",
     "brotli": "compress",
     "zstandard": "compress",
     "trustme": "tls",
@@ -108,6 +110,9 @@ FEATURES = {
     "http3": Feature("HTTP/3", ("aioquic",)),
     "grpc": Feature("health checks by gRPC's protocol", ("h2",)),
     "metrics": Feature("metrics for Prometheus", ("prometheus_client",)),
+    "tracing": Feature(
+        "traces by OpenTelemetry", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+    ),
     "brotli": Feature("compression with brotli", ("brotli",)),
     "zstd": Feature("compression with zstd", ("zstandard",)),
     "cert": Feature("a lab's own certificates", ("trustme",)),
@@ -161,7 +166,10 @@ def _short(path: str | Path) -> str:
 
 def has_package(name: str) -> bool:
     """Return whether a package can be imported, without importing it."""
-    spec = find_spec(name)
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:  # not even the package that it is a part of
+        return False
     return spec is not None and spec.origin is not None  # a folder of that name is no package
 
 

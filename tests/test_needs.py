@@ -73,7 +73,9 @@ def extras() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_extra_that_a_hint_names_installs_the_package(package: str) -> None:
-    distribution = {"PIL": "pillow", "prometheus_client": "prometheus-client"}.get(package, package)
+    distribution = {"PIL": "pillow", "prometheus_client": "prometheus-client"}.get(
+        package, package.replace(".", "-")
+    )
     assert distribution in extras()[PACKAGES[package]]
 
 

@@ -22,12 +22,14 @@ from lbkit.net.filters.rate_limit import RateLimitFilter
 from lbkit.net.filters.route import RouteFilter, ShownRouteFilter
 from lbkit.net.filters.stats import StatsFilter
 from lbkit.net.filters.sticky import StickyFilter
+from lbkit.net.filters.trace import TraceFilter
 from lbkit.net.http1.listener import Listener
 from lbkit.net.service import Service
 from lbkit.net.unattended import UnattendedExchanges
 
 # A field of the config, and the filter that implements it; in the order in which requests pass the filters.
 FILTERS: dict[str, Callable[[ProxyConfig], Filter]] = {
+    "tracing": lambda config: TraceFilter(config.tracing, config.scheme, config.backends),  # type: ignore[arg-type]
     "access_log": lambda config: AccessLogFilter(config.access_log, config.access_log_format),
     "stats": lambda config: StatsFilter(),
     "https_redirect": lambda config: RedirectFilter(config.tls.public_port),  # type: ignore[union-attr]

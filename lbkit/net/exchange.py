@@ -17,7 +17,7 @@ from lbkit.core.attempts import Failure
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
 from lbkit.net.messages import Answer, Hold, Named, Reject, ResponseHead
-from lbkit.net.service import OnBody
+from lbkit.net.service import OnBody, Step
 from lbkit.net.timekeeper import Timekeeper
 
 
@@ -117,6 +117,8 @@ class Exchange(Forwarding):
         self.headed = now = service.now()
         if service.pool.wants_reports and self.lease:
             service.reports.answered(self.lease.backend, head, now)
+        if service.on_attempt and self.lease:
+            service.attempt(self, Step.HEADED, self.lease, head.status)
         if self._timekeeper is not None and not self._timekeeper.takes(head):
             return
         self._held = None
@@ -250,6 +252,8 @@ class Exchange(Forwarding):
         self._connection = None
         self.status = head.status
         self._started = True
+        if self.service.on_attempt and self.lease:
+            self.service.attempt(self, Step.HEADED, self.lease, head.status)
         if self._timekeeper is not None:
             self._timekeeper.end()
         client, early = self.client.upgrade(head)

@@ -11,7 +11,7 @@ from lbkit.core import Backend, Lease, NoBackend
 from lbkit.core.attempts import BLAMELESS, IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.core.routing import Route
 from lbkit.net.messages import Answer, Client, RequestHead, Sink
-from lbkit.net.service import Connection, OnBody, Service
+from lbkit.net.service import Connection, OnBody, Service, Step
 from lbkit.net.timekeeper import Timekeeper
 
 # Bytes of a request's body that are held while there is no connection to send them on. As many are held as
@@ -117,6 +117,8 @@ class Forwarding:
         backend = lease.backend
         if self.pool.wants_reports:
             service.reports.picked(backend, now)
+        if service.on_attempt:
+            service.attempt(self, Step.PICKED, lease, False)
         connection = service.connections.idle_one(backend, self.request.peer)
         if connection is None:
             self._connect(backend)
@@ -126,9 +128,12 @@ class Forwarding:
     def _send(self, connection: Connection) -> None:
         """Send the request, and its body as far as it has arrived."""
         self._connection = connection
+        service = self.service
+        if service.on_attempt and self.lease:
+            service.attempt(self, Step.SENDS, self.lease)
         body = b"".join(self._held) if self._held else b""
         if self._timekeeper is not None:
-            self._timekeeper.sends(self.service.now())
+            self._timekeeper.sends(service.now())
         self._body_wanted = True  # unless the connection says otherwise at once
         connection.send(self, self.request, body, self._complete)  # type: ignore[arg-type] # an Exchange is one
         if not self.client.writable:
@@ -161,6 +166,8 @@ class Forwarding:
         else:
             self._task = None
             self.connected = self.service.now()
+            if self.service.on_attempt and self.lease:
+                self.service.attempt(self, Step.CONNECTED, self.lease)
             if connection.transport.is_closing():
                 self._failed(Failure.CLOSED_UNANSWERED, False)
             else:
@@ -176,6 +183,8 @@ class Forwarding:
         if self._started:
             self._cut_off()
             return
+        if self.service.on_attempt and self.lease:
+            self.service.attempt(self, Step.FAILED, self.lease, failure)
         if self._timekeeper is not None:
             if self._timekeeper.replaces(failure):
                 return
@@ -318,9 +327,12 @@ class Forwarding:
                 self.service.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]
 
     def _release(self, ok: bool | None, now: float) -> None:
-        if self.lease is not None:
+        lease = self.lease
+        if lease is not None:
+            if self.service.on_attempt and not lease.released:
+                self.service.attempt(self, Step.RELEASED, lease, ok)
             try:
-                self.lease.release(ok, now)  # takes effect once
+                lease.release(ok, now)  # takes effect once
             except Exception:
                 self.service.fault("releasing a backend failed")
 

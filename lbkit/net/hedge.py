@@ -12,7 +12,7 @@ from lbkit.core.attempts import RENEWED, Again, Attempts, Failure, GiveUp
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
 from lbkit.net.messages import Answer, RequestHead, ResponseHead
-from lbkit.net.service import Connection, Service
+from lbkit.net.service import Connection, Service, Step
 
 
 class Attempting(Protocol):
@@ -72,6 +72,11 @@ class Copy:
     def _backend(self) -> Backend:
         return self.lease.backend
 
+    def _tell(self, step: Step, detail: object = None) -> None:
+        exchange = self.owner.exchange
+        if exchange.service.on_attempt:
+            exchange.service.attempt(exchange, step, self.lease, detail)
+
     def start(self) -> None:
         limit = self.owner.timeouts.until_answer
         if limit < inf:
@@ -104,6 +109,7 @@ class Copy:
                 return
             failure = Failure.REFUSED
         else:
+            self._tell(Step.CONNECTED)
             if connection.transport.is_closing():
                 failure = Failure.CLOSED_UNANSWERED
         self._task = None
@@ -125,6 +131,7 @@ class Copy:
         request = exchange.request
         if until < inf:
             request.data = deadline.stamped(request.data, max(0.0, until - exchange.service.now()))
+        self._tell(Step.SENDS)
         connection.send(self, request, b"", True)
 
     def becomes_first(self) -> None:
@@ -161,6 +168,8 @@ class Copy:
 
     def _release(self, ok: bool | None) -> None:
         service = self.owner.exchange.service
+        if not self.lease.released:
+            self._tell(Step.RELEASED, ok)
         try:
             self.lease.release(ok, service.now())
         except Exception:
@@ -178,6 +187,7 @@ class Copy:
 
     def answer(self, head: ResponseHead, data: bytes, end: bool) -> None:
         if head.status in self.owner.rules.statuses:
+            self._tell(Step.HEADED, head.status)
             if end:
                 self.connection = None  # it is idle again, or serves another request
             self.lost(Failure.STATUS, False)
@@ -193,6 +203,8 @@ class Copy:
         if self._task:
             self._task.cancel()
             self._task = None
+        if failure is not Failure.STATUS:
+            self._tell(Step.FAILED, failure)
         connection, self.connection = self.connection, None
         if connection:
             connection.close()

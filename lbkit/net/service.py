@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Protocol
 
-from lbkit.core import AnyPool, Backend
+from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
 from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead, ResponseHead
@@ -16,10 +17,22 @@ from lbkit.net.settings import Timeouts
 OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
 OnRequestBody = Callable[[ExchangeView, bytes, bool], object]
 OnBody = Callable[[ExchangeView, bytes, float], object]
+OnAttempt = Callable[[ExchangeView, "Step", Lease, Any, float], object]
 OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
 OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
 OnClientGone = Callable[[ExchangeView], bool]
 OnEnd = Callable[[ExchangeView, float], object]
+
+
+class Step(Enum):
+    """What happens to an attempt at a backend, with its detail."""
+
+    PICKED = "picked"  # whether it is a hedge
+    CONNECTED = "connected"  # on a new connection; None
+    SENDS = "sends"  # the request is about to be sent, perhaps again; None
+    HEADED = "headed"  # the head of an answer has come; its status
+    FAILED = "failed"  # the Failure; another connection to the same backend may follow
+    RELEASED = "released"  # the end: the outcome for the backend, None if unknown
 
 
 class Connection(Protocol):
@@ -66,6 +79,7 @@ class Service:
 
     on_request: tuple[OnRequest, ...] = ()
     on_request_body: tuple[OnRequestBody, ...] = ()
+    on_attempt: tuple[OnAttempt, ...] = ()
     on_response: tuple[OnResponse, ...] = ()
     on_origin_done: tuple[OnOriginDone, ...] = ()
     on_client_gone: tuple[OnClientGone, ...] = ()
@@ -100,3 +114,12 @@ class Service:
         self.explain = explain
         self.private = private
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+
+    def attempt(self, exchange: Any, step: Step, lease: Lease, detail: Any = None) -> None:
+        """Call the hooks of attempts; where there are none, callers do not come here."""
+        now = self.now()
+        for hook in self.on_attempt:
+            try:
+                hook(exchange, step, lease, detail, now)
+            except Exception:  # a learner's code may do anything
+                self.fault(f"{hook.__self__.name} failed")  # type: ignore[attr-defined]

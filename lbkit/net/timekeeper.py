@@ -12,6 +12,7 @@ from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
 from lbkit.net.hedge import Attempting, Copy
 from lbkit.net.messages import Answer, ResponseHead
+from lbkit.net.service import Step
 
 UNLIMITED = AttemptTimeouts()
 LATE = 504
@@ -200,6 +201,8 @@ class Timekeeper:
         self.hedged += 1
         self.policy.note(Kind.HEDGE, now, slow)
         exchange.attempts += 1
+        if service.on_attempt:
+            service.attempt(exchange, Step.PICKED, lease, True)
         if service.pool.wants_reports:
             service.reports.picked(lease.backend, now)
         if self.hedged < hedge.max_copies:

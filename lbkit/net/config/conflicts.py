@@ -16,6 +16,7 @@ from lbkit.net.http3.rules import Http3
 from lbkit.net.origin.reach import HTTP2
 from lbkit.net.shared_store import SharedStore
 from lbkit.net.tls.rules import TlsRules
+from lbkit.net.tracing.rules import Tracing
 from lbkit.policy import Policy
 
 
@@ -97,6 +98,14 @@ def package_faults(
     checks = policy.health and policy.health.checks
     if checks and checks.probe.kind == "grpc" and (reason := why_not("grpc")):
         yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
+
+
+def tracing_faults(rules: Tracing | None) -> Iterator[str]:
+    """Yield that spans cannot be sent; to pass traceparent on needs no package."""
+    if rules and rules.endpoint and (reason := why_not("tracing")):
+        yield f"tracing.endpoint: {reason}"
+    if rules and rules.batch > rules.queue:
+        yield f"tracing.batch is {rules.batch}: use at most the queue, {rules.queue}"
 
 
 def http3_faults(

@@ -47,6 +47,7 @@ from lbkit.net.l4.tcp_config import a_version, proxy_networks
 from lbkit.net.settings import AdminRules, Limits, Timeouts
 from lbkit.net.shared_store import SharedSessions, SharedStore
 from lbkit.net.tls.rules import TlsRules
+from lbkit.net.tracing.rules import Tracing
 from lbkit.policy import OnChange, Policy
 from lbkit.schema import add_routing, load_file, strict_converter, structure
 
@@ -83,6 +84,7 @@ class ProxyConfig:
     admin: AdminRules | None = admin_section()
     access_log: str = field(default="", validator=text())  # a file, or "-" for standard error
     access_log_format: str = field(default="combined", validator=word(tuple(FORMATS)))
+    tracing: Tracing | None = section(Tracing)  # W3C traces: which are continued, begun, and recorded
     # Shows clients how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
     # and the page at `probe`, which otherwise is a 404 on a proxy that probes.
     expose: bool = field(default=False, validator=flag)
@@ -128,6 +130,7 @@ class ProxyConfig:
             if rules:
                 yield from rules.faults()
         yield from conflicts.package_faults(self.http2, self.policy, self.firewall)
+        yield from conflicts.tracing_faults(self.tracing)
         yield from conflicts.http3_faults(
             self.http3, self.workers, self.tls, self.client_certificates, bool(self.accept_proxy)
         )

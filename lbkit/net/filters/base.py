@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from lbkit.core import AnyPool
+from lbkit.core import AnyPool, Lease
 from lbkit.net.messages import Answer, ExchangeView, Hold, RequestHead, ResponseHead, Sink
+from lbkit.net.service import Step
 
-HOOKS = ("on_request", "on_request_body", "on_response", "on_origin_done", "on_client_gone", "on_end")
+HOOKS = (
+    *("on_request", "on_request_body", "on_attempt"),
+    *("on_response", "on_origin_done", "on_client_gone", "on_end"),
+)
 
 
 class Unattended(Protocol):
@@ -41,6 +45,9 @@ class Filter:
 
     def on_request_body(self, exchange: ExchangeView, data: bytes, end: bool) -> None:
         """Called with each piece of the request's body, the first ones perhaps before `on_request`."""
+
+    def on_attempt(self, exchange: ExchangeView, step: Step, lease: Lease, detail: Any, now: float) -> None:
+        """Called at each step of an attempt at a backend, which its lease tells apart; `detail`: see Step."""
 
     def on_response(self, exchange: ExchangeView, head: ResponseHead) -> Answer | None:
         """Called when a final answer begins (`head.own`: the proxy's own). It may change `head.data`, or
