@@ -12,6 +12,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.samples import Exemplar
 
 from lbkit.core.histogram import MICROSECONDS
 from lbkit.metrics import names
@@ -39,7 +40,8 @@ class _Collector(Collector):
         counts = self.state.counts
         rows = {**counts.get("backends", {}), NO_BACKEND: counts.get("elsewhere", {})}
         for metric, samples in OF_ROWS.items():
-            yield _family(metric, (sample for name, row in rows.items() for sample in samples(name, row)))
+            found = (sample for name, row in rows.items() for sample in samples(name, row))
+            yield _family(metric, map(self._with_exemplars, found) if metric is names.DURATION else found)
         for metric in OF_STATES:
             yield _family(metric, state_samples(metric, self.state.backends.values()))
         yield _family(names.DECISIONS, (([what], n) for what, n in counts.get("attempts", {}).items()))
@@ -49,6 +51,19 @@ class _Collector(Collector):
         )
         for metric, value_of in OF_ALL.items():
             yield _family(metric, [([], value_of(self.control, self.state))])
+
+    def _with_exemplars(self, sample: Sample) -> Sample:
+        """Add to the buckets of a backend a request whose trace is recorded; OpenMetrics shows them."""
+        labels, (buckets, total) = sample
+        examples = self.state.exemplars.get(labels[0], {})
+
+        def exemplar(i: int) -> tuple[Exemplar, ...]:
+            if (found := examples.get(i)) is None:
+                return ()
+            traced = {"trace_id": found.trace_id, "span_id": found.span_id}
+            return (Exemplar(traced, found.seconds, round(found.at, 3)),)
+
+        return labels, ([(*bucket, *exemplar(i)) for i, bucket in enumerate(buckets)], total)
 
 
 def _family(metric: Metric, samples: Any) -> Family:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from lbkit.net.filters.base import Filter, WrappedSink
 from lbkit.net.messages import ExchangeView, ResponseHead
+from lbkit.net.tracing.context import read_context
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")  # could end a line or a quoted string, or is not ASCII
 LEFT = 499  # the client left before an answer; nginx has it so
@@ -23,7 +24,8 @@ class AccessLogFilter(Filter):
     All have the same fields, with nginx' names for times, in seconds: `request_time` (rt) in all;
     `queue_time` (queue) until the last backend was picked, in filters and on earlier attempts; from there on
     `upstream_connect_time` (uct; 0 with a kept connection), `upstream_header_time` (uht) to the head of its
-    answer, and `upstream_response_time` (urt) to the end. HAProxy's Tt, Tw, Tc, Tr are near to them.
+    answer, and `upstream_response_time` (urt) to the end. HAProxy's Tt, Tw, Tc, Tr are near to them. JSON has
+    the `trace_id`, too, of the traceparent that the backend gets.
 
     Raises OSError."""
 
@@ -66,6 +68,7 @@ def _fields(exchange: ExchangeView, now: float, size: int) -> dict[str, Any]:
         "backend": lease.backend.name if lease else "",
         "attempts": exchange.attempts,
         "request_time": round(now - exchange.began, 6),
+        "head": request.data,
         **(_upstream(exchange, lease.start, now) if lease else {}),
     }
 
@@ -115,6 +118,7 @@ def _time(seconds: float | None) -> str:
 
 def as_json(fields: dict[str, Any]) -> str:
     """Return an object; everything that is not ASCII is escaped."""
+    fields["trace_id"] = context.trace_id if (context := read_context(fields.pop("head"))) else None
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(fields["time"]))
     milliseconds = int(fields["time"] % 1 * 1000)
     return json.dumps({**fields, "time": f"{stamp}.{milliseconds:03d}+00:00"}, separators=(",", ":"))

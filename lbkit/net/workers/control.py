@@ -16,6 +16,7 @@ import attrs
 from lbkit.net.config import ConfigError
 from lbkit.net.modes import AnyConfig, config_of
 from lbkit.net.preflight import start_faults
+from lbkit.net.tracing.exemplars import latest
 from lbkit.net.workers.figures import EVERY, History, Ledger, merge_backends
 from lbkit.net.workers.generation import Generation, WorkerProcess
 from lbkit.net.workers.orders import Order
@@ -37,6 +38,7 @@ class State:
         self.retiring = retiring
         self.counts = counts  # sums over all processes, also those that have ended
         self.backends = merge_backends(serving, retiring)
+        self.exemplars = latest((*serving, *retiring))
 
 
 class Control:

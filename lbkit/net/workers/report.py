@@ -18,6 +18,7 @@ from lbkit.core import AnyPool, Backend, Intent, Pool, PoolSet, Replicas
 from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
 from lbkit.net.filters.stats import Row, StatsFilter
+from lbkit.net.filters.trace import TraceFilter
 from lbkit.net.l4.tcp import TcpProxy
 from lbkit.net.modes import AnyConfig, AnyProxy
 from lbkit.net.proxy import Proxy
@@ -90,6 +91,7 @@ def report(process: Process) -> Report:
             if change.backend in counts["backends"]
         ],
         "counts": counts,
+        "exemplars": _exemplars(process.proxy),
     }
 
 
@@ -158,6 +160,12 @@ def _counts(process: Process, part: int = 0, of: int = 1) -> Report:
     if isinstance(process.proxy, Proxy):
         return _http_counts(process.proxy, backends, part, of) | shared
     return {"backends": backends, "elsewhere": {}, "attempts": {}, "filters": {}, **shared}
+
+
+def _exemplars(proxy: AnyProxy) -> Report:
+    """Return a recorded request for each bucket of latencies, by backend."""
+    traces = proxy.filters.get("tracing") if isinstance(proxy, Proxy) else None
+    return traces.exemplars.report() if isinstance(traces, TraceFilter) else {}
 
 
 def _http_counts(proxy: Proxy, backends: dict[str, Report], part: int, of: int) -> Report:
