@@ -66,7 +66,7 @@ PACKAGES = {
     "aioquic": "http3",
     "prometheus_client": "metrics",
     "opentelemetry.exporter.otlp.proto.http": "tracing",
-    "opentelemetry.sdk": "tracing",
+    "opentelemetry.sdk.trace": "tracing",
     "brotli": "compress",
     "zstandard": "compress",
     "trustme": "tls",
@@ -111,7 +111,7 @@ FEATURES = {
     "grpc": Feature("health checks by gRPC's protocol", ("h2",)),
     "metrics": Feature("metrics for Prometheus", ("prometheus_client",)),
     "tracing": Feature(
-        "traces by OpenTelemetry", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+        "traces by OpenTelemetry", ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
     ),
     "brotli": Feature("compression with brotli", ("brotli",)),
     "zstd": Feature("compression with zstd", ("zstandard",)),

@@ -71,11 +71,17 @@ def extras() -> dict[str, list[str]]:
     }
 
 
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "prometheus_client": "prometheus-client",
+    "opentelemetry.sdk.trace": "opentelemetry-sdk",
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_extra_that_a_hint_names_installs_the_package(package: str) -> None:
-    distribution = {"PIL": "pillow", "prometheus_client": "prometheus-client"}.get(
-        package, package.replace(".", "-")
-    )
+    distribution = DISTRIBUTIONS.get(package, package)
     assert distribution in extras()[PACKAGES[package]]
 
 

@@ -24,6 +24,7 @@ from lbkit.net.shared_store import SharedStore
 from lbkit.net.tls.certificates import Certificates, TlsError
 from lbkit.net.tls.rules import TlsRules
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
 EXPIRES_SOON = 14  # days before a certificate's end from which a note says so
 
 
@@ -157,6 +158,8 @@ def http_notes(config: ProxyConfig, workers: int, names: bool) -> list[str]:
         said.append(line)
     if names and config.redis and (fault := redis_fault(config.redis)):
         said.append(f"redis: {fault}; until it answers, requests are handled as on_failure says")
+    if names and config.tracing and (fault := collector_fault(config.tracing.endpoint)):
+        said.append(f"tracing.endpoint: {fault}; until it answers, spans are dropped")
     if workers > 1 and config.rate_limits and not config.redis:
         said.append(
             f"each of {workers} workers counts rate limits separately; with [redis] they count together"
@@ -244,14 +247,27 @@ def folder_fault(path: str) -> str:
 def redis_fault(store: SharedStore) -> str:
     """Return why Redis cannot be connected to; empty if it can."""
     url = urlsplit(store.url)
-    unix = url.scheme == "unix"
-    host, port = url.hostname or "127.0.0.1", url.port or 6379
+    if url.scheme == "unix":
+        return _connect_fault(url.path)
+    return _connect_fault((url.hostname or "127.0.0.1", url.port or 6379))
+
+
+def collector_fault(endpoint: str) -> str:
+    """Return why a collector of spans cannot be connected to; empty if it can, or if there is none."""
+    url = urlsplit(endpoint)
+    return _connect_fault((url.hostname, url.port or DEFAULT_PORTS[url.scheme])) if url.hostname else ""
+
+
+def _connect_fault(address: str | tuple[str, int]) -> str:
+    """Return why nothing answers at an address, or at the path of a Unix socket; empty if something does."""
     try:
-        with socket.socket(socket.AF_UNIX) if unix else socket.create_connection((host, port), 1.0) as sock:
-            if unix:
-                sock.connect(url.path)
+        if isinstance(address, str):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(address)
+        else:
+            socket.create_connection(address, 1.0).close()
     except OSError as error:
-        where = url.path if unix else join_address(host, port)
+        where = address if isinstance(address, str) else join_address(*address)
         return f"cannot connect to {where}: {error.strerror or error}"
     return ""
 

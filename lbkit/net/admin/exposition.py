@@ -18,7 +18,7 @@ from lbkit.core.histogram import MICROSECONDS
 from lbkit.metrics import names
 from lbkit.metrics.names import COUNTER, HISTOGRAM, NO_BACKEND, Metric
 from lbkit.net.workers.control import Control, State
-from lbkit.net.workers.samples import OF_ROWS, OF_STATES, state_samples
+from lbkit.net.workers.samples import OF_ROWS, OF_STATES, Sample, state_samples
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 

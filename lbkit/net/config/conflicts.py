@@ -104,8 +104,6 @@ def tracing_faults(rules: Tracing | None) -> Iterator[str]:
     """Yield that spans cannot be sent; to pass traceparent on needs no package."""
     if rules and rules.endpoint and (reason := why_not("tracing")):
         yield f"tracing.endpoint: {reason}"
-    if rules and rules.batch > rules.queue:
-        yield f"tracing.batch is {rules.batch}: use at most the queue, {rules.queue}"
 
 
 def http3_faults(

@@ -166,7 +166,8 @@ class TraceFilter(Filter):
         if traced is None:
             return
         ours = traced.span
-        ours.end = now
+        # The attempts' ends are a moment later than `now`.
+        ours.end = max([now, *(span.end for _, span in traced.attempts)])
         ours.attributes = self._attributes(exchange)
         if exchange.status >= 500:
             ours.error = str(exchange.status)

@@ -49,6 +49,7 @@ class Export:
         waiting = self._waiting
         if len(waiting) + len(spans) > self._rules.queue:
             self._dropped += len(spans)
+            self._due.set()
             return
         waiting.extend(spans)
         if self._thread is None:
