@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbkit import Backend, Pool, make_balancer
+from lbkit.core import Lease
 from lbkit.core.attempts import AttemptPolicy, Failure, Repeat
 from lbkit.core.key import key_of
 from lbkit.core.retry import AttemptTimeouts, Fallback, Hedge, Retry, RetryBudgetRules
@@ -16,7 +17,7 @@ from lbkit.net.exchange import Exchange
 from lbkit.net.filters.base import Filter, hooks
 from lbkit.net.messages import CHUNKED, HOLD, Answer, RequestHead, ResponseHead
 from lbkit.net.peer import Peer
-from lbkit.net.service import Service
+from lbkit.net.service import Service, Step
 from lbkit.net.settings import Timeouts
 
 
@@ -109,6 +110,7 @@ class Spy(Filter):
     def __init__(self, verdict: Any, replaces: bool, raises: str) -> None:
         self.verdict, self.replaces, self.raises = verdict, replaces, raises
         self.told: list[str] = []
+        self.steps: dict[Lease, list[Step]] = {}
 
     def _tell(self, what: str) -> None:
         self.told.append(what)
@@ -118,6 +120,10 @@ class Spy(Filter):
     def on_request(self, exchange: Any, now: float) -> Any:
         self._tell("on_request")
         return self.verdict
+
+    def on_attempt(self, exchange: Any, step: Step, lease: Lease, detail: Any, now: float) -> None:
+        assert "on_end" not in self.told
+        self.steps.setdefault(lease, []).append(step)
 
     def on_response(self, exchange: Any, head: ResponseHead) -> Answer | None:
         self._tell("on_response")
@@ -353,6 +359,12 @@ def run(
         assert spy.told.count("on_end") == spy.told.count("on_origin_done") == 1
         assert spy.told.index("on_origin_done") < spy.told.index("on_end")
         assert all(c.state in ("over", "new") for c in world.connections)
+        assert len(spy.steps) == sum(b.picks for b in world.pool.backends)
+        for steps in spy.steps.values():
+            assert (steps[0], steps[-1]) == (Step.PICKED, Step.RELEASED)
+            assert steps.count(Step.PICKED) == steps.count(Step.RELEASED) == 1
+            assert steps.count(Step.HEADED) <= steps.count(Step.SENDS)
+        assert sum(s.count(Step.SENDS) for s in spy.steps.values()) == sum(c.sends for c in world.connections)
         most = 1 + retries + (rules.hedge.max_copies if rules and rules.hedge and method == b"GET" else 0)
         assert sum(b.picks for b in world.pool.backends) <= most
         assert len(world.connections) <= 2 * most
