@@ -44,6 +44,10 @@ PROGRAMS = {
     "caddy": Program(("caddy",), "caddy", "caddy"),
     "redis-server": Program(("redis-server",), "redis-server", "redis"),
     "postgres": Program(("postgres",), "postgresql", "postgresql"),
+    "prometheus": Program(("prometheus",), "prometheus", "prometheus"),
+    "alertmanager": Program(
+        ("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager", "alertmanager"
+    ),
     "chromium": Program(("chromium", "chromium-browser", "google-chrome"), "chromium", "--cask chromium"),
 }
 
@@ -113,6 +117,7 @@ FEATURES = {
     "tracing": Feature(
         "traces by OpenTelemetry", ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
     ),
+    "monitor": Feature("Prometheus and Alertmanager for a proxy", programs=("prometheus", "alertmanager")),
     "brotli": Feature("compression with brotli", ("brotli",)),
     "zstd": Feature("compression with zstd", ("zstandard",)),
     "cert": Feature("a lab's own certificates", ("trustme",)),

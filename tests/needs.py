@@ -25,7 +25,7 @@ PROGRAMS = needs.PROGRAMS | {
     "h2load": Program(("h2load",), "nghttp2-client", "nghttp2"),
     "nghttp": Program(("nghttp",), "nghttp2-client", "nghttp2"),
     "npm": Program(("npm",), "npm", "node"),
-    "prometheus": Program(("prometheus",), "prometheus", "prometheus"),
+    "amtool": Program(("amtool",), "prometheus-alertmanager", "alertmanager"),
     "promtool": Program(("promtool",), "prometheus", "prometheus"),
 }
 

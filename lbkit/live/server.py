@@ -77,11 +77,11 @@ class Server(Started):
         self._end()
         self._room.cleanup()
 
-    def tool(self, name: str) -> str:
-        """Return the path of a program that comes with it. Raises EngineError."""
-        found = find_program([name])
+    def tool(self, *names: str) -> str:
+        """Return the path of a program that comes with it; any of the names will do. Raises EngineError."""
+        found = find_program(names)
         if found is None:
-            raise EngineError(f"{name} is not installed: {PROGRAMS[self.program].hint}")
+            raise EngineError(f"{names[0]} is not installed: {PROGRAMS[self.program].hint}")
         return found
 
     def _processes(self) -> list[Any]:
