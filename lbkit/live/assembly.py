@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lbkit.arrivals import Sessions
 from lbkit.experiment import Experiment
 from lbkit.experiment.traffic import HTTP2
@@ -16,9 +18,17 @@ from lbkit.needs import why_not
 from lbkit.run import EngineError
 
 
-def own(experiment: Experiment) -> OwnProxy:
-    """Return lbkit's proxy for the experiment's layer."""
-    return OwnRelay(experiment) if experiment.layer4 else OwnProxy(experiment)
+def own(experiment: Experiment, spans: Any = None) -> OwnProxy:
+    """Return lbkit's proxy for the experiment's layer; at layer 7, `spans` gets what it traces.
+
+    Raises EngineError without the packages for that."""
+    if experiment.layer4:
+        return OwnRelay(experiment)
+    if spans is not None and (reason := why_not("tracing")):
+        raise EngineError(f"spans: {reason}")
+    proxy = OwnProxy(experiment)
+    proxy.spans = spans
+    return proxy
 
 
 def fleet(experiment: Experiment, on: str) -> Fleet:

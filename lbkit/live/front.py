@@ -20,11 +20,14 @@ from lbkit.experiment.traffic import HTTP2
 from lbkit.live.lab import Lab
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.address import join_address
+from lbkit.net.filters.trace import TraceFilter
 from lbkit.net.http2.rules import Http2
 from lbkit.net.tls.rules import Certificate, TlsRules
+from lbkit.net.tracing.rules import Tracing
 from lbkit.net.watching import Watch
 from lbkit.workload import stream
 
+SPANS_EVERY = 0.2  # seconds after which an exporter gets the latest spans
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Forwarded-For
 
 
@@ -88,6 +91,7 @@ class OwnProxy:
         self._seen: dict[Backend, None] = {}
         self._changes: list[StateChange] = []
         self.lab: Lab | None = None
+        self.spans: Any = None  # an exporter of OpenTelemetry's SDK, which gets the spans of requests
 
     @property
     def proxy(self) -> Any:
@@ -112,7 +116,10 @@ class OwnProxy:
         )
 
     def _start(self, pool: AnyPool) -> None:
-        proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True))
+        traced = {} if self.spans is None else {"tracing": Tracing(delay=SPANS_EVERY)}
+        proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True, **traced))
+        if isinstance(tracing := proxy.filters.get("tracing"), TraceFilter):
+            tracing.export.exporter = self.spans
         proxy.faults.print_algorithms = False  # the Result reports them
         proxy.service.attempts.keep = MOST_EVENTS
         self._proxy = proxy.start()

@@ -31,7 +31,7 @@ from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
 from lbkit.live.watching import Requests, Rows, Watcher
 from lbkit.result import COLUMNS, OPTIONAL, Result
-from lbkit.run import require
+from lbkit.run import EngineError, require
 from lbkit.started import Started
 
 NAN = float("nan")
@@ -45,10 +45,17 @@ class LiveSession(Controls, Started):
     """
 
     def __init__(
-        self, experiment: Experiment, on: str = "live", layer: int = 7, grace: float = GRACE
+        self,
+        experiment: Experiment,
+        on: str = "live",
+        layer: int = 7,
+        grace: float = GRACE,
+        spans: Any = None,
     ) -> None:
         """`layer`: with 4, connections are balanced (see `Experiment.at_layer`). `grace`: seconds after the
         end of the traffic in which answers still count; a request without an answer by then is an error.
+        `spans`: an exporter of OpenTelemetry's SDK (extra `tracing`), such as InMemorySpanExporter, that gets
+        the spans of all requests from lbkit's own proxy.
 
         Raises EngineError for an engine that is missing or cannot run this, ValueError for an unknown one."""
         require(on)
@@ -57,7 +64,11 @@ class LiveSession(Controls, Started):
         assembly.check(experiment, on)
         self._shares_state = assembly.shares_state(experiment, on)
         self._store: RedisServer | None = None
-        front = PEERS[on](experiment, layer) if on in PEERS else assembly.own(experiment)
+        front = PEERS[on](experiment, layer) if on in PEERS else assembly.own(experiment, spans)
+        if spans is not None and getattr(front, "spans", None) is None:
+            raise EngineError(
+                "spans: they come from lbkit's own proxy at layer 7; use on='live', and no layer=4"
+            )
         super().__init__(experiment, front, assembly.fleet(experiment, on))
         self._lab: Lab | None = None
         self.grace = grace

@@ -18,6 +18,7 @@ from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over
 from lbkit.viz.rules import rules
 from lbkit.viz.spread import spread
 from lbkit.viz.states import states
+from lbkit.viz.waterfall import waterfall
 
 latency_cdf = warned(latency.latency_cdf)
 percentiles = warned(latency.percentiles)
@@ -47,4 +48,5 @@ __all__ = [
     "shares",
     "spread",
     "states",
+    "waterfall",
 ]
