@@ -1,0 +1,22 @@
+"""Around the world: where clients are, which region serves them, and how networks choose a path.
+
+`Steering` is the decision; a DNS server, a global load balancer and the simulator ask the same one.
+"""
+
+from lbkit.core.geo.atlas import Atlas
+from lbkit.core.geo.earth import Place, distance, round_trip
+from lbkit.core.geo.region import Location, Region, RegionState
+from lbkit.core.geo.steering import RULES, NoRegion, Steering
+
+__all__ = [
+    "RULES",
+    "Atlas",
+    "Location",
+    "NoRegion",
+    "Place",
+    "Region",
+    "RegionState",
+    "Steering",
+    "distance",
+    "round_trip",
+]

@@ -1,0 +1,56 @@
+"""Where clients are, by the networks of their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from lbkit.core.geo.region import Location
+from lbkit.core.networks import Network, networks
+
+
+class Atlas:
+    """Locations by network. The longest network with an address wins, as in a table of routes."""
+
+    def __init__(self, locations: Mapping[str, Location]) -> None:
+        """`locations`: by network, such as "192.0.2.0/24". Raises ValueError for what is no network."""
+        # One table for each length of a prefix: a look-up asks each once, the longest first.
+        self._tables: dict[tuple[int, int], dict[int, tuple[Network, Location]]] = {}
+        for text, location in locations.items():
+            (network,) = networks([text])
+            table = self._tables.setdefault((network.version, network.prefixlen), {})
+            table[int(network.network_address)] = (network, location)
+        self._lengths = sorted(self._tables, reverse=True)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tables.values()))
+
+    def __iter__(self) -> Iterator[tuple[Network, Location]]:
+        """All networks and their locations, longer prefixes first."""
+        return (entry for length in self._lengths for entry in self._tables[length].values())
+
+    def find(self, address: str) -> tuple[Network, Location] | None:
+        """Return the longest network with an address, and its location; None without one.
+
+        A text that is no address is in no network."""
+        try:
+            known = ip_address(address)
+        except ValueError:
+            return None
+        if isinstance(known, IPv6Address) and known.ipv4_mapped:
+            known = known.ipv4_mapped
+        return self._find(known)
+
+    def _find(self, address: IPv4Address | IPv6Address) -> tuple[Network, Location] | None:
+        bits, number = address.max_prefixlen, int(address)
+        for version, length in self._lengths:
+            if version == address.version:
+                start = number >> (bits - length) << (bits - length)
+                if entry := self._tables[version, length].get(start):
+                    return entry
+        return None
+
+    def locate(self, address: str) -> Location | None:
+        """Return the location of an address, None if it is not known."""
+        found = self.find(address)
+        return found[1] if found else None

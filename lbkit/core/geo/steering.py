@@ -1,0 +1,148 @@
+"""Steering: which region serves a client.
+
+A decision has three steps. A *fence* leaves the regions that may have the client's data at all. A *rule*
+ranks these for the client. The *state* of the regions then decides how far down the ranking one has to go:
+past regions that are down, and past those that are full. The fence comes first, so that no failure can move
+data over a border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import log
+
+from lbkit.core.balance.hashing import hash64, mix64, place64
+from lbkit.core.geo.earth import distance, round_trip
+from lbkit.core.geo.region import Location, Region, RegionState
+from lbkit.core.options import number
+from lbkit.core.text import unknown
+
+Rank = Callable[["Steering", str, Location], dict[str, float]]  # by region; the lowest comes first
+
+
+class NoRegion(Exception):
+    """No region may serve a client now: the message says why."""
+
+
+def _distances(steering: Steering, client: str, at: Location) -> dict[str, float]:
+    return {region.name: distance(at.place, region.place) for region in steering.regions}
+
+
+def _latencies(steering: Steering, client: str, at: Location) -> dict[str, float]:
+    measured = steering.latencies.get(client, {})
+    return {
+        region.name: measured.get(region.name, round_trip(at.place, region.place))
+        for region in steering.regions
+    }
+
+
+def _lots(steering: Steering, client: str, at: Location) -> dict[str, float]:
+    """Weighted rendezvous: shares in proportion to weight, and a client moves only if its region is out."""
+    key = hash64(client)
+    return {
+        region.name: -log((mix64(key ^ place64(region.name)) + 0.5) / 2**64) / region.weight
+        for region in steering.regions
+        if region.weight > 0
+    }
+
+
+def _places_in_order(steering: Steering, client: str, at: Location) -> dict[str, float]:
+    return {name: place for place, name in enumerate(steering.order)}
+
+
+RULES: dict[str, Rank] = {
+    "nearest": _distances,  # km
+    "latency": _latencies,  # seconds; measured where they are known, else estimated from the distance
+    "weighted": _lots,
+    "failover": _places_in_order,  # the first of `order` that is up, for everybody
+}
+
+
+class Steering:
+    """Chooses the region of each client; see the top of the module."""
+
+    def __init__(
+        self,
+        regions: Sequence[Region],
+        rule: str = "nearest",
+        *,
+        fence: Mapping[str, Collection[str]] | None = None,
+        order: Sequence[str] = (),
+        latencies: Mapping[str, Mapping[str, float]] | None = None,
+        full: float = 1.0,
+        least_healthy: float = 0.5,
+    ) -> None:
+        """`fence`: by the clients' jurisdiction, the jurisdictions of regions that may serve them. Clients of
+        one that it does not name may go anywhere; with a fence, clients of unknown jurisdiction (`""`) only
+        where `fence[""]` allows. `order`: of the rule "failover", by default that of `regions`. `latencies`:
+        seconds, measured, by client and region. `full`: the share of a region's capacity at which it takes
+        no more clients. `least_healthy`: the share of healthy servers below which a region is down.
+
+        Raises ValueError for unknown names, and shares outside 0..1."""
+        if not regions:
+            raise ValueError("regions is empty: use at least one Region")
+        self.regions = tuple(regions)
+        names = [region.name for region in regions]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"regions has {name!r} twice: give each a name of its own")
+        if rule not in RULES:
+            raise ValueError(unknown(rule, RULES, "rule"))
+        for name in order:
+            if name not in names:
+                raise ValueError(f"order: {unknown(name, names, 'region')}")
+        number(0, 1, above=True, full=full)
+        number(0, 1, least_healthy=least_healthy)
+        self.rule = rule
+        self.fence = {client: frozenset(allowed) for client, allowed in (fence or {}).items()}
+        known = {region.jurisdiction for region in regions}
+        for client, allowed in self.fence.items():
+            for jurisdiction in sorted(allowed - known):
+                raise ValueError(
+                    f"fence of {client!r}: {unknown(jurisdiction, sorted(known), 'jurisdiction of a region')}"
+                )
+        self.order = tuple(order) or tuple(names)
+        self.latencies = latencies or {}
+        self.full = full
+        self.least_healthy = least_healthy
+
+    def permits(self, at: Location, region: Region) -> bool:
+        """Return whether a client's data may be in a region."""
+        allowed = self.fence.get(at.jurisdiction)
+        if allowed is None:
+            # Of a client from nowhere it is not known what is allowed: with a fence, nothing is.
+            return not self.fence or bool(at.jurisdiction)
+        return region.jurisdiction in allowed
+
+    def scores(self, client: str, at: Location) -> dict[str, float]:
+        """Return the scores by the rule of the regions that may serve a client, the best (lowest) first."""
+        scores = RULES[self.rule](self, client, at)
+        permitted = {region.name for region in self.regions if self.permits(at, region)}
+        ranked = sorted((score, name) for name, score in scores.items() if name in permitted)
+        return {name: score for score, name in ranked}
+
+    def choose(self, client: str, at: Location, states: Mapping[str, RegionState] | None = None) -> Region:
+        """Return the region for a client: the first in its ranking that is up and has room.
+
+        If all that are up are full, the first of them: refusing is up to its own limits. `states` has the
+        regions by name; one that is left out is well and idle. Raises NoRegion if none that the fence permits
+        is up."""
+        by_name = {region.name: region for region in self.regions}
+        ranking = [by_name[name] for name in self.scores(client, at)]
+        if not ranking:
+            raise NoRegion(f"no region may serve clients of the jurisdiction {at.jurisdiction!r}")
+        known = states or {}
+        up = [region for region in ranking if self.is_up(region, known.get(region.name, RegionState()))]
+        if not up:
+            names = ", ".join(region.name for region in ranking)
+            raise NoRegion(f"every region that may serve {client!r} is down: {names}")
+        with_room = (r for r in up if self.has_room(r, known.get(r.name, RegionState())))
+        return next(with_room, up[0])
+
+    def is_up(self, region: Region, state: RegionState) -> bool:
+        """Return whether enough of a region's servers are healthy."""
+        return state.healthy > 0 and state.healthy >= self.least_healthy
+
+    def has_room(self, region: Region, state: RegionState) -> bool:
+        """Return whether a region takes more: its servers that are healthy are the capacity it has left."""
+        return state.load < self.full * region.capacity * state.healthy
