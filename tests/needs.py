@@ -20,6 +20,7 @@ REQUIRE_ALL = bool(os.environ.get("LBKIT_REQUIRE_ALL"))
 
 PROGRAMS = needs.PROGRAMS | {
     "dig": Program(("dig",), "dnsutils", "bind"),
+    "unbound": Program(("unbound",), "unbound", "unbound"),
     "docker": Program(("docker",), "docker.io", "--cask docker"),
     "curl": Program(("curl",), "curl", "curl"),
     "h2load": Program(("h2load",), "nghttp2-client", "nghttp2"),

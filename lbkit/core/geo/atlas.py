@@ -54,3 +54,26 @@ class Atlas:
         """Return the location of an address, None if it is not known."""
         found = self.find(address)
         return found[1] if found else None
+
+    def scope(self, address: str, least: int = 0) -> int:
+        """Return the length of the shortest prefix of an address, `least` or longer, whose addresses are all
+        at one location, and in no other network.
+
+        An answer for an address is good for all of this prefix (RFC 7871, 7.2.1). 0 for no address."""
+        try:
+            known = ip_address(address)
+        except ValueError:
+            return 0
+        found = self._find(known)
+        length = max(least, found[0].prefixlen if found else 0)
+        bits, number = known.max_prefixlen, int(known)
+        inside = [
+            (int(network.network_address), network.prefixlen)
+            for network, _ in self
+            if network.version == known.version and network.prefixlen > length
+        ]
+        while any(
+            start >> (bits - length) == number >> (bits - length) for start, size in inside if size > length
+        ):
+            length += 1
+        return length

@@ -36,14 +36,20 @@ def _latencies(steering: Steering, client: str, at: Location) -> dict[str, float
     }
 
 
-def _lots(steering: Steering, client: str, at: Location) -> dict[str, float]:
-    """Weighted rendezvous: shares in proportion to weight, and a client moves only if its region is out."""
-    key = hash64(client)
+def draw_lots(key: str, weights: Mapping[str, float]) -> dict[str, float]:
+    """Return a number for each name of a weight above 0; the lowest wins, in proportion to weight.
+
+    Weighted rendezvous hashing: a key changes its winner only if that one leaves, or a new one wins."""
+    drawn = hash64(key)
     return {
-        region.name: -log((mix64(key ^ place64(region.name)) + 0.5) / 2**64) / region.weight
-        for region in steering.regions
-        if region.weight > 0
+        name: -log((mix64(drawn ^ place64(name)) + 0.5) / 2**64) / weight
+        for name, weight in weights.items()
+        if weight > 0
     }
+
+
+def _lots(steering: Steering, client: str, at: Location) -> dict[str, float]:
+    return draw_lots(client, {region.name: region.weight for region in steering.regions})
 
 
 def _places_in_order(steering: Steering, client: str, at: Location) -> dict[str, float]:
