@@ -69,6 +69,7 @@ PACKAGES = {
     "h2": "http2",
     "aioquic": "http3",
     "prometheus_client": "metrics",
+    "dns": "dns",
     "opentelemetry.exporter.otlp.proto.http": "tracing",
     "opentelemetry.sdk.trace": "tracing",
     "brotli": "compress",
@@ -118,6 +119,7 @@ FEATURES = {
         "traces by OpenTelemetry", ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
     ),
     "monitor": Feature("Prometheus and Alertmanager for a proxy", programs=("prometheus", "alertmanager")),
+    "dns": Feature("a DNS server", ("dns",)),
     "brotli": Feature("compression with brotli", ("brotli",)),
     "zstd": Feature("compression with zstd", ("zstandard",)),
     "cert": Feature("a lab's own certificates", ("trustme",)),

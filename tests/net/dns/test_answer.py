@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from needs import need_module
+from needs import need_feature
 
-need_module("dns", "dnspython")
+need_feature("dns")
 
 import dns.edns
 import dns.flags

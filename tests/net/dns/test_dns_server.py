@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from needs import need, need_module
+from needs import need, need_feature
 
-need_module("dns", "dnspython")
+need_feature("dns")
 
 import dns.message
 import dns.query
