@@ -58,7 +58,7 @@ def command(
         from lbkit.alerts import rule_file
         from lbkit.live.monitor import Monitor, live_rules
 
-        wanted = live_rules(latency, objective)
+        wanted = live_rules(latency, objective, every=every)
         if rules:
             typer.echo(rule_file(wanted), nl=False)
             return

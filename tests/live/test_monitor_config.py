@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from needs import need
 
-from lbkit.alerts import rule_file
-from lbkit.live.monitor import alertmanager_config, live_rules, prometheus_config
+from lbkit.alerts import high_error_rate, rule_file, server_down
+from lbkit.live.monitor import Monitor, alertmanager_config, live_rules, prometheus_config
+from lbkit.live.monitor.config import check_windows, windows
 
 
 def checked(program: str, *arguments: str | Path) -> str:
@@ -48,6 +49,20 @@ def test_wrong_times_are_refused() -> None:
         prometheus_config([], every=0)
     with pytest.raises(ValueError, match="wait is -1"):
         alertmanager_config("http://127.0.0.1:1", wait=-1)
+
+
+@pytest.mark.parametrize("every", [0.1, 2.0, 7.0, 60.0])
+def test_rules_are_made_for_the_scrapes_that_there_are(every: float) -> None:
+    check_windows(live_rules(every=every), every)
+    assert (
+        min(w for rule in live_rules(every=every) for c in rule.conditions for w in windows(c)) >= 2 * every
+    )
+
+
+def test_a_rule_that_could_never_fire_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"every is 3: HighErrorRate looks at the last 5 s, .* at most 2\.5"):
+        Monitor(rules=[server_down(), high_error_rate(window=5)], every=3)
+    Monitor(rules=[server_down(), high_error_rate(window=5)], every=2.5)
 
 
 def test_the_rules_have_names_of_their_own() -> None:

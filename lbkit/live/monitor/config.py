@@ -7,7 +7,10 @@ prometheus.io/docs/alerting/latest/configuration. Texts are in quotes, as JSON h
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from math import inf
+from typing import Any
 
 from lbkit.alerts import (
     Condition,
@@ -86,6 +89,27 @@ def alertmanager_config(
     )
 
 
+def check_windows(rules: Sequence[Rule], every: float) -> None:
+    """Raise ValueError for a rule that could never fire: a rate needs two scrapes in its window."""
+    for rule in rules:
+        shortest = min((w for condition in rule.conditions for w in windows(condition)), default=inf)
+        if shortest < 2 * every:
+            raise ValueError(
+                f"every is {every:g}: {rule.name} looks at the last {shortest:g} s, which need two "
+                f"scrapes; use at most {shortest / 2:g}, or a longer window"
+            )
+
+
+def windows(part: Any) -> Iterator[float]:
+    """Yield the windows in seconds in a condition, and in the queries that it is made of."""
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.name == "window":
+            yield value
+        elif is_dataclass(value):
+            yield from windows(value)
+
+
 def proxy_down(lasts: float = 5.0) -> Rule:
     """Prometheus cannot scrape the proxy: its own metric `up` is 0. A run has no such metric."""
     down = Condition(Value("up", {"job": JOB}), "<", 1)
@@ -98,13 +122,17 @@ def live_rules(
     window: float = 30.0,
     lasts: float = 10.0,
     scale: float = 1 / 60,
+    every: float = 2.0,
 ) -> list[Rule]:
     """Return rules for a proxy, with windows short enough for a lesson.
 
     `latency`: seconds that 99 % of the requests may take. `objective`: the share of requests that has to
     succeed. `window`: seconds that rates are taken over. `lasts`: seconds that something has to be wrong
     before an alert fires; four times as long for the capacity. `scale`: of the windows of burn rates, of
-    which the longest is 3 days. Raises ValueError as the rules of `lbkit.alerts` do."""
+    which the longest is 3 days. `every`: seconds between scrapes, for which no window will be too short.
+
+    Raises ValueError as the rules of `lbkit.alerts` do."""
+    window, lasts, scale = max(window, 5 * every), max(lasts, 2 * every), max(scale, every / 120)
     return [
         proxy_down(),
         server_down(lasts),

@@ -15,7 +15,14 @@ from typing import Any, Self
 
 from lbkit.alerts import Rule, rule_file
 from lbkit.core.options import number
-from lbkit.live.monitor.config import LEAST, RULES, alertmanager_config, live_rules, prometheus_config
+from lbkit.live.monitor.config import (
+    LEAST,
+    RULES,
+    alertmanager_config,
+    check_windows,
+    live_rules,
+    prometheus_config,
+)
 from lbkit.live.monitor.notices import Notice, Notices
 from lbkit.live.monitor.programs import Alertmanager, Monitoring, Prometheus
 from lbkit.live.monitor.prometheus_api import PrometheusApi
@@ -54,14 +61,15 @@ class Monitor(Started):
         seconds between scrapes, and between evaluations. `port`: of the page; 0 is any free one.
         `on_notice` is called, in another thread, with each alert that fires or ends.
 
-        Raises ValueError for a wrong address or an interval below 0.1 s."""
+        Raises ValueError for a wrong address, an interval below 0.1 s, or one too long for a rule."""
         try:
             split_address(admin)
         except ValueError as error:
             raise ValueError(f"admin {error}") from None
         number(LEAST, every=every)
         self.admin = admin
-        self.rules = list(live_rules() if rules is None else rules)
+        self.rules = list(live_rules(every=every) if rules is None else rules)
+        check_windows(self.rules, every)
         self.every = every
         self.port = port
         self.on_notice = on_notice
