@@ -73,6 +73,7 @@ def extras() -> dict[str, list[str]]:
 
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "dns": "dnspython",
     "prometheus_client": "prometheus-client",
     "opentelemetry.sdk.trace": "opentelemetry-sdk",
     "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",

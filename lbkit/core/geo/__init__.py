@@ -5,18 +5,27 @@
 
 from lbkit.core.geo.atlas import Atlas
 from lbkit.core.geo.earth import Place, distance, round_trip
+from lbkit.core.geo.failover import DnsFailover, Resolvers
 from lbkit.core.geo.region import Location, Region, RegionState
+from lbkit.core.geo.routes import Internet, Learned, NetworkRoute, catchments, moved
 from lbkit.core.geo.steering import RULES, NoRegion, Steering
 
 __all__ = [
     "RULES",
     "Atlas",
+    "DnsFailover",
+    "Internet",
+    "Learned",
     "Location",
+    "NetworkRoute",
     "NoRegion",
     "Place",
     "Region",
     "RegionState",
+    "Resolvers",
     "Steering",
+    "catchments",
     "distance",
+    "moved",
     "round_trip",
 ]
