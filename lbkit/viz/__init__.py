@@ -1,6 +1,7 @@
 """Figures of results, and widgets for notebooks. Needs the `lab` extra; imports no engine."""
 
 from lbkit.viz import decisions, figures, limits
+from lbkit.viz.catchment import catchment, internet_graph
 from lbkit.viz.engines import EngineSelector
 from lbkit.viz.explorer import Explorer
 from lbkit.viz.health_panel import HealthPanel
@@ -12,6 +13,7 @@ from lbkit.viz.rules import RuleExplorer
 from lbkit.viz.scene import Scene, Step
 from lbkit.viz.theatre.widget import Theatre
 from lbkit.viz.topology import graph, topology
+from lbkit.viz.world import world
 
 __all__ = [
     "EngineSelector",
@@ -25,9 +27,12 @@ __all__ = [
     "Scene",
     "Step",
     "Theatre",
+    "catchment",
     "decisions",
     "figures",
     "graph",
+    "internet_graph",
     "limits",
     "topology",
+    "world",
 ]
