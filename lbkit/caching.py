@@ -18,12 +18,16 @@ from lbkit.core.text import shown
 PLAIN = frozenset((200, 203, 300, 301, 308))
 
 _CONTROL = re.compile(r"[ -~]*")
+_LIFETIME = re.compile(r"(?:max-age|s-maxage|stale-while-revalidate|stale-if-error)\s*=\s*([^,\s]*)")
 _NAME = re.compile(r"[A-Za-z][\w.-]*|", re.ASCII)
 
 
 def _control(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, str) or not _CONTROL.fullmatch(value):
         raise ValueError(f"{attribute.name} is {shown(value)}: use directives, such as max-age=60")
+    for seconds in _LIFETIME.findall(value.lower()):
+        if not re.fullmatch(r"[0-9]+|\"[0-9]+\"", seconds):  # else it would count as 0 (RFC 9111, 1.2.2)
+            raise ValueError(f"{attribute.name} is {shown(value)}: use whole seconds, not {seconds}")
 
 
 def _name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

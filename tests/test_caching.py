@@ -63,6 +63,8 @@ def test_a_cache_that_would_keep_nothing_is_refused(changes: dict[str, object], 
     ("options", "why"),
     [
         ({"control": "a\r\nb"}, "control is"),
+        ({"control": "public, max-age=0.5"}, r"control is .*: use whole seconds, not 0\.5"),
+        ({"control": "S-MaxAge=soon"}, "use whole seconds, not soon"),
         ({"name": "a b"}, "name is"),
         ({"coalesce": 1}, "coalesce"),
         ({"rules": {}}, "rules"),

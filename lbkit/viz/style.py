@@ -52,8 +52,8 @@ POLICIES: tuple[tuple[str, ...], ...] = (
         *("power_of_choices", "multi_probe", "interleaved_round_robin", "weighted_random"),
     ),
     (
-        *("nginx_least_connections", "join_idle_queue", "haproxy_least_connections", "by_busyness"),
-        *("haproxy_random", "zone_aware", "by_traffic", "first_available"),
+        *("nginx_least_connections", "zone_aware", "haproxy_least_connections", "by_busyness"),
+        *("haproxy_random", "join_idle_queue", "by_traffic", "first_available"),
     ),
     (
         *("priority_levels", "nginx_ring", "anomaly_mitigation", "haproxy_ring"),

@@ -92,8 +92,6 @@ DRAWN = """() => {
 # Words of the page that are cut off, lie on others, or stand out of the theatre.
 FAULTS = """() => {
   const found = [];
-  // Where the page is higher than the window, the bar lies on what is below, on purpose.
-  document.querySelector(".lbt-bar").style.position = "static";
   const words = ".lbt-head strong, .lbt-counts, .lbt-caption, .lbt-prop figcaption, .lbt-prop-words, "
     + ".lbt-time, .lbt-speed output, .lbt-sign, .lbt-notes li, .lbt-knob";
   const root = document.querySelector(".lbkit-theatre").getBoundingClientRect();

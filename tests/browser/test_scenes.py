@@ -38,7 +38,8 @@ def stage(page: Any, name: str) -> Any:
 
 
 def words(page: Any, name: str, kind: str) -> str:
-    text: str = stage(page, name).locator(f".lbt-prop-{kind} .lbt-prop-words").inner_text()
+    props = page.locator(".lbt-props").nth(NAMES.index(name))
+    text: str = props.locator(f".lbt-prop-{kind} .lbt-prop-words").inner_text()
     return text
 
 

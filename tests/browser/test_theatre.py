@@ -102,7 +102,7 @@ def test_states_are_said_in_words(page: Any) -> None:
 
 
 def test_up_and_down_change_the_speed(page: Any) -> None:
-    slider = page.get_by_role("slider", name="speed")
+    slider = page.get_by_role("slider", name="playback speed")
     press(page, "ArrowDown")
     assert slider.get_attribute("aria-valuetext") == "1/1×" or slider.input_value() == "-0.1"
     press(page, "ArrowUp")

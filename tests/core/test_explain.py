@@ -128,7 +128,7 @@ def test_the_group_is_named_before_the_values_compared_in_it() -> None:
     assert why
     assert why.rule.startswith("group ")
     assert (
-        "drawn by share (x 33%, y 33%, z 33%); in it in flight / weight, of equals the longest waiting"
+        "drawn by share (x 33%, y 33%, z 33%); in it in flight / weight, ties: least recently picked"
         in why.rule
     )
     assert len(why.scores) == 2
@@ -141,7 +141,7 @@ def test_a_retry_names_the_backends_tried_and_compares_the_others() -> None:
     pool = a_pool(("least_connections", {}), 1, False, 0.0)
     why = pool.explain("k", 0.0, [pool["b1"], pool["b2"]])
     assert why
-    assert why.rule == "a retry, not b1, b2: in flight / weight, of equals the longest waiting"
+    assert why.rule == "a retry, not b1, b2: in flight / weight, ties: least recently picked"
     assert set(why.scores) == {"b0", "b3", "b4", "b5"}
     assert pool.explain("k", 0.0, pool.backends) is None
 

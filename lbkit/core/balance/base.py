@@ -33,7 +33,7 @@ class Why:
         parts = [self.rule]
         if self.scores:
             compared = ", ".join(f"{name} {score:.4g}" for name, score in self.scores.items())
-            parts.append(f"{self.best} of {compared}" if self.best else compared)
+            parts.append(f"{compared}: the {self.best} wins" if self.best else compared)
         if self.place is not None:
             parts.append(f"slot {self.place:g} of {self.places}" if self.places else f"at {self.place:.4f}")
         if self.near:

@@ -76,7 +76,7 @@ class _LowestScore(Balancer):
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
-        return Why(f"{self.scored}, of equals the longest waiting", scores, "lowest")
+        return Why(f"{self.scored}, ties: least recently picked", scores, "lowest")
 
     def _move(self, backend: Backend, in_flight: int) -> None:
         """Move `backend` to the level of its new score, behind its equals."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -15,16 +16,19 @@ def captions(result: Result, rows: Sequence[int]) -> list[dict[str, Any]]:
     """Return a caption for each recorded decision about one of the rows, in order of time."""
     number_of = numbered(rows)
     decisions: list[Decision] = result.extra.get("decisions", [])
-    return [_caption(d, number_of[d.request]) for d in decisions if d.request in number_of]
+    servers = len(result.backends)
+    return [_caption(d, number_of[d.request], servers) for d in decisions if d.request in number_of]
 
 
-def _caption(decision: Decision, request: int) -> dict[str, Any]:
+def _caption(decision: Decision, request: int, servers: int) -> dict[str, Any]:
     why = decision.why
+    # Of as many places as servers the server's name says enough, and the stage has a mark at the place.
+    text = str(replace(why, place=None) if 0 < why.places <= servers else why)
     return {
         "at": seconds(decision.at),
         "request": request,
         "chosen": decision.server if decision.server >= 0 else None,
-        "text": str(why),
+        "text": text,
         "rule": why.rule,
         "scores": {name: _short(score) for name, score in why.scores.items() if isfinite(score)},
         "best": why.best,

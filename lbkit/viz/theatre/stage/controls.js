@@ -50,9 +50,9 @@ function controlBar(root, player) {
 }
 
 function speedSlider(bar, player) {
-  const label = element(bar, "label", "lbt-speed", { title: "speed (↑ ↓)" });
-  element(label, "span").textContent = "speed";
-  const attributes = { type: "range", min: SLOWEST, max: FASTEST, step: 0.1, "aria-label": "speed" };
+  const label = element(bar, "label", "lbt-speed", { title: "the speed at which it is played (↑ ↓)" });
+  element(label, "span").textContent = "playback"; // servers have a speed, too
+  const attributes = { type: "range", min: SLOWEST, max: FASTEST, step: 0.1, "aria-label": "playback speed" };
   const slider = element(label, "input", "", attributes);
   const said = element(label, "output");
   slider.addEventListener("input", () => player.faster(+slider.value - player.power));

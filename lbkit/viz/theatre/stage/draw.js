@@ -87,12 +87,20 @@ function drawClients(pen, index, layout, { theme }) {
     circle(pen, x, y, radius);
     pen.fillStyle = lifted(client.colour, theme);
     pen.fill();
-    if (layout.small) return;
-    pen.font = font(12, 600);
+    pen.font = font(layout.small ? 10 : 12, 600);
+    if (layout.small) return nameWithin(pen, client.name, x, y, radius);
     pen.fillStyle = theme.ink;
     pen.textAlign = "right";
     pen.fillText(fitted(pen, client.name, 64), x - radius - 6, y + 0.5);
   });
+}
+
+// Where there is no room beside a client: its name on it, if it is short.
+function nameWithin(pen, name, x, y, radius) {
+  if (pen.measureText(name).width > 2 * radius - 2) return;
+  pen.fillStyle = inkOn(pen.fillStyle);
+  pen.textAlign = "center";
+  pen.fillText(name, x, y + 0.5);
 }
 
 function drawBalancer(pen, layout, moment, { theme, colour, caption }) {

@@ -150,15 +150,19 @@ function doneTimes({ film, requests, count }) {
   return done;
 }
 
-// How many are in flight, and how many fail, in each of BINS parts of the film.
+// How many are in flight, fail, and are denied or given up, in each of BINS parts of the film.
 function curve({ requests, film, count, begin, end }) {
   const inFlight = new Float64Array(BINS);
   const failures = new Float64Array(BINS);
+  const rejections = new Float64Array(BINS);
   const bin = (t) => clamp(Math.floor(((t - begin) / (end - begin || 1)) * BINS), 0, BINS - 1);
   for (let i = 0; i < count; i++) {
     const last = bin(Math.min(never(requests.answered[i]), end));
     for (let b = bin(requests.sent[i]); b <= last; b++) inFlight[b]++;
-    if (FAILURES.has(film.outcomes[requests.outcome[i]]) && requests.answered[i] !== null) failures[last]++;
+    if (requests.answered[i] === null) continue;
+    const outcome = film.outcomes[requests.outcome[i]];
+    if (FAILURES.has(outcome)) failures[last]++;
+    else if (REJECTIONS.has(outcome)) rejections[last]++;
   }
-  return { inFlight, failures };
+  return { inFlight, failures, rejections };
 }

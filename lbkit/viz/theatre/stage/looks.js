@@ -56,7 +56,7 @@ function badges(now) {
     const short = about ? `${look.mark} ${change.kind}` : ""; // where there is no room for more
     return { ...look, kind: change.kind, short, text: `${look.mark} ${about}${change.state.replaceAll("_", " ")}${value}` };
   });
-  if (!now.member) found.push({ ...OUT, kind: "member", text: "– not in the pool" });
+  if (!now.member) found.push({ ...OUT, kind: "member", short: "– not in pool", text: "– not in the pool" });
   return found.sort((one, other) => TONES.indexOf(one.tone) - TONES.indexOf(other.tone));
 }
 

@@ -5,6 +5,7 @@
 // it is in it, from 0 to 1.
 
 const FAILURES = new Set(["failed", "refused", "timeout"]);
+const REJECTIONS = new Set(["denied", "left"]); // by a limit, or by the client
 const FADING = new Set(["left", "cancelled"]); // nothing goes back: nobody waits for it
 
 function momentAt(index, t) {

@@ -77,7 +77,7 @@ function drawWords(pen, index, layout, number, now, marks, theme) {
   const { name } = index.film.servers[number];
   const lines = [{ text: name, font: font(clamp(box.height * 0.42, 9, 13), 650), colour: theme.ink }];
   const above = layout.small && room < 74 && box.height >= 64 ? marks.slice(0, 1) : [];
-  for (const mark of above) stateAbove(pen, mark, box, theme);
+  for (const mark of above) stateAbove(pen, mark, box, box.width - (index.tints ? 22 : 14), theme);
   const below = above.length ? [] : marks;
   const said = traits(index.film, number, now, layout.small);
   const small = font(clamp(box.height * 0.3, 9, 11));
@@ -91,12 +91,12 @@ function drawWords(pen, index, layout, number, now, marks, theme) {
 }
 
 // Where there is no room for words beside the slots: the worst state, above them.
-function stateAbove(pen, mark, box, theme) {
+function stateAbove(pen, mark, box, room, theme) {
   pen.font = font(11, 700);
   pen.fillStyle = theme[mark.tone];
   pen.textAlign = "left";
   pen.textBaseline = "middle";
-  pen.fillText(fitted(pen, mark.text, box.width - 14), box.x + 7, box.y + 12);
+  pen.fillText(fittedState(pen, mark, room), box.x + 7, box.y + 12);
 }
 
 // As many lines of traits as there is room for.
@@ -117,9 +117,12 @@ function drawColumn(pen, lines, x, box, room) {
   lines.forEach((line, i) => {
     pen.font = line.font;
     pen.fillStyle = line.colour;
-    const text = line.short && pen.measureText(line.text).width > room ? line.short : line.text;
-    pen.fillText(fitted(pen, text, room), x, top + i * step);
+    pen.fillText(fittedState(pen, line, room), x, top + i * step);
   });
+}
+
+function fittedState(pen, { text, short }, room) {
+  return fitted(pen, short && pen.measureText(text).width > room ? short : text, room);
 }
 
 function drawInOneLine(pen, lines, x, box, room) {

@@ -3,7 +3,7 @@
 const OWN = "#702EFA"; // of a policy without a colour
 
 class Stage {
-  constructor(parent) {
+  constructor(parent, shelf) {
     this.root = element(parent, "figure", "lbt-stage");
     const head = element(this.root, "figcaption", "lbt-head");
     this.title = element(head, "strong");
@@ -12,7 +12,7 @@ class Stage {
     this.back = element(this.picture, "canvas", "lbt-back", { "aria-hidden": "true" });
     this.canvas = element(this.picture, "canvas", "", { role: "img" });
     this.caption = element(this.root, "p", "lbt-caption");
-    this.propsPlace = element(this.root, "div", "lbt-props");
+    this.propsPlace = element(shelf, "div", "lbt-props");
     this.props = [];
   }
 
@@ -20,8 +20,13 @@ class Stage {
     this.index = index;
     this.policyColours = policyColours;
     this.props = propViews(this.propsPlace, this.props, index.film.props ?? []);
-    this.title.textContent = index.film.title;
+    this.title.textContent = this.propsPlace.dataset.of = index.film.title;
     this.canvas.setAttribute("aria-label", `${index.film.title}: requests on their way to servers`);
+  }
+
+  remove() {
+    this.root.remove();
+    this.propsPlace.remove();
   }
 
   freshCanvases() {
@@ -47,7 +52,7 @@ class Stage {
     if (!this.layout) return;
     this.moment = momentAt(this.index, player.t);
     this.said = captionAt(this.index, player);
-    const colour = lifted(this.policyColours[this.moment.policy] ?? OWN, this.theme);
+    const colour = this.colourOf(this.moment.policy);
     const look = { ...this.look, colour, caption: this.said };
     const parts = [this.index, this.layout, this.moment, look];
     const rests = `${until(this.index.changes, player.t)} ${this.said?.at} ${this.said?.request} ${this.moment.panics}`;
@@ -60,6 +65,10 @@ class Stage {
     const scene = { index: this.index, t: player.t, moment: this.moment, look, player };
     this.props.forEach((prop) => prop.paint(scene));
     this.write(player);
+  }
+
+  colourOf(policy) {
+    return lifted(this.policyColours[policy] ?? OWN, this.theme);
   }
 
   // The pictures of it, from above: each with its canvases and its size.

@@ -1,12 +1,16 @@
-// Above the scrub bar: how many requests were in flight, where some failed, and what happened to servers.
+// Above the scrub bar: how many requests were in flight, where some failed or were rejected, and what happened to servers.
 
-function drawStrip(pen, width, height, indexes, player, theme) {
+function drawStrip(pen, width, height, stages, player, theme) {
+  const indexes = stages.map(({ index }) => index);
   const span = player.end - player.begin || 1;
   const place = (t) => ((t - player.begin) / span) * width;
   const most = Math.max(...indexes.map(({ curve }) => curve.inFlight.reduce((a, b) => Math.max(a, b), 1)));
-  indexes.forEach((index, number) => {
-    drawCurve(pen, index, place, height, most, number, theme);
-    drawFailures(pen, index, place, height, theme);
+  stages.forEach((stage, number) => {
+    const { index } = stage;
+    const colour = stages.length > 1 && stage.theme ? stage.colourOf(index.film.policy) : theme.line;
+    drawCurve(pen, index, place, height, most, number, colour);
+    drawEnds(pen, index, index.curve.rejections, place, height, theme.warned);
+    drawEnds(pen, index, index.curve.failures, place, height, theme.failed);
   });
   for (const mark of marksOf(indexes)) {
     pen.fillStyle = theme[mark.tone];
@@ -17,7 +21,7 @@ function drawStrip(pen, width, height, indexes, player, theme) {
   }
 }
 
-function drawCurve(pen, { curve, begin, end }, place, height, most, number, theme) {
+function drawCurve(pen, { curve, begin, end }, place, height, most, number, colour) {
   pen.beginPath();
   pen.moveTo(place(begin), height);
   curve.inFlight.forEach((count, bin) => {
@@ -26,17 +30,19 @@ function drawCurve(pen, { curve, begin, end }, place, height, most, number, them
     pen.lineTo(place(begin + ((end - begin) * (bin + 1)) / BINS), y);
   });
   pen.lineTo(place(end), height);
-  pen.fillStyle = pen.strokeStyle = theme.line;
-  pen.globalAlpha = 0.45;
+  pen.fillStyle = pen.strokeStyle = colour;
+  pen.lineWidth = 1.5;
+  pen.globalAlpha = number === 0 ? 0.45 : 1;
   if (number === 0) pen.fill();
   else pen.stroke(); // the second film: a line over the area of the first
   pen.globalAlpha = 1;
 }
 
-function drawFailures(pen, { curve, begin, end }, place, height, theme) {
-  pen.fillStyle = theme.failed;
+// A mark at the bottom of each part in which requests ended badly.
+function drawEnds(pen, { begin, end }, counts, place, height, colour) {
+  pen.fillStyle = colour;
   const width = Math.max(2, place(begin + (end - begin) / BINS) - place(begin));
-  curve.failures.forEach((count, bin) => {
+  counts.forEach((count, bin) => {
     if (count) pen.fillRect(place(begin + ((end - begin) * bin) / BINS), height - 4, width, 4);
   });
 }

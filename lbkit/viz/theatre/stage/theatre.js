@@ -9,10 +9,12 @@ class Theatre {
     this.model = model;
     this.root = element(el, "div", "lbkit-theatre", { tabindex: 0, role: "group", "data-lm-suppress-shortcuts": "true" });
     this.stagesPlace = element(this.root, "div", "lbt-stages");
+    this.shelf = element(this.root, "div", "lbt-shelf"); // the props of each stage
     this.stages = [];
     this.read();
     this.player = new Player(spanOf(this.indexes), () => this.show());
     this.controls = controlBar(this.root, this.player);
+    this.root.append(this.shelf); // below the bar, so that the bar is in sight
     this.fault = element(this.root, "div", "lbt-fault", { role: "alert" });
     this.legend = legendPlace(this.root, el.clientWidth);
     this.notes = element(this.root, "ul", "lbt-notes");
@@ -28,8 +30,8 @@ class Theatre {
     this.indexes = spec.films.map(indexed);
     this.running?.end();
     this.running = spec.live ? new Live(this, spec.films[0], spec.live) : null;
-    while (this.stages.length > this.indexes.length) this.stages.pop().root.remove();
-    while (this.stages.length < this.indexes.length) this.stages.push(new Stage(this.stagesPlace));
+    while (this.stages.length > this.indexes.length) this.stages.pop().remove();
+    while (this.stages.length < this.indexes.length) this.stages.push(new Stage(this.stagesPlace, this.shelf));
     this.stages.forEach((stage, i) => {
       stage.show(this.indexes[i], spec.colours);
       stage.placed = spec.hands ? (placed) => placeHands(placed, this, i, spec.hands) : undefined;
@@ -97,21 +99,11 @@ class Theatre {
     this.printing = true;
   }
 
-  // Props are below the bar, so that it is in sight; of two stages, each has its own.
-  placeProps() {
-    const { bar } = this.controls;
-    for (const { root, propsPlace } of this.stages) {
-      const last = this.stages.length > 1 ? root.lastChild : bar;
-      if (last !== propsPlace && propsPlace.previousSibling !== last) last.after(propsPlace);
-    }
-  }
-
   // After a change of the size, the theme or the film.
   refresh(theme = themeOf(this.root)) {
     if (this.printing) return;
     this.theme = theme;
     for (const [name, colour] of Object.entries(this.theme)) this.root.style.setProperty(`--lbt-${name}`, colour);
-    this.placeProps();
     this.stages.forEach((stage) => stage.resize(this.theme));
     this.around();
     this.show();
@@ -121,7 +113,7 @@ class Theatre {
   around(legend = true) {
     const { track, strip } = this.controls;
     const width = track.clientWidth;
-    if (width) drawStrip(sized(strip, width, STRIP), width, STRIP, this.indexes, this.player, this.theme);
+    if (width) drawStrip(sized(strip, width, STRIP), width, STRIP, this.stages, this.player, this.theme);
     if (legend) showLegend(this.legend, this.indexes, this.theme);
     const notes = [...new Set(this.indexes.flatMap(({ film }) => film.notes ?? []))];
     if (notes.join("\n") === this.noted) return;

@@ -21,15 +21,20 @@ function luminance(colour) {
   const pen = document.createElement("canvas").getContext("2d");
   pen.fillStyle = colour;
   pen.fillRect(0, 0, 1, 1);
-  const [red, green, blue] = pen.getImageData(0, 0, 1, 1).data;
-  return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+  return brightness(pen.getImageData(0, 0, 1, 1).data);
 }
+
+const brightness = ([red, green, blue]) => (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+
+// Ink that can be read on a colour as a canvas says it, "#rrggbb".
+const inkOn = (hex) => (brightness(parts(hex)) < 0.43 ? LIGHT.page : DARK.page);
+
+const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 // On dark pages, colours of the palette are too dim for small dots: nearer to white.
 function lifted(hex, theme) {
   if (!theme.dark) return hex;
-  const parts = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-  return `rgb(${parts.map((part) => Math.round(mix(part, 255, 0.28))).join(",")})`;
+  return `rgb(${parts(hex).map((part) => Math.round(mix(part, 255, 0.28))).join(",")})`;
 }
 
 // Call `changed` when the page turns dark or light.
