@@ -22,6 +22,7 @@ from typing import Any
 from lbkit.experiment import server_from_dict
 from lbkit.live.backend_app import Backend
 from lbkit.live.backend_settings import check_settings
+from lbkit.live.handed import handed
 
 
 def healthy(port: int) -> bool:
@@ -34,7 +35,7 @@ def healthy(port: int) -> bool:
 
 
 def main() -> None:
-    """Serve as the first argument says, in JSON; all its fields are optional.
+    """Serve as the first argument says, in JSON or as the path of a file; all its fields are optional.
 
     `server`: a Server. `host`, `port`: where to listen; 0 is any free port. `seed`: of its random choices.
     `control`: settings as /control takes them. `stay`: go on when standard input ends, in a container without
@@ -44,7 +45,7 @@ def main() -> None:
     take it out before it refuses a connection. Then it finishes what it has, and ends."""
     if sys.argv[1] == "--health":
         sys.exit(0 if healthy(int(sys.argv[2])) else 1)
-    settings = json.loads(sys.argv[1])
+    settings = handed(sys.argv[1])
     server = server_from_dict({"name": socket.gethostname()} | settings.get("server", {}))
     changes = settings.get("control", {})
     check_settings(changes)

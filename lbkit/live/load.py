@@ -15,6 +15,7 @@ from typing import Any
 
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment, Policy
+from lbkit.live.handed import Handed
 from lbkit.live.program import Program
 from lbkit.result import COLUMNS, good
 from lbkit.run import EngineError
@@ -52,6 +53,7 @@ class Load:
         self._reader: threading.Thread | None = None
         self._connection: socket.socket | None = None
         self._stopping = False
+        self._handed = Handed()
 
     @property
     def watched(self) -> bool:
@@ -82,7 +84,7 @@ class Load:
             command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]
             command += ["--headless", "--host", self.url, "-u", str(users), "-r", str(users)]
             command += ["--run-time", f"{bound:.0f}s", "--exit-code-on-error", "0", "--only-summary"]
-            self._locust = Program(command, env=os.environ | {"LBKIT_PLAY": json.dumps(settings)})
+            self._locust = Program(command, env=os.environ | {"LBKIT_PLAY": self._handed.write(settings)})
             try:
                 self._connection = self._accept(listener)
                 lines = self._connection.makefile("rw", encoding="utf-8", newline="\n")
@@ -167,8 +169,10 @@ class Load:
         self._stopping = True
         locust, self._locust = self._locust, None
         if locust is None:
+            self._handed.remove()
             return
         locust.end()
+        self._handed.remove()
         if self._connection:
             with contextlib.suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ from typing import IO, Self
 
 from lbkit.experiment import Server, server_to_dict
 from lbkit.live.fleet import START_TIMEOUT, Fleet, FleetError
+from lbkit.live.handed import Handed
 from lbkit.needs import why_not
 from lbkit.run import EngineError, require
 
@@ -34,6 +35,7 @@ class Process:
         self._launched = 0.0
         self.popen: subprocess.Popen[bytes] | None = None
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
+        self._handed = Handed()
 
     @property
     def alive(self) -> bool:
@@ -54,7 +56,7 @@ class Process:
         }
         self._launched = time.monotonic()
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.live.backend", json.dumps(settings)],
+            [sys.executable, "-m", "lbkit.live.backend", self._handed.write(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -108,6 +110,7 @@ class Process:
     def stop(self) -> None:
         self.kill()
         self.errors.close()
+        self._handed.remove()
 
 
 class LocalFleet(Fleet):

@@ -14,7 +14,6 @@ an open loop, but each one waits for its answers, and has its own cookies.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
@@ -26,10 +25,11 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from lbkit.arrivals import Closed, Sessions
 from lbkit.experiment import Experiment
+from lbkit.live.handed import handed
 from lbkit.live.player import GRACE, Player
 from lbkit.workload import Clients, Visits, stream, workload
 
-SETTINGS: dict[str, Any] = json.loads(os.environ.get("LBKIT_PLAY", "{}"))  # see Player
+SETTINGS: dict[str, Any] = handed(os.environ.get("LBKIT_PLAY", "{}"))  # see Player
 EXPERIMENT = (
     Experiment.from_dict(SETTINGS["experiment"])
     if SETTINGS

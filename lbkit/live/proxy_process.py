@@ -13,13 +13,14 @@ import attrs
 import tomli_w
 
 from lbkit.live.front import wait_until
-from lbkit.live.program import START_TIMEOUT, Program
+from lbkit.live.program import Program
 from lbkit.net import ProxyConfig
 from lbkit.net.running import ProxyError
 from lbkit.net.settings import AdminRules
 from lbkit.started import Started
 
 FREE_PORT = "127.0.0.1:0"
+STARTS = 60.0  # seconds within which it does, or never
 _URL = re.compile(r"https?://[\w.:\[\]]+")
 
 
@@ -47,7 +48,7 @@ class ProxyProcess(Started):
         def urls() -> list[str]:
             return [found[0] for line in list(said) if (found := _URL.search(line))]
 
-        wait_until(lambda: len(urls()) >= 2 or not program.running, START_TIMEOUT)
+        wait_until(lambda: len(urls()) >= 2 or not program.running, STARTS)
         if len(urls()) < 2:
             self.stop()
             raise ProxyError(f"lbkit proxy did not start: {' '.join(said) or 'it said nothing'}")

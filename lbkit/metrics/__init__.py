@@ -4,11 +4,13 @@
 queries (`Rate`, `Quantile`, ...) ask it as PromQL would. `PANELS` are the questions of a dashboard.
 """
 
+from lbkit.metrics.exposed import read_exposition
 from lbkit.metrics.joined import joined
 from lbkit.metrics.names import BOUNDS, METRICS, Metric
 from lbkit.metrics.of_result import metrics_of
 from lbkit.metrics.panels import PANELS, Line, Panel, panels
 from lbkit.metrics.query import Quantile, Query, Rate, Ratio, Sum, Value
+from lbkit.metrics.rolling import Rolling
 from lbkit.metrics.store import Labels, Store
 
 __all__ = [
@@ -23,10 +25,12 @@ __all__ = [
     "Query",
     "Rate",
     "Ratio",
+    "Rolling",
     "Store",
     "Sum",
     "Value",
     "joined",
     "metrics_of",
     "panels",
+    "read_exposition",
 ]

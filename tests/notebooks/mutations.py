@@ -467,6 +467,47 @@ FEATURES = [
     in_09("cost", "claim-cost", "", as_if("cpu", "firewall, lbkit", "nothing")),
 ]
 
+
+def in_11(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("11-monitoring", claim, at, old, new, cell, needs)
+
+
+IN_FLIGHT = 'sum(ask(Value("lbkit_requests_in_flight"), at).values())'
+MISSED = 'fired = [alert for alert in fired if alert.rule.name != "ServerDown"]'
+NERVOUS = "calm = [high_error_rate(0.005, window=120, lasts=0)]"
+
+MONITORING = [
+    in_11("M2", "claim-m2-tail", "SLOW = 0.15", "SLOW = 1.0", cell="tail-build"),
+    in_11("M2", "claim-m2-fan-out", "max(rng.choices", "min(rng.choices", cell="fan-out"),
+    in_11("M2", "claim-m2-averaged", "Exponential(0.2)", "Exponential(0.02)", cell="averaged"),
+    in_11("M2", "claim-m2-omission", "Closed(users=1, think=0.0)", "Poisson(100)", cell="omission"),
+    in_11("M2", "claim-m2-omission", "Poisson(100)", "Closed(users=2, think=0.0)", cell="omission"),
+    in_11("M1", "claim-m1", '_total", 3)', '_total", 3, {"backend": "s1"})', needs="live"),
+    in_11("M2", "claim-m2-parts", "lbkit_{name}_duration", "lbkit_first_byte_duration", needs="live"),
+    in_11("M3", "claim-m3", "KILLED + 2", "KILLED - 1", needs="live"),
+    in_11("M4", "claim-m4", "(KILLED, 8)", "(KILLED, KILLED)", needs="live"),
+    in_11("little", "claim-little", "result.mean)", "result.percentile(50))"),
+    in_11("little-live", "claim-little-live", IN_FLIGHT, IN_FLIGHT[4:-10] + '["s1"]', needs="live"),
+    in_11("utilisation", "claim-utilisation", "workers=8", "workers=4"),
+    in_11("usl", "claim-usl", "ask_each=0.0001", "ask_each=0.0", cell="usl-build"),
+    in_11("usl-doubt", "claim-usl-doubt", "together(n, 0.0, seed)", "together(n, 0.0003, seed)"),
+    in_11("usl-live", "claim-usl-threads", " + 0.0002 * (workers - 1)", "", cell="usl-threads", needs="live"),
+    in_11("capacity", "claim-capacity", "limit=0.2", "limit=0.15"),
+    in_11(
+        "capacity-live",
+        "claim-capacity-live",
+        "experiment_with(plan.servers)",
+        "experiment_with(2)",
+        needs="live",
+    ),
+    in_11("M5", "claim-m5-fires", "", MISSED),
+    in_11("M5", "claim-m5-fires", "", NERVOUS),
+    in_11("M5", "claim-m5-fatigue", "", as_if("judged", "nervous, quiet day", "calm")),
+    in_11("M5", "claim-m5-live", "server_down(lasts=0.2),", "", needs="live"),
+    in_11("M5", "claim-m5-live", "high_latency(5.0,", "high_latency(0.01,", needs="live"),
+    in_11("diagnosis", "claim-diagnosis", "at_load(1.3)", "at_load(0.5)"),
+]
+
 STAGES = [  # what scenes show
     in_04("sticky-newcomer", "stage-check", "sticky=Sticky() if sticky else None", "", cell="stage-build"),
     swap(
@@ -500,4 +541,5 @@ MUTATIONS: list[Mutation] = [
     *HEALTH,
     *DRAINS,
     *FEATURES,
+    *MONITORING,
 ]
