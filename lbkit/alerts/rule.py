@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from operator import gt, lt
 
@@ -69,6 +69,19 @@ class Rule:
         """Return the values of the first condition, where all hold."""
         first, *others = (condition.at(store, at) for condition in self.conditions)
         return {of: value for of, value in first.items() if all(of in other for other in others)}
+
+    def at_limits(self, limits: Iterable[float]) -> list[Rule]:
+        """Return this rule with other limits, each of all its conditions, and in its name: HighErrorRate_0_02
+        for 0.02."""
+        return [
+            replace(
+                self,
+                name=re.sub(r"\W", "_", f"{self.name}_{limit:g}"),
+                conditions=tuple(replace(one, limit=limit) for one in self.conditions),
+                summary=f"{self.summary or self.name}, with a limit of {limit:g}",
+            )
+            for limit in limits
+        ]
 
     def promql(self) -> str:
         return " and ".join(condition.promql() for condition in self.conditions)

@@ -1,6 +1,7 @@
 """Figures of results: pure functions. Those of percentiles have the results' warnings below the axis."""
 
 from lbkit.viz import latency
+from lbkit.viz.alert_quality import alert_detection, alert_fatigue
 from lbkit.viz.attempts import attempts
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
@@ -24,6 +25,8 @@ latency_cdf = warned(latency.latency_cdf)
 percentiles = warned(latency.percentiles)
 
 __all__ = [
+    "alert_detection",
+    "alert_fatigue",
     "attempts",
     "backend_load",
     "bars",
