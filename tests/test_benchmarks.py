@@ -38,6 +38,15 @@ def test_sim(capsys: pytest.CaptureFixture[str]) -> None:
     assert "times as many requests" in shown("sim", found, capsys)
 
 
+def test_alerts(capsys: pytest.CaptureFixture[str]) -> None:
+    found = bench("alerts", "--days", "3")
+    assert found["incidents"] == ["crash"]
+    assert found["detection"]["ServerDown"]["crash"] > 0
+    rates = [row["alerts a day"] for row in found["limits"][:4]]
+    assert rates == sorted(rates, reverse=True)
+    assert "pages a day by all rules" in shown("alerts", found, capsys)
+
+
 @pytest.mark.live
 def test_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     """A few of the rows: what differs in the others is only data."""

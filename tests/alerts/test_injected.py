@@ -31,7 +31,7 @@ from lbkit.metrics.shares import error_share
 PLAIN = Rule("MoreThanTheObjective", (Condition(error_share(600), ">", 0.001),))
 RULES = [
     high_error_rate(0.05, window=300),
-    high_latency(5.0, share=0.95, window=120, lasts=240),
+    high_latency(5.0, share=0.95, window=180, lasts=240),
     server_down(),
     few_workers_left(),
     PLAIN,
