@@ -21,12 +21,13 @@ TOKEN = "a-token-for-tests-0123456789"
 
 
 class Served:
-    """A running proxy. `text`: its file, without `listen` and `admin`."""
+    """A running proxy. `text`: its file, without `listen` and `admin`; `admin`: more of that table."""
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, admin: str = "") -> None:
         self.path = folder / "proxy.toml"
+        self.more = f", {admin}" if admin else ""
         self.token_file = folder / "token"
         self.token_file.write_text(TOKEN + "\n")
         self.token_file.chmod(0o600)
@@ -48,7 +49,7 @@ class Served:
             raise
 
     def configure(self, text: str) -> None:
-        admin = f'admin = {{ listen = "127.0.0.1:0", token_file = "{self.token_file}" }}'
+        admin = f'admin = {{ listen = "127.0.0.1:0", token_file = "{self.token_file}"{self.more} }}'
         self.path.write_text(f'listen = "127.0.0.1:0"\n{admin}\n{text}')
 
     def _read(self) -> None:

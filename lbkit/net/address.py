@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
+
+from lbkit.core.text import shown
 
 _LABELS = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 
@@ -98,3 +102,27 @@ def leads_back(host: str, port: int, listen: str, listen_port: int) -> bool:
         return True
     named = "localhost" in (host.lower(), listen.lower())
     return named and is_loopback(host) and is_loopback(listen)
+
+
+def an_endpoint(signal: str) -> Callable[..., None]:
+    """An attrs validator: the URL of an OpenTelemetry collector for "traces" or "metrics"; empty is none."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value != "" and not (
+            isinstance(value, str) and re.fullmatch(r"[!-~]+", value) and _is_http(value)
+        ):
+            raise ValueError(
+                f"{attribute.name} is {shown(value)}: use a URL of OTLP over HTTP, such as "
+                f"http://127.0.0.1:4318/v1/{signal}"
+            )
+
+    return check
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
+    return bool(known) and parts.username is None and not parts.fragment

@@ -132,6 +132,8 @@ def notes(config: AnyConfig, workers: int, names: bool = True) -> list[str]:
             except ConfigError as error:
                 why = str(error).partition(";")[0]
                 said.append(f"backends[{i}].address: {why}; requests for it fail until the name resolves")
+    if names and config.admin and (fault := collector_fault(config.admin.otlp)):
+        said.append(f"admin.otlp: {fault}; until it answers, metrics are not sent")
     if isinstance(config, ProxyConfig):
         return said + http_notes(config, workers, names)
     return said + layer4_notes(config, workers)

@@ -10,7 +10,7 @@ from attrs.validators import optional
 
 from lbkit.checks import number, text, whole
 from lbkit.core.options import named_fields
-from lbkit.net.address import a_listen_address, is_loopback, split_address
+from lbkit.net.address import a_listen_address, an_endpoint, is_loopback, split_address
 
 
 @named_fields
@@ -70,12 +70,15 @@ class AdminRules:
     `socket`: the path of a Unix socket, which only its owner can use. `listen`: an address for tools and for
     browsers, where changes need a token. `token_file`: a file of mode 600 with that token, made at the start
     if there is none; by default the token is in LBKIT_ADMIN_TOKEN, or drawn at the start and kept in a
-    temporary file. Raises ValueError.
+    temporary file. `otlp`: a collector of OpenTelemetry, which gets the metrics of /metrics, too (extra
+    `tracing`), every `otlp_interval` seconds. Raises ValueError.
     """
 
     socket: str = field(default="", validator=_socket_path)
     listen: str = field(default="", validator=_loopback)
     token_file: str = field(default="", validator=text())
+    otlp: str = field(default="", validator=an_endpoint("metrics"))
+    otlp_interval: float = field(default=15.0, validator=number(0, above=True))
 
     def __attrs_post_init__(self) -> None:
         if not (self.socket or self.listen):

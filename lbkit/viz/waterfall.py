@@ -117,10 +117,10 @@ def _marks(rows: Sequence[tuple[int, Span]], at: Any, unit: str) -> Iterator[Tra
             "x": [x for x, _ in points],
             "y": [y for _, y in points],
             "marker": {
-                "symbol": f"{SYMBOLS[number % len(SYMBOLS)]}-open",
+                "symbol": SYMBOLS[number % len(SYMBOLS)],
                 "size": 9,
-                "color": INK,
-                "line": {"width": 2},
+                "color": "#FFFFFF",
+                "line": {"width": 1.5, "color": INK},
             },
             "hovertemplate": f"{name} at %{{x:.3~g}} {unit}<extra></extra>",
         }
@@ -131,13 +131,15 @@ def _finding(spans: list[Span], rows: Sequence[tuple[int, Span]]) -> str:
     path = next((p for span in spans if (p := _attributes(span).get("url.path"))), "")
     attempts = [span for span in spans if BACKEND in _attributes(span)]
     outcomes = [_attributes(span).get("lbkit.outcome") for span in attempts]
-    parts = [f"{len(attempts)} attempt{'s' * (len(attempts) != 1)}"]
-    parts += [f"{n} of them {what}" for what in ("failed", "dropped") if (n := outcomes.count(what))]
+    parts = [f"{n} {what}" for what in ("failed", "dropped") if (n := outcomes.count(what))]
+    count = f"{len(attempts)} attempt{'s' * (len(attempts) != 1)}"
+    if parts:
+        count += f" ({', '.join(parts)})"
     won = [_attributes(span)[BACKEND] for span in attempts if _attributes(span).get("lbkit.outcome") == "ok"]
     answer = f"; the answer came from {won[-1]}" if won else ""
     left_out = f" (the first {len(rows)} of {len(spans)} spans)" if len(rows) < len(spans) else ""
     name = escape(f"{root.name} {path}" if path and path not in root.name else root.name, quote=False)
-    return f"{name} took {duration(_seconds(spans))}: {', '.join(parts)}{answer}{left_out}"
+    return f"{name} took {duration(_seconds(spans))}: {count}{answer}{left_out}"
 
 
 def _label(span: Span) -> str:
@@ -155,7 +157,7 @@ def _label(span: Span) -> str:
 
 
 def _indented(depth: int, label: str) -> str:
-    return "\u2003" * depth + label  # of wide spaces, which a page keeps
+    return f"{'↳' * depth} {label}" if depth else label
 
 
 def _hover(span: Span) -> str:

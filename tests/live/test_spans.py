@@ -48,7 +48,7 @@ def test_a_clients_trace_goes_through_the_proxy_to_its_attempts() -> None:
     begun = {span.context.trace_id for span in spans}
     assert len(begun) == len(rows) + len(asked)
     drawn = [figures.waterfall(spans, trace_id) for trace_id in asked]
-    labels = [[label.strip("\u2003") for label in figure.layout.yaxis.ticktext] for figure in drawn]
+    labels = [[label.lstrip("↳ ") for label in figure.layout.yaxis.ticktext] for figure in drawn]
     assert ["a learner", "proxy", "slow", "fast, hedge"] in labels
 
 

@@ -60,6 +60,11 @@ class Admin:
         self._tasks = [loop.create_task(self._sweep())]
         if self.rules.listen:
             self._tasks.append(loop.create_task(self._control.record()))
+        if self.rules.otlp:
+            from lbkit.net.admin.otlp import push  # of the extra
+
+            pushing = push(self._control, self.rules.otlp, self.rules.otlp_interval)
+            self._tasks.append(loop.create_task(pushing))
 
     async def _listen_on_socket(self, path: str) -> None:
         loop = asyncio.get_running_loop()

@@ -6,19 +6,18 @@ asked, and prometheus-client writes them. The names are those of `lbkit.metrics`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Exemplar
 
-from lbkit.core.histogram import MICROSECONDS
 from lbkit.metrics import names
-from lbkit.metrics.names import COUNTER, HISTOGRAM, NO_BACKEND, Metric
+from lbkit.metrics.names import COUNTER, HISTOGRAM, Metric
+from lbkit.net.admin.collected import collected
 from lbkit.net.workers.control import Control, State
-from lbkit.net.workers.samples import OF_ROWS, OF_STATES, Sample, state_samples
+from lbkit.net.workers.samples import Sample
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -37,20 +36,9 @@ class _Collector(Collector):
         self.state = state
 
     def collect(self) -> Iterator[Family]:
-        counts = self.state.counts
-        rows = {**counts.get("backends", {}), NO_BACKEND: counts.get("elsewhere", {})}
-        for metric, samples in OF_ROWS.items():
-            found = (sample for name, row in rows.items() for sample in samples(name, row))
-            yield _family(metric, map(self._with_exemplars, found) if metric is names.DURATION else found)
-        for metric in OF_STATES:
-            yield _family(metric, state_samples(metric, self.state.backends.values()))
-        yield _family(names.DECISIONS, (([what], n) for what, n in counts.get("attempts", {}).items()))
-        yield _family(
-            names.EVENTS,
-            (([by, event], n) for by, told in counts.get("filters", {}).items() for event, n in told.items()),
-        )
-        for metric, value_of in OF_ALL.items():
-            yield _family(metric, [([], value_of(self.control, self.state))])
+        for metric, samples in collected(self.control, self.state):
+            marked = map(self._with_exemplars, samples) if metric is names.DURATION else samples
+            yield _family(metric, marked)
 
     def _with_exemplars(self, sample: Sample) -> Sample:
         """Add to the buckets of a backend a request whose trace is recorded; OpenMetrics shows them."""
@@ -66,7 +54,7 @@ class _Collector(Collector):
         return labels, ([(*bucket, *exemplar(i)) for i, bucket in enumerate(buckets)], total)
 
 
-def _family(metric: Metric, samples: Any) -> Family:
+def _family(metric: Metric, samples: Iterable[Sample]) -> Family:
     if metric.kind == HISTOGRAM:
         histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         for labels, (buckets, sum_value) in samples:
@@ -77,17 +65,3 @@ def _family(metric: Metric, samples: Any) -> Family:
     for labels, value in samples:
         made.add_metric(labels, value)
     return made
-
-
-OF_ALL: dict[Metric, Callable[[Control, State], float]] = {
-    names.CLIENTS: lambda control, state: _sum("clients", state),
-    names.ACCEPTED: lambda control, state: state.counts.get("accepted", 0),
-    names.PROCESSES: lambda control, state: len(state.serving),
-    names.CPU: lambda control, state: state.counts.get("cpu_micros", 0) / MICROSECONDS,
-    names.MEMORY: lambda control, state: _sum("memory", state),
-    names.STARTED: lambda control, state: control.started,
-}
-
-
-def _sum(key: str, state: State) -> float:
-    return float(sum(report[key] for report in (*state.serving, *state.retiring)))

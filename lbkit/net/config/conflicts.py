@@ -14,6 +14,7 @@ from lbkit.net.config.backends import BackendConfig, by_pool
 from lbkit.net.http2.rules import Http2
 from lbkit.net.http3.rules import Http3
 from lbkit.net.origin.reach import HTTP2
+from lbkit.net.settings import AdminRules
 from lbkit.net.shared_store import SharedStore
 from lbkit.net.tls.rules import TlsRules
 from lbkit.net.tracing.rules import Tracing
@@ -100,10 +101,12 @@ def package_faults(
         yield f"policy.health.checks.probe.kind is 'grpc': {reason}"
 
 
-def tracing_faults(rules: Tracing | None) -> Iterator[str]:
-    """Yield that spans cannot be sent; to pass traceparent on needs no package."""
+def tracing_faults(rules: Tracing | None, admin: AdminRules | None) -> Iterator[str]:
+    """Yield that spans or metrics cannot be sent; to pass traceparent on needs no package."""
     if rules and rules.endpoint and (reason := why_not("tracing")):
         yield f"tracing.endpoint: {reason}"
+    if admin and admin.otlp and (reason := why_not("tracing")):
+        yield f"admin.otlp: {reason}"
 
 
 def http3_faults(

@@ -130,7 +130,7 @@ class ProxyConfig:
             if rules:
                 yield from rules.faults()
         yield from conflicts.package_faults(self.http2, self.policy, self.firewall)
-        yield from conflicts.tracing_faults(self.tracing)
+        yield from conflicts.tracing_faults(self.tracing, self.admin)
         yield from conflicts.http3_faults(
             self.http3, self.workers, self.tls, self.client_certificates, bool(self.accept_proxy)
         )

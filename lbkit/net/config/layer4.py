@@ -21,7 +21,7 @@ from lbkit.core.text import did_you_mean
 from lbkit.layer4 import SEEN
 from lbkit.net.address import a_listen_address, split_address
 from lbkit.net.config.backends import BackendConfig, by_pool, make_pool
-from lbkit.net.config.conflicts import address_faults
+from lbkit.net.config.conflicts import address_faults, tracing_faults
 from lbkit.net.config.error import NO_BACKENDS, ConfigError
 from lbkit.net.config.fields import MOST_WORKERS, add_admin, admin_section, defaults, sections
 from lbkit.net.l4.tcp import as_pattern
@@ -66,6 +66,7 @@ class Layer4Config:
     def _faults(self) -> Iterator[str]:
         """Yield the contradictions between fields, and what layer 4 does not have."""
         yield from address_faults(self.backends, self.listen)
+        yield from tracing_faults(None, self.admin)
         policy, other = self.policy, "udp" if self.mode == "tcp" else "tcp"
         if getattr(self, other) != (UdpRules() if other == "udp" else TcpRules()):
             yield f"{other}: the mode is {self.mode!r}; move the fields to [{self.mode}], or remove them"

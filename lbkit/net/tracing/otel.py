@@ -29,10 +29,16 @@ def resource(service: str) -> Resource:
     )
 
 
+def quiet() -> None:
+    """Keep exporters from logging each failure to standard error; the proxy says the first, and counts."""
+    logger = logging.getLogger("opentelemetry.exporter")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
 def otlp_exporter(rules: Tracing) -> OTLPSpanExporter:
     """Return what sends spans. OTEL_EXPORTER_OTLP_HEADERS and its like add to the settings."""
-    # It logs each failure; the proxy says the first, and counts.
-    logging.getLogger("opentelemetry.exporter").addHandler(logging.NullHandler())
+    quiet()
     return OTLPSpanExporter(rules.endpoint, timeout=rules.timeout)
 
 
