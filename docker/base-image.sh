@@ -5,7 +5,8 @@
 set -euo pipefail
 
 tag=${1:-lbkit-base}
-packages=python3,python3-venv,ca-certificates,iproute2,nginx-light,haproxy,apache2,caddy,redis-server
+packages=python3,python3-venv,ca-certificates,iproute2
+packages=$packages,nginx-light,haproxy,apache2,caddy,redis-server,prometheus,prometheus-alertmanager
 
 if docker image inspect "$tag" >/dev/null 2>&1; then
   echo "$tag is there"

@@ -3,80 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from composed import FOLDER, Compose
 from needs import need_docker, need_feature
 
 need_feature("live")
 
 from lbkit import Experiment
-from lbkit.live.program import free_ports
 from lbkit.workload import workload
 
 pytestmark = pytest.mark.container
 
-FOLDER = Path(__file__).parents[2] / "docker"
 FRONTS = ("lbkit", "nginx", "haproxy", "apache", "caddy")
-PORTS = ("LBKIT", "NGINX", "HAPROXY", "APACHE", "CADDY", "REDIS", "LOCUST")
-# Where no registry is in reach, one base image has all the programs.
-IMAGES = [f"{name}_IMAGE" for name in ("NGINX", "HAPROXY", "APACHE", "CADDY", "REDIS")]
-
-
-def compose_command() -> list[str]:
-    """Compose v2, or v1, or a skip."""
-    docker = need_docker()
-    if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0:
-        return [docker, "compose"]
-    if v1 := shutil.which("docker-compose"):
-        return [v1]
-    pytest.skip("compose is not installed: apt-get install docker-compose (macOS: part of Docker Desktop)")
-
-
-class Compose:
-    def __init__(self) -> None:
-        self.project = f"lbkit-test-{os.getpid()}"
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-        base = os.environ.get("LBKIT_BASE_IMAGE")
-        self.environment = os.environ | {f"{name}_PORT": str(port) for name, port in self.ports.items()}
-        self.environment |= dict.fromkeys(IMAGES, base) if base else {}
-        self.command = [*compose_command(), "-f", str(FOLDER / "compose.yaml"), "-p", self.project]
-
-    def __call__(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*self.command, "--profile", "all", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.ports[name.upper()]}"
-
-    def get(self, name: str, path: str = "/item/1") -> tuple[int, str, bytes]:
-        """Return the status, the server that answered, and the body."""
-        try:
-            with urllib.request.urlopen(self.url(name) + path, timeout=5) as answer:
-                return answer.status, answer.headers.get("X-Backend", ""), answer.read()
-        except OSError as error:
-            return getattr(error, "code", 0), "", b""
 
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    compose = Compose()
+    compose = Compose("all")
     try:
         compose("up", "-d", "--build", "--scale", "backend=2", "--scale", "locust-worker=2")
         end = time.monotonic() + 60
