@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lbkit.cli.console import fail, reported
+
+if TYPE_CHECKING:
+    from lbkit.live.monitor import Notice
 
 
 def admin_of(config: Path) -> str:
@@ -65,7 +68,7 @@ def command(
         if (config is None) == (admin is None):
             fail("give the proxy's file, or its address with --admin 127.0.0.1:9901: one of the two")
         address = admin or admin_of(config)  # type: ignore[arg-type] # one of them is there
-        monitor = Monitor(address, wanted, every=every, port=port, on_notice=lambda notice: say(str(notice)))
+        monitor = Monitor(address, wanted, every=every, port=port, on_notice=show)
         for number in (signal.SIGINT, signal.SIGTERM):  # however it is told to, it ends what it has started
             signal.signal(number, _interrupt)
         try:
@@ -79,6 +82,10 @@ def command(
 
 def say(line: str) -> None:
     typer.echo(line)
+
+
+def show(notice: Notice) -> None:
+    typer.secho(str(notice), fg="red" if notice.firing else "green")
 
 
 def _interrupt(number: int, frame: object) -> None:

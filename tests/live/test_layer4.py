@@ -102,6 +102,7 @@ def test_a_policy_can_be_switched_and_the_configuration_is_one_of_lbkit_proxy() 
     config = config_of(tomllib.loads(result.extra["config"]))
     assert config.mode == "tcp"
     assert config.tcp.accept_proxy == ("127.0.0.0/8",)
+    assert [backend.workers for backend in config.backends] == [server.workers for server in SMALL.servers]
 
 
 def test_what_cannot_be_is_said_before_anything_starts() -> None:
