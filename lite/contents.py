@@ -13,7 +13,7 @@ from typing import Any
 MARK = "jupyter-lite.json"  # in the folder of each site
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
-# What a cell does on real processes, told from its code, in this order.
+# What a cell does on real processes, by what is found in its code, in this order.
 DOES = {
     r"\bLocalFleet\(": "starts servers",
     r"\b(socketserver|http\.server|create_server)\b": "starts a server of its own",
@@ -47,7 +47,7 @@ def copy_notebooks(source: Path, target: Path) -> None:
 
 
 def for_browsers(book: dict[str, Any]) -> dict[str, Any]:
-    """Return the notebook with JupyterLite's kernel; what is left out there says so."""
+    """Return the notebook with JupyterLite's kernel, and cells that print what is left out there."""
     code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
     flags = found_by_why_not(["".join(cell["source"]) for cell in code])
     for cell in code:

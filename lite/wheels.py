@@ -40,8 +40,11 @@ ONLY_THERE = {canonicalize_name("micropip"): "0.11.1"}
 UNUSED = re.compile(
     r"[^/]+\.data/|.*/(labextension|nbextension|tests)/|plotly/package_data/widgetbundle\.js$"
 )
-# Only the page needs the first, only terminals the second; IPython completes names without the third.
-ABSENT = ("jupyterlab-widgets", "typer", "jedi")
+ABSENT = (
+    "jupyterlab-widgets",  # for JupyterLab's page, which has it from the build
+    "typer",  # for commands in a terminal
+    "jedi",  # IPython completes names without it
+)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import floor, log10
+from collections.abc import Callable
 from typing import Any
 
-import ipywidgets as widgets
-
-from lbkit.core.text import shown, unknown
+from lbkit.viz.controls import NO_LABELS, Labels, checked_labels, control
 from lbkit.viz.drawing import Figure
-from lbkit.viz.style import title
 from lbkit.viz.widget import ControlPanel
-
-Labels = Mapping[str, "str | tuple[str, str]"]
-NO_LABELS: Labels = {}
 
 
 class Explorer(ControlPanel):
@@ -22,8 +15,8 @@ class Explorer(ControlPanel):
 
     As in `Explorer(draw, load=(0.1, 0.9, 0.7), retries=(0, 4, 3), budget=False)`. An argument is the lowest,
     highest and first value of a slider, which has steps of 1 if all three are whole numbers; True or False, a
-    checkbox; or a list of words, a menu that begins with the first. `labels`: see `checked_labels`. Raises
-    ValueError for anything else.
+    checkbox; or a list of words, a menu that begins with the first. `labels` has, by argument, the name
+    to show instead of its own, or (name, tooltip). Raises ValueError for anything else.
     """
 
     def __init__(self, draw: Callable[..., Figure], *, labels: Labels = NO_LABELS, **arguments: Any) -> None:
@@ -36,56 +29,3 @@ class Explorer(ControlPanel):
 
     def draw(self) -> None:
         self.view.show(self._draw(**self.values))
-
-
-STEPS = 50  # of a slider of fractions, at most
-
-
-def checked_labels(labels: Labels, names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return the label and the tooltip of each control that has one of its own, by its argument.
-
-    `labels`: a label, or a pair of a label and a tooltip, for each. Without, a control is called like its
-    argument. Raises ValueError for an argument without a control, and for what is no text."""
-    known, found = list(names), {}
-    for name, said in labels.items():
-        if name not in known:
-            raise ValueError(f"labels: {unknown(name, known, 'control')}")
-        pair = (said, "") if isinstance(said, str) else said
-        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise ValueError(f"labels: {name} is {shown(said)}: use a text, or (label, tooltip)")
-        found[name] = pair
-    return found
-
-
-def control(name: str, what: Any, label: str = "", tip: str = "") -> Any:
-    """Return the control of an argument. Raises ValueError."""
-    look: dict[str, Any] = {"description": label or title(name), "tooltip": tip or None}
-    if isinstance(what, bool):
-        return widgets.Checkbox(what, indent=False, layout={"width": "auto"}, **look)
-    if isinstance(what, list) and what and all(isinstance(word, str) for word in what):
-        return widgets.Dropdown(options=what, **look)
-    if isinstance(what, tuple) and is_range(what):
-        lowest, highest, first = what
-        if all(isinstance(value, int) for value in what):
-            return widgets.IntSlider(first, lowest, highest, **look)
-        step = meeting(first - lowest, round_step((highest - lowest) / STEPS))
-        return widgets.FloatSlider(first, min=lowest, max=highest, step=step, **look)
-    raise ValueError(f"{name} is {what!r}: use (lowest, highest, first), True, False or a list of words")
-
-
-def meeting(distance: float, step: float) -> float:
-    """Return a step, or a part of it, so that a slider can stand at the first value."""
-    parts = (step / part for part in (1, 2, 4, 5, 10))
-    return next((p for p in parts if abs(distance / p - round(distance / p)) < 1e-6), step)
-
-
-def round_step(least: float) -> float:
-    """Return the first of 1, 2 and 5, and their tenths, hundredths and so on, that is not below `least`."""
-    power = 10.0 ** floor(log10(least))
-    return float(f"{next(n for n in (1, 2, 5, 10) if n * power >= least * 0.999) * power:.3g}")
-
-
-def is_range(what: Sequence[Any]) -> bool:
-    """Return whether these are three numbers, the third one between the others."""
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in what)
-    return len(what) == 3 and numbers and what[0] < what[1] and what[0] <= what[2] <= what[1]

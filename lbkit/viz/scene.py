@@ -12,7 +12,7 @@ from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.run import run
 from lbkit.table import duration
-from lbkit.viz.explorer import NO_LABELS, Labels, checked_labels, control
+from lbkit.viz.controls import NO_LABELS, Labels, checked_labels, control
 from lbkit.viz.narrator import Narrator
 from lbkit.viz.pace import Pace
 from lbkit.viz.steps import Step, Steps
@@ -27,18 +27,19 @@ __all__ = ["Scene", "Step"]
 
 
 class Scene(Panel):
-    """A theatre with a sentence, and with the controls that have come so far: `Scene(build, Step(...), ...)`.
+    """A theatre that tells a story in steps, a sentence and a control each: `Scene(build, Step(...), ...)`.
 
-    What `build` returns for the values of the controls is on the stage: an experiment, or two on the same
-    clock. A few hundred requests are simulated and drawn in some 20 ms, so keep it small. Before a step
-    brings an argument it has its default in `build`. `say(*results)` returns the text above the stage;
-    without, it is the usual one. For example:
+    The stage shows what `build` returns for the values of the controls: an experiment, or two on the same
+    clock. Each move of a control simulates it anew, so keep it small: a few hundred requests take some 20 ms.
+    Until a step sets an argument, it has its default in `build`. `say(*results)` returns the text above the
+    stage, instead of the usual one. `labels` has, by argument, the name to show on its control, or
+    (name, tooltip). For example:
 
         def build(load=0.5, policy="random"):
             return Experiment(servers(2), Traffic(duration=20), policy=policy, seed=1).at_load(load)
 
         Scene(build, Step("Move the load.", load=(0.1, 0.95, 0.5)),
-            Step("Who decides?", policy=["random", "round_robin"]))
+            Step("Who decides?", policy=["random", "round_robin"]), labels={"policy": "algorithm"})
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from lbkit.core.text import shown, unknown
-from lbkit.viz.explorer import control
+from lbkit.viz.controls import control
 
 
 class Asked(Protocol):

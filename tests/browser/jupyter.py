@@ -126,10 +126,12 @@ def start_all(page: Any) -> None:
     for _ in range(8):
         answer_dialogs(page)
         try:
-            page.wait_for_selector(IDLE, timeout=10_000)
+            page.wait_for_selector(f"{IDLE}, {RUNNING}", timeout=10_000, state="attached")
+            if page.locator(RUNNING).count():
+                return  # on a busy machine it had begun, and the page was late to say so
             page.get_by_role("menuitem", name="Run", exact=True).click(timeout=3000)
             page.locator(".lm-Menu-item", has_text="Run All Cells").first.click(timeout=3000)
-            page.wait_for_selector(RUNNING, timeout=3000, state="attached")
+            page.wait_for_selector(RUNNING, timeout=10_000, state="attached")
         except TimeoutError:
             continue  # a dialog came in between, or right after its start the kernel has not heard of it
         return

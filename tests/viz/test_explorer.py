@@ -6,7 +6,6 @@ import pytest
 
 from lbkit.viz import Explorer, figures
 from lbkit.viz.drawing import Figure
-from lbkit.viz.explorer import control
 
 
 def drawn(load: float, retries: int, budget: bool, queue: str) -> Figure:
@@ -49,21 +48,3 @@ def test_each_change_draws_once_and_the_button_puts_the_first_values_back() -> N
 def test_what_is_no_control_is_refused_by_its_name(what: Any) -> None:
     with pytest.raises(ValueError, match=r"load is .*: use \(lowest, highest, first\)"):
         Explorer(lambda load: drawn(load, 0, False, ""), load=what)
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        (0.5, 5.0, 2.0),
-        (0.1, 0.5, 0.4),
-        (0.2, 10.2, 8.0),
-        (0.1, 1.0, 0.6),
-        (0.0, 1e-3, 2e-4),
-        (0.1, 1.0, 0.25),
-    ],
-)
-def test_a_slider_has_round_steps_that_meet_its_first_value(what: tuple[float, float, float]) -> None:
-    slider = control("think", what)
-    steps = (slider.value - slider.min) / slider.step
-    assert steps == pytest.approx(round(steps))
-    assert 20 <= (slider.max - slider.min) / slider.step <= 100

@@ -1,4 +1,5 @@
-"""The theatre: requests that one can see, of any run. A Film is what happened; the stage plays it."""
+"""The theatre draws each request of a run on its way. A Film is the data of what happened, made in Python;
+the stage, in JavaScript, plays it."""
 
 from lbkit.viz.theatre.film import Film, film
 

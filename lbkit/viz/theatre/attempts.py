@@ -1,4 +1,4 @@
-"""The attempts of a film: as they were recorded, or as far as they follow from the rows of a result."""
+"""The attempts of a film: all, where a run was recorded; else the last of each request, from its row."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from lbkit.server import PROCESSOR_SHARING
 
 
 def cast(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return each server as plain data; `member`: whether it is in the pool from the start."""
     joining = experiment.joining
     return [
         {

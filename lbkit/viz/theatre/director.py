@@ -52,7 +52,7 @@ class Director:
         check_experiment(experiment)
         self._window = window
         result = run(experiment, record=True)
-        # All films have the same lanes, with one for whoever sends a flood later.
+        # All films have the same lanes, also for clients that send nothing until the viewer has them flood.
         self._lanes = Lanes([*result.client, *range(min(experiment.traffic.clients, MOST_LANED))])
         self._takes = [self._take((), experiment, result)]
 
@@ -79,7 +79,7 @@ class Director:
 
         The names, and what they need: kill, revive, drain, undrain: server; slow: server and factor; weight:
         server and weight; switch: policy, and its options; send: client, and for several requests and rate.
-        Raises ValueError for what cannot be; nothing changes then."""
+        Raises ValueError for what is not possible; nothing changes then."""
         if what not in ACTS:
             raise ValueError(unknown(what, ACTS, "intervention"))
         if what == "send":

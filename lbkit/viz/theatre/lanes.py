@@ -1,4 +1,4 @@
-"""The lanes of a film: the clients that one can tell apart, and lanes that the others share."""
+"""The lanes of a film: one for each of the busiest clients, and one that all others share."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MOST_LANED = 1000  # clients that are looked at: far more than there are lanes
 
 
 class Lanes:
-    """A lane, and a colour, for each client.
+    """A lane, and a colour, for each client. `named` has the name, the colour and the number of each lane.
 
-    With more clients than colours the rarest share the last lane, in grey; if those sent most requests, all
-    lanes are shared alike, as clients in grey could not be told apart."""
+    With more clients than colours the rarest share the last lane, in grey. If those sent most requests, most
+    dots would be grey, so all clients share all lanes evenly instead."""
 
     def __init__(self, clients: Iterable[int]) -> None:
-        """`clients`: the client of each request. `named` has a name, a colour and a client of each lane."""
+        """`clients`: the client of each request."""
         self.named: list[dict[str, Any]]
         often = Counter(clients)
         ranked = sorted(often, key=lambda client: (-often[client], client))

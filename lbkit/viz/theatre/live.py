@@ -1,6 +1,6 @@
-"""A running session on the stage: what is seen of it goes to the page a few times a second.
+"""A running session on the stage: its news go to the page about twelve times a second.
 
-Nothing is kept here: the page has the last requests, and the session the rows for the film at the end.
+No requests are kept here: the page keeps the last ones, and the session has the rows for the film at the end.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ UNKNOWN_START = (
 
 
 class LiveShow:
-    """Follows a session, in a thread, until it is over. `film` is the empty one that the stage begins with,
-    `hands` do what the viewer does."""
+    """Follows a session, in a thread, until it is over. `film` is the empty film that the stage begins with;
+    `hands` does to the session what the viewer orders."""
 
     def __init__(self, session: Session, send: Send, over: Callable[[], object]) -> None:
         """`send` is called with each message for the stage; `over`, at the end, when a Result is there.

@@ -1,4 +1,4 @@
-"""What the viewer does to a running session: it is done to the real processes."""
+"""What the viewer orders on the stage of a running session, done to the real processes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from lbkit.viz.theatre.happenings import BY_HAND, SERVER, Happening
 from lbkit.viz.theatre.lanes import Lanes
 from lbkit.viz.theatre.session import Send, Session
 
-AT_ONCE = 8  # things that are being done
+AT_ONCE = 8  # orders under way
 MOST_BOOTS = 200
 RATE = 20.0  # requests a second, of a client that sends several at once
 
 
 class Hands:
-    """`act` does something. `boots`: starts by hand, which the session notes when they are over."""
+    """`act` carries out an order. `boots`: servers that are being started by hand; the session itself notes a
+    start only when it is over."""
 
     def __init__(self, session: Session, lanes: Lanes, send: Send) -> None:
         self.boots: deque[Happening] = deque(maxlen=MOST_BOOTS)
@@ -27,10 +28,10 @@ class Hands:
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
     def act(self, what: str, **how: Any) -> None:
-        """Do something to the session, in a thread of its own: a start takes a second. What cannot be done is
-        said on the stage, in a line."""
+        """Carry out an order in a thread of its own, as a start takes a second. A line on the stage says what
+        has failed."""
         if not self._free.acquire(blocking=False):
-            self._send({"fault": f"{AT_ONCE} things are being done already"})
+            self._send({"fault": f"{AT_ONCE} orders are under way: wait until one is done"})
             return
         if what == "revive":
             self._note(how["server"], "booting")

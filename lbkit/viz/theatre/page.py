@@ -1,4 +1,4 @@
-"""A page that plays films without Python: one file, for slides and courses. It asks nothing of any server."""
+"""A page that plays films without Python: one file, for slides and courses. It makes no requests."""
 
 from __future__ import annotations
 

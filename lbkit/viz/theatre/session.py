@@ -1,5 +1,4 @@
-"""What the theatre needs of a running session, and of what sees its requests: parts of lbkit.live, which is
-not imported here."""
+"""Protocols of lbkit.live's session and of its watcher, so that the theatre need not import lbkit.live."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ Send = Callable[[dict[str, Any]], object]  # a message to the stage
 
 
 class Watcher(Protocol):
-    """What sees the requests, as lbkit.live.watching has it."""
+    """Reports the requests of a session, as the class in lbkit.live.watching does."""
 
     notes: Sequence[str]
     share: float

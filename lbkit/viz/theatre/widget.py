@@ -1,4 +1,4 @@
-"""The theatre in a notebook: films that one can play, step through, and take a hand in."""
+"""The theatre in a notebook: films to play, to step through, and to interfere with."""
 
 from __future__ import annotations
 

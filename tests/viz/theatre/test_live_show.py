@@ -196,7 +196,7 @@ def test_only_so_many_things_are_done_at_once(session: FakeSession) -> None:
     session.go_on.clear()
     for _ in range(AT_ONCE + 1):
         show.hands.act("kill", server="s1")
-    assert "already" in said[0]["fault"]
+    assert "wait until one is done" in said[0]["fault"]
     session.go_on.set()
     until(lambda: len(session.did) == AT_ONCE)
 
