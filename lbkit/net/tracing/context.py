@@ -104,9 +104,7 @@ def with_parent(head: bytes, trace_id: str, span_id: str) -> bytes:
 
 def new_id(rng: random.Random, digits: int) -> str:
     """Return an id of so many hexadecimal digits, which is not 0."""
-    while not (number := rng.getrandbits(4 * digits)):
-        pass
-    return f"{number:0{digits}x}"
+    return (rng.getrandbits(4 * digits) or 1).to_bytes(digits // 2).hex()
 
 
 def drawn(trace_id: str, ratio: float) -> bool:

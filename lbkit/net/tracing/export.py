@@ -91,8 +91,15 @@ class Export:
             epoch = time.time_ns() - int(monotonic() * 1e9)  # the wall's clock at 0 of the loop's
             size = min(len(self._waiting), self._rules.batch)
             batch = [convert(self._waiting.popleft(), epoch) for _ in range(size)]
-            if exporter.export(batch).name == "SUCCESS":  # type: ignore[arg-type]
-                self._sent += size
+            try:
+                sent = exporter.export(batch).name == "SUCCESS"  # type: ignore[arg-type]
+            except Exception:  # an exporter of a learner's own may raise anything
+                self._fault("the exporter of spans failed")
+                sent = False
             else:
-                self._failed += size
-                self._fault(f"spans cannot be sent to {self._rules.endpoint or exporter}: they are dropped")
+                if not sent:
+                    self._fault(
+                        f"spans cannot be sent to {self._rules.endpoint or exporter}: they are dropped"
+                    )
+            self._sent += size * sent
+            self._failed += size * (not sent)

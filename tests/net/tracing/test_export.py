@@ -156,6 +156,24 @@ def test_a_slow_collector_costs_spans_and_no_time() -> None:
     assert not faults
 
 
+def test_an_exporter_that_raises_costs_its_batch_only() -> None:
+    class Broken(Gate):
+        def export(self, spans: Any) -> SpanExportResult:
+            if not self.batches:
+                self.batches.append(0)
+                raise RuntimeError("no disk")
+            return super().export(spans)
+
+    gate = Broken()
+    gate.go.set()
+    with exporting(gate, Tracing(batch=1, delay=60)) as (export, faults):
+        export.add([span()])
+        until(lambda: export.figures()["spans not sent"] == 1)
+        export.add([span()])
+        until(lambda: export.figures()["spans sent"] == 1)
+    assert faults == ["the exporter of spans failed"]
+
+
 def test_a_stop_waits_for_a_collector_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lbkit.net.tracing.export.CLOSING", 0.05)
     gate = Gate()
