@@ -60,7 +60,7 @@ image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
 
 bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
-	@for name in proxy sim pick limit drills agreement; do \
+	@for name in proxy metrics sim pick limit drills agreement; do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md from the imports

@@ -71,6 +71,19 @@ def test_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(aim: 1.3 x)" in text
 
 
+@pytest.mark.live
+def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    for program in ("h2load", "nginx"):
+        need(program)
+    need_feature("live", "cert")
+    found = bench("metrics", "--requests", "200", "--rounds", "2")
+    assert list(found["rows"]) == ["nothing", "counts", "histograms"]
+    assert found["rows"]["nothing"]["ratio"] == 1
+    assert found["ratio_vs_nothing"] == found["rows"]["histograms"]["ratio"] > 0
+    assert all(0 < row["low"] <= row["ratio"] <= row["high"] for row in found["rows"].values())
+    assert "aim: 1.03" in shown("metrics", found, capsys)
+
+
 def test_pick(capsys: pytest.CaptureFixture[str]) -> None:
     need_module("uhashring")
     found = bench("pick", "--picks", "200", "--rounds", "1", "--sizes", "10", "100")

@@ -12,8 +12,10 @@ from operator import add
 from lbkit.core.options import number
 from lbkit.core.state_change import OUT
 from lbkit.metrics.names import (
+    ACCEPTED,
     BOUNDS,
     CLASSES,
+    CLIENTS,
     DURATION,
     IN_FLIGHT,
     NO_BACKEND,
@@ -27,6 +29,7 @@ from lbkit.metrics.names import (
     code_class,
 )
 from lbkit.metrics.store import Labels, Store, labels
+from lbkit.recorded import Relayed
 from lbkit.result import Result, good
 
 
@@ -34,7 +37,10 @@ def metrics_of(result: Result, every: float = 5.0) -> Store:
     """Return the metrics of a run, scraped each `every` seconds from its start to its end.
 
     Gauges have the value of the moment of a scrape, as they always have: what comes and goes between two
-    scrapes is not in them. Raises ValueError for an interval that is not above 0."""
+    scrapes is not in them. Connections are those of a recorded simulation at layer 4 (`record=True`).
+    Other rows know none, and no rows know of bytes, processors or memory.
+
+    Raises ValueError for an interval that is not above 0."""
     number(0, above=True, every=every)
     over = max(result.experiment.traffic.duration, max(result.end, default=0.0))
     scrapes = Scrapes(every, ceil(over / every - 1e-9) + 1)
@@ -57,6 +63,8 @@ def metrics_of(result: Result, every: float = 5.0) -> Store:
         _histogram(store, scrapes, SERVICE, of, samples(result.service, served))
         store.add(IN_FLIGHT.name, of, scrapes.gauge((came[row], seen[row]) for row in rows))
     _servers(store, scrapes, result)
+    if "relayed" in result.extra:
+        _connections(store, scrapes, result.extra["relayed"])
     return store
 
 
@@ -140,6 +148,16 @@ def _servers(store: Store, scrapes: Scrapes, result: Result) -> None:
         out = scrapes.gauge((scrapes.next(begun), scrapes.next(ended)) for begun, ended in spans)
         store.add(UP.name, of, [float(not machines) for machines in out])
         store.add(WORKERS.name, of, [0 if machines else server.workers for machines in out])
+
+
+def _connections(store: Store, scrapes: Scrapes, relayed: Iterable[Relayed]) -> None:
+    """Add the connections of clients; those that are open at the end have no end."""
+    spans = [
+        (scrapes.next(one.opened), scrapes.count if isnan(one.closed) else scrapes.next(one.closed))
+        for one in relayed
+    ]
+    store.add(ACCEPTED.name, labels(), scrapes.counter((opened, 1.0) for opened, _ in spans))
+    store.add(CLIENTS.name, labels(), scrapes.gauge(spans))
 
 
 def _times_out(result: Result, name: str) -> list[tuple[float, float]]:

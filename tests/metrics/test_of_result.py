@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbkit import Event, Experiment, Policy, Result, run, servers
+from lbkit import Event, Experiment, Layer4, Poisson, Policy, Result, Traffic, run, servers
 from lbkit.core.health import CheckRules, HealthRules
 from lbkit.metrics import Quantile, Rate, Ratio, Sum, Value, metrics_of
 from lbkit.metrics.names import CLASSES, OF_RUNS
@@ -79,6 +79,21 @@ def test_what_comes_and_goes_between_scrapes_is_in_no_gauge(result: Result) -> N
         at = 50.0
         flying = sum(result.arrival[i] <= at < result.end[i] for i in rows)
         assert values[10] == flying
+
+
+def test_connections_are_known_where_a_simulation_has_recorded_them() -> None:
+    traffic = Traffic(Poisson(20), 30, clients=8)
+    experiment = Experiment(servers(2), traffic, layer4=Layer4("request"), seed=3)
+    result = run(experiment, record=True)
+    store = metrics_of(result, 1.0)
+    relayed = result.extra["relayed"]
+    made = Value("lbkit_client_connections_total").at(store, store.times[-1])
+    assert made == {(): len(relayed)}
+    assert made[()] >= len(result)  # one for each request
+    ((_, open_now),) = store.select("lbkit_open_client_connections", {})
+    for at, count in enumerate(open_now):
+        assert count == sum(one.opened <= at and not one.closed <= at for one in relayed)
+    assert "lbkit_client_connections_total" not in metrics_of(run(experiment)).names
 
 
 def test_an_interval_of_nothing_is_refused(result: Result) -> None:

@@ -123,7 +123,9 @@ def test_samples_have_a_part_of_the_histograms_each_and_together_all() -> None:
     assert isinstance(stats, StatsFilter)
     for i, name in enumerate(names):
         row = stats.rows[name] = Row()
-        row.latency.counts[bucket(0.001 * (i + 1))] = row.classes[2] = i + 1
+        row.classes[2] = i + 1
+        for _ in range(i + 1):
+            row.latency.add(0.001 * (i + 1))
     process, history, ledger = Process(proxy, proxy.pool, config, {}), History(2.0), Ledger()
     whole = json.loads(json.dumps(whole_report(process)["counts"]))
     for part in range(EVERY):
