@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,6 @@ from pathlib import Path
 import pytest
 from administered import Served
 from needs import need_feature
-from scripted import TIMEOUT
 
 need_feature("live", "monitor", "metrics")
 
@@ -63,7 +63,6 @@ class Clients:
         self.answered = 0
         self.faults: list[str] = []
         self._lock = threading.Lock()
-        self._groups: list[tuple[threading.Event, list[threading.Thread]]] = []
 
     def add(self, count: int) -> Callable[[], None]:
         """Start clients; return what stops them."""
@@ -102,6 +101,15 @@ class Scene:
         self.proxy = proxy
         self.clients = clients
         self.monitor = monitor
+        self.stop = clients.add(4)
+
+    @contextmanager
+    def without_clients(self) -> Iterator[None]:
+        self.stop()
+        try:
+            yield
+        finally:
+            self.stop = self.clients.add(4)
 
     def quiet(self) -> bool:
         """Whether no alert is near, and Alertmanager has told of the end of each."""
@@ -139,12 +147,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         Served(folder, PROXY + backends(fleet)) as proxy,
         Monitor(f"127.0.0.1:{proxy.admin}", RULES, every=EVERY) as monitor,
     ):
-        clients = Clients(proxy.port)
-        stop = clients.add(4)
+        scene = Scene(fleet, proxy, Clients(proxy.port), monitor)
         try:
-            yield Scene(fleet, proxy, clients, monitor)
+            yield scene
         finally:
-            stop()
+            scene.stop()
 
 
 def fails(scene: Scene) -> None:
@@ -229,54 +236,52 @@ def test_the_page_has_lines_of_what_was_scraped(scene: Scene) -> None:
     assert scene.monitor.url in scene.monitor._repr_html_()
 
 
-def test_the_counts_of_all_processes_add_up(scene: Scene, tmp_path: Path) -> None:
+def test_the_counts_of_all_processes_add_up(scene: Scene) -> None:
+    api, clients = scene.monitor.api, scene.clients
+
+    def both_served() -> bool:
+        rows = scene.proxy.get("/api/workers")
+        return len(rows) == 2 and all(row["requests"] for row in rows)
+
+    until(both_served)
+    with scene.without_clients():
+        until(lambda: api.query("sum(lbkit_requests_total)").get(()) == clients.answered)
+    assert clients.faults == []
+    assert api.query("lbkit_workers").popitem()[1] == 2
+    workers = {dict(of)["backend"]: value for of, value in api.query("lbkit_backend_workers").items()}
+    assert workers == dict.fromkeys(("s1", "s2", "s3"), WORKERS)
+    with pytest.raises(EngineError, match="Prometheus refused sum"):
+        api.query("sum(")
+
+
+def test_the_command_tells_of_a_dead_proxy_and_ends_with_ctrl_c(scene: Scene, tmp_path: Path) -> None:
+    admin = f"127.0.0.1:{scene.proxy.admin}"
     with (
-        Served(tmp_path, PROXY + backends(scene.fleet)) as proxy,
-        Monitor(f"127.0.0.1:{proxy.admin}", RULES, every=EVERY) as monitor,
-    ):
-        clients = Clients(proxy.port)
-        stop = clients.add(4)
-
-        def both_served() -> bool:
-            rows = proxy.get("/api/workers")
-            return len(rows) == 2 and all(row["requests"] for row in rows)
-
-        until(both_served)
-        stop()
-        until(lambda: monitor.api.query("sum(lbkit_requests_total)").get(()) == clients.answered)
-        assert clients.faults == []
-        assert monitor.api.query("lbkit_workers").popitem()[1] == 2
-        workers = monitor.api.query("lbkit_backend_workers")
-        assert {dict(of)["backend"]: value for of, value in workers.items()} == dict.fromkeys(
-            ("s1", "s2", "s3"), WORKERS
-        )
-        with pytest.raises(EngineError, match="Prometheus refused sum"):
-            monitor.api.query("sum(")
-
-
-def test_the_command_tells_of_a_dead_proxy_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    room = tmp_path / "temporary"
-    room.mkdir()
-    with LocalFleet([Server("s1")]) as fleet, Served(tmp_path, backends(fleet)) as proxy:
-        command = ["monitor", "--admin", f"127.0.0.1:{proxy.admin}", "--every", "0.5"]
-        with subprocess.Popen(
-            [sys.executable, "-m", "lbkit.cli", *command],
+        scene.without_clients(),
+        subprocess.Popen(
+            [sys.executable, "-m", "lbkit.cli", "monitor", "--admin", admin, "--every", "0.5"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TMPDIR": str(room)},
-        ) as monitor:
-            assert monitor.stdout
-            try:
-                first, second = monitor.stdout.readline(), monitor.stdout.readline()
-                assert f"watching 127.0.0.1:{proxy.admin} every 0.5 s" in first
-                assert "panels on http://127.0.0.1:" in second
-                assert len(list(room.iterdir())) >= 2
-                proxy.process.terminate()
-                assert "FIRING  page    ProxyDown: the proxy does not answer" in monitor.stdout.readline()
-                monitor.send_signal(signal.SIGINT)
-                assert monitor.stdout.readline() == "stopped; nothing is left running\n"
-                assert monitor.wait(TIMEOUT) == 0
-            finally:
-                monitor.kill()
-    assert list(room.iterdir()) == []
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        ) as monitor,
+    ):
+        assert monitor.stdout
+        bound = threading.Timer(PATIENCE, monitor.kill)  # ends a line that never comes
+        bound.start()
+        try:
+            assert f"watching {admin} every 0.5 s" in monitor.stdout.readline()
+            assert "panels on http://127.0.0.1:" in monitor.stdout.readline()
+            assert len(list(tmp_path.iterdir())) == 2
+            scene.proxy.process.send_signal(signal.SIGSTOP)  # the process that answers Prometheus
+            told = next((line for line in monitor.stdout if "ProxyDown" in line), "")
+            assert "FIRING  page    ProxyDown: the proxy does not answer Prometheus" in told
+            monitor.send_signal(signal.SIGINT)
+            *_, last = monitor.stdout
+            assert last == "stopped; nothing is left running\n"
+            assert monitor.wait(PATIENCE) == 0
+        finally:
+            bound.cancel()
+            scene.proxy.process.send_signal(signal.SIGCONT)
+            monitor.kill()
+    assert list(tmp_path.iterdir()) == []

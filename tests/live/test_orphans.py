@@ -53,6 +53,18 @@ KINDS = {
         """,
         2,
     ),
+    "Prometheus and Alertmanager": (
+        "prometheus alertmanager",
+        """
+            from lbkit.live.monitor import alertmanager_config, prometheus_config
+            from lbkit.live.monitor.programs import Alertmanager, Prometheus
+            files = {"alertmanager.yml": alertmanager_config("http://127.0.0.1:9/alerts")}
+            alertmanager = Alertmanager(files).start()
+            files = {"prometheus.yml": prometheus_config(["127.0.0.1:9"], rule_files=())}
+            prometheus = Prometheus(files).start()
+        """,
+        4,
+    ),
     "workers of a sweep": (
         "",
         """
@@ -106,8 +118,8 @@ def gone(process: psutil.Process) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_outlives_a_parent_that_is_killed(kind: str, tmp_path: Path) -> None:
-    program, script, least = KINDS[kind]
-    if program:
+    programs, script, least = KINDS[kind]
+    for program in programs.split():
         need(program)
     (tmp_path / "proxy.toml").write_text(
         'listen = "127.0.0.1:0"\nworkers = 2\n[[backends]]\naddress = "127.0.0.1:9"\n'
