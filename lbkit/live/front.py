@@ -18,6 +18,8 @@ from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment, Policy
 from lbkit.experiment.traffic import HTTP2
 from lbkit.live.lab import Lab
+from lbkit.live.telling import of_proxy
+from lbkit.metrics.store import Scrape
 from lbkit.net import BackendConfig, Proxy, ProxyConfig
 from lbkit.net.address import join_address
 from lbkit.net.filters.trace import TraceFilter
@@ -62,6 +64,14 @@ class Front(Protocol):
     def set_weight(self, name: str, weight: float) -> None: ...
     def state(self) -> dict[str, dict[str, Any]]:
         """Return a dict for each server: weight, intent, in_flight, picks; the last two None if not known."""
+
+    @property
+    def untold(self) -> str:
+        """What `metrics` lacks, in a sentence; empty if nothing that it could have."""
+
+    def metrics(self) -> Scrape:
+        """Return its series of lbkit.metrics at this moment. Raises OSError, ValueError or PeerError if a
+        program does not answer."""
 
     def watch(self) -> Watch | None:
         """Begin to write down what happens to requests, until the watch's `end`; None if it cannot."""
@@ -213,6 +223,12 @@ class OwnProxy:
             self._seen |= dict.fromkeys(self._proxy.pool.all_backends())
         names = {b.name for b in self._seen}
         return [*self._seen, *(b for b in self._backends.values() if b.name not in names)]
+
+    untold = ""
+
+    def metrics(self) -> Scrape:
+        found: Scrape = self.proxy.call(of_proxy, self.proxy)
+        return found
 
     def watch(self) -> Watch | None:
         watch: Watch = self.proxy.watch()

@@ -49,6 +49,8 @@ class OwnRelay(OwnProxy):
         self._in_pool(lambda pool: policy.switch(pool, self._stream))
         self.proxy.key = key_of(attrs.evolve(self._config(), policy=policy).key)
 
+    untold = "A layer 4 proxy sees connections: no status codes and no durations of requests."
+
     def watch(self) -> None:
         """It relays connections, and sees no requests."""
 

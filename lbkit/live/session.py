@@ -20,6 +20,7 @@ from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live import assembly
+from lbkit.live.client_counts import ClientCounts
 from lbkit.live.controls import Controls
 from lbkit.live.lab import Lab
 from lbkit.live.load import GRACE, Load, Row
@@ -30,6 +31,7 @@ from lbkit.live.redis_server import RedisServer
 from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
 from lbkit.live.watching import Requests, Rows, Watcher
+from lbkit.metrics.store import Scrape
 from lbkit.result import COLUMNS, OPTIONAL, Result
 from lbkit.run import EngineError, require
 from lbkit.started import Started
@@ -76,6 +78,8 @@ class LiveSession(Controls, Started):
         self._load: Load | None = None
         self._lock = threading.Lock()
         self._watcher: Watcher | None = None
+        self._counts = ClientCounts(server.name for server in experiment.servers)
+        self._counting = threading.Lock()
         self.watchers: list[Callable[[], object]] = []  # `stop` calls them last, for who watches to end
         boots = {server.name: server.boot for server in experiment.servers}
         events = without_failed_boots(experiment.timeline, boots)
@@ -170,6 +174,20 @@ class LiveSession(Controls, Started):
     def deploy(self) -> str:
         """Where the deploy is: "running", "done", "rolling back" or "rolled back"; empty before it begins."""
         return self._deploy.state if self._deploy else ""
+
+    @property
+    def untold(self) -> str:
+        """What `metrics()` lacks, in a sentence; empty if nothing."""
+        return self._front.untold
+
+    def metrics(self, clients: bool = False) -> Scrape:
+        """Return the series of lbkit.metrics at this moment: those that the proxy or program has, or with
+        `clients` what the clients see of it. Raises OSError or EngineError if a program does not answer."""
+        if not clients:
+            return self._front.metrics()
+        with self._counting:
+            self._counts.add(self.since(self._counts.rows))
+            return self._counts.scrape()
 
     def watch(self) -> Watcher:
         """Return what sees the requests from now on, until its `close`, in place of the one before."""

@@ -21,6 +21,7 @@ from lbkit.live.peers.retrying import RetryWays
 from lbkit.live.peers.securing import Files, Securing
 from lbkit.live.peers.support import Member, Support
 from lbkit.live.program import ATTEMPTS, Program, free_ports
+from lbkit.metrics.store import Scrape
 from lbkit.needs import find_program
 
 
@@ -200,6 +201,13 @@ class Peer(Support):
         for what, value in changes.items():
             setattr(member, what, value)
         self.apply(member)
+
+    untold: ClassVar[str] = "This program has no statistics that lbkit can read."
+
+    def metrics(self) -> Scrape:
+        """Return what the program tells of itself. Raises OSError, ValueError or PeerError if it does not
+        answer."""
+        return {}
 
     def state(self) -> dict[str, dict[str, Any]]:
         try:

@@ -6,6 +6,7 @@ import csv
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,8 @@ from lbkit.live.peers.haproxy_routing import HaproxyRouting
 from lbkit.live.peers.health import milliseconds
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
+from lbkit.live.telling import of_show_stat
+from lbkit.metrics.store import Scrape
 
 
 def bounded(avalanche: bool, factor: int) -> str:
@@ -327,10 +330,20 @@ frontend clients
         return text
 
     def stats(self) -> dict[str, Any]:
-        lines = self._runtime("show stat").lstrip("# ").splitlines()
         servers = {
             row["svname"]: {"in_flight": int(row["scur"] or 0), "picks": int(row["stot"] or 0)}
-            for row in csv.DictReader(lines)
-            if row["pxname"] in self.blocks().values() and row["svname"] in self.members
+            for row in self._show_stat()
+            if row["svname"] in self.members
         }
         return {"servers": servers}
+
+    untold = "HAProxy's `show stat` has means of durations only: no percentiles follow from them."
+
+    def metrics(self) -> Scrape:
+        return of_show_stat(self._show_stat(), self.members)
+
+    def _show_stat(self) -> Iterator[dict[str, str]]:
+        """Yield the rows of the blocks with servers."""
+        lines = self._runtime("show stat").lstrip("# ").splitlines()
+        blocks = self.blocks().values()
+        yield from (row for row in csv.DictReader(lines) if row["pxname"] in blocks)

@@ -26,6 +26,8 @@ from lbkit.live.peers.nginx_routing import NginxRouting
 from lbkit.live.peers.process import fetch
 from lbkit.live.peers.retrying import CONNECT, RetryWays, timeouts_of
 from lbkit.live.peers.support import Difference, Member
+from lbkit.live.telling import of_stub_status
+from lbkit.metrics.store import Scrape
 
 STATUS = "/lbkit-status"
 _DISABLED = re.compile(r'upstream server temporarily disabled .*?, upstream: "(?:\w+://)?([^/"]+)')
@@ -117,6 +119,7 @@ class Nginx(Peer):
 
     def __init__(self, experiment: Experiment, layer: int = 7) -> None:
         super().__init__(experiment, layer)
+        self._asked = 0  # times that its status was read
         self._retiring: dict[str, set[int]] = {}  # server -> the workers that may still send it requests
 
     @classmethod
@@ -346,12 +349,21 @@ http {{
         there = {process.pid for process in self._processes()}
         return not self._retiring.get(name, set()) & there
 
+    untold = (
+        "nginx's stub_status has sums over all servers: nothing of a single server, no status codes and no"
+        " durations (its access log has them)."
+    )
+
+    def metrics(self) -> Scrape:
+        return of_stub_status(self.stats(), self._asked)
+
     def stats(self) -> dict[str, Any]:
         """Return the counts of stub_status, over all servers; on layer 4 there are none."""
         if self.layer == 4:
             return {}
         secured = self.securing.nginx_listen()  # that port does not speak plain HTTP/1.1
         text = fetch(f"http://127.0.0.1:{self.admin_port if secured else self.port}{STATUS}")
+        self._asked += 1
         active, accepts, handled, requests, reading, writing, waiting = map(int, re.findall(r"\d+", text))
         return {
             "active_connections": active,

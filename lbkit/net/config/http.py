@@ -86,7 +86,7 @@ class ProxyConfig:
     access_log_format: str = field(default="combined", validator=word(tuple(FORMATS)))
     tracing: Tracing | None = section(Tracing)  # W3C traces: which are continued, begun, and recorded
     # Shows clients how many backends were tried (X-Lbkit-Attempts), the internal fields of backends' answers,
-    # and the page at `probe`, which otherwise is a 404 on a proxy that probes.
+    # and the page at `probe`, which otherwise is a 404 on a proxy that probes. Exchanges are counted.
     expose: bool = field(default=False, validator=flag)
     explain: bool = field(default=False, validator=flag)  # adds X-Lbkit-Why: why this backend was picked
     probe: str = field(default="/load", validator=a_path)  # where backends report their load
@@ -176,8 +176,8 @@ class ProxyConfig:
 
     @property
     def stats(self) -> bool:
-        """Whether exchanges are counted by backend."""
-        return self.admin is not None
+        """Whether exchanges are counted by backend: for the operator, and where `expose` is set."""
+        return self.admin is not None or self.expose
 
     @property
     def address(self) -> tuple[str, int]:
