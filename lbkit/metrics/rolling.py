@@ -32,8 +32,9 @@ class Rolling(Store):
             raise ValueError(f"at is {at:g}: scrapes come in order, and the last was at {self.times[-1]:g}")
         for name, several in values.items():
             known = self._series.setdefault(name, {})
-            for of in several.keys() - known.keys():
-                self._begin(name, of)
+            for of in several:
+                if of not in known:
+                    self._begin(name, of)
         self.times.append(at)
         for name, known in self._series.items():
             found = values.get(name, {})

@@ -2,6 +2,7 @@
 
 from lbkit.viz import decisions, figures, limits
 from lbkit.viz.catchment import catchment, internet_graph
+from lbkit.viz.dashboard.widget import Dashboard
 from lbkit.viz.engines import EngineSelector
 from lbkit.viz.explorer import Explorer
 from lbkit.viz.health_panel import HealthPanel
@@ -16,6 +17,7 @@ from lbkit.viz.topology import graph, topology
 from lbkit.viz.world import world
 
 __all__ = [
+    "Dashboard",
     "EngineSelector",
     "Explorer",
     "HealthPanel",

@@ -2,53 +2,7 @@
 // figures. What a panel's figures show is in one feed, so that all of them are one message. They are drawn one
 // at a time, the first of a panel first, and those out of sight now and then.
 
-// Each figure has a copy of this module: what they share is the page's.
-const shared = (globalThis.__lbkit ??= {
-  scripts: new Map(), // plotly's version -> promise of plotly
-  waiting: new Map(), // what is to be done -> its rank
-  working: false,
-});
-const { scripts, waiting } = shared;
-
-async function plotly(model) {
-  const version = model.get("version");
-  if (!scripts.has(version)) scripts.set(version, load(model));
-  return scripts.get(version);
-}
-
-const other = (model, name) => model.widget_manager.get_model(model.get(name).replace("IPY_MODEL_", ""));
-
-async function load(model) {
-  const script = await other(model, "script");
-  const module = { exports: {} };
-  // Handed a `module`, it exports itself and leaves alone what else is on the page.
-  new Function("module", "exports", script.get("source"))(module, module.exports);
-  return module.exports;
-}
-
-const config = { displayModeBar: false }; // it would cover the title
 const REST = 800; // milliseconds between redraws out of sight, and without one until a picture is taken
-const LAST = 1000; // the rank of what can wait
-
-// The browser paints, and a slider moves. A hidden page is never painted.
-const painted = () =>
-  new Promise((done) => {
-    requestAnimationFrame(() => setTimeout(done));
-    setTimeout(done, 100);
-  });
-
-async function enqueue(work, rank) {
-  waiting.set(work, rank);
-  if (shared.working) return;
-  shared.working = true;
-  while (waiting.size) {
-    const [next] = [...waiting].reduce((a, b) => (b[1] < a[1] ? b : a));
-    waiting.delete(next);
-    await next().catch(console.error);
-    await painted();
-  }
-  shared.working = false;
-}
 
 async function render({ model, el }) {
   el.classList.add("lbkit-figure");

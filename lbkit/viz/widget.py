@@ -19,6 +19,11 @@ import plotly.offline
 import traitlets
 
 
+def module(*names: str, folder: Path = Path(__file__).parent) -> str:
+    """Return one script of several files, of which only the last exports."""
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
 class Script(anywidget.AnyWidget):
     """Plotly's script, sent to the page once: it has 5 MB, so all figures share it."""
 
@@ -129,7 +134,7 @@ class FigureView(Photographed, anywidget.AnyWidget):
     messages; here an update is one message, and one for all figures that share a `feed`. The browser draws
     one figure at a time, in the order in which they were made, and those out of sight now and then."""
 
-    _esm = Path(__file__).with_name("figure.js")
+    _esm = module("plotly.js", "figure.js")
     script = traitlets.Instance(Script).tag(sync=True, **widgets.widget_serialization)
     version = traitlets.Unicode(plotly.__version__).tag(sync=True)
     feed = traitlets.Instance(Feed).tag(sync=True, **widgets.widget_serialization)

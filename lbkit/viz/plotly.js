@@ -1,0 +1,50 @@
+// What plotly figures of a page share: its script, which comes from the kernel once a page, whatever their
+// number, and a queue, as they are drawn one at a time. Put in front of the modules that draw.
+
+// Each widget has a copy of this module: what they share is the page's.
+const shared = (globalThis.__lbkit ??= {
+  scripts: new Map(), // plotly's version -> promise of plotly
+  waiting: new Map(), // what is to be done -> its rank
+  working: false,
+});
+const { scripts, waiting } = shared;
+
+async function plotly(model) {
+  const version = model.get("version");
+  if (!scripts.has(version)) scripts.set(version, load(model));
+  return scripts.get(version);
+}
+
+const other = (model, name) => model.widget_manager.get_model(model.get(name).replace("IPY_MODEL_", ""));
+
+async function load(model) {
+  const script = await other(model, "script");
+  const module = { exports: {} };
+  // Handed a `module`, it exports itself and leaves alone what else is on the page.
+  new Function("module", "exports", script.get("source"))(module, module.exports);
+  return module.exports;
+}
+
+const config = { displayModeBar: false }; // it would cover the title
+const LAST = 1000; // the rank of what can wait
+
+// The browser paints, and a slider moves. A hidden page is never painted.
+const painted = () =>
+  new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done));
+    setTimeout(done, 100);
+  });
+
+async function enqueue(work, rank) {
+  waiting.set(work, rank);
+  if (shared.working) return;
+  shared.working = true;
+  while (waiting.size) {
+    const [next] = [...waiting].reduce((a, b) => (b[1] < a[1] ? b : a));
+    waiting.delete(next);
+    await next().catch(console.error);
+    await painted();
+  }
+  shared.working = false;
+}
+
