@@ -71,7 +71,7 @@ def test_a_result_is_shown_as_a_whole_above_the_fold_in_light_and_dark(
 ) -> None:
     opened(page, write(tmp_path, dashboard))
     drawn(page)
-    until(lambda: page.locator(".lbd-item").count() >= 9, "the legends")
+    until(lambda: page.locator(".lbd-item").count() >= 7, "the legends")
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         for width in (1010, 760, 420):
