@@ -134,9 +134,9 @@ def in_kernel(name: str, seconds: float) -> dict[str, float]:
         manager.shutdown_kernel(now=True)
 
 
-def measure(seconds: float, real: bool) -> dict[str, Any]:
+def measure(seconds: float, real: bool, count: list[int]) -> dict[str, Any]:
     busy = os.getloadavg()[0]
-    names = ("3", "10", "30", *((REAL,) if real else ()))
+    names = [*map(str, count), *([REAL] if real else [])]
     rows = {name: in_kernel(name, seconds) for name in names}
     return {"rows": rows, "load_average": round(busy, 1), "processors": os.cpu_count()}
 
@@ -154,6 +154,7 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each row")
+    parser.add_argument("--count", type=int, nargs="+", default=[3, 10, 30], help="of servers, for each row")
     parser.add_argument("--real", action="store_true", help="also a session with real processes")
     report(parser, measure, show)
 

@@ -47,6 +47,16 @@ def test_alerts(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pages a day by all rules" in shown("alerts", found, capsys)
 
 
+def test_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
+    need_module("anywidget")
+    need_module("ipykernel")
+    found = bench("dashboard", "--seconds", "1", "--count", "2")
+    row = found["rows"]["2"]
+    assert 0 < row["bytes"] < 500
+    assert row["kernel_share"] > 0
+    assert "bytes a frame" in shown("dashboard", found, capsys)
+
+
 @pytest.mark.live
 def test_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     """A few of the rows: what differs in the others is only data."""
