@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks labs nbgrader lite test-lite image bench architecture pictures looks lock clean
+.PHONY: help lab test check static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
 
 architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md from the imports
 	$(BIN)/python docs/architecture.py
+
+monitoring: $(VENV)/dev.stamp ## Write what the containers' profile `monitoring` mounts: rules, dashboards
+	$(BIN)/python docker/monitoring.py
 
 pictures: $(VENV)/dev.stamp ## Make the pictures of README anew (needs Chromium)
 	$(BIN)/python docs/pictures.py
