@@ -84,7 +84,7 @@ def text(row: Mapping[str, Any]) -> str:
     return "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
 
 
-WIDTHS = (30, 10, 10, 11, 11, 8, 8, 14, 14)
+WIDTHS = (27, 10, 13, 11, 11, 11, 8, 14, 14)
 
 
 def show(found: dict[str, Any]) -> None:

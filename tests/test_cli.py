@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import lbkit
-from lbkit import Event, Experiment, Policy, Traffic, algorithms, needs, servers
+from lbkit import Event, Experiment, Policy, Server, Traffic, algorithms, needs, servers
 from lbkit.cli import COMMANDS, app
 from lbkit.cli.compare import USUAL, results_table
 from lbkit.cli.lab import SETTINGS, find_notebooks, lab_command
@@ -228,6 +228,15 @@ def test_compare_without_arguments_runs_the_default_experiment() -> None:
     text = call("compare", "--duration", 3)
     assert [line.split()[0] for line in text.splitlines() if "  sim  " in line] == list(USUAL)
     assert "at 80% load" in text
+
+
+def test_compare_says_what_it_was_if_something_was_wrong(tmp_path: Path) -> None:
+    unequal = tmp_path / "unequal.toml"
+    fleet = [Server("old", speed=0.3), Server("b"), Server("c")]
+    Experiment(fleet, Traffic(duration=20)).at_load(0.7).save_file(unequal)
+    text = call("compare", unequal, "-p", "round_robin", "-p", "least_connections")
+    assert re.findall(r"^Diagnosis: (.*?),", text, re.MULTILINE) == ["round_robin: saturated server old"]
+    assert "Diagnosis" not in call("compare", unequal, "-p", "least_connections")
 
 
 def test_compare_with_several_seeds(small: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 import lbkit
 from lbkit.cli.console import INTERRUPTED, check_can_write, reported
 from lbkit.cli.trial import File, Servers, experiment_of, policies_of, title_of
+from lbkit.diagnosis import diagnose
 from lbkit.replicate import HEAD, MAIN, Comparison, caption, cells
 from lbkit.result import Result
 from lbkit.run import ENGINES, engine
@@ -37,6 +38,12 @@ def seeds_table(found: Comparison, title: str, width: int) -> Table:
     """Return means with their intervals as a table for a terminal of `width` characters."""
     shown = set(MAIN) - ({"req/s", "errors %", "p50", "busiest %"} if width < 110 else set())
     return _table(title, HEAD, cells(found.values()), set(HEAD) - shown)
+
+
+def diagnoses(results: Sequence[Result]) -> list[str]:
+    """Return what was found in the results, a line for each in which there is something."""
+    found = [(result, diagnose(result)) for result in results]
+    return [f"{result.policy}: {diagnosis.brief}" for result, diagnosis in found if diagnosis.findings]
 
 
 def _table(title: str, names: Sequence[str], body: Sequence[Sequence[str]], left_out: set[str]) -> Table:
@@ -151,6 +158,8 @@ def command(
         console.print(results_table(results, title, console.width))
     for text in cautions(results):
         typer.echo(f"Warning: {text}")
+    for text in diagnoses(results):
+        typer.echo(f"Diagnosis: {text}")
     for what, path in (("Report", html), ("Experiment", save)):
         if path:
             typer.echo(f"{what}: {path}")

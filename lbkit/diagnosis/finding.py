@@ -15,6 +15,15 @@ class Finding:
     end: float
     evidence: str
 
-    def __str__(self) -> str:
+    @property
+    def when(self) -> str:
+        return f"{self.start:.3g} s to {self.end:.3g} s"
+
+    @property
+    def what(self) -> str:
+        """The finding without its evidence."""
         of = f" {self.server}" if self.server else ""
-        return f"{self.name}{of}, {self.start:.3g} s to {self.end:.3g} s: {self.evidence}"
+        return f"{self.name}{of}, {self.when}"
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.evidence}"

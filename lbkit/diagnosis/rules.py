@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from statistics import median
+from math import inf, sqrt
+from statistics import fmean, median, pstdev
 
 from lbkit.arrivals import Closed
 from lbkit.core.state_change import OUT
 from lbkit.diagnosis.finding import Finding
-from lbkit.diagnosis.windows import Window, Windows
+from lbkit.diagnosis.windows import LONG, Window, Windows, service_times
 
 FULL = 0.97  # busy share of a server that has no room left
 ROOM = 0.6  # busy share of one that has
 WAITS = 2.0  # service times that requests wait on average, where there is a queue
 SLOWER = 2.0  # times the expected service time
-FAILS = 0.2  # share of the answers
-HEALTHY = 0.05
+SIGMAS = 4.0  # standard errors of a mean that chance does not reach
+FAILS = 0.2  # share of the requests
+FAILS_ALONE = 0.05  # share of a server's answers, if those of the others are
+HEALTHY = 0.25  # of that share, at most
 MANY = 1.5  # attempts a request
 FLAPS = 3  # times that a check takes a server out
+CHECK = "check"  # the kind of changes by health checks
 SILENT = 0.25  # of the usual number of requests
 
 Spell = list[Window]
@@ -35,12 +39,16 @@ def saturated(windows: Windows) -> Iterator[Finding]:
 
     everywhere = set()
     for spell in windows.spells(lambda window: all(full(window, server) for server in servers)):
+        if windows.by_chance(spell, servers):
+            continue
         everywhere |= {id(window) for window in spell}
         sent = sum(window.sent for window in spell) / _seconds(spell)
         evidence = f"all servers work {FULL:.0%} of the time or more, and {sent:.3g} requests a second come"
         yield _finding("overload", "", spell, evidence)
     for server in servers:
         for spell in windows.spells(lambda w, s=server: full(w, s) and id(w) not in everywhere):  # type: ignore[misc]
+            if windows.by_chance(spell, [server]):
+                continue
             others = [
                 windows.utilisation(window, other) for window in spell for other in servers if other != server
             ]
@@ -68,6 +76,8 @@ def unfair(windows: Windows) -> Iterator[Finding]:
             return any(windows.utilisation(window, i) < ROOM for i in serving)
 
         for spell in windows.spells(unfair_here):
+            if windows.by_chance(spell, [server]):
+                continue
             idle = {windows.servers[i].name: _busy(windows, spell, i) for i in others}
             name = min(idle, key=idle.__getitem__)
             yield _finding(
@@ -83,10 +93,17 @@ def slow(windows: Windows) -> Iterator[Finding]:
     """A server takes much longer for its work than it should."""
     for server, known in enumerate(windows.servers):
         expected = _expected(windows, server)
-        spells = windows.spells(
-            lambda w, s=server, e=expected: w.begun[s] >= 5 and w.worked[s] / w.begun[s] > SLOWER * e  # type: ignore[misc]
-        )
-        for spell in spells:
+        times = service_times(known)
+        spread = pstdev(times) / fmean(times)
+
+        def takes_long(window: Window, server: int = server, spread: float = spread) -> bool:
+            requests = window.begun[server]
+            if requests < 5:
+                return False
+            ratio = window.worked[server] / requests / _expected(windows, server)
+            return ratio > max(SLOWER, 1 + SIGMAS * spread / sqrt(requests))  # more than chance
+
+        for spell in windows.spells(takes_long):
             took = sum(w.worked[server] for w in spell) / sum(w.begun[server] for w in spell)
             evidence = f"a request takes it {took:.3g} s instead of {expected:.3g} s"
             yield _finding("slow server", known.name, spell, evidence)
@@ -100,7 +117,7 @@ def failing(windows: Windows) -> Iterator[Finding]:
             served, errors = sum(window.served), sum(window.errors)
             own, mine = window.served[server], window.errors[server]
             others = (errors - mine) / (served - own) if served > own else 0.0
-            return own >= 3 and mine / own >= FAILS and others < HEALTHY
+            return mine >= 3 and mine / own >= FAILS_ALONE and others < HEALTHY * mine / own
 
         for spell in windows.spells(fails):
             answers = sum(window.served[server] for window in spell)
@@ -135,13 +152,9 @@ def storm(windows: Windows) -> Iterator[Finding]:
 def flapping(windows: Windows) -> Iterator[Finding]:
     """A health rule takes a server out again and again, though it was not down for long."""
     outs = defaultdict(list)
-    since: dict[tuple[str, str], float] = {}
-    for change in windows.result.changes:
-        of = change.backend, change.kind
-        if change.takes_out:
-            since[of] = change.at
-        elif change.after not in OUT and of in since:
-            outs[of].append((since.pop(of), change.at))
+    for name, kind, out, back in _times_out(windows):
+        if back < inf:
+            outs[name, kind].append((out, back))
     for (name, kind), spans in outs.items():
         if len(spans) < FLAPS:
             continue
@@ -149,6 +162,15 @@ def flapping(windows: Windows) -> Iterator[Finding]:
         lasted = median(back - out for out, back in spans)
         evidence = f"its {kind} takes it out {len(spans)} times, for {lasted:.3g} s each (median)"
         yield Finding("flapping check", name, start, end, evidence)
+
+
+def down(windows: Windows) -> Iterator[Finding]:
+    """Checks hold a server out of service for long: requests may not fail, but its capacity is missing."""
+    for name, kind, out, until in _times_out(windows):
+        back = min(until, windows.all[-1].end)
+        if kind == CHECK and back - out >= LONG * windows.length:
+            evidence = f"its checks fail for {back - out:.3g} s, so the others do its work"
+            yield Finding("server down", name, out, back, evidence)
 
 
 def omission(windows: Windows) -> Iterator[Finding]:
@@ -176,6 +198,7 @@ RULES: tuple[Callable[[Windows], Iterator[Finding]], ...] = (
     slow,
     failing,
     flapping,
+    down,
     omission,
 )
 
@@ -185,6 +208,19 @@ RULES: tuple[Callable[[Windows], Iterator[Finding]], ...] = (
 
 def _finding(name: str, server: str, spell: Spell, evidence: str) -> Finding:
     return Finding(name, server, spell[0].start, spell[-1].end, evidence)
+
+
+def _times_out(windows: Windows) -> Iterator[tuple[str, str, float, float]]:
+    """Yield from when to when which health rule held which server out of service; inf: until the end."""
+    since: dict[tuple[str, str], float] = {}
+    for change in windows.result.changes:
+        of = change.backend, change.kind
+        if change.takes_out:
+            since.setdefault(of, change.at)
+        elif change.after not in OUT and of in since:
+            yield *of, since.pop(of), change.at
+    for of, at in since.items():
+        yield *of, at, inf
 
 
 def _seconds(spell: Spell) -> float:

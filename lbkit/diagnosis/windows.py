@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import groupby, islice
-from math import isnan
+from math import isnan, sqrt
+from statistics import fmean
 
 from lbkit.columns import good
 from lbkit.result import Result
+from lbkit.server import Server
 
 MOST = 50  # windows of a run
 LEAST = 20  # requests in a window, on average: with fewer, chance decides
 LONG = 3  # windows in a row that something has to last
+EXCURSIONS = 15  # times what a queue does by chance, of time and of waiting
+QUANTILES = 200
+MOST_LOAD = 0.9  # for these times: near 1 a queue takes for ever
+
+
+def _rest(server: Server) -> float:
+    """Return the mean rest of a service that another request finds, over the workers, in seconds."""
+    times = service_times(server)
+    return sum(t * t for t in times) / sum(times) / 2 / server.workers
+
+
+def service_times(server: Server) -> list[float]:
+    """Return quantiles of a server's service time, evenly spread, for its moments."""
+    return [server.service.quantile((i + 0.5) / QUANTILES) / server.speed for i in range(QUANTILES)]
 
 
 class Window:
@@ -89,6 +106,24 @@ class Windows:
     def utilisation(self, window: Window, server: int) -> float:
         """Return the busy share of a server's workers in a window; 1 for shared work that takes longer."""
         return min(1.0, window.busy[server] / (window.length * self.servers[server].workers))
+
+    @cached_property
+    def mean_load(self) -> float:
+        """The busy share of all servers over the run."""
+        return fmean(self.utilisation(w, i) for w in self.all for i in range(len(self.servers)))
+
+    def by_chance(self, spell: Sequence[Window], servers: Sequence[int]) -> bool:
+        """Return whether a queue may have been there for so long by chance, at the mean load of the run: that
+        of a server, or of several together.
+
+        Then it is neither there for much longer than the time in which a queue forgets what it was, r / (1 -
+        sqrt(load))^2, nor does a request wait much longer than r / (1 - load), the mean of those that wait; r
+        is the mean rest of a service, E[S^2] / 2 E[S]. (M/G/1: relaxation time, Pollaczek and Khinchine.)"""
+        load = min(MOST_LOAD, self.mean_load)
+        rest = max(_rest(self.servers[server]) for server in servers) / len(servers)
+        lasts = spell[-1].end - spell[0].start
+        waits = max(w.waited[i] / w.begun[i] for w in spell for i in servers if w.begun[i])
+        return lasts < EXCURSIONS * rest / (1 - sqrt(load)) ** 2 and waits < EXCURSIONS * rest / (1 - load)
 
     def spells(self, holds: Callable[[Window], bool], least: int = LONG) -> Iterator[list[Window]]:
         """Yield the windows in a row in which something holds, at least so many. One window in between in

@@ -8,6 +8,7 @@ from lbkit.viz.bars import bars
 from lbkit.viz.capacity import capacity
 from lbkit.viz.curves import curves
 from lbkit.viz.detection import detection_curve, detection_times
+from lbkit.viz.diagnosis import diagnosis
 from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
 from lbkit.viz.goodput import goodput
@@ -35,6 +36,7 @@ __all__ = [
     "curves",
     "detection_curve",
     "detection_times",
+    "diagnosis",
     "figure",
     "goodput",
     "in_flight",
