@@ -14,6 +14,7 @@ from lbkit.viz.style import title
 Labels = Mapping[str, "str | tuple[str, str]"]
 NO_LABELS: Labels = {}
 STEPS = 50  # of a slider of fractions, at most
+ROOM, LETTER = 230, 7  # pixels of a control beside its label, and of a letter of it
 
 
 def checked_labels(labels: Labels, names: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -35,9 +36,15 @@ def control(name: str, what: Any, label: str = "", tip: str = "") -> Any:
     """Return the control of an argument; without `label` it shows the argument's name.
 
     Raises ValueError for what is no range, list of words, True or False."""
-    look: dict[str, Any] = {"description": label or title(name), "tooltip": tip or None}
+    label = label or title(name)
+    look: dict[str, Any] = {"description": label, "tooltip": tip or None}
     if isinstance(what, bool):
         return widgets.Checkbox(what, indent=False, layout={"width": "auto"}, **look)
+    # By default a label has 80 pixels, and the rest of it is cut off.
+    look |= {
+        "style": {"description_width": "auto"},
+        "layout": {"width": f"{ROOM + LETTER * len(label)}px"},
+    }
     if isinstance(what, list) and what and all(isinstance(word, str) for word in what):
         return widgets.Dropdown(options=what, **look)
     if isinstance(what, tuple) and is_range(what):

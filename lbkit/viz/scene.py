@@ -121,18 +121,20 @@ class Scene(Panel):
     def _begin(self) -> None:
         """Show the film of this step, or wait for the prediction."""
         asking, last = self.asking, self.step == len(self.steps)
-        again = "start again" if self.step > 1 else ""
-        button = "show without a guess" if asking else again if last else "next"
-        self.narrator.say(self.steps[self.step].text, self.step, button)
         self._line_up(asking)
         # It keeps its place while it is hidden: what stands below would tell the answer.
         self.theatre.layout.visibility = "hidden" if asking else None
         self.theatre.blank = asking
+        self.theatre.picture = ""  # it shows the step before
         if asking:
             self.said.value = ""
             self._drawn = (self.step, self.values)
         else:
             self._draw(begins=True)
+        again = "start again" if self.step > 1 else ""
+        button = "show without a guess" if asking else again if last else "next"
+        # Last, as it leaves the sentence in the saved notebook with what is said now.
+        self.narrator.say(self.steps[self.step].text, self.step, button)
 
     def _line_up(self, asking: bool) -> None:
         """Show the controls so far; those of the step that asks would tell too much."""
@@ -222,7 +224,7 @@ def control_of(name: str, what: Any, *label: str) -> Any:
             made = widgets.RadioButtons(orientation="horizontal", layout={"width": "auto"}, **look)
         else:
             made = widgets.Dropdown(**look)
-    made.style.description_width = "auto"
+        made.style.description_width = "auto"
     return made
 
 

@@ -240,5 +240,10 @@ def test_a_saved_notebook_keeps_the_texts(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Move the load." in kept
     assert "on average" in kept
     assert "Run the cell" in kept
+    shown.theatre._received(shown.theatre, {"still": "data:1", "width": 9}, [])
+    assert "data:1" in place.update.call_args.args[0]["text/html"]
     shown.go(2)
-    assert "Add servers." in place.update.call_args.args[0]["text/html"]
+    kept = place.update.call_args.args[0]["text/html"]
+    assert "Add servers." in kept
+    assert shown.said.value in kept
+    assert "data:1" not in kept  # a picture of the step before
