@@ -174,6 +174,7 @@ class Board {
   async draw(chart, i) {
     if (this.gone || !chart.place.clientWidth || !this.clock.frame) return;
     const [data, layout] = chart.figure();
+    if (!data.length) layout.yaxis = { ...layout.yaxis, visible: false };
     chart.none.hidden = data.length > 0;
     chart.none.textContent = this.spec.untold ? "not told" : "no data yet";
     this.legend(chart, i, data);

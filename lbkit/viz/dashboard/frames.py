@@ -30,6 +30,7 @@ UNKNOWN = -1  # the level of a state that is not told
 # Name of a line -> colour, dash, width. A class of answers that is a failure is red; of durations, the
 # slowest is the broadest.
 LOOKS: dict[str, tuple[str, str, float]] = {
+    EVERYTHING: (INK, "solid", 2),
     "2xx": (INK, "solid", 2),
     "3xx": (INK, "dash", 1.5),
     "4xx": (INK, "dot", 2),

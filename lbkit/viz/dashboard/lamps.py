@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lbkit.alerts import Alert, Rule, few_workers_left, high_error_rate, high_latency, server_down
 from lbkit.alerts.evaluate import Evaluation
 from lbkit.experiment import Experiment
-from lbkit.metrics.names import BOUNDS
+from lbkit.metrics.names import BOUNDS, SERVICE, Metric
 from lbkit.metrics.store import Store
 
 QUIET, PENDING, FIRING, NO_DATA = range(4)
@@ -18,15 +18,17 @@ WINDOW, LASTS = 10.0, 5.0  # seconds, of the usual rules: a lesson is short, and
 SLOW = 10  # mean service times: a latency that is worth an alert
 
 
-def usual_rules(experiment: Experiment) -> list[Rule]:
-    """Return the rules of a lesson of minutes: errors, latency, servers and capacity within seconds."""
+def usual_rules(experiment: Experiment, busy: Metric = SERVICE) -> list[Rule]:
+    """Return the rules of a lesson of minutes: errors, latency, servers and capacity within seconds.
+
+    `busy`: what tells how busy servers are; IN_FLIGHT for a proxy, which does not see them work."""
     mean = max(server.service.mean / server.speed for server in experiment.servers)
     limit = next((bound for bound in BOUNDS if bound >= SLOW * mean), BOUNDS[-2])
     return [
         high_error_rate(window=WINDOW, lasts=LASTS),
         high_latency(limit, window=WINDOW, lasts=LASTS),
         server_down(lasts=LASTS),
-        few_workers_left(window=WINDOW, lasts=LASTS),
+        few_workers_left(window=WINDOW, lasts=LASTS, by=busy),
     ]
 
 

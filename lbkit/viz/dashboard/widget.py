@@ -16,6 +16,7 @@ from lbkit.alerts import Rule
 from lbkit.core.options import number
 from lbkit.core.text import did_you_mean, shown
 from lbkit.metrics import PANELS, Panel, panels
+from lbkit.metrics.names import IN_FLIGHT
 from lbkit.metrics.panels import BYTES, BYTES_PER_SECOND, COUNT, PER_SECOND, SECONDS, SHARE
 from lbkit.result import Result
 from lbkit.viz.dashboard.follow import Follower, Session
@@ -124,7 +125,7 @@ class Dashboard(Photographed, anywidget.AnyWidget):
             )
         smooth = SMOOTH * every
         chosen = panels_of(show, smooth)
-        rules = usual_rules(session.experiment) if rules is None else rules
+        rules = usual_rules(session.experiment, IN_FLIGHT) if rules is None else rules
         self.follower = follower = Follower(
             session, chosen, rules, every, window, smooth, self._clients, self._feed, self._over
         )
