@@ -289,7 +289,7 @@ RETRIES = [
     in_07b("longer-queue", "timeout=1.0", "timeout=100.0", cell="queue"),
     in_07b("queue-order", "crowd(order", 'crowd("fifo"'),
     in_07b("bulkhead", "hanging(15, seed)", "hanging(None, seed)"),
-    in_07b("hedge-buys", "Hedge(after=0.1)", "Hedge(after=10)"),
+    in_07b("hedge-buys", "Hedge(after=0.2)", "Hedge(after=10)"),
     in_07b("hedge-costs", "hedge, tenth", "hedge, None"),
     in_07b("deadline-live", "Retry(deadline=1.0)", "Retry(deadline=100.0)", needs="live"),
     in_07b("fallback-live", 'Retry(fallback=Fallback("sold out today"))', "Retry()", needs="live"),
@@ -507,7 +507,7 @@ MONITORING = [
     in_11("M5", "claim-m5-live", "server_down(lasts=0.2),", "", needs="live"),
     in_11("M5", "claim-m5-live", "high_latency(5.0,", "high_latency(0.01,", needs="live"),
     in_11("M5", "claim-m5-prometheus", "", TOLD, needs="monitor"),
-    in_11("trace", "claim-trace", "Hedge(after=0.1)", "Hedge(after=5.0)", cell="trace-run", needs="tracing"),
+    in_11("trace", "claim-trace", "Hedge(after=0.2)", "Hedge(after=5.0)", cell="trace-run", needs="tracing"),
     in_11("diagnosis", "claim-diagnosis", "at_load(1.3)", "at_load(0.5)"),
 ]
 
