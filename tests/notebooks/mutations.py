@@ -474,6 +474,8 @@ def in_11(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = 
 
 IN_FLIGHT = 'sum(ask(Value("lbkit_requests_in_flight"), at).values())'
 MISSED = 'fired = [alert for alert in fired if alert.rule.name != "ServerDown"]'
+BLIND = 'QUICK = [rule for rule in QUICK if rule.name != "ServerDown"]'
+HASTY = "QUICK = [*QUICK, high_latency(0.01, window=2, lasts=0)]"
 TOLD = 'notices = [notice for notice in notices if notice.name != "ServerDown"]'
 NERVOUS = "calm = [high_error_rate(0.005, window=120, lasts=0)]"
 
@@ -504,8 +506,8 @@ MONITORING = [
     in_11("M5", "claim-m5-fires", "", MISSED),
     in_11("M5", "claim-m5-fires", "", NERVOUS),
     in_11("M5", "claim-m5-fatigue", "", as_if("judged", "nervous, quiet day", "calm")),
-    in_11("M5", "claim-m5-live", "server_down(lasts=0.2),", "", needs="live"),
-    in_11("M5", "claim-m5-live", "high_latency(5.0,", "high_latency(0.01,", needs="live"),
+    in_11("M5", "claim-m5-live", "", BLIND, needs="live"),
+    in_11("M5", "claim-m5-live", "", HASTY, needs="live"),
     in_11("M5", "claim-m5-prometheus", "", TOLD, needs="monitor"),
     in_11("trace", "claim-trace", "Hedge(after=0.2)", "Hedge(after=5.0)", cell="trace-run", needs="tracing"),
     in_11("diagnosis", "claim-diagnosis", "at_load(1.3)", "at_load(0.5)"),
