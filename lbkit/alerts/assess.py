@@ -155,8 +155,8 @@ class Quality(Sequence[Assessment]):
 
     def __repr__(self) -> str:
         return "\n".join(
-            f"{one.rule.name}: recall {one.recall:.0%}, precision {one.precision:.0%},"
-            f" {one.false} false alarms, detection {one.detection:.0f} s"
+            f"{one.rule.name}: recall {_SHARE(one.recall)}, precision {_SHARE(one.precision)},"
+            f" {one.false} false alarms, detection {_SECONDS(one.detection)} s"
             for one in self
         )
 

@@ -40,5 +40,9 @@ def capacity(found: Capacity) -> Figure:
     limit["line"] = {"color": FAILED, "dash": "dot", "width": 2}
     traces = [marks, limit]
     least = found.steps[0].servers
-    under = axis("servers", range=[least - 0.5, found.steps[-1].servers + 0.5], tickformat="d")
+    under = axis(
+        "servers",
+        range=[least - 0.5, found.steps[-1].servers + 0.5],
+        tickvals=[s.servers for s in found.steps],
+    )
     return figure(found.statement, traces, xaxis=under, yaxis=latency_axis(traces, "y", name))

@@ -28,19 +28,24 @@ def diagnosis(result: Result) -> Figure:
     latency = line("p99", shade(0), x, y, "%{x:.3~g} s: %{text}", text=says, showlegend=False)
     bars = [_bar(finding) for finding in found]
     traces = [latency, *bars] if points or bars else []
-    share = ROW * len(found) / (200 + ROW * len(found))  # of the height, for the bars
+    rows = list(dict.fromkeys(map(_row, found)))
+    share = ROW * len(rows) / (200 + ROW * len(rows))  # of the height, for the bars
     return figure(
-        "; ".join(finding.what for finding in found) or NOTHING.capitalize(),
+        "; ".join(rows) or NOTHING.capitalize(),
         traces,
-        xaxis=axis("time (s)", range=[0, over]),
-        yaxis=latency_axis([latency], "y", "p99") | {"domain": [share + 0.05 if found else 0, 1]},
-        yaxis2=axis("", type="category", autorange="reversed", domain=[0, share], anchor="x"),
-        height=300 + ROW * len(found),
+        xaxis=axis("time (s)", range=[0, over], anchor="y2" if rows else "y"),
+        yaxis=latency_axis([latency], "y", "p99") | {"domain": [share + 0.05 if rows else 0, 1]},
+        yaxis2=axis("", type="category", range=[len(rows) - 0.5, -0.5], domain=[0, share]),
+        height=300 + ROW * len(rows),
     )
 
 
+def _row(finding: Finding) -> str:
+    return f"{finding.name} {finding.server}".strip()
+
+
 def _bar(finding: Finding) -> Trace:
-    row = f"{finding.name} {finding.server}".strip()
+    row = _row(finding)
     return {
         "type": "scatter",
         "mode": "lines",
@@ -50,5 +55,5 @@ def _bar(finding: Finding) -> Trace:
         "line": {"color": FAILED, "width": 12},
         "showlegend": False,
         "hoverlabel": {"font": {"color": INK}},
-        "hovertemplate": f"{row}<br>{finding.evidence}<extra></extra>",
+        "hovertemplate": f"{finding.what}<br>{finding.evidence}<extra></extra>",
     }
