@@ -66,7 +66,7 @@ class Tape:
         stay = self._latest.get((row, server)) or self.send(row, server, since)  # it may be on its way
         if stay.over == inf:
             stay.over = now
-            if stay.outcome == UNKNOWN:
+            if stay.outcome in (UNKNOWN, "ok"):  # an answer on its way back comes too late
                 stay.outcome = outcome
 
 

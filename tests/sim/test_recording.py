@@ -150,6 +150,7 @@ def test_recorded_attempts_are_what_happened(experiment: Experiment, grace: floa
     times_are_in_order(result)
     requests_have_their_attempts(result)
     workers_serve_one_request_at_a_time(result)
+    a_request_has_one_answer(result)
     attempts_are_counted(result)
     decisions_are_those_made(result)
     tallies_are_in_order_and_news(result)
@@ -193,6 +194,19 @@ def workers_serve_one_request_at_a_time(result: Result) -> None:
         for _, change in changes:  # at the same moment, ends come first
             level += change
             assert level <= server.workers
+
+
+def a_request_has_one_answer(result: Result) -> None:
+    """An answer that comes after its client has left, or after another one, is none."""
+    answered = Counter(
+        attempt.request
+        for attempt in result.extra["attempts"]
+        if attempt.outcome == "ok" and attempt.kind != "refresh"
+    )
+    if not result.experiment.cache:
+        assert set(answered.values()) <= {1}
+        # 0: it was on its way back when the run ended.
+        assert {result.status[row] for row in answered} <= {200, 0}
 
 
 def attempts_are_counted(result: Result) -> None:
@@ -283,6 +297,14 @@ def test_clients_that_leave_and_try_again_are_recorded() -> None:
     tries = [t for t in result.extra["tries"] if t.request == 0]
     assert [t.ended - t.sent for t in tries] == pytest.approx([0.3, 0.3])
     assert tries[0].sent == result.arrival[0]
+
+
+def test_an_answer_that_comes_after_its_client_has_left_is_none() -> None:
+    """Ready after 0.2 s, it would be there after 0.3 s."""
+    far = Server("far", workers=50, service=Constant(0.1), delay=0.1)
+    traffic = Traffic(Poisson(10), 3, patience=Patience(timeout=0.25, retries=0))
+    result = run(Experiment([far], traffic), record=True)
+    assert {attempt.outcome for attempt in result.extra["attempts"]} == {"left"}
 
 
 def test_a_request_that_a_crash_has_lost_shows_how_long_it_was_served() -> None:
