@@ -15,6 +15,7 @@ CONTRACT = {
     "pick_except": "pick_except(backends, exclude, key, now) returns one of `backends` not in `exclude`",
     "probe_targets": "probe_targets(backends, now) returns a sequence of backends out of `backends`",
     "step": "step(state, now, cost) returns the state after the request, or None for a denial",
+    "explain": "explain(backends, key, now) returns a Why",
     "done": "done(backend, latency, ok, now) returns without an error",
 }
 
@@ -30,7 +31,8 @@ class Overtime(BaseException):
 
 Line = tuple[str, int]  # the name of a file, and a line in it
 
-FAILURES = (Exception, Overtime)  # what a call of an algorithm may raise
+# What a call of an algorithm may raise. `exit()` in it would end the event loop that it is called in.
+FAILURES = (Exception, Overtime, SystemExit)
 
 
 class AlgorithmError(RuntimeError):
@@ -94,6 +96,13 @@ def wrong_pick(algorithm: Any, method: str, picked: object, tried: bool = False)
         what += ", which the request has tried already"
     else:
         what += ", which is not among `backends`"
+    return _error(algorithm, method, what, _only_return(algorithm, method))
+
+
+def wrong_why(algorithm: Any, method: str, why: object) -> AlgorithmError:
+    """Return the error for an explanation that is no Why."""
+    mend = ': return `Why("...")`' if isinstance(why, str) else ""
+    what = f"returned {why!r:.60}, which is no Why{mend}"
     return _error(algorithm, method, what, _only_return(algorithm, method))
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lbkit.core.backend import NEW_SAMPLE, Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.contract import FAILURES, wrong_pick
+from lbkit.core.contract import FAILURES, wrong_pick, wrong_why
 from lbkit.core.members import Members
 from lbkit.core.meter import LoadReport
 
@@ -81,11 +81,13 @@ class Pool(Members):
         if all(b in exclude for b in self.eligible):
             return None
         self._advance_slow_start(now)
-        why: Why = (
+        why = (
             self._ask("explain_except", self.eligible, exclude, key, now)
             if exclude
             else self._ask("explain", self.eligible, key, now)
         )
+        if not isinstance(why, Why):
+            raise wrong_why(self.balancer, "explain", why)
         return replace(why, rule=before + why.rule) if before else why
 
     def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:

@@ -45,8 +45,10 @@ class Tape:
         return stay
 
     def receive(self, row: int, server: int, since: float) -> None:
-        """It comes to the server."""
-        self.send(row, server, since).arrived = True
+        """It comes to the server; once more when one that has hung begins with it, maybe for nobody."""
+        last = self._latest.get((row, server))
+        held = last and last.at >= since and isnan(last.end)
+        (last if last and held else self.send(row, server, since)).arrived = True
 
     def end(self, row: int, server: int, start: float, now: float, outcome: str) -> None:
         """The server is done with it."""

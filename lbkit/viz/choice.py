@@ -34,11 +34,16 @@ class Choice(anywidget.AnyWidget):
     chosen: Any = traitlets.List().tag(sync=True)  # names, the oldest first
 
     def __init__(self, chosen: Iterable[str]) -> None:
-        super().__init__(chosen=list(chosen)[:MAX_POLICIES])
+        super().__init__(chosen=list(dict.fromkeys(chosen))[:MAX_POLICIES])
         self._on_change: Callable[[], object] = lambda: None
         self._press_soon: Callable[..., None] = self.press
-        self.on_msg(lambda _, content, __: self._press_soon(content["press"]))
+        self.on_msg(self._received)
         self.refresh()
+
+    def _received(self, _: object, content: Any, __: object) -> None:
+        match content:
+            case {"press": str(name)} if name in algorithms():
+                self._press_soon(name)
 
     def observe_choice(self, on_change: Callable[[], object]) -> None:
         """Call `on_change` whenever another set of algorithms is chosen."""
@@ -69,7 +74,7 @@ class Choice(anywidget.AnyWidget):
 
     def choose_only(self, names: Iterable[str]) -> None:
         """Choose these and no others; of names that there are no longer, none."""
-        known = algorithms()
+        known, names = algorithms(), dict.fromkeys(names)
         before, self.chosen = self.chosen, [name for name in names if name in known][:MAX_POLICIES]
         if self.chosen != before:
             self._line_up()

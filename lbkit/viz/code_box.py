@@ -24,8 +24,8 @@ class CodeBox(anywidget.AnyWidget):
         """Call `function` in the loop that is running now, when the keys for it are pressed."""
         soon = on_main(function)
 
-        def received(_: object, content: dict[str, Any], __: object) -> None:
-            if content.get("run"):
+        def received(_: object, content: Any, __: object) -> None:
+            if content == {"run": True}:
                 soon()
 
         self.on_msg(received)

@@ -38,5 +38,7 @@ class Narrator(Photographed, anywidget.AnyWidget):
         for function in self._on_still:
             function()
 
-    def _received(self, widget: object, message: dict[str, Any], buffers: object) -> None:
-        self._press(-1 if message.get("go") == "back" else 1)
+    def _received(self, widget: object, message: Any, buffers: object) -> None:
+        match message:
+            case {"go": "back" | "next" as way}:
+                self._press(-1 if way == "back" else 1)

@@ -94,7 +94,7 @@ def number(text: str) -> Any:
 def checked(name: str, value: Any) -> Any:
     """Return the value of a setting. Raises ValueError for one that its slider does not have."""
     if name == "variability":
-        if value not in VARIABILITY:
+        if not isinstance(value, str) or value not in VARIABILITY:
             raise ValueError(f"variability is {shown(value)}: use {', '.join(VARIABILITY)}")
         return value
     low, high = LIMITS[name]
@@ -110,7 +110,7 @@ def checked_policies(names: Any) -> list[str]:
     if not isinstance(names, list) or not names:
         raise ValueError(f'policies is {shown(names)}: use a list of names, such as ["random"]')
     for name in names:
-        if name not in algorithms():
+        if not isinstance(name, str) or name not in algorithms():
             near = did_you_mean(str(name), algorithms())
             raise ValueError(
                 f"policies: no algorithm {shown(name)}{near}; one of your own is known once its cell has run"

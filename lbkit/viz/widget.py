@@ -120,11 +120,12 @@ class Photographed(LeavesPictures):
         if function not in self._on_still:
             self._on_still.append(function)
 
-    def _received(self, _: object, content: dict[str, Any], __: object) -> None:
-        if uri := content.get("still", ""):
-            self.picture = f'<img src="{escape(uri)}" width="{int(content["width"])}">'
-            for function in self._on_still:
-                function()
+    def _received(self, _: object, content: Any, __: object) -> None:
+        match content:
+            case {"still": str(uri), "width": int() | float() as width} if uri.startswith("data:image/"):
+                self.picture = f'<img src="{escape(uri)}" width="{width:.0f}">'
+                for function in self._on_still:
+                    function()
 
 
 class FigureView(Photographed, anywidget.AnyWidget):

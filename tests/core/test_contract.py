@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lbkit.core import AlgorithmError, Backend, Balancer, NoBackend, Pool, forget, make_balancer
+from lbkit.core import AlgorithmError, Backend, Balancer, NoBackend, Pool, Why, forget, make_balancer
 from lbkit.core.balance import algorithms
 from lbkit.core.contract import CONTRACT, Overtime
 
@@ -177,6 +177,40 @@ def test_other_methods_that_raise_are_named_too() -> None:
         with pytest.raises(AlgorithmError, match=f"Fragile.{method} raised LookupError"):
             call()
         Fragile.broken = ""
+
+
+def test_exit_in_a_method_is_an_error_of_the_algorithm() -> None:
+    """It would end the notebook, or the proxy."""
+
+    class Leaving(Balancer):
+        def pick(self, backends, key, now):
+            raise SystemExit(1)  # leaving
+
+    error = failure(Leaving())
+    assert error.what == "Leaving.pick raised SystemExit: 1"
+    assert error.place == f"{HERE}, line {line_of('leaving')}"
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("because", "returned 'because', which is no Why: return `Why"),
+        (None, "returned None, which is no Why"),
+        (lambda: Why(3), "raised ValueError: rule is 3: use a sentence"),
+        (lambda: Why("load", {"a": "low"}), "raised ValueError: the score of a is 'low': use a number"),
+    ],
+)
+def test_an_explanation_that_is_none_is_refused(why: object, said: str) -> None:
+    class Vague(Balancer):
+        def pick(self, backends, key, now):
+            return backends[0]
+
+        def explain(self, backends, key, now):
+            return why() if callable(why) else why
+
+    with pytest.raises(AlgorithmError) as caught:
+        pool_of(Vague()).explain("k", 0.0)
+    assert caught.value.what.startswith(f"Vague.explain {said}")
 
 
 def test_an_init_that_raises_is_named_and_wrong_options_stay_value_errors() -> None:

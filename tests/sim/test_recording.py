@@ -307,6 +307,18 @@ def test_an_answer_that_comes_after_its_client_has_left_is_none() -> None:
     assert {attempt.outcome for attempt in result.extra["attempts"]} == {"left"}
 
 
+def test_what_a_hung_server_serves_for_nobody_is_no_other_attempt() -> None:
+    hung = Server("hung", workers=50, service=Constant(0.1))
+    events = [Event(0.0, "hang", "hung"), Event(2.0, "recover", "hung")]
+    traffic = Traffic(Poisson(10), 1, patience=Patience(timeout=0.2, retries=0))
+    result = run(Experiment([hung], traffic, events=events), record=True)
+    attempts = result.extra["attempts"]
+    assert len(attempts) == len(result)
+    assert {(attempt.kind, attempt.outcome, attempt.start) for attempt in attempts} == {
+        ("first", "left", 2.0)
+    }
+
+
 def test_a_request_that_a_crash_has_lost_shows_how_long_it_was_served() -> None:
     fleet = [Server("s1", service=Constant(2.0)), Server("s2", service=Constant(0.1))]
     events = [Event(1.0, "crash", "s1")]

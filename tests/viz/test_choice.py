@@ -59,6 +59,20 @@ def test_a_press_chooses_one_more_or_one_less_and_says_so_once() -> None:
     assert said == [["random", "maglev"], ["maglev"]]
 
 
+@pytest.mark.parametrize("message", [None, "random", {}, {"press": 3}, {"press": ["a"]}, {"press": "nope"}])
+def test_a_message_that_names_no_algorithm_changes_nothing(message: object) -> None:
+    choice = Choice(["random", "maglev", "ip_hash", "prequal"])
+    choice._received(choice, message, [])
+    assert choice.chosen == ["random", "maglev", "ip_hash", "prequal"]
+
+
+def test_the_same_one_twice_is_one() -> None:
+    choice = Choice(["random", "random"])
+    assert choice.chosen == ["random"]
+    choice.choose_only(["maglev", "maglev", "random"])
+    assert choice.chosen == ["maglev", "random"]
+
+
 def test_one_more_drops_the_oldest() -> None:
     choice = Choice(STARTERS)
     assert choice.chosen == list(STARTERS[:MAX_POLICIES])

@@ -226,6 +226,13 @@ def test_an_error_of_a_moved_control_is_shown_and_one_of_a_later_step_is_raised(
         Scene(fragile, LOAD, Step("Three.", count=3))
 
 
+@pytest.mark.parametrize("message", [None, "next", {}, {"go": 3}, {"go": "on"}])
+def test_a_message_that_is_no_button_leads_nowhere(message: object) -> None:
+    scene = Scene(build, Step("One."), Step("Two."))
+    scene.narrator._received(scene.narrator, message, [])
+    assert scene.step == 1
+
+
 def test_words_of_ones_own_may_stand_below() -> None:
     shown = Scene(build, LOAD, say=lambda result: f"{len(result)} <requests>")
     assert f"{requests(shown)} &lt;requests&gt;" in shown.said.value

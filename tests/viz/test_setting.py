@@ -43,6 +43,8 @@ def test_the_line_of_python_has_the_same() -> None:
         ('policies = "random"', "policies is 'random': use a list of names"),
         ("policies = []", "policies is []: use a list of names"),
         ('policies = ["rundom"]', "policies: no algorithm 'rundom'; did you mean random?"),
+        ("variability = [1]", "variability is [1]: use none, little"),
+        ("policies = [[1]]", "policies: no algorithm [1]; one of your own"),
         ("policies = [1]", "policies: no algorithm 1; one of your own"),
         ("load is 0.5", "neither a link nor TOML"),
     ],

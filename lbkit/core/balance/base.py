@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, ClassVar
 
 from lbkit.core.backend import Backend
 from lbkit.core.contract import FAILURES, method_failed
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import option_faults
-from lbkit.core.text import did_you_mean
+from lbkit.core.text import did_you_mean, shown
 
 _registry: dict[str, type[Balancer]] = {}
 
@@ -28,6 +29,14 @@ class Why:
     place: float | None = None  # of the key: a slot of a table, or a position from 0 to 1 on a ring
     places: int = 0  # slots of the table; 0 means a ring
     near: tuple[tuple[float, str], ...] = ()  # points of the ring around it: one before, some after
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be shown, in the line of an algorithm's own `explain`."""
+        if not isinstance(self.rule, str):
+            raise ValueError(f"rule is {shown(self.rule)}: use a sentence")
+        for name, score in self.scores.items():
+            if not isinstance(score, Real):
+                raise ValueError(f"the score of {name} is {shown(score)}: use a number")
 
     def __str__(self) -> str:
         parts = [self.rule]

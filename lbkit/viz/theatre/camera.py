@@ -19,6 +19,7 @@ from lbkit.needs import PROGRAMS, find_program, why_not
 from lbkit.viz.theatre.page import page
 
 MOST = 1_500  # pictures: two minutes
+WIDEST = 4_000  # pixels
 SEEK = """t => {
   const { theatre } = document.getElementById("theatre");
   theatre.player.seek(t);
@@ -71,7 +72,10 @@ def record(
     or ending, RuntimeError without Chromium or a package."""
     path = Path(path)
     number(0, above=True, seconds=seconds, speed=speed)
-    whole(1, fps=fps, width=width)
+    whole(1, fps=fps)
+    whole(1, WIDEST, width=width)
+    if start is not None:
+        number(0, start=start)
     if path.suffix not in WRITERS:
         raise ValueError(f"path is {shown(str(path))}: use a name that ends with .html, {', '.join(WRITERS)}")
     if not 1 <= seconds * fps <= MOST:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lbkit.arrivals import Burst
-from lbkit.core.text import unknown
+from lbkit.core.options import number
 from lbkit.events import Action, Event
 from lbkit.experiment import Experiment, check_experiment
 from lbkit.result import Result
 from lbkit.run import run
+from lbkit.viz.theatre.deeds import deed
 from lbkit.viz.theatre.film import Film, film
 from lbkit.viz.theatre.lanes import MOST_LANED, Lanes
 
@@ -80,8 +81,10 @@ class Director:
         The names, and what they need: kill, revive, drain, undrain: server; slow: server and factor; weight:
         server and weight; switch: policy, and its options; send: client, and for several requests and rate.
         Raises ValueError for what is not possible; nothing changes then."""
-        if what not in ACTS:
-            raise ValueError(unknown(what, ACTS, "intervention"))
+        number(0, at=at)
+        if what == "send":
+            how = {"client": None, **how}
+        deed(what, ACTS, 2, how)
         if what == "send":
             how = {"rate": TOGETHER / self.film.pace, **how, "client": self._client(how.get("client"))}
         new = Intervention(at, what, how)

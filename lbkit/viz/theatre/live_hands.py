@@ -8,6 +8,9 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
+from lbkit.core.options import number, whole
+from lbkit.core.text import unknown
+from lbkit.viz.theatre.deeds import deed
 from lbkit.viz.theatre.happenings import BY_HAND, SERVER, Happening
 from lbkit.viz.theatre.lanes import Lanes
 from lbkit.viz.theatre.session import Send, Session
@@ -27,9 +30,16 @@ class Hands:
         self._session, self._lanes, self._send = session, lanes, send
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
-    def act(self, what: str, **how: Any) -> None:
+    def act(self, what: Any, /, **how: Any) -> None:
         """Carry out an order in a thread of its own, as a start takes a second. A line on the stage says what
-        has failed."""
+        has failed. Raises ValueError for an unknown order or server, and for wrong values."""
+        if what == "send":
+            how = {"rate": RATE, **how, "client": self._client(how.get("client"))}
+            number(1, requests=how.get("requests", 1))
+        deed(what, ACTS, 1, how)
+        known = [server.name for server in self._session.experiment.servers]
+        if how.get("server", known[0]) not in known:
+            raise ValueError(unknown(str(how["server"]), known, "server"))
         if not self._free.acquire(blocking=False):
             self._send({"fault": f"{AT_ONCE} orders are under way: wait until one is done"})
             return
@@ -44,10 +54,6 @@ class Hands:
     def _do(self, what: str, how: dict[str, Any]) -> None:
         fault = ""
         try:
-            if what == "send":
-                how = {"rate": RATE, **how, "client": self._client(how.get("client"))}
-            if what not in ACTS:
-                raise ValueError(f"{what}: this cannot be done to a running session")
             ACTS[what](self._session, **how)
         except Exception as error:  # whatever the program in front says
             fault = (str(error).splitlines() or [type(error).__name__])[0]
@@ -61,7 +67,10 @@ class Hands:
         """Return a client, given by its number, or by the name of its lane."""
         lane = next((i for i, one in enumerate(self._lanes.named) if one["name"] == named), None)
         everyone = range(self._session.experiment.traffic.clients)
-        return int(named) if lane is None else next(c for c in everyone if self._lanes.of(c) == lane)
+        if lane is not None:
+            return next(client for client in everyone if self._lanes.of(client) == lane)
+        whole(0, len(everyone) - 1, client=named)
+        return int(named)
 
 
 ACTS: dict[str, Callable[..., None]] = {

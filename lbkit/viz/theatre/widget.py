@@ -49,12 +49,16 @@ class Theatre(Photographed, anywidget.AnyWidget):
         """Write a page that plays the films without Python, one file of HTML. With a name that ends with
         .gif, .webp or .webm it is a recording, with the options of `lbkit.viz.theatre.camera.record`.
 
-        Returns its path. Raises ValueError for another name, RuntimeError where Chromium is missing."""
-        shown = [closing(self.live.session.result())] if self.live else self.films
-        written, films = Path(path), [film.to_dict() for film in shown]
+        Returns its path. Raises ValueError for another name or option, RuntimeError without Chromium."""
+        if not isinstance(path, str | Path):
+            raise ValueError(f"path is {shown(path)}: use the name of a file")
+        played = [closing(self.live.session.result())] if self.live else self.films
+        written, films = Path(path), [film.to_dict() for film in played]
         if written.suffix != ".html":
             return record(films, written, **options)
-        written.write_text(page(films, **options), encoding="utf-8")
+        if options:
+            raise ValueError(f"{', '.join(options)}: a page has no options; recordings, as .gif, have")
+        written.write_text(page(films), encoding="utf-8")
         return written
 
     def show(self, *shows: Any, again: bool = False) -> None:
@@ -116,27 +120,28 @@ class Theatre(Photographed, anywidget.AnyWidget):
             self.spec = said
             self.number += 1
 
-    def _received(self, widget: object, message: dict[str, Any], buffers: object) -> None:
-        if "do" in message:
-            self._do(**message)
-        else:
+    def _received(self, widget: object, message: Any, buffers: object) -> None:
+        if not isinstance(message, dict) or "do" not in message:
             super()._received(widget, message, buffers)
-
-    def _do(self, do: str, at: float, stage: int = 0, **how: Any) -> None:
-        """Do what the viewer did, and show what comes of it, or why it cannot be."""
-        if self.live:
-            self.live.hands.act(do, **how)
-            return
-        director = self.directors[stage]
-        if director is None:  # a click that came after the end of a session
-            self.send({"fault": "this has happened already: nothing can be done to it"})
             return
         try:
-            self.films[stage] = director.undo() if do == "undo" else director.act(do, at, **how)
+            self._do(dict(message))
         except Exception as error:  # of a learner's algorithm, too: a callback's traceback is lost
             self.send({"fault": str(error)})
-        else:
-            self._show()
+
+    def _do(self, message: dict[str, Any]) -> None:
+        """Do what the viewer did, and show what comes of it. Raises ValueError for what cannot be."""
+        what, at, stage = message.pop("do"), message.pop("at", None), message.pop("stage", 0)
+        if self.live:
+            self.live.hands.act(what, **message)
+            return
+        if stage not in range(len(self.directors)):
+            raise ValueError(f"stage is {shown(stage)}: the number of stages is {len(self.directors)}")
+        director = self.directors[stage]
+        if director is None:  # a click that came after the end of a session
+            raise ValueError("this has happened already: nothing can be done to it")
+        self.films[stage] = director.undo() if what == "undo" else director.act(what, at, **message)
+        self._show()
 
 
 def filmed(shot: Any) -> Film:

@@ -62,6 +62,7 @@ class FakeSession:
         self.watcher = FakeWatcher()
         self.running, self.done = True, False
         self.did: list[Any] = []
+        self.fails = False
         self.go_on = threading.Event()
         self.go_on.set()
 
@@ -79,8 +80,8 @@ class FakeSession:
     def __getattr__(self, name: str) -> Callable[..., None]:
         def do(*how: Any) -> None:
             self.go_on.wait(TIMEOUT)
-            if "s9" in how:
-                raise KeyError("no server 's9'\nthere are s1, s2")
+            if self.fails:
+                raise RuntimeError("it did not start\nas its port is taken")
             self.did.append((name, *how))
 
         return do
@@ -168,15 +169,33 @@ def test_what_the_stage_sends_is_done_to_the_session(
     assert session.did == [done]
 
 
-def test_what_cannot_be_done_is_said_in_a_line(session: FakeSession) -> None:
-    show, said = followed(session)
-    for what, how in (("kill", {"server": "s9"}), ("undo", {}), ("kill", {"weight": 1})):
-        show.hands.act(what, **how)
-        until(lambda: said)
-        fault = said.pop()["fault"]
-        assert fault
-        assert "\n" not in fault
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        ({"do": "kill", "server": "s9"}, "unknown server s9"),
+        ({"do": "kill", "server": None}, "unknown server None"),
+        ({"do": "revive"}, "revive needs server"),
+        ({"do": "undo"}, "unknown intervention undo"),
+        ({"do": ["kill"], "server": "s1"}, "unknown intervention"),
+        ({"do": "kill", "weight": 1}, "kill needs server"),
+        ({"do": "kill", "what": "kill"}, "kill needs server"),
+        ({"do": "send", "client": 99}, "client is 99"),
+        ({"do": "send", "client": "c2", "requests": "many"}, "requests is 'many'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch, message: dict[str, Any], fault: str
+) -> None:
+    theatre, said = Theatre(session), list[Any]()
+    monkeypatch.setattr(theatre, "send", said.append)
+    for _ in range(AT_ONCE + 1):  # none of them counts as being done
+        theatre._received(theatre, message | {"at": 1.0, "stage": 0}, [])
+    faults = [one["fault"] for one in said if "fault" in one]
+    assert len(faults) == AT_ONCE + 1
+    assert all(one.startswith(fault) and "\n" not in one for one in faults)
     assert session.did == []
+    assert theatre.live
+    assert not theatre.live.hands.boots
 
 
 def test_a_start_is_shown_while_it_takes_and_taken_back_if_it_fails(session: FakeSession) -> None:
@@ -185,10 +204,11 @@ def test_a_start_is_shown_while_it_takes_and_taken_back_if_it_fails(session: Fak
     show.hands.act("revive", server="s2")
     (state,) = show.news()["states"]
     assert (state["server"], state["state"]) == (1, "booting")
-    show.hands.act("revive", server="s9")
+    session.fails = True
     session.go_on.set()
-    until(lambda: len(said) == 2)
-    assert [one.state for one in show.hands.boots if one.server == "s9"] == ["booting", "down"]
+    until(lambda: said)
+    assert "\n" not in said[0]["fault"]
+    assert [one.state for one in show.hands.boots] == ["booting", "down"]
 
 
 def test_only_so_many_things_are_done_at_once(session: FakeSession) -> None:

@@ -68,6 +68,50 @@ def test_the_viewer_is_told_what_cannot_be(monkeypatch: pytest.MonkeyPatch) -> N
     assert theatre.number == before
 
 
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        ({"do": "kill"}, "at is None"),
+        ({"do": "kill", "at": "soon", "server": "s1"}, "at is 'soon'"),
+        ({"do": "kill", "at": 1}, "kill needs server"),
+        ({"do": "kill", "at": 1, "server": "s1", "stage": 5}, "stage is 5: the number of stages is 1"),
+        ({"do": "kill", "at": 1, "server": "s1", "stage": "left"}, "stage is 'left'"),
+        ({"do": "kill", "at": 1, "server": "s1", "speed": 1}, "kill: unknown field speed"),
+        ({"do": None, "at": 1}, "unknown intervention None"),
+        ({"do": ["kill"], "at": 1, "server": "s1"}, "unknown intervention"),
+        ({"do": "send", "at": 1}, "client is None"),
+    ],
+)
+def test_a_malformed_message_is_answered_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, message: dict[str, Any], fault: str
+) -> None:
+    theatre, told = Theatre(EXPERIMENT), list[Any]()
+    monkeypatch.setattr(theatre, "send", told.append)
+    before = theatre.number
+    theatre._received(theatre, message, [])
+    assert [one["fault"][: len(fault)] for one in told] == [fault]
+    assert theatre.number == before
+
+
+@pytest.mark.parametrize("message", [None, "do", [1], {}, {"still": 5}, {"still": "x", "width": 9}])
+def test_what_is_no_message_of_the_stage_is_left_alone(message: object) -> None:
+    theatre = Theatre(EXPERIMENT)
+    theatre._received(theatre, message, [])
+    assert (theatre.number, theatre.picture) == (1, "")
+
+
+def test_save_names_what_is_wrong(tmp_path: Path) -> None:
+    theatre = Theatre(RESULT)
+    with pytest.raises(ValueError, match="path is None: use the name of a file"):
+        theatre.save(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fps: a page has no options"):
+        theatre.save(tmp_path / "x.html", fps=3)
+    for option, value in {"start": float("nan"), "width": 10**9, "fps": 0, "seconds": "long"}.items():
+        with pytest.raises(ValueError, match=f"{option} is "):
+            theatre.save(tmp_path / "x.gif", **{option: value})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_stages_have_hands_if_both_can_be_interfered_with() -> None:
     two = Theatre(EXPERIMENT, EXPERIMENT.but(policy="random"))
     two._received(two, {"do": "kill", "server": "s1", "at": 0.5, "stage": 1}, [])
