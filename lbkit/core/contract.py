@@ -35,6 +35,13 @@ Line = tuple[str, int]  # the name of a file, and a line in it
 FAILURES = (Exception, Overtime, SystemExit)
 
 
+def check_name(cls: type) -> None:
+    """Raise ValueError for a class that cannot be known by its `name`."""
+    name = getattr(cls, "name")  # noqa: B009 - mypy knows of none
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{cls.__name__}.name is {name!r}: use a text, such as {cls.__name__.lower()!r}")
+
+
 class AlgorithmError(RuntimeError):
     """An algorithm broke its contract. The message is one line; notebooks show it as four.
 

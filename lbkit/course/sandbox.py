@@ -113,7 +113,8 @@ def _watch(
             size = results.stat().st_size
             running = _running(results)
             watch = _Stopwatch(seconds.get(running, LOAD), _used(family))
-        if why := _too_much(family, printed) or watch.too_long(family):
+        why = _too_much(family, printed) or watch.too_long(family)
+        if why and running == _running(results):  # else another check has begun in the meantime
             return running, why
     running = _running(results)
     return running, "" if process.returncode == 0 and not running else limits.ENDED

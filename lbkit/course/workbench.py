@@ -54,7 +54,15 @@ async def aside(function: Callable[..., T], *arguments: Any) -> T:
     if sys.platform == "emscripten":
         await asyncio.sleep(0.001)  # let a click through
         return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
+    return await asyncio.to_thread(not_interrupted, function, *arguments)
+
+
+def not_interrupted(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a thread: an interrupt there is the learner's own code, and would end the loop."""
+    try:
+        return function(*arguments)
+    except KeyboardInterrupt:
+        raise CodeError(f"{NAME} raised KeyboardInterrupt") from None
 
 
 def definition_of(cls: type[Balancer]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from lbkit.core import AlgorithmError, Backend, Balancer, NoBackend, Pool, Why, forget, make_balancer
 from lbkit.core.balance import algorithms
 from lbkit.core.contract import CONTRACT, Overtime
+from lbkit.core.limit import TokenBucket, limiters
 
 HERE = __file__
 
@@ -177,6 +178,16 @@ def test_other_methods_that_raise_are_named_too() -> None:
         with pytest.raises(AlgorithmError, match=f"Fragile.{method} raised LookupError"):
             call()
         Fragile.broken = ""
+
+
+@pytest.mark.parametrize("name", [3, "", None])
+@pytest.mark.parametrize("base", [Balancer, TokenBucket])
+def test_a_name_that_is_no_text_is_refused(base: type, name: object) -> None:
+    """In the registry it would break whatever lists the names."""
+    known = algorithms(), limiters()
+    with pytest.raises(ValueError, match=r"Odd\.name is .*: use a text, such as 'odd'"):
+        type("Odd", (base,), {"name": name})
+    assert (algorithms(), limiters()) == known
 
 
 def test_exit_in_a_method_is_an_error_of_the_algorithm() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lbkit.course import Lab
+from lbkit.course import Lab, limits, sandbox
 from lbkit.course.limits import (
     DELETED,
     ENDED,
@@ -76,6 +76,24 @@ ENDINGS = {
     "not written": (body("raise NotImplementedError()"), "it is not written yet, in line 4"),
     "a long message": (body("raise ValueError('x' * 100_000)"), "it raised ValueError: xxx"),
 }
+
+
+def test_a_check_that_began_since_the_last_look_is_the_one_that_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A busy machine may let a look take as long as a whole check."""
+    look = sandbox._too_much
+
+    def slow_look(family: sandbox.Family, printed: Path) -> str:
+        end = time.monotonic() + 60
+        while printed.stat().st_size <= limits.OUTPUT and time.monotonic() < end:
+            time.sleep(0.01)
+        return look(family, printed)
+
+    monkeypatch.setattr(sandbox, "_too_much", slow_look)
+    report = LAB.check(ENDINGS["printing for ever"][0], "double.py")
+    assert report.failed == ["doubles-texts"]
+    assert report.outcomes[1].happened == TOO_MUCH_OUTPUT
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

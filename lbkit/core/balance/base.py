@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from lbkit.core.backend import Backend
-from lbkit.core.contract import FAILURES, method_failed
+from lbkit.core.contract import FAILURES, check_name, method_failed
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import option_faults
 from lbkit.core.text import did_you_mean, shown
@@ -87,6 +87,7 @@ class Balancer:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        check_name(cls)
         if cls.__name__.startswith("_"):
             return  # a shared base, not an algorithm
         known = _registry.get(cls.name)

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from lbkit.core.contract import check_name
 from lbkit.core.options import number, option_faults
 from lbkit.core.text import did_you_mean
 
@@ -67,6 +68,7 @@ class Limiter(Generic[S]):
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        check_name(cls)
         if not cls.__name__.startswith("_") and cls.step is not Limiter.step:
             _registry[cls.name] = cls
 
