@@ -133,6 +133,8 @@ class Theatre(Photographed, anywidget.AnyWidget):
         """Do what the viewer did, and show what comes of it. Raises ValueError for what cannot be."""
         what, at, stage = message.pop("do"), message.pop("at", None), message.pop("stage", 0)
         if self.live:
+            if self.live.session.done:  # another theatre has its film
+                raise ValueError("the session is over: nothing can be done to it")
             self.live.hands.act(what, **message)
             return
         if stage not in range(len(self.directors)):

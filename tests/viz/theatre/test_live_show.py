@@ -198,6 +198,17 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert not theatre.live.hands.boots
 
 
+def test_a_theatre_that_another_one_replaced_does_nothing_to_a_session_that_is_over(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theatre, said = Theatre(session), list[Any]()
+    monkeypatch.setattr(theatre, "send", said.append)
+    session.done = True
+    theatre._received(theatre, {"do": "kill", "server": "s1", "at": 1.0, "stage": 0}, [])
+    assert said[-1]["fault"].startswith("the session is over")
+    assert session.did == []
+
+
 def test_a_start_is_shown_while_it_takes_and_taken_back_if_it_fails(session: FakeSession) -> None:
     show, said = followed(session)
     session.go_on.clear()
