@@ -359,6 +359,25 @@ def test_a_span_names_the_rule_that_chose_the_backend() -> None:
     assert tree(kept.get_finished_spans())[0].attributes["lbkit.rule"] == "shop"
 
 
+def test_a_websocket_is_one_span_until_it_ends() -> None:
+    def switches(connection: Connection) -> None:
+        connection.head()
+        connection.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhi"
+        )
+        connection.sock.recv(1)  # until the client leaves
+
+    with traced(switches) as (proxy, kept):
+        with Client(proxy) as client:
+            client.send(get("Connection: Upgrade", "Upgrade: websocket", f"traceparent: {PARENT}"))
+            assert client.answer()[0] == 101
+        until_true(lambda: not proxy.call(lambda: sum(b.in_flight for b in proxy.pool.backends)))
+    ours, (attempt,) = tree(kept.get_finished_spans())
+    assert ours.attributes["http.response.status_code"] == 101
+    assert names(attempt) == ["picked", "connected", "first byte"]
+    assert ours.status.status_code is StatusCode.UNSET
+
+
 # -- by every version of HTTP --------------------------------------------------------------------------
 
 
