@@ -167,6 +167,13 @@ def test_play_takes_another_port_if_its_own_is_taken() -> None:
         assert free_port() != PORT
 
 
+def test_play_does_not_take_another_port_than_the_one_it_was_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"port {port} is taken: use another one"):
+            free_port(port)
+
+
 def test_play_asks_no_other_machine_for_icons() -> None:
     page = SETTINGS / "voila" / "templates" / "lbkit" / "index.html.j2"
     assert "://" not in page.read_text()

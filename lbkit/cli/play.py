@@ -32,12 +32,12 @@ def play_command(browser: bool, port: int) -> list[str]:
     ]
 
 
-def free_port() -> int:
-    """Return PORT, or another one if that is taken."""
-    for port in (PORT, 0):
+def free_port(*wanted: int) -> int:
+    """Return the first of these ports that is free: by default PORT, or any other. Raises OSError."""
+    for port in wanted or (PORT, 0):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)) as listening:
             return int(listening.getsockname()[1])
-    raise OSError("no port is free")
+    raise OSError(f"port {wanted[0]} is taken: use another one" if wanted else "no port is free")
 
 
 def play_environment() -> dict[str, str]:
@@ -48,7 +48,7 @@ def play_environment() -> dict[str, str]:
 
 def command(
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
-    port: Annotated[int | None, typer.Option(help="Instead of 8866 or the next free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Instead of 8866 or a free one.")] = None,
 ) -> None:
     """Open the playground in the browser: sliders and figures, no code.
 
@@ -62,7 +62,10 @@ def command(
     """
     if reason := why_not("play"):
         fail(reason)
-    port = free_port() if port is None else port
+    try:  # Voila would take another one, which the line below would not name
+        port = free_port(*([] if port is None else [port]))
+    except OSError as error:
+        fail(error)
     typer.echo(f"lbkit: the playground will be at http://127.0.0.1:{port}/ in a few seconds; Ctrl-C ends it")
     sys.stdout.flush()
     arguments = play_command(browser, port)
