@@ -18,6 +18,8 @@ WITH_OPTIONS: list[Variant] = [
     ("cross_zone", {"across": False, "inner": "modulo_hash"}),
     ("cross_zone", {"across": False, "inner": "bounded_hash", "options": {"factor": 1.1}}),
     ("first_available", {"limit": 2}),
+    ("geographic", {"rule": "weighted"}),
+    ("geographic", {"rule": "failover", "inner": "consistent_hash"}),
     ("haproxy_random", {"draws": 1}),
     ("haproxy_random", {"draws": 3}),
     ("haproxy_ring", {"avalanche": False}),

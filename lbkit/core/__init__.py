@@ -4,10 +4,10 @@ Time comes in as `now` (seconds, any origin, never going back) and chance as a
 `random.Random`. So the same object runs in the simulator and in the proxy.
 """
 
-from lbkit.core.backend import Backend, Intent
+from lbkit.core.backend import Backend, Intent, NoBackend
 from lbkit.core.balance import Balancer, Why, algorithms, forget, make_balancer
 from lbkit.core.contract import AlgorithmError
-from lbkit.core.pool import Lease, NoBackend, Pool
+from lbkit.core.pool import Lease, Pool
 from lbkit.core.pool_set import AnyPool, PoolSet
 from lbkit.core.replicas import Replicas
 from lbkit.core.slow_start import SlowStart

@@ -20,6 +20,10 @@ class Intent(Enum):
     OUT = "out"  # in maintenance: as drain, and its running requests are not waited for
 
 
+class NoBackend(Exception):
+    """No backend may be picked: all are down, draining, out, of weight 0, tried already, or not allowed."""
+
+
 class Backend:
     """A server that requests can be sent to.
 

@@ -11,11 +11,11 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from lbkit.core.backend import Backend, Intent
+from lbkit.core.backend import Backend, Intent, NoBackend
 from lbkit.core.balance import Balancer, make_balancer
 from lbkit.core.laws import require
 from lbkit.core.meter import LoadReport
-from lbkit.core.pool import Lease, NoBackend, Pool
+from lbkit.core.pool import Lease, Pool
 from lbkit.core.slow_start import SlowStart
 
 MOST = 6  # backends that come and go

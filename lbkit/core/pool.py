@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from lbkit.core.backend import NEW_SAMPLE, Backend
+from lbkit.core.backend import NEW_SAMPLE, Backend, NoBackend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, wrong_pick, wrong_why
 from lbkit.core.members import Members
 from lbkit.core.meter import LoadReport
-
-
-class NoBackend(Exception):
-    """No backend is eligible: all are down, draining, out, of weight 0, or tried already."""
 
 
 class Lease:
@@ -114,6 +110,8 @@ class Pool(Members):
         else:
             try:
                 backend = self.balancer.pick(eligible, key, now)
+            except NoBackend:
+                raise
             except FAILURES as error:
                 raise self._failed("pick", error) from None
         try:
@@ -168,6 +166,8 @@ class Pool(Members):
             raise NoBackend(f"all {len(self.eligible)} eligible backends have been tried")
         try:
             backend = self.balancer.pick_except(self.eligible, exclude, key, now)
+        except NoBackend:
+            raise
         except FAILURES as error:
             raise self._failed(self._picking(exclude), error) from None
         if any(backend is b for b in exclude):

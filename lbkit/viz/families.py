@@ -15,7 +15,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "by requests in flight": ("least_connections", "power_of_two", "join_idle_queue"),
     "by latency and reported load": ("response_time", "load_reports"),
     "equal keys to one server": ("consistent_hash", "maglev", "rendezvous", "jump_hash", "modulo_hash"),
-    "some servers first": ("first_available", "priority_levels", "zone_aware", "subsetting"),
+    "some servers first": ("first_available", "priority_levels", "zone_aware", "geographic", "subsetting"),
     "as nginx does": ("programs.nginx",),
     "as HAProxy does": ("programs.haproxy",),
     "as Apache and Caddy do": ("programs.httpd", "programs.caddy"),

@@ -61,7 +61,7 @@ POLICIES: tuple[tuple[str, ...], ...] = (
     ),
     (
         *("nginx_hash", "haproxy_map", "client_side_weighted", "nginx_ip_hash"),
-        *("caddy_least_connections", "caddy_random_choose"),
+        *("caddy_least_connections", "caddy_random_choose", "geographic"),
     ),
 )
 

@@ -27,6 +27,7 @@ backends first, `hashing` the hash functions.
 from lbkit.core.balance.base import Balancer, Why, algorithms, forget, make_balancer
 from lbkit.core.balance.consistent_hash import BoundedHash, ConsistentHash, MultiProbe
 from lbkit.core.balance.first_available import FirstAvailable
+from lbkit.core.balance.geographic import Geographic
 from lbkit.core.balance.join_idle_queue import JoinIdleQueue
 from lbkit.core.balance.jump_hash import JumpHash
 from lbkit.core.balance.least_connections import LeastConnections, WeightedLeastConnections
@@ -75,6 +76,7 @@ __all__ = [
     "EarliestDeadline",
     "FastRoundRobin",
     "FirstAvailable",
+    "Geographic",
     "HaproxyLeastConnections",
     "HaproxyMap",
     "HaproxyRandom",

@@ -96,7 +96,7 @@ class Balancer:
         _registry[cls.name] = cls
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        """Choose one of `backends`."""
+        """Choose one of `backends`; raise NoBackend if none of them may serve this key."""
         raise NotImplementedError(f"{type(self).__name__} has no pick(backends, key, now)")
 
     def pick_except(

@@ -91,13 +91,14 @@ def _later_than(time: float, kept: float, hold: float) -> float:
 
     The first is what is left of the resolver's answer, the second what is left, then, of the program's."""
     short, long = sorted((kept, hold))
-    if time >= short + long:
+    left = short + long - time
+    if left <= 0:
         return 0.0
     if not short:
         return 1 - time / long
     # The area of a rectangle above the line x + y = time.
     if time <= short:
-        return 1 - time * time / (2 * short * long)
+        return 1 - (time / short) * (time / long) / 2
     if time <= long:
         return 1 - (time - short / 2) / long
-    return (short + long - time) ** 2 / (2 * short * long)
+    return (left / short) * (left / long) / 2

@@ -82,7 +82,8 @@ class Steering:
         one that it does not name may go anywhere; with a fence, clients of unknown jurisdiction (`""`) only
         where `fence[""]` allows. `order`: of the rule "failover", by default that of `regions`. `latencies`:
         seconds, measured, by client and region. `full`: the share of a region's capacity at which it takes
-        no more clients. `least_healthy`: the share of healthy servers below which a region is down.
+        no more clients. `least_healthy`: the share of healthy servers below which a region
+        is used only if all others are as bad.
 
         Raises ValueError for unknown names, and shares outside 0..1."""
         if not regions:
@@ -132,13 +133,14 @@ class Steering:
 
         If all that are up are full, the first of them: refusing is up to its own limits. `states` has the
         regions by name; one that is left out is well and idle. Raises NoRegion if none that the fence permits
-        is up."""
+        has a healthy server."""
         by_name = {region.name: region for region in self.regions}
         ranking = [by_name[name] for name in self.scores(client, at)]
         if not ranking:
             raise NoRegion(f"no region may serve clients of the jurisdiction {at.jurisdiction!r}")
         known = states or {}
         up = [region for region in ranking if self.is_up(region, known.get(region.name, RegionState()))]
+        up = up or [r for r in ranking if known.get(r.name, RegionState()).healthy > 0]  # better than nothing
         if not up:
             names = ", ".join(region.name for region in ranking)
             raise NoRegion(f"every region that may serve {client!r} is down: {names}")

@@ -63,7 +63,7 @@ def test_as_if_clients_were_drawn(hold: float) -> None:
         assert sum(t > at for t in drawn) / 20_000 == pytest.approx(failover.share_left(at), abs=0.012)
 
 
-times = st.floats(0, 1e4)
+times = st.just(0.0) | st.floats(1e-3, 1e4)
 failovers = st.builds(
     lambda ttl, notice, share, least, hold: DnsFailover(
         ttl, notice, (Resolvers(share), Resolvers(1 - share, least)), hold

@@ -35,6 +35,8 @@ def test_servers_that_fail_take_their_part_of_the_capacity_along() -> None:
     assert steering.choose("c", PARIS, {"frankfurt": RegionState(0.6, 59)}) is FRANKFURT
     assert steering.choose("c", PARIS, {"frankfurt": RegionState(0.6, 60)}) is DUBLIN
     assert steering.choose("c", PARIS, {"frankfurt": RegionState(0.4, 0)}) is DUBLIN  # fewer than half: down
+    one_left = {"frankfurt": RegionState(0.4), "dublin": RegionState(0.1), "virginia": DOWN}
+    assert steering.choose("c", PARIS, one_left) is FRANKFURT  # nobody is well
     spare = Steering(REGIONS, full=0.8)
     assert spare.choose("c", PARIS, {"frankfurt": RegionState(load=79)}) is FRANKFURT
     assert spare.choose("c", PARIS, {"frankfurt": RegionState(load=80)}) is DUBLIN
@@ -118,23 +120,24 @@ def test_whatever_fails_data_stays_behind_its_fence(
     try:
         chosen = steering.choose("c", at, states)
     except NoRegion:
-        up = [
-            r for r in regions if steering.is_up(r, states[r.name]) and (rule != "weighted" or r.weight > 0)
-        ]
+        up = [r for r in regions if states[r.name].healthy > 0 and (rule != "weighted" or r.weight > 0)]
         assert not any(steering.permits(at, region) for region in up)
         return
-    assert steering.is_up(chosen, states[chosen.name])
+    assert states[chosen.name].healthy > 0
     if at.jurisdiction in fence:
         assert chosen.jurisdiction in fence[at.jurisdiction]
     elif fence:
         assert at.jurisdiction
     before = list(steering.scores("c", at))
-    for name in before[: before.index(chosen.name)]:  # it has passed nobody by for nothing
-        region = next(r for r in regions if r.name == name)
-        full_everywhere = not steering.has_room(chosen, states[chosen.name])
-        assert not steering.is_up(region, states[name]) or (
-            not full_everywhere and not steering.has_room(region, states[name])
-        )
+    by_name = {region.name: region for region in regions}
+    is_up, room = (
+        {name: ask(by_name[name], states[name]) for name in before}
+        for ask in (steering.is_up, steering.has_room)
+    )
+    for name in before[: before.index(chosen.name)]:  # each that comes before has a reason not to be it
+        worse = is_up[chosen.name] > is_up[name]
+        fuller = is_up[chosen.name] == is_up[name] and room[chosen.name] > room[name]
+        assert worse or fuller or states[name].healthy == 0
 
 
 @pytest.mark.parametrize(
