@@ -9,7 +9,7 @@ from typing import Any
 
 from lbkit.core import Pool
 from lbkit.core.balance import ConsistentHash, Maglev
-from lbkit.core.balance.hashing import hash64
+from lbkit.core.hashing import hash64
 from lbkit.viz.drawing import HIDDEN, Figure, Trace, figure
 from lbkit.viz.style import INK, LEGEND, SERVERS, SYMBOLS, axis, server_look, title
 

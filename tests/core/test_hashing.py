@@ -21,8 +21,8 @@ from lbkit.core.balance import (
     MultiProbe,
     NginxRing,
 )
-from lbkit.core.balance.hashing import GOLDEN, hash64, place64
 from lbkit.core.balance.jump_hash import jump
+from lbkit.core.hashing import GOLDEN, hash64, place64
 
 KEYS = [f"10.{i >> 8}.{i & 255}.7" for i in range(5000)]
 

@@ -10,7 +10,7 @@ from struct import unpack
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.hashing import GOLDEN, hash64, mix64, place64
+from lbkit.core.hashing import GOLDEN, hash64, mix64, place64
 from lbkit.core.options import number, whole
 
 MAX_POINTS = 5_000_000  # on a ring: some 300 MB

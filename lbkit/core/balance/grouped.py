@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why, make_balancer, restoring
-from lbkit.core.balance.hashing import place64
+from lbkit.core.hashing import place64
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import number
 

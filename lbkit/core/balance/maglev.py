@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.hashing import hash64, place64
+from lbkit.core.hashing import hash64, place64
 from lbkit.core.options import whole
 
 MAX_SLOTS = 5_000_011  # as in Envoy

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.hashing import hash64
+from lbkit.core.hashing import hash64
 from lbkit.core.options import whole
 
 

@@ -7,7 +7,7 @@ from math import log
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.hashing import hash64, mix64, place64
+from lbkit.core.hashing import hash64, mix64, place64
 
 
 class Rendezvous(Balancer):

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import log
 
-from lbkit.core.balance.hashing import hash64, mix64, place64
 from lbkit.core.geo.earth import distance, round_trip
 from lbkit.core.geo.region import Location, Region, RegionState
+from lbkit.core.hashing import hash64, mix64, place64
 from lbkit.core.options import number
 from lbkit.core.text import unknown
 

@@ -12,10 +12,10 @@ from heapq import heappop, heappush
 
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why, restoring
-from lbkit.core.balance.hashing import address_bytes
 from lbkit.core.balance.least_connections import _LowestScore
 from lbkit.core.balance.programs.ring import _HashRing
 from lbkit.core.balance.round_robin import StaticRoundRobin
+from lbkit.core.hashing import address_bytes
 from lbkit.core.options import whole
 
 

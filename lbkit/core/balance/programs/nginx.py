@@ -8,9 +8,9 @@ from zlib import crc32
 
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
-from lbkit.core.balance.hashing import address_bytes
 from lbkit.core.balance.programs.ring import _HashRing
 from lbkit.core.balance.round_robin import WeightedRoundRobin
+from lbkit.core.hashing import address_bytes
 
 TRIES = 20  # hashes that nginx tries for an untried server, before it falls back to round robin
 
