@@ -16,7 +16,7 @@ FULL = 0.97  # busy share of a server that has no room left
 ROOM = 0.6  # busy share of one that has
 WAITS = 2.0  # service times that requests wait on average, where there is a queue
 SLOWER = 2.0  # times the expected service time
-SIGMAS = 4.0  # standard errors of a mean that chance does not reach
+SIGMAS = 5.0  # standard errors of a mean that chance does not reach
 FAILS = 0.2  # share of the requests
 FAILS_ALONE = 0.05  # share of a server's answers, if those of the others are
 HEALTHY = 0.25  # of that share, at most
@@ -96,15 +96,15 @@ def slow(windows: Windows) -> Iterator[Finding]:
         times = service_times(known)
         spread = pstdev(times) / fmean(times)
 
-        def takes_long(window: Window, server: int = server, spread: float = spread) -> bool:
+        def takes_long(window: Window, server: int = server, expected: float = expected) -> bool:
             requests = window.begun[server]
-            if requests < 5:
-                return False
-            ratio = window.worked[server] / requests / _expected(windows, server)
-            return ratio > max(SLOWER, 1 + SIGMAS * spread / sqrt(requests))  # more than chance
+            return requests >= 5 and window.worked[server] > SLOWER * expected * requests
 
         for spell in windows.spells(takes_long):
-            took = sum(w.worked[server] for w in spell) / sum(w.begun[server] for w in spell)
+            requests = sum(w.begun[server] for w in spell)
+            took = sum(w.worked[server] for w in spell) / requests
+            if took < (1 + SIGMAS * spread / sqrt(requests)) * expected:
+                continue  # chance: few requests, which differ much
             evidence = f"a request takes it {took:.3g} s instead of {expected:.3g} s"
             yield _finding("slow server", known.name, spell, evidence)
 
