@@ -15,13 +15,14 @@ Maglev hashing                      maglev
 rendezvous hashing (HRW)            rendezvous
 jump consistent hash                jump_hash
 zone aware routing, cross-zone      zone_aware
+geographic, with fences             geographic
 priority levels, failover           priority_levels
 subsetting, deterministic aperture  subsetting
 nginx's, HAProxy's, httpd's and Caddy's own
                                     programs.nginx, programs.haproxy, programs.httpd, programs.caddy
 
 `base` has the base class and the registry, `grouped` the base class of algorithms that choose a group of
-backends first, `hashing` the hash functions.
+backends first; core/hashing.py has the hash functions.
 """
 
 from lbkit.core.balance.base import Balancer, Why, algorithms, forget, make_balancer
