@@ -13,7 +13,7 @@ from typing import Any
 from lbkit import Backend, Pool, make_balancer
 from lbkit.net import Proxy
 
-TIMEOUT = 20.0  # only reached when something is broken
+TIMEOUT = 60.0  # only reached when something is broken
 
 
 class Connection:

@@ -29,7 +29,7 @@ from lbkit.viz.theatre.live import LiveShow, recent
 from lbkit.viz.theatre.live_hands import AT_ONCE
 
 EXPERIMENT = Experiment(servers(2), Traffic(duration=5, clients=3), policy="round_robin")
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class FakeWatcher:
