@@ -122,7 +122,7 @@ class Photographed(LeavesPictures):
 
     def _received(self, _: object, content: Any, __: object) -> None:
         match content:
-            case {"still": str(uri), "width": int() | float() as width} if uri.startswith("data:image/"):
+            case {"still": str(uri), "width": int() | float() as width} if uri.startswith("data:"):
                 self.picture = f'<img src="{escape(uri)}" width="{width:.0f}">'
                 for function in self._on_still:
                     function()
