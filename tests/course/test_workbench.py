@@ -20,8 +20,8 @@ need_module("anywidget")
 from lbkit import algorithms
 from lbkit.core.balance import RoundRobin
 from lbkit.course import house, kept, pick_time, score
-from lbkit.course.own_algorithm import algorithm_in
-from lbkit.course.workbench import STARTER, Workbench, definition_of, definitions
+from lbkit.course.own_algorithm import CodeError, algorithm_in
+from lbkit.course.workbench import STARTER, Workbench, aside, definition_of, definitions
 
 pytestmark = pytest.mark.usefixtures("own_algorithms", "small_house")
 
@@ -196,3 +196,13 @@ def test_a_plain_script_has_no_loop_and_works_by_hand() -> None:
     assert "Press Run" in bench.said.value
     asyncio.run(bench.work())
     assert bench.score is not None
+
+
+def test_an_interrupt_of_the_code_itself_is_an_error_of_the_code() -> None:
+    """In a task it would end the loop of the notebook."""
+
+    def interrupting() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(CodeError, match="your code raised KeyboardInterrupt"):
+        asyncio.run(aside(interrupting))

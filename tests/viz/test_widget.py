@@ -71,7 +71,7 @@ def test_a_figure_by_itself_leaves_its_picture_too(shown: list[Place]) -> None:
 
 def test_a_picture_is_not_taken_for_html() -> None:
     view = FigureView(go.Figure())
-    take(view, '"><script>')
+    take(view, 'data:"><script>')
     assert "<script>" not in still(view)
 
 
