@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
 
 class Handed:
-    """A file with settings in JSON, which only its owner can read; `remove` it when the child has ended."""
+    """A file with settings in JSON, which only its owner can read; `remove` it when the child has ended. At
+    the end of this process it goes, too."""
 
     def __init__(self) -> None:
         self.path: Path | None = None
@@ -22,6 +24,7 @@ class Handed:
             handle, name = tempfile.mkstemp(prefix="lbkit-", suffix=".json")
             os.close(handle)
             self.path = Path(name)
+            weakref.finalize(self, self.path.unlink, missing_ok=True)
         self.path.write_text(json.dumps(settings), encoding="utf-8")
         return str(self.path)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import stat
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def test_settings_come_back_from_a_file_and_from_a_text() -> None:
     given.remove()
     given.remove()
     assert not Path(path).exists()
+
+
+def test_it_goes_with_its_owner() -> None:
+    path = Path(Handed().write({}))
+    gc.collect()
+    assert not path.exists()
 
 
 def test_nothing_is_left_of_what_was_never_written() -> None:
