@@ -32,7 +32,7 @@ def test_a_group_that_is_sent_again_is_no_news() -> None:
     assert ended.until - ended.since == pytest.approx(54.421, abs=0.01)
     assert "ended " in str(ended)
     assert str(ended).endswith("(54 s)")
-    assert notices.all == [first, second, ended]
+    assert list(notices.all) == [first, second, ended]
     assert ended.to_dict()["labels"] == {"backend": "s1"}
 
 
@@ -43,4 +43,4 @@ def test_what_is_no_message_of_an_alertmanager_is_refused(message: Any) -> None:
     notices = Notices()
     with pytest.raises(ValueError, match="no message of an Alertmanager"):
         notices.take(message)
-    assert notices.all == []
+    assert not notices.all

@@ -52,7 +52,8 @@ def test_the_page_and_its_data(web: Web) -> None:
     assert (status, "<title>lbkit monitor</title>" in page) == (200, True)
     assert ask(web, "GET", "/page.js")[0] == 200
     assert ask(web, "GET", "/data.json?minutes=15") == (200, {"minutes": 15.0})
-    assert ask(web, "GET", "/data.json?minutes=x")[0] == 400
+    for wrong in ("x", "nan"):
+        assert ask(web, "GET", f"/data.json?minutes={wrong}")[0] == 400
     assert ask(web, "GET", "/data.json?minutes=13") == (503, {"error": "Prometheus does not answer"})
     assert ask(web, "GET", "/../page.py")[0] == 404
 

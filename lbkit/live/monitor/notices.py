@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+MOST = 10_000  # notices that are kept
 OWN = ("alertname", "severity", "instance", "job")  # labels that say nothing new about one proxy
 
 
@@ -50,8 +52,8 @@ class Notices:
     is no news."""
 
     def __init__(self) -> None:
-        self.all: list[Notice] = []
-        self._known: set[tuple[str, str, str]] = set()
+        self.all: deque[Notice] = deque(maxlen=MOST)
+        self._known: dict[str, tuple[str, str]] = {}  # by series: when its alert began, and its state
 
     def take(self, message: Mapping[str, Any]) -> list[Notice]:
         """Return what is new in a webhook's message. Raises ValueError for one that is not Alertmanager's
@@ -60,15 +62,15 @@ class Notices:
             news = list(self._news(message))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no message of an Alertmanager: {error!r}") from None
-        self.all += news
+        self.all.extend(news)
         return news
 
     def _news(self, message: Mapping[str, Any]) -> Iterator[Notice]:
         for alert in message["alerts"]:
-            key = (alert["fingerprint"], alert["startsAt"], alert["status"])
-            if key in self._known:
+            told = (alert["startsAt"], alert["status"])
+            if self._known.get(alert["fingerprint"]) == told:
                 continue
-            self._known.add(key)
+            self._known[alert["fingerprint"]] = told
             labels = alert["labels"]
             firing = alert["status"] == "firing"
             yield Notice(

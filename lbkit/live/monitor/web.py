@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from math import isnan
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -81,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked.path == "/data.json":
             try:
                 minutes = float(parse_qs(asked.query).get("minutes", ["5"])[0])
+                if isnan(minutes):
+                    raise ValueError("nan is no number of minutes")
                 found = self.server.web.data(min(max(minutes, MINUTES[0]), MINUTES[1]))
             except ValueError as error:
                 self._refuse(400, f"minutes: {error}")
