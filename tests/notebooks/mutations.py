@@ -289,7 +289,7 @@ RETRIES = [
     in_07b("longer-queue", "timeout=1.0", "timeout=100.0", cell="queue"),
     in_07b("queue-order", "crowd(order", 'crowd("fifo"'),
     in_07b("bulkhead", "hanging(15, seed)", "hanging(None, seed)"),
-    in_07b("hedge-buys", "Hedge(after=0.2)", "Hedge(after=10)"),
+    in_07b("hedge-buys", "Hedge(after=0.1)", "Hedge(after=10)"),
     in_07b("hedge-costs", "hedge, tenth", "hedge, None"),
     in_07b("deadline-live", "Retry(deadline=1.0)", "Retry(deadline=100.0)", needs="live"),
     in_07b("fallback-live", 'Retry(fallback=Fallback("sold out today"))', "Retry()", needs="live"),
