@@ -1,4 +1,4 @@
-"""A trace as a waterfall: who worked on a request, from when to when, and who waited for whom."""
+"""A trace as a waterfall: what worked on a request, from when to when, and what waited for what."""
 
 from __future__ import annotations
 

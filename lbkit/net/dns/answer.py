@@ -161,7 +161,7 @@ def _resolve(
             break
         name = cast(dns.rdtypes.ANY.CNAME.CNAME, found[0]).target
         if not name.is_subdomain(zone.origin):
-            break  # the resolver asks whoever knows that one
+            break  # in another zone, whose servers the resolver asks
     _name_subnet(asked, response, scope)
     if not response.answer or found is None:
         response.authority.append(_negative(zone))
@@ -184,7 +184,7 @@ def _look_up(
     if kind is dns.rdatatype.ANY:
         if name not in zone.names:
             return None, 0
-        # Nobody needs everything but who wants a large answer to be sent to somebody else.
+        # All records of a name would be a large answer, which an attacker can have sent to a victim.
         return dns.rrset.from_text(name, 3600, dns.rdataclass.IN, dns.rdatatype.HINFO, '"RFC8482" ""'), 0
     if found := sets.get(kind) or sets.get(dns.rdatatype.CNAME):
         return found, 0

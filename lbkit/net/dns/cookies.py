@@ -18,7 +18,7 @@ class Cookies:
     """Makes server cookies, and knows its own."""
 
     def __init__(self, secret: bytes = b"", strict: bool = False) -> None:
-        """`strict`: who sends a cookie over UDP, and not yet ours, has to ask again with that."""
+        """`strict`: a client that uses cookies, but has not shown ours, has to ask again over UDP."""
         self._secret = secret or secrets.token_bytes(16)
         self.strict = strict
 
