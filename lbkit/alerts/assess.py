@@ -144,7 +144,7 @@ class Quality(Sequence[Assessment]):
 
     @property
     def pages_per_day(self) -> float:
-        """The pages of all rules together: what whoever is on call gets."""
+        """The pages of all rules together: what the person on call gets."""
         return sum(one.per_day for one in self if one.rule.severity == "page")
 
     @property

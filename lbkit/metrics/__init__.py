@@ -1,4 +1,4 @@
-"""Metrics under one set of names, whoever measures them: the proxy, or a run of any engine.
+"""Metrics under one set of names, measured by the proxy or in a run of any engine.
 
 `METRICS` is the list; `metrics_of(result)` is what a Prometheus would have scraped during the run, and the
 queries (`Rate`, `Quantile`, ...) ask it as PromQL would. `PANELS` are the questions of a dashboard.

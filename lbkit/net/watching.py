@@ -1,7 +1,7 @@
 """What happens to requests, kept while somebody watches: a share of all requests, each of them whole.
 
 A proxy that is watched makes other exchanges for this share, which write down what happens to them. So all
-other requests, and a proxy that nobody watches, pay nothing for it.
+other requests, and a proxy that is not watched, pay nothing for it.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class WatchedExchange(Exchange):
 class Watch:
     """The handler of requests of a proxy that is watched, until `end`: it makes their exchanges.
 
-    `begun` has the requests that were written down and that nobody has fetched yet."""
+    `begun` has the requests that were written down and that have not been fetched yet."""
 
     def __init__(self, service: Service, listener: Listener) -> None:
         """It takes the place of another watch."""

@@ -45,7 +45,7 @@ class Tape:
         return stay
 
     def receive(self, row: int, server: int, since: float) -> None:
-        """It comes to the server; once more when one that has hung begins with it, maybe for nobody."""
+        """It comes to the server; once more when one that has hung begins it, also for a client that left."""
         last = self._latest.get((row, server))
         held = last and last.at >= since and isnan(last.end)
         (last if last and held else self.send(row, server, since)).arrived = True

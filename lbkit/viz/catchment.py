@@ -1,4 +1,4 @@
-"""Networks, who pays whom, and the site of an anycast address that each of them reaches."""
+"""Networks with their providers and peers, and the site of an anycast address that each of them reaches."""
 
 from __future__ import annotations
 

@@ -12,12 +12,10 @@ from lbkit.core.balance.base import Why
 from lbkit.core.balance.grouped import Group, _Grouped, group_label
 from lbkit.core.geo.atlas import Atlas
 from lbkit.core.geo.earth import Place
-from lbkit.core.geo.region import Location, Region, RegionState
+from lbkit.core.geo.region import NOWHERE, Location, Region, RegionState
 from lbkit.core.geo.steering import RULES, NoRegion, Steering
 from lbkit.core.options import number
 from lbkit.core.text import shown, unknown
-
-NOWHERE = Location(Place(0.0, 0.0))
 
 
 def _location(what: str, table: object) -> Location:
@@ -89,6 +87,7 @@ class Geographic(_Grouped):
                 raise ValueError(f"order: {unknown(zone, self._places, 'region')}")
         self._steering: Steering | None = None
         self._healthy: dict[str, float] = {}
+        self._zones: dict[str, str] = {}  # by the name of the region
 
     def group(self, backend: Backend) -> str:
         return backend.zone
@@ -102,6 +101,7 @@ class Geographic(_Grouped):
         for backend in self._all:
             weights[backend.zone] = weights.get(backend.zone, 0.0) + backend.weight
         self._healthy = {zone: self.available(zone) for zone in weights}
+        self._zones = {group_label(zone): zone for zone in weights}
         regions = [self._region(zone, weight) for zone, weight in sorted(weights.items())]
         there = {region.jurisdiction for region in regions}
         fence = {client: there & set(allowed) for client, allowed in self.fence.items()}
@@ -128,12 +128,11 @@ class Geographic(_Grouped):
 
     def draw(self, key: str, exclude: Collection[Backend] = ()) -> Group:
         """Return the region of a client. Raises NoBackend if none may serve it."""
-        zones = {group_label(zone): zone for zone in self._healthy}
         at = self._atlas.locate(key) or NOWHERE
-        states = {label: self._state(str(zone), exclude) for label, zone in zones.items()}
+        states = {name: self._state(zone, exclude) for name, zone in self._zones.items()}
         assert self._steering
         try:
-            return zones[self._steering.choose(key, at, states).name]
+            return self._zones[self._steering.choose(key, at, states).name]
         except NoRegion as reason:
             raise NoBackend(str(reason)) from None
 

@@ -39,7 +39,7 @@ class DnsFailover:
     """The way of clients from one address to another, after the first has failed.
 
     It supposes busy resolvers: they ask as soon as an answer has expired, so its age is anything from 0 to
-    the time for which they keep it. A resolver that nobody has asked lately has nothing old to tell."""
+    the time for which they keep it. A resolver that was not asked lately has nothing old to tell."""
 
     ttl: float = 60.0  # seconds
     notice: float = 0.0  # seconds from the failure until the DNS server gives the other address

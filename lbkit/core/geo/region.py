@@ -17,6 +17,9 @@ class Location:
     jurisdiction: str = ""  # such as "EU"; empty: not known
 
 
+NOWHERE = Location(Place(0.0, 0.0))  # the place of clients that no table knows
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A site that serves. `capacity` and its load are in one unit, which the caller chooses: requests a

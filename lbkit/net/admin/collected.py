@@ -1,4 +1,4 @@
-"""All metrics of a running proxy with their samples, for whoever writes them: Prometheus' text, OTLP."""
+"""All metrics of a running proxy with their samples, for all that write them: Prometheus' text, OTLP."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def _resolve(
     if not response.answer or found is None:
         response.authority.append(_negative(zone))
     elif found.rdtype is dns.rdatatype.SRV:
-        _add_addresses(zone, asked, response, found, states)
+        _add_addresses(zone, response, found)
     return (
         dns.rcode.NOERROR if name in zone.names or not name.is_subdomain(zone.origin) else dns.rcode.NXDOMAIN
     )
@@ -211,13 +211,7 @@ def _name_subnet(asked: Asked, response: dns.message.Message, scope: int) -> Non
         _add_option(response, told)
 
 
-def _add_addresses(
-    zone: Zone,
-    asked: Asked,
-    response: dns.message.Message,
-    services: dns.rrset.RRset,
-    states: Mapping[str, RegionState],
-) -> None:
+def _add_addresses(zone: Zone, response: dns.message.Message, services: dns.rrset.RRset) -> None:
     """Add the addresses of an SRV record's hosts, which saves the resolver a question."""
     for target in dict.fromkeys(cast(dns.rdtypes.IN.SRV.SRV, service).target for service in services):
         for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):

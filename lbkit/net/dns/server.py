@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from lbkit.core.geo import RegionState
 from lbkit.net.address import split_address
-from lbkit.net.dns.answer import LONGEST, answer
+from lbkit.net.dns.answer import answer
 from lbkit.net.dns.cookies import Cookies
 from lbkit.net.dns.zone import Zone
 from lbkit.net.running import ProxyError, Running, bound
@@ -103,7 +103,7 @@ class DnsServer(Running):
                         length = int.from_bytes(await reader.readexactly(2), "big")
                         wire = await reader.readexactly(length)
                         told = self._answer(wire, client, over_tcp=True)
-                        if told is None or len(told) > LONGEST:
+                        if told is None:
                             break
                         writer.write(len(told).to_bytes(2, "big") + told)
                         await writer.drain()

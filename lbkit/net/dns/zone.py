@@ -14,14 +14,14 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from lbkit.core.geo import Atlas, Location, Place, RegionState, Steering
+from lbkit.core.geo import Atlas, Location, RegionState, Steering
+from lbkit.core.geo.region import NOWHERE
 from lbkit.core.geo.steering import draw_lots
 from lbkit.core.options import number, whole
 from lbkit.core.text import shown
 
 LONGEST_TTL = 2**31 - 1  # RFC 2181, 8
 NEGATIVE_TTL = 60  # seconds for which a resolver remembers that there is no such name (RFC 2308)
-NOWHERE = Location(Place(0, 0))
 
 
 class ZoneError(ValueError):
@@ -66,7 +66,7 @@ class Chooser(Protocol):
 class Weighted:
     """One of some addresses, in proportion to weight: `Weighted("www", {"192.0.2.1": 3, "192.0.2.2": 1})`.
 
-    A subnet keeps its address, whoever asks and whichever server answers. An address with the state 0 healthy
+    A subnet keeps its address, on every server and at every question. An address with the state 0 healthy
     is left out; if that leaves none, all stay: a wrong check must not empty the zone."""
 
     name: str

@@ -14,15 +14,13 @@ from math import ceil
 from typing import Any, Protocol
 
 from lbkit.alerts import Rule
-from lbkit.core.state_change import StateChange
-from lbkit.experiment import Experiment
-from lbkit.history import Change
 from lbkit.metrics import Panel
 from lbkit.metrics.rolling import Rolling
 from lbkit.metrics.store import Scrape
 from lbkit.run import EngineError
 from lbkit.viz.dashboard.frames import Frame, Recorder
 from lbkit.viz.dashboard.lamps import Lamps, Note
+from lbkit.viz.running import RunningSession
 
 EVALUATE = 1.0  # seconds between evaluations of the rules, at least
 MOST_SCRAPES = 600  # that are kept for the rules, however long their windows are
@@ -30,21 +28,9 @@ MOST_NOTES = 100
 UNANSWERED = 25  # scrapes in a row that may fail before it gives up: a reload takes a moment
 
 
-class Session(Protocol):
+class Session(RunningSession, Protocol):
     """What it needs of a running session: parts of lbkit.live.LiveSession."""
 
-    experiment: Experiment
-    on: str
-    policy: str
-    history: list[Change]
-    watchers: list[Callable[[], object]]
-
-    @property
-    def running(self) -> bool: ...
-    @property
-    def elapsed(self) -> float: ...
-    @property
-    def changes(self) -> list[StateChange]: ...
     @property
     def untold(self) -> str: ...
     def metrics(self, clients: bool = False) -> Scrape: ...

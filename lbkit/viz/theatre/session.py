@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeGuard
 
-from lbkit.core.state_change import StateChange
-from lbkit.experiment import Experiment
-from lbkit.history import Change
 from lbkit.recorded import Sighting
 from lbkit.result import Result
+from lbkit.viz.running import RunningSession
 
 Send = Callable[[dict[str, Any]], object]  # a message to the stage
 
@@ -26,23 +24,11 @@ class Watcher(Protocol):
     def close(self) -> None: ...
 
 
-class Session(Protocol):
+class Session(RunningSession, Protocol):
     """A running session: the class lbkit.live.LiveSession."""
 
-    experiment: Experiment
-    on: str
-    policy: str
-    history: list[Change]
-    watchers: list[Callable[[], object]]
-
-    @property
-    def running(self) -> bool: ...
     @property
     def done(self) -> bool: ...
-    @property
-    def elapsed(self) -> float: ...
-    @property
-    def changes(self) -> list[StateChange]: ...
     def watch(self) -> Watcher: ...
     def result(self) -> Result: ...
     @staticmethod

@@ -38,7 +38,7 @@ def epochs(
 ) -> Iterator[tuple[Epoch, Balancer]]:
     """Yield each change of members, weights or algorithm, with the balancer as it is then.
 
-    Where an algorithm does not go by keys, nobody owns any."""
+    Where an algorithm does not go by keys, no server owns any."""
     number_of = {server.name: number for number, server in enumerate(experiment.servers)}
     backends = [_backend(server) for server in experiment.servers]
     last = 0.0

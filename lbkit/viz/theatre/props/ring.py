@@ -1,4 +1,4 @@
-"""The hash ring: where keys are on it, whose they are, and which of them move when servers come and go.
+"""The hash ring: where keys are on it, which server has each, and which move when servers come and go.
 
 Algorithms without a ring have the owners of keys only.
 """
