@@ -53,6 +53,7 @@ from lbkit.experiment import (
     servers,
 )
 from lbkit.firewall import FirewallRules
+from lbkit.geography import Geography
 from lbkit.needs import why_not
 from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
@@ -95,6 +96,7 @@ __all__ = [
     "Fallback",
     "FirewallRules",
     "FlightRules",
+    "Geography",
     "HealthRules",
     "Hedge",
     "Intent",

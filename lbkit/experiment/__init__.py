@@ -6,7 +6,14 @@ fields. The other parts are modules of their own, such as `lbkit.server`, `lbkit
 
 from lbkit.checks import ExperimentError
 from lbkit.events import Action, Event, Failures
-from lbkit.experiment.experiment import Experiment, check_experiment, server_from_dict, server_to_dict
+from lbkit.experiment.experiment import (
+    Experiment,
+    check_experiment,
+    geography_from_dict,
+    geography_to_dict,
+    server_from_dict,
+    server_to_dict,
+)
 from lbkit.experiment.traffic import Traffic
 from lbkit.layer4 import Layer4
 from lbkit.mix import RequestKind
@@ -28,6 +35,8 @@ __all__ = [
     "Stream",
     "Traffic",
     "check_experiment",
+    "geography_from_dict",
+    "geography_to_dict",
     "server_from_dict",
     "server_to_dict",
     "servers",

@@ -12,10 +12,12 @@ from lbkit.caching import Caching
 from lbkit.core.balance import algorithms
 from lbkit.core.deploy import Deployment
 from lbkit.core.sticky import Sticky
+from lbkit.core.text import unknown
 from lbkit.core.traffic_shift import BlueGreen, Canary
 from lbkit.events import DEPENDENCY_STATES, OUTAGES, Action, Event, Failures
 from lbkit.experiment.traffic import HTTP2, Traffic
 from lbkit.firewall import FirewallRules
+from lbkit.geography import Geography
 from lbkit.layer4 import ONE, PER_REQUEST, Layer4
 from lbkit.policy import Policy
 from lbkit.server import Server
@@ -98,6 +100,15 @@ def firewall_fault(firewall: FirewallRules | None) -> str:
     if firewall.audit:
         return "firewall.audit: the Result has a row for each request; leave it out"
     return next(firewall.faults(), "")
+
+
+def geography_fault(geography: Geography | None, servers: Sequence[Server]) -> str:
+    """Return which server is nowhere."""
+    for server in servers if geography else ():
+        assert geography
+        if server.zone not in geography.regions:
+            return f"geography.regions: {unknown(server.zone, geography.regions, f'zone of {server.name}')}"
+    return ""
 
 
 def client_fault(traffic: Traffic, layer4: Layer4 | None) -> str:

@@ -33,6 +33,7 @@ from lbkit.events import Action, Event, Failures, as_action, joining, order_faul
 from lbkit.experiment import conflicts
 from lbkit.experiment.traffic import HTTP2, Traffic
 from lbkit.firewall import FirewallRules
+from lbkit.geography import Geography
 from lbkit.layer4 import ONE, SHARED, Layer4
 from lbkit.mix import routing_faults
 from lbkit.policy import Policy
@@ -99,6 +100,9 @@ class Experiment:
     layer4: Layer4 | None = field(  # connections are balanced, not requests
         default=None, validator=optional(one_of(Layer4))
     )
+    geography: Geography | None = field(  # where all are; requests travel
+        default=None, validator=optional(one_of(Geography))
+    )
 
     def __attrs_post_init__(self) -> None:
         if fault := self._fault():
@@ -135,6 +139,7 @@ class Experiment:
             or next(routing_faults(self.routing, self.pools, bool(policy.sticky), bool(self.deploy)), "")
             or conflicts.cache_fault(self.cache, policy, self.traffic)
             or conflicts.firewall_fault(self.firewall)
+            or conflicts.geography_fault(self.geography, servers)
         )
 
     def but(self, **changes: Any) -> Experiment:
@@ -285,3 +290,14 @@ def server_to_dict(server: Server) -> dict[str, Any]:
 def server_from_dict(data: Mapping[str, Any]) -> Server:
     """Return a server from plain data. Raises ExperimentError with every wrong field."""
     return structure(_converter, data, Server, ExperimentError)
+
+
+def geography_to_dict(geography: Geography) -> dict[str, Any]:
+    """Return places as plain data, for the processes of servers."""
+    plain: dict[str, Any] = _converter.unstructure(geography)
+    return plain
+
+
+def geography_from_dict(data: Mapping[str, Any]) -> Geography:
+    """Return places from plain data. Raises ExperimentError with every wrong field."""
+    return structure(_converter, data, Geography, ExperimentError)

@@ -36,7 +36,7 @@ def fleet(experiment: Experiment, on: str) -> Fleet:
     if on == "docker":
         return DockerFleet(experiment.servers, experiment.seed)
     http2 = experiment.layer4 is not None and experiment.traffic.http == HTTP2
-    return LocalFleet(experiment.servers, experiment.seed, http2=http2)
+    return LocalFleet(experiment.servers, experiment.seed, http2=http2, geography=experiment.geography)
 
 
 def check(experiment: Experiment, on: str) -> None:
@@ -44,6 +44,8 @@ def check(experiment: Experiment, on: str) -> None:
     checks = experiment.policy.health and experiment.policy.health.checks
     if on == "docker" and experiment.deploy:
         raise EngineError("containers keep their version here: use another engine, or deploy=None")
+    if on == "docker" and experiment.geography:
+        raise EngineError("geography: containers do not know how far away they are: use on='live'")
     http2 = experiment.traffic.http == HTTP2
     if experiment.layer4 and experiment.layer4.connections == ONE and not http2:
         raise EngineError("layer4.connections='one' needs clients with HTTP/2: use traffic.http='2'")

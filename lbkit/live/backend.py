@@ -19,7 +19,7 @@ from math import inf
 from types import FrameType
 from typing import Any
 
-from lbkit.experiment import server_from_dict
+from lbkit.experiment import geography_from_dict, server_from_dict
 from lbkit.live.backend_app import Backend
 from lbkit.live.backend_settings import check_settings
 from lbkit.live.handed import handed
@@ -40,7 +40,8 @@ def main() -> None:
     `server`: a Server. `host`, `port`: where to listen; 0 is any free port. `seed`: of its random choices.
     `control`: settings as /control takes them. `stay`: go on when standard input ends, in a container without
     a parent. `at`: refuse connections until then, on the clock of time.monotonic. `store`: the address of a
-    Redis for sessions, instead of its own memory. `http2`: speak HTTP/2, too.
+    Redis for sessions, instead of its own memory. `http2`: speak HTTP/2, too. `geography`: the
+    places of all, from which follows how long requests travel.
     `notice`: at SIGTERM, /health first fails for these seconds, in which it serves as before, so that checks
     take it out before it refuses a connection. Then it finishes what it has, and ends."""
     if sys.argv[1] == "--health":
@@ -49,7 +50,9 @@ def main() -> None:
     server = server_from_dict({"name": socket.gethostname()} | settings.get("server", {}))
     changes = settings.get("control", {})
     check_settings(changes)
-    app = Backend(server, settings.get("seed", 1), settings.get("store", ""))
+    places = settings.get("geography")
+    geography = geography_from_dict(places) if places else None
+    app = Backend(server, settings.get("seed", 1), settings.get("store", ""), geography)
     app.settings.update(changes)
     sock = bound(settings.get("host", "127.0.0.1"), settings.get("port", 0))
     if not settings.get("stay"):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
 from lbkit.experiment import Server
+from lbkit.geography import Geography
 from lbkit.health_page import DETAIL, FAILED, PATH, page
 from lbkit.live.backend_settings import check_settings, settings_of
 from lbkit.live.discipline import DISCIPLINES
@@ -32,9 +33,14 @@ WATCHED = b"x-lbkit-watched"  # a header field of requests that client or proxy 
 class Backend:
     """An ASGI application that works like the simulator's server, on a real clock."""
 
-    def __init__(self, server: Server, seed: int = 1, store: str = "") -> None:
-        """`store`: the address of a Redis that keeps the sessions of its users; "": its own memory."""
+    def __init__(
+        self, server: Server, seed: int = 1, store: str = "", geography: Geography | None = None
+    ) -> None:
+        """`store`: the address of a Redis that keeps the sessions of its users; "": its own memory.
+
+        `geography`: how far away its zone is; None: not at all."""
         self.server = server
+        self.geography = geography
         self.line = DISCIPLINES[server.discipline](server.workers)
         self.meter = LoadMeter(server.workers)
         self.draw = stream(seed, f"backend/{server.name}").random
@@ -106,7 +112,8 @@ class Backend:
         self._remember(headers)
         began = time.monotonic()
         self.meter.started(began)
-        await self._travel()
+        way = self._way(headers)
+        await self._travel(way)
         extra: list[tuple[bytes, bytes]] = []
         u = _quantile(headers.get(b"x-lbkit-demand"), self.draw)
         if (
@@ -139,7 +146,7 @@ class Backend:
                     extra += await session_fields(self.sessions, headers[WANTED], headers.get(b"cookie", b""))
                 except OSError:  # the store does not answer, and without the session there is no answer
                     status, extra = 500, []
-        await self._travel()
+        await self._travel(way)
         self.served += status == 200
         now = time.monotonic()
         self.meter.ended(now, now - began, status == 200)
@@ -158,11 +165,18 @@ class Backend:
                 messages += 1
                 await send({"type": "websocket.send", "text": f"{self.server.name} {messages}"})
 
-    async def _travel(self) -> None:
+    def _way(self, headers: Mapping[bytes, bytes]) -> float:
+        """Return the seconds that a request travels, one way: from its client, or from the balancer."""
+        places, zone = self.geography, self.server.zone
+        if places is None:
+            return 0.0
+        return places.between(zone) if places.balancer else places.to_server(_client(headers), zone)
+
+    async def _travel(self, way: float = 0.0) -> None:
         """Wait for as long as the network takes in one direction."""
         server = self.server
         jitter = self.jitter.expovariate(1 / server.delay_jitter) if server.delay_jitter else 0.0
-        if delay := server.delay + self.settings["delay"] + jitter:
+        if delay := server.delay + self.settings["delay"] + jitter + way:
             await asyncio.sleep(delay)
 
     def _breaks(self, path: str, headers: Mapping[bytes, bytes]) -> bool:

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterable
 from typing import IO, Self
 
-from lbkit.experiment import Server, server_to_dict
+from lbkit.experiment import Server, geography_to_dict, server_to_dict
+from lbkit.geography import Geography
 from lbkit.live.fleet import START_TIMEOUT, Fleet, FleetError
 from lbkit.live.handed import Handed
 from lbkit.needs import why_not
@@ -23,9 +24,17 @@ from lbkit.run import EngineError, require
 class Process:
     """One backend process, which can be killed and restarted on the same port."""
 
-    def __init__(self, server: Server, seed: int, notice: float = 0.0, http2: bool = False) -> None:
+    def __init__(
+        self,
+        server: Server,
+        seed: int,
+        notice: float = 0.0,
+        http2: bool = False,
+        geography: Geography | None = None,
+    ) -> None:
         """`notice`: the seconds for which /health fails before the process ends at `terminate`. `http2`:
-        whether it speaks HTTP/2, too."""
+        whether it speaks HTTP/2, too. `geography`: how far away it is."""
+        self.geography = geography
         self.http2 = http2
         self.server = server
         self.seed = seed
@@ -53,6 +62,7 @@ class Process:
             "store": store,
             "at": at,
             "http2": self.http2,
+            "geography": geography_to_dict(self.geography) if self.geography else None,
         }
         self._launched = time.monotonic()
         self.popen = subprocess.Popen(
@@ -127,14 +137,16 @@ class LocalFleet(Fleet):
         notice: float = 0.0,
         store: str = "",
         http2: bool = False,
+        geography: Geography | None = None,
     ) -> None:
         """`notice`: the seconds for which a server's /health fails before it ends at `terminate`.
 
         `store`: the address of a Redis (redis://host:port/0) in which the servers share their users'
-        sessions; without it, each keeps them in its own memory. `http2`: they speak HTTP/2, too."""
+        sessions; without it, each keeps them in its own memory. `http2`: they speak HTTP/2, too.
+        `geography`: how far away their zones are."""
         super().__init__(servers, seed)
         self.store = store
-        self._processes = {s.name: Process(s, seed, notice, http2) for s in self.servers.values()}
+        self._processes = {s.name: Process(s, seed, notice, http2, geography) for s in self.servers.values()}
 
     def start(self) -> Self:
         require("live")

@@ -60,6 +60,7 @@ class Player:
         # Whether servers check that the client still waits for the answer.
         self.watched: bool = settings.get("watched", self.patience is not None)
         self.pauses = stream(experiment.seed, "backoff")
+        self.geography = experiment.geography
         self.kinds = Kinds(experiment)
         routing = experiment.routing
         self.rules = {rule.name: i for i, rule in enumerate(routing.rules)} if routing else None
@@ -222,7 +223,9 @@ class Player:
                 target = kind.target(path)
                 if jar is not None:
                     target = self.cookies.present(jar, target, headers)
+                self.travel(client)
                 answer = self.connections_of(client).request(kind.method, target, headers, kind.body.encode())
+                self.travel(client)
                 if jar is not None:
                     keep(jar, answer.fields)
                 if self.decoding:
@@ -232,6 +235,11 @@ class Player:
         except Exception as caught:
             outcome = Outcome(error=caught)
         return outcome
+
+    def travel(self, client: int) -> None:
+        """Wait for as long as a client's messages take to the balancer, if it is away."""
+        if self.geography and self.geography.balancer:
+            gevent.sleep(self.geography.to_balancer(client_name(client)))
 
     def record(
         self,

@@ -103,7 +103,7 @@ class RelayingSimulation(Simulation):
         requests.lease[row], requests.since[row] = connection.backend, now
         requests.backend[row] = server.index
         if server.delay:
-            self.engine.plan(now + server.delay, kinds.RECEIVE, row)
+            self.engine.plan(now + server.delay_of(row), kinds.RECEIVE, row)
         elif outcome := server.receive(row):
             self.send_back(row, server, outcome)
 

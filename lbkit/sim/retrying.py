@@ -128,7 +128,7 @@ class RetryingSimulation(WastingSimulation):
         if self.rules.hedge and not token:  # only a session's own backend has its state
             self.engine.plan(now + self.rules.hedge.after, kinds.HEDGE, copy)
         if server.delay:
-            self.engine.plan(now + server.delay, kinds.RECEIVE, copy)
+            self.engine.plan(now + server.delay_of(copy), kinds.RECEIVE, copy)
         elif outcome := server.receive(copy):
             self.send_back(copy, server, outcome)
         return copy

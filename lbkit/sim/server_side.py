@@ -21,6 +21,7 @@ from lbkit.sim.reports import Reports
 from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.rollouts import Deploy
 from lbkit.sim.servers import SERVERS, SimServer
+from lbkit.sim.travel import place
 from lbkit.workload import stream
 
 # The events that a request is waiting for while a backend has it, besides the end of its work.
@@ -41,6 +42,8 @@ class ServerSide(ABC):
             self.servers_by_discipline[spec.discipline](spec, i, experiment.seed, engine, requests)
             for i, spec in enumerate(experiment.servers)
         ]
+        if experiment.geography:
+            place(experiment.geography, self.servers, experiment.traffic.clients)
         self.by_name = {server.spec.name: server for server in self.servers}
         there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
         self.changes: list[StateChange] = []  # of the state of backends, by health rules
@@ -158,7 +161,7 @@ class ServerSide(ABC):
     def crash(self, server: SimServer) -> None:
         """A server loses what it has; the balancer learns of it later."""
         for row in server.crash():
-            self.engine.plan(self.engine.now + server.delay, kinds.CLOSE, row)
+            self.engine.plan(self.engine.now + server.delay_of(row), kinds.CLOSE, row)
 
     def drain(self, name: str) -> None:
         """A backend gets no new requests, and has until its deadline for those it has."""

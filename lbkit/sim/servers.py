@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -35,6 +36,7 @@ class SimServer:
         "frozen",
         "index",
         "jitter",
+        "offsets",
         "places",
         "plain",
         "quantile",
@@ -44,6 +46,7 @@ class SimServer:
         "speed",
         "up",
         "up_at",
+        "way",
     )
 
     def __init__(self, spec: Server, index: int, seed: int, engine: Engine, requests: Requests) -> None:
@@ -52,7 +55,9 @@ class SimServer:
         self.spec = spec
         self.index = index  # in the result's `backends`
         self.jitter = stream(seed, f"jitter/{spec.name}")
-        self.delay = 0.0  # seconds to it, and back from it
+        self.delay = 0.0  # seconds to it, and back from it, for most
+        self.way = 0.0  # the part of it that is the distance
+        self.offsets: array[float] | None = None  # by client: how much more or less than that it is for one
         self.set_delay(0.0)
         self.error_rate = spec.error_rate
         self.quantile = spec.service.quantile
@@ -205,9 +210,22 @@ class SimServer:
     def set_delay(self, more: float) -> None:
         """Have the network to it take `more` seconds longer, each way."""
         spec = self.spec
-        self.delay = spec.delay + more
+        self.delay = least = spec.delay + self.way + more
         if spec.delay_jitter:
-            self.delay = varying(spec.delay + more, spec.delay_jitter, self.jitter)
+            self.delay = varying(least, spec.delay_jitter, self.jitter)
+
+    def move_away(self, way: float, ways: array[float] | None = None) -> None:
+        """Place the server `way` seconds away, or, for each client, as many as `ways` says."""
+        self.way = way
+        self.offsets = None if ways is None else array("d", [one - way for one in ways])
+        self.set_delay(0.0)
+
+    def delay_of(self, row: int) -> float:
+        """Return the seconds on the network for a request, one way."""
+        if self.offsets is None:
+            return self.delay
+        # Added to 0, as a delay that varies is drawn by an addition.
+        return max(0.0, 0.0 + self.delay + self.offsets[self.requests.client[row]])
 
     def set_dependency(self, name: str, state: str) -> None:
         """One of its dependencies, if it has it, has another state."""

@@ -25,6 +25,7 @@ from lbkit.sim.routes import Routes
 from lbkit.sim.server_side import ServerSide
 from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
+from lbkit.sim.travel import FirstWay
 from lbkit.sim.users import Users, Visitors
 from lbkit.workload import Kinds, Workload, stream, workload
 
@@ -44,7 +45,10 @@ class Simulation(ServerSide):
         if max_events is not None:
             whole(1, max_events=max_events)
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
-        requests = Requests(Workload.empty() if waiting else workload(experiment), Kinds(experiment))
+        sent = Workload.empty() if waiting else workload(experiment)
+        away = experiment.geography is not None and experiment.geography.balancer
+        self.first_way = FirstWay(experiment) if away else None
+        requests = Requests(self.first_way.there(sent) if self.first_way else sent, Kinds(experiment))
         engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(requests.arrival))
         super().__init__(experiment, engine, requests)
         self.routes = Routes(experiment, requests, self.pool) if experiment.routing else None
@@ -88,7 +92,10 @@ class Simulation(ServerSide):
         elif any(server.chaos.hung or server.chaos.lost for server in self.servers):
             # What one hangs on, or has lost, never ends.
             self.abandon(max(self.engine.now, self.experiment.traffic.duration))
-        return Result(self.experiment, "sim", self.columns(), self._facts())
+        columns = self.columns()
+        if self.first_way:
+            columns = self.first_way.back(columns)
+        return Result(self.experiment, "sim", columns, self._facts())
 
     def abandon(self, now: float) -> None:
         """The run is over: end the requests that have no answer."""
@@ -251,7 +258,7 @@ class Simulation(ServerSide):
         if self.reporting:
             self.reports.picked(backend)
         if server.delay:
-            self.engine.plan(now + server.delay, kinds.RECEIVE, row)
+            self.engine.plan(now + server.delay_of(row), kinds.RECEIVE, row)
         elif outcome := server.receive(row):
             self.send_back(row, server, outcome)
 
@@ -261,7 +268,7 @@ class Simulation(ServerSide):
 
     def resend(self, row: int) -> None:
         """Send the request once more to the backend that was picked for it."""
-        delay = self.servers[self.requests.backend[row]].delay
+        delay = self.servers[self.requests.backend[row]].delay_of(row)
         self.engine.plan(self.engine.now + delay, kinds.RECEIVE, row)
 
     def retry(self, row: int) -> None:
@@ -311,11 +318,11 @@ class Simulation(ServerSide):
     def send_back(self, row: int, server: SimServer, outcome: int) -> None:
         """Send the outcome of a request back to the balancer: REFUSED, or a status."""
         if outcome == REFUSED:  # also without a delay, the balancer learns of it after it has sent
-            self.engine.plan(self.engine.now + server.delay, kinds.REFUSE, row)
+            self.engine.plan(self.engine.now + server.delay_of(row), kinds.REFUSE, row)
             return
         self.requests.status[row] = outcome
         if server.delay:
-            self.engine.plan(self.engine.now + server.delay, kinds.ANSWER, row)
+            self.engine.plan(self.engine.now + server.delay_of(row), kinds.ANSWER, row)
         else:
             self.answer(row)
 
@@ -326,7 +333,7 @@ class Simulation(ServerSide):
         server.complete()
         requests.status[row] = OK
         if server.delay:
-            self.engine.plan(self.engine.now + server.delay, kinds.ANSWER, row)
+            self.engine.plan(self.engine.now + server.delay_of(row), kinds.ANSWER, row)
         else:
             self.answer(row)
 

@@ -28,7 +28,7 @@ class WastingSimulation(Simulation):
         """Close the connection of a request at a server; servers that watch connections notice it."""
         server = self.servers[self.requests.backend[row]]
         if server.spec.cancels:
-            self.engine.plan(self.engine.now + server.delay, kinds.ABORT, row)
+            self.engine.plan(self.engine.now + server.delay_of(row), kinds.ABORT, row)
 
     def abort(self, row: int) -> None:
         """Stop work on a request after its connection has closed, if the server watches connections."""

@@ -11,29 +11,10 @@ from lbkit.core.backend import Backend, NoBackend
 from lbkit.core.balance.base import Why
 from lbkit.core.balance.grouped import Group, _Grouped, group_label
 from lbkit.core.geo.atlas import Atlas
-from lbkit.core.geo.earth import Place
-from lbkit.core.geo.region import NOWHERE, Location, Region, RegionState
+from lbkit.core.geo.region import NOWHERE, Region, RegionState, location_of
 from lbkit.core.geo.steering import RULES, NoRegion, Steering
 from lbkit.core.options import number
-from lbkit.core.text import shown, unknown
-
-
-def _location(what: str, table: object) -> Location:
-    """Read {"at": [latitude, longitude], "jurisdiction": "EU"}. Raises ValueError, which names `what`."""
-    if not isinstance(table, Mapping):
-        raise ValueError(f"{what} is {shown(table)}: use a table with at = [latitude, longitude]")
-    for name in table:
-        if name not in ("at", "jurisdiction", "capacity"):
-            raise ValueError(f"{what}: {unknown(str(name), ('at', 'jurisdiction', 'capacity'), 'field')}")
-    at, jurisdiction = table.get("at"), table.get("jurisdiction", "")
-    if isinstance(at, str) or not isinstance(at, Sequence) or len(at) != 2:
-        raise ValueError(f"{what}: at is {shown(at)}: use [latitude, longitude] in degrees")
-    if not isinstance(jurisdiction, str):
-        raise ValueError(f"{what}: jurisdiction is {shown(jurisdiction)}: use a text in quotes")
-    try:
-        return Location(Place(*at), jurisdiction)
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
+from lbkit.core.text import unknown
 
 
 class Geographic(_Grouped):
@@ -72,14 +53,16 @@ class Geographic(_Grouped):
         number(0, 1, least_healthy=least_healthy)
         self.rule, self.fence, self.order = rule, dict(fence or {}), tuple(order)
         self.least_healthy = least_healthy
-        self._places = {zone: _location(f"regions.{zone}", table) for zone, table in (regions or {}).items()}
+        self._places = {
+            zone: location_of(f"regions.{zone}", table) for zone, table in (regions or {}).items()
+        }
         self._capacity: dict[str, float] = {}
         for zone, table in (regions or {}).items():
             if (capacity := table.get("capacity")) is not None:
                 number(0, **{f"regions.{zone}.capacity": capacity})
                 self._capacity[zone] = capacity
         homes = {
-            network: _location(f"clients.{network}", table) for network, table in (clients or {}).items()
+            network: location_of(f"clients.{network}", table) for network, table in (clients or {}).items()
         }
         self._atlas = Atlas(homes)
         for zone in self.order:

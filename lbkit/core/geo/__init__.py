@@ -6,11 +6,12 @@
 from lbkit.core.geo.atlas import Atlas
 from lbkit.core.geo.earth import Place, distance, round_trip
 from lbkit.core.geo.failover import DnsFailover, Resolvers
-from lbkit.core.geo.region import Location, Region, RegionState
+from lbkit.core.geo.region import NOWHERE, Location, Region, RegionState, location_of
 from lbkit.core.geo.routes import Internet, Learned, NetworkRoute, catchments, moved
 from lbkit.core.geo.steering import RULES, NoRegion, Steering
 
 __all__ = [
+    "NOWHERE",
     "RULES",
     "Atlas",
     "DnsFailover",
@@ -26,6 +27,7 @@ __all__ = [
     "Steering",
     "catchments",
     "distance",
+    "location_of",
     "moved",
     "round_trip",
 ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from lbkit.core.geo.earth import Place
 from lbkit.core.options import number
+from lbkit.core.text import shown, unknown
+
+FIELDS = ("at", "jurisdiction", "capacity")  # of a table that says where something is
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +52,23 @@ class RegionState:
     def __post_init__(self) -> None:
         number(0, 1, healthy=self.healthy)
         number(0, load=self.load)
+
+
+def location_of(what: str, table: object) -> Location:
+    """Return the location that a table says, {"at": [latitude, longitude], "jurisdiction": "EU"}.
+
+    Raises ValueError, which names `what`."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{what} is {shown(table)}: use a table with at = [latitude, longitude]")
+    for name in table:
+        if name not in FIELDS:
+            raise ValueError(f"{what}: {unknown(str(name), ('at', 'jurisdiction', 'capacity'), 'field')}")
+    at, jurisdiction = table.get("at"), table.get("jurisdiction", "")
+    if isinstance(at, str) or not isinstance(at, Sequence) or len(at) != 2:
+        raise ValueError(f"{what}: at is {shown(at)}: use [latitude, longitude] in degrees")
+    if not isinstance(jurisdiction, str):
+        raise ValueError(f"{what}: jurisdiction is {shown(jurisdiction)}: use a text in quotes")
+    try:
+        return Location(Place(*at), jurisdiction)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
