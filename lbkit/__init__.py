@@ -59,6 +59,7 @@ from lbkit.replicate import Comparison, Replication, replicate
 from lbkit.result import Result
 from lbkit.run import EngineError, notes, render, run
 from lbkit.sweep import SweepError, sweep
+from lbkit.tier import Tier
 from lbkit.tls import Tls
 
 __version__ = "0.1.0"
@@ -128,6 +129,7 @@ __all__ = [
     "StateChange",
     "Sticky",
     "SweepError",
+    "Tier",
     "Tls",
     "Trace",
     "Traffic",

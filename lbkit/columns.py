@@ -73,7 +73,7 @@ class Columns:
             raise ValueError(f"a result needs columns {', '.join(COLUMNS)} of one length, got {lengths}")
         self.experiment = experiment
         self.engine = engine
-        self.backends = tuple(s.name for s in experiment.servers)
+        self.backends = tuple(s.name for s in experiment.leaves)
         self.rules = tuple(rule.name for rule in experiment.routing.rules) if experiment.routing else ()
         self.kinds = tuple(kind.name for kind in experiment.traffic.mix)
         self.columns = columns
@@ -118,7 +118,7 @@ class Columns:
 
     def by_pool(self) -> dict[str, int]:
         """Return the requests that each pool of servers answered; "" is for those that no server did."""
-        pool_of = [server.pool for server in self.experiment.servers]
+        pool_of = [server.pool for server in self.experiment.leaves]
         found = dict.fromkeys((*self.experiment.pools, ""), 0)
         for backend, count in Counter(self.backend).items():
             found[pool_of[backend] if backend >= 0 else ""] += count

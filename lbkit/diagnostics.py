@@ -22,9 +22,7 @@ def warnings(experiment: Experiment, latencies: Latencies) -> tuple[str, ...]:
 def overload(experiment: Experiment, latencies: Latencies) -> str:
     """More work arrives than the servers can do, and nothing bounds their queues."""
     load = experiment.load
-    bounded = (
-        experiment.limits or experiment.admission or all(s.queue is not None for s in experiment.servers)
-    )
+    bounded = experiment.limits or experiment.admission or all(s.queue is not None for s in experiment.leaves)
     if load is None or load < 1 or bounded:
         return ""
     return (

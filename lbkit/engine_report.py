@@ -59,7 +59,7 @@ class EngineReport:
     def probe_share(self, work: float) -> float:
         """Return the share of all workers' time that probes take, if each costs `work` seconds."""
         number(0, work=work)
-        return self.probe_rate * work / sum(server.workers for server in self.experiment.servers)
+        return self.probe_rate * work / sum(server.workers for server in self.experiment.leaves)
 
     @property
     def connections(self) -> int | None:

@@ -50,7 +50,7 @@ class Result(Columns, EngineReport, Refusals):
         """For each fault of the timeline, the time until it was detected and the requests that failed."""
         failures = [at for at, status in zip(self.arrival, self.status, strict=True) if not good(status)]
         experiment = self.experiment
-        return tuple(detections(experiment.timeline, experiment.servers, self.changes, failures))
+        return tuple(detections(experiment.timeline, experiment.leaves, self.changes, failures))
 
     @cached_property
     def sessions(self) -> SessionCounts:
@@ -223,7 +223,7 @@ class Result(Columns, EngineReport, Refusals):
         judge: nan."""
         if not any(self.ok):
             return nan
-        load = [self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.servers]
+        load = [self.counts[s.name] / (s.capacity if by_capacity else 1.0) for s in self.experiment.leaves]
         return jain(load)
 
     @cached_property
@@ -236,7 +236,7 @@ class Result(Columns, EngineReport, Refusals):
                 busy[backend] += max(0.0, min(start + work, t1) - max(start, t0))
         for lost in self.wasted:
             busy[self.backends.index(lost.backend)] += max(0.0, min(lost.end, t1) - max(lost.start, t0))
-        for i, server in enumerate(self.experiment.servers):
+        for i, server in enumerate(self.experiment.leaves):
             if server.discipline == PROCESSOR_SHARING:  # shared work takes longer than its service time
                 back = server.delay + server.delay_jitter
                 rows = zip(self.backend, self.start, self.end, self.service, strict=True)
@@ -247,7 +247,7 @@ class Result(Columns, EngineReport, Refusals):
                 busy[i] = busy_time(stays, server.workers, t0, t1)
         return {
             s.name: time / (s.workers * self.window)
-            for s, time in zip(self.experiment.servers, busy, strict=False)
+            for s, time in zip(self.experiment.leaves, busy, strict=False)
         }
 
     def in_flight(self, step: float) -> tuple[list[float], dict[str, list[int]]]:

@@ -39,7 +39,7 @@ def follow(
     process ends a moment after the event. It is never lost if the traffic's servers share it."""
     arrivals = experiment.traffic.arrivals
     in_memory = isinstance(arrivals, Sessions) and arrivals.state == "memory"
-    index = {server.name: i for i, server in enumerate(experiment.servers)}
+    index = {server.name: i for i, server in enumerate(experiment.leaves)}
     ends: dict[int, list[float]] = defaultdict(list)  # of what a server's processes remember
     crashed = set()
     for event in experiment.timeline:

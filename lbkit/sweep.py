@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, fields
+from attrs import fields
 
 from lbkit import needs
 from lbkit.checks import several
@@ -19,6 +19,7 @@ from lbkit.core.text import did_you_mean, shown
 from lbkit.experiment import Experiment, Server, Traffic, check_experiment
 from lbkit.jobs import Job, JobError, Kept, run_all
 from lbkit.rows import Table
+from lbkit.tier import with_fields
 
 _SERVER = {f.name for f in fields(Server)} - {"name"}
 _NAMES = ["load", *(f.name for cls in (Experiment, Traffic) for f in fields(cls))]
@@ -46,7 +47,7 @@ def vary(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
             if field not in _SERVER:
                 near = did_you_mean(field, _SERVER)
                 raise ValueError(f"no {name!r} to vary: a server has {', '.join(sorted(_SERVER))}" + near)
-            experiment = experiment.but(servers=[evolve(s, **{field: value}) for s in experiment.servers])
+            experiment = experiment.but(servers=with_fields(experiment.servers, **{field: value}))
         else:
             try:
                 experiment = experiment.but(**{name: value})

@@ -53,7 +53,7 @@ class Injected:
         and for arrivals other than a Profile where the traffic changes."""
         number(start, above=True, end=end)
         end = start + self.part * (end - start)
-        names = [server.name for server in experiment.servers]
+        names = [server.name for server in experiment.leaves]
         begun = [Event(start, action, names[i], value) for action, i, value in self.actions]
         over = [Event(end, "recover", name) for name in dict.fromkeys(event.server for event in begun)]
         changed = experiment.but(events=[*experiment.events, *begun, *over])

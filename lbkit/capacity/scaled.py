@@ -107,13 +107,15 @@ def with_servers(experiment: Experiment, count: int) -> Experiment:
             f"servers are in several pools, {', '.join(usual.pools)}: plan for each pool by itself,"
             " with its own servers and traffic"
         )
+    if experiment.tiers:
+        raise ValueError("servers: there are tiers; plan for each tier by itself, as an experiment")
     present = in_use(experiment)
     return usual.but(servers=[_copy(present, i) for i in range(count)])
 
 
 def in_use(experiment: Experiment) -> list[Server]:
     """Return the servers that get traffic at the start. Raises ValueError if there are none."""
-    serving = [s for s in experiment.servers if s.weight > 0 and s.name not in experiment.joining]
+    serving = [s for s in experiment.leaves if s.weight > 0 and s.name not in experiment.joining]
     if experiment.policy.algorithm == "priority_levels":
         first = min((s.priority for s in serving), default=0)
         serving = [s for s in serving if s.priority == first]

@@ -32,7 +32,7 @@ def command(
         stop = threading.Event()
         for number_ in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number_, lambda *_: stop.set())
-        with LocalFleet(experiment.servers) as fleet:
+        with LocalFleet(experiment.leaves) as fleet:
             for name, url in fleet.urls.items():
                 typer.echo(f"{name}  {url}")
             typer.echo("Ctrl-C stops them.")

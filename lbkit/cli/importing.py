@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from attrs import evolve
 
 from lbkit.cli.console import check_can_write, reported
 from lbkit.schema import format_of
+from lbkit.tier import with_fields
 
 
 def command(
@@ -82,7 +82,7 @@ def command(
             experiment = requests.played_on(experiment, workers)
             said = [*requests.report(), requests.load_report(experiment), *said]
         elif workers:
-            experiment = experiment.but(servers=[evolve(s, workers=workers) for s in experiment.servers])
+            experiment = experiment.but(servers=with_fields(experiment.servers, workers=workers))
         if output:
             experiment.save_file(output)
     for line in said:

@@ -57,7 +57,7 @@ def title_of(experiment: Experiment, on: str) -> str:
     kind = type(experiment.traffic.arrivals).kind
     parts = [
         experiment.name,
-        f"{len(experiment.servers)} servers",
+        f"{len(experiment.leaves)} servers",
         f"{kind} traffic" + (f" at {load:.0%} load" if load is not None else ""),
         f"{experiment.traffic.duration:g} s",
         f"seed {experiment.seed}, on {on}",

@@ -58,7 +58,7 @@ class Windows:
 
     def __init__(self, result: Result) -> None:
         self.result = result
-        self.servers = result.experiment.servers
+        self.servers = result.experiment.leaves
         duration = result.experiment.traffic.duration
         count = max(1, min(MOST, len(result) // LEAST))
         self.length = duration / count

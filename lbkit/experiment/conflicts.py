@@ -21,23 +21,46 @@ from lbkit.geography import Geography
 from lbkit.layer4 import ONE, PER_REQUEST, Layer4
 from lbkit.policy import Policy
 from lbkit.server import Server
+from lbkit.tier import Node, Tier, leaves, tiers
 
 
-def server_fault(servers: Sequence[Server]) -> str:
-    """Return what is no server, or has the name of another."""
+def server_fault(servers: Sequence[Node]) -> str:
+    """Return what is neither a server nor a tier, or has the name of another, at any depth."""
     if not servers:
         return "servers: there must be at least one"
-    numbers: dict[str, int] = {}
+    return _name_fault(servers, "", {})
+
+
+def _name_fault(servers: Sequence[Node], path: str, places: dict[str, str]) -> str:
+    """`places`: where the names before are."""
     for i, server in enumerate(servers):
-        if not isinstance(server, Server):
-            return f"servers[{i}] is {server!r}: use a Server"
-        if server.name in numbers:
-            return f"servers[{i}].name is {server.name!r}, as in servers[{numbers[server.name]}]"
-        numbers[server.name] = i
+        place = f"{path}servers[{i}]"
+        if not isinstance(server, Server | Tier):
+            return f"{place} is {server!r}: use a Server"
+        if server.name in places:
+            return f"{place}.name is {server.name!r}, as in {places[server.name]}"
+        places[server.name] = place
+        if isinstance(server, Tier) and (fault := _name_fault(server.servers, f"{place}.", places)):
+            return fault
     return ""
 
 
-def event_fault(events: Sequence[Event], servers: Sequence[Server]) -> str:
+# What can happen to a balancer; the rest is about what only a server does.
+_OF_TIERS = (
+    *(Action.CRASH, Action.HANG, Action.FLAP, Action.RECOVER, Action.DELAY),
+    *(Action.ADD, Action.REMOVE, Action.SET_WEIGHT, Action.DRAIN, Action.UNDRAIN),
+)
+
+
+def tier_fault(servers: Sequence[Node], **alone: object) -> str:
+    """Return what does not work above tiers. `alone`: fields that need servers, and no tiers, below."""
+    found = next((name for name, value in alone.items() if value), "")
+    if found and next(tiers(servers), None):
+        return f"{found}: it works with servers only; remove it, or the tiers"
+    return ""
+
+
+def event_fault(events: Sequence[Event], servers: Sequence[Node]) -> str:
     """Return what is no event, or happens to a server or a dependency that is not there."""
     for i, event in enumerate(events):
         if not isinstance(event, Event):
@@ -47,13 +70,17 @@ def event_fault(events: Sequence[Event], servers: Sequence[Server]) -> str:
     return ""
 
 
-def _place_fault(event: Event, servers: Sequence[Server]) -> str:
+def _place_fault(event: Event, servers: Sequence[Node]) -> str:
     if event.action is Action.SWITCH:
         return f"server is {event.server!r}: a switch happens to no server" if event.server else ""
     of_all = event.action in DEPENDENCY_STATES and not event.server
-    about = [server for server in servers if of_all or server.name == event.server]
+    nodes: list[Node] = [*leaves(servers), *tiers(servers)]
+    about = [node for node in nodes if of_all or node.name == event.server]
     if not about:
-        return f"server is {event.server!r}: use one of {', '.join(server.name for server in servers)}"
+        return f"server is {event.server!r}: use one of {', '.join(node.name for node in nodes)}"
+    if isinstance(about[0], Tier) and event.action not in _OF_TIERS:
+        able = ", ".join(action.value for action in _OF_TIERS)
+        return f"action is {event.action.value!r}, and {event.server!r} is a tier: use one of {able}"
     known = sorted({name for server in about for name in server.dependencies})
     if event.dependency and event.dependency not in known:
         there = f"use one of {', '.join(known)}" if known else "give servers their `dependencies`"
@@ -61,11 +88,11 @@ def _place_fault(event: Event, servers: Sequence[Server]) -> str:
     return ""
 
 
-def weight_fault(servers: Sequence[Server], events: Sequence[Event], policy: Policy) -> str:
+def weight_fault(servers: Sequence[Node], events: Sequence[Event], policy: Policy) -> str:
     """Return which weights would not fit into the algorithm's memory."""
     weights = {server.name: server.weight for server in servers}
     for event in events:
-        if event.action is Action.SET_WEIGHT:
+        if event.action is Action.SET_WEIGHT and event.server in weights:
             weights[event.server] = max(weights[event.server], event.value or 0.0)
     try:
         for used in (policy, *switched(policy, events)):
@@ -102,7 +129,7 @@ def firewall_fault(firewall: FirewallRules | None) -> str:
     return next(firewall.faults(), "")
 
 
-def geography_fault(geography: Geography | None, servers: Sequence[Server]) -> str:
+def geography_fault(geography: Geography | None, servers: Sequence[Node]) -> str:
     """Return which server is nowhere."""
     for server in servers if geography else ():
         assert geography
@@ -132,7 +159,7 @@ def layer4_fault(layer4: Layer4 | None, sticky: Sticky | None, **reads: object) 
 
 
 def deploy_fault(
-    deploy: Deployment | None, servers: Sequence[Server], events: Sequence[Event], policy: Policy
+    deploy: Deployment | None, servers: Sequence[Node], events: Sequence[Event], policy: Policy
 ) -> str:
     """Return why the deploy cannot be carried out."""
     if not isinstance(deploy, BlueGreen | Canary):
@@ -168,7 +195,7 @@ def _canary_fault(deploy: Canary, weights: Mapping[str, float], policy: Policy) 
 
 
 def health_fault(
-    servers: Sequence[Server], events: Sequence[Event], failures: Failures | None, policy: Policy
+    servers: Sequence[Node], events: Sequence[Event], failures: Failures | None, policy: Policy
 ) -> str:
     """Return why the policy cannot be carried out without health rules."""
     crashes = failures or any(event.action in OUTAGES for event in events)

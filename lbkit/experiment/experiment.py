@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import attrs
 import tomli_w
 from attrs import field, frozen
 from attrs.validators import optional
 
-from lbkit.arrivals import Arrivals, Closed, Poisson, Sessions
+from lbkit.arrivals import Arrivals, Closed, Poisson, Sessions, Trace
 from lbkit.caching import Caching
 from lbkit.checks import ExperimentError, one_of, several, text, whole
 from lbkit.compression import Compression
@@ -39,13 +40,14 @@ from lbkit.mix import routing_faults
 from lbkit.policy import Policy
 from lbkit.schema import add_routing, add_union, format_of, load_file, parse, strict_converter, structure
 from lbkit.server import Server
+from lbkit.tier import Node, Tier, leaves, tiers
 from lbkit.tls import Tls
 
 MAX_LOAD = 10  # of `at_load`: a run at 1000 % of capacity shows nothing that one at 200 % does not
 
 
 # Converters, as functions so that mypy knows what they take.
-def _servers(what: Server | Iterable[Server]) -> tuple[Server, ...]:
+def _servers(what: Node | Iterable[Node]) -> tuple[Node, ...]:
     return several(what)
 
 
@@ -66,7 +68,7 @@ def _policy(what: Policy | str | type[Balancer]) -> Policy:
 class Experiment:
     """Everything needed to repeat a run. `seed` fixes the traffic and all random decisions."""
 
-    servers: tuple[Server, ...] = field(converter=_servers)
+    servers: tuple[Node, ...] = field(converter=_servers)  # a Tier has servers of its own
     traffic: Traffic = field(factory=Traffic, validator=one_of(Traffic))
     policy: Policy = field(factory=Policy, converter=_policy)
     events: tuple[Event, ...] = field(default=(), converter=_events)  # kept in order of time
@@ -120,8 +122,9 @@ class Experiment:
             conflicts.server_fault(servers)
             or conflicts.event_fault(events, servers)
             or order_fault(events)
+            or conflicts.tier_fault(servers, layer4=self.layer4, deploy=self.deploy)
             or conflicts.deploy_fault(self.deploy, servers, events, policy)
-            or (failures.fault([s.name for s in servers], self.traffic.duration) if failures else "")
+            or (failures.fault([s.name for s in self.leaves], self.traffic.duration) if failures else "")
             or conflicts.health_fault(servers, events, failures, policy)
             or conflicts.weight_fault(servers, events, policy)
             or conflicts.layer4_fault(
@@ -140,7 +143,18 @@ class Experiment:
             or conflicts.cache_fault(self.cache, policy, self.traffic)
             or conflicts.firewall_fault(self.firewall)
             or conflicts.geography_fault(self.geography, servers)
+            or next(filter(None, map(self._inner_fault, self.servers)), "")
         )
+
+    def _inner_fault(self, node: Node) -> str:
+        """Return why a tier could not do its part of the experiment."""
+        if isinstance(node, Server):
+            return ""
+        try:
+            self.inside(node)
+        except ExperimentError as error:
+            return f"tier {node.name!r}: {error}"
+        return ""
 
     def but(self, **changes: Any) -> Experiment:
         """Return a copy with other fields; those of `traffic` also directly, as in `but(duration=5)`.
@@ -179,6 +193,37 @@ class Experiment:
             return self.but(arrivals=attrs.evolve(arrivals, rate=rate / arrivals.requests))
         return self.but(arrivals=Poisson(rate))
 
+    # -- tiers ----------------------------------------------------------------------------
+
+    @property
+    def leaves(self) -> tuple[Server, ...]:
+        """The servers, those of tiers too, from left to right. A Result's backends are these."""
+        return leaves(self.servers)
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """The balancers below the experiment's own one, each before those below it; mostly none."""
+        return tuple(tiers(self.servers))
+
+    def inside(self, tier: Tier) -> Experiment:
+        """Return what one of `servers` is to do, as an experiment: it has no traffic until it gets some.
+
+        Its events are those of its own servers and tiers. It draws other random numbers than the balancer
+        above it: two that drew the same would make the same choices."""
+        below = {node.name for node in tier.servers} | {node.name for node in tiers(tier.servers)}
+        below |= {server.name for server in leaves(tier.servers)} | {""}
+        happening = [e for e in self.timeline if e.server in below and e.action is not Action.SWITCH]
+        traffic = attrs.evolve(self.traffic, arrivals=Trace(()), bursts=(), patience=None)
+        return Experiment(
+            tier.servers,
+            traffic,
+            tier.policy,
+            happening,
+            seed=crc32(f"{self.seed}/{tier.name}".encode()),
+            name=tier.name,
+            admission=tier.admission,
+        )
+
     @property
     def pools(self) -> tuple[str, ...]:
         """The names of the pools of servers; the default pool is first."""
@@ -205,7 +250,7 @@ class Experiment:
         duration, seed = self.traffic.duration, self.seed
         happening = list(without_flaps(self.events, duration))
         if self.failures:
-            failing = self.failures.servers or tuple(server.name for server in self.servers)
+            failing = self.failures.servers or tuple(server.name for server in self.leaves)
             happening += (event for name in failing for event in self.failures.events(name, duration, seed))
         return tuple(sorted(happening, key=lambda event: event.at))
 
@@ -278,6 +323,17 @@ _converter = strict_converter()
 _converter.register_structure_hook(Action, lambda value, _: as_action(value))
 for _union in (Service, Arrivals, Deployment):
     add_union(_converter, _union)
+
+
+def _node_from_dict(value: Any, _: Any) -> Node:
+    """Return a server, or a tier: that is what has servers."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a table of {', '.join(f.name for f in attrs.fields(Server))}")
+    kind: type[Tier | Server] = Tier if "servers" in value else Server
+    return _converter.structure(value, kind)
+
+
+_converter.register_structure_hook(Node, _node_from_dict)
 add_routing(_converter)
 
 

@@ -32,7 +32,7 @@ class Imported:
 
     def report(self) -> list[str]:
         """Return lines for a reader: what was imported, then notes, then what was left out, grouped."""
-        servers, policy = self.experiment.servers, self.experiment.policy
+        servers, policy = self.experiment.leaves, self.experiment.policy
         backups = sum(server.priority > 0 for server in servers)
         algorithm = policy.options["inner"] if backups else policy.algorithm
         lines = [

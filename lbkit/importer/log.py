@@ -14,8 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Any
 
-from attrs import evolve
-
 from lbkit.arrivals import LONGEST, Trace
 from lbkit.distributions import Empirical
 from lbkit.experiment import Experiment, Traffic
@@ -23,6 +21,7 @@ from lbkit.importer.found import ImportFault, Unread, counted
 from lbkit.importer.line_formats import compiled
 from lbkit.importer.log_lines import Entry, NoRequest, read_line
 from lbkit.stats import percentile
+from lbkit.tier import with_fields
 
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -96,11 +95,11 @@ class Log:
         served = self.served()
         servers = experiment.servers
         if served:
-            active = sum(s.weight > 0 and s.priority == 0 for s in servers) or 1
+            active = sum(s.weight > 0 and s.priority == 0 for s in experiment.leaves) or 1
             workers = workers or self.workers(active)
-            servers = tuple(evolve(s, service=served) for s in servers)
+            servers = with_fields(servers, service=served)
         if workers:
-            servers = tuple(evolve(s, workers=workers) for s in servers)
+            servers = with_fields(servers, workers=workers)
         return experiment.but(traffic=self.traffic(), servers=servers)
 
     def report(self) -> list[str]:
@@ -127,7 +126,7 @@ class Log:
         """Return a line about the load of these requests on the servers of `experiment`."""
         if not self.served():
             return "the log has no request times: service times are the default ones, and so is the load"
-        count = experiment.servers[0].workers
+        count = experiment.leaves[0].workers
         workers = "1 worker" if count == 1 else f"{count} workers"
         line = f"load {experiment.load or 0:.2f} with {workers} per server (--workers sets it)"
         if (experiment.load or 0) < 1:

@@ -34,13 +34,15 @@ def own(experiment: Experiment, spans: Any = None) -> OwnProxy:
 def fleet(experiment: Experiment, on: str) -> Fleet:
     """Return the servers; behind layer 4 they speak what clients do."""
     if on == "docker":
-        return DockerFleet(experiment.servers, experiment.seed)
+        return DockerFleet(experiment.leaves, experiment.seed)
     http2 = experiment.layer4 is not None and experiment.traffic.http == HTTP2
-    return LocalFleet(experiment.servers, experiment.seed, http2=http2, geography=experiment.geography)
+    return LocalFleet(experiment.leaves, experiment.seed, http2=http2, geography=experiment.geography)
 
 
 def check(experiment: Experiment, on: str) -> None:
     """Raise EngineError for what these servers and this load cannot do."""
+    if experiment.tiers:
+        raise EngineError("tiers are not started on real sockets yet: use on='sim', or servers only")
     checks = experiment.policy.health and experiment.policy.health.checks
     if on == "docker" and experiment.deploy:
         raise EngineError("containers keep their version here: use another engine, or deploy=None")

@@ -78,10 +78,10 @@ class LiveSession(Controls, Started):
         self._load: Load | None = None
         self._lock = threading.Lock()
         self._watcher: Watcher | None = None
-        self._counts = ClientCounts(server.name for server in experiment.servers)
+        self._counts = ClientCounts(server.name for server in experiment.leaves)
         self._counting = threading.Lock()
         self.watchers: list[Callable[[], object]] = []  # `stop` calls them last, for who watches to end
-        boots = {server.name: server.boot for server in experiment.servers}
+        boots = {server.name: server.boot for server in experiment.leaves}
         events = without_failed_boots(experiment.timeline, boots)
         self._timeline = Timeline(events, self.carry_out, self._stopping)
         self._deploy: Deploy | None = None
@@ -89,7 +89,7 @@ class LiveSession(Controls, Started):
             later = experiment.joining.difference(deploy.arrivals)
             self._deploy = Deploy(
                 deploy,
-                {s.name: s.weight for s in experiment.servers if s.name not in later},
+                {s.name: s.weight for s in experiment.leaves if s.name not in later},
                 self,
                 self._fleet,
                 self._front,
@@ -267,7 +267,7 @@ class LiveSession(Controls, Started):
 
     def _columns(self, rows: Iterable[Row], since: float = 0.0) -> dict[str, array[Any]]:
         """Return rows as the columns of a Result, with times relative to `since`."""
-        index = {s.name: i for i, s in enumerate(self.experiment.servers)}
+        index = {s.name: i for i, s in enumerate(self.experiment.leaves)}
         there = {
             "session": isinstance(self.experiment.traffic.arrivals, Sessions),
             "rule": self.experiment.routing is not None,

@@ -41,7 +41,7 @@ class Watcher:
         self.experiment = experiment
         self.share, self.rate = 1.0, 0.0
         self.closed = False
-        self._index = {server.name: i for i, server in enumerate(experiment.servers)}
+        self._index = {server.name: i for i, server in enumerate(experiment.leaves)}
         self._measured, self._before = -inf, 0
 
     @abstractmethod
@@ -62,7 +62,7 @@ class Watcher:
         self._measured, self._before = now, requests
 
     def _size(self, server: int, quantile: float | None) -> float:
-        service = self.experiment.servers[max(server, 0)].service
+        service = self.experiment.leaves[max(server, 0)].service
         return 1.0 if quantile is None else service.quantile(quantile) / service.mean
 
 
@@ -96,7 +96,7 @@ class Rows(Watcher):
             start = nan if began is None else max(sent, began)
             done = min(end, start + work) if work else end
             attempts = (Attempt(number, server, sent, start, done, FIRST, what),)
-            spec = self.experiment.servers[server]
+            spec = self.experiment.leaves[server]
             size = work * spec.speed / spec.service.mean if work else 1.0
         return Sighting(number, client, sent, end, status, size, what, attempts)
 

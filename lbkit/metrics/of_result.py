@@ -142,7 +142,7 @@ def _histogram(store: Store, scrapes: Scrapes, metric: Metric, of: Labels, sampl
 
 def _servers(store: Store, scrapes: Scrapes, result: Result) -> None:
     """Add whether each server gets requests, and its workers."""
-    for server in result.experiment.servers:
+    for server in result.experiment.leaves:
         of = labels(backend=server.name)
         spans = _times_out(result, server.name)
         out = scrapes.gauge((scrapes.next(begun), scrapes.next(ended)) for begun, ended in spans)

@@ -37,6 +37,8 @@ def simulation(experiment: Experiment, max_events: int | None = None, record: bo
 
 
 def _kind(experiment: Experiment) -> type[Simulation]:
+    if experiment.tiers:
+        raise ValueError("tiers are not simulated yet")
     if experiment.layer4:
         for name, rules in (
             ("traffic.patience", experiment.traffic.patience),

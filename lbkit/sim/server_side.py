@@ -22,6 +22,7 @@ from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.rollouts import Deploy
 from lbkit.sim.servers import SERVERS, SimServer
 from lbkit.sim.travel import place
+from lbkit.tier import Node
 from lbkit.workload import stream
 
 # The events that a request is waiting for while a backend has it, besides the end of its work.
@@ -38,10 +39,7 @@ class ServerSide(ABC):
         self.experiment, self.engine, self.requests = experiment, engine, requests
         policy = experiment.policy
         self.timeline = experiment.timeline
-        self.servers = [
-            self.servers_by_discipline[spec.discipline](spec, i, experiment.seed, engine, requests)
-            for i, spec in enumerate(experiment.servers)
-        ]
+        self.servers = [self._server(spec, i) for i, spec in enumerate(experiment.servers)]
         if experiment.geography:
             place(experiment.geography, self.servers, experiment.traffic.clients)
         self.by_name = {server.spec.name: server for server in self.servers}
@@ -58,6 +56,12 @@ class ServerSide(ABC):
         later = {algorithms()[e.algorithm] for e in self.timeline if e.action is Action.SWITCH}
         self.reporting = self.pool.wants_reports or any(one.wants_reports for one in later)
         self.reports = Reports(engine, self.pool, self.servers, self.server_of)
+
+    def _server(self, spec: Node, index: int) -> SimServer:
+        """Return what serves the requests that go to `spec`."""
+        assert isinstance(spec, Server)
+        kind = self.servers_by_discipline[spec.discipline]
+        return kind(spec, index, self.experiment.seed, self.engine, self.requests)
 
     def _checks(self) -> Checks | None:
         """Return the active health checks, which watch all backends, or None."""
@@ -188,6 +192,6 @@ class ServerSide(ABC):
             self.fail(row, Failure.CLOSED_UNANSWERED)
 
 
-def backend(spec: Server) -> Backend:
+def backend(spec: Node) -> Backend:
     """Return a server as its balancer sees it."""
     return Backend(spec.name, weight=spec.weight, zone=spec.zone, priority=spec.priority, pool=spec.pool)

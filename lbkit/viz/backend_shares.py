@@ -55,18 +55,18 @@ def furthest(rows: Sequence[tuple[str, Look, Result]]) -> str:
 
 def capacity_shares(experiment: Experiment) -> list[float]:
     """Return each server's share of the capacity of all."""
-    total = sum(s.capacity for s in experiment.servers)
-    return [s.capacity / total for s in experiment.servers]
+    total = sum(s.capacity for s in experiment.leaves)
+    return [s.capacity / total for s in experiment.leaves]
 
 
 def capacity_marks(experiment: Experiment) -> Trace:
     """Return a mark at each server's share of the capacity."""
-    wide = 300 / len(experiment.servers)  # pixels, about the width of a group of bars
+    wide = 300 / len(experiment.leaves)  # pixels, about the width of a group of bars
     return {
         "type": "scatter",
         "mode": "markers",
         "name": "share of capacity",
-        "x": [s.name for s in experiment.servers],
+        "x": [s.name for s in experiment.leaves],
         "y": [round(share, 5) for share in capacity_shares(experiment)],
         "marker": {"symbol": "line-ew", "size": min(wide, 60), "line": {"color": INK, "width": 2}},
         "hovertemplate": "share of capacity<br>%{x}: %{y:.2%}<extra></extra>",

@@ -65,7 +65,7 @@ class LivePanel(Panel):
                 tooltip=f"kill or revive {s.name}",
                 layout={"width": "auto"},
             )
-            for s in experiment.servers
+            for s in experiment.leaves
         }
         self.message = widgets.HTML("Real processes on this machine; starting takes about three seconds.")
         self.message.add_class("lbkit-message")

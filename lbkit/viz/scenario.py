@@ -141,7 +141,7 @@ def _why(best: Result, worst: Result) -> str:
     other = title(worst.policy).capitalize()
     server, busy = max(worst.utilisation.items(), key=lambda item: item[1])
     if busy >= FULL and max(best.utilisation.values()) < busy:
-        capacity = {s.name: s.capacity for s in worst.experiment.servers}
+        capacity = {s.name: s.capacity for s in worst.experiment.leaves}
         fair = capacity[server] / sum(capacity.values())
         return (
             f"{other} gives {server} {worst.shares[server]:.0%} of the requests, "

@@ -25,7 +25,7 @@ def graph(experiment: Experiment) -> nx.DiGraph:
     drawn.add_node(CLIENTS, kind="clients", clients=experiment.traffic.clients)
     drawn.add_node(PROXY, kind="proxy", policy=experiment.policy.algorithm)
     drawn.add_edge(CLIENTS, PROXY)
-    for server in experiment.servers:
+    for server in experiment.leaves:
         facts = {"capacity": server.capacity, "weight": server.weight, "zone": server.zone}
         drawn.add_node(server.name, kind="server", **facts)
         drawn.add_edge(PROXY, server.name)
@@ -76,7 +76,7 @@ def topology(experiment: Experiment, state: State | None = None, policy: str | N
 
 def found(experiment: Experiment, policy: str, now: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what the picture shows in a sentence."""
-    servers = len(experiment.servers)
+    servers = len(experiment.leaves)
     down = [name for name, row in now.items() if broken(row)]
     running = f"{title(policy)} over {servers} server{'s' if servers > 1 else ''}"
     return f"{running}, {', '.join(down)} down" if down else running

@@ -25,7 +25,7 @@ def _example(experiment: Experiment, program: str, layer: int = 7) -> Peer:
     peer.port, peer.admin_port = 8080, 2019
     backends = (
         Backend(s.name, weight=s.weight, host="127.0.0.1", port=9001 + i, pool=s.pool)
-        for i, s in enumerate(experiment.servers)
+        for i, s in enumerate(experiment.leaves)
     )
     peer.place(backends)
     return peer

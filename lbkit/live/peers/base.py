@@ -161,7 +161,7 @@ class Peer(Support):
     def add(self, name: str, weight: float | None = None) -> None:
         """Add a server to the pool, by default with its weight in the experiment."""
         if weight is None:
-            weight = next(server.weight for server in self.experiment.servers if server.name == name)
+            weight = next(server.weight for server in self.experiment.leaves if server.name == name)
         self._change(name, state="ready", weight=weight)
 
     def remove(self, name: str) -> None:

@@ -56,7 +56,7 @@ class Recorder:
     def __init__(self, experiment: Experiment, panels: Sequence[Panel]) -> None:
         self.panels = panels
         self.lines: list[list[str]] = [[] for _ in panels]
-        self.rows = [server.name for server in experiment.servers]
+        self.rows = [server.name for server in experiment.leaves]
         self._states: dict[str, dict[str, str]] = {name: {} for name in self.rows}
         for event in experiment.timeline:
             if event.action is Action.ADD:

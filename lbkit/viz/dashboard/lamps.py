@@ -22,7 +22,7 @@ def usual_rules(experiment: Experiment, busy: Metric = SERVICE) -> list[Rule]:
     """Return the rules of a lesson of minutes: errors, latency, servers and capacity within seconds.
 
     `busy`: what tells how busy servers are; IN_FLIGHT for a proxy, which does not see them work."""
-    mean = max(server.service.mean / server.speed for server in experiment.servers)
+    mean = max(server.service.mean / server.speed for server in experiment.leaves)
     limit = next((bound for bound in BOUNDS if bound >= SLOW * mean), BOUNDS[-2])
     return [
         high_error_rate(window=WINDOW, lasts=LASTS),

@@ -38,7 +38,7 @@ def _last(result: Result, row: int, outcome: str) -> Attempt:
     """Return the attempt that answered a request, as if the balancer had decided at once."""
     server = result.backend[row]
     arrival, start, end = result.arrival[row], result.start[row], result.end[row]
-    spec = result.experiment.servers[server]
+    spec = result.experiment.leaves[server]
     if spec.discipline == PROCESSOR_SHARING or not result.service[row]:
         done = end - spec.delay  # shared work takes longer than its service time
     else:

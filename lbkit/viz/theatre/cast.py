@@ -23,5 +23,5 @@ def cast(experiment: Experiment) -> list[dict[str, Any]]:
             "sharing": server.discipline == PROCESSOR_SHARING,
             "member": server.name not in joining,
         }
-        for server in experiment.servers
+        for server in experiment.leaves
     ]

@@ -127,13 +127,13 @@ def headline(result: Result) -> str:
 
 
 def title_of(experiment: Experiment, policy: str) -> str:
-    count = len(experiment.servers)
+    count = len(experiment.leaves)
     return f"{experiment.name or title(policy)}, {count} server{'s' * (count != 1)}"
 
 
 def usual_pace(experiment: Experiment) -> float:
     """Return the mean service time, to one digit."""
-    times = [server.service.mean / server.speed for server in experiment.servers]
+    times = [server.service.mean / server.speed for server in experiment.leaves]
     return float(f"{sum(times) / len(times):.1g}")
 
 
@@ -152,7 +152,7 @@ def _requests(result: Result, rows: Sequence[int], lanes: Lanes, ended: Sequence
 
 def _size(result: Result, row: int) -> float:
     """Return the work of a request in mean service times; 1 where it is not known."""
-    servers = result.experiment.servers
+    servers = result.experiment.leaves
     server, work = max(0, result.backend[row]), result.service[row]
     service = servers[server].service
     if demands := result.extra.get("demands"):

@@ -40,7 +40,7 @@ def happenings(
     experiment: Experiment, changes: Sequence[StateChange], history: Sequence[Change] = ()
 ) -> list[Happening]:
     """Return all that happens to servers, in order of time. `history`: of a live session."""
-    named = {server.name: server for server in experiment.servers}
+    named = {server.name: server for server in experiment.leaves}
     found = [h for event in experiment.timeline for h in _of_event(event, named)]
     found += (Happening(c.at, c.backend, c.kind, c.after, None, c.why) for c in changes)
     told = {c.backend for c in changes if c.kind == DRAIN}  # real programs tell nothing of drains

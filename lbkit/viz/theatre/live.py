@@ -105,7 +105,7 @@ class LiveShow:
         session = self.session
         happened = happenings(session.experiment, session.changes, list(session.history))
         happened = sorted([*happened, *self.hands.boots], key=lambda h: h.at)
-        number_of = {server.name: i for i, server in enumerate(session.experiment.servers)}
+        number_of = {server.name: i for i, server in enumerate(session.experiment.leaves)}
         return [state_of(h, number_of.get(h.server)) for h in recent(happened, now)]
 
     def notes(self) -> list[str]:

@@ -37,7 +37,7 @@ class Hands:
             how = {"rate": RATE, **how, "client": self._client(how.get("client"))}
             number(1, requests=how.get("requests", 1))
         deed(what, ACTS, 1, how)
-        known = [server.name for server in self._session.experiment.servers]
+        known = [server.name for server in self._session.experiment.leaves]
         if how.get("server", known[0]) not in known:
             raise ValueError(unknown(str(how["server"]), known, "server"))
         if not self._free.acquire(blocking=False):

@@ -141,7 +141,7 @@ def _fetches(result: Result, lookups: Sequence[CacheLookup]) -> list[Fetch]:
     key_of = {look.request: look.key for look in lookups}
     for attempt in result.extra["attempts"]:
         if attempt.kind == REFRESH and attempt.request in key_of:
-            delay = result.experiment.servers[attempt.server].delay
+            delay = result.experiment.leaves[attempt.server].delay
             end = inf if isnan(attempt.end) else attempt.end + delay
             found.append(Fetch(attempt.at, end, key_of[attempt.request], attempt.request, True))
     return sorted(found)

@@ -46,9 +46,9 @@ def memberships_of(result: Result) -> Sequence[Membership]:
 def _derived(result: Result) -> Iterator[Membership]:
     """Yield the members that follow from events, and from what rules have done."""
     experiment = result.experiment
-    number_of = {server.name: number for number, server in enumerate(experiment.servers)}
-    weights = {number: server.weight for number, server in enumerate(experiment.servers)}
-    order = [number_of[s.name] for s in experiment.servers if s.name not in experiment.joining]
+    number_of = {server.name: number for number, server in enumerate(experiment.leaves)}
+    weights = {number: server.weight for number, server in enumerate(experiment.leaves)}
+    order = [number_of[s.name] for s in experiment.leaves if s.name not in experiment.joining]
     shut: set[tuple[int, str]] = set()
 
     def now(at: float) -> Membership:

@@ -39,8 +39,8 @@ def epochs(
     """Yield each change of members, weights or algorithm, with the balancer as it is then.
 
     Where an algorithm does not go by keys, no server owns any."""
-    number_of = {server.name: number for number, server in enumerate(experiment.servers)}
-    backends = [_backend(server) for server in experiment.servers]
+    number_of = {server.name: number for number, server in enumerate(experiment.leaves)}
+    backends = [_backend(server) for server in experiment.leaves]
     last = 0.0
     before: tuple[Policy, tuple[tuple[int, float], ...]] | None = None
     balancer = Balancer()
@@ -50,7 +50,7 @@ def epochs(
             continue
         if before is None or policy != before[0]:
             balancer = make_balancer(policy.algorithm, **policy.options)
-        for number, server in enumerate(experiment.servers):
+        for number, server in enumerate(experiment.leaves):
             if any(
                 e.action is Action.ADD and last < e.at <= at
                 for e in experiment.timeline

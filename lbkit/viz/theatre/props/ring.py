@@ -50,9 +50,9 @@ def ring(result: Result, part: Window) -> dict[str, Any] | None:
         "title": _title(experiment, shown, len(keys)),
         "keys": keys,
         "of": [number_of.get(key_of.get(row, ""), NOBODY) for row in part.rows],
-        "colours": [server_look(n).colour for n in range(len(experiment.servers))],
-        "turns": [n // len(SERVERS) for n in range(len(experiment.servers))],
-        "epochs": _plain(shown, [server.name for server in experiment.servers]),
+        "colours": [server_look(n).colour for n in range(len(experiment.leaves))],
+        "turns": [n // len(SERVERS) for n in range(len(experiment.leaves))],
+        "epochs": _plain(shown, [server.name for server in experiment.leaves]),
         "overflows": overflows,
         "notes": notes,
     }
