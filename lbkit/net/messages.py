@@ -102,16 +102,23 @@ class RequestHead:
 class ResponseHead:
     """The head of an answer to the client. Filters may change `data`."""
 
-    __slots__ = ("data", "internal", "length", "own", "status", "trailers")
+    __slots__ = ("data", "dated", "internal", "length", "own", "status", "trailers")
 
     def __init__(
-        self, status: int, data: bytes, length: int, own: bool = False, internal: bytes = b""
+        self,
+        status: int,
+        data: bytes,
+        length: int,
+        own: bool = False,
+        internal: bytes = b"",
+        dated: bool = False,
     ) -> None:
         self.status = status
         self.data = data  # the status line and the fields
         self.length = length  # of the body that follows: bytes, CHUNKED or UNTIL_CLOSE
         self.own = own  # the proxy's answer, not a backend's
         self.internal = internal  # fields that clients do not see, such as the backend's load
+        self.dated = dated  # with a Date of the backend's own
         # Fields after the body, each with its CRLF; set before its end is announced. What writes the answer
         # looks here at the end, so no filter has to pass them on.
         self.trailers = b""

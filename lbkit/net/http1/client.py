@@ -11,6 +11,7 @@ from lbkit.core.attempts import Failure
 from lbkit.net.http1.body import Chunked, chunk
 from lbkit.net.http1.grammar import BARE_LF, HEAD_END
 from lbkit.net.http1.head import HeadReader, read_response
+from lbkit.net.http1.plans import ResponsePlan
 from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Receiver, Reject, RequestHead, ResponseHead
 
 
@@ -48,6 +49,7 @@ class ClientConnection(asyncio.Protocol):
         "_keep",
         "_keeper",
         "_partial",
+        "_plan",
         "_remaining",
         "_request",
         "_searched",
@@ -82,6 +84,7 @@ class ClientConnection(asyncio.Protocol):
         self._answer: ResponseHead | None = None  # its head, if trailers may follow
         self._partial: bytearray | None = None  # an incomplete head
         self._searched = 0  # the head does not end before this index
+        self._plan = ResponsePlan()
         self._body = False  # the head is complete
         self._remaining = 0  # bytes left of the body, or UNTIL_CLOSE
         self._chunks: Chunked | None = None
@@ -166,6 +169,11 @@ class ClientConnection(asyncio.Protocol):
             data, self._partial = bytes(self._partial), None
         at = 0
         while self.receiver is receiver:
+            plan = self._plan
+            if not (at or self._head_only) and (known := plan.read(data)):
+                answer, end, keep = known, plan.end, plan.keep
+                whole = answer.length == len(data) - end
+                break
             end = data.find(HEAD_END, at) + 4
             if end < 4 or end - at > limit:
                 if end >= 4:
@@ -182,6 +190,8 @@ class ClientConnection(asyncio.Protocol):
             # Given a complete message, the reader is ready for the next one at once.
             keep = self._keeper.reader.check(data[at:] if whole and not self._head_only else head)
             if answer.status >= 200:
+                if not self._head_only:
+                    plan.learn(head, answer, keep)
                 break
             if answer.status == 101:
                 if not self._upgrade:

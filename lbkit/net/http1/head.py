@@ -29,6 +29,7 @@ from lbkit.net.http1.grammar import (
     TOKEN,
     valid_host,
 )
+from lbkit.net.http1.plans import RequestPlan
 from lbkit.net.messages import CHUNKED, UNTIL_CLOSE, Reject, RequestHead, ResponseHead
 from lbkit.net.peer import Peer
 
@@ -85,12 +86,14 @@ def read_request(
     refuse_twins: bool = False,
     make: type[RequestHead] = RequestHead,
     via: bytes = VIA,
+    plan: RequestPlan | None = None,
 ) -> RequestHead:
     """Return the head to send on for a head that `HeadReader` has accepted.
 
     `make` and `via`: for heads that came by another version of HTTP, and are read as if by HTTP/1.1.
     `refuse_twins`: names with underscores that match a known field (see grammar) are an error; otherwise they
-    are dropped. Raises Reject."""
+    are dropped. `plan` learns what becomes of the fields, if that depends on nothing else. Raises Reject."""
+    received = head
     end = head.find(b"\r\n")
     try:
         method, target, version = head[:end].split(b" ")
@@ -162,6 +165,7 @@ def read_request(
             fields = re.sub(rb"\r\n(?i:host):[^\r\n]*", b"", head[end:-4])
             head = b"%b %b %b\r\nHost: %b%b\r\n\r\n" % (method, target, version, named, fields)
             host = named
+            plan = None
             end = head.find(b"\r\n")
     if not http11:
         head = b"%b %b HTTP/1.1%b" % (method, target, head[end:])
@@ -187,6 +191,8 @@ def read_request(
     if host != peer.last_host and not valid_host(host):
         raise Reject(400, "Host is not a host and port")
     data = b"".join((head[:-2], via, peer.fields(host, forwarded)))
+    if plan is not None and http11 and not protocol:  # an upgrade depends on the method
+        plan.learn(received[end:], data[end:], client, length or 0)
     return make(method, target, data, peer, client, http11, length or 0, upgrade)
 
 
@@ -293,4 +299,4 @@ def read_response(head: bytes, head_only: bool) -> ResponseHead:
         length = CHUNKED if chunked else UNTIL_CLOSE
     if head_only or bodiless or status == 304:
         length = 0
-    return ResponseHead(status, data, length, internal=internal)
+    return ResponseHead(status, data, length, False, internal, dated)

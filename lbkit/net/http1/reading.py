@@ -10,6 +10,7 @@ from lbkit.net.http1.grammar import BARE_LF, EMPTY_LINES, HEAD_END
 from lbkit.net.http1.head import read_request
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.pace import Pace
+from lbkit.net.http1.plans import RequestPlan
 from lbkit.net.messages import CHUNKED, Incoming, Reject
 from lbkit.net.peer import Peer
 
@@ -37,6 +38,7 @@ class RequestReading(asyncio.Protocol):
         "_lingers",
         "_pace",
         "_partial",
+        "_plan",
         "_reading",
         "_remaining",
         "_searched",
@@ -63,6 +65,7 @@ class RequestReading(asyncio.Protocol):
         self._current: Incoming | None = None
         self._deadline = inf  # while waiting for a head or for the close; an exchange has its own
         self._head_began = False
+        self._plan = RequestPlan()
         self._partial: bytearray | None = None  # an incomplete head
         self._searched = 0  # the head does not end before this index
         self._skipped = 0  # bytes of empty lines before it
@@ -145,25 +148,38 @@ class RequestReading(asyncio.Protocol):
     def _read_head(self, data: bytes, at: int) -> None:
         """Read a head that begins at index `at` and usually ends with the data."""
         listener = self.listener
-        if data.startswith(b"\r\n", at):
-            # Empty lines before a request are skipped (RFC 9112, 2.2), up to the size limit of a head.
-            start, at = at, EMPTY_LINES.match(data, at).end()  # type: ignore[union-attr]
-            self._skipped += at - start
         limit = listener.limits.head
-        end = data.find(HEAD_END, at) + 4
+        plan = self._plan
+        request = plan.read(data, at, self.peer)
+        if request is not None:
+            end = plan.end
+        else:
+            if data.startswith(b"\r\n", at):
+                # Empty lines before a request are skipped (RFC 9112, 2.2), up to the size limit of a head.
+                start, at = at, EMPTY_LINES.match(data, at).end()  # type: ignore[union-attr]
+                self._skipped += at - start
+            end = data.find(HEAD_END, at) + 4
         if end < 4 or end - at > limit or self._skipped > limit:
             self._head_begins(data, at, end)
             return
         now = listener.now()
-        head = data[at:end]
+        keep_alive = True
         try:
-            keep_alive = listener.reader.check(head)
-            request = read_request(head, self.peer, listener.limits.fields, listener.refuse_twins)
+            if request is None:
+                head = data[at:end]
+                keep_alive = listener.reader.check(head)
+                request = read_request(
+                    head,
+                    self.peer,
+                    listener.limits.fields,
+                    listener.refuse_twins,
+                    plan=plan if keep_alive else None,
+                )
             length = request.length
             if length:
                 self._begin_body(length)
         except Reject as reject:
-            if listener.preface and head == PREFACE and self.before_first_request and not at:
+            if listener.preface and data[at:end] == PREFACE and self.before_first_request and not at:
                 listener.preface(self, data)
             else:
                 self._refuse(reject)
