@@ -19,6 +19,8 @@ from lbkit.net.peer import Peer
 from lbkit.net.settings import Limits, Timeouts
 from lbkit.net.tls.origin import handshake_fault
 
+READY = Intent.READY  # looked up once: every request asks for it
+
 if TYPE_CHECKING:
     from lbkit.net.http2.client_stream import ClientStream
     from lbkit.net.origin.sessions import Sessions
@@ -96,7 +98,7 @@ class Connections:
         idle = self.idle.get(connection.backend)
         if idle is None:
             idle = self.idle[connection.backend] = []
-        if len(idle) >= self.limits.idle_per_backend or connection.backend.intent is not Intent.READY:
+        if len(idle) >= self.limits.idle_per_backend or connection.backend.intent is not READY:
             connection.close()
             return
         connection.rested_since = self.now()
