@@ -1,4 +1,4 @@
-"""A plan takes the place of checks: it must never apply to bytes that were not checked, nor change a result."""
+"""A plan takes the place of checks: it must never apply to what was not checked, nor change a result."""
 
 from __future__ import annotations
 
@@ -70,8 +70,15 @@ def test_fields_that_differ_in_one_byte_are_not_read() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *(b"GET /a HTTP/1.0", b"GET /a HTTP/1.2", b"GET /a HTTP/11", b"GET  /a HTTP/1.1", b"GET /a  HTTP/1.1"),
-        *(b"GET /a HTTP/1.1 ", b" GET /a HTTP/1.1", b"GET\t/a HTTP/1.1", b"GET /a b HTTP/1.1", b"GET /a"),
+        *(b"GET /a HTTP/1.0", b"GET /a HTTP/1.2", b"GET /a HTTP/11", b"GET  /a HTTP/1.1"),
+        *(
+            b"GET /a  HTTP/1.1",
+            b"GET /a HTTP/1.1 ",
+            b" GET /a HTTP/1.1",
+            b"GET\t/a HTTP/1.1",
+            b"GET /a b HTTP/1.1",
+            b"GET /a",
+        ),
         *(b"get /a HTTP/1.1", b"CONNECT a:443 HTTP/1.1", b"FROB / HTTP/1.1", b"TRACE / HTTP/1.1", b""),
         *(b"GET /#a HTTP/1.1", b"GET /\xe4 HTTP/1.1", b"GET /\0 HTTP/1.1", b"GET /\x7f HTTP/1.1"),
         *(b"GET http://b/ HTTP/1.1", b"GET * HTTP/1.1", b"OPTIONS * HTTP/1.1", b"GET a HTTP/1.1"),
