@@ -167,9 +167,16 @@ def passive_detection(failures: int, rate: float) -> float:
 
 
 def lru_hit_rate(weights: Sequence[float], capacity: float) -> float:
-    """Return the hit rate of an LRU cache with room for `capacity` keys, requested by these weights.
+    """Return the hit rate of an LRU cache with room for `capacity` keys, requested by these weights."""
+    hits = lru_hit_rates(weights, capacity)
+    return sum(w * hit for w, hit in zip(weights, hits, strict=True)) / sum(weights)
+
+
+def lru_hit_rates(weights: Sequence[float], capacity: float) -> list[float]:
+    """Return the hit rate of each key in an LRU cache with room for `capacity` keys.
 
     A key stays for a time that is nearly the same for all: the one in which `capacity` keys are requested.
+    What is missed goes to a cache behind it with weights `weight x (1 - hit rate)`.
     (Che, Tung and Wang, Hierarchical Web Caching Systems, 2002.)"""
     total = sum(weights)
     share = [w / total for w in weights]
@@ -183,7 +190,7 @@ def lru_hit_rate(weights: Sequence[float], capacity: float) -> float:
     for _ in range(100):
         middle = (low + high) / 2
         low, high = (middle, high) if sum(1 - exp(-p * middle) for p in share) < capacity else (low, middle)
-    return sum(p * (1 - exp(-p * high)) for p in share)
+    return [1 - exp(-p * high) for p in share]
 
 
 def ttl_hit_rate(rates: Sequence[float], lifetime: float) -> float:

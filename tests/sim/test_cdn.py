@@ -1,0 +1,134 @@
+"""A content delivery network, against Che's approximation, and its rules."""
+
+from collections import OrderedDict
+
+import pytest
+
+from lbkit.core.geo import Place, round_trip
+from lbkit.sim.cdn import ORIGIN, Cdn, Demand, Site, play
+from lbkit.sim.theory import lru_hit_rate, lru_hit_rates
+
+REQUESTS, WARMUP = 24_000, 6_000
+
+
+def lru(requests: list[int], room: int) -> int:
+    """Return the hits of the plainest LRU cache there is."""
+    kept: OrderedDict[int, None] = OrderedDict()
+    hits = 0
+    for key in requests:
+        hits += key in kept
+        kept[key] = None
+        kept.move_to_end(key)
+        if len(kept) > room:
+            kept.popitem(last=False)
+    return hits
+
+
+def test_a_site_is_an_lru_cache() -> None:
+    cdn, demand = Cdn([Site("edge", 50)]), Demand(500)
+    requests = list(demand.requests(["edge"], 5_000))
+    play(cdn, requests)
+    assert cdn.counts["edge"].hits == lru([key for _, _, key in requests], 50)
+    assert cdn.counts["edge"].hits + cdn.fetched == 5_000 == sum(cdn.served.values())
+
+
+@pytest.mark.parametrize(("room", "skew"), [(50, 0.8), (200, 0.8), (100, 1.1)])
+def test_the_hit_rate_is_that_of_che(room: int, skew: float) -> None:
+    cdn, demand = Cdn([Site("edge", room)]), Demand(1_000, skew)
+    play(cdn, demand.requests(["edge"], REQUESTS), WARMUP)
+    assert cdn.counts["edge"].hit_rate == pytest.approx(lru_hit_rate(demand.weights(), room), abs=0.015)
+
+
+def test_a_tier_gets_what_edges_miss() -> None:
+    edges = [Site(f"e{i}", 50, parent="tier") for i in range(4)]
+    cdn, demand = Cdn([*edges, Site("tier", 300)]), Demand(1_000)
+    play(cdn, demand.requests([edge.name for edge in edges], REQUESTS), WARMUP)
+    weights = demand.weights()
+    missed = [w * (1 - hit) for w, hit in zip(weights, lru_hit_rates(weights, 50), strict=True)]
+    assert cdn.counts["tier"].requests == sum(
+        count.requests - count.hits for name, count in cdn.counts.items() if name != "tier"
+    )
+    # Misses of an object keep a distance that those of a Poisson process do not: a few hits less.
+    assert cdn.counts["tier"].hit_rate == pytest.approx(lru_hit_rate(missed, 300), abs=0.03)
+    alone = Cdn([Site(f"e{i}", 50) for i in range(4)])
+    play(alone, demand.requests([edge.name for edge in edges], REQUESTS), WARMUP)
+    assert cdn.origin_load < 0.7 * alone.origin_load
+
+
+def test_consistent_hashing_makes_one_large_cache_of_several() -> None:
+    demand = Demand(1_000)
+    rates = {}
+    for inside in ("consistent_hash", "random"):
+        cdn = Cdn([Site("edge", 40, servers=5)], inside=inside)
+        play(cdn, demand.requests(["edge"], REQUESTS), WARMUP)
+        rates[inside] = cdn.counts["edge"].hit_rate
+    weights = demand.weights()
+    assert rates["consistent_hash"] == pytest.approx(lru_hit_rate(weights, 200), abs=0.025)
+    assert rates["random"] == pytest.approx(lru_hit_rate(weights, 40), abs=0.02)
+
+
+def test_what_is_old_is_not_fresh_anew_at_the_next_tier() -> None:
+    cdn = Cdn(
+        [Site("edge", 10, parent="tier"), Site("other", 10, parent="tier"), Site("tier", 10)],
+        None,
+        "max-age=60",
+    )
+    assert cdn.get("edge", 1, 0.0).source == ORIGIN
+    assert cdn.get("other", 1, 50.0).source == "tier"
+    assert cdn.get("other", 1, 55.0).source == "other"
+    assert cdn.get("other", 1, 65.0).asked == ("other", "tier", ORIGIN)
+
+
+def test_a_purge_reaches_all() -> None:
+    cdn = Cdn([Site("edge", 10, parent="tier"), Site("far", 10, servers=3, parent="tier"), Site("tier", 10)])
+    for site in ("edge", "far"):
+        cdn.get(site, 1, 0.0)
+    cdn.get("edge", 2, 0.0)
+    assert cdn.purge(1) == 3
+    assert cdn.purge(1) == 0
+    assert not any(cdn.holds(site, 1) for site in cdn.sites)
+    assert cdn.get("edge", 1, 1.0).source == ORIGIN
+    assert cdn.get("edge", 2, 1.0).source == "edge"
+
+
+def test_what_is_placed_is_there() -> None:
+    cdn = Cdn([Site("edge", 10)])
+    assert cdn.put("edge", range(10), 0.0) == 10
+    assert cdn.get("edge", 3, 1.0).source == "edge"
+    assert cdn.put("edge", range(100, 115), 0.0) == 10  # as many as there is room for
+    assert not cdn.holds("edge", 3)
+
+
+def test_the_way_is_paid_as_far_as_it_goes() -> None:
+    paris, virginia = Place(48.9, 2.4), Place(38.9, -77.4)
+    cdn = Cdn([Site("edge", 10, place=paris)], virginia)
+    assert cdn.get("edge", 1, 0.0, paris).seconds == pytest.approx(round_trip(paris, virginia))
+    assert cdn.get("edge", 1, 0.0, paris).seconds == pytest.approx(0)
+    assert cdn.get("edge", 1, 0.0, virginia).seconds == pytest.approx(round_trip(paris, virginia))
+
+
+def test_tastes_may_be_local() -> None:
+    demand = Demand(100, local=True)
+    orders = {site: [demand.key(site, rank) for rank in range(100)] for site in ("a", "b")}
+    assert sorted(orders["a"]) == sorted(orders["b"]) == list(range(100))
+    assert orders["a"] != orders["b"]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Cdn([]), "sites is empty"),
+        (lambda: Cdn([Site("a", 1), Site("a", 1)]), "a name twice"),
+        (lambda: Cdn([Site("a", 1, parent="b")]), "parent of a: unknown site b"),
+        (lambda: Cdn([Site("a", 1, parent="b"), Site("b", 1, parent="a")]), "in a circle"),
+        (lambda: Cdn([Site("a", 1)], control="no-store"), "control is 'no-store'"),
+        (lambda: Site("origin", 1), "name is 'origin'"),
+        (lambda: Site("a", 0), "objects is 0"),
+        (lambda: Demand(objects=0), "use a whole number of at least 1"),
+        (lambda: Demand(rate=0), "rate is 0"),
+        (lambda: Cdn([Site("a", 1)]).get("b", 1, 0.0), "unknown site b"),
+    ],
+)
+def test_faults(make: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()  # type: ignore[operator]
