@@ -13,6 +13,7 @@ WITH_OPTIONS: list[Variant] = [
     ("anomaly_mitigation", {"window": 0.5, "min_failures": 1}),
     ("bounded_hash", {"factor": 1.05, "points": 3}),
     ("choice_of_two", {"warmup": 0.5, "stale": 1.0}),
+    ("choice_of_two", {"busy": 0.0, "failing": 0.0, "draws": 1}),
     ("client_side_weighted", {"blackout": 0.0, "update": 0.5}),
     ("consistent_hash", {"points": 1}),
     ("cross_zone", {"across": False, "inner": "modulo_hash"}),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 
 import pytest
 
@@ -111,6 +112,41 @@ def test_failures_count() -> None:
         pool.balancer.done(pool["a"], 0.1, i % 2 == 0, 10.0)
         pool.balancer.done(pool["b"], 0.1, True, 10.0)
     assert {picked(pool, 20.0) for _ in range(20)} == {"b"}
+
+
+@pytest.mark.parametrize("bad", ["failing", "busy"])
+def test_where_most_are_bad_a_pair_is_drawn_again(bad: str) -> None:
+    def share_of_good(draws: int) -> float:
+        pool = pool_of("choice_of_two", "abcdefgh", warmup=0, draws=draws, stale=inf)
+        for backend in pool.backends:
+            pool.balancer.done(backend, 0.1, True, 0.0)
+            if backend.name != "a":
+                report(pool, backend.name, 0.0, utilisation=1.0 if bad == "busy" else 0.0)
+            for _ in range(20):
+                pool.balancer.done(backend, 0.1, bad == "busy" or backend.name == "a", 0.0)
+        return sum(picked(pool, 1.0) == "a" for _ in range(400)) / 400
+
+    # a is in one pair of four: found once with 1 - 0.75^1, and in four draws with 1 - 0.75^4.
+    assert share_of_good(1) == pytest.approx(0.25, abs=0.08)
+    assert share_of_good(4) == pytest.approx(0.684, abs=0.08)
+
+
+def test_a_bad_backend_is_not_compared_with_a_busy_good_one() -> None:
+    pool = pool_of("choice_of_two", "ab", warmup=0)
+    for backend in pool.backends:
+        for _ in range(20):
+            pool.balancer.done(backend, 0.1, backend.name == "a", 0.0)
+    for _ in range(200):  # so much in flight that its score is worse than failing always
+        assert pool.acquire("k", 1.0).backend.name == "a"
+    assert "failures" in pool.explain("k", 1.0).rule
+
+
+def test_if_all_are_bad_the_better_of_two_gets_it() -> None:
+    pool = pool_of("choice_of_two", "ab", warmup=0, failing=0, busy=0)
+    for backend, failures in zip(pool.backends, (20, 5), strict=True):
+        for _ in range(failures):
+            pool.balancer.done(backend, 0.1, False, 0.0)
+    assert {picked(pool, 1.0) for _ in range(20)} == {"b"}
 
 
 # -- client-side weighted round robin ---------------------------------------------------------------

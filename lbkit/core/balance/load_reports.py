@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, _Rotation, restoring
-from lbkit.core.balance.power_of_two import _SampledChoice
+from lbkit.core.balance.power_of_two import MAX_DRAWS, _SampledChoice
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import number, whole
 
@@ -142,16 +142,31 @@ class ChoiceOfTwo(_SampledChoice):
     A reported utilisation and a failure count less the older they are (nothing after `stale` seconds; with a
     `stale` of inf they count for ever, and a server that failed may never be tried again). A server that has
     not answered yet gets one request at a time, and for `warmup` seconds after its first answer its score is
-    raised. (Netflix, "Rethinking Netflix's Edge Load Balancing", 2018: 30 s, 90 s.)
+    raised. Where many servers are bad, both of two often are: so a pair in which all are on probation, busier
+    than `busy` or fail more than `failing` of their requests is drawn again, `draws` times at most. After
+    that the better of the last pair gets the request. (Netflix, "Rethinking Netflix's Edge Load Balancing",
+    2018: 30 s, 90 s; its thresholds are not published.)
     """
 
     wants_reports = True
+    scored = "utilisation + failures + in flight / full"
 
-    def __init__(self, stale: float = 30.0, warmup: float = 90.0, full: int = 100) -> None:
+    def __init__(
+        self,
+        stale: float = 30.0,
+        warmup: float = 90.0,
+        full: int = 100,
+        busy: float = 0.95,
+        failing: float = 0.5,
+        draws: int = 3,
+    ) -> None:
         number(0, above=True, infinite=True, stale=stale)
         number(0, warmup=warmup)
         whole(1, full=full)
+        number(0, 1, busy=busy, failing=failing)
+        whole(1, MAX_DRAWS, draws=draws)
         self.stale, self.warmup, self.full = stale, warmup, full
+        self.busy, self.failing, self.draws = busy, failing, draws
         self._reported: dict[Backend, tuple[float, float]] = {}  # utilisation, time of the report
         self._failures: dict[
             Backend, tuple[float, float]
@@ -172,6 +187,23 @@ class ChoiceOfTwo(_SampledChoice):
         # Averages are never quite equal: what is less than a request in flight decides nothing.
         rounded = round((fading + 0.1 * probation) * self.full)
         return (rounded + backend.in_flight / backend.weight) / self.full
+
+    def compared(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
+        sampled = self.sample(backends)
+        for _ in range(self.draws - 1):
+            if any(self._passes(b, now) for b in sampled):
+                break
+            sampled = self.sample(backends)
+        return [b for b in sampled if self._passes(b, now)] or sampled
+
+    def _passes(self, backend: Backend, now: float) -> bool:
+        """Return whether a backend may be compared: at 1, `busy` and `failing` let all pass."""
+        if self._first_answer.get(backend) is None:
+            return not backend.in_flight
+        return (
+            self._faded(self._failures, backend, now) <= self.failing
+            and self._faded(self._reported, backend, now) <= self.busy
+        )
 
     def _faded(self, known: Mapping[Backend, tuple[float, float]], backend: Backend, now: float) -> float:
         """Return what is known of a backend, less for its age; 0 if nothing is."""

@@ -32,13 +32,17 @@ class _SampledChoice(Balancer):
     def score(self, backend: Backend, now: float) -> float:
         return backend.in_flight / backend.weight
 
+    def compared(self, backends: Sequence[Backend], now: float) -> Sequence[Backend]:
+        """Return the backends of which the lowest score is picked: a sample."""
+        return self.sample(backends)
+
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        sampled = self.sample(backends)
+        sampled = self.compared(backends, now)
         return sampled[0] if len(sampled) == 1 else min(sampled, key=lambda b: self.score(b, now))
 
     def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
         with restoring(self.rng):
-            sampled = self.sample(backends)
+            sampled = self.compared(backends, now)
         return Why(f"{self.scored} of those drawn", {b.name: self.score(b, now) for b in sampled}, "lowest")
 
 
