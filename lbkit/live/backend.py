@@ -22,6 +22,7 @@ from typing import Any
 from lbkit.experiment import geography_from_dict, server_from_dict
 from lbkit.live.backend_app import Backend
 from lbkit.live.backend_settings import check_settings
+from lbkit.live.calling import Calls
 from lbkit.live.handed import handed
 
 
@@ -41,7 +42,8 @@ def main() -> None:
     `control`: settings as /control takes them. `stay`: go on when standard input ends, in a container without
     a parent. `at`: refuse connections until then, on the clock of time.monotonic. `store`: the address of a
     Redis for sessions, instead of its own memory. `http2`: speak HTTP/2, too. `geography`: the
-    places of all, from which follows how long requests travel.
+    places of all, from which follows how long requests travel. `calls`: the service that it calls, as
+    `Calls`.
     `notice`: at SIGTERM, /health first fails for these seconds, in which it serves as before, so that checks
     take it out before it refuses a connection. Then it finishes what it has, and ends."""
     if sys.argv[1] == "--health":
@@ -50,9 +52,10 @@ def main() -> None:
     server = server_from_dict({"name": socket.gethostname()} | settings.get("server", {}))
     changes = settings.get("control", {})
     check_settings(changes)
-    places = settings.get("geography")
+    places, calls = settings.get("geography"), settings.get("calls")
     geography = geography_from_dict(places) if places else None
     app = Backend(server, settings.get("seed", 1), settings.get("store", ""), geography)
+    app.calls = Calls(*calls) if calls else None
     app.settings.update(changes)
     sock = bound(settings.get("host", "127.0.0.1"), settings.get("port", 0))
     if not settings.get("stay"):

@@ -14,6 +14,7 @@ from lbkit.experiment import Server
 from lbkit.geography import Geography
 from lbkit.health_page import DETAIL, FAILED, PATH, page
 from lbkit.live.backend_settings import check_settings, settings_of
+from lbkit.live.calling import Calls
 from lbkit.live.discipline import DISCIPLINES
 from lbkit.live.session_store import WANTED, session_fields, session_store
 from lbkit.live.texts import text_of, wanted_size
@@ -39,6 +40,7 @@ class Backend:
         """`store`: the address of a Redis that keeps the sessions of its users; "": its own memory.
 
         `geography`: how far away its zone is; None: not at all."""
+        self.calls: Calls | None = None  # the service that its work needs
         self.server = server
         self.geography = geography
         self.line = DISCIPLINES[server.discipline](server.workers)
@@ -131,15 +133,22 @@ class Backend:
                 start = time.monotonic()
                 return float(server.service.quantile(u) / settings["speed"])
 
+            called = 200
+
+            async def call() -> None:
+                nonlocal called
+                if self.calls:
+                    called = await self.calls.answered(scope["path"], headers)
+
             try:
-                start, spent = await self.line.serve(seconds, settings["burn"])
+                start, spent = await self.line.serve(seconds, settings["burn"], self.calls and call)
             except asyncio.CancelledError:
                 now = time.monotonic()
                 self.meter.ended(now, now - began, False)
                 if start:
                     self.wasted.append((start, now - start, False))
                 raise
-            status = 200
+            status = 200 if called < 500 else 500
             extra = [(b"x-lbkit-start", b"%.6f" % start), (b"x-lbkit-service", b"%.6f" % spent)]
             if WANTED in headers:
                 try:

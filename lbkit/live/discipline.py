@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from lbkit.core.sharing import ProcessorSharing
 from lbkit.server import FIFO, PROCESSOR_SHARING
 
+Then = Callable[[], Awaitable[object]]
 LATE = 0.01  # seconds at most that are made up for: a process that was frozen does not run faster then
 
 
@@ -23,10 +24,13 @@ class Discipline(Protocol):
     def present(self) -> int:
         """The number of requests that are served or wait."""
 
-    async def serve(self, work: Callable[[], float], burn: bool) -> tuple[float, float]:
+    async def serve(
+        self, work: Callable[[], float], burn: bool, then: Then | None = None
+    ) -> tuple[float, float]:
         """Return the start on the clock of time.monotonic, and the service time, when the request is served.
 
-        `work` gives the seconds of work, when it begins; `burn`: compute instead of sleeping."""
+        `work` gives the seconds of work, when it begins; `burn`: compute instead of sleeping. `then`: what
+        the worker does, or waits for, after that."""
 
 
 class FirstCome:
@@ -42,7 +46,9 @@ class FirstCome:
     def present(self) -> int:
         return self.workers - self.free + len(self.waiting)
 
-    async def serve(self, work: Callable[[], float], burn: bool) -> tuple[float, float]:
+    async def serve(
+        self, work: Callable[[], float], burn: bool, then: Then | None = None
+    ) -> tuple[float, float]:
         if self.free:
             self.free -= 1
         else:
@@ -59,6 +65,8 @@ class FirstCome:
         start = time.monotonic()
         try:
             await (_burn(work()) if burn else self._sleep(work()))
+            if then:
+                await then()
         finally:
             self._next()
         return start, time.monotonic() - start
@@ -93,7 +101,9 @@ class Sharing:
     def present(self) -> int:
         return len(self.sharing)
 
-    async def serve(self, work: Callable[[], float], burn: bool) -> tuple[float, float]:
+    async def serve(
+        self, work: Callable[[], float], burn: bool, then: Then | None = None
+    ) -> tuple[float, float]:
         served = asyncio.get_running_loop().create_future()
         self._end_due()
         start, seconds = time.monotonic(), work()
@@ -108,6 +118,8 @@ class Sharing:
             self.sharing.leave(served, time.monotonic())
             self._end_due()
             raise
+        if then:  # its share is free for others meanwhile
+            await then()
         return start, seconds
 
     def _end_due(self) -> None:

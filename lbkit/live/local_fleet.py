@@ -15,6 +15,7 @@ from typing import IO, Self
 
 from lbkit.experiment import Server, geography_to_dict, server_to_dict
 from lbkit.geography import Geography
+from lbkit.live.calling import Calls
 from lbkit.live.fleet import START_TIMEOUT, Fleet, FleetError
 from lbkit.live.handed import Handed
 from lbkit.needs import why_not
@@ -50,16 +51,18 @@ class Process:
     def alive(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
 
-    def launch(self, at: float = 0.0, store: str = "") -> None:
+    def launch(self, at: float = 0.0, store: str = "", calls: Calls | None = None) -> None:
         """Start the process, which refuses connections until `at`; `ready` waits until it serves.
 
-        `store`: the address of the Redis with its sessions; "": they are in its own memory."""
+        `store`: the address of the Redis with its sessions; "": they are in its own memory. `calls`: the
+        service that it calls."""
         settings = {
             "server": server_to_dict(self.server),
             "port": self.port,
             "seed": self.seed,
             "notice": self.notice,
             "store": store,
+            "calls": calls,
             "at": at,
             "http2": self.http2,
             "geography": geography_to_dict(self.geography) if self.geography else None,
@@ -146,6 +149,7 @@ class LocalFleet(Fleet):
         `geography`: how far away their zones are."""
         super().__init__(servers, seed)
         self.store = store
+        self.calls: Calls | None = None  # the service that they call
         self._processes = {s.name: Process(s, seed, notice, http2, geography) for s in self.servers.values()}
 
     def start(self) -> Self:
@@ -155,7 +159,7 @@ class LocalFleet(Fleet):
         atexit.register(self.stop)
         try:
             for process in self._processes.values():
-                process.launch(store=self.store)
+                process.launch(store=self.store, calls=self.calls)
             for process in self._processes.values():
                 process.ready()
         except BaseException:
@@ -199,5 +203,5 @@ class LocalFleet(Fleet):
     def restart(self, name: str, at: float = 0.0) -> None:
         process = self[name]
         process.server = self.servers[name]
-        process.launch(at, self.store)
+        process.launch(at, self.store, self.calls)
         process.ready()

@@ -20,6 +20,7 @@ from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.live import assembly
+from lbkit.live.calling import Calls
 from lbkit.live.client_counts import ClientCounts
 from lbkit.live.controls import Controls
 from lbkit.live.lab import Lab
@@ -53,11 +54,13 @@ class LiveSession(Controls, Started):
         layer: int = 7,
         grace: float = GRACE,
         spans: Any = None,
+        calls: Calls | None = None,
     ) -> None:
         """`layer`: with 4, connections are balanced (see `Experiment.at_layer`). `grace`: seconds after the
         end of the traffic in which answers still count; a request without an answer by then is an error.
         `spans`: an exporter of OpenTelemetry's SDK (extra `tracing`), such as InMemorySpanExporter, that gets
-        the spans of all requests from lbkit's own proxy.
+        the spans of all requests from lbkit's own proxy. `calls`: a service that the servers, as processes of
+        this machine, call.
 
         Raises EngineError for an engine that is missing or cannot run this, ValueError for an unknown one."""
         require(on)
@@ -72,6 +75,9 @@ class LiveSession(Controls, Started):
                 "spans: they come from lbkit's own proxy at layer 7; use on='live', and no layer=4"
             )
         super().__init__(experiment, front, assembly.fleet(experiment, on))
+        if calls:
+            assert isinstance(self._fleet, LocalFleet)
+            self._fleet.calls = calls
         self._lab: Lab | None = None
         self.grace = grace
         self.on = on

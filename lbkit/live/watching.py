@@ -165,7 +165,7 @@ class Requests(Watcher):
     def _attempt(self, number: int, one: SeenAttempt, ends: float, what: str, kind: str) -> Attempt:
         at = one.at - self._t0
         server = self._index.get(one.lease.backend.name, -1)
-        start, work = _served(one, at, self._t0)
+        start, work = served(one, at, self._t0)
         if not one.lease.released:
             return Attempt(number, server, at, start, nan, kind, UNFINISHED)
         end = ends if one.ended is None else one.ended - self._t0
@@ -184,7 +184,7 @@ def _quantile(request: RequestHead) -> float | None:
         return None
 
 
-def _served(one: SeenAttempt, at: float, t0: float) -> tuple[float, float]:
+def served(one: SeenAttempt, at: float, t0: float) -> tuple[float, float]:
     """Return when the server began with an attempt, and how long it worked; nan and 0 if it does not say."""
     if one.head is None:
         return nan, 0.0
