@@ -79,7 +79,8 @@ def _faults(services: tuple[Experiment, ...]) -> Iterator[str]:
 
 # Fields of an experiment that a chain has no use for.
 _NOT_HERE = (
-    *("geography", "limits", "admission", "cache", "deploy", "routing", "firewall", "compression", "tls", "layer4"),
+    *("admission", "cache", "compression", "deploy", "firewall", "geography", "layer4", "limits"),
+    *("routing", "tls"),
     *("traffic.patience", "traffic.mix", "traffic.bursts", "policy.sticky", "policy.health.checks"),
     *("policy.retry.hedge", "policy.retry.deadline"),
 )
