@@ -27,7 +27,7 @@ class CalledService(Controls, Started):
     """A service that the servers of another call."""
 
     def __init__(self, experiment: Experiment, calls: Calls | None) -> None:
-        super().__init__(experiment, OwnProxy(experiment), LocalFleet(experiment.servers, experiment.seed))
+        super().__init__(experiment, OwnProxy(experiment), LocalFleet(experiment.leaves, experiment.seed))
         assert isinstance(self._fleet, LocalFleet)
         self._fleet.calls = calls
         self._t0 = 0.0

@@ -48,11 +48,11 @@ class Service:
         self.first = first
         named: Callable[[str], Any] = lambda name: stream(spec.seed, f"{spec.name}/{name}")  # noqa: E731
         self.servers = [
-            SimServer(server, first + i, spec.seed, engine, requests) for i, server in enumerate(spec.servers)
+            SimServer(server, first + i, spec.seed, engine, requests) for i, server in enumerate(spec.leaves)
         ]
         self.by_name = {server.spec.name: server for server in self.servers}
         self.changes: list[StateChange] = []
-        backends = [Backend(s.name, weight=s.weight, zone=s.zone, priority=s.priority) for s in spec.servers]
+        backends = [Backend(s.name, weight=s.weight, zone=s.zone, priority=s.priority) for s in spec.leaves]
         self.pool = spec.policy.pool(backends, named, on_change=self.changes.append)
         self.rules = spec.policy.retry or Retry()
         self.attempts = spec.policy.attempts(named)
