@@ -27,13 +27,16 @@ BODY = range(10_000)  # a body without bytes: it has a length
 class Site:
     """A site with `servers` caches, each with room for `objects` of equal size.
 
-    `parent`: the site that it asks for what it does not have; empty: the origin."""
+    `parent`: the site that it asks for what it does not have; empty: the origin. `on_demand`: whether it
+    keeps what it has fetched; else it has what was `put` there, as Netflix's appliances have, which are filled
+    at night with what is expected to be popular. (Open Connect overview, 2021, "fill".)"""
 
     name: str
     objects: int
     servers: int = 1
     parent: str = ""
     place: Place | None = None
+    on_demand: bool = True
 
     def __post_init__(self) -> None:
         if not self.name or self.name == ORIGIN:
@@ -145,7 +148,8 @@ class Cdn:
                 count.hits += 1
                 source, age = name, found.stored.age(now)
                 break
-            missed.append(cache)
+            if self.sites[name].on_demand:
+                missed.append(cache)
         else:
             asked.append(ORIGIN)
             self.fetched += 1
@@ -236,6 +240,11 @@ class Demand:
     def weights(self) -> list[float]:
         """Return the weights of all objects, the most popular first."""
         return [(k + 1) ** -self.skew for k in range(self.objects)]
+
+    def top(self, site: str, count: int) -> list[int]:
+        """Return the `count` most popular objects at a site, the least popular of them first: so those that do
+        not fit are pushed out first when they are `put` there."""
+        return [self.key(site, rank) for rank in reversed(range(min(count, self.objects)))]
 
     def key(self, site: str, rank: int) -> int:
         """Return the object of a rank at a site; 0 is the most popular."""

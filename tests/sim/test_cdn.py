@@ -132,3 +132,17 @@ def test_tastes_may_be_local() -> None:
 def test_faults(make: object, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_a_site_filled_ahead_has_what_was_placed_and_nothing_else(local: bool) -> None:
+    demand = Demand(1_000, local=local)
+    cdn = Cdn([Site("edge", 100, on_demand=False), Site("other", 100)])
+    # More than there is room for: the most popular are put last, and stay.
+    assert cdn.put("edge", demand.top("edge", 300), 0.0) == 100
+    deliveries = play(cdn, demand.requests(["edge"], 5_000))
+    placed = set(demand.top("edge", 100))
+    keys = [key for _, _, key in demand.requests(["edge"], 5_000)]
+    assert [d.source == "edge" for d in deliveries] == [key in placed for key in keys]
+    weights = demand.weights()
+    assert cdn.counts["edge"].hit_rate == pytest.approx(sum(weights[:100]) / sum(weights), abs=0.03)
