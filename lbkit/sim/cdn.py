@@ -28,8 +28,8 @@ class Site:
     """A site with `servers` caches, each with room for `objects` of equal size.
 
     `parent`: the site that it asks for what it does not have; empty: the origin. `on_demand`: whether it
-    keeps what it has fetched; else it has what was `put` there, as Netflix's appliances have, which are filled
-    at night with what is expected to be popular. (Open Connect overview, 2021, "fill".)"""
+    keeps what it has fetched; else it has only what was `put` there. Netflix's appliances are filled at
+    night with what is expected to be popular. (Netflix Technology Blog, "Netflix and Fill", 2016.)"""
 
     name: str
     objects: int
@@ -242,8 +242,8 @@ class Demand:
         return [(k + 1) ** -self.skew for k in range(self.objects)]
 
     def top(self, site: str, count: int) -> list[int]:
-        """Return the `count` most popular objects at a site, the least popular of them first: so those that do
-        not fit are pushed out first when they are `put` there."""
+        """Return the `count` most popular objects at a site, the most popular last: when they are `put` there,
+        it pushes out others."""
         return [self.key(site, rank) for rank in reversed(range(min(count, self.objects)))]
 
     def key(self, site: str, rank: int) -> int:
