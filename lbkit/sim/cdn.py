@@ -242,8 +242,8 @@ class Demand:
         return [(k + 1) ** -self.skew for k in range(self.objects)]
 
     def top(self, site: str, count: int) -> list[int]:
-        """Return the `count` most popular objects at a site, the most popular last: when they are `put` there,
-        it pushes out others."""
+        """Return the `count` most popular objects at a site, the most popular last: it is the one
+        that stays when they are `put` there and do not fit."""
         return [self.key(site, rank) for rank in reversed(range(min(count, self.objects)))]
 
     def key(self, site: str, rank: int) -> int:
