@@ -3,7 +3,7 @@
 `Steering` is the decision; a DNS server, a global load balancer and the simulator ask the same one.
 """
 
-from lbkit.core.geo.atlas import Atlas
+from lbkit.core.geo.atlas import Atlas, Whereabouts
 from lbkit.core.geo.earth import Place, distance, round_trip
 from lbkit.core.geo.failover import DnsFailover, Resolvers
 from lbkit.core.geo.region import NOWHERE, Location, Region, RegionState, location_of
@@ -25,6 +25,7 @@ __all__ = [
     "RegionState",
     "Resolvers",
     "Steering",
+    "Whereabouts",
     "catchments",
     "distance",
     "location_of",

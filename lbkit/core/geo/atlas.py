@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
 
 from lbkit.core.geo.region import Location
 from lbkit.core.networks import Network, networks
+
+
+class Whereabouts(Protocol):
+    """What knows where addresses are: an Atlas, or a database of locations."""
+
+    def locate(self, address: str) -> Location | None: ...
+
+    def scope(self, address: str, least: int = 0) -> int: ...
 
 
 class Atlas:
@@ -21,6 +31,11 @@ class Atlas:
             table = self._tables.setdefault((network.version, network.prefixlen), {})
             table[int(network.network_address)] = (network, location)
         self._lengths = sorted(self._tables, reverse=True)
+        # By version, for `scope`: where networks start, in order, and their lengths.
+        starts: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+        for (version, length), table in self._tables.items():
+            starts[version] += ((start, length) for start in table)
+        self._starts = {version: sorted(found) for version, found in starts.items()}
 
     def __len__(self) -> int:
         return sum(map(len, self._tables.values()))
@@ -67,13 +82,21 @@ class Atlas:
         found = self._find(known)
         length = max(least, found[0].prefixlen if found else 0)
         bits, number = known.max_prefixlen, int(known)
-        inside = [
-            (int(network.network_address), network.prefixlen)
-            for network, _ in self
-            if network.version == known.version and network.prefixlen > length
-        ]
-        while any(
-            start >> (bits - length) == number >> (bits - length) for start, size in inside if size > length
-        ):
-            length += 1
+        starts = self._starts[known.version]
+        after = bisect_right(starts, (number, bits))
+        # Of all networks without the address, the two beside it share the most bits with it. Those with the
+        # address start before it, and there are no more of them than lengths.
+        before = after - 1
+        while before >= 0 and _has(starts[before], number, bits):
+            before -= 1
+        for place in (before, after):
+            if 0 <= place < len(starts):
+                shared = bits - (starts[place][0] ^ number).bit_length()
+                length = max(length, shared + 1)
         return length
+
+
+def _has(network: tuple[int, int], number: int, bits: int) -> bool:
+    """Return whether a network, (start, length), has an address of so many bits."""
+    start, length = network
+    return number >> (bits - length) == start >> (bits - length)

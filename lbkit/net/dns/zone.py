@@ -14,7 +14,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from lbkit.core.geo import Atlas, Location, RegionState, Steering
+from lbkit.core.geo import Atlas, Location, RegionState, Steering, Whereabouts
 from lbkit.core.geo.region import NOWHERE
 from lbkit.core.geo.steering import draw_lots
 from lbkit.core.options import number, whole
@@ -96,7 +96,7 @@ class Steered:
     name: str
     steering: Steering
     regions: Mapping[str, Sequence[str]]  # addresses by region
-    atlas: Atlas = field(default_factory=lambda: Atlas({}))
+    atlas: Whereabouts = field(default_factory=lambda: Atlas({}))
     elsewhere: Location = NOWHERE  # of clients that the atlas does not know
     ttl: int = 60
 

@@ -43,3 +43,30 @@ def test_it_finds_what_a_search_through_all_networks_finds(networks, address) ->
     expected = max((n for n in networks if address in n), key=lambda n: n.prefixlen, default=None)
     found = atlas.find(str(address))
     assert (found and found[0]) == expected
+
+
+def slow_scope(known, address, least):  # type: ignore[no-untyped-def]
+    """Lengthen the prefix until no longer network lies in it, by a look at all networks each time."""
+    own = max((n.prefixlen for n in known if address in n), default=0)
+    length = max(least, own)
+    while any(
+        n.prefixlen > length and ip_network((int(address), length), strict=False).supernet_of(n)
+        for n in known
+    ):
+        length += 1
+    return length
+
+
+networks_at = st.tuples(st.integers(0, 2**32 - 1), lengths).map(
+    lambda given: ip_network((given[0] >> (32 - given[1]) << (32 - given[1]), given[1]))
+)
+
+
+@given(
+    st.sets(st.one_of(around, networks_at)),
+    st.one_of(st.integers(0, 2**32 - 1), st.integers(0xC0000200, 0xC00002FF)).map(ip_address),
+    st.integers(0, 32),
+)
+def test_scope_is_what_a_search_through_all_networks_finds(known, address, least) -> None:  # type: ignore[no-untyped-def]
+    atlas = Atlas({str(network): PARIS for network in known})
+    assert atlas.scope(str(address), least) == slow_scope(known, address, least)

@@ -1,0 +1,87 @@
+"""A database of locations, as the atlas of a DNS server: each question is one walk down the file's tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, Self
+
+from lbkit.core.geo import NOWHERE, Location, Place
+from lbkit.core.networks import Network
+from lbkit.needs import why_not
+
+
+class LocationDatabase:
+    """The locations of a file: GeoLite2 or DB-IP (City or Country), or one by `write_database`.
+
+    It stays open, and is not read into memory. Use it as a context manager, or `close` it."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises ValueError for a file that is no such database, ImportError without maxminddb, OSError."""
+        if reason := why_not("geo"):
+            raise ImportError(reason)
+        import maxminddb
+
+        try:
+            self._reader = maxminddb.open_database(str(path))
+        except maxminddb.InvalidDatabaseError as error:
+            raise ValueError(f"{path}: no database of locations in MaxMind's format: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    @property
+    def kind(self) -> str:
+        """What the file says that it is, such as "GeoLite2-City"."""
+        return str(self._reader.metadata().database_type)
+
+    def _look_up(self, address: str) -> tuple[Any, int]:
+        """Return the record of an address, and the length of the prefix that it is about."""
+        try:
+            return self._reader.get_with_prefix_len(address)
+        except ValueError:  # no address, or IPv6 in a database of IPv4
+            return None, 0
+
+    def find(self, address: str) -> tuple[Network, Location] | None:
+        """Return the network of the file with an address, and its location; None without one."""
+        record, length = self._look_up(address)
+        at = location(record)
+        if at is None:
+            return None
+        return ip_network((int(ip_address(address)), length), strict=False), at
+
+    def locate(self, address: str) -> Location | None:
+        """Return the location of an address, None if it is not known."""
+        return location(self._look_up(address)[0])
+
+    def scope(self, address: str, least: int = 0) -> int:
+        """Return the length of the prefix, `least` or longer, whose addresses all have this one's record."""
+        return max(least, self._look_up(address)[1])
+
+    def __iter__(self) -> Iterator[tuple[Network, Location]]:
+        """All networks that have a location, in order."""
+        for network, record in self._reader:
+            if (at := location(record)) is not None:
+                yield network, at
+
+
+def location(record: Any) -> Location | None:
+    """Return the location that a record says; None if it says neither a country nor a place.
+
+    The jurisdiction is "EU" in the European Union, else the country's code. A record without a place, as
+    those of Country databases are, is at NOWHERE's."""
+    if not isinstance(record, Mapping):
+        return None
+    country = record.get("country") or record.get("registered_country") or {}
+    place = record.get("location") or {}
+    law = "EU" if country.get("is_in_european_union") else country.get("iso_code", "")
+    if "latitude" in place and "longitude" in place:
+        return Location(Place(place["latitude"], place["longitude"]), law)
+    return Location(NOWHERE.place, law) if law else None

@@ -1,0 +1,124 @@
+"""Writes a small database in MaxMind's format: a binary tree over the bits of addresses, and records.
+
+https://maxmind.github.io/MaxMind-DB/ (version 2.0). For a lab: the whole tree is built in memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lbkit.core.networks import networks
+
+MARKER = b"\xab\xcd\xefMaxMind.com"
+RECORD_SIZE = 24  # bits of each side of a node: up to 16 million nodes and bytes
+SEPARATOR = 16  # zero bytes between tree and records
+STRING, DOUBLE, UINT16, UINT32, MAP, UINT64, ARRAY, BOOLEAN = 2, 3, 5, 6, 7, 9, 11, 14
+
+
+class _Node:
+    """Two sides, for the next bit; each is a node, a record's number, or None."""
+
+    __slots__ = ("sides",)
+
+    def __init__(self, both: int | None = None) -> None:
+        self.sides: list[_Node | int | None] = [both, both]
+
+
+def write_database(path: str | Path, records: Mapping[str, Mapping[str, Any]], name: str = "lbkit") -> None:
+    """Write a database of `records` by network, such as {"192.0.2.0/24": {"country": {"iso_code": "FR"}}}.
+
+    The longest network with an address wins. Values are texts, numbers, true or false, lists and tables.
+    Raises ValueError for what is no network, TypeError for other values, OSError."""
+    root = _Node()
+    told = list(records)
+    for number in sorted(range(len(told)), key=lambda n: networks([told[n]])[0].prefixlen):
+        (network,) = networks([told[number]])
+        # IPv4 is in the tree of IPv6, below ::/96.
+        length = network.prefixlen + (96 if network.version == 4 else 0)
+        _insert(root, int(network.network_address), length, number)
+    data, places = b"", []
+    for network_text in told:
+        places.append(len(data))
+        data += _encoded(records[network_text])
+    nodes = _numbered(root)
+    about = {
+        "binary_format_major_version": (UINT16, 2),
+        "binary_format_minor_version": (UINT16, 0),
+        "build_epoch": (UINT64, 1),  # the same each time; 0 counts as missing
+        "database_type": name,
+        "description": {"en": "Locations for a lab"},
+        "ip_version": (UINT16, 6),
+        "languages": ["en"],
+        "node_count": (UINT32, len(nodes)),
+        "record_size": (UINT16, RECORD_SIZE),
+    }
+    tree = b"".join(_side(side, nodes, places) for node in nodes for side in node.sides)
+    Path(path).write_bytes(tree + bytes(SEPARATOR) + data + MARKER + _encoded(about))
+
+
+def _insert(root: _Node, address: int, length: int, number: int) -> None:
+    """Put a record at a prefix; what was there stays for the rest of its network."""
+    node = root
+    for depth in range(length):
+        bit = address >> (127 - depth) & 1
+        if depth == length - 1:
+            node.sides[bit] = number
+            return
+        below = node.sides[bit]
+        if not isinstance(below, _Node):
+            below = node.sides[bit] = _Node(below)
+        node = below
+    root.sides = [number, number]  # the network of all addresses
+
+
+def _numbered(root: _Node) -> dict[_Node, int]:
+    """Return all nodes with their numbers, the root first."""
+    nodes = {root: 0}
+    waiting = [root]
+    while waiting:
+        for side in waiting.pop().sides:
+            if isinstance(side, _Node):
+                nodes[side] = len(nodes)
+                waiting.append(side)
+    return nodes
+
+
+def _side(side: _Node | int | None, nodes: Mapping[_Node, int], places: Sequence[int]) -> bytes:
+    if isinstance(side, _Node):
+        value = nodes[side]
+    else:
+        value = len(nodes) if side is None else len(nodes) + SEPARATOR + places[side]
+    return value.to_bytes(RECORD_SIZE // 8, "big")
+
+
+def _encoded(value: Any) -> bytes:
+    """Return a value as in the section of records; (type, number) is a whole number of that type."""
+    if isinstance(value, bool):
+        return _head(BOOLEAN, int(value))
+    if isinstance(value, str):
+        text = value.encode()
+        return _head(STRING, len(text)) + text
+    if isinstance(value, tuple):
+        kind, number = value
+        digits: bytes = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        return _head(kind, len(digits)) + digits
+    if isinstance(value, int | float):
+        return _head(DOUBLE, 8) + struct.pack(">d", value)
+    if isinstance(value, Mapping):
+        return _head(MAP, len(value)) + b"".join(_encoded(str(k)) + _encoded(v) for k, v in value.items())
+    if isinstance(value, list):
+        return _head(ARRAY, len(value)) + b"".join(map(_encoded, value))
+    raise TypeError(f"{value!r}: use texts, numbers, true or false, lists and tables")
+
+
+def _head(kind: int, size: int) -> bytes:
+    """Return the bytes before a value: its type and its size."""
+    more = b""
+    if size >= 285:
+        size, more = 30, (size - 285).to_bytes(2, "big")
+    elif size >= 29:
+        size, more = 29, bytes([size - 29])
+    return bytes([kind << 5 | size]) + more if kind <= 7 else bytes([size, kind - 7]) + more

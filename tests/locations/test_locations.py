@@ -1,0 +1,104 @@
+"""Databases of locations: what is written is read by MaxMind's own reader."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lbkit.core.geo import NOWHERE, Atlas, Location, Place
+from lbkit.locations import LocationDatabase, write_database
+from lbkit.locations.database import location
+from tests.needs import need_module
+
+need_module("maxminddb")
+
+# Documentation ranges: RFC 5737 and RFC 3849.
+RECORDS = {
+    "192.0.2.0/24": {
+        "country": {"iso_code": "FR", "is_in_european_union": True},
+        "location": {"latitude": 48.86, "longitude": 2.35},
+    },
+    "192.0.2.128/25": {"country": {"iso_code": "JP"}, "location": {"latitude": 35.68, "longitude": 139.69}},
+    "198.51.100.0/24": {"country": {"iso_code": "BR"}},
+    "203.0.113.7/32": {"registered_country": {"iso_code": "US"}, "names": ["a" * 40, "b" * 400], "n": 1},
+    "2001:db8::/32": {"country": {"iso_code": "DE"}, "location": {"latitude": 50.1, "longitude": 8.7}},
+}
+PARIS, TOKYO = Location(Place(48.86, 2.35), "EU"), Location(Place(35.68, 139.69), "JP")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    path = tmp_path_factory.mktemp("locations") / "documentation.mmdb"
+    write_database(path, RECORDS, "documentation")
+    with LocationDatabase(path) as opened:
+        yield opened
+
+
+def test_locations(database: LocationDatabase) -> None:
+    assert database.kind == "documentation"
+    assert database.locate("192.0.2.1") == PARIS
+    assert database.locate("192.0.2.200") == TOKYO
+    assert database.locate("198.51.100.9") == Location(NOWHERE.place, "BR")
+    assert database.locate("203.0.113.7") == Location(NOWHERE.place, "US")
+    assert database.locate("2001:db8:1::1") == Location(Place(50.1, 8.7), "DE")
+    for nowhere in ("203.0.113.8", "2001:db9::1", "c17", ""):
+        assert database.locate(nowhere) is None
+        assert database.find(nowhere) is None
+
+
+def test_networks_are_those_of_the_tree(database: LocationDatabase) -> None:
+    assert database.find("192.0.2.1") == (ip_network("192.0.2.0/25"), PARIS)
+    assert database.scope("192.0.2.1") == 25  # the other half is elsewhere
+    assert database.scope("192.0.2.1", 28) == 28
+    assert database.scope("2001:db8::1") == 32
+    found = dict(database)
+    assert len(found) == 5
+    assert {at for _, at in database} == {at for at in map(location, RECORDS.values()) if at}
+
+
+def test_an_atlas_of_it_says_the_same(database: LocationDatabase) -> None:
+    atlas = Atlas({str(network): at for network, at in database})
+    for address in ("192.0.2.1", "192.0.2.200", "198.51.100.9", "203.0.113.7", "203.0.113.8"):
+        assert atlas.locate(address) == database.locate(address)
+        assert atlas.scope(address) == database.scope(address)
+
+
+prefixes = st.integers(0, 32).flatmap(
+    lambda bits: st.integers(0, 2**bits - 1).map(lambda top: f"{ip_address(top << (32 - bits))}/{bits}")
+)
+
+
+@given(
+    st.dictionaries(prefixes, st.sampled_from("ABCDE"), min_size=1, max_size=12), st.integers(0, 2**32 - 1)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+def test_whatever_is_written_is_found(tmp_path: Path, tables: dict[str, str], number: int) -> None:
+    write_database(tmp_path / "any.mmdb", {n: {"country": {"iso_code": code}} for n, code in tables.items()})
+    atlas = Atlas({n: Location(NOWHERE.place, code) for n, code in tables.items()})
+    with LocationDatabase(tmp_path / "any.mmdb") as opened:
+        for address in (str(ip_address(number)), *(str(ip_network(n)[0]) for n in tables)):
+            assert opened.locate(address) == atlas.locate(address)
+
+
+def test_faults(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="use addresses or networks"):
+        write_database(tmp_path / "a.mmdb", {"192.0.2.1/24": {}})
+    with pytest.raises(TypeError, match="use texts, numbers"):
+        write_database(tmp_path / "a.mmdb", {"192.0.2.0/24": {"x": None}})
+    (tmp_path / "b.mmdb").write_bytes(b"no database")
+    with pytest.raises(ValueError, match=r"b\.mmdb: no database of locations"):
+        LocationDatabase(tmp_path / "b.mmdb")
+    with pytest.raises(FileNotFoundError):
+        LocationDatabase(tmp_path / "none.mmdb")
+
+
+def test_without_the_package_the_command_that_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lbkit.needs.has_package", lambda name: False)
+    with pytest.raises(ImportError, match=r"geo needs the Python package maxminddb \(.*\[geo\]"):
+        LocationDatabase(tmp_path / "x.mmdb")
