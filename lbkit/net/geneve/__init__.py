@@ -1,0 +1,36 @@
+"""A gateway load balancer: packets go through inspection appliances, in GENEVE (RFC 8926), and come back.
+
+header      the GENEVE header and its options, those of AWS among them
+packet      the IP packets inside: whose they are, and small ones for tests
+flows       which appliance inspects a flow, both ways
+gateway     the balancer on a UDP socket
+appliance   an inspection appliance, also as a process
+endpoint    where packets enter and leave
+"""
+
+from lbkit.net.geneve.appliance import Appliance, Verdict
+from lbkit.net.geneve.endpoint import Endpoint
+from lbkit.net.geneve.flows import FlowTable
+from lbkit.net.geneve.gateway import Gateway, gateway
+from lbkit.net.geneve.header import AwsOptions, GeneveError, Header, Option, decode, encode
+from lbkit.net.geneve.packet import Packet, PacketError, read_packet, tcp_packet, udp_packet
+
+__all__ = [
+    "Appliance",
+    "AwsOptions",
+    "Endpoint",
+    "FlowTable",
+    "Gateway",
+    "GeneveError",
+    "Header",
+    "Option",
+    "Packet",
+    "PacketError",
+    "Verdict",
+    "decode",
+    "encode",
+    "gateway",
+    "read_packet",
+    "tcp_packet",
+    "udp_packet",
+]

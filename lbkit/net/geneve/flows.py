@@ -1,0 +1,115 @@
+"""Which appliance inspects a flow: the same one for both directions, for as long as the flow lasts.
+
+Without I/O: time comes in as an argument, so it is tested in virtual time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from lbkit.core import Backend, Lease, NoBackend, Pool
+from lbkit.core.drain import DrainState
+from lbkit.core.options import whole
+from lbkit.net.geneve.packet import TCP, Packet
+
+TCP_IDLE, OTHER_IDLE = 350.0, 120.0  # seconds without a packet, after which a flow is forgotten. (AWS, GWLB.)
+
+
+class Flow:
+    """A flow and its appliance. `cookie` is its number in the headers."""
+
+    __slots__ = ("cookie", "idle", "key", "last", "lease")
+
+    def __init__(self, key: str, cookie: int, lease: Lease, idle: float) -> None:
+        self.key, self.cookie, self.lease, self.idle = key, cookie, lease, idle
+        self.last = 0.0
+
+    @property
+    def appliance(self) -> Backend:
+        return self.lease.backend
+
+
+class FlowTable:
+    """The flows of a pool of appliances.
+
+    `fields`: 5, 3 or 2 of them make a flow (Packet.key). `rebalance`: what becomes of flows whose appliance
+    is unhealthy, or has been drained: they get another one, which does not know them; without it, they go on
+    to the old one, and are lost if that is gone. New flows get healthy appliances in both cases. (AWS:
+    target_failover, no_rebalance by default.) `size`: the most flows; the one that was silent longest is
+    forgotten first. Raises ValueError.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/edit-target-group-attributes.html
+    """
+
+    def __init__(self, pool: Pool, fields: int = 5, rebalance: bool = False, size: int = 100_000) -> None:
+        if fields not in (5, 3, 2):
+            raise ValueError(f"fields is {fields!r}: use 5, 3 or 2")
+        whole(1, size=size)
+        self.pool, self.fields, self.rebalance, self.size = pool, fields, rebalance, size
+        self.rehashed = 0  # flows that got another appliance so far
+        self._flows: OrderedDict[str, Flow] = OrderedDict()  # the one that was silent longest is first
+        self._by_cookie: dict[int, Flow] = {}
+        self._next_cookie = 1
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def flow(self, packet: Packet, now: float) -> Flow:
+        """Return the flow of a packet, a new one if it has none. Raises NoBackend, AlgorithmError."""
+        key = packet.key(self.fields)
+        found = self._flows.get(key)
+        if found and now - found.last > found.idle:
+            self._forget(found, now)
+            found = None
+        if found is None:
+            lease = self.pool.acquire(key, now)
+            found = Flow(key, self._cookie(), lease, TCP_IDLE if packet.protocol == TCP else OTHER_IDLE)
+            self._flows[key] = self._by_cookie[found.cookie] = found
+            if len(self._flows) > self.size:
+                self._forget(next(iter(self._flows.values())), now)
+        elif self.rebalance and self._is_gone(found.appliance):
+            found.lease.release(None, now)
+            found.lease = self._another(found, now)
+        found.last = now
+        self._flows.move_to_end(key)
+        return found
+
+    def by_cookie(self, cookie: int) -> Flow | None:
+        """Return the flow with this number, if there is one."""
+        return self._by_cookie.get(cookie)
+
+    def expire(self, now: float) -> None:
+        """Forget the flows that have been silent for too long, and cut off drains that are over."""
+        for flow in [flow for flow in self._flows.values() if now - flow.last > flow.idle]:
+            self._forget(flow, now)
+        self.pool.drains.advance(now)
+
+    def _another(self, flow: Flow, now: float) -> Lease:
+        self.rehashed += 1
+        try:
+            return self.pool.acquire(flow.key, now)
+        except NoBackend:
+            self._flows.pop(flow.key)
+            self._by_cookie.pop(flow.cookie)
+            raise
+
+    def _is_gone(self, appliance: Backend) -> bool:
+        """Return whether an appliance is unhealthy, removed, or drained, so that its flows may move.
+
+        When none is healthy, all get flows: then there is nothing better to move to."""
+        pool = self.pool
+        if appliance.name not in pool or pool[appliance.name] is not appliance:
+            return True
+        if pool.drains.state(appliance.name) in (DrainState.DRAINED, DrainState.STOPPED):
+            return True
+        return not appliance.healthy and appliance not in pool.eligible
+
+    def _forget(self, flow: Flow, now: float) -> None:
+        del self._flows[flow.key], self._by_cookie[flow.cookie]
+        flow.lease.release(True, now)
+
+    def _cookie(self) -> int:
+        """Return a number of 32 bits that no flow has."""
+        while True:
+            cookie, self._next_cookie = self._next_cookie, self._next_cookie % 0xFFFFFFFF + 1
+            if cookie not in self._by_cookie:
+                return cookie

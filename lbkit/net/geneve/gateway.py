@@ -1,0 +1,192 @@
+"""The gateway load balancer on UDP sockets: packets in, through an appliance, and out again.
+
+Endpoints send it IP packets, each in a datagram, and get those back that an appliance has let through: in
+AWS the gateway endpoint of a network does that by routing. Appliances get them in GENEVE, and return them
+with the same options. All appliances get theirs from one port; AWS uses a port for each flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from lbkit import aws
+from lbkit.core import Backend, NoBackend, Pool
+from lbkit.core.health import CheckRules, Probe
+from lbkit.net.address import join_address, split_address
+from lbkit.net.geneve.flows import FlowTable
+from lbkit.net.geneve.header import IPV4, IPV6, AwsOptions, GeneveError, Header, decode, encode
+from lbkit.net.geneve.packet import PacketError, read_packet
+from lbkit.net.origin.check import Checker
+from lbkit.net.running import Running, bound
+from lbkit.watchdog import guard
+
+MOST_ENDPOINTS = 1000
+SWEEP = 0.25  # seconds between looks for flows that are over
+LOCAL_CHECKS = replace(aws.GWLB_CHECKS, probe=Probe("tcp"))
+
+Address = tuple[Any, ...]
+
+
+class Gateway(Running):
+    """Has the packets of each flow inspected by one appliance of `pool`, in both directions.
+
+    `fields`, `rebalance`, `size`: as in FlowTable. `attachment`: a number of the customer's, for appliances.
+    The pool's health checks run while it does. `faults` has the reasons for lost packets. Other threads touch
+    the pool through `call`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        fields: int = 5,
+        rebalance: bool = False,
+        size: int = 100_000,
+        listen: str = "127.0.0.1:0",
+        attachment: int = 0,
+    ) -> None:
+        """Raises ValueError."""
+        super().__init__(*split_address(listen))
+        self.pool = pool
+        self.attachment = attachment
+        self.flows = FlowTable(pool, fields, rebalance, size)
+        self.inspected = self.returned = 0  # packets to appliances, and back to endpoints
+        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+        self._numbers: dict[Address, int] = {}  # of endpoints, in the order in which they came
+        self._addresses: dict[int, Address] = {}
+        self._inside: asyncio.DatagramTransport
+        self._outside: asyncio.DatagramTransport
+        self._stop: asyncio.Event | None = None
+        watch = pool.watch
+        if watch and (checks := watch.rules.checks):
+            self.checker = Checker(
+                pool, checks.probe, checks.timeout, lambda: self.now(), on_fault=self.faults.report
+            )
+            self.background.append(self.checker.run)
+
+    @property
+    def url(self) -> str:
+        return f"udp://{join_address(self.host, self.port)}"
+
+    # -- in the running loop -----------------------------------------------------------------------------
+
+    async def serve(
+        self, sock: socket.socket | None = None, on_ready: Callable[[], object] | None = None
+    ) -> None:
+        """Serve until `shut` is called, on `sock` (bound) or a socket of our own. Raises ProxyError."""
+        guard()
+        loop = asyncio.get_running_loop()
+        self.now, self._stop = monotonic, asyncio.Event()
+        sock = sock or bound(self.host, self.port, socket.SOCK_DGRAM)
+        self.port = sock.getsockname()[1]
+        inside = bound(self.host, 0, socket.SOCK_DGRAM)
+        self._outside, _ = await loop.create_datagram_endpoint(lambda: _Side(self.from_endpoint), sock=sock)
+        self._inside, _ = await loop.create_datagram_endpoint(lambda: _Side(self.from_appliance), sock=inside)
+        tasks = [loop.create_task(run()) for run in (self._sweep, *self.background)]
+        try:
+            if on_ready:
+                on_ready()
+            await self._stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._inside.close()
+            self._outside.close()
+            await asyncio.sleep(0)  # lets the transports close
+
+    def shut(self, grace: float, notice: float = 0.0) -> None:
+        """Stop: packets have no connection that could end in peace."""
+        if self._stop:
+            self._stop.set()
+
+    def from_endpoint(self, data: bytes, sender: Address) -> None:
+        """Send a packet on to the appliance of its flow."""
+        try:
+            packet = read_packet(data)
+            flow = self.flows.flow(packet, self.now())
+        except PacketError:
+            self.faults.report("an endpoint sent what is no packet")
+            return
+        except NoBackend:
+            self.faults.report("there is no appliance for a packet")
+            return
+        except Exception:  # a learner's algorithm may do anything
+            self.faults.report("picking an appliance failed")
+            return
+        options = AwsOptions(self._number(sender), self.attachment, flow.cookie).options()
+        header = Header(IPV4 if data[0] >> 4 == 4 else IPV6, options=options)
+        self.inspected += 1
+        with suppress(OSError):  # what the kernel does not take is lost, as UDP allows
+            self._inside.sendto(encode(header, data), (flow.appliance.host, flow.appliance.port))
+
+    def from_appliance(self, datagram: bytes, sender: Address) -> None:
+        """Give a packet that an appliance has let through, or its own answer, back to the endpoint."""
+        try:
+            header, data = decode(datagram)
+            about = AwsOptions.read(header)
+            read_packet(data)
+        except (GeneveError, PacketError):
+            self.faults.report("an appliance sent what is no packet in GENEVE")
+            return
+        flow = self.flows.by_cookie(about.cookie)
+        if flow is None or (flow.appliance.host, flow.appliance.port) != sender[:2]:
+            self.faults.report("a packet came back with a cookie that its appliance does not have")
+            return
+        if endpoint := self._addresses.get(about.endpoint):
+            self.returned += 1
+            with suppress(OSError):
+                self._outside.sendto(data, endpoint)
+
+    def _number(self, endpoint: Address) -> int:
+        """Return the number of an endpoint, for the header; the oldest of too many is forgotten."""
+        if endpoint not in self._numbers:
+            number = next(reversed(self._addresses), 0) + 1
+            self._numbers[endpoint], self._addresses[number] = number, endpoint
+            if len(self._numbers) > MOST_ENDPOINTS:
+                oldest = next(iter(self._numbers))
+                del self._addresses[self._numbers.pop(oldest)]
+        return self._numbers[endpoint]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            self.flows.expire(self.now())
+
+
+class _Side(asyncio.DatagramProtocol):
+    """A socket of the gateway: each datagram goes to a function."""
+
+    def __init__(self, receive: Callable[[bytes, Address], None]) -> None:
+        self.receive = receive
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.receive(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """Do nothing: an appliance is gone, which health checks find."""
+
+
+def gateway(
+    appliances: Iterable[str],
+    fields: int = 5,
+    rebalance: bool = False,
+    checks: CheckRules | None = LOCAL_CHECKS,
+    seed: int = 1,
+) -> Gateway:
+    """Return a gateway in front of appliances, each by its host and port, with AWS's `gwlb_policy`.
+
+    `checks`: AWS's, at the appliance's own port, as not all can have port 80 on one machine. Raises
+    ValueError."""
+    policy = aws.gwlb_policy(stickiness=fields, checks=checks)
+    members = []
+    for i, address in enumerate(appliances, 1):
+        host, port = split_address(address)
+        members.append(Backend(f"appliance {i}", host=host, port=port))
+    pool = policy.pool(members, lambda name: random.Random(f"{seed} {name}"))
+    assert isinstance(pool, Pool), "the policy has one balancer"
+    return Gateway(pool, fields, rebalance)
