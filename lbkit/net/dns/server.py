@@ -61,6 +61,7 @@ class DnsServer(Running):
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._answer), sock=udp)
         server = await asyncio.start_server(self._serve_connection, sock=tcp)
+        checks = [asyncio.ensure_future(run()) for run in self.background]
         if on_ready:
             on_ready()
         try:
@@ -68,9 +69,10 @@ class DnsServer(Running):
         finally:
             server.close()
             transport.close()
-            for task in self._connections:
+            tasks = [*self._connections, *checks]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _bind(self) -> tuple[socket.socket, socket.socket]:
         """Return a TCP and a UDP socket of one port. Raises ProxyError."""
