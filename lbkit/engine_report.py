@@ -9,6 +9,7 @@ from lbkit.core.options import number
 from lbkit.core.state_change import StateChange
 from lbkit.experiment import Experiment
 from lbkit.history import Change
+from lbkit.layers import Layers
 from lbkit.patience import Wasted
 
 
@@ -40,6 +41,11 @@ class EngineReport:
     def changes(self) -> tuple[StateChange, ...]:
         """The changes of backends' states by health rules, drains and deploys, in order of time."""
         return tuple(self.extra.get("changes", ()))
+
+    @property
+    def layers(self) -> Layers:
+        """What each balancer has seen, the experiment's own first; empty without tiers."""
+        return Layers(self.extra.get("layers", ()))
 
     @property
     def history(self) -> tuple[Change, ...]:

@@ -113,6 +113,7 @@ class Result(Columns, EngineReport, Refusals):
             "attempt_counts",
             "attempt_events",
             "fetched",
+            "layers",
             *RECORDED,
         )  # says nothing about these rows
         extra = {name: value for name, value in self.extra.items() if name not in of_all}

@@ -67,7 +67,7 @@ class Checks:
         probe = self.rules.probe
         if probe.kind != "http":
             return ""
-        return probe.fault(*page(probe.path, True, server.chaos.states))
+        return probe.fault(*page(probe.path, server.healthy, server.chaos.states))
 
     def receive(self, number: int) -> None:
         """The outcome of a probe is known."""

@@ -35,6 +35,11 @@ class Engine:
         """The number of planned events, without those that are fed."""
         return len(self._heap)
 
+    @property
+    def due(self) -> float:
+        """The time of the next planned event; inf if there is none."""
+        return self._heap[0][0] if self._heap else inf
+
     def plan(self, time: float, kind: int, row: int = 0) -> None:
         """Plan an event for `time`. Raises ValueError for a time that has passed, or nan; TooManyEvents."""
         if not time >= self.now:

@@ -34,3 +34,4 @@ HEDGE: Final = 24  # an attempt has no answer when another copy is due; row: the
 DEADLINE: Final = 25  # the time of a request is over
 WAITED: Final = 26  # it has waited long enough for another request's answer to come into the cache
 SECURED: Final = 27  # its connection is there, after a TLS handshake
+TIER: Final = 28  # something happens inside a tier; row: its index among the servers

@@ -15,6 +15,7 @@ from lbkit.sim.recorders import recorded
 from lbkit.sim.relaying import RelayingSimulation
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation
+from lbkit.sim.tiers import tiered
 
 # Whether clients have patience, whether the policy has rules for attempts, and whether there is a cache ->
 # what simulates that.
@@ -32,13 +33,15 @@ KINDS: dict[tuple[bool, bool, bool], type[Simulation]] = {
 
 def simulation(experiment: Experiment, max_events: int | None = None, record: bool = False) -> Simulation:
     """Return the simulation of an experiment, as its clients and its policy's attempts need it."""
+    if experiment.tiers:
+        if record:
+            raise ValueError("record: runs with tiers are not recorded; leave it out")
+        return tiered(_kind, experiment)(experiment, max_events)
     kind = _kind(experiment)
     return (recorded(kind) if record else kind)(experiment, max_events)
 
 
 def _kind(experiment: Experiment) -> type[Simulation]:
-    if experiment.tiers:
-        raise ValueError("tiers are not simulated yet")
     if experiment.layer4:
         for name, rules in (
             ("traffic.patience", experiment.traffic.patience),

@@ -71,6 +71,11 @@ class SimServer:
         self.frozen: list[int] = []  # rows that were being served when it began to hang
         self.plain = True  # up, and nothing is wrong with it: a request need not ask what
 
+    @property
+    def healthy(self) -> bool:
+        """Whether its health page says so, while it answers."""
+        return True
+
     def receive(self, row: int) -> int:
         """Return the outcome of a request that arrives: ACCEPTED, REFUSED, or the status of an answer."""
         if not self.plain and (outcome := self._disturbed(row)) is not None:

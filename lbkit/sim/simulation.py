@@ -89,13 +89,17 @@ class Simulation(ServerSide):
             raise Interrupted(so_far(self.experiment, "sim", self.columns(), self.engine.now)) from None
         if end < inf:
             self.abandon(end)
-        elif any(server.chaos.hung or server.chaos.lost for server in self.servers):
-            # What one hangs on, or has lost, never ends.
+        elif self.stuck:
             self.abandon(max(self.engine.now, self.experiment.traffic.duration))
         columns = self.columns()
         if self.first_way:
             columns = self.first_way.back(columns)
         return Result(self.experiment, "sim", columns, self._facts())
+
+    @property
+    def stuck(self) -> bool:
+        """Whether requests may never end: those that a server hangs on, or has lost."""
+        return any(server.chaos.hung or server.chaos.lost for server in self.servers)
 
     def abandon(self, now: float) -> None:
         """The run is over: end the requests that have no answer."""
@@ -142,9 +146,9 @@ class Simulation(ServerSide):
             kinds.CUT: self.cut,
             kinds.ROLLOUT: self.deploy.look if self.deploy else never,
         }
-        # Those of impatient clients, of rules for attempts, and of a cache.
+        # Those of impatient clients, of rules for attempts, of a cache, and of tiers.
         others = (kinds.LEAVE, kinds.AGAIN, kinds.ABORT, kinds.TIMEOUT, kinds.HEDGE, kinds.DEADLINE)
-        happens |= dict.fromkeys((*others, kinds.WAITED), never)
+        happens |= dict.fromkeys((*others, kinds.WAITED, kinds.TIER), never)
         checks = self.checks
         happens[kinds.CHECK] = checks.send if checks else never
         happens[kinds.CHECKED] = checks.receive if checks else never
