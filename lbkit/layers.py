@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 from math import inf, nan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lbkit.core.state_change import StateChange
 from lbkit.table import duration
@@ -61,10 +61,10 @@ class Layer(NamedTuple):
 class Layers(tuple[Layer, ...]):
     """The balancers of a run, each before those below it; a notebook shows them as a table."""
 
-    def __getitem__(self, which: object) -> Layer:  # type: ignore[override]
+    def __getitem__(self, which: Any) -> Any:
         """Return a layer by its name ("" or "entrance": the experiment's own), or by its number."""
-        if isinstance(which, int):
-            return tuple.__getitem__(self, which)
+        if not isinstance(which, str):
+            return super().__getitem__(which)
         found = [layer for layer in self if which in (layer.name, layer.title)]
         if not found:
             raise KeyError(f"no layer {which!r}: there are {', '.join(layer.title for layer in self)}")

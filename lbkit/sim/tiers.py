@@ -78,14 +78,14 @@ class LayerSimulation(Simulation):
 
     def _handlers(self) -> Handlers:
         handlers = list(super()._handlers())
-        handlers[kinds.TIER] = self.go_on
+        handlers[kinds.TIER] = self.go_inside
         return handlers
 
-    def go_on(self, index: int) -> None:
+    def go_inside(self, index: int) -> None:
         """Something happens inside a tier."""
         server = self.servers[index]
         assert isinstance(server, TierServer)
-        for row, status in server.go_on():
+        for row, status in server.go_inside():
             self.send_back(row, server, status)
 
     def plan_events(self) -> None:
@@ -276,7 +276,7 @@ class TierServer(SimServer):
         self._plan()
         return outcome
 
-    def go_on(self) -> list[tuple[int, int]]:
+    def go_inside(self) -> list[tuple[int, int]]:
         """Have all happen inside that is due; return the rows above that have an outcome now, with it."""
         if self.wake <= self.engine.now:
             self.wake = inf
