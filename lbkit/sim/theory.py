@@ -193,6 +193,17 @@ def lru_hit_rates(weights: Sequence[float], capacity: float) -> list[float]:
     return [1 - exp(-p * high) for p in share]
 
 
+def dns_spread(weights: Sequence[float], share: float = 0.5) -> float:
+    """Return the standard deviation of an address's load, of a mean of `share`, when resolvers of these
+    weights each send all their clients to what they were told.
+
+    sqrt(p (1-p) sum w^2): as if so many, 1 / sum w^2, equal ones drew lots."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share:g}: use a share from 0 to 1")
+    total = sum(weights)
+    return sqrt(share * (1 - share) * sum((w / total) ** 2 for w in weights))
+
+
 def ttl_hit_rate(rates: Sequence[float], lifetime: float) -> float:
     """Return the hit rate of a cache with room for all, and entries that are fresh for `lifetime` seconds.
 

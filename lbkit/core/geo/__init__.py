@@ -6,6 +6,7 @@
 from lbkit.core.geo.atlas import Atlas, Whereabouts
 from lbkit.core.geo.earth import Place, distance, round_trip
 from lbkit.core.geo.failover import DnsFailover, Resolvers
+from lbkit.core.geo.flaps import sessions_broken
 from lbkit.core.geo.region import NOWHERE, Location, Region, RegionState, location_of
 from lbkit.core.geo.routes import Internet, Learned, NetworkRoute, catchments, moved
 from lbkit.core.geo.steering import RULES, NoRegion, Steering
@@ -31,4 +32,5 @@ __all__ = [
     "location_of",
     "moved",
     "round_trip",
+    "sessions_broken",
 ]

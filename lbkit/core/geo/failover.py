@@ -21,11 +21,14 @@ class Resolvers:
     share: float = 1.0
     least: float = 0.0  # seconds that they keep any answer, whatever its TTL
     most: float = inf  # seconds after which they ask again, whatever its TTL
+    # Questions a second that one of them gets; inf: it always has an answer. What is not asked forgets.
+    rate: float = inf
 
     def __post_init__(self) -> None:
         number(0, 1, share=self.share)
         number(0, least=self.least)
         number(0, infinite=True, most=self.most)
+        number(0, infinite=True, above=True, rate=self.rate)
         if self.most < self.least:
             raise ValueError(f"most is {self.most:g}: it is below least, {self.least:g}")
 
@@ -33,18 +36,29 @@ class Resolvers:
         """Return the seconds for which they keep an answer with this TTL."""
         return min(max(ttl, self.least), self.most)
 
+    def has_answer(self, ttl: float) -> float:
+        """Return the chance that one of them has an answer at some moment, with questions at random moments.
+
+        It keeps one for `keep` seconds and has none until the next question, 1/rate later on average."""
+        if self.rate == inf:
+            return 1.0
+        kept = self.rate * self.keep(ttl)
+        return kept / (1 + kept)
+
 
 @dataclass(frozen=True, slots=True)
 class DnsFailover:
     """The way of clients from one address to another, after the first has failed.
 
-    It supposes busy resolvers: they ask as soon as an answer has expired, so its age is anything from 0 to
-    the time for which they keep it. A resolver that was not asked lately has nothing old to tell."""
+    An answer that a resolver has is of any age, from 0 to the time for which it keeps it. A resolver that was
+    not asked lately has nothing old to tell. It is about the clients' next request: a connection that stays
+    open goes on to the old address, as `hold` says."""
 
     ttl: float = 60.0  # seconds
     notice: float = 0.0  # seconds from the failure until the DNS server gives the other address
     resolvers: Sequence[Resolvers] = (Resolvers(),)
-    # Seconds for which the program itself keeps an address before it asks again; 0: it asks each time.
+    # Seconds for which a program keeps an address before it asks again, in a table of its own or by a
+    # connection that stays open; 0: it asks each time.
     hold: float = 0.0
 
     def __post_init__(self) -> None:
@@ -58,7 +72,13 @@ class DnsFailover:
         since = seconds - self.notice
         if since < 0:
             return 1.0
-        return sum(k.share * _later_than(since, k.keep(self.ttl), self.hold) for k in self.resolvers)
+        forgotten = _later_than(since, 0.0, self.hold)
+        left = 0.0
+        for kind in self.resolvers:
+            old = kind.has_answer(self.ttl)
+            kept = _later_than(since, kind.keep(self.ttl), self.hold)
+            left += kind.share * (old * kept + (1 - old) * forgotten)
+        return left
 
     @property
     def last(self) -> float:
@@ -69,7 +89,9 @@ class DnsFailover:
     @property
     def mean(self) -> float:
         """The mean of the seconds for which clients go to the failed address."""
-        kept = sum(kind.share * kind.keep(self.ttl) for kind in self.resolvers)
+        kept = 0.0
+        for kind in self.resolvers:
+            kept += kind.share * kind.has_answer(self.ttl) * kind.keep(self.ttl)
         return self.notice + (kept + self.hold) / 2
 
     def time_until(self, share: float) -> float:

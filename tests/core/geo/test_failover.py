@@ -35,6 +35,18 @@ def test_resolvers_that_ask_more_often_than_they_need() -> None:
     assert (at_once.share_left(0), at_once.last, at_once.time_until(0.5)) == (0.0, 0.0, 0.0)
 
 
+def test_an_idle_resolver_has_nothing_old_to_tell() -> None:
+    assert Resolvers(rate=1 / 60).has_answer(60) == 0.5
+    assert Resolvers(rate=1e-9).has_answer(60) < 1e-6
+    idle, busy = DnsFailover(60, resolvers=[Resolvers(rate=1 / 60)]), DnsFailover(60)
+    assert idle.share_left(0) == 0.5 == busy.share_left(0) / 2
+    assert idle.share_left(30) == busy.share_left(30) / 2
+    assert idle.mean == busy.mean / 2
+    assert idle.last == busy.last
+    with pytest.raises(ValueError, match="rate is 0"):
+        Resolvers(rate=0)
+
+
 def moments(failover: DnsFailover, count: int) -> list[float]:
     """Draw clients: each asks again when it forgets, and moves at its first question after its resolver's."""
     rng = random.Random(7)
@@ -46,6 +58,8 @@ def moments(failover: DnsFailover, count: int) -> list[float]:
             if drawn < 0:
                 break
         forgets = rng.random() * kind.keep(failover.ttl)
+        if rng.random() >= kind.has_answer(failover.ttl):
+            forgets = 0.0
         asks = rng.random() * failover.hold
         while asks < forgets and failover.hold:
             asks += failover.hold
@@ -55,7 +69,8 @@ def moments(failover: DnsFailover, count: int) -> list[float]:
 
 @pytest.mark.parametrize("hold", [0, 20, 60, 200])
 def test_as_if_clients_were_drawn(hold: float) -> None:
-    failover = DnsFailover(60, 10, (Resolvers(0.7), Resolvers(0.3, least=300)), hold)
+    kinds = (Resolvers(0.5), Resolvers(0.2, rate=1 / 60), Resolvers(0.3, least=300, rate=0.01))
+    failover = DnsFailover(60, 10, kinds, hold)
     drawn = moments(failover, 20_000)
     assert fmean(drawn) == pytest.approx(failover.mean, rel=0.02)
     assert max(drawn) <= failover.last
