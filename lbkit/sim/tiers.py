@@ -150,7 +150,7 @@ class LayerSimulation(Simulation):
             attempts,
             attempts - sum(count > 0 for count in columns["attempts"]),
             sum(took) / len(took) if took else nan,
-            (sum(took) - below - work) / len(took) if took else nan,
+            round((sum(took) - below - work) / len(took), 9) if took else nan,
             tuple(self.seen),
             tuple(self.changes),
         )
@@ -187,6 +187,10 @@ class Inside(LayerSimulation):
         super().ended(row, ok)
         self.over.append(row)
 
+    def knows(self, client: int) -> bool:
+        """Return whether a client can go on without this balancer."""
+        return False
+
     def come(self, row: int) -> None:
         """A request comes from above."""
         self.handlers[kinds.ARRIVE](row)
@@ -201,20 +205,23 @@ class NameServer(Inside):
         self.answers: dict[int, tuple[str, float]] = {}  # client -> what it was told, until when
         super().__init__(experiment, max_events)
 
-    def _known(self, row: int) -> str:
-        """Return what the client of a request has been told; empty if it has to ask."""
-        name, until = self.answers.get(self.requests.client[row], ("", 0.0))
+    def knows(self, client: int) -> bool:
+        return bool(self._known(client))
+
+    def _known(self, client: int) -> str:
+        """Return what a client has been told; empty if it has to ask."""
+        name, until = self.answers.get(client, ("", 0.0))
         assert isinstance(self.pool, Pool)
         return name if self.engine.now < until and name in self.pool else ""
 
     def come(self, row: int) -> None:
-        if self._known(row):
+        if self.knows(self.requests.client[row]):
             super().come(row)
         else:  # the question takes its time
             self.engine.plan(self.engine.now + 2 * self.tier.distance, kinds.ARRIVE, row)
 
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
-        name = "" if tried else self._known(row)
+        name = "" if tried else self._known(self.requests.client[row])
         if name:
             assert isinstance(self.pool, Pool)
             self._send(row, self.pool.pick_named(name, self.engine.now))
@@ -237,7 +244,7 @@ class NameServer(Inside):
 class TierServer(SimServer):
     """A tier as the balancer above it sees it: a server, which takes requests and gives answers."""
 
-    __slots__ = ("asked", "first_leaf", "inside", "leaves", "over", "wake")
+    __slots__ = ("asked", "first_leaf", "inside", "leaves", "on_the_way", "wake")
 
     def __init__(
         self, tier: Tier, inside: Inside, index: int, seed: int, engine: Engine, requests: Requests
@@ -256,6 +263,7 @@ class TierServer(SimServer):
         self.leaves = inside.experiment.leaves
         self.first_leaf = 0  # its number in `backend`, above
         self.asked: dict[int, int] = {}  # row inside -> row above, of what is under way
+        self.on_the_way = tier.ttl is None  # else clients only ask it
         self.wake = inf  # when the next event inside is planned above
         self._plan()
 
@@ -282,7 +290,7 @@ class TierServer(SimServer):
             self.wake = inf
         self._advance()
         self._plan()
-        if self.chaos.hung:
+        if self.chaos.hung and self.on_the_way:
             return []
         rows, self.inside.over[:] = list(self.inside.over), []
         return [(self.asked[row], self._outcome(row)) for row in rows if row in self.asked]
@@ -311,7 +319,12 @@ class TierServer(SimServer):
     def healthy(self) -> bool:
         return any(pool.eligible for pool in self.inside.pool.pools)
 
+    def _disturbed(self, row: int) -> int | None:
+        return None if self.inside.knows(self.requests.client[row]) else super()._disturbed(row)
+
     def _lose_running(self) -> list[int]:
+        if not self.on_the_way:
+            return []
         rows = list(self.asked.values())
         self.asked.clear()
         return rows

@@ -1,0 +1,270 @@
+"""Layers of balancers as a ready experiment, and what happens when one of its nodes breaks.
+
+`what_if(six_layers(), "zone-1a")` breaks a zone: which layer notices, after how long, and what is lost?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import escape
+from math import inf
+
+from lbkit.core.health import CheckRules, HealthRules
+from lbkit.core.options import whole
+from lbkit.core.text import unknown
+from lbkit.distributions import Exponential
+from lbkit.events import Action, Event, as_action
+from lbkit.experiment import Experiment, Policy, Traffic
+from lbkit.result import Result, good
+from lbkit.run import run
+from lbkit.server import Server
+from lbkit.table import duration
+from lbkit.tier import Node, Tier
+
+__all__ = ["Broken", "BrokenEach", "Notice", "break_each", "six_layers", "what_if"]
+
+ZONES = "abcdefghijklmnopqrstuvwxyz"
+BREAKS = (Action.CRASH, Action.HANG)
+
+
+def six_layers(
+    managers: int = 2,
+    regions: int = 2,
+    zones: int = 2,
+    farms: int = 1,
+    servers: int = 2,
+    *,
+    ttl: float = 60.0,
+) -> Experiment:
+    """Return an experiment with names, global managers, regions, zones, farms and servers, at half its load.
+
+    Each number is that of nodes below each node above. Names are answered for `ttl` seconds. The lower a
+    layer, the shorter its ways and the more often it checks what is below. Raises ValueError for a number
+    below 1, and for more than 26 zones in a region."""
+    for name, number in {
+        "managers": managers,
+        "regions": regions,
+        "farms": farms,
+        "servers": servers,
+    }.items():
+        whole(1, **{name: number})
+    whole(1, len(ZONES), zones=zones)
+
+    def farm(name: str) -> Tier:
+        below = [Server(f"s{next(numbers)}", service=WORK) for _ in range(servers)]
+        return Tier(name, below, checked("least_connections", 2.0), distance=0.0005)
+
+    def zone(place: str) -> Tier:
+        names = [f"farm-{place}{i + 1 if farms > 1 else ''}" for i in range(farms)]
+        return Tier(f"zone-{place}", map(farm, names), checked("round_robin", 2.0), distance=0.001)
+
+    def region(number: int) -> Tier:
+        below = [zone(f"{number}{letter}") for letter in ZONES[:zones]]
+        return Tier(f"region-{number}", below, checked("round_robin", 5.0), distance=0.02)
+
+    numbers = iter(range(1, 1 + managers * regions * zones * farms * servers))
+    places = iter(range(1, 1 + managers * regions))
+    global_managers = [
+        Tier(
+            f"global-{i + 1}",
+            [region(next(places)) for _ in range(regions)],
+            checked("round_robin", 10.0),
+            distance=0.03,
+        )
+        for i in range(managers)
+    ]
+    names = Tier("dns", global_managers, checked("round_robin", 10.0), distance=0.01, ttl=ttl)
+    traffic = Traffic(duration=300, warmup=10, clients=200)
+    return Experiment(names, traffic, Policy(retries=0), name="six layers").at_load(0.5)
+
+
+WORK = Exponential(0.2)  # seconds: few requests show as much as many
+
+
+def checked(algorithm: str, interval: float) -> Policy:
+    """Return a policy that probes what is below every so many seconds, and tries a second node once."""
+    rules = CheckRules(interval=interval, timeout=min(1.0, interval / 2))
+    return Policy(algorithm, health=HealthRules(checks=rules), retries=1)
+
+
+# -- what if -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What one layer above a broken node saw of it, in seconds after the break; inf: nothing.
+
+    `failure`: its first request that failed there. `out`: when its health rules took the node out of service.
+    `failures` and `retries`: from the break on."""
+
+    layer: str
+    node: str  # the one right below this layer, on the way to the broken node
+    failure: float
+    out: float
+    failures: int
+
+    @property
+    def first(self) -> float:
+        return min(self.failure, self.out)
+
+    def __str__(self) -> str:
+        said = []
+        if self.failure < inf:
+            said.append(f"a request failed at {self.node} {_after(self.failure)}")
+        if self.out < inf:
+            said.append(f"it took {self.node} out {_after(self.out)}")
+        return f"{self.layer}: {' and '.join(said) or 'noticed nothing'}"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What came of breaking `node` at second `at`; it recovered at second `until`.
+
+    `lost`: requests that arrived from then on until the run's end without a good answer; `came`: all of them
+    while it was broken. `notices`: of the layers above it, the lowest first."""
+
+    node: str
+    action: Action
+    at: float
+    until: float
+    result: Result
+    notices: tuple[Notice, ...]
+    lost: int
+    came: int
+    last: float  # seconds after the break when the last lost request arrived; 0 if none was lost
+
+    @property
+    def first(self) -> Notice | None:
+        """The layer that noticed first; None if none did."""
+        noticed = [notice for notice in self.notices if notice.first < inf]
+        return min(noticed, key=lambda notice: notice.first, default=None)
+
+    @property
+    def found(self) -> Notice | None:
+        """The layer whose health rules took it, or what it is in, out of service first; None if none did."""
+        took = [notice for notice in self.notices if notice.out < inf]
+        return min(took, key=lambda notice: notice.out, default=None)
+
+    def __str__(self) -> str:
+        if not self.first:
+            noticed = "no layer noticed"
+        else:
+            noticed = f"{self.first.layer} noticed first, {_after(self.first.first)}"
+        took = (
+            f"; {self.found.layer} took {self.found.node} out after {duration(self.found.out)}"
+            if self.found
+            else ""
+        )
+        lost = f"{self.lost:,d} of {self.came:,d} requests were lost"
+        until = f", the last {duration(self.last)} after the break" if self.lost else ""
+        return f"{self.node} {_DONE[self.action]}: {noticed}{took}; {lost}{until}"
+
+    def __repr__(self) -> str:
+        return "\n".join([str(self), *(f"  {notice}" for notice in self.notices)])
+
+
+def _after(seconds: float) -> str:
+    return f"after {duration(seconds)}" if seconds else "at once"
+
+
+_DONE = {Action.CRASH: "crashes", Action.HANG: "hangs"}
+
+
+def what_if(
+    experiment: Experiment,
+    node: str,
+    action: Action | str = Action.CRASH,
+    at: float | None = None,
+    until: float | None = None,
+    on: str = "sim",
+) -> Broken:
+    """Break a server or a tier of an experiment while it runs, and return what came of it.
+
+    `action`: crash or hang. `at` and `until`: seconds; by default a quarter and two thirds of the duration of
+    the traffic. `on`: the engine. Raises ValueError for an unknown node or action, and as `run` does."""
+    action = as_action(action)
+    if action not in BREAKS:
+        raise ValueError(f"action is {action.value!r}: use crash or hang")
+    known = [*(tier.name for tier in experiment.tiers), *(server.name for server in experiment.leaves)]
+    if node not in known:
+        raise ValueError(unknown(node, known, "node"))
+    length = experiment.traffic.duration
+    at = length / 4 if at is None else at
+    until = length * 2 / 3 if until is None else until
+    if not 0 <= at < until:
+        raise ValueError(f"until is {until:g}: use a second after {at:g}, when it breaks")
+    events = (*experiment.events, Event(at, action, node), Event(until, Action.RECOVER, node))
+    result = run(experiment.but(events=events), on)
+    rows = zip(result.arrival, result.status, strict=True)
+    arrived = [(arrival, status) for arrival, status in rows if arrival >= at]
+    lost = [arrival for arrival, status in arrived if not good(status)]
+    return Broken(
+        node,
+        action,
+        at,
+        until,
+        result,
+        tuple(_notices(result, node, at, until)),
+        len(lost),
+        sum(arrival < until for arrival, _ in arrived),
+        max(lost, default=at) - at,
+    )
+
+
+def _notices(result: Result, node: str, at: float, until: float) -> Iterator[Notice]:
+    for layer in result.layers.way_to(node):
+        failures = sum(seen.node == node and at <= seen.at <= until for seen in layer.seen)
+        failure, out = layer.first_failure(node, at, until), layer.taken_out(node, at, until)
+        yield Notice(layer.title, node, failure - at, out - at, failures)
+        node = layer.name
+
+
+class BrokenEach(tuple[Broken, ...]):
+    """What came of breaking each node by itself; a notebook shows a table."""
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in HEAD)
+        lines = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _row(one)) + "</tr>" for one in self
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+HEAD = ("node", "noticed first", "after", "taken out by", "after", "lost", "% lost", "last lost after")
+
+
+def _row(one: Broken) -> tuple[str, ...]:
+    first, found = one.first, one.found
+    return (
+        one.node,
+        first.layer if first else "-",
+        duration(first.first) if first else "-",
+        found.layer if found else "-",
+        duration(found.out) if found else "-",
+        f"{one.lost:,d}",
+        f"{100 * one.lost / one.came:.1f}" if one.came else "-",
+        duration(one.last) if one.lost else "-",
+    )
+
+
+def break_each(
+    experiment: Experiment, nodes: Iterable[str] = (), action: Action | str = Action.CRASH
+) -> BrokenEach:
+    """Break each of the nodes in a run of its own; by default the first of each layer, from the top."""
+    return BrokenEach(
+        what_if(experiment, node, action) for node in nodes or first_of_each(experiment.servers)
+    )
+
+
+def first_of_each(servers: tuple[Node, ...]) -> list[str]:
+    """Return the names of the first nodes of each layer, from the top."""
+    names = []
+    while servers:
+        node = servers[0]
+        names.append(node.name)
+        servers = node.servers if isinstance(node, Tier) else ()
+    return names
