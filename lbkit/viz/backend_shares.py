@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lbkit.experiment import Experiment
 from lbkit.result import Result
-from lbkit.viz.drawing import Figure, Trace, figure, labelled
+from lbkit.viz.drawing import Figure, drawn, labelled
+from lbkit.viz.sketch import Sketch, Trace, sketched
 from lbkit.viz.style import INK, Look, axis
 
 NEAR = 0.01  # a share this near to the share of the capacity is as good as equal
@@ -14,6 +15,11 @@ NEAR = 0.01  # a share this near to the share of the capacity is as good as equa
 
 def shares(results: Sequence[Result]) -> Figure:
     """Return the share of requests that each backend answered, beside its share of the capacity."""
+    return drawn(shares_sketch(results))
+
+
+def shares_sketch(results: Sequence[Result]) -> Sketch:
+    """Return the data of `shares`."""
     rows = [row for row in labelled(results) if any(row[2].counts.values())]
     traces: list[Trace] = [
         {
@@ -28,7 +34,7 @@ def shares(results: Sequence[Result]) -> Figure:
     ]
     if traces:
         traces.append(capacity_marks(results[0].experiment))
-    return figure(
+    return sketched(
         furthest(rows),
         traces,
         xaxis=axis("backend", type="category", showgrid=False),

@@ -12,9 +12,12 @@ import plotly.io as pio
 
 from lbkit import needs
 from lbkit.result import Result
-from lbkit.viz.style import INK, Look, axis, duration, layout, policy_look, title
+from lbkit.viz.sketch import HIDDEN as HIDDEN
+from lbkit.viz.sketch import Sketch, sketched
+from lbkit.viz.sketch import Trace as Trace
+from lbkit.viz.sketch import note as note
+from lbkit.viz.style import Look, axis, duration, policy_look, title
 
-Trace = dict[str, Any]
 CONFIG = {"displayModeBar": False}  # the toolbar would cover the title; dragging zooms, a double click resets
 
 
@@ -32,26 +35,20 @@ class Figure(go.Figure):  # type: ignore[misc]
             super()._ipython_display_()
 
 
-def figure(name: str, traces: list[Trace], **more: Any) -> Figure:
-    """Return a figure in the common style; without traces, with a note that there is no data.
+def drawn(sketch: Sketch) -> Figure:
+    """Return the figure of a sketch.
 
     Validation takes four fifths of plotly's time for a figure. It is off for our own data, which the tests
     validate, and on for later changes by the user."""
-    if not traces:
-        more = {"annotations": [note("no good answers")], "xaxis": HIDDEN, "yaxis": HIDDEN}
-    drawn = Figure(data=traces, layout=layout(name, **more), _validate=False)
-    for part in (drawn, drawn.layout, *drawn.data):
+    figure = Figure(data=sketch.data, layout=sketch.layout, _validate=False)
+    for part in (figure, figure.layout, *figure.data):
         part._validate = True
-    return drawn
+    return figure
 
 
-HIDDEN = {"visible": False}
-
-
-def note(text: str) -> dict[str, Any]:
-    """Return an annotation in the middle of a figure."""
-    middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}
-    return {"text": text, "showarrow": False, "font": {"size": 14, "color": INK}, **middle}
+def figure(name: str, traces: list[Trace], **more: Any) -> Figure:
+    """Return a figure in the common style; without traces, with a note that there is no data."""
+    return drawn(sketched(name, traces, **more))
 
 
 # Differences between results of one policy, the most important first.

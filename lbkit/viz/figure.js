@@ -1,8 +1,8 @@
 // One plotly figure. The script of plotly comes from the kernel, once a page, whatever the number of
 // figures. What a panel's figures show is in one feed, so that all of them are one message. They are drawn one
-// at a time, the first of a panel first, and those out of sight now and then.
+// after the other, the first of a panel first, and those out of sight when they are seen, or when nothing changes.
 
-const REST = 800; // milliseconds between redraws out of sight, and without one until a picture is taken
+const REST = 800; // milliseconds without a change until a picture is taken
 
 async function render({ model, el }) {
   el.classList.add("lbkit-figure");
@@ -14,9 +14,9 @@ async function render({ model, el }) {
   let drawn = 0; // number of the figure on the screen
   let inSight = true;
   let resting = 0;
-  let later = 0;
 
   async function photograph() {
+    await draw();
     if (!place.clientWidth) return; // not on the screen
     const size = { width: Math.min(place.clientWidth, 1000), height: place.clientHeight };
     const still = await Plotly.toImage(place, { format: "webp", ...size });
@@ -32,15 +32,9 @@ async function render({ model, el }) {
     el.dataset.drawn = number; // for tests: which one is on the screen
   }
 
-  function catchUp() {
-    later = 0;
-    enqueue(draw, rank);
-  }
-
   function changed() {
     if (newest()[0] === drawn) return; // the news are another figure's
     if (inSight) enqueue(draw, rank);
-    else later ||= setTimeout(catchUp, REST);
     clearTimeout(resting);
     resting = setTimeout(() => enqueue(photograph, LAST), REST);
   }
@@ -61,7 +55,6 @@ async function render({ model, el }) {
     sized.disconnect();
     seen.disconnect();
     clearTimeout(resting);
-    clearTimeout(later);
     waiting.delete(draw);
     waiting.delete(photograph);
     feed.off("change:specs", changed);

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import floor, isfinite, log10
 
 from lbkit.result import PERCENTILES, Result, percentile
-from lbkit.viz.drawing import Figure, Trace, answered, figure, latency_axis, line
+from lbkit.viz.drawing import Figure, Trace, answered, drawn, figure, latency_axis, line
+from lbkit.viz.sketch import Sketch, sketched
 from lbkit.viz.style import INK, Look, axis, duration, named_look, title
 
 DECADE = 16  # points of a distribution between two marks; the quickest 13 % are left out
@@ -23,10 +24,15 @@ def latency_cdf(results: Sequence[Result], marks: bool = True) -> Figure:
     logarithmic scale: each mark is ten times as rare as the one before, as in an HdrHistogram.
     A line ends at the slowest of its answers. Without `marks` at percentiles it is drawn in half the time.
     """
+    return drawn(latency_sketch(results, marks))
+
+
+def latency_sketch(results: Sequence[Result], marks: bool = True) -> Sketch:
+    """Return the data of `latency_cdf`."""
     rows = answered(results)
     traces = [distribution(*row, marks=marks) for row in rows]
     if not traces:
-        return figure("", traces)
+        return sketched("", traces)
     rarest = min(4, max(2, *(floor(log10(len(r.latencies()))) for _, _, r in rows)))
     ticks = {1.0: "0 %", 0.5: "50 %"} | {
         10.0**-n: f"{100 - 10.0 ** (2 - n):g} %" for n in range(1, rarest + 1)
@@ -42,7 +48,7 @@ def latency_cdf(results: Sequence[Result], marks: bool = True) -> Figure:
     share = slowest_share(rows)
     mark, says = AT_SLOWEST | {"y0": share, "y1": share}, SAYS_SLOWEST | {"y": log10(share)}
     says["text"] = f"{SLOWEST[share]} waits longer than this"
-    return figure(slowest(rows), traces, xaxis=x, yaxis=y, shapes=[mark], annotations=[says])
+    return sketched(slowest(rows), traces, xaxis=x, yaxis=y, shapes=[mark], annotations=[says])
 
 
 AT_SLOWEST = {

@@ -9,9 +9,10 @@ from typing import Any
 from lbkit.events import DEPENDENCY_STATES, Action, Event
 from lbkit.experiment import Experiment
 from lbkit.result import Result, good, percentile
-from lbkit.viz.drawing import Figure, answered, figure, latency_axis, line
+from lbkit.viz.drawing import Figure, answered, drawn, figure, latency_axis, line
 from lbkit.viz.lanes import BROAD, NARROW, ROOM, Lane, lanes
 from lbkit.viz.latency import rounded
+from lbkit.viz.sketch import Sketch, sketched
 from lbkit.viz.style import GRID, HEAT, INK, axis, duration, named_look, title
 
 STEPS = 60  # points of a line over time, unless a step is given
@@ -30,6 +31,11 @@ def over_time(name: str, lines: Mapping[str, tuple[Sequence[float], Sequence[flo
 
 def latency_over_time(results: Sequence[Result], step: float | None = None) -> Figure:
     """Return mean latency by time of arrival, in steps of `step` seconds; of one result also p99."""
+    return drawn(latency_over_time_sketch(results, step))
+
+
+def latency_over_time_sketch(results: Sequence[Result], step: float | None = None) -> Sketch:
+    """Return the data of `latency_over_time`."""
     rows = answered(results)
     kinds = STATISTICS if len(rows) == 1 else {"mean": STATISTICS["mean"]}
     traces = []
@@ -47,7 +53,7 @@ def latency_over_time(results: Sequence[Result], step: float | None = None) -> F
             if kind == "mean":
                 highest += [(v, t, name) for v, t in zip(y, x, strict=True) if v is not None]
     more = time_layout(rows[0][2].experiment) if rows else {}
-    return figure(peak(highest), traces, yaxis=latency_axis(traces, "y"), **more)
+    return sketched(peak(highest), traces, yaxis=latency_axis(traces, "y"), **more)
 
 
 def peak(highest: Sequence[tuple[float, float, str]]) -> str:

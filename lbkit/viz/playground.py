@@ -16,16 +16,17 @@ from lbkit.jobs import measures
 from lbkit.replicate import Comparison, Replication
 from lbkit.result import Result
 from lbkit.table import cautions, table
-from lbkit.viz.backend_shares import shares
+from lbkit.viz.backend_shares import shares_sketch
 from lbkit.viz.choice import Choice
 from lbkit.viz.drawing import Figure
 from lbkit.viz.keepsake import Keepsake
-from lbkit.viz.latency import latency_cdf
+from lbkit.viz.latency import latency_sketch
 from lbkit.viz.luck import luck
-from lbkit.viz.over_time import latency_over_time
+from lbkit.viz.over_time import latency_over_time_sketch
 from lbkit.viz.pace import Pace, breathe
 from lbkit.viz.scenario import Settings, scenario, verdict
 from lbkit.viz.setting import checked, read
+from lbkit.viz.sketch import Sketch
 from lbkit.viz.sliders import controls, grouped
 from lbkit.viz.style import FAILED, title
 from lbkit.viz.widget import Feed, FigureView, Panel, after_each_cell, on_main, reset_button
@@ -188,14 +189,12 @@ class Playground(Panel):
             self.draw()
 
     async def _glance(self) -> None:
-        """Draw short runs: the first figure at once, the others if there is time."""
+        """Draw short runs, all figures in one message."""
         experiment = self._begin(QUICK)
         self._take([self._try(experiment, name) for name in self.choice.chosen])
-        self.latency.show(latency_cdf(self.results, marks=False))
+        first = {self.latency: latency_sketch(self.results, marks=False)}
+        self.latency.feed.show(first | self._other_figures())
         self._judge()
-        await breathe()
-        if not self.pace.moving:
-            self.latency.feed.show(self._other_figures())
 
     async def _rest(self) -> None:
         """Draw long runs, if they are not shown yet, and then run other seeds; end when a slider moves."""
@@ -264,14 +263,14 @@ class Playground(Panel):
         self.toml.value = self.experiment.to_toml()
         self.keepsake.show(self.settings, self.choice.chosen)
 
-    def _first_figure(self) -> Figure:
+    def _first_figure(self) -> Figure | Sketch:
         """Return the first figure: latencies, or those of many seeds."""
         if self.luck.value and self.seeds is not None:
             return luck(self.seeds)
-        return latency_cdf(self.results)
+        return latency_sketch(self.results)
 
-    def _other_figures(self) -> dict[FigureView, Figure]:
-        return {self.time: latency_over_time(self.results), self.shares: shares(self.results)}
+    def _other_figures(self) -> dict[FigureView, Figure | Sketch]:
+        return {self.time: latency_over_time_sketch(self.results), self.shares: shares_sketch(self.results)}
 
     def _show_seeds(self) -> None:
         """Show the seeds run so far: in a figure as they come, in words when they are complete."""

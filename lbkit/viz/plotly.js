@@ -1,5 +1,5 @@
 // What plotly figures of a page share: its script, which comes from the kernel once a page, whatever their
-// number, and a queue, as they are drawn one at a time. Put in front of the modules that draw.
+// number, and a queue, as they are drawn one after the other. Put in front of the modules that draw.
 
 // Each widget has a copy of this module: what they share is the page's.
 const shared = (globalThis.__lbkit ??= {
@@ -27,6 +27,7 @@ async function load(model) {
 
 const config = { displayModeBar: false }; // it would cover the title
 const LAST = 1000; // the rank of what can wait
+const BUSY = 24; // milliseconds of drawing, after which the browser paints before the next figure is begun
 
 // The browser paints, and a slider moves. A hidden page is never painted.
 const painted = () =>
@@ -40,9 +41,12 @@ async function enqueue(work, rank) {
   if (shared.working) return;
   shared.working = true;
   while (waiting.size) {
-    const [next] = [...waiting].reduce((a, b) => (b[1] < a[1] ? b : a));
-    waiting.delete(next);
-    await next().catch(console.error);
+    const end = performance.now() + BUSY;
+    do {
+      const [next] = [...waiting].reduce((a, b) => (b[1] < a[1] ? b : a));
+      waiting.delete(next);
+      await next().catch(console.error);
+    } while (waiting.size && Math.min(...waiting.values()) < LAST && performance.now() < end);
     await painted();
   }
   shared.working = false;

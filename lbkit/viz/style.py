@@ -139,9 +139,13 @@ def axis(name: str = "", **more: Any) -> dict[str, Any]:
         "zerolinecolor": GRID,
         "ticks": "",
         "automargin": True,
+        "ticklabeloverflow": "allow",  # the margin grows; to hide labels, plotly would measure all for each
         **more,
     }
 
+
+# Of an axis for which the margin does not grow.
+FIXED_MARGIN: dict[str, Any] = {"automargin": False, "ticklabeloverflow": "hide past div"}
 
 LEGEND = {
     "orientation": "h",

@@ -18,6 +18,8 @@ import plotly.graph_objects as go
 import plotly.offline
 import traitlets
 
+from lbkit.viz.sketch import Sketch
+
 
 def module(*names: str, folder: Path = Path(__file__).parent) -> str:
     """Return one script of several files, of which only the last exports."""
@@ -94,14 +96,16 @@ class Feed(anywidget.AnyWidget):
     _esm = "export default {}"
     specs = traitlets.Dict().tag(sync=True)  # place of a figure -> [number, JSON]
 
-    def show(self, figures: Mapping[FigureView, go.Figure]) -> None:
+    def show(self, figures: Mapping[FigureView, go.Figure | Sketch]) -> None:
         """Replace the figures of these views."""
-        news = {
-            view.place: [view.number + 1, figure.to_json(validate=False)] for view, figure in figures.items()
-        }
+        news = {view.place: [view.number + 1, as_json(figure)] for view, figure in figures.items()}
         self.specs = self.specs | news
         for view in figures:
             view.blank = False
+
+
+def as_json(figure: go.Figure | Sketch) -> str:
+    return figure.to_json() if isinstance(figure, Sketch) else str(figure.to_json(validate=False))
 
 
 class Photographed(LeavesPictures):
@@ -157,7 +161,7 @@ class FigureView(Photographed, anywidget.AnyWidget):
         """The figure that it shows, as JSON."""
         return str(self.feed.specs[self.place][1])
 
-    def show(self, figure: go.Figure) -> None:
+    def show(self, figure: go.Figure | Sketch) -> None:
         self.feed.show({self: figure})
 
 

@@ -25,7 +25,7 @@ from lbkit.viz.dashboard.lamps import STATES, usual_rules
 from lbkit.viz.dashboard.reel import interval, reel
 from lbkit.viz.drawing import latency_axis
 from lbkit.viz.states import COLOURS, LEVELS
-from lbkit.viz.style import FAILED, HEAT, INK, axis, layout, title
+from lbkit.viz.style import FAILED, FIXED_MARGIN, HEAT, INK, axis, layout, title
 from lbkit.viz.widget import Photographed, Script, module, script
 
 WINDOW = 60.0  # seconds on the screen
@@ -232,21 +232,21 @@ class Dashboard(Photographed, anywidget.AnyWidget):
         )
 
 
-ROWS = {"type": "category", "showgrid": False, "autorange": "reversed", "automargin": False}
+ROWS = {"type": "category", "showgrid": False, "autorange": "reversed", **FIXED_MARGIN}
 
 
 def axis_of(panel: Panel) -> dict[str, Any]:
     """Return the vertical axis of a panel, with ticks in the units that people say."""
     if panel.unit == SECONDS:
         ticks = latency_axis([{"y": [0.001, 1.0]}], "y", "")
-        return ticks | {"automargin": False}
-    return axis(**UNITS[panel.unit]) | {"automargin": False, "nticks": 5}
+        return ticks | FIXED_MARGIN
+    return axis(**UNITS[panel.unit], **FIXED_MARGIN, nticks=5)
 
 
 def chart(vertical: dict[str, Any]) -> dict[str, Any]:
     """Return the layout of a small chart over time; without automatic margins, which cost a second layout."""
     more = {"margin": {"l": 58, "r": 16, "t": 6, "b": 22}, "showlegend": False, "hovermode": "x"}
-    time = axis(showgrid=False, automargin=False, ticksuffix=" s", nticks=6, fixedrange=True)
+    time = axis(**FIXED_MARGIN, showgrid=False, ticksuffix=" s", nticks=6, fixedrange=True)
     return layout("", 170, xaxis=time, yaxis=vertical | {"fixedrange": True}, **more) | {
         "title": {"text": ""}
     }
