@@ -18,6 +18,7 @@ DOES = {
     r"\bLocalFleet\(": "starts servers",
     r"\b(socketserver|http\.server|create_server)\b": "starts a server of its own",
     r"\bRedisServer\(": "starts a Redis",
+    r"\bDnsServer\(": "starts a DNS server",
     r"\bLiveSession\(": "starts servers, lbkit's proxy and clients",
     r"\b\w*Proxy\(": "puts lbkit's proxy in front",
     r"\bmake_certificates\(": "makes certificates",

@@ -6,6 +6,7 @@ from lbkit.viz.attempts import attempts
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
 from lbkit.viz.capacity import capacity
+from lbkit.viz.catchment import catchment
 from lbkit.viz.curves import curves
 from lbkit.viz.detection import detection_curve, detection_times
 from lbkit.viz.diagnosis import diagnosis
@@ -21,6 +22,7 @@ from lbkit.viz.rules import rules
 from lbkit.viz.spread import spread
 from lbkit.viz.states import states
 from lbkit.viz.waterfall import waterfall
+from lbkit.viz.world import world
 
 latency_cdf = warned(latency.latency_cdf)
 percentiles = warned(latency.percentiles)
@@ -33,6 +35,7 @@ __all__ = [
     "bars",
     "by_server",
     "capacity",
+    "catchment",
     "curves",
     "detection_curve",
     "detection_times",
@@ -54,4 +57,5 @@ __all__ = [
     "spread",
     "states",
     "waterfall",
+    "world",
 ]

@@ -513,6 +513,42 @@ MONITORING = [
     in_11("diagnosis", "claim-diagnosis", "at_load(1.3)", "at_load(0.5)"),
 ]
 
+
+def in_08(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("08-around-the-world", claim, at, old, new, cell, needs)
+
+
+ANYWHERE = 'measured = run(shop.but(policy="random", arrivals=Poisson(40), duration=3))'
+
+WORLD = [
+    in_08("G1", "claim-g1", 'shop.policy, "random"', '"random", "random"'),
+    in_08("G1", "claim-g1-live", "", ANYWHERE, needs="live"),
+    in_08("G2", "claim-g2", "failing(seed, fence=fence)", "failing(seed)"),
+    in_08("G2", "claim-g2-all", "fenced.choose", 'world.steering("nearest").choose'),
+    in_08("G2", "claim-g2-live", "", "happened = run(failing())", needs="live"),
+    in_08("G3", "claim-g3", "least=1800", "least=0", cell="ttl-model"),
+    in_08("G3", "claim-g3", "ttl=60, duration", "ttl=600, duration", cell="ttl-resolvers"),
+    in_08("G3", "claim-g3-ttl", "DnsFailover(ttl, 30", "DnsFailover(60, 30"),
+    in_08("G3", "claim-g3-live", "ttl=1.0", "ttl=9.0", cell="g3-live", needs="live"),
+    in_08("skew", "claim-skew", "Crowd(200, skew, rate=100)", "Crowd(200, 0.0, rate=100)", cell="skew"),
+    in_08(
+        "G4",
+        "claim-g4",
+        'world.steering("nearest")',
+        'world.steering("failover")',
+        cell="dns-zone",
+        needs="dns",
+    ),
+    in_08("G5", "claim-g5", '["site-iad", "site-sin"]', '["site-fra", "site-sin"]', cell="anycast-after"),
+    in_08("G5", "claim-g5-flaps", "[sites, sites[1:]] * 3 + [sites]", "[sites] * 7"),
+    in_08("G6", "claim-g6", "skew=0.8", "skew=0.0", cell="cdn-run"),
+    in_08("G6", "claim-g6-tiers", '{"parent": "tier"}', "{}", cell="cdn-tiers"),
+    in_08("G6", "claim-g6-tiers", '"inside": "random", ', "", cell="cdn-tiers"),
+    in_08("G6", "claim-g6-purge", "cdn.purge(product)", "2"),
+    in_08("G7", "claim-g7", "if capacity:", "if False:", cell="cloud-build"),
+    in_08("G7", "claim-g7-failover", "fall=2", "fall=20", cell="fence-run"),
+]
+
 STAGES = [  # what scenes show
     in_04("sticky-newcomer", "stage-check", "sticky=Sticky() if sticky else None", "", cell="stage-build"),
     swap(
@@ -547,4 +583,5 @@ MUTATIONS: list[Mutation] = [
     *DRAINS,
     *FEATURES,
     *MONITORING,
+    *WORLD,
 ]
