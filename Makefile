@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
 	@$(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
+	@$(BIN)/python -m native --if-possible
 	$(PYTEST) -m "not browser and not container and not notebook" tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lite; \
 	  else echo "lbkit: no npm, so the browser-only edition is not built and its tests are skipped"; fi
@@ -32,6 +33,9 @@ test: static ## Everything: style, types, layers, tests, notebooks
 
 check: static ## The fast part: style, types, layers, tests of core and sim
 	$(PYTEST) tests/core tests/sim
+
+compiled: $(VENV)/dev.stamp ## Compile the modules that take the time (needs a C compiler); LBKIT_PURE=1 runs without
+	@$(BIN)/python -m native
 
 static: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -85,7 +89,7 @@ lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	rm -rf .venv-lock
 
 clean: ## Remove the environment and all caches
-	rm -rf .venv* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv* build dist lbkit/_compiled .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
@@ -106,7 +110,8 @@ define install
 endef
 
 $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
-	$(call install,.[all])
+	$(call install,.[all,compile])
+	@$(BIN)/python -m native --if-possible
 	@touch $@
 
 $(VENV)/course.stamp: pyproject.toml requirements.lock | $(BIN)/python
@@ -119,4 +124,5 @@ $(VENV)/lite.stamp: pyproject.toml requirements.lock | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml requirements.lock | $(BIN)/python
 	$(call install,.[dev])
+	@$(BIN)/python -m native --if-possible
 	@touch $@ $(VENV)/lab.stamp

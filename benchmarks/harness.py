@@ -8,6 +8,8 @@ import platform
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from lbkit.extensions import compiled, why_pure
+
 T = TypeVar("T")
 
 
@@ -26,10 +28,11 @@ def report(
     """Print what `measure` returns, called with the options: by `show`, or as one JSON object."""
     chosen = vars(parser.parse_args())
     as_json = chosen.pop("json")
-    found = measure(**chosen) | {"python": platform.python_version()}
+    found = measure(**chosen) | {"python": platform.python_version(), "compiled": compiled()}
     if as_json:
         print(json.dumps(found))
     else:
+        print("lbkit runs", "compiled" if compiled() else f"as readable Python: {why_pure()}")
         show(found)
 
 

@@ -1,5 +1,9 @@
 """lbkit: learn load balancing by doing it."""
 
+from lbkit.extensions import compiled, install
+
+install()  # first, as it decides which modules the imports below find: readable or compiled ones
+
 from lbkit import presets
 from lbkit.arrivals import Burst, Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
 from lbkit.caching import Caching
@@ -136,6 +140,7 @@ __all__ = [
     "Why",
     "algorithms",
     "compare",
+    "compiled",
     "forget",
     "make_balancer",
     "notes",

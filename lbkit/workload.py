@@ -137,7 +137,9 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
                 yield now
         case ConstantRate(rate):
             # Multiplied, not added up: a million additions drift.
-            yield from (i / rate for i in range(int(duration * rate) + 1) if i / rate < duration)
+            for i in range(int(duration * rate) + 1):
+                if i / rate < duration:
+                    yield i / rate
         case OnOff(peak, on, off):
             # Stationary: what is left of a burst, or of a silence, is exponential like the whole.
             start = 0.0 if rng.random() < arrivals.share else rng.expovariate(1 / off)
@@ -156,7 +158,9 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
                 if rng.random() * peak < arrivals.at(now):
                     yield now
         case Trace(times):
-            yield from (t for t in times if t < duration)
+            for time in times:
+                if time < duration:
+                    yield time
         case _:
             raise TypeError(f"{arrivals.kind} traffic has no arrival times: they follow the answers")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from lbkit.extensions import why_pure
 from lbkit.needs import FEATURES, why_not
 
 
@@ -20,3 +21,5 @@ def command() -> None:
     for name, feature in FEATURES.items():
         reason = why_not(name)
         typer.echo(f"{'no ' if reason else 'yes'}  {name:{width}}  {reason or feature.what}")
+    pure = why_pure()
+    typer.echo(f"{'no ' if pure else 'yes'}  {'compiled':{width}}  {pure or 'what takes the time, by mypyc'}")

@@ -58,7 +58,8 @@ class Failure(Enum):
     NO_TUNNEL = "no tunnel", 502, Repeat.ALWAYS
     NO_KEY = "no key", 400, Repeat.NEVER  # a WebSocket whose client has sent no key: nothing was sent
 
-    def __init__(self, label: str, status: int, repeat: Repeat) -> None:
+    # Any: as in CheckState, the class has no name yet.
+    def __init__(self: Any, label: str, status: int, repeat: Repeat) -> None:
         self.label = label
         self.status = status
         self.repeat = repeat

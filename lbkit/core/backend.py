@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
+from mypy_extensions import mypyc_attr
+
 # Share of the newest sample in a backend's average latency; nginx's least_time uses the same.
 NEW_SAMPLE = 0.05
 
@@ -24,6 +26,7 @@ class NoBackend(Exception):
     """No backend may be picked: all are down, draining, out, of weight 0, tried already, or not allowed."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Backend:
     """A server that requests can be sent to.
 

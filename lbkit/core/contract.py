@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 # What the methods of a Balancer and of a Limiter have to do; the engines call no others.
 CONTRACT = {
     "pick": "pick(backends, key, now) returns one of `backends`, and does not wait",
@@ -42,6 +44,7 @@ def check_name(cls: type) -> None:
         raise ValueError(f"{cls.__name__}.name is {name!r}: use a text, such as {cls.__name__.lower()!r}")
 
 
+@mypyc_attr(native_class=False)
 class AlgorithmError(RuntimeError):
     """An algorithm broke its contract. The message is one line; notebooks show it as four.
 

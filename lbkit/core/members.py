@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, Intent, checked_weight
 from lbkit.core.balance.base import Balancer
 from lbkit.core.contract import FAILURES, AlgorithmError, method_failed
@@ -27,6 +29,7 @@ class _Interrupted(Balancer):
         raise self.error.again()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Members:
     """The backends of a pool and the balancer that chooses among them.
 

@@ -83,7 +83,7 @@ def number(
         )
 
 
-def whole(low: int, high: float = inf, /, **values: Any) -> None:
+def whole(low: int, high: float | int = inf, /, **values: Any) -> None:
     """Raise ValueError, which names it, for the first value that is not a whole number in [low, high]."""
     for name, value in values.items():
         try:

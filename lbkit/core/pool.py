@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import NEW_SAMPLE, Backend, NoBackend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, wrong_pick, wrong_why
@@ -16,6 +18,7 @@ from lbkit.core.members import Members
 from lbkit.core.meter import LoadReport
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Lease:
     """The right to use one backend until `release`."""
 
@@ -42,6 +45,7 @@ class Lease:
             pool.release(self.backend, self.start, ok, now)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Pool(Members):
     """Members, from which the balancer picks a backend for each request."""
 

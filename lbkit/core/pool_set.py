@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.meter import LoadReport
@@ -11,6 +13,7 @@ from lbkit.core.pool import Lease, Pool
 from lbkit.core.replicas import Replicas
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PoolSet:
     """Several pools of different backends, with one algorithm; the first gets what is not sent to another.
 
@@ -83,7 +86,8 @@ class PoolSet:
         return tuple(b for named in self._named.values() for b in named.backends)
 
     def all_backends(self) -> Iterator[Backend]:
-        return (b for named in self._named.values() for b in named.all_backends())
+        for named in self._named.values():
+            yield from named.all_backends()
 
     # -- one backend, by its name ------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.contract import AlgorithmError
@@ -12,6 +14,7 @@ from lbkit.core.meter import LoadReport
 from lbkit.core.pool import Lease, Pool
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Replicas:
     """Several pools of the same servers; each request goes to a random one of them.
 
@@ -76,7 +79,8 @@ class Replicas:
         self._pool_of[backend].report(backend, load, now, probed)
 
     def all_backends(self) -> Iterator[Backend]:
-        return (b for pool in self.pools for b in pool.backends)
+        for pool in self.pools:
+            yield from pool.backends
 
     @property
     def backends(self) -> tuple[Backend, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 # What could end a line of a log or of a header, or steer a terminal; and halves of characters.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029" + chr(0xD800) + "-" + chr(0xDFFF) + "]")
 
 # Names of values that no log should have, nor a page that every user of the machine can read.
 _SECRET = re.compile(r"(?i)secret|token|passw|authori[sz]ation|cookie|salt|credential|api[-_]?key")

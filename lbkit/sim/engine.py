@@ -10,9 +10,12 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 Handlers = Sequence[Callable[[int], object]]  # by kind: what is done with the row
 
 
+@mypyc_attr(native_class=False)
 class TooManyEvents(RuntimeError):
     """A run has planned as many events as it may."""
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.gate import Gate, Refused
 from lbkit.core.limit.several import tightest
 from lbkit.core.queues import Item
@@ -23,6 +25,7 @@ PASS = 0  # it goes on
 HOLD = -1  # it waits: an event is planned for it
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Entrance:
     """Decides which requests go on to the balancer, and when, in an experiment with limits or admission."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(native_class=False)
 class Delay(float):
     """A delay that is drawn anew each time it is added to a moment: `now + delay`.
 

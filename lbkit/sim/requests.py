@@ -9,6 +9,8 @@ from math import isnan
 from sys import maxsize
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import Backend
 from lbkit.core.key import Key, about_client, key_of
 from lbkit.experiment import Traffic
@@ -20,6 +22,7 @@ NAN = float("nan")
 NOT_PICKED = Backend("none")  # holds the place in `lease` until a backend is picked
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Requests:
     """The columns of all requests: what each carries, and its outcome.
 

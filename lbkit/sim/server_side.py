@@ -8,6 +8,8 @@ from functools import partial
 from math import inf
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import Backend, Intent
 from lbkit.core.attempts import Failure
 from lbkit.core.balance import algorithms
@@ -29,6 +31,7 @@ from lbkit.workload import stream
 UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEND)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ServerSide(ABC):
     """Servers, the balancer's view of them, and what changes either: events, health checks, a deploy."""
 
@@ -43,7 +46,7 @@ class ServerSide(ABC):
         if experiment.geography:
             place(experiment.geography, self.servers, experiment.traffic.clients)
         self.by_name = {server.spec.name: server for server in self.servers}
-        there = (backend(spec) for spec in experiment.servers if spec.name not in experiment.joining)
+        there = [backend(spec) for spec in experiment.servers if spec.name not in experiment.joining]
         self.changes: list[StateChange] = []  # of the state of backends, by health rules
         self.pool = policy.pools(
             there, partial(stream, experiment.seed), experiment.pools, on_change=self.changed

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.sharing import ProcessorSharing
 from lbkit.experiment import Server
 from lbkit.server import FIFO, PROCESSOR_SHARING
@@ -22,6 +24,7 @@ OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 ACCEPTED, REFUSED = 0, -1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SimServer:
     """Serves up to `workers` requests at once, first come first served; the rest wait or are refused.
 
@@ -239,6 +242,7 @@ class SimServer:
             self._settle()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SharingServer(SimServer):
     """Serves all its requests at once, each at an even share of its speed: none waits, all take longer.
 

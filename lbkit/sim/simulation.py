@@ -8,6 +8,8 @@ from functools import partial
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.arrivals import Closed, Sessions
 from lbkit.core import AnyPool, Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
@@ -35,6 +37,7 @@ MAX_EVENTS = 50_000_000
 MAX_EVENTS_PER_REQUEST = 100
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Simulation(ServerSide):
     """What happens to requests: between clients, the balancer and the servers. One is known by its row."""
 

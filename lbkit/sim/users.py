@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.arrivals import Closed
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
@@ -17,6 +19,7 @@ from lbkit.workload import Clients, Visits, stream
 TURNAROUND = 0.01
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Users:
     """Plans the SEND event of each user, and draws its requests. All users are alike."""
 
@@ -46,6 +49,7 @@ class Users:
         return self.requests.add(now, *self.clients.one()) if now < self.duration else None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Visitors:
     """Plans a SEND event for each request of each session; the event's row is the session's number."""
 

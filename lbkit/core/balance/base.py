@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.contract import FAILURES, check_name, method_failed
 from lbkit.core.meter import LoadReport
@@ -50,6 +52,7 @@ class Why:
         return "; ".join(parts)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Balancer:
     """A rule that chooses a backend. A subclass with only `pick` is complete:
 
@@ -85,7 +88,7 @@ class Balancer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "name" not in cls.__dict__:
+        if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         check_name(cls)
         if cls.__name__.startswith("_"):
@@ -180,6 +183,7 @@ class Balancer:
         """Called on one of several balancers when a server has become idle. Only if `wants_idle`."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Rotation(Balancer):
     """The base of algorithms that take turns: to start at a later turn is to take the turns before it."""
 
@@ -214,7 +218,7 @@ def forget(algorithm: str | type[Balancer]) -> None:
 
 
 def _ours(cls: type[Balancer]) -> bool:
-    return cls.__module__.startswith("lbkit.")
+    return str(vars(cls)["__module__"]).startswith("lbkit.")
 
 
 def _unknown(name: str) -> str:

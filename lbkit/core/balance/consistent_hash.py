@@ -8,6 +8,8 @@ from hashlib import shake_128
 from math import ceil
 from struct import unpack
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.hashing import GOLDEN, hash64, mix64, place64
@@ -16,6 +18,7 @@ from lbkit.core.options import number, whole
 MAX_POINTS = 5_000_000  # on a ring: some 300 MB
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ConsistentHash(Balancer):
     """A hash ring: each backend has many points on it, a key belongs to the next point clockwise.
 
@@ -64,7 +67,8 @@ class ConsistentHash(Balancer):
     def clockwise(self, key: str) -> Iterator[Backend]:
         """Yield the owners of all points, clockwise from the key: the order in which they stand in."""
         first, ring = self._first(key), self._ring
-        return (self._owner(ring[i % len(ring)]) for i in range(first, first + len(ring)))
+        for i in range(first, first + len(ring)):
+            yield self._owner(ring[i % len(ring)])
 
     def pick_except(
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
@@ -104,6 +108,7 @@ def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
     return unpack(f">{number}d", bits.to_bytes(8 * number, "big"))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class BoundedHash(ConsistentHash):
     """Consistent hashing with bounded loads: a backend has at most `factor` times the average in flight.
 
@@ -162,6 +167,7 @@ class BoundedHash(ConsistentHash):
             self._in_flight -= 1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MultiProbe(Balancer):
     """A ring with one point a backend; each key has `probes` positions, and the nearest point wins.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.options import whole
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FirstAvailable(Balancer):
     """The first in the list that has fewer than `limit` requests in flight; the last one takes the rest.
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, NoBackend
 from lbkit.core.balance.base import Why
 from lbkit.core.balance.grouped import Group, _Grouped, group_label
@@ -17,6 +19,7 @@ from lbkit.core.options import number
 from lbkit.core.text import unknown
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Geographic(_Grouped):
     """The region for the client's place: the nearest that is up, has room, and may have the client's data.
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, Intent
 from lbkit.core.balance.base import Balancer, Why, make_balancer, restoring
 from lbkit.core.hashing import place64
@@ -17,6 +19,7 @@ from lbkit.core.options import number
 Group = Hashable
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Grouped(Balancer):
     """Draws a group in proportion to its share of the traffic; the group's own balancer chooses within it.
 
@@ -91,7 +94,7 @@ class _Grouped(Balancer):
     def draw_again(self, exclude: Collection[Backend], key: str) -> Group:
         """Return the group of a retry: one tried before, while it has backends left; then another."""
         drawn, tried = self.draw(key), {self.group(b) for b in exclude}
-        left = (name for name, group in self._groups.items() if any(b not in exclude for b in group))
+        left = [name for name, group in self._groups.items() if any(b not in exclude for b in group)]
         return min(left, key=lambda name: (name not in self._names, name not in tried, name != drawn))
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
@@ -149,6 +152,7 @@ def group_label(group: Group) -> str:
     return str(group) or "-"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Overprovisioned(_Grouped):
     """Groups that may lose some servers before they lose traffic: with 1.4, up to 28 %. (Envoy's default.)"""
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class JoinIdleQueue(Balancer):
     """The backend that has been idle longest; a random one when none is idle.
 
@@ -32,7 +35,7 @@ class JoinIdleQueue(Balancer):
     def rebuild(self, backends: Sequence[Backend]) -> None:
         self._members = frozenset(backends)
         waiting = [b for b in self._idle if b in self._members]
-        idle = () if self._report else (b for b in backends if not b.in_flight)
+        idle = [] if self._report else [b for b in backends if not b.in_flight]
         self._idle = OrderedDict.fromkeys([*waiting, *idle])
 
     def start_at(self, backends: Sequence[Backend], place: float) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.hashing import hash64
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class JumpHash(Balancer):
     """A few lines of arithmetic instead of a ring: equal shares, no memory, O(log n).
 

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, _Rotation
 from lbkit.core.options import number
@@ -16,6 +18,7 @@ MAX_BIAS = 30.0  # (in flight + 1)^bias stays a number, with a billion in flight
 _Level = OrderedDict[Backend, None]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _LowestScore(Balancer):
     """The backend with the lowest score, found without a scan: backends stand on levels by score.
 
@@ -61,7 +64,7 @@ class _LowestScore(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         # Retries are rare: a scan is fine.
-        waiting = (b for b in self._level_of if b not in exclude)
+        waiting = [b for b in self._level_of if b not in exclude]
         best = min(waiting, key=lambda b: self.score(b, b.in_flight))
         self._move(best, best.in_flight + 1)
         return best
@@ -96,6 +99,7 @@ class _LowestScore(Balancer):
         self._scores = sorted(self._levels)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LeastConnections(_LowestScore):
     """The backend with the fewest requests in flight for its weight.
 
@@ -107,6 +111,7 @@ class LeastConnections(_LowestScore):
         return in_flight / backend.weight
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WeightedLeastConnections(_Rotation):
     """Weighted round robin in which requests in flight lower the weight: weight / (in flight + 1)^bias.
 

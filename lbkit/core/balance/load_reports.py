@@ -14,6 +14,8 @@ from math import exp
 from statistics import fmean
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, _Rotation, restoring
 from lbkit.core.balance.power_of_two import MAX_DRAWS, _SampledChoice
@@ -31,6 +33,7 @@ class _Probe(NamedTuple):
     uses: int
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Prequal(Balancer):
     """The fastest backend among recent probes that are not hot; if all are hot, the least loaded.
 
@@ -136,6 +139,7 @@ class Prequal(Balancer):
         )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceOfTwo(_SampledChoice):
     """The better of two random backends by utilisation, in flight and failures; new ones on probation.
 
@@ -223,6 +227,7 @@ class ChoiceOfTwo(_SampledChoice):
         self._failures[backend] = rate + 0.1 * ((not ok) - rate), now
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ClientSideWeighted(_Rotation):
     """Weighted round robin by reported load: answers a second / (utilisation + penalty x share of errors).
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.hashing import hash64, place64
@@ -12,6 +14,7 @@ from lbkit.core.options import whole
 MAX_SLOTS = 5_000_011  # as in Envoy
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Maglev(Balancer):
     """A table of `slots` that backends fill in turns, each in its own order; a pick is one lookup.
 
@@ -79,7 +82,9 @@ class Maglev(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         start = hash64(key)
-        further = (self._table[(start + k) % self.slots] for k in range(self.slots))
+        for k in range(self.slots):
+            backend = self._table[(start + k) % self.slots]
+            if backend not in exclude:
+                return backend
         # The only backend left may have so little weight that it has no slot at all.
-        others = (b for b in backends if b not in exclude)
-        return next((b for b in further if b not in exclude), None) or next(others)
+        return next(b for b in backends if b not in exclude)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.hashing import hash64
 from lbkit.core.options import whole
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ModuloHash(Balancer):
     """Hash of the key modulo the number of backends.
 
@@ -32,6 +35,7 @@ class ModuloHash(Balancer):
         return Why(f"hash of {part!r} modulo {n}", place=hash64(part) % n, places=n)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class IPHash(ModuloHash):
     """Hash of the client's address modulo the number of backends.
 

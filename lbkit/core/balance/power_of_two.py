@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.options import whole
@@ -13,6 +15,7 @@ from lbkit.core.options import whole
 MAX_DRAWS = 1000  # a pick
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _SampledChoice(Balancer):
     """Draws a sample of the backends and takes the lowest score in it. The first drawn wins ties."""
 
@@ -46,6 +49,7 @@ class _SampledChoice(Balancer):
         return Why(f"{self.scored} of those drawn", {b.name: self.score(b, now) for b in sampled}, "lowest")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PowerOfTwo(_SampledChoice):
     """The less loaded of two different random backends ("power of two choices").
 
@@ -60,6 +64,7 @@ class PowerOfTwo(_SampledChoice):
         return a if a.in_flight * b.weight <= b.in_flight * a.weight else b
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PowerOfChoices(_SampledChoice):
     """The least loaded of `choices` random backends, drawn with `replacement` or without.
 

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.grouped import Group, _Overprovisioned
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PriorityLevels(_Overprovisioned):
     """Level 0 gets all traffic while enough of it is healthy; what it cannot take goes to level 1, and so on.
 

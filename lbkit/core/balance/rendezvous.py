@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import log
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.hashing import hash64, mix64, place64
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rendezvous(Balancer):
     """The backend with the highest score, a hash of key and backend ("highest random weight").
 

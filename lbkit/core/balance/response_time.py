@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from math import exp, inf, log
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import NEW_SAMPLE, Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.power_of_two import _SampledChoice
@@ -17,6 +19,7 @@ _Entry = tuple[float, int, Backend]  # score, number of the turn, backend
 FADED = -log(1 - NEW_SAMPLE)  # decays after which an average has lost as much as a new sample replaces
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LeastResponseTime(Balancer):
     """The backend with the shortest expected wait: average latency x (in flight + 1), for its weight.
 
@@ -89,8 +92,8 @@ class LeastResponseTime(Balancer):
         self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
     ) -> Backend:
         # Retries are rare: a scan is fine.
-        valid = (e for e in self._heap if self._turn_of.get(e[2]) == e[1])
-        backend = min(e for e in valid if e[2] not in exclude)[2]
+        valid = [e for e in self._heap if self._turn_of.get(e[2]) == e[1] and e[2] not in exclude]
+        backend = min(valid)[2]
         self._since[backend] = now
         heappush(self._heap, self._entry(backend, backend.in_flight + 1, now))
         return backend
@@ -136,6 +139,7 @@ class LeastResponseTime(Balancer):
         return Why("expected wait, faded since its last change; longest waiting first", waits, "lowest")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PeakEWMA(_SampledChoice):
     """Of two random backends, the one with the shorter expected wait: recent latency x (in flight + 1).
 

@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why, _Rotation
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RoundRobin(_Rotation):
     """Each backend in turn: equal counts, whatever the capacity of the servers."""
 
@@ -36,6 +39,7 @@ class RoundRobin(_Rotation):
         return Why("the next turn", place=(self._turn + 1) % n, places=n)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WeightedRoundRobin(_Rotation):
     """Turns in proportion to weight, spread out smoothly: weights 5, 1, 1 give a a b a c a a.
 
@@ -70,6 +74,7 @@ class WeightedRoundRobin(_Rotation):
         return Why("current weight", current, "highest")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Cycle(Balancer):
     """Turns in a fixed cycle; a new cycle goes on at the same part of its length."""
 
@@ -110,6 +115,7 @@ class _Cycle(Balancer):
         return Why("next turn in the cycle", place=self._next, places=len(self._cycle))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class InterleavedRoundRobin(_Cycle):
     """Turns in rounds, one for each unit of the highest weight: 3, 2, 1 give a, a b, a b c.
 
@@ -123,6 +129,7 @@ class InterleavedRoundRobin(_Cycle):
         return [b for least in rounds for b in turns if turns[b] >= least]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ConsecutiveRoundRobin(_Cycle):
     """All turns of a backend in a row: weights 3, 2, 1 give a a a b b c.
 
@@ -134,6 +141,7 @@ class ConsecutiveRoundRobin(_Cycle):
         return [b for b in turns for _ in range(turns[b])]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StaticRoundRobin(_Cycle):
     """Turns from a smooth table that is built once: weights 3, 2, 1 give a b a b a c.
 
@@ -174,6 +182,7 @@ class StaticRoundRobin(_Cycle):
         return table
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class EarliestDeadline(_Rotation):
     """The backend with the earliest deadline; its next deadline is 1/weight later.
 

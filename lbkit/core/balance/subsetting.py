@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Why
 from lbkit.core.balance.grouped import Group, _Grouped
 from lbkit.core.options import whole
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Subset(_Grouped):
     """A subset of `size` backends for balancer `index` of `balancers`, and an algorithm within it.
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 from itertools import accumulate
 from statistics import median
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.options import number, whole
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Random(Balancer):
     """Any backend, all with the same probability. Keeps no state, so several proxies need not coordinate."""
 
@@ -24,6 +27,7 @@ class Random(Balancer):
             return Why("drawn at random", place=int(self.rng.random() * len(backends)), places=len(backends))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WeightedRandom(Balancer):
     """Any backend, with a probability in proportion to weight. O(log n): a bisect in the sums of weights."""
 
@@ -51,6 +55,7 @@ class WeightedRandom(Balancer):
             return Why("drawn at random on the sum of these weights", weights, place=self.rng.random())
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AnomalyMitigation(WeightedRandom):
     """Weighted random choice that sends less to backends which fail more than the others.
 

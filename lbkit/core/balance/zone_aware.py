@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.grouped import Group, _Grouped, _Overprovisioned
 from lbkit.core.options import number
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ZoneAware(_Grouped):
     """Traffic stays in the zone `home` up to its capacity; the rest spills over to the others by weight.
 
@@ -49,6 +52,7 @@ class ZoneAware(_Grouped):
         return {self.home: stays, **spill}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LocalityWeighted(_Overprovisioned):
     """Each zone gets traffic in proportion to its weight, and less only when many of its servers are down.
 
@@ -68,6 +72,7 @@ class LocalityWeighted(_Overprovisioned):
         return {z: w * self.capacity(self.available(z)) for z, w in weights.items()}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CrossZone(_Grouped):
     """Traffic arrives in equal parts at the zones' nodes; with `across` off it stays in its zone.
 

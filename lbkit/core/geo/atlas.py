@@ -42,7 +42,8 @@ class Atlas:
 
     def __iter__(self) -> Iterator[tuple[Network, Location]]:
         """All networks and their locations, longer prefixes first."""
-        return (entry for length in self._lengths for entry in self._tables[length].values())
+        for length in self._lengths:
+            yield from self._tables[length].values()
 
     def find(self, address: str) -> tuple[Network, Location] | None:
         """Return the longest network with an address, and its location; None without one.

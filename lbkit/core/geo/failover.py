@@ -83,8 +83,7 @@ class DnsFailover:
     @property
     def last(self) -> float:
         """The seconds after which the last client has moved."""
-        kept = (kind.keep(self.ttl) for kind in self.resolvers if kind.share)
-        return self.notice + max(kept) + self.hold
+        return self.notice + max(kind.keep(self.ttl) for kind in self.resolvers if kind.share) + self.hold
 
     @property
     def mean(self) -> float:

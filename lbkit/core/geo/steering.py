@@ -144,8 +144,10 @@ class Steering:
         if not up:
             names = ", ".join(region.name for region in ranking)
             raise NoRegion(f"every region that may serve {client!r} is down: {names}")
-        with_room = (r for r in up if self.has_room(r, known.get(r.name, RegionState())))
-        return next(with_room, up[0])
+        for region in up:
+            if self.has_room(region, known.get(region.name, RegionState())):
+                return region
+        return up[0]
 
     def is_up(self, region: Region, state: RegionState) -> bool:
         """Return whether enough of a region's servers are healthy."""

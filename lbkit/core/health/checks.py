@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from lbkit.core.health.probe import Probe
 from lbkit.core.options import named_fields
@@ -13,6 +14,7 @@ from lbkit.core.options import named_fields
 class CheckState(Enum):
     """The state of a backend by its checks; `in_service`: it gets requests."""
 
+    label: str
     in_service: bool
 
     UP = "up", True
@@ -20,7 +22,8 @@ class CheckState(Enum):
     DOWN = "down", False
     RECOVERING = "recovering", False  # down, and its last checks passed
 
-    def __init__(self, label: str, in_service: bool) -> None:
+    # Any: the compiler would check for a class that has no name yet, as its members are made with it.
+    def __init__(self: Any, label: str, in_service: bool) -> None:
         self.label = label
         self.in_service = in_service
 

@@ -66,7 +66,7 @@ class Limiter(Generic[S]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "name" not in cls.__dict__:
+        if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         check_name(cls)
         if not cls.__name__.startswith("_") and cls.step is not Limiter.step:

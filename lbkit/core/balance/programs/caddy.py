@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.options import whole
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CaddyLeastConnections(Balancer):
     """Caddy `least_conn`: the fewest in flight; a random one of those that have equally few. O(n).
 
@@ -25,6 +28,7 @@ class CaddyLeastConnections(Balancer):
         return Why("in flight, a random one of equals", loads, "lowest")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CaddyRandomChoose(Balancer):
     """Caddy `random_choose`, until July 2026: power of choices from a sample that may be too small.
 

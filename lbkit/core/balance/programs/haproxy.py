@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why, restoring
 from lbkit.core.balance.least_connections import _LowestScore
@@ -19,6 +21,7 @@ from lbkit.core.hashing import address_bytes
 from lbkit.core.options import whole
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HaproxyRing(_HashRing):
     """HAProxy `hash-type consistent`: 16 points a unit of weight; the nearest point on either side wins.
 
@@ -50,7 +53,8 @@ class HaproxyRing(_HashRing):
         self._in_flight = sum(b.in_flight for b in backends)
 
     def points_of(self, backend: Backend, weight: int) -> Iterator[int]:
-        return (avalanche(4096 * self._number[backend] + i) for i in range(self.points * weight))
+        for i in range(self.points * weight):
+            yield avalanche(4096 * self._number[backend] + i)
 
     def hash(self, key: str) -> int:
         return avalanche(haproxy_hash(key)) if self.avalanche else haproxy_hash(key)
@@ -118,6 +122,7 @@ class HaproxyRing(_HashRing):
         return replace(why, rule=f"{why.rule}, the first with room; room of each", scores=room)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HaproxyRandom(HaproxyRing):
     """HAProxy `random(draws)`: the least loaded of the servers at random positions of its ring.
 
@@ -160,6 +165,7 @@ class HaproxyRandom(HaproxyRing):
         return Why("of those drawn on the ring, in flight / weight", loads, "lowest")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HaproxyMap(StaticRoundRobin):
     """HAProxy `hash-type map-based`: the key's hash modulo the weights, in the table of static-rr.
 
@@ -189,6 +195,7 @@ class HaproxyMap(StaticRoundRobin):
         return Why(f"hash of {key!r} in the table of turns", place=haproxy_hash(key) % slots, places=slots)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HaproxyLeastConnections(_LowestScore):
     """HAProxy `leastconn`: the fewest in flight for the weight, counting the new request; idle servers first.
 
@@ -207,6 +214,7 @@ class HaproxyLeastConnections(_LowestScore):
 _Entry = tuple[int, int, Backend, int, int]  # order, count, server, number of the turn, rest
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FastRoundRobin(Balancer):
     """HAProxy `roundrobin`: the lowest turn number; the next is (sum of weights / own weight) later.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.round_robin import WeightedRoundRobin
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ByBusyness(WeightedRoundRobin):
     """Apache `bybusyness`: the fewest in flight, whatever the weight. O(n).
 
@@ -33,6 +36,7 @@ class ByBusyness(WeightedRoundRobin):
         return Why("in flight", {b.name: float(b.in_flight) for b in backends}, "lowest")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ByTraffic(Balancer):
     """Apache `bytraffic`: the fewest bytes for its weight, in requests and answers. O(n).
 

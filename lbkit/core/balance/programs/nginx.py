@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from zlib import crc32
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.programs.ring import _HashRing
@@ -15,6 +17,7 @@ from lbkit.core.hashing import address_bytes
 TRIES = 20  # hashes that nginx tries for an untried server, before it falls back to round robin
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Rehash(Balancer):
     """Hash of the key modulo the sum of weights; for a backend that was tried already, the next hash."""
 
@@ -51,6 +54,7 @@ class _Rehash(Balancer):
         return Why(rule, place=next(self.numbers(key)) % slots, places=slots)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NginxIPHash(_Rehash):
     """nginx `ip_hash`: the first three octets of an IPv4 address (all of an IPv6 one), modulo the weights.
 
@@ -70,6 +74,7 @@ class NginxIPHash(_Rehash):
             yield number
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NginxHash(_Rehash):
     """nginx `hash key`: fifteen bits of CRC-32, modulo the weights, as in Cache::Memcached.
 
@@ -88,6 +93,7 @@ class NginxHash(_Rehash):
             tries += 1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NginxRing(_HashRing):
     """nginx `hash key consistent`: 160 points a unit of weight, each the CRC-32 of the one before (ketama).
 
@@ -109,6 +115,7 @@ class NginxRing(_HashRing):
         return crc32(key.encode())
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NginxLeastConnections(WeightedRoundRobin):
     """nginx `least_conn`: the fewest in flight for the weight; among equals the smooth turns. O(n).
 

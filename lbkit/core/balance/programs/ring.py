@@ -6,11 +6,14 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.backend import Backend, whole_weights
 from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.balance.consistent_hash import MAX_POINTS
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _HashRing(Balancer):
     """A hash ring of 32-bit points; a subclass places them and hashes keys."""
 
@@ -59,7 +62,8 @@ class _HashRing(Balancer):
     def clockwise(self, key: str) -> Iterator[Backend]:
         """Yield the owners of all points, clockwise from the key."""
         first, ring = self.first(key), len(self._points)
-        return (self._owners[(first + k) % ring] for k in range(ring))
+        for k in range(ring):
+            yield self._owners[(first + k) % ring]
 
     def positions(self) -> list[tuple[float, str]]:
         """Return all points of the ring, from 0 to 1, each with the name of its backend."""

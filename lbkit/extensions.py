@@ -1,0 +1,119 @@
+"""Serves the compiled versions of lbkit's modules, where they were built and fit the readable ones.
+
+`make compiled` (python -m native) compiles modules into `_compiled/<interpreter>/`, beside a manifest with a
+hash of each source. They are used if every hash fits, else none of them is: an edited .py always runs. This
+module is imported before all others of lbkit, and imports none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+GROUP = "lbkit__mypyc"  # the library with the code of all modules; each module's own file only starts it
+PACKAGE = Path(__file__).parent
+SUFFIX = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ".so"  # a browser's Python has none
+FOLDER = PACKAGE / "_compiled" / SUFFIX.split(".")[1]  # such as cpython-311-x86_64-linux-gnu
+MANIFEST = "manifest.json"
+SEEN = "seen.json"
+
+STALE = "sources are newer than the compiled ones: running readable Python; `make compiled` builds them anew"
+
+
+class CompiledFinder:
+    """Finds the compiled modules before Python finds their sources."""
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self.folder = folder
+        self.names = frozenset((GROUP, *names))
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in self.names:
+            return None
+        place = os.path.join(self.folder, *name.split(".")) + SUFFIX
+        return spec_from_file_location(name, place, loader=ExtensionFileLoader(name, place))
+
+
+def source_of(name: str, package: Path = PACKAGE) -> str:
+    """Return the path of the readable module."""
+    return os.path.join(package, *name.split(".")[1:]) + ".py"
+
+
+def digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return sha256(file.read()).hexdigest()
+
+
+def fits(folder: Path, hashes: Mapping[str, str], package: Path = PACKAGE) -> bool:
+    """Return whether the sources are those that were compiled.
+
+    Files that have not been touched since they fitted are not read again."""
+    try:
+        touched = []
+        for name in hashes:
+            stat = os.stat(source_of(name, package))
+            touched.append([stat.st_size, stat.st_mtime_ns])
+        seen = folder / SEEN
+        if seen.exists() and json.loads(seen.read_bytes()) == touched:
+            return True
+        if any(digest(source_of(name, package)) != wanted for name, wanted in hashes.items()):
+            return False
+    except (OSError, ValueError):
+        return False
+    with suppress(OSError):  # a folder that only others may write to: then the sources are read each time
+        fresh = folder / f"{SEEN}.{os.getpid()}"  # two processes may be here at once
+        fresh.write_text(json.dumps(touched))
+        os.replace(fresh, seen)
+    return True
+
+
+_why_pure = "not asked for"
+
+
+def install() -> None:
+    """Serve the compiled modules from now on. Prints a line if there are some that cannot be used."""
+    global _why_pure
+    if os.environ.get("LBKIT_PURE", "0") not in ("", "0"):
+        _why_pure = "LBKIT_PURE is set"
+        return
+    try:
+        hashes = json.loads((FOLDER / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        _why_pure = "not compiled: `make compiled` does it"
+        return
+    _why_pure = _serve(hashes) if fits(FOLDER, hashes) else STALE
+    if _why_pure:
+        print(f"lbkit: {_why_pure}", file=sys.stderr)
+        os.environ["LBKIT_PURE"] = "1"  # for processes started from here, which need not say it again
+
+
+def _serve(hashes: Mapping[str, str]) -> str:
+    finder = CompiledFinder(FOLDER, hashes)
+    sys.meta_path.insert(0, finder)
+    try:
+        import_module(GROUP)
+    except ImportError as error:
+        sys.meta_path.remove(finder)
+        return f"the compiled modules cannot be loaded ({error}): running readable Python"
+    return ""
+
+
+def compiled() -> bool:
+    """Return whether lbkit's hot modules run compiled; else they are readable Python, which is slower."""
+    return not _why_pure
+
+
+def why_pure() -> str:
+    """Return why they do not, or nothing."""
+    return _why_pure

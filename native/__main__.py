@@ -1,0 +1,38 @@
+"""python -m native: compiles lbkit's hot modules for the Python that runs this.
+
+--if-possible: where that fails, or LBKIT_PURE is set, a line says so, and the exit code is 0.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic
+
+from native.table import CompileError, extensions, modules, up_to_date
+
+
+def main() -> None:
+    started, folder = monotonic(), extensions.FOLDER
+    if up_to_date(folder):
+        return
+    print(f"lbkit: compiling {len(modules())} of its modules, once; takes a minute or two", flush=True)
+    try:
+        from native.build import build
+    except ImportError as error:
+        raise CompileError(f"{error}: use the extra lbkit-lab[compile]") from None
+    build(folder)
+    print(f"lbkit: compiled in {monotonic() - started:.0f} s; LBKIT_PURE=1 runs the readable ones")
+
+
+if __name__ == "__main__":
+    possible = "--if-possible" in sys.argv
+    if possible and os.environ.get("LBKIT_PURE", "0") not in ("", "0"):
+        sys.exit()
+    try:
+        main()
+    except CompileError as error:
+        if possible:
+            print(f"lbkit: runs as readable Python, which is slower: {str(error).splitlines()[-1]}")
+        else:
+            sys.exit(f"{error}\nlbkit: its modules were not compiled")

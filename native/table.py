@@ -1,0 +1,56 @@
+"""Which modules are compiled: `modules.toml`, and whether they are up to date."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+class CompileError(Exception):
+    """What a compiler says of the modules."""
+
+
+def _extensions() -> Any:
+    """Return lbkit.extensions, without all that `import lbkit` imports: it need not be installed here."""
+    spec = spec_from_file_location("extensions", ROOT / "lbkit" / "extensions.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+extensions = _extensions()
+
+
+def modules() -> list[str]:
+    """Return the names of the modules to compile, such as lbkit.core.pool. Raises CompileError."""
+    table = tomllib.loads(Path(__file__).with_name("modules.toml").read_text())
+    names: set[str] = set()
+    for pattern in table["compiled"]:
+        found = (ROOT / "lbkit").glob(f"{pattern}.py")
+        paths = {path.relative_to(ROOT / "lbkit").with_suffix("").as_posix() for path in found}
+        if not paths:
+            raise CompileError(f"native/modules.toml: no module is called {pattern}")
+        names |= paths
+    unknown = table["readable"].keys() - names
+    if unknown:
+        raise CompileError(f"native/modules.toml: {', '.join(sorted(unknown))} would not be compiled anyway")
+    compiled = [name for name in names - table["readable"].keys() if not name.endswith("__init__")]
+    return sorted("lbkit." + name.replace("/", ".") for name in compiled)
+
+
+def hashes() -> dict[str, str]:
+    """Return a hash of the source of each module to compile."""
+    return {name: extensions.digest(extensions.source_of(name)) for name in modules()}
+
+
+def up_to_date(folder: Path) -> bool:
+    """Return whether a folder has all modules, made from the sources as they are."""
+    manifest = folder / extensions.MANIFEST
+    return manifest.exists() and bool(json.loads(manifest.read_bytes()) == hashes())
