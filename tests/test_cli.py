@@ -100,7 +100,7 @@ def test_the_doctor_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "crossplane", None)
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     rows = {line.split()[1]: line for line in call("doctor").splitlines()}
-    assert list(rows) == list(needs.FEATURES)
+    assert list(rows) == [*needs.FEATURES, "compiled"]
     assert rows["sim"] == "yes  sim            the simulator"
     assert rows["nginx"].startswith("no   nginx ")
     assert rows["nginx"].endswith("(apt-get install nginx (macOS: brew install nginx))")

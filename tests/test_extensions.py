@@ -1,0 +1,124 @@
+"""Compiled modules are served if all of them fit the sources; and what the builder refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from needs import need_module
+
+from lbkit import compiled, extensions
+
+need_module("mypyc")
+from native import build, table
+
+POOL = "lbkit.core.pool"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for compiled modules that has none yet, where `install` looks."""
+    monkeypatch.setattr(extensions, "FOLDER", tmp_path)
+    monkeypatch.setattr(extensions, "_why_pure", "")
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    monkeypatch.setenv("LBKIT_PURE", "0")
+    return tmp_path
+
+
+def write_manifest(folder: Path, digest: str) -> None:
+    (folder / extensions.MANIFEST).write_text(json.dumps({POOL: digest}))
+
+
+def test_ci_runs_the_compiled_modules() -> None:
+    may_be_pure = not os.environ.get("LBKIT_REQUIRE_ALL") or bool(os.environ.get("LBKIT_PURE"))
+    assert compiled() or may_be_pure, extensions.why_pure()
+
+
+def test_pure_is_a_wish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBKIT_PURE", "1")
+    extensions.install()
+    assert (compiled(), extensions.why_pure()) == (False, "LBKIT_PURE is set")
+
+
+def test_without_compiled_modules_nothing_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    extensions.install()
+    assert not compiled()
+    assert capsys.readouterr().err == ""
+
+
+def test_an_edited_source_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_manifest(folder, "0" * 64)
+    extensions.install()
+    assert not compiled()
+    assert capsys.readouterr().err == f"lbkit: {extensions.STALE}\n"
+    extensions.install()  # as in a process started from here
+    assert capsys.readouterr().err == ""
+
+
+def test_what_cannot_be_loaded_is_not_used(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, extensions.GROUP, raising=False)
+    write_manifest(folder, extensions.digest(extensions.source_of(POOL)))
+    finders = list(sys.meta_path)
+    extensions.install()
+    assert not compiled()
+    assert sys.meta_path == finders
+    said = capsys.readouterr().err
+    assert said.startswith("lbkit: the compiled modules cannot be loaded (")
+    assert said.count("\n") == 1
+
+
+def test_a_source_counts_by_its_content(tmp_path: Path) -> None:
+    source = Path(extensions.source_of("lbkit.one", tmp_path))
+    source.write_text("x = 1\n")
+    hashes = {"lbkit.one": extensions.digest(str(source))}
+    assert extensions.fits(tmp_path, hashes, tmp_path)
+    os.utime(source, (1, 1))  # as after a checkout
+    assert extensions.fits(tmp_path, hashes, tmp_path)
+    source.write_text("x = 2\n")
+    assert not extensions.fits(tmp_path, hashes, tmp_path)
+    source.unlink()
+    assert not extensions.fits(tmp_path, hashes, tmp_path)
+
+
+def test_files_that_fitted_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(extensions.source_of("lbkit.one", tmp_path)).write_text("x = 1\n")
+    hashes = {"lbkit.one": extensions.digest(extensions.source_of("lbkit.one", tmp_path))}
+    assert extensions.fits(tmp_path, hashes, tmp_path)
+    monkeypatch.delattr(extensions, "digest")
+    assert extensions.fits(tmp_path, hashes, tmp_path)
+
+
+def test_processes_started_from_here_run_the_same() -> None:
+    code = "import lbkit; print(lbkit.compiled(), lbkit.core.pool.Pool.pick is not None)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.split()[0] == str(compiled())
+
+
+def test_the_table_names_modules() -> None:
+    names = table.modules()
+    assert {"lbkit.sim.engine", "lbkit.core.balance.base", POOL} <= set(names)
+    assert not [name for name in names if name.endswith("__init__")]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("first = tuple(b for b in x)", False),
+        ("first, second = (b for b in x)", False),
+        ("rest = (b for b in x)", True),
+        ("rest = (b for b in x) if x else ()", True),
+        ("def f(): return (b for b in x)", True),
+        ("def f(): yield from (b for b in x)", True),
+    ],
+)
+def test_a_generator_that_would_become_a_list_is_refused(tmp_path: Path, line: str, wrong: bool) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(f"x = []\n{line}\n")
+    said = f"{file}:2: warning: Treating generator comprehension as list\n"
+    assert bool(list(build.kept_generators(said))) is wrong
