@@ -1,0 +1,41 @@
+"""Hatch's hook: a wheel for one platform with the compiled modules, if LBKIT_COMPILE=1 or in cibuildwheel.
+
+Else the wheel is pure Python, as browsers need it. An editable install is compiled in place.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+def wanted() -> bool:
+    return any(os.environ.get(name, "0") not in ("", "0") for name in ("LBKIT_COMPILE", "CIBUILDWHEEL"))
+
+
+class CompiledHook(BuildHookInterface[Any]):  # type: ignore[misc]
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        # mypy reads the types of what lbkit imports.
+        needed: dict[str, list[str]] = self.metadata.core.optional_dependencies
+        return [*needed["compile"], *self.metadata.core.dependencies] if wanted() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if not wanted():
+            return
+        sys.path.insert(0, self.root)
+        from native.build import build
+        from native.table import extensions, up_to_date
+
+        folder = extensions.FOLDER
+        if not up_to_date(folder):
+            build(folder)
+        (folder / extensions.SEEN).unlink(missing_ok=True)
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        if version == "standard":
+            build_data["force_include"][str(folder)] = f"lbkit/_compiled/{folder.name}"
