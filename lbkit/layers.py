@@ -11,6 +11,7 @@ from lbkit.core.state_change import StateChange
 from lbkit.table import duration
 
 ENTRANCE = "entrance"  # how texts call the experiment's own balancer
+UNKNOWN = -1  # of a count: a program does not tell it
 MOST_SEEN = 100_000  # failures that a layer keeps with their times; the counts have all
 
 
@@ -22,7 +23,7 @@ class Seen(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One balancer: the experiment's own, with an empty name, or a tier.
+    """One balancer: the experiment's own, with an empty name, or a tier. A count is -1 if it is not known.
 
     Times are in seconds from the start. `requests` came to it; `failed` of them got no good answer from it,
     `own` of these because it had no answer from below, and gave its own. `attempts` went to nodes below it.
@@ -100,7 +101,10 @@ def rows(layers: Sequence[Layer]) -> Iterator[tuple[str, ...]]:
     for layer in layers:
         yield (
             "\u2003" * layer.depth + layer.title,
-            *(f"{n:,d}" for n in (layer.requests, layer.failed, layer.own, layer.retries, len(layer.seen))),
+            *(
+                f"{n:,d}" if n >= 0 else "-"
+                for n in (layer.requests, layer.failed, layer.own, layer.retries, len(layer.seen))
+            ),
             duration(layer.seconds),
             duration(layer.added),
         )

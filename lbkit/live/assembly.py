@@ -14,6 +14,7 @@ from lbkit.live.front import OwnProxy
 from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS
 from lbkit.live.relay import OwnRelay
+from lbkit.live.tree import TreeFleet, check_tiers
 from lbkit.needs import why_not
 from lbkit.run import EngineError
 
@@ -35,14 +36,15 @@ def fleet(experiment: Experiment, on: str) -> Fleet:
     """Return the servers; behind layer 4 they speak what clients do."""
     if on == "docker":
         return DockerFleet(experiment.leaves, experiment.seed)
+    if experiment.tiers:
+        return TreeFleet(experiment)
     http2 = experiment.layer4 is not None and experiment.traffic.http == HTTP2
     return LocalFleet(experiment.leaves, experiment.seed, http2=http2, geography=experiment.geography)
 
 
 def check(experiment: Experiment, on: str) -> None:
     """Raise EngineError for what these servers and this load cannot do."""
-    if experiment.tiers:
-        raise EngineError("tiers are not started on real sockets yet: use on='sim', or servers only")
+    check_tiers(experiment, on)
     checks = experiment.policy.health and experiment.policy.health.checks
     if on == "docker" and experiment.deploy:
         raise EngineError("containers keep their version here: use another engine, or deploy=None")

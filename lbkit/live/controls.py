@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from lbkit.arrivals import Sessions
 from lbkit.core.options import number, whole
@@ -128,23 +129,23 @@ class Controls:
 
     def add(self, name: str, weight: float | None = None) -> None:
         """Add a server to the pool, by default with its own weight."""
-        self._front.add(name, weight)
+        self._above(name).add(name, weight)
         self._changed(Action.ADD, name, weight)
 
     def remove(self, name: str) -> None:
-        self._front.remove(name)
+        self._above(name).remove(name)
         self._changed(Action.REMOVE, name)
 
     def set_weight(self, name: str, weight: float) -> None:
-        self._front.set_weight(name, weight)
+        self._above(name).set_weight(name, weight)
         self._changed(Action.SET_WEIGHT, name, weight)
 
     def drain(self, name: str) -> None:
-        self._front.drain(name)
+        self._above(name).drain(name)
         self._changed(Action.DRAIN, name)
 
     def undrain(self, name: str) -> None:
-        self._front.undrain(name)
+        self._above(name).undrain(name)
         self._changed(Action.UNDRAIN, name)
 
     def send(self, client: int, requests: int = 1, rate: float = 20.0) -> None:
@@ -165,6 +166,10 @@ class Controls:
         self._send(client, requests, rate)
         self._sent += requests
         self._changed(Deed.SEND, str(client), requests)
+
+    def _above(self, name: str) -> Any:
+        """Return the balancer that a server, or a tier, is behind."""
+        return self._fleet.front_of(name) or self._front
 
     def _changed(
         self,

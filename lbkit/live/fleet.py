@@ -82,6 +82,10 @@ class Fleet(Started):
         self.restart(server.name)
         self._tell_dependencies(server.name)
 
+    def front_of(self, name: str) -> Any:
+        """Return the balancer among its processes that a server is behind; None if it is behind none."""
+        return None
+
     # -- common to all kinds ----------------------------------------------------------------------
 
     def check(self, name: str) -> Server:
@@ -167,7 +171,7 @@ class Fleet(Started):
         Only of running processes: a crashed one takes its list with it."""
         found = []
         for name, alive in self.alive().items():
-            if not alive or name in self.hung:
+            if not alive or name in self.hung or name not in self.servers:
                 continue
             url = f"http://127.0.0.1:{self.port(name)}/wasted"
             try:

@@ -94,12 +94,14 @@ class Front(Protocol):
 class OwnProxy:
     """lbkit's proxy, in a thread of this process."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, listen: str = "127.0.0.1:0") -> None:
         self.experiment = experiment
+        self.listen = listen
         self._proxy: Any = None  # a Proxy; of a subclass, another that has a pool
         self._backends: dict[str, Backend] = {}
         self._seen: dict[Backend, None] = {}
         self._changes: list[StateChange] = []
+        self.on_change: Callable[[StateChange], object] = self._changes.append
         self.lab: Lab | None = None
         self.spans: Any = None  # an exporter of OpenTelemetry's SDK, which gets the spans of requests
 
@@ -122,12 +124,12 @@ class OwnProxy:
         joining = self.experiment.joining
         there = (b.twin() for b in self._backends.values() if b.name not in joining)
         return self.experiment.policy.pools(
-            there, self._stream, self.experiment.pools, on_change=self._changes.append
+            there, self._stream, self.experiment.pools, on_change=self.on_change
         )
 
     def _start(self, pool: AnyPool) -> None:
         traced = {} if self.spans is None else {"tracing": Tracing(delay=SPANS_EVERY)}
-        proxy = Proxy(pool, attrs.evolve(self._config(), listen="127.0.0.1:0", expose=True, **traced))
+        proxy = Proxy(pool, attrs.evolve(self._config(), listen=self.listen, expose=True, **traced))
         if isinstance(tracing := proxy.filters.get("tracing"), TraceFilter):
             tracing.export.exporter = self.spans
         proxy.faults.print_algorithms = False  # the Result reports them

@@ -24,6 +24,7 @@ from lbkit.live.calling import Calls
 from lbkit.live.client_counts import ClientCounts
 from lbkit.live.controls import Controls
 from lbkit.live.lab import Lab
+from lbkit.live.layering import LayerWatch
 from lbkit.live.load import GRACE, Load, Row
 from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS
@@ -31,11 +32,13 @@ from lbkit.live.progress import Progress, Watch, shown
 from lbkit.live.redis_server import RedisServer
 from lbkit.live.rollouts import Deploy
 from lbkit.live.timeline import Timeline, without_failed_boots
+from lbkit.live.tree import TreeFleet
 from lbkit.live.watching import Requests, Rows, Watcher
 from lbkit.metrics.store import Scrape
 from lbkit.result import COLUMNS, OPTIONAL, Result
 from lbkit.run import EngineError, require
 from lbkit.started import Started
+from lbkit.tier import Node
 
 NAN = float("nan")
 
@@ -84,10 +87,12 @@ class LiveSession(Controls, Started):
         self._load: Load | None = None
         self._lock = threading.Lock()
         self._watcher: Watcher | None = None
+        self._layers: LayerWatch | None = None  # with tiers
         self._counts = ClientCounts(server.name for server in experiment.leaves)
         self._counting = threading.Lock()
         self.watchers: list[Callable[[], object]] = []  # `stop` calls them last, for who watches to end
-        boots = {server.name: server.boot for server in experiment.leaves}
+        nodes: list[Node] = [*experiment.leaves, *experiment.tiers]
+        boots = {node.name: node.boot for node in nodes}
         events = without_failed_boots(experiment.timeline, boots)
         self._timeline = Timeline(events, self.carry_out, self._stopping)
         self._deploy: Deploy | None = None
@@ -127,6 +132,9 @@ class LiveSession(Controls, Started):
             ca = self._lab.ca if self._lab else ""
             self._load = Load(self.experiment, self._front.url, self.grace, ca)
             self._load.start()
+            if isinstance(self._fleet, TreeFleet):
+                self._layers = LayerWatch(self.experiment, self._front, self._fleet.tiers)
+                self._layers.start(self._load.t0)
             self._timeline.start(self._load.t0)
             if self._deploy:
                 self._deploy.start()
@@ -144,6 +152,8 @@ class LiveSession(Controls, Started):
             self._timeline.join()
             if self._deploy:
                 self._deploy.join()
+            if self._layers:
+                self._layers.stop()
             self._front.stop()
             self._fleet.stop()
             if self._store:
@@ -231,7 +241,9 @@ class LiveSession(Controls, Started):
     def changes(self) -> list[StateChange]:
         """The changes of servers' states by the policy's rules and a deploy, with times from time 0."""
         t0 = self._load.t0 if self._load else 0.0
-        changes = [change._replace(at=change.at - t0) for change in self._front.changes()]
+        tiers = self._fleet.tiers.values() if isinstance(self._fleet, TreeFleet) else ()
+        found = [change for front in (self._front, *tiers) for change in front.changes()]
+        changes = [change._replace(at=change.at - t0) for change in found]
         deploy = self._deploy.changes if self._deploy else []
         return sorted([*changes, *deploy], key=lambda change: change.at)
 
@@ -253,7 +265,9 @@ class LiveSession(Controls, Started):
         which is `extra["since"]`."""
         rows = sorted(self.since(0), key=lambda row: row[0])
         if last is None:
-            return Result(self.experiment, self.on, self._columns(rows), self._facts(len(rows)))
+            columns = self._columns(rows)
+            layers = {"layers": self._layers.found(columns)} if self._layers else {}
+            return Result(self.experiment, self.on, columns, self._facts(len(rows)) | layers)
         last = min(last, max(self.elapsed, 0.001))
         since = self.elapsed - last
         traffic = evolve(self.experiment.traffic, duration=last, warmup=0.0)

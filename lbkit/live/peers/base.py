@@ -122,6 +122,18 @@ class Peer(Support):
                 hint = next((hint for sign, hint in self.start_hints.items() if sign in words), "")
                 raise PeerError(f"{self.name} did not start: {hint or words}")
 
+    def launch_again(self) -> None:
+        """Start the program on the ports that it had, after a crash. Raises PeerError."""
+        self._end()
+        self._program = self._launch(str(find_program(self.programs)))
+        if not self._program.serves(self.port):
+            raise PeerError(f"{self.name} did not start again: {self._program.last_words()}")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all its processes, if it runs."""
+        for process in self._processes():
+            process.send_signal(number)
+
     def _launch(self, program: str) -> Program:
         path = self.folder / "config"
         path.write_text(self.config(), encoding="utf-8")
