@@ -77,7 +77,7 @@ class Watched:
         return found
 
     def layer(self, t0: float, below: float) -> Layer:
-        """Return what it has seen. `below`: seconds that requests spent in what is below it, all together."""
+        """Return what it has seen. `below`: the seconds that a request spends in what is below it, mean."""
         counts = self.counts
         known = REQUESTS.name in self.told
         answers = counts["answers"]
@@ -94,7 +94,7 @@ class Watched:
             counts["requests"] + int(counts["retries"]) if known else UNKNOWN,
             int(counts["retries"]) if RETRIES.name in self.told else UNKNOWN,
             mean,
-            (counts["seconds"] - below) / answers if answers else nan,
+            mean - below,
             tuple(self.seen),
             tuple(change._replace(at=change.at - t0) for change in self.front.changes()),
         )
@@ -146,14 +146,18 @@ class LayerWatch:
         """Return the layers. `columns`: of the Result, for the work of servers."""
         self.look()
         names = [server.name for server in self.layers[0].experiment.leaves]
-        work: Counter[str] = Counter()
+        spent = {w.name: (w.counts["seconds"], w.counts["answers"]) for w in self.layers}
         for leaf, service in zip(columns["backend"], columns["service"], strict=True):
             if leaf >= 0:
-                work[names[leaf]] += service
-        spent = {watched.name: watched.counts["seconds"] for watched in self.layers}
+                seconds, answers = spent.get(names[leaf], (0, 0))
+                spent[names[leaf]] = seconds + service, answers + 1
         return Layers(
-            watched.layer(
-                self._t0, sum(spent.get(node.name, work[node.name]) for node in watched.experiment.servers)
-            )
+            watched.layer(self._t0, _mean([spent.get(n.name, (0, 0)) for n in watched.experiment.servers]))
             for watched in self.layers
         )
+
+
+def _mean(spent: list[tuple[float, float]]) -> float:
+    """Return the mean seconds of several nodes, given the seconds and the answers of each."""
+    answers = sum(count for _, count in spent)
+    return sum(seconds for seconds, _ in spent) / answers if answers else nan

@@ -76,6 +76,7 @@ class OwnTier:
         finally:
             watchdog.cancel()
         if not line:
+            popen.stdout.close()
             self.crash()
             self._errors.seek(0)
             words = self._errors.read().decode(errors="replace").strip()[-2000:]

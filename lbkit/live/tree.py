@@ -88,12 +88,15 @@ class TreeFleet(LocalFleet):
         self.experiment = experiment
         self.tiers: dict[str, OwnTier | PeerTier] = {}
         self.above: dict[str, str] = {}  # node -> the tier that it is in
+        self._insides: list[Experiment] = []
         self._build(experiment)
         ways = dict(_ways(experiment.servers, 0.0))
         super().__init__(
             [evolve(server, delay=server.delay + ways[server.name]) for server in experiment.leaves],
             experiment.seed,
         )
+        if any(_checked(above) for above in (experiment, *self._insides)):
+            self._note("checks of a tier pass through it to one of its servers, and count as its requests")
         if any(tier.distance for tier in experiment.tiers):
             self._note("distance: servers wait for it, as there is no network before tiers")
 
@@ -102,6 +105,7 @@ class TreeFleet(LocalFleet):
             if not isinstance(node, Tier):
                 continue
             inside = experiment.inside(node)
+            self._insides.append(inside)
             self.above |= {below.name: node.name for below in node.servers}
             self.tiers[node.name] = (
                 OwnTier(node.name, inside)
@@ -199,6 +203,12 @@ class TreeFleet(LocalFleet):
             self.tiers[name].thaw()
         else:
             super()._thaw(name)
+
+
+def _checked(above: Experiment) -> bool:
+    """Return whether a balancer checks a tier."""
+    checks = above.policy.health and above.policy.health.checks
+    return bool(checks) and any(isinstance(node, Tier) for node in above.servers)
 
 
 def _ways(nodes: tuple[Node, ...], way: float) -> list[tuple[str, float]]:
