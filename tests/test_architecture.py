@@ -39,7 +39,7 @@ def test_an_old_diagram_is_replaced_and_the_text_around_it_stays(script: dict[st
     new = script["page"](old)
     assert new.startswith("before\n<!-- begin lbkit.live -->\n```mermaid\nflowchart TB\n")
     assert new.endswith("\n```\n<!-- end lbkit.live -->\nafter\n")
-    assert "  lbkit_live_assembly --> lbkit_live_peers\n" in new
+    assert "  lbkit_live_tree --> lbkit_live_peers\n" in new
     assert script["page"](new) == new
 
 
