@@ -77,6 +77,7 @@ PACKAGES = {
     "zstandard": "compress",
     "trustme": "tls",
     "crossplane": "import",
+    "yaml": "import",
     "distributed": "dask",
 }
 
@@ -111,6 +112,7 @@ FEATURES = {
     "record": Feature("recordings of the theatre", ("playwright", "PIL"), ("chromium",)),
     "labs": Feature("checking labs", ("psutil",)),
     "import": Feature("reading nginx.conf", ("crossplane",)),
+    "documents": Feature("reading definitions in JSON and YAML", ("yaml",)),
     "dask": Feature("sweeps on a cluster", ("distributed",)),
     "http2": Feature("HTTP/2", ("h2",)),
     "http3": Feature("HTTP/3", ("aioquic",)),

@@ -75,6 +75,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "dns": "dnspython",
     "prometheus_client": "prometheus-client",
+    "yaml": "pyyaml",
     "opentelemetry.sdk.trace": "opentelemetry-sdk",
     "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
 }

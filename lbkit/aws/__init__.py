@@ -6,11 +6,12 @@ rules of an ALB's listener as a Routing. `nlb_settings` is the file of a real pr
 """
 
 from lbkit.aws.alb import alb, alb_policy, app_cookie, lb_cookie, listener
-from lbkit.aws.attributes import ALB_CHECKS, GWLB_CHECKS, NLB_CHECKS, fail_open_below
+from lbkit.aws.attributes import ALB_CHECKS, DEREGISTRATION_DELAY, GWLB_CHECKS, NLB_CHECKS, fail_open_below
 from lbkit.aws.nlb import gwlb, gwlb_policy, nlb, nlb_policy, nlb_settings
 
 __all__ = [
     "ALB_CHECKS",
+    "DEREGISTRATION_DELAY",
     "GWLB_CHECKS",
     "NLB_CHECKS",
     "alb",

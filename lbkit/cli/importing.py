@@ -15,7 +15,11 @@ from lbkit.tier import with_fields
 def command(
     config: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG", help="An nginx.conf, the output of nginx -T, or a haproxy.cfg."),
+        typer.Argument(
+            metavar="CONFIG",
+            help="An nginx.conf, the output of nginx -T, or a haproxy.cfg; JSON or YAML of Kubernetes, "
+            "Envoy (static bootstrap), AWS (aws elbv2 describe-*, CloudFormation) or a Terraform plan.",
+        ),
     ],
     log: Annotated[
         Path | None,
@@ -26,7 +30,8 @@ def command(
     upstream: Annotated[
         str | None,
         typer.Option(
-            help="The upstream or backend to take, if there are several; with --routing, the frontend."
+            help="The upstream, backend, listener or service to take, if there are several; with --routing, "
+            "the frontend."
         ),
     ] = None,
     form: Annotated[
@@ -56,6 +61,7 @@ def command(
     [bold]Examples[/]
       lbkit import nginx.conf
       lbkit import haproxy.cfg --upstream web -o web.toml
+      kubectl get service,ingress,deployment -o yaml > shop.yaml; lbkit import shop.yaml
       lbkit import nginx.conf --log access.log -o tuesday.toml
       lbkit compare tuesday.toml
       lbkit import nginx.conf --routing -o proxy.toml

@@ -1,4 +1,4 @@
-"""A configuration file of nginx or HAProxy as an Experiment."""
+"""A configuration of a real system as an Experiment: nginx, HAProxy, Envoy, Kubernetes, AWS."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbkit.experiment import Experiment
-from lbkit.importer.found import ImportFault, Unread, Upstream, counted, grouped
+from lbkit.experiment import Experiment, ExperimentError
+from lbkit.experiment.spread import spread_load
+from lbkit.importer.definitions import read_definition
+from lbkit.importer.documents import is_document
+from lbkit.importer.found import ImportFault, Unread, Upstream, counted, grouped, printable
 from lbkit.importer.haproxy import SECTIONS, read_haproxy
 from lbkit.importer.nginx import read_nginx
 
@@ -35,10 +38,16 @@ class Imported:
         servers, policy = self.experiment.leaves, self.experiment.policy
         backups = sum(server.priority > 0 for server in servers)
         algorithm = policy.options["inner"] if backups else policy.algorithm
+        rules = self.experiment.routing.rules if self.experiment.routing else ()
         lines = [
             f"{self.upstream}: {counted(len(servers), 'server')}"
             + (f" ({counted(backups, 'backup')})" if backups else "")
             + f", {algorithm}"
+            + (
+                f"; {counted(len(rules), 'rule')}, {counted(len(self.experiment.pools), 'pool')}"
+                if rules
+                else ""
+            )
         ]
         if self.skipped:
             more = f" and {len(self.skipped) - MOST_NAMES} more" if len(self.skipped) > MOST_NAMES else ""
@@ -53,15 +62,17 @@ class Imported:
 
 
 def read_config(path: str | Path, upstream: str | None = None) -> Imported:
-    """Read an nginx or HAProxy configuration, which are told apart by content, into an experiment.
+    """Read a configuration into an experiment; its kind is told by what is in it.
 
-    `upstream`: the upstream or backend to take; by default the first one with servers. A configuration says
-    nothing about service times and traffic: the servers have the default ones, at a load of 0.7.
+    nginx, HAProxy, Envoy's static bootstrap, Kubernetes objects, and load balancers of AWS (`aws elbv2
+    describe-*`, CloudFormation, a Terraform plan). `upstream`: the upstream, backend, listener or service to
+    take; by default the first one with servers. A configuration says nothing about service times and traffic:
+    the servers have the default ones, at a load of 0.7, with requests for all rules.
     Raises ImportFault for a file without servers or an unknown upstream, OSError."""
     path = Path(path)
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     unread: list[Unread] = []
-    upstreams = read_haproxy(path.name, text, unread) if is_haproxy(path, text) else read_nginx(path, unread)
+    upstreams = _read(path, text, unread)
     usable = [found for found in upstreams if found.servers]
     if not usable:
         lost = "; ".join(str(one) for one in unread[:3])
@@ -75,14 +86,28 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
             )
         )
     chosen = _choose(usable, upstream, path)
-    experiment = Experiment(chosen.servers, policy=chosen.policy, name=f"{path.name}: {chosen.name}")
+    name = printable(f"{path.name}: {chosen.name}")
+    try:
+        experiment = Experiment(
+            chosen.servers, policy=chosen.policy, routing=chosen.routing, layer4=chosen.layer4, name=name
+        )
+    except ExperimentError as error:
+        raise ImportFault(f"{path}: {chosen.name} makes no experiment: {error}") from None
     if not experiment.capacity:
         raise ImportFault(f"{path}: all servers of {chosen.name} are down, disabled or of weight 0")
-    experiment = experiment.at_load(LOAD)
+    experiment, missed = spread_load(experiment, LOAD)
+    if missed:
+        chosen.notes.append(f"no requests are made for {', '.join(missed)}: add a RequestKind to the mix")
     skipped = list(dict.fromkeys(other.name for other in usable if other.name != chosen.name))
     if (same := sum(other.name == chosen.name for other in usable)) > 1:
         chosen.notes.append(f"{same} upstreams are named {chosen.name}: this is the first")
     return Imported(experiment, chosen.name, skipped, chosen.addresses, chosen.notes, unread + chosen.unread)
+
+
+def _read(path: Path, text: str, unread: list[Unread]) -> list[Upstream]:
+    if is_document(text):
+        return read_definition(path.name, text, unread)
+    return read_haproxy(path.name, text, unread) if is_haproxy(path, text) else read_nginx(path, unread)
 
 
 def is_haproxy(path: Path, text: str) -> bool:
@@ -93,7 +118,7 @@ def is_haproxy(path: Path, text: str) -> bool:
         return False
     raise ImportFault(
         f"{path}: neither nginx's nor HAProxy's configuration: it has no directive that ends in ; or {{,"
-        " and no section such as backend"
+        " and no section such as backend; nor is it JSON or YAML of Envoy, Kubernetes or AWS"
     )
 
 

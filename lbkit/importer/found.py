@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from attrs import evolve
 
-from lbkit.experiment import Policy, Server
+from lbkit.core.routing import DEFAULT, Routing
+from lbkit.experiment import Layer4, Policy, Server
 
 
 class ImportFault(ValueError):
@@ -47,17 +48,28 @@ class Upstream:
     servers: list[Server] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)  # server -> its address in the file
     policy: Policy = field(default_factory=Policy)
+    routing: Routing | None = None  # among the pools of its servers
+    layer4: Layer4 | None = None
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was imported as something else, and why
 
-    def add(self, name: str, address: str, *, weight: float = 1.0, priority: int = 0) -> None:
+    def add(
+        self,
+        name: str,
+        address: str,
+        *,
+        weight: float = 1.0,
+        priority: int = 0,
+        zone: str = "",
+        pool: str = DEFAULT,
+    ) -> None:
         """Add a server under a name that every engine can use; `address` is kept as it is in the file."""
         usable = re.sub(r"[^\w.:-]+", "-", name, flags=re.ASCII).strip("-:.") or "server"
         unique, number = usable, 2
         while unique in self.addresses:
             unique, number = f"{usable}-{number}", number + 1
         self.addresses[unique] = address
-        self.servers.append(Server(unique, weight=weight, priority=priority))
+        self.servers.append(Server(unique, weight=weight, priority=priority, zone=zone, pool=pool))
 
 
 def with_backups(upstream: Upstream, policy: Policy) -> Policy:

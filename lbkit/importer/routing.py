@@ -11,6 +11,7 @@ import tomli_w
 
 from lbkit.core.routing import DEFAULT, Routing, Rule, Split, ToPool
 from lbkit.importer.config import is_haproxy
+from lbkit.importer.documents import is_document
 from lbkit.importer.found import ImportFault, Unread, Upstream, counted, grouped
 from lbkit.importer.haproxy import read_haproxy
 from lbkit.importer.haproxy_routes import HaproxyRoutes
@@ -65,6 +66,10 @@ def read_routing(path: str | Path, section: str = "") -> ImportedRouting:
     path = Path(path)
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     unread: list[Unread] = []
+    if is_document(text):
+        raise ImportFault(
+            f"{path}: only nginx's and HAProxy's rules become a proxy's file; leave out --routing"
+        )
     if is_haproxy(path, text):
         upstreams = {one.name: one for one in read_haproxy(path.name, text, [])}
         haproxy = HaproxyRoutes(set(upstreams), unread)

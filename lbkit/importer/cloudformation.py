@@ -1,0 +1,135 @@
+"""Load balancers of a CloudFormation template, as far as it says without being deployed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lbkit.importer.aws import read_aws
+from lbkit.importer.documents import Node, Table
+from lbkit.importer.found import Unread, Upstream
+
+_ELB = "AWS::ElasticLoadBalancingV2::"
+_SERVICE, _SCALING = "AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup"
+# Resource -> the list of `aws elbv2 describe-*` that it is like, and its field for the name of the resource.
+_LIKE = {
+    f"{_ELB}LoadBalancer": ("LoadBalancers", "LoadBalancerArn"),
+    f"{_ELB}TargetGroup": ("TargetGroups", "TargetGroupArn"),
+    f"{_ELB}Listener": ("Listeners", "ListenerArn"),
+    f"{_ELB}ListenerRule": ("Rules", "RuleArn"),
+}
+_NAMES = {"LoadBalancers": "LoadBalancerName", "TargetGroups": "TargetGroupName"}
+
+
+def read_cloudformation(file: str, documents: list[Any], unread: list[Unread]) -> list[Upstream]:
+    """Return the load balancers of a template. References are resolved to names of resources, parameters to
+    their defaults; of a condition (Fn::If) the first branch counts. Raises ImportFault."""
+    described: list[Any] = []
+    for document in documents:
+        template = Node(document, file)
+        parameters = {
+            name: one.get("Default")
+            for name, one in template.inside("Parameters").value.items()
+            if isinstance(one, dict)
+        }
+        described += _described(template.inside("Resources"), _Values(parameters, file, unread), unread)
+    return read_aws(file, described, unread)
+
+
+def _described(resources: Node, values: _Values, unread: list[Unread]) -> list[Any]:
+    """Return the resources as the documents of `aws elbv2 describe-*`."""
+    lists: dict[str, list[Any]] = {name: [] for name, _ in _LIKE.values()}
+    attached: list[Table] = []
+    targets: dict[str, list[Any]] = {}
+    for name in resources.value:
+        resource = resources.inside(name)
+        kind = resource.text("Type")
+        properties = values.plain(resource.inside("Properties").value)
+        if kind in (_SERVICE, _SCALING):
+            for group, count in _counted(Node(properties, resource.file, resource.place)):
+                targets[group] = [
+                    _at(resource.line, Target=_at(resource.line, Id=f"{name}-{i}"))
+                    for i in range(1, count + 1)
+                ]
+        elif kind not in _LIKE:
+            unread.append(Unread(resource.file, resource.line, f"{resource.place}: {kind}", kind))
+        else:
+            where, arn = _LIKE[kind]
+            one = _table(properties, **{arn: name})
+            if where in _NAMES:
+                one[_NAMES[where]] = one.pop("Name", None) or name
+            for field in ("LoadBalancerAttributes", "TargetGroupAttributes"):
+                if given := one.pop(field, None):
+                    attached.append(_at(resource.line, **{arn: name, "Attributes": given}))
+            if given := one.pop("Targets", None):
+                targets[name] = [_at(resource.line, Target=target) for target in given]
+            lists[where].append(one)
+    health = [
+        _at(resources.line, TargetGroupArn=group, TargetHealthDescriptions=some)
+        for group, some in targets.items()
+    ]
+    return [_at(resources.line, **lists), *health, *attached]
+
+
+def _table(like: Any, **fields: Any) -> Table:
+    """Return a mapping with the lines of another, its fields, and more."""
+    found = Table(like)
+    found.line, found.lines = getattr(like, "line", 0), getattr(like, "lines", {})
+    found.update(fields)
+    return found
+
+
+def _at(line: int, **fields: Any) -> Table:
+    found = _table({}, **fields)
+    found.line = line
+    return found
+
+
+def _counted(node: Node) -> list[tuple[str, int]]:
+    """Return the target groups of an ECS service or an Auto Scaling group, with the number of targets."""
+    groups = [one.text("TargetGroupArn") for one in node.each("LoadBalancers")]
+    groups += node.texts("TargetGroupARNs")
+    count = next(
+        (node.whole(key) for key in ("DesiredCount", "DesiredCapacity", "MinSize") if key in node), 1
+    )
+    return [(group, max(1, min(count, 1000))) for group in groups if group]
+
+
+class _Values:
+    """Resolves the functions of a template, as far as that goes without deploying it."""
+
+    def __init__(self, parameters: Mapping[str, Any], file: str, unread: list[Unread]) -> None:
+        self.parameters, self.file, self.unread = parameters, file, unread
+
+    def plain(self, value: Any, line: int = 0) -> Any:
+        """Return a value without functions; None for one that only a deployment knows."""
+        line = getattr(value, "line", 0) or line
+        if isinstance(value, list):
+            return [one for part in value if (one := self.plain(part, line)) is not None]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            name, argument = next(iter(value.items()))
+            if name == "Ref":
+                return self.parameters.get(argument, argument)
+            if name == "Fn::GetAtt" and isinstance(argument, list | str):
+                return argument[0] if isinstance(argument, list) else argument.partition(".")[0]
+            if name == "Fn::Sub":
+                text = argument[0] if isinstance(argument, list) else argument
+                return re.sub(r"\$\{([^}!]+)\}", lambda found: self._named(found[1]), str(text))
+            if name == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
+                self.unread.append(Unread(self.file, line, f"Fn::If {argument[0]}: taken as true", name))
+                return self.plain(argument[1], line)
+            if isinstance(name, str) and name.startswith("Fn::"):
+                self.unread.append(
+                    Unread(self.file, line, f"{name}: only a deployment knows its value", name)
+                )
+                return None
+        found = _at(line)
+        found.lines = getattr(value, "lines", {})
+        found.update((key, self.plain(one, found.lines.get(key) or line)) for key, one in value.items())
+        return found
+
+    def _named(self, name: str) -> str:
+        return str(self.parameters.get(name, name.partition(".")[0]))
