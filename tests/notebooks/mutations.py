@@ -571,6 +571,55 @@ STAGES = [  # what scenes show
     in_09("stampede", "stage-check", "coalesce=coalesce", "coalesce=False", cell="stage-build", needs=""),
 ]
 
+
+def in_10(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("10-multi-layer-systems", claim, at, old, new, cell, needs)
+
+
+def directed(packet: Any, fields: int = 5) -> str:
+    """The name of a flow whose two directions are not the same."""
+    return f"{packet.source} {packet.destination}"
+
+
+BREAKS = "health = RULES if breakers else None"
+FALLS_BACK = 'Fallback("[]") if breakers else None'
+KEY = "lbkit.net.geneve.packet.Packet.key"
+RETRIES_OF_DATABASE = 'policy=again, name="database"'
+
+SYSTEMS = [
+    in_10("W1", "claim-w1-dns", '"nearest"', '"weighted"', cell="regions"),
+    in_10("W1", "claim-w1-edge", "Policy(policy,", 'Policy("power_of_two",', cell="edge"),
+    in_10("W1", "claim-w1-filter", '{"draws": 3}', '{"draws": 1}'),
+    in_10("W1", "claim-w1-filter", '("choice_of_two", {"draws": 1})', '("power_of_two", {})'),
+    in_10("utilisation-is-blind", "claim-utilisation-is-blind", "full=8", "full=100"),
+    in_10(
+        "utilisation-is-blind",
+        "claim-utilisation-is-blind",
+        '"choice of two": [cold("choice_of_two"',
+        '"choice of two": [cold("power_of_two"',
+    ),
+    in_10("W1", "claim-w1-placement", "on_demand=not ahead", "on_demand=True", cell="placement"),
+    in_10("W1", "claim-w1-misjudged", "rng.random() < misjudged", "rng.random() < 0", cell="forecast"),
+    in_10("W1", "claim-w1-together", "evening(ahead=True)", "evening(ahead=False)"),
+    in_10("W2", "claim-w2-cascade", BREAKS, "health = None", cell="chain"),
+    in_10("W2", "claim-w2-cascade", FALLS_BACK, "None", cell="chain"),
+    in_10("W2", "claim-w2-multiply", RETRIES_OF_DATABASE, 'policy=Policy(), name="database"'),
+    in_10("W2", "claim-w2-recovery", BREAKS, "health = None", cell="chain"),
+    in_10(
+        "W2",
+        "claim-w2-live",
+        'small(breakers), on="live"',
+        'small(False), on="live"',
+        needs="live",
+        cell="cascade-live",
+    ),
+    in_10("W3", "claim-w3-sees", 'connections="one"', 'connections="request"'),
+    in_10("W3", "claim-w3-zones", "cross_zone=cross_zone", "cross_zone=True", cell="zones"),
+    in_10("W3", "claim-w3-anomaly", "anomaly_mitigation=True", "anomaly_mitigation=False"),
+    Mutation("W3", "10-multi-layer-systems", "claim-w3-gwlb", patches=((KEY, directed),), needs="live"),
+    in_10("W3", "claim-w3-failover", "rebalance=rebalance", "rebalance=False", cell="death", needs="live"),
+]
+
 MUTATIONS: list[Mutation] = [
     *STAGES,
     *ALGORITHMS,
@@ -584,4 +633,5 @@ MUTATIONS: list[Mutation] = [
     *FEATURES,
     *MONITORING,
     *WORLD,
+    *SYSTEMS,
 ]

@@ -112,7 +112,7 @@ def controlled(call: ast.Call) -> Iterator[str]:
 
 
 ASKED = re.compile(r"^(?:(\w+) = )?predict\(\s*\"([\w-]+)\"", re.M)
-PREDICTED = ("00", "01", "02", "03", "03b", "04", "05", "06", "07", "07b", "08", "09", "11")
+PREDICTED = ("00", "01", "02", "03", "03b", "04", "05", "06", "07", "07b", "08", "09", "10", "11")
 
 
 def test_a_prediction_comes_before_the_main_idea_and_is_revealed_by_what_was_computed() -> None:
