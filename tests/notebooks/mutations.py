@@ -587,6 +587,10 @@ KEY = "lbkit.net.geneve.packet.Packet.key"
 RETRIES_OF_DATABASE = 'policy=again, name="database"'
 
 SYSTEMS = [
+    in_10("W4", "claim-w4-each", "regions=2", "regions=1", cell="six"),
+    in_10("W4", "claim-w4-each", "farms=1", "farms=2", cell="six"),
+    in_10("W4", "claim-w4-up", '"farm-1a"', '"s1"'),
+    in_10("W4", "claim-w4-names", "ttl=ttl", "ttl=30.0"),
     in_10("W1", "claim-w1-dns", '"nearest"', '"weighted"', cell="regions"),
     in_10("W1", "claim-w1-edge", "Policy(policy,", 'Policy("power_of_two",', cell="edge"),
     in_10("W1", "claim-w1-filter", '{"draws": 3}', '{"draws": 1}'),
