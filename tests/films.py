@@ -30,6 +30,7 @@ from lbkit.core.retry import Backoff, Hedge, Retry, RetryBudgetRules
 from lbkit.core.routing import DEFAULT, Fixed, Routing, Rule, Split, ToPool, When
 from lbkit.patience import Patience
 from lbkit.result import Result
+from lbkit.topology import six_layers
 from lbkit.viz.theatre import film
 
 
@@ -176,6 +177,12 @@ def pools() -> Experiment:
     return experiment.at_load(0.6)
 
 
+def layers() -> Experiment:
+    """A zone of six layers crashes, and so does a server elsewhere."""
+    events = [Event(6, "crash", "zone-1a"), Event(9, "crash", "s7")]
+    return six_layers(1, 2, 2, 1, 2).but(events=events, duration=20, clients=6)
+
+
 EXPERIMENTS = {
     "small": unequal(),
     "stormy": stormy(),
@@ -190,12 +197,14 @@ EXPERIMENTS = {
     "layer7": layered(7),
     "pools": pools(),
     **limit_films.EXPERIMENTS,
+    "layers": layers(),
 }
 
 
 @cache
 def result_of(name: str) -> Result:
-    return run(EXPERIMENTS[name], record=True)
+    experiment = EXPERIMENTS[name]
+    return run(experiment, record=not experiment.tiers)
 
 
 def save_all(folder: Path) -> None:

@@ -44,6 +44,7 @@ MOMENTS = {
     "pace": 1.9,
     "gate": 3.0,
     "codel": 1.7,
+    "layers": 9.3,
 }  # seconds of the run at which a scene is looked at; else after three fifths
 
 # Words as bars, where `asBars` is set.

@@ -52,7 +52,7 @@ class Director:
         """`window`: start, duration and most, as of `film`."""
         check_experiment(experiment)
         self._window = window
-        result = run(experiment, record=True)
+        result = _result(experiment)
         # All films have the same lanes, also for clients that send nothing until the viewer has them flood.
         self._lanes = Lanes([*result.client, *range(min(experiment.traffic.clients, MOST_LANED))])
         self._takes = [self._take((), experiment, result)]
@@ -97,7 +97,7 @@ class Director:
                 experiment = ACTS[one.what](experiment, one.at, **one.how)
             except TypeError as error:
                 raise ValueError(f"{one.what} at {one.at:g} s: {error}") from None
-        self._takes = [*takes, self._take(done, experiment, run(experiment, record=True))]
+        self._takes = [*takes, self._take(done, experiment, _result(experiment))]
         return self.film
 
     def _client(self, named: Any) -> Any:
@@ -115,6 +115,11 @@ class Director:
 
     def _take(self, done: tuple[Intervention, ...], experiment: Experiment, result: Result) -> Take:
         return Take(done, experiment, result, film(result, lanes=self._lanes, **self._window))
+
+
+def _result(experiment: Experiment) -> Result:
+    """Return what becomes of an experiment; with tiers, not every attempt is recorded."""
+    return run(experiment) if experiment.tiers else run(experiment, record=True)
 
 
 def _named(done: Intervention | None = None) -> tuple[Any, ...]:

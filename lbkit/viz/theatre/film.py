@@ -26,6 +26,7 @@ from lbkit.viz.theatre.outcomes import OUTCOMES, UNFINISHED, outcomes
 from lbkit.viz.theatre.plain import numbered, seconds
 from lbkit.viz.theatre.props import Prop, props
 from lbkit.viz.theatre.routes import pools, rule_of, rules
+from lbkit.viz.theatre.tree import AT_THE_ENTRANCE, notices, tiers
 from lbkit.viz.theatre.window import Window, window
 
 VERSION = 1
@@ -58,6 +59,8 @@ class Film:
     props: list[Prop] = field(default_factory=list)
     rules: list[dict[str, str]] = field(default_factory=list)  # of content switching
     pools: list[dict[str, str]] = field(default_factory=list)  # of servers, where there are several
+    tiers: list[dict[str, Any]] = field(default_factory=list)  # balancers below each other
+    notices: list[dict[str, Any]] = field(default_factory=list)  # what they notice of failures
     outcomes: tuple[str, ...] = OUTCOMES
     kinds: tuple[str, ...] = KINDS
     version: int = VERSION
@@ -112,12 +115,15 @@ def film(
         notes=[
             *part.notes,
             *simplified(result),
+            *([AT_THE_ENTRANCE] if experiment.tiers else []),
             *result.faults,
             *(n for p in others for n in p.pop("notes", ())),
         ],
         props=others,
         rules=rules(experiment),
         pools=pools(experiment),
+        tiers=tiers(experiment.servers),
+        notices=notices(result),
     )
 
 
@@ -192,7 +198,8 @@ def _captions(made: Sequence[Caption], others: Iterable[Prop]) -> list[Caption]:
 
 def _states(result: Result, part: Window) -> list[dict[str, Any]]:
     """Return what happens to servers before the end; also before the start, as it may last."""
-    number_of = {name: number for number, name in enumerate(result.backends)}
+    names = [*result.backends, *(tier.name for tier in result.experiment.tiers)]
+    number_of = {name: number for number, name in enumerate(names)}  # tiers come after the servers
     found = happenings(result.experiment, result.changes, result.history)
     return [state_of(h, number_of.get(h.server)) for h in found if h.at <= part.end]
 

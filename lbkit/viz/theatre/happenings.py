@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from lbkit.core.deploy import Deployment
 from lbkit.core.state_change import StateChange
 from lbkit.events import DEPENDENCY_STATES, Action, Event
-from lbkit.experiment import Experiment, Server
+from lbkit.experiment import Experiment
 from lbkit.history import By, Change, Deed
+from lbkit.tier import Node
 
 BY_HAND = "by hand"
 DRAIN = "drain"
@@ -40,7 +41,8 @@ def happenings(
     experiment: Experiment, changes: Sequence[StateChange], history: Sequence[Change] = ()
 ) -> list[Happening]:
     """Return all that happens to servers, in order of time. `history`: of a live session."""
-    named = {server.name: server for server in experiment.leaves}
+    nodes: list[Node] = [*experiment.leaves, *experiment.tiers]
+    named = {node.name: node for node in nodes}
     found = [h for event in experiment.timeline for h in _of_event(event, named)]
     found += (Happening(c.at, c.backend, c.kind, c.after, None, c.why) for c in changes)
     told = {c.backend for c in changes if c.kind == DRAIN}  # real programs tell nothing of drains
@@ -57,7 +59,7 @@ def _joins(deploy: Deployment | None) -> Iterator[Happening]:
         yield Happening(deploy.at if deploy else 0.0, name, MEMBER, "in", None, "deploy")
 
 
-def _of_change(change: Change, named: dict[str, Server]) -> Iterator[Happening]:
+def _of_change(change: Change, named: dict[str, Node]) -> Iterator[Happening]:
     if change.action is Action.RECOVER:
         yield from _restored(change.at, change.server)
     elif change.action in DRAINS:
@@ -66,7 +68,7 @@ def _of_change(change: Change, named: dict[str, Server]) -> Iterator[Happening]:
         yield from _of_event(change, named)
 
 
-def _of_event(event: Event | Change, named: dict[str, Server]) -> Iterator[Happening]:
+def _of_event(event: Event | Change, named: dict[str, Node]) -> Iterator[Happening]:
     why = event.action.value
     if state := DEPENDENCIES.get(event.action):
         for server in named.values():
@@ -81,7 +83,7 @@ def _of_event(event: Event | Change, named: dict[str, Server]) -> Iterator[Happe
         yield Happening(event.at, event.server, kind, state_of(event.value), event.value, why)
 
 
-def _recovery(event: Event | Change, server: Server) -> Iterator[Happening]:
+def _recovery(event: Event | Change, server: Node) -> Iterator[Happening]:
     """A server is up again after its boot, at its usual speed, and undisturbed."""
     if server.boot:
         yield Happening(event.at, server.name, SERVER, "booting", server.boot, "recover")

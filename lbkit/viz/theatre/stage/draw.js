@@ -4,11 +4,12 @@
 function drawBack(pen, index, layout, moment, look) {
   clear(pen, layout.width, layout.height);
   const marked = moment.servers.map(badges);
-  drawWays(pen, index, layout, marked, look, moment.panics);
+  drawWays(pen, index, layout, marked, look, moment);
   drawClients(pen, index, layout, look);
   drawBalancer(pen, layout, moment, look);
   if (index.cache) drawCache(pen, layout, look);
   moment.servers.forEach((now, i) => drawServer(pen, index, layout, i, now, marked[i], look));
+  drawTiers(pen, index, layout, moment, look);
   drawBreakers(pen, layout, moment, look);
   drawPools(pen, layout, look);
   if (look.caption) drawScores(pen, index, layout, look);
@@ -41,17 +42,19 @@ function way(pen, from, to, end = to.x) {
 
 const PANIC_KEEPS = new Set(["breaker", "drain", "member"]); // what shuts a way also when health is ignored
 
-function drawWays(pen, index, layout, marked, { theme, caption, colour }, panics) {
+function drawWays(pen, index, layout, marked, { theme, caption, colour }, moment) {
+  const { panics } = moment;
   pen.strokeStyle = theme.hair;
   pen.lineWidth = 1.5;
   for (const client of layout.clients) way(pen, client, layout.hub);
+  if (layout.routes) drawTierWays(pen, index, layout, moment, { theme, caption, colour });
   layout.boxes.forEach((box, i) => {
     const shut = marked[i].some(({ shut, kind }) => shut && !(panics && !PANIC_KEEPS.has(kind)));
     const chosen = caption?.chosen === i;
     pen.setLineDash(shut && !chosen ? [3, 5] : []);
     pen.strokeStyle = chosen ? colour : theme.hair;
     pen.lineWidth = chosen ? 3 : 1.5;
-    way(pen, layout.hub, { x: layout.entry, y: middle(box) }, box.x);
+    way(pen, layout.routes?.[i].at(-2) ?? layout.hub, { x: layout.entry, y: middle(box) }, box.x);
     pen.setLineDash([]);
     if (chosen) arrow(pen, box.x, middle(box), colour);
     else drawLimit(pen, layout, i, index.film.servers[i].queue, theme);

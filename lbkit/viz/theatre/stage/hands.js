@@ -7,7 +7,7 @@ const GIVE_UP = 5000; // milliseconds to wait for the next film
 function placeHands(stage, theatre, number, hands) {
   const { film } = stage.index;
   const names = [film.servers, film.clients].map((all) => all.map(({ name }) => name));
-  const places = JSON.stringify([stage.layout.boxes, stage.layout.clients, names, hands]);
+  const places = JSON.stringify([stage.layout.boxes, stage.layout.tiers, stage.layout.clients, names, hands]);
   if (stage.hands?.places === places) return stage.knobs.forEach((knob) => knob.renew());
   if (stage.knobs?.some((knob) => knob.dragged)) return; // it is done when this one is released
   const focused = stage.hands?.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
@@ -20,6 +20,10 @@ function placeHands(stage, theatre, number, hands) {
     const hand = handOver(stage, box, `server ${film.servers[i].name}: kill, drain, speed, weight`);
     hand.addEventListener("click", () => openMenu(stage, hand, serverItems(stage, i), act));
     stage.knobs.push(...placeKnobs(stage, theatre, i, act));
+  });
+  stage.layout.tiers.forEach((box, i) => {
+    const hand = handOver(stage, box, `tier ${film.tiers[i].name}: kill, drain`);
+    hand.addEventListener("click", () => openMenu(stage, hand, nodeItems(film.tiers[i].name, stage.moment.tiers[i]), act));
   });
   stage.layout.clients.forEach(({ x, y, radius }, i) => {
     const { name } = film.clients[i];
@@ -88,14 +92,17 @@ function onHold(hand, act) {
 // [text, message] of what can be done to a server as it is now; of a knob, [its name, message of a value, the knob]
 function serverItems(stage, number) {
   const server = stage.index.film.servers[number];
-  const { name } = server;
   const now = stage.moment.servers[number];
-  const is = (...states) => now.states.some((change) => states.includes(change.state));
   const knobs = Object.entries(KNOBS).map(([text, knob]) => [text, (value) => knob.message(server, value), knobRange(knob, server, now)]);
+  return [...nodeItems(server.name, now), ...knobs];
+}
+
+// What can be done to a server as well as to a tier.
+function nodeItems(name, now) {
+  const is = (...states) => now.states.some((change) => states.includes(change.state));
   return [
     is("down") ? ["revive", { do: "revive", server: name }] : ["kill", { do: "kill", server: name }],
     is("draining", "drained") ? ["end the drain", { do: "undrain", server: name }] : ["drain", { do: "drain", server: name }],
-    ...knobs,
   ];
 }
 

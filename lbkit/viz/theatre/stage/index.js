@@ -22,12 +22,14 @@ function indexed(film) {
   index.captions = film.captions ?? [];
   index.captionTimes = Float64Array.from(index.captions, (caption) => caption.at);
   index.states = statesByServer(film);
-  index.changes = (film.states ?? []).map((change) => change.at).sort((a, b) => a - b);
+  index.changes = [...(film.states ?? []), ...(film.notices ?? [])].map((change) => change.at).sort((a, b) => a - b);
   index.policies = (film.states ?? []).filter((change) => change.kind === "policy").sort((a, b) => a.at - b.at);
   index.tints = (film.props ?? []).find((prop) => prop.kind === "ring");
   index.probes = probesOf(film);
   index.panic = film.props?.find(({ kind }) => kind === "health")?.panic;
   index.relays = (film.props ?? []).some(({ layer }) => layer === 4);
+  index.notices = film.notices ?? [];
+  index.noticeTimes = index.notices.map(({ at }) => at);
   index.done = doneTimes(index);
   index.curve = curve(index);
   return index;
@@ -116,10 +118,13 @@ function ownAnswers({ film, shelf, requests, attemptsOf, count }) {
   return { requests: found, times: Float64Array.from(found, (i) => requests.answered[i]) };
 }
 
-// For each server a map from the kind of state to its changes, sorted by time.
+// The servers, and then the tiers above them: a state is about one of these.
+const nodesOf = ({ servers, tiers }) => [...servers, ...(tiers ?? [])];
+
+// For each server or tier a map from the kind of state to its changes, sorted by time.
 function statesByServer(film) {
-  const states = film.servers.map(() => new Map());
-  const numbers = new Map(film.servers.map((server, i) => [server.name, i]));
+  const states = nodesOf(film).map(() => new Map());
+  const numbers = new Map(nodesOf(film).map((node, i) => [node.name, i]));
   for (const change of film.states ?? []) {
     const kinds = states[numbers.get(change.server) ?? change.server];
     if (!kinds) continue; // about something that is no server

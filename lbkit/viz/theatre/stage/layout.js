@@ -16,7 +16,8 @@ function layoutOf(index, width) {
   const height = Math.max(small ? 210 : 232, tall + 2 * TOP);
   const scored = !small && index.captions.some((caption) => Object.keys(caption.scores ?? {}).length);
   const scoreWidth = scored ? clamp(width * 0.1, 64, 108) : 0;
-  const boxWidth = clamp(width * 0.24, small ? 116 : 150, 236);
+  const deep = treeDepth(film);
+  const boxWidth = deep ? clamp(width * 0.16, 84, 180) : clamp(width * 0.24, small ? 116 : 150, 236);
   const right = width - 8 - scoreWidth;
   const layout = { width, height, small, pitch, pools, scoreWidth, scoreX: right + 10 };
   const tops = serverTops(count, pools, pitch);
@@ -28,13 +29,16 @@ function layoutOf(index, width) {
     ...workers(index, i, boxWidth, pitch - 2 * Math.min(5, pitch * 0.08)),
   }));
   layout.clients = clientPlaces(film, small, height);
-  layout.balancer = balancerPlace(small, width, height);
+  layout.balancer = balancerPlace(small, width, height, deep);
   layout.hub = { x: layout.balancer.x + layout.balancer.width / 2, y: layout.balancer.y + layout.balancer.height - HUB };
   layout.cache = { x: layout.balancer.x + (small ? 9 : 0), y: layout.hub.y };
-  const queueFrom = layout.balancer.x + layout.balancer.width + (small ? 18 : 46);
+  const from = layout.balancer.x + layout.balancer.width;
+  layout.tiers = tierPlaces(layout, film, from, right - boxWidth);
+  const queueFrom = (deep ? tiersEnd(layout) - 8 : from) + (small ? 18 : 46) * (deep ? 0.4 : 1);
   layout.spacing = clamp(pitch * 0.42, 8, 14);
   layout.room = Math.max(1, Math.floor((right - boxWidth - 10 - queueFrom) / layout.spacing));
   layout.entry = mix(queueFrom, right - boxWidth, 0.55);
+  layout.routes = routesOf(layout, film);
   return layout;
 }
 
@@ -72,9 +76,9 @@ function clientPlaces(film, small, height) {
 }
 
 // The hub, where requests are while it is decided, is half-way down the picture.
-function balancerPlace(small, width, height) {
-  const wide = clamp(width * 0.15, 78, 134);
-  const x = small ? 46 : clamp(width * 0.21, 136, 250);
+function balancerPlace(small, width, height, deep) {
+  const wide = clamp(width * (deep ? 0.09 : 0.15), 78, 134);
+  const x = small ? 46 : clamp(width * (deep ? 0.12 : 0.21), 136, 250);
   return { x, y: height / 2 - TALL + HUB, width: wide, height: TALL };
 }
 
@@ -112,7 +116,8 @@ const smooth = (p) => ease(clamp(p, 0, 1));
 const clientRoad = (client, { hub }, x) => mix(client.y, hub.y, smooth((x - client.x) / (hub.x - client.x)));
 
 // To a server it ends with a straight piece, where the queue stands.
-function serverRoad({ hub, boxes, entry }, server, x) {
+function serverRoad({ hub, boxes, entry, routes }, server, x) {
+  if (routes) return treeRoad(routes[server], x);
   return mix(hub.y, middle(boxes[server]), smooth((x - hub.x) / (entry - hub.x)));
 }
 

@@ -19,6 +19,7 @@ function momentAt(index, t) {
     following: 0, // what others are fetching
     queues: index.film.servers.map(() => []),
     servers: index.film.servers.map((server, i) => serverAt(index, server, i, t)),
+    tiers: (index.film.tiers ?? []).map((tier, i) => serverAt(index, tier, index.film.servers.length + i, t)),
   };
   eachOnStage(index, t, (request) => placeRequest(index, moment, request));
   moment.queues.forEach((queue, server) => placeQueue(index, moment, queue, server));

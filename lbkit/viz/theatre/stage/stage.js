@@ -90,7 +90,7 @@ class Stage {
       return;
     }
     const { who, chosen, why } = captionText(this.index, said);
-    caption.append(`${who} → `);
+    caption.append(chosen ? `${who} → ` : who);
     element(caption, "b").textContent = chosen;
     if (why) caption.append(`: ${why}`);
   }

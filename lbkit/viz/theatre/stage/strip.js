@@ -63,7 +63,7 @@ function marksOf(indexes) {
       .filter(({ at }) => at > begin && at <= end)
       .map((change) => {
         const calm = CALM.has(change.state);
-        const name = film.servers[change.server]?.name ?? "balancer";
+        const name = nodesOf(film)[change.server]?.name ?? "balancer";
         const value = change.value === null || change.value === undefined ? "" : ` (${brief(change.value)})`;
         const who = change.why === "by hand" ? ", by hand" : "";
         const text = `${name}: ${change.kind === "server" ? "" : `${change.kind} `}${change.state.replaceAll("_", " ")}${value}${who}`;

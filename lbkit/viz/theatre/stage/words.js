@@ -1,6 +1,7 @@
 // What the stage says: the line below it, the counts above it, and the summary for screen readers.
 
 const HELD = 1.2; // seconds on the screen that a caption stays while the film runs
+const NOTICED = 4; // seconds on the screen that what a layer notices stays
 const READABLE = 3; // decisions in that time; with more, no captions while it runs
 
 const MANY = 6; // scores that are too many for a sentence: the bars show them
@@ -8,6 +9,8 @@ const MANY = 6; // scores that are too many for a sentence: the bars show them
 // The last decision at or before t, as a caption; null before the first, and where they come too fast to read.
 function captionAt(index, player) {
   const { t } = player;
+  const notice = noticeAt(index, player);
+  if (notice) return notice;
   if (player.playing && player.goal === null) {
     const hold = HELD * player.rate;
     if (until(index.steps, t) - until(index.steps, t - hold) > READABLE) return null;
@@ -27,7 +30,14 @@ function ownAnswer({ own, requests, film }, at) {
   return { at, request, chosen: null, own: true, where: OUTCOME_WORDS[film.outcomes[requests.outcome[request]]] };
 }
 
+// What a layer has noticed: for a while, as it says more than the decisions around it.
+function noticeAt(index, { t, rate }) {
+  const notice = index.notices[until(index.noticeTimes, t) - 1];
+  return notice && t - notice.at < NOTICED * rate ? { at: notice.at, request: -1, chosen: null, notice: notice.text } : null;
+}
+
 function captionText(index, caption) {
+  if (caption.notice) return { who: caption.notice, chosen: "", why: "" };
   const { film, requests } = index;
   const kind = kindOf(index, caption);
   const client = film.clients[requests.client[caption.request]]?.name ?? "";
@@ -82,9 +92,11 @@ function spoken(index, moment, caption, time) {
     return `${film.servers[i].name}${state && `, ${state}`}: ${now.busy} in service, ${now.waiting} waiting`;
   });
   const said = caption && captionText(index, caption);
-  const choice = said ? `${said.who} ${caption.own ? "is" : "goes to"} ${said.chosen}. ${said.why && `${said.why}. `}` : "";
+  const tiers = moment.tiers.map((now, i) => [film.tiers[i].name, badges(now).map(({ text }) => text.slice(2)).join(", ")]);
+  const broken = tiers.filter(([, state]) => state).map((said) => said.join(", "));
+  const choice = caption?.notice ? `${caption.notice}. ` : said ? `${said.who} ${caption.own ? "is" : "goes to"} ${said.chosen}. ${said.why && `${said.why}. `}` : "";
   const policy = moment.policy === film.policy ? "" : ` balancer: ${moment.policy.replaceAll("_", " ")};`;
-  return `${film.title}, at ${time}.${policy} ${choice}${countsText(index, moment)}. ${servers.join("; ")}.`;
+  return `${film.title}, at ${time}.${policy} ${choice}${countsText(index, moment)}. ${[...broken, ...servers].join("; ")}.`;
 }
 
 // The outcomes and kinds of attempts that are in these films, for the legend.
