@@ -111,12 +111,16 @@ class _Values:
             return value
         if len(value) == 1:
             name, argument = next(iter(value.items()))
-            if name == "Ref":
+            if name == "Ref" and isinstance(argument, str):
                 return self.parameters.get(argument, argument)
             if name == "Fn::GetAtt" and isinstance(argument, list | str):
-                return argument[0] if isinstance(argument, list) else argument.partition(".")[0]
+                return (
+                    argument[0]
+                    if isinstance(argument, list) and argument
+                    else str(argument).partition(".")[0]
+                )
             if name == "Fn::Sub":
-                text = argument[0] if isinstance(argument, list) else argument
+                text = argument[0] if isinstance(argument, list) and argument else argument
                 return re.sub(r"\$\{([^}!]+)\}", lambda found: self._named(found[1]), str(text))
             if name == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
                 self.unread.append(Unread(self.file, line, f"Fn::If {argument[0]}: taken as true", name))

@@ -9,7 +9,7 @@ from lbkit.importer.aws import read_aws
 from lbkit.importer.cloudformation import read_cloudformation
 from lbkit.importer.documents import read_documents
 from lbkit.importer.envoy import read_envoy
-from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.found import ImportFault, Unread, Upstream, printable
 from lbkit.importer.kubernetes import read_kubernetes
 from lbkit.importer.terraform import read_terraform
 
@@ -40,6 +40,14 @@ def read_definition(file: str, text: str, unread: list[Unread]) -> list[Upstream
     for kind in KINDS:
         own = [one for one in documents if isinstance(one, dict) and kind.fields & one.keys()]
         if own:
-            return kind.read(file, own, unread)
+            try:
+                upstreams = kind.read(file, own, unread)
+            except ImportFault:
+                raise
+            except ValueError as error:  # a value that no experiment takes, such as a weight below 0
+                raise ImportFault(f"{file}: {error}") from None
+            for upstream in upstreams:
+                upstream.name = printable(upstream.name)
+            return upstreams
     names = "; ".join(kind.name for kind in KINDS)
     raise ImportFault(f"{file}: JSON or YAML of no kind that is imported, which are: {names}")

@@ -13,7 +13,10 @@ from lbkit.experiment import Layer4, Policy, Server
 
 
 class ImportFault(ValueError):
-    """A file could not be imported; says where and why."""
+    """A file could not be imported; says where and why, in one line, whatever the file has in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.splitlines()))
 
 
 def printable(text: str) -> str:

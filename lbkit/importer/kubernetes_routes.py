@@ -199,9 +199,10 @@ def _filtered(rule: Node, found: Found) -> tuple[Action, Rewrite | None]:
         shares[one.text("name")] = shares.get(one.text("name"), 0) + weight
     if not any(shares.values()):
         raise LookupError("no backend")
-    if len(shares) == 1:
-        return ToPool(next(iter(shares))), rewrite
-    return Split(shares, key=""), rewrite
+    try:
+        return (ToPool(next(iter(shares))) if len(shares) == 1 else Split(shares, key="")), rewrite
+    except ValueError as error:
+        raise LookupError(str(error)) from None
 
 
 def _headers(node: Node, found: Found) -> Rewrite | None:

@@ -175,7 +175,7 @@ class _Plan:
     def _referred(self, references: list[Any], address: str) -> str:
         """Return the address of the resource that is meant, in the same module."""
         module = "".join(re.findall(r"module\.[^.]+\.", address))
-        for reference in references:
+        for reference in references if isinstance(references, list) else ():
             parts = str(reference).split(".")
             if len(parts) < 2 or not parts[0].startswith("aws_"):
                 continue
