@@ -264,8 +264,8 @@ def aws_gwlb(cross_zone: bool = False, stickiness: int = 5) -> Policy:
     """AWS Gateway Load Balancer: flows stick to appliances, by a hash of five fields. Raises ValueError.
 
     - Flow stickiness is by 5-tuple unless set to 3 (both addresses and the protocol) or 2 (both addresses):
-      with one destination and one protocol, as here, both are by the client's address. GENEVE on UDP port
-      6081 is not modelled.
+      with one destination and one protocol, as here, both are by the client's address. GENEVE is in
+      lbkit.net.geneve.
       https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/edit-target-group-attributes.html
     - Cross-zone is off unless asked for. (Same guide, getting started.)
     """

@@ -5,7 +5,7 @@
 rules of an ALB's listener as a Routing. `nlb_settings` is the file of a real proxy at layer 4.
 """
 
-from lbkit.aws.alb import alb, alb_policy, app_cookie, lb_cookie, listener
+from lbkit.aws.alb import alb, alb_policy, app_cookie, lb_cookie, listener, target_group
 from lbkit.aws.attributes import ALB_CHECKS, DEREGISTRATION_DELAY, GWLB_CHECKS, NLB_CHECKS, fail_open_below
 from lbkit.aws.nlb import gwlb, gwlb_policy, nlb, nlb_policy, nlb_settings
 
@@ -25,4 +25,5 @@ __all__ = [
     "nlb",
     "nlb_policy",
     "nlb_settings",
+    "target_group",
 ]

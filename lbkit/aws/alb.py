@@ -14,6 +14,7 @@ from lbkit.core.routing import DEFAULT, Action, Fixed, Redirect, Routing, Rule, 
 from lbkit.core.sticky import Sticky
 from lbkit.experiment import Experiment, Policy, Server
 from lbkit.experiment.spread import spread_load
+from lbkit.tier import Tier
 
 DAY = 86_400
 WEEK = 7 * DAY
@@ -112,8 +113,15 @@ def _check(name: str, then: Action) -> None:
         raise ValueError(f"rule {name!r}: status is {then.status}: ALB redirects with 301 or 302")
 
 
+def target_group(name: str, targets: Iterable[Server], policy: Policy | None = None) -> Tier:
+    """Return a target group with attributes of its own, for `alb`: a balancer below the listener's rules.
+
+    `policy`: of `alb_policy`, without stickiness, which only a single group has here. Raises ValueError."""
+    return Tier(name, tuple(targets), alb_policy() if policy is None else policy)
+
+
 def alb(
-    targets: Iterable[Server] | Mapping[str, Iterable[Server]],
+    targets: Iterable[Server] | Mapping[str, Iterable[Server] | Tier],
     routing: Routing | None = None,
     policy: Policy | None = None,
     name: str = "ALB",
@@ -122,9 +130,14 @@ def alb(
     0.7. Raises ValueError, ExperimentError.
 
     `targets`: those of one target group, or of each by its name; "default" is where requests go that no rule
-    fits. `routing`: of `listener`. `policy`: of `alb_policy`; all groups have the same one. Stickiness needs
-    one group only. The experiment's `but` and `at_load` change the rest."""
+    fits. `routing`: of `listener`. `policy`: of `alb_policy`, for all groups but those that are a
+    `target_group` with one of their own. Stickiness needs one group only. `but` and `at_load` change the
+    rest."""
     groups = targets if isinstance(targets, Mapping) else {DEFAULT: targets}
-    servers = [evolve(server, pool=group) for group, members in groups.items() for server in members]
+    servers = [
+        evolve(node, pool=group)
+        for group, members in groups.items()
+        for node in ((members,) if isinstance(members, Tier) else members)
+    ]
     policy = alb_policy() if policy is None else policy
     return spread_load(Experiment(servers, policy=policy, routing=routing, name=name), LOAD)[0]

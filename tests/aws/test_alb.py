@@ -134,6 +134,17 @@ def test_stickiness_needs_one_group() -> None:
         aws.alb(GROUPS, aws.listener({1: API}), policy)
 
 
+def test_groups_may_have_attributes_of_their_own() -> None:
+    """One target is slow: by least outstanding requests it gets less, in turns as much as the others."""
+    some = [Server("slow", speed=0.2), *servers(2)]
+    clever = aws.target_group("clever", some, aws.alb_policy("least_outstanding_requests"))
+    groups = {"default": clever, "plain": aws.target_group("plain", [Server("p1"), Server("p2", speed=0.2)])}
+    routing = aws.listener({1: Rule("plain", ToPool("plain"), When(prefix=("/plain",)))})
+    result = run(aws.alb(groups, routing).but(duration=60))
+    assert result.counts["p1"] == pytest.approx(result.counts["p2"], abs=1)
+    assert result.counts["slow"] < result.counts["s1"] / 2
+
+
 def test_it_is_plain_data() -> None:
     experiment = aws.alb(GROUPS, aws.listener({1: API, 2: OLD}))
     assert Experiment.from_toml(experiment.to_toml()) == experiment
