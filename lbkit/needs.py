@@ -42,6 +42,7 @@ PROGRAMS = {
     "haproxy": Program(("haproxy",), "haproxy", "haproxy"),
     "apache2": Program(("apache2", "httpd"), "apache2", "httpd"),
     "caddy": Program(("caddy",), "caddy", "caddy"),
+    "bird": Program(("bird",), "bird2", "bird"),
     "redis-server": Program(("redis-server",), "redis-server", "redis"),
     "postgres": Program(("postgres",), "postgresql", "postgresql"),
     "prometheus": Program(("prometheus",), "prometheus", "prometheus"),
@@ -122,6 +123,9 @@ FEATURES = {
         "traces by OpenTelemetry", ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
     ),
     "monitor": Feature("Prometheus and Alertmanager for a proxy", programs=("prometheus", "alertmanager")),
+    "anycast": Feature(
+        "sites that announce one address", ("psutil",), ("bird",), check="lbkit.live.anycast:why_not"
+    ),
     "dns": Feature("a DNS server", ("dns",)),
     "geo": Feature("databases of locations (GeoLite2, DB-IP)", ("maxminddb",)),
     "brotli": Feature("compression with brotli", ("brotli",)),

@@ -1,0 +1,228 @@
+"""Anycast on one machine: hosts in network namespaces, with BIRD as their router, announce one address.
+
+Each host is a network of its own. Nothing of the machine's own network is touched, and a namespace is gone
+with the processes in it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from lbkit import needs
+from lbkit.live import anycast_peer
+from lbkit.live.front import wait_until
+from lbkit.live.program import Program
+from lbkit.needs import PROGRAMS, find_program
+from lbkit.run import EngineError
+from lbkit.started import Started
+
+ADDRESS = "203.0.113.1"  # of all sites; for documentation (RFC 5737), as are those of the links
+CLIENT, FIRST_SITE = 64500, 64501  # numbers of networks, for private use (RFC 6996)
+PATIENCE = 15.0  # seconds for a route to come or to go
+
+
+def why_not() -> str:
+    """Return why this machine has no namespaces for us; empty if it has."""
+    if sys.platform != "linux":
+        return "anycast needs network namespaces, which only Linux has"
+    if find_program(["unshare"]) is None:
+        return "anycast needs the program unshare (apt-get install util-linux)"
+    allowed = subprocess.run([_tool("unshare"), "--net", "true"], capture_output=True, check=False)
+    return "" if allowed.returncode == 0 else "anycast needs network namespaces, which root may make"
+
+
+def _tool(name: str) -> str:
+    wanted = PROGRAMS[name].names if name in PROGRAMS else (name,)
+    return find_program(wanted) or name
+
+
+class _Host:
+    """A network namespace with its router."""
+
+    def __init__(self, name: str, folder: Path, resources: ExitStack) -> None:
+        self.name, self.folder, self._resources = name, folder, resources
+        self.socket = folder / f"{name}.ctl"
+        holder = self.program([_tool("unshare"), "--net", "sleep", "infinity"])
+        ours = os.readlink("/proc/self/ns/net")
+        self.pid = 0
+
+        def inside() -> bool:
+            for process in holder.processes():
+                if process.name() == "sleep" and os.readlink(f"/proc/{process.pid}/ns/net") != ours:
+                    self.pid = process.pid
+            return bool(self.pid)
+
+        if not wait_until(inside, PATIENCE):
+            raise EngineError(f"anycast: no namespace for {name}: {holder.last_words()}")
+
+    def program(self, command: Sequence[str]) -> Program:
+        """Start a program, which ends with the lab."""
+        started = Program(command)
+        self._resources.callback(started.end)
+        return started
+
+    def command(self, *command: str) -> list[str]:
+        """Return a command that runs on this host."""
+        return [_tool("nsenter"), "--net", f"--target={self.pid}", *command]
+
+    def run(self, *command: str) -> str:
+        """Return what a command on this host prints. Raises EngineError."""
+        done = subprocess.run(self.command(*command), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EngineError(f"anycast: {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def ip(self, *words: str) -> str:
+        return self.run(_tool("ip"), *words)
+
+    def route(self, config: str) -> None:
+        """Start BIRD. Raises EngineError with its last words."""
+        path = self.folder / f"{self.name}.conf"
+        path.write_text(config)
+        bird = self.program(self.command(_tool("bird"), "-f", "-c", str(path), "-s", str(self.socket)))
+
+        def answers() -> bool:
+            asked = self.command(_tool("birdc"), "-s", str(self.socket), "show", "status")
+            ready = subprocess.run(asked, capture_output=True, check=False).returncode == 0
+            return ready or not bird.running
+
+        if not wait_until(answers, PATIENCE) or not bird.running:
+            raise EngineError(f"anycast: BIRD of {self.name} did not start: {bird.last_words()}")
+
+    def bird(self, *words: str) -> str:
+        return self.run(_tool("birdc"), "-s", str(self.socket), *words)
+
+
+def _site_config(own: str, other: str, number: int) -> str:
+    return f"""router id {own};
+protocol device {{}}
+protocol static site {{ route {ADDRESS}/32 blackhole; ipv4; }}
+protocol bgp upstream {{
+  local {own} as {number}; neighbor {other} as {CLIENT}; connect delay time 1; connect retry time 1;
+  ipv4 {{ import none; export where source = RTS_STATIC; }};
+}}
+"""
+
+
+def _client_config(links: Sequence[tuple[str, str]]) -> str:
+    """Return the client's configuration; the path of each next site is one network longer."""
+    said = f"router id {links[0][0]};\nprotocol device {{}}\nprotocol kernel {{ ipv4 {{ export all; }}; }}\n"
+    for i, (own, other) in enumerate(links):
+        longer = f"bgp_path.prepend({FIRST_SITE + i}); " * i
+        said += f"""protocol bgp site{i} {{
+  local {own} as {CLIENT}; neighbor {other} as {FIRST_SITE + i}; connect delay time 1; connect retry time 1;
+  ipv4 {{ import filter {{ {longer}accept; }}; export none; }};
+}}
+"""
+    return said
+
+
+class AnycastLab(Started):
+    """Sites that announce one address, and a client that reaches the first of them that does.
+
+    >>> with AnycastLab(["frankfurt", "virginia"]) as lab:  # doctest: +SKIP
+    ...     lab.ask()          # "frankfurt", on a new connection
+    ...     lab.withdraw("frankfurt")
+    ...     lab.ask(), lab.ask(same=True)
+    """
+
+    def __init__(self, sites: Sequence[str] = ("frankfurt", "virginia")) -> None:
+        """`sites`: the nearest first. Raises ValueError for none, too many, or a name twice."""
+        if not 1 <= len(sites) <= 60 or len(set(sites)) < len(sites):
+            raise ValueError("sites: use 1 to 60 names, each once")
+        self.sites = tuple(sites)
+        self._hosts: dict[str, _Host] = {}
+        self._resources = ExitStack()
+        self._client: subprocess.Popen[str] | None = None
+
+    def start(self) -> Self:
+        """Start all hosts; return when the client reaches the first site. Raises EngineError."""
+        if reason := needs.why_not("anycast"):
+            raise EngineError(reason)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        folder = Path(self._resources.enter_context(tempfile.TemporaryDirectory()))
+        names = ["client", *(f"site{i}" for i in range(len(self.sites)))]
+        made = {name: _Host(name, folder, self._resources) for name in names}
+        client = made["client"]
+        links = []
+        for i, site in enumerate(self.sites):
+            host = self._hosts[site] = made[f"site{i}"]
+            own, other = f"192.0.2.{4 * i + 1}", f"192.0.2.{4 * i + 2}"
+            links.append((own, other))
+            client.ip(
+                *("link", "add", f"to{i}", "type", "veth"),
+                *("peer", "name", "wan", "netns", str(host.pid)),
+            )
+            for end, device, address in ((client, f"to{i}", f"{own}/30"), (host, "wan", f"{other}/30")):
+                end.ip("address", "add", address, "dev", device)
+                end.ip("link", "set", device, "up")
+            host.ip("link", "set", "lo", "up")
+            host.ip("address", "add", f"{ADDRESS}/32", "dev", "lo")
+            peer = [sys.executable, anycast_peer.__file__, "site", ADDRESS, site]
+            host.program(host.command(*peer))
+            host.route(_site_config(other, own, FIRST_SITE + i))
+        client.route(_client_config(links))
+        command = client.command(sys.executable, anycast_peer.__file__, "client", ADDRESS)
+        self._client = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self._resources.callback(self._end_client)
+
+        def complete() -> bool:
+            known = client.bird("show", "route").count("via ")
+            return known == len(self.sites) and self.ask() == self.sites[0]
+
+        if not wait_until(complete, PATIENCE):
+            raise EngineError(f"anycast: the client does not know all sites within {PATIENCE:g} s")
+
+    def _end_client(self) -> None:
+        assert self._client is not None
+        assert self._client.stdin is not None
+        assert self._client.stdout is not None
+        self._client.stdin.close()
+        self._client.stdout.close()
+        self._client.wait()
+
+    def stop(self) -> None:
+        resources, self._resources = self._resources, ExitStack()
+        resources.close()
+        self._hosts.clear()
+
+    # -- what is tried ------------------------------------------------------------------------------
+
+    def announce(self, site: str) -> None:
+        """Have a site announce the address; its router's neighbours learn of it."""
+        self._host(site).bird("enable", "site")
+
+    def withdraw(self, site: str) -> None:
+        """Have a site withdraw the address; it goes on to serve who comes."""
+        self._host(site).bird("disable", "site")
+
+    def _host(self, site: str) -> _Host:
+        if site not in self._hosts:
+            raise ValueError(f"site is {site!r}: use one of {', '.join(self.sites)}, while the lab runs")
+        return self._hosts[site]
+
+    def ask(self, same: bool = False) -> str:
+        """Return the site that answers the client, on a new connection or on the `same` as before; or what
+        failed, after "failed: "."""
+        assert self._client is not None
+        assert self._client.stdin is not None
+        assert self._client.stdout is not None
+        self._client.stdin.write("same\n" if same else "new\n")
+        self._client.stdin.flush()
+        return self._client.stdout.readline().strip()
