@@ -124,7 +124,7 @@ FEATURES = {
     ),
     "monitor": Feature("Prometheus and Alertmanager for a proxy", programs=("prometheus", "alertmanager")),
     "anycast": Feature(
-        "sites that announce one address", ("psutil",), ("bird",), check="lbkit.live.anycast:why_not"
+        "sites that announce one address", programs=("bird",), check="lbkit.live.anycast:why_not"
     ),
     "dns": Feature("a DNS server", ("dns",)),
     "geo": Feature("databases of locations (GeoLite2, DB-IP)", ("maxminddb",)),

@@ -18,7 +18,6 @@ from typing import Self
 from lbkit import needs
 from lbkit.live import anycast_peer
 from lbkit.live.front import wait_until
-from lbkit.live.program import Program
 from lbkit.needs import PROGRAMS, find_program
 from lbkit.run import EngineError
 from lbkit.started import Started
@@ -43,30 +42,43 @@ def _tool(name: str) -> str:
     return find_program(wanted) or name
 
 
+def _until_closed(command: Sequence[str], resources: ExitStack) -> subprocess.Popen[bytes]:
+    """Start a program that ends when its input does: the kernel sees to that, even if we are killed."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for us, and we end it
+    )
+
+    def end() -> None:
+        assert process.stdin
+        process.stdin.close()
+        process.wait()
+
+    resources.callback(end)
+    return process
+
+
+# For programs that do not read their input.
+TIED = '"$@" & cat > /dev/null; kill $!; wait'
+
+
 class _Host:
     """A network namespace with its router."""
 
     def __init__(self, name: str, folder: Path, resources: ExitStack) -> None:
         self.name, self.folder, self._resources = name, folder, resources
         self.socket = folder / f"{name}.ctl"
-        holder = self.program([_tool("unshare"), "--net", "sleep", "infinity"])
+        self.pid = _until_closed([_tool("unshare"), "--net", "cat"], resources).pid
         ours = os.readlink("/proc/self/ns/net")
-        self.pid = 0
+        if not wait_until(lambda: os.readlink(f"/proc/{self.pid}/ns/net") != ours, PATIENCE):
+            raise EngineError(f"anycast: there is no namespace for {name} within {PATIENCE:g} s")
 
-        def inside() -> bool:
-            for process in holder.processes():
-                if process.name() == "sleep" and os.readlink(f"/proc/{process.pid}/ns/net") != ours:
-                    self.pid = process.pid
-            return bool(self.pid)
-
-        if not wait_until(inside, PATIENCE):
-            raise EngineError(f"anycast: no namespace for {name}: {holder.last_words()}")
-
-    def program(self, command: Sequence[str]) -> Program:
-        """Start a program, which ends with the lab."""
-        started = Program(command)
-        self._resources.callback(started.end)
-        return started
+    def start(self, *command: str) -> None:
+        """Start a program on this host, which ends with the lab."""
+        _until_closed(["sh", "-c", TIED, "sh", *self.command(*command)], self._resources)
 
     def command(self, *command: str) -> list[str]:
         """Return a command that runs on this host."""
@@ -83,18 +95,11 @@ class _Host:
         return self.run(_tool("ip"), *words)
 
     def route(self, config: str) -> None:
-        """Start BIRD. Raises EngineError with its last words."""
+        """Start BIRD. Raises EngineError for a configuration that it cannot read."""
         path = self.folder / f"{self.name}.conf"
         path.write_text(config)
-        bird = self.program(self.command(_tool("bird"), "-f", "-c", str(path), "-s", str(self.socket)))
-
-        def answers() -> bool:
-            asked = self.command(_tool("birdc"), "-s", str(self.socket), "show", "status")
-            ready = subprocess.run(asked, capture_output=True, check=False).returncode == 0
-            return ready or not bird.running
-
-        if not wait_until(answers, PATIENCE) or not bird.running:
-            raise EngineError(f"anycast: BIRD of {self.name} did not start: {bird.last_words()}")
+        self.run(_tool("bird"), "-p", "-c", str(path))
+        self.start(_tool("bird"), "-f", "-c", str(path), "-s", str(self.socket))
 
     def bird(self, *words: str) -> str:
         return self.run(_tool("birdc"), "-s", str(self.socket), *words)
@@ -172,8 +177,8 @@ class AnycastLab(Started):
                 end.ip("link", "set", device, "up")
             host.ip("link", "set", "lo", "up")
             host.ip("address", "add", f"{ADDRESS}/32", "dev", "lo")
-            peer = [sys.executable, anycast_peer.__file__, "site", ADDRESS, site]
-            host.program(host.command(*peer))
+            host.ip("route", "add", "default", "via", own)
+            host.start(sys.executable, anycast_peer.__file__, "site", ADDRESS, site)
             host.route(_site_config(other, own, FIRST_SITE + i))
         client.route(_client_config(links))
         command = client.command(sys.executable, anycast_peer.__file__, "client", ADDRESS)
@@ -183,7 +188,10 @@ class AnycastLab(Started):
         self._resources.callback(self._end_client)
 
         def complete() -> bool:
-            known = client.bird("show", "route").count("via ")
+            try:
+                known = client.bird("show", "route").count("via ")
+            except EngineError:  # BIRD does not listen yet
+                return False
             return known == len(self.sites) and self.ask() == self.sites[0]
 
         if not wait_until(complete, PATIENCE):
