@@ -5,6 +5,7 @@ from lbkit.viz.alert_quality import alert_detection, alert_fatigue
 from lbkit.viz.attempts import attempts
 from lbkit.viz.backend_shares import shares
 from lbkit.viz.bars import bars
+from lbkit.viz.broken import noticed, time_by_layer
 from lbkit.viz.capacity import capacity
 from lbkit.viz.catchment import catchment
 from lbkit.viz.curves import curves
@@ -48,6 +49,7 @@ __all__ = [
     "latency_over_time",
     "machine",
     "newcomer",
+    "noticed",
     "over_time",
     "percentiles",
     "response_time_curve",
@@ -56,6 +58,7 @@ __all__ = [
     "shares",
     "spread",
     "states",
+    "time_by_layer",
     "waterfall",
     "world",
 ]
