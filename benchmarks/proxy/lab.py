@@ -35,6 +35,8 @@ http {
     listen 127.0.0.1:@b1; listen 127.0.0.1:@b2; listen 127.0.0.1:@b3; root @folder;
     location / { return 200 "@body"; }
     location /cached { add_header Cache-Control max-age=86400; return 200 "@body"; }
+    location /same { add_header Set-Cookie "sid=0; Path=/; HttpOnly"; return 200 "@body"; }
+    location /varied { add_header Set-Cookie "sid=$request_id; Path=/; HttpOnly"; return 200 "@body$uri"; }
     location /page.html { }
   }
 }

@@ -30,7 +30,7 @@ NGINX = """
 daemon off; pid @file.pid; error_log stderr crit; worker_processes 1;
 events { worker_connections 4096; }
 http {
-  access_log off; keepalive_requests 100000000; types { text/html html; }
+  {log} keepalive_requests 100000000; types { text/html html; }
   client_body_temp_path @folder; proxy_temp_path @folder;
   fastcgi_temp_path @folder; uwsgi_temp_path @folder; scgi_temp_path @folder;
   upstream backends {
@@ -98,16 +98,18 @@ def with_slots(template: str, **slots: str) -> str:
     return template
 
 
-def lbkit(more: str = "", *needs: str) -> Config:
-    return Config((sys.executable, "-m", "lbkit.cli", "proxy", "@file"), LBKIT + more, needs)
+def lbkit(more: str = "", *needs: str, top: str = "") -> Config:
+    return Config((sys.executable, "-m", "lbkit.cli", "proxy", "@file"), top + LBKIT + more, needs)
 
 
 def lbkit_l4(mode: str) -> Config:
     return lbkit()._replace(text=with_slots(LBKIT_L4, mode=mode))
 
 
-def nginx(listen: str = "", http: str = "", top: str = "", file: str = "") -> Config:
-    text = with_slots(NGINX, listen=listen, http=http, top=top)
+def nginx(
+    listen: str = "", http: str = "", top: str = "", file: str = "", log: str = "access_log off;"
+) -> Config:
+    text = with_slots(NGINX, listen=listen, http=http, top=top, log=log)
     return Config(("nginx", "-c", "@file", "-p", "@folder"), text, ("nginx",), file)
 
 
@@ -118,6 +120,19 @@ def nginx_l4(listen: str = "") -> Config:
 def haproxy(bind: str = "", backend: str = "", top: str = "") -> Config:
     text = with_slots(HAPROXY_TOP + HAPROXY, mode="http", bind=bind, backend=backend, top=top)
     return Config(("haproxy", "-f", "@file"), text, ("haproxy",))
+
+
+def two_workers() -> dict[str, Config]:
+    """Each program with two workers in place of one."""
+    return {
+        "lbkit": lbkit(top="workers = 2"),
+        "nginx": _instead(nginx(), "worker_processes 1", "worker_processes 2"),
+        "haproxy": _instead(haproxy(), "nbthread 1", "nbthread 2"),
+    }
+
+
+def _instead(config: Config, this: str, that: str) -> Config:
+    return config._replace(text=config.text.replace(this, that))
 
 
 def haproxy_l4() -> Config:

@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from benchmarks.proxy.heads import Heads
 from benchmarks.proxy.lab import PAGE, Config
 from benchmarks.proxy.loads import Connections, Echoes, Http, Load
-from benchmarks.proxy.programs import aiohttp, haproxy, haproxy_l4, lbkit, lbkit_l4, nginx, nginx_l4
+from benchmarks.proxy.programs import (
+    aiohttp,
+    haproxy,
+    haproxy_l4,
+    lbkit,
+    lbkit_l4,
+    nginx,
+    nginx_l4,
+    two_workers,
+)
 from benchmarks.proxy.quic import Quic
 
 
@@ -82,6 +92,48 @@ BROWSER = (
 )
 FORM = "/some/path/page.html?id=17&page=2&q=red+shoes"
 
+# What the proxy does besides, where the others can do it, too: nginx has no checks and no sessions of this kind,
+# and counts failures always.
+CHECKS = {
+    "lbkit": lbkit("[policy.health.checks]\n"),
+    "nginx": nginx(),
+    "haproxy": haproxy(backend="  option httpchk GET /\n  default-server check"),
+}
+SESSIONS = {
+    "lbkit": lbkit('[policy.sticky]\nhow = "insert"'),
+    "nginx": nginx(),
+    "haproxy": haproxy(backend="  cookie route insert indirect nocache dynamic\n  dynamic-cookie-key secret"),
+}
+RETRIES = {
+    "lbkit": lbkit(
+        "[policy.retry]\nstatuses = [502, 503]\n[policy.retry.budget]\n"
+        "[policy.retry.timeouts]\nfirst_byte = 5.0\ntotal = 10.0"
+    ),
+    "nginx": nginx(
+        http="proxy_next_upstream error timeout http_502 http_503; proxy_next_upstream_tries 2;"
+        "proxy_read_timeout 5s;"
+    ),
+    "haproxy": haproxy(backend="  retry-on all-retryable-errors\n  retries 1\n  option redispatch"),
+}
+BREAKERS = {
+    "lbkit": lbkit("[policy.health.breaker]\n"),
+    "nginx": nginx(),
+    "haproxy": haproxy(
+        backend="  default-server check observe layer7 error-limit 50 on-error mark-down\n  option httpchk GET /"
+    ),
+}
+FILTERS = {
+    "lbkit": lbkit(
+        '[[rate_limits]]\nlimiter = {kind = "token_bucket", rate = 1000000, burst = 1000000}',
+        top='access_log = "@folder/lbkit.log"\nhide = ["Server"]',
+    ),
+    "nginx": nginx(
+        log="access_log @folder/nginx.log combined;",
+        http="proxy_hide_header Server;"
+        "limit_req_zone $binary_remote_addr zone=l:1m rate=1000000r/s; limit_req zone=l burst=1000000 nodelay;"
+    ),
+}
+
 TCP = {"lbkit": lbkit_l4("tcp"), "nginx": nginx_l4(), "haproxy": haproxy_l4()}
 UDP = {"lbkit": lbkit_l4("udp"), "nginx": nginx_l4("udp")}  # HAProxy has no UDP
 
@@ -92,6 +144,14 @@ def compressed(coding: str) -> Http:
 
 ROWS = {
     "plain": Row(Http(), PLAIN | {"aiohttp": aiohttp()}, {"nginx": 1.6}),
+    "same heads": Row(Heads(varied=False), PLAIN, {"nginx": 1.5}),
+    "different heads": Row(Heads(varied=True), PLAIN, {"nginx": 1.7}),
+    "two workers": Row(Http(), two_workers()),
+    "checks": Row(Http(), CHECKS),
+    "sessions": Row(Http(), SESSIONS),
+    "retries": Row(Http(), RETRIES),
+    "breakers": Row(Http(), BREAKERS),
+    "log, limit, hide": Row(Http(), FILTERS),
     "new connections": Row(Connections(), PLAIN),
     "TLS": Row(Http(tls=True, connections=8), TLS),
     "TLS, new connections": Row(Connections(tls=True), TLS),

@@ -52,7 +52,7 @@ class ClientSide(Running):
         self.listener.on_full = self._full
         self.listener.on_fault = self.faults.report
         self.tls = LiveContext(config.tls, WITH_HTTP2 if config.http2 else ONLY_HTTP1) if config.tls else None
-        self._protocol: Callable[[], asyncio.Protocol] = lambda: ServerConnection(self.listener)
+        self._protocol: Callable[[], Any] = lambda: ServerConnection(self.listener)
         if config.http2:
             from lbkit.net.http2.front import Front  # needs a package
 
@@ -133,7 +133,7 @@ class ClientSide(Running):
         host, port = self.tls.rules.redirect_address
         sock = bound(host, port, socket.SOCK_STREAM, shared)
         self.redirect_port = sock.getsockname()[1]
-        factory = lambda: ServerConnection(self.listener)  # noqa: E731
+        factory: Callable[[], Any] = lambda: ServerConnection(self.listener)  # noqa: E731
         if self.config.accept_proxy:
             return self._announced(factory, sock)
         return await asyncio.get_running_loop().create_server(factory, sock=sock, backlog=BACKLOG)

@@ -187,7 +187,7 @@ class Timekeeper:
             return
         slow = exchange.lease.backend
         tried = exchange._plan.tried if exchange._plan else ()
-        tried += (slow, *(copy.lease.backend for copy in self.copies))
+        tried += (slow, *[copy.lease.backend for copy in self.copies])
         # In this order, as a hedge that cannot be sent must not be taken from the budget.
         if not (exchange.pool.has_other(tried) and self.policy.may_hedge(self.hedged, now, slow)):
             return

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from lbkit.net.address import join_address
 from lbkit.net.admin.access import Access, Token
@@ -89,7 +90,7 @@ class Admin:
         port = server.sockets[0].getsockname()[1]
         self.where = f"status page on http://{join_address(host, port)}/, {token.where}"
 
-    def _door(self, access: Access) -> Callable[[], asyncio.Protocol]:
+    def _door(self, access: Access) -> Callable[[], Any]:
         """Return what makes a connection's protocol, for clients with this access."""
         listener = Listener(partial(Call, self._api, access), timeouts=TIMEOUTS, limits=LIMITS)
         listener.now = monotonic

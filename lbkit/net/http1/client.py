@@ -37,8 +37,9 @@ class Keeper(Protocol):
         """Take note of a backend that has refused our certificate, or broken TLS."""
 
 
-class ClientConnection(asyncio.Protocol):
-    """Serves one receiver at a time, from `send` until the answer is complete."""
+class ClientConnection:
+    """Serves one receiver at a time, from `send` until the answer is complete. It has the methods of an
+    asyncio.Protocol, but not the base class, so that it can be compiled."""
 
     __slots__ = (
         "_answer",

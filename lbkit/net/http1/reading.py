@@ -17,8 +17,9 @@ from lbkit.net.peer import Peer
 PREFACE = b"PRI * HTTP/2.0\r\n\r\n"  # begins a connection of HTTP/2, and is no request of HTTP/1.1
 
 
-class RequestReading(asyncio.Protocol):
+class RequestReading:
     """Reads requests and hands each to the listener's handler. The subclass ServerConnection answers them.
+    It has the methods of an asyncio.Protocol, but not the base class, so that it can be compiled.
 
     Requests are served one at a time: until the answer is complete, further input waits in `_unread` and the
     socket is not read. Deadlines are set when a wait begins; arriving bytes do not extend them. All loops are

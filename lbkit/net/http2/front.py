@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from lbkit.net.http1.listener import Listener
 from lbkit.net.http1.reading import RequestReading
@@ -42,6 +43,6 @@ class _Negotiated(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         shared = self._shared
-        made = Http2Connection(shared) if chosen == "h2" else ServerConnection(shared.listener)
+        made: Any = Http2Connection(shared) if chosen == "h2" else ServerConnection(shared.listener)
         transport.set_protocol(made)
         made.connection_made(transport)

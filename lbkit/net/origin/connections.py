@@ -7,7 +7,7 @@ import errno
 from collections.abc import Callable
 from math import inf
 from ssl import SSLError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httptools import HttpResponseParser
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lbkit.net.http2.client_stream import ClientStream
     from lbkit.net.origin.sessions import Sessions
 
-    AnyConnection = ClientConnection | ClientStream  # of this or that version of HTTP
+    AnyConnection: TypeAlias = ClientConnection | ClientStream  # of this or that version of HTTP
 
 
 class Connections:
@@ -79,7 +79,8 @@ class Connections:
             if reach.protocol == HTTP2:
                 return await self._shared().stream(backend, reach)
             connection, greeting = self.made(backend, peer)
-            await reach.open(lambda: connection, backend.host, backend.port, greeting)
+            protocol: Any = connection
+            await reach.open(lambda: protocol, backend.host, backend.port, greeting)
         except ReachError as error:
             failed = error
         else:
