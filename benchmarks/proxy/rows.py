@@ -92,8 +92,7 @@ BROWSER = (
 )
 FORM = "/some/path/page.html?id=17&page=2&q=red+shoes"
 
-# What the proxy does besides, where the others can do it, too: nginx has no checks and no sessions of this kind,
-# and counts failures always.
+# What a proxy does besides. nginx stays as it is where it has nothing of the kind: it counts failures always.
 CHECKS = {
     "lbkit": lbkit("[policy.health.checks]\n"),
     "nginx": nginx(),
@@ -119,7 +118,8 @@ BREAKERS = {
     "lbkit": lbkit("[policy.health.breaker]\n"),
     "nginx": nginx(),
     "haproxy": haproxy(
-        backend="  default-server check observe layer7 error-limit 50 on-error mark-down\n  option httpchk GET /"
+        backend="  option httpchk GET /\n"
+        "  default-server check observe layer7 error-limit 50 on-error mark-down"
     ),
 }
 FILTERS = {
@@ -130,7 +130,8 @@ FILTERS = {
     "nginx": nginx(
         log="access_log @folder/nginx.log combined;",
         http="proxy_hide_header Server;"
-        "limit_req_zone $binary_remote_addr zone=l:1m rate=1000000r/s; limit_req zone=l burst=1000000 nodelay;"
+        "limit_req_zone $binary_remote_addr zone=l:1m rate=1000000r/s;"
+        "limit_req zone=l burst=1000000 nodelay;",
     ),
 }
 

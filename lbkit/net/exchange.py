@@ -11,6 +11,9 @@ that a truncated answer does not look complete. All endings go through `_end`.
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
+
+from mypy_extensions import mypyc_attr
 
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
@@ -21,11 +24,12 @@ from lbkit.net.service import OnBody, Step
 from lbkit.net.timekeeper import Timekeeper
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange(Forwarding):
     """The client's half of an exchange: filters, the answer, and the end."""
 
     __slots__ = ()
-    keeper = Timekeeper  # of its class, where the policy has rules for attempts
+    keeper: ClassVar[type[Timekeeper]] = Timekeeper  # where the policy has rules for attempts
 
     # -- filters on the way in -----------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import errno
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import Backend, Lease, NoBackend
 from lbkit.core.attempts import BLAMELESS, IDEMPOTENT, Again, Attempts, Failure, GiveUp
 from lbkit.core.routing import Route
@@ -19,6 +21,7 @@ from lbkit.net.timekeeper import Timekeeper
 MAX_HELD = 64 * 1024
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Forwarding:
     """Holds a lease while a backend works on the request. The subclass Exchange answers the client."""
 

@@ -16,6 +16,8 @@ from asyncio import Transport
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import Failure
 from lbkit.core.routing import Route
@@ -35,6 +37,7 @@ class Reject(Exception):
         self.why = why
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RequestHead:
     """The checked head of a request, as it is sent to a backend."""
 

@@ -9,6 +9,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core.networks import Network, networks
 
 Ends = tuple[Any, Any]  # of a connection: the address and port of each; IPv6 has two numbers more
@@ -19,6 +21,7 @@ _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:[0-9]{1,5}|_[A-Za-
 _PARAMETER = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^;,\s"]*)""")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Peer:
     """The client's end of a connection. Forwarding fields of untrusted peers are ignored."""
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure, GiveUp, Kind
 from lbkit.core.retry import AttemptTimeouts, Retry
@@ -18,6 +20,7 @@ UNLIMITED = AttemptTimeouts()
 LATE = 504
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Timekeeper:
     """Applies the timeouts and hedges of `Policy.retry` to one exchange. Without such rules there is none.
 

@@ -6,6 +6,8 @@ import asyncio
 from ssl import SSLError
 from typing import Protocol
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
 from lbkit.net.http1.body import Chunked, chunk
@@ -37,6 +39,7 @@ class Keeper(Protocol):
         """Take note of a backend that has refused our certificate, or broken TLS."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ClientConnection:
     """Serves one receiver at a time, from `send` until the answer is complete. It has the methods of an
     asyncio.Protocol, but not the base class, so that it can be compiled."""

@@ -10,6 +10,7 @@ from ssl import SSLError
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httptools import HttpResponseParser
+from mypy_extensions import mypyc_attr
 
 from lbkit.core import Backend, Intent
 from lbkit.net.http1.client import ClientConnection
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     AnyConnection: TypeAlias = ClientConnection | ClientStream  # of this or that version of HTTP
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connections:
     """Idle connections by backend. The most recently used is taken first, so that the others can expire."""
 
