@@ -64,7 +64,18 @@ def test_proxy(capsys: pytest.CaptureFixture[str]) -> None:
         need(program)
     need_module("aiohttp")
     need_feature("http2", "http3", "live", "cert", "modsecurity")
-    rows = ["plain", "TLS, resumed", "HTTP/2", "HTTP/3", "cache hit", "gzip", "firewall"]
+    rows = [
+        "plain",
+        "same heads",
+        "different heads",
+        "log, limit, hide",
+        "TLS, resumed",
+        "HTTP/2",
+        "HTTP/3",
+        "cache hit",
+        "gzip",
+        "firewall",
+    ]
     rows += ["TCP, 64 bytes", "UDP, 64 bytes"]
     found = bench("proxy", "--rows", *rows, "--rounds", "1", "--seconds", "0.05", "--idle", "100")
     assert list(found["rows"]) == rows
@@ -135,3 +146,10 @@ def test_agreement(capsys: pytest.CaptureFixture[str]) -> None:
     assert row["algorithm"] == "least_connections"
     assert row["live"] > 0.01 < row["own"]
     assert "own version" in shown("agreement", found, capsys)
+
+
+def test_proxy_inside(capsys: pytest.CaptureFixture[str]) -> None:
+    found = bench("proxy.inside", "--rounds", "2")
+    assert {"same heads", "different heads", "retries", "hide"} <= found["us"].keys()
+    assert all(row.keys() == {"in", "out"} and min(row.values()) > 0 for row in found["us"].values())
+    assert "same heads" in shown("proxy.inside", found, capsys)

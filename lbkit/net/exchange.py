@@ -57,7 +57,7 @@ class Exchange(Forwarding):
             self._next_hook += 1
             try:
                 verdict = hook(self, now)
-                if not isinstance(verdict, Answer | Hold | None):
+                if verdict is not None and not isinstance(verdict, (Answer, Hold)):
                     raise TypeError(f"on_request returned {verdict!r}: return None, an Answer or HOLD")
             except Exception:  # a learner's code may do anything
                 self.failed(hook.__self__)  # type: ignore[attr-defined]
@@ -157,7 +157,7 @@ class Exchange(Forwarding):
         for hook in self.service.on_response:
             try:
                 answer = hook(self, head)
-                if not isinstance(answer, Answer | None):
+                if answer is not None and not isinstance(answer, Answer):
                     raise TypeError(f"on_response returned {answer!r}: return None or an Answer")
             except Exception:  # a learner's code may do anything
                 if head.own:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from asyncio import Transport
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from mypy_extensions import mypyc_attr
@@ -92,8 +93,7 @@ class RequestHead:
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of all fields of this name."""
-        found = re.findall(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), self.data, re.IGNORECASE)
-        return [value.rstrip() for value in found]
+        return [value.rstrip() for value in _field(name).findall(self.data)]
 
     def fields(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield the fields in their order: names in lower case, and values."""
@@ -131,9 +131,14 @@ class ResponseHead:
         return find_field(self.data, name)
 
 
+@lru_cache(maxsize=256)  # names are those that filters ask for
+def _field(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), re.IGNORECASE)
+
+
 def find_field(head: bytes, name: bytes) -> bytes:
     """Return the value of the first field of this name, or b""."""
-    found = re.search(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name), head, re.IGNORECASE)
+    found = _field(name).search(head)
     return found[1].rstrip() if found else b""
 
 
