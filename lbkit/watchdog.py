@@ -22,7 +22,7 @@ LOOKS = 10  # that find the same call before it is interrupted
 SHOTS = 200  # Overtimes that are raised in it, a few milliseconds apart, before the next look
 
 # The modules that call algorithms and rate limiters, or run the code that defines them.
-CALLERS = ("lbkit.core.pool", "lbkit.core.members", "lbkit.edge", "lbkit.course.own_algorithm")
+CALLERS = ("lbkit.core.own_code", "lbkit.core.pool", "lbkit.edge", "lbkit.course.own_algorithm")
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")  # a learner may stand in a pick as long as they like
 
 _lock = threading.Lock()

@@ -61,6 +61,7 @@ class AlgorithmError(RuntimeError):
         self.source = source
         self.contract = contract
         self.endless = endless
+        self.__suppress_context__ = True  # compiled code does not do what `raise ... from None` says
 
     def __str__(self) -> str:
         source = f" (`{self.source}`)" if self.source else ""

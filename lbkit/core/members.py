@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
 from mypy_extensions import mypyc_attr
 
 from lbkit.core.backend import Backend, Intent, checked_weight
-from lbkit.core.balance.base import Balancer
+from lbkit.core.balance.base import Balancer, ours
 from lbkit.core.contract import FAILURES, AlgorithmError, method_failed
 from lbkit.core.drain import DrainRules, Drains
 from lbkit.core.health.watch import HealthRules, Watch
+from lbkit.core.own_code import call, interrupted
 from lbkit.core.slow_start import Ramps, SlowStart
 from lbkit.core.state_change import StateChange
 from lbkit.core.sticky import Affinity
-
-
-class _Interrupted(Balancer):
-    """Takes the place of an algorithm that had to be interrupted: a pick raises the same error, at once."""
-
-    def __init__(self, error: AlgorithmError) -> None:
-        self.error = error
-        self.name = error.algorithm  # type: ignore[misc] # of this one object
-
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
-        raise self.error.again()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -78,6 +68,7 @@ class Members:
             for name in self._by_name:
                 affinity.add(name)
         self.balancer = balancer
+        self._own_code = not ours(type(balancer))  # a learner's: see core/own_code.py
         balancer.check_weights(self._weights())
         self.wants_reports = balancer.wants_reports  # a copy, as every request reads it
         self.eligible: tuple[Backend, ...] = self._find_eligible()
@@ -234,6 +225,7 @@ class Members:
 
     def _use(self, balancer: Balancer) -> None:
         self.balancer = balancer
+        self._own_code = not ours(type(balancer))
         self.wants_reports = balancer.wants_reports
         self._started = False
         self._changed()  # its panic threshold may differ
@@ -241,7 +233,7 @@ class Members:
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the balancer. `pick` and `done` are called directly, to save time."""
         try:
-            return getattr(self.balancer, method)(*arguments)
+            return call(getattr(self.balancer, method), *arguments)
         except FAILURES as error:
             raise self._failed(method, error) from None
 
@@ -249,5 +241,5 @@ class Members:
         """Return the error for a method that failed; an algorithm that hangs is not called again."""
         failure = method_failed(self.balancer, method, error)
         if failure.endless:
-            self.balancer = _Interrupted(failure)
+            self.balancer = interrupted(failure)
         return failure

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from mypy_extensions import mypyc_attr
 
@@ -16,6 +17,7 @@ from lbkit.core.balance.base import Balancer, Why
 from lbkit.core.contract import FAILURES, wrong_pick, wrong_why
 from lbkit.core.members import Members
 from lbkit.core.meter import LoadReport
+from lbkit.core.own_code import call
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -109,21 +111,27 @@ class Pool(Members):
             raise NoBackend(f"none of {len(self._by_name)} backends is eligible")
         if self._in_slow_start:
             self._advance_slow_start(now)
+        picked: Any  # what a learner's algorithm returns may be anything
         if exclude:
-            backend = self._pick_another(exclude, key, now)
+            picked = self._pick_another(exclude, key, now)
         else:
             try:
-                backend = self.balancer.pick(eligible, key, now)
+                picked = (
+                    call(self.balancer.pick, eligible, key, now)
+                    if self._own_code
+                    else self.balancer.pick(eligible, key, now)
+                )
             except NoBackend:
                 raise
             except FAILURES as error:
                 raise self._failed("pick", error) from None
         try:
-            offered = backend in self._offered
+            offered = picked in self._offered
         except TypeError:  # a list, say, cannot be looked up
             offered = False
         if not offered:
-            raise wrong_pick(self.balancer, self._picking(exclude), backend)
+            raise wrong_pick(self.balancer, self._picking(exclude), picked)
+        backend: Backend = picked
         backend.in_flight += 1
         backend.picks += 1
         if self.watch is not None:
@@ -164,12 +172,12 @@ class Pool(Members):
 
     # -- steps of a pick and its release --------------------------------------------------
 
-    def _pick_another(self, exclude: Collection[Backend], key: str, now: float) -> Backend:
+    def _pick_another(self, exclude: Collection[Backend], key: str, now: float) -> Any:
         """Return a backend that is not in `exclude`, for a retry."""
         if all(b in exclude for b in self.eligible):
             raise NoBackend(f"all {len(self.eligible)} eligible backends have been tried")
         try:
-            backend = self.balancer.pick_except(self.eligible, exclude, key, now)
+            backend = call(self.balancer.pick_except, self.eligible, exclude, key, now)
         except NoBackend:
             raise
         except FAILURES as error:
@@ -194,7 +202,10 @@ class Pool(Members):
         if self.drains.draining:
             self.drains.settle(backend, now)
         try:
-            self.balancer.done(backend, latency, ok, now)
+            if self._own_code:
+                call(self.balancer.done, backend, latency, ok, now)
+            else:
+                self.balancer.done(backend, latency, ok, now)
         except FAILURES as error:
             raise self._failed("done", error) from None
 

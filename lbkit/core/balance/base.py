@@ -21,6 +21,7 @@ from lbkit.core.text import did_you_mean, shown
 _registry: dict[str, type[Balancer]] = {}
 
 
+@mypyc_attr(native_class=False)  # its arguments are checked below, in words that help
 @dataclass(frozen=True, slots=True)
 class Why:
     """The explanation of a pick: the rule, and the values that it compared."""
@@ -94,7 +95,7 @@ class Balancer:
         if cls.__name__.startswith("_"):
             return  # a shared base, not an algorithm
         known = _registry.get(cls.name)
-        if known and _ours(known) and not _ours(cls):
+        if known and ours(known) and not ours(cls):
             raise ValueError(f"lbkit has a {cls.name!r} of its own: give {cls.__name__} another name")
         _registry[cls.name] = cls
 
@@ -212,12 +213,13 @@ def forget(algorithm: str | type[Balancer]) -> None:
     name = algorithm if isinstance(algorithm, str) else algorithm.name
     if name not in _registry:
         raise ValueError(_unknown(name))
-    if _ours(_registry[name]):
+    if ours(_registry[name]):
         raise ValueError(f"{name!r} is lbkit's: only algorithms of your own can be forgotten")
     del _registry[name]
 
 
-def _ours(cls: type[Balancer]) -> bool:
+def ours(cls: type[Balancer]) -> bool:
+    """Return whether an algorithm is one of lbkit's."""
     return str(vars(cls)["__module__"]).startswith("lbkit.")
 
 
@@ -244,7 +246,7 @@ def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any
     except ValueError:  # an option that cannot be
         raise
     except FAILURES as error:
-        if isinstance(error, TypeError) and (_ours(cls) or _at_the_call(error)):
+        if isinstance(error, TypeError) and (ours(cls) or _at_the_call(error)):
             faults = "; ".join(option_faults(cls, options)) or error
             raise ValueError(f"algorithm {name!r} does not take these options: {faults}") from None
         raise method_failed(cls, "__init__", error) from None

@@ -38,7 +38,7 @@ class ConsistentHash(Balancer):
         self._owners: list[Backend] = []
 
     def check_weights(self, weights: Mapping[str, float]) -> None:
-        if self.points * sum(weights.values()) > MAX_POINTS:
+        if self.points * sum(weights.values(), 0.0) > MAX_POINTS:
             heaviest = max(weights, key=weights.__getitem__)
             raise ValueError(
                 f"weight of backend {heaviest!r} is {weights[heaviest]:g}: with {self.points} points a unit "
