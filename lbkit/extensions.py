@@ -6,18 +6,21 @@ module is imported before all others of lbkit, and imports none of them.
 """
 
 from __future__ import annotations
+import __future__
 
+import ast
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
 
 GROUP = "lbkit__mypyc"  # the library with the code of all modules; each module's own file only starts it
 PACKAGE = Path(__file__).parent
@@ -117,3 +120,35 @@ def compiled() -> bool:
 def why_pure() -> str:
     """Return why they do not, or nothing."""
     return _why_pure
+
+
+def readable_init(cls: type) -> Callable[..., None]:
+    """Return the `__init__` of a class; of a compiled one, a function with the parameters of its source.
+
+    Of compiled functions Python knows neither the types nor all defaults of parameters."""
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if isinstance(init, FunctionType):
+            return init
+        if init and (written := _written_init(base)):
+            return written
+    return object.__init__
+
+
+def _written_init(cls: type) -> Callable[..., None] | None:
+    """Return a function with the parameters of a class's `__init__`, which does nothing; None without one."""
+    try:
+        tree = ast.parse(Path(source_of(cls.__module__)).read_text(encoding="utf-8"))
+    except OSError:  # a class of C
+        return None
+    wanted = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__]
+    for node in wanted[0].body if wanted else ():
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            node.body = [ast.Pass(lineno=node.lineno, col_offset=0)]
+            module = ast.Module([node], [])
+            code = compile(module, cls.__module__, "exec", __future__.annotations.compiler_flag)
+            made: dict[str, Any] = {}
+            exec(code, vars(sys.modules[cls.__module__]), made)
+            written: Callable[..., None] = made["__init__"]
+            return written
+    return None

@@ -1,4 +1,4 @@
-"""Compiled and readable lbkit, and each Python, give the same results of fifty random experiments, bit for bit.
+"""Compiled and readable lbkit give the same results of fifty random experiments, bit for bit, on each Python.
 
 `python tests/test_same_results.py` writes the digests anew, after a change that is meant to change results.
 """

@@ -11,6 +11,7 @@ from sys import float_info
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from lbkit.core.text import shown, unknown
+from lbkit.extensions import readable_init
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -100,11 +101,12 @@ def _known(cls: type) -> dict[str, Any] | None:
     """Return the options of a class and their types; None if it takes any."""
     if getattr(cls, "__init__") is object.__init__:  # noqa: B009 - mypy thinks of subclasses
         return {}
-    parameters = list(signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    init = readable_init(cls)
+    parameters = list(signature(init).parameters.values())[1:]
     if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return None
     try:
-        types = get_type_hints(cls.__init__)  # type: ignore[misc]
+        types = get_type_hints(init)
     except NameError:  # a learner's class, with annotations that are not defined
         types = {}
     return {p.name: types.get(p.name, Any) for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}

@@ -1,5 +1,8 @@
-"""Where lbkit calls the code of learners. This module is never compiled: the watchdog looks for its frames, and
-compiled callers would refuse a wrong result with words of their own."""
+"""Where lbkit calls the code of learners.
+
+This module is never compiled: the watchdog looks for its frames, and compiled callers would refuse a wrong
+result in words of their own.
+"""
 
 from __future__ import annotations
 
