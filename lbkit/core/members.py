@@ -51,7 +51,7 @@ class Members:
         if not 0 <= panic <= 1:
             raise ValueError(f"panic is {panic}: use a share from 0 (never) to 1")
         if not 0 <= start < 1:
-            raise ValueError(f"start is {start}: use a number from 0 (the first turn) to below 1")
+            raise ValueError(f"start is {start:g}: use a number from 0 (the first turn) to below 1")
         self._ramps = Ramps(slow_start) if slow_start else None
         self._in_slow_start = self._ramps.since if self._ramps else {}
         self.panic = panic

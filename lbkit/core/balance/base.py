@@ -37,7 +37,8 @@ class Why:
         """Raises ValueError for what cannot be shown, in the line of an algorithm's own `explain`."""
         if not isinstance(self.rule, str):
             raise ValueError(f"rule is {shown(self.rule)}: use a sentence")
-        for name, score in self.scores.items():
+        scores: Mapping[str, Any] = self.scores  # what a learner's algorithm says may be anything
+        for name, score in scores.items():
             if not isinstance(score, Real):
                 raise ValueError(f"the score of {name} is {shown(score)}: use a number")
 
@@ -233,14 +234,15 @@ def _at_the_call(error: TypeError) -> bool:
     return error.__traceback__ is None or error.__traceback__.tb_next is None
 
 
-def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any) -> Balancer:
-    """Return a new balancer of the algorithm `name`.
+# With a _, as a compiled function takes an option of the same name for the argument.
+def make_balancer(_name: str, _rng: random.Random | None = None, /, **options: Any) -> Balancer:
+    """Return a new balancer of an algorithm, by its name; `_rng` is its source of randomness.
 
     Raises ValueError for an unknown name or option, AlgorithmError if its `__init__` raises another error."""
     try:
-        cls = _registry[name]
+        cls = _registry[_name]
     except KeyError:
-        raise ValueError(_unknown(name)) from None
+        raise ValueError(_unknown(_name)) from None
     try:
         balancer = cls(**options)
     except ValueError:  # an option that cannot be
@@ -248,8 +250,8 @@ def make_balancer(name: str, rng: random.Random | None = None, /, **options: Any
     except FAILURES as error:
         if isinstance(error, TypeError) and (ours(cls) or _at_the_call(error)):
             faults = "; ".join(option_faults(cls, options)) or error
-            raise ValueError(f"algorithm {name!r} does not take these options: {faults}") from None
+            raise ValueError(f"algorithm {_name!r} does not take these options: {faults}") from None
         raise method_failed(cls, "__init__", error) from None
-    if rng is not None:
-        balancer.rng = rng
+    if _rng is not None:
+        balancer.rng = _rng
     return balancer

@@ -152,7 +152,10 @@ class HaproxyRandom(HaproxyRing):
                 best = other
         return best
 
-    pick_except = Balancer.pick_except
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        return Balancer.pick_except(self, backends, exclude, key, now)  # not that of the ring
 
     def _draw(self, backends: Sequence[Backend]) -> list[Backend]:
         if len(backends) == len(self._slots_of):
