@@ -4,6 +4,8 @@
 `rebuild_ms` by size, `weighted` (the same for weights 1, 2 and 3); and `ring_build_ratio_vs_uhashring`.
 A pick here is a whole turn: take a backend with some in flight, give it back, and report its load where the
 algorithm hears (all that it asks, too), less what the same turn costs with an algorithm that does nothing.
+(Not when compiled: there an algorithm of one's own costs more than lbkit's.) `own_ratio`: what a turn with a
+learner's five lines costs, compared with the call of these lines alone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 from uhashring import HashRing
 
 from benchmarks.harness import options, report
+from lbkit import compiled
 from lbkit.core import Backend, Balancer, Pool, algorithms, make_balancer
 from lbkit.core.meter import LoadReport
 
@@ -33,6 +36,26 @@ class _Nothing(Balancer):
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return backends[0]
+
+
+class _Shortest(Balancer):
+    """A learner's."""
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        return min(backends, key=lambda backend: backend.in_flight)
+
+
+def own_ratio(picks: int, rounds: int) -> float:
+    members, balancer = backends(10), _Shortest()
+    pool, busy = Pool(members, balancer), half_busy(members)
+
+    def alone() -> None:
+        for i in range(picks):
+            balancer.pick(members, KEYS[i & 4095], i / 1000)
+
+    return (
+        best(partial(turns, pool, busy, picks), rounds) * picks / 1e9 / best(lambda: seconds(alone), rounds)
+    )
 
 
 def backends(count: int, weights: Sequence[float] = (1,)) -> list[Backend]:
@@ -121,7 +144,7 @@ def by_size(found: dict[int, tuple[float, float]]) -> dict[str, object]:
 
 def measure(sizes: Sequence[int], picks: int, rounds: int) -> dict[str, Any]:
     found: dict[str, object] = {}
-    nothing = {n: best(partial(nothing_costs, n, picks), rounds) for n in sizes}
+    nothing = {n: 0.0 if compiled() else best(partial(nothing_costs, n, picks), rounds) for n in sizes}
     for name, cls in algorithms().items():
         if not cls.__module__.startswith("lbkit."):
             continue
@@ -133,6 +156,7 @@ def measure(sizes: Sequence[int], picks: int, rounds: int) -> dict[str, Any]:
     ratio, ours, theirs = ring_ratio(rounds)
     return {
         "algorithms": found,
+        "own_ratio": own_ratio(picks, rounds),
         "ring_build_ratio_vs_uhashring": ratio,
         "ring_build_ms": ours,
         "uhashring_build_ms": theirs,
@@ -151,6 +175,7 @@ def show(found: dict[str, Any]) -> None:
             picks = "".join(f"{ns:10,.0f}" for ns in row["ns_per_pick"].values())
             rebuilds = "".join(f"{ms:10,.2f}" for ms in row["rebuild_ms"].values())
             print(f"{title:26}{picks} |{rebuilds}")
+    print(f"A turn with five lines of one's own: {found['own_ratio']:.2f} times what these lines cost alone")
     print(
         f"A ring of {RING[0]} backends x {RING[1]} points: {found['ring_build_ms']:.0f} ms, "
         f"uhashring {found['uhashring_build_ms']:.0f} ms, "
