@@ -53,9 +53,8 @@ def own_ratio(picks: int, rounds: int) -> float:
         for i in range(picks):
             balancer.pick(members, KEYS[i & 4095], i / 1000)
 
-    return (
-        best(partial(turns, pool, busy, picks), rounds) * picks / 1e9 / best(lambda: seconds(alone), rounds)
-    )
+    through = best(partial(turns, pool, busy, picks), rounds)
+    return through / (1e9 / picks * best(lambda: seconds(alone), rounds))
 
 
 def backends(count: int, weights: Sequence[float] = (1,)) -> list[Backend]:
