@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from needs import need_module
 
 from lbkit.core.geo import NOWHERE, Atlas, Location, Place
 from lbkit.locations import LocationDatabase, write_database
 from lbkit.locations.database import location
-from tests.needs import need_module
 
 need_module("maxminddb")
 
