@@ -98,6 +98,7 @@ class Policy:
         start: float = 0.0,
         on_change: OnChange = None,
         secret: bytes = b"",
+        kind: type[Pool] = Pool,
     ) -> Pool | Replicas:
         """Return the pool that balances these backends by this policy; Replicas hold twins of them.
 
@@ -114,7 +115,7 @@ class Policy:
 
         def pool(number: int, members: list[Backend], start: float) -> Pool:
             balancer = self._balancer(number, stream)
-            return Pool(
+            return kind(
                 members,
                 balancer,
                 slow_start=self.slow_start,
@@ -140,6 +141,7 @@ class Policy:
         start: float = 0.0,
         on_change: OnChange = None,
         secret: bytes = b"",
+        kind: type[Pool] = Pool,
     ) -> AnyPool:
         """Return the pools of backends that name one, each balanced by this policy: a PoolSet of several.
 
@@ -147,7 +149,7 @@ class Policy:
         backends = list(backends)
         members: dict[str, list[Backend]] = {name: [] for name in (*names, *(b.pool for b in backends))}
         if len(members) <= 1:
-            return self.pool(backends, stream, start, on_change, secret)
+            return self.pool(backends, stream, start, on_change, secret, kind)
         for backend in backends:
             members[backend.pool].append(backend)
 
@@ -155,7 +157,10 @@ class Policy:
             return stream if pool == DEFAULT_POOL else lambda name: stream(f"{pool}/{name}")
 
         return PoolSet(
-            {name: self.pool(some, of_pool(name), start, on_change, secret) for name, some in members.items()}
+            {
+                name: self.pool(some, of_pool(name), start, on_change, secret, kind)
+                for name, some in members.items()
+            }
         )
 
     def attempts(self, stream: Stream) -> AttemptPolicy:

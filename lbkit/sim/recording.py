@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
-from functools import partial
 from math import inf
 from typing import Any
 
@@ -38,11 +37,29 @@ MOST_DECISIONS = 2_000  # that are explained: as many as one looks at
 Pick = Callable[[str, float, Collection[Backend], str], Backend]
 
 
+class RecordedPool(Pool):
+    """A pool whose picks and members a simulation records."""
+
+    recorder: Recorded | None = None  # not while the pool is being made
+    is_first = False
+
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
+        if self.recorder is None:
+            return super().pick(key, now, exclude, token)
+        return self.recorder.pick(self, super().pick, key, now, exclude, token)
+
+    def _notify(self) -> None:
+        super()._notify()
+        if self.recorder is not None and self.is_first:
+            self.recorder.note_members(self)
+
+
 class Recorded(Simulation):
     """A simulation that records; the `extra` of its Result has what `lbkit.recorded.RECORDED` names."""
 
     servers_by_discipline = RECORDED
     checks_kind = RecordedChecks
+    pools_kind = RecordedPool
     tallies: Tallies | None = None
     entrances = RecordedEntrance
 
@@ -56,12 +73,11 @@ class Recorded(Simulation):
         for server in self.servers:
             assert isinstance(server, RecordedServer | RecordedSharingServer)
             server.tape = self.tape
-        for pool in self.pool.pools:
-            # An attribute of this one object, in place of the method of its class.
-            vars(pool)["pick"] = partial(self.pick, pool, pool.pick)
-        first = self.pool.pools[0]
-        self.note_members(first)
-        vars(first)["_notify"] = partial(self.note_members, first, first._notify)
+        for number, pool in enumerate(self.pool.pools):
+            assert isinstance(pool, RecordedPool)
+            pool.recorder = self
+            pool.is_first = number == 0
+        self.note_members(self.pool.pools[0])
         numbers = {server.spec.name: server.index for server in self.servers}
         self.tallies = Tallies(self.pool, numbers, self.attempt_policy, self.engine)
         if isinstance(self.checks, RecordedChecks):
@@ -72,9 +88,8 @@ class Recorded(Simulation):
         if self.tallies:  # not while the pool is being made
             self.tallies.changed(change.backend, change.at)
 
-    def note_members(self, pool: Pool, notify: Callable[[], object] = lambda: None) -> None:
+    def note_members(self, pool: Pool) -> None:
         """Note the backends that a balancer chooses among, whenever it is notified of them."""
-        notify()
         if len(self.memberships) < MOST_MEMBERSHIPS:
             members = tuple((self.by_name[b.name].index, b.weight) for b in pool.eligible)
             self.memberships.append(Membership(self.engine.now, members))

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from mypy_extensions import mypyc_attr
 
-from lbkit.core import Backend, Intent
+from lbkit.core import Backend, Intent, Pool
 from lbkit.core.attempts import Failure
 from lbkit.core.balance import algorithms
 from lbkit.core.state_change import StateChange
@@ -37,6 +37,7 @@ class ServerSide(ABC):
 
     servers_by_discipline: ClassVar[Mapping[str, type[SimServer]]] = SERVERS
     checks_kind: ClassVar[type[Checks]] = Checks
+    pools_kind: ClassVar[type[Pool]] = Pool
 
     def __init__(self, experiment: Experiment, engine: Engine, requests: Requests) -> None:
         self.experiment, self.engine, self.requests = experiment, engine, requests
@@ -49,7 +50,11 @@ class ServerSide(ABC):
         there = [backend(spec) for spec in experiment.servers if spec.name not in experiment.joining]
         self.changes: list[StateChange] = []  # of the state of backends, by health rules
         self.pool = policy.pools(
-            there, partial(stream, experiment.seed), experiment.pools, on_change=self.changed
+            there,
+            partial(stream, experiment.seed),
+            experiment.pools,
+            on_change=self.changed,
+            kind=self.pools_kind,
         )
         self.server_of: dict[Backend, SimServer] = {}
         self._find_servers()

@@ -6,6 +6,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 from mypy_extensions import mypyc_attr
 
@@ -58,7 +59,7 @@ class SimServer:
         self.spec = spec
         self.index = index  # in the result's `backends`
         self.jitter = stream(seed, f"jitter/{spec.name}")
-        self.delay = 0.0  # seconds to it, and back from it, for most
+        self.delay: Any = 0.0  # seconds to it, and back from it, for most
         self.way = 0.0  # the part of it that is the distance
         self.offsets: array[float] | None = None  # by client: how much more or less than that it is for one
         self.set_delay(0.0)
@@ -228,7 +229,7 @@ class SimServer:
         self.offsets = None if ways is None else array("d", [one - way for one in ways])
         self.set_delay(0.0)
 
-    def delay_of(self, row: int) -> float:
+    def delay_of(self, row: int) -> Any:
         """Return the seconds on the network for a request, one way."""
         if self.offsets is None:
             return self.delay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from math import isnan
 
 import pytest
@@ -30,6 +31,7 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.core import Pool
 from lbkit.core.attempts import Again, Attempts, Failure, GiveUp
 from lbkit.server import DISCIPLINES
 from lbkit.sim import Simulation, kinds
@@ -192,8 +194,28 @@ def experiments(draw: st.DrawFn) -> Experiment:
     )
 
 
+class AuditedPool(Pool):
+    audit: Audited | None = None  # not while the pool is being made
+
+    def pick(self, key: str, now: float, exclude: Collection[Backend] = (), token: str = "") -> Backend:
+        backend = super().pick(key, now, exclude, token)
+        assert backend not in exclude
+        if self.audit:
+            self.audit.leases[backend, now] += 1
+            self.audit.picks[self.audit.row] += 1
+        return backend
+
+    def release(self, backend: Backend, start: float, ok: bool | None, now: float) -> None:
+        if self.audit:
+            self.audit.leases[backend, start] -= 1
+            assert self.audit.leases[backend, start] >= 0
+        super().release(backend, start, ok, now)
+
+
 class Audited(Simulation):
     """Counts leases and answers."""
+
+    pools_kind = AuditedPool
 
     def __init__(self, experiment: Experiment) -> None:
         self.answers: Counter[int] = Counter()
@@ -201,21 +223,9 @@ class Audited(Simulation):
         self.leases: Counter[tuple[Backend, float]] = Counter()
         self.picks: Counter[int] = Counter()
         self.row = -1
-        pick, release = self.pool.pick, self.pool.release
-
-        def picked(key: str, now: float, exclude: tuple[Backend, ...] = (), token: str = "") -> Backend:
-            backend = pick(key, now, exclude, token)
-            assert backend not in exclude
-            self.leases[backend, now] += 1
-            self.picks[self.row] += 1
-            return backend
-
-        def released(backend: Backend, start: float, ok: bool | None, now: float) -> None:
-            self.leases[backend, start] -= 1
-            assert self.leases[backend, start] >= 0
-            release(backend, start, ok, now)
-
-        self.pool.pick, self.pool.release = picked, released  # type: ignore[method-assign]
+        for pool in self.pool.pools:
+            assert isinstance(pool, AuditedPool)
+            pool.audit = self
 
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
         self.row = row
