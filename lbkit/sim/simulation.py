@@ -172,7 +172,8 @@ class Simulation(ServerSide):
 
     def secured(self, row: int) -> None:
         """The connection of a request is there."""
-        self.look(row)
+        go_on = self.look  # mypyc loses the call of what a property returns, as in self.look(row)
+        go_on(row)
 
     @property
     def look(self) -> Callable[[int], object]:
@@ -185,7 +186,8 @@ class Simulation(ServerSide):
         if status := self.firewall.decide(row):
             self.reject(row, status)
         else:
-            self.switch_or_accept(row)
+            go_on = self.switch_or_accept  # as in `secured`
+            go_on(row)
 
     @property
     def switch_or_accept(self) -> Callable[[int], object]:
@@ -203,7 +205,8 @@ class Simulation(ServerSide):
         if status := self.routes.decide(row):
             self.reject(row, status)
         else:
-            self.accept(row)
+            go_on = self.accept  # as in `secured`
+            go_on(row)
 
     def arrive(self, row: int) -> None:
         """A request arrives where there are limits or admission."""
