@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from math import inf
 
 from lbkit.core.limit.base import TINY, TOLERANCE, Decision, Limiter, new_tuple, positive
 
@@ -47,8 +48,9 @@ class FixedWindow(Limiter[tuple[float, float]]):
         return state[0] <= now
 
 
-# Times, and the sum of all costs up to each; first and last entry that counts, as in a slice.
-Log = tuple["array[float]", "array[float]", int, int]
+# Times, and the sum of all costs up to each; first and last entry that counts, as in a slice; when the first
+# of them expires, and the cost that is admitted until then.
+Log = tuple["array[float]", "array[float]", int, int, float, float]
 
 
 class SlidingLog(Limiter[Log]):
@@ -56,7 +58,8 @@ class SlidingLog(Limiter[Log]):
 
     The cost used is a difference of two sums, and the entry that must expire to make room is found by
     bisection. A state is a part of a log that only grows, so several states can share it: none reads beyond
-    its own end. Going on from an older state overwrites the entries after it.
+    its own end. Going on from an older state overwrites the entries after it. A state knows its room, so a
+    denial looks up nothing in the log.
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
@@ -65,15 +68,19 @@ class SlidingLog(Limiter[Log]):
         self._window = self.window - TOLERANCE
 
     def step(self, state: Log | None, now: float, cost: float) -> Log | None:
-        moments, sums, first, last = state or (array("d"), array("d"), 0, 0)
-        start = now - self._window
-        if first < last and moments[first] <= start:
-            first = bisect_right(moments, start, first, last)
-        used = sums[last - 1] if last else 0.0
-        if used - (sums[first - 1] if first else 0.0) + cost > self.limit + TINY:
+        if state is None:
+            moments, sums, first, last, until, room = array("d"), array("d"), 0, 0, inf, self.limit
+        else:
+            moments, sums, first, last, until, room = state
+            if now >= until:
+                first = bisect_right(moments, now - self._window, first, last)
+                until = moments[first] + self._window if first < last else inf
+                room = self.limit - (sums[last - 1] - (sums[first - 1] if first else 0.0))
+        if cost > room + TINY:
             return None
         if last and not cost:
-            return moments, sums, first, last  # nothing to remember: the log does not grow
+            return moments, sums, first, last, until, room  # nothing to remember: the log does not grow
+        used = sums[last - 1] if last else 0.0
         if first > 64 and 2 * first > last:  # more than half has expired: a new log
             gone = sums[first - 1]
             moments, sums = moments[first:last], array("d", [s - gone for s in sums[first:last]])
@@ -83,15 +90,15 @@ class SlidingLog(Limiter[Log]):
             sums.append(used + cost)
         else:
             moments[last], sums[last] = now, used + cost
-        return moments, sums, first, last + 1
+        if first == last:
+            until = now + self._window
+        return moments, sums, first, last + 1, until, room - cost
 
     def granted(self, after: Log, now: float, cost: float) -> Decision:
-        _, sums, first, last = after
-        used = sums[last - 1] - (sums[first - 1] if first else 0.0)
-        return new_tuple(Decision, (True, self.limit, self.limit - used, 0.0, self.window, 0.0))
+        return new_tuple(Decision, (True, self.limit, after[5], 0.0, self.window, 0.0))
 
     def denied(self, before: Log | None, now: float, cost: float) -> Decision:
-        moments, sums, first, last = before or (array("d", [now]), array("d", [0.0]), 0, 1)
+        moments, sums, first, last = before[:4] if before else (array("d", [now]), array("d", [0.0]), 0, 1)
         first = bisect_right(moments, now - self._window, first, last)
         gone = sums[first - 1] if first else 0.0
         left = self.limit - (sums[last - 1] - gone)
@@ -101,8 +108,7 @@ class SlidingLog(Limiter[Log]):
         return new_tuple(Decision, (False, self.limit, left, wait, reset, 0.0))
 
     def over(self, state: Log, now: float) -> bool:
-        moments, _, _, last = state
-        return moments[last - 1] <= now - self._window
+        return state[0][state[3] - 1] <= now - self._window
 
 
 class SlidingCounter(Limiter[tuple[float, float, float]]):
