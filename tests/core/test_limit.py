@@ -395,7 +395,7 @@ def test_one_limit_that_denies_uses_up_none(gaps: list[float]) -> None:
     both = Several([tight, wide])
     admitted = sum(both.admit("k", now).allowed for now in times(gaps))
     assert admitted <= 5
-    _, (_, _, first, last) = both._states.get("k") or (0, ((), (), 0, 0))
+    _, (_, _, first, last, *_) = both._states.get("k") or (0, ((), (), 0, 0))
     assert last - first == admitted
 
 
