@@ -620,6 +620,14 @@ SYSTEMS = [
     in_10("W3", "claim-w3-sees", 'connections="one"', 'connections="request"'),
     in_10("W3", "claim-w3-zones", "cross_zone=cross_zone", "cross_zone=True", cell="zones"),
     in_10("W3", "claim-w3-anomaly", "anomaly_mitigation=True", "anomaly_mitigation=False"),
+    in_10(
+        "W3",
+        "claim-w3-import",
+        '"Type": "network"',
+        '"Type": "application"',
+        cell="definition",
+        needs="documents",
+    ),
     Mutation("W3", "10-multi-layer-systems", "claim-w3-gwlb", patches=((KEY, directed),), needs="live"),
     in_10("W3", "claim-w3-failover", "rebalance=rebalance", "rebalance=False", cell="death", needs="live"),
 ]
