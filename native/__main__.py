@@ -9,13 +9,15 @@ import os
 import sys
 from time import monotonic
 
-from native.table import CompileError, extensions, modules, up_to_date
+from native.table import CompileError, extensions, modules, up_to_date, why_not
 
 
 def main() -> None:
     started, folder = monotonic(), extensions.FOLDER
     if up_to_date(folder):
         return
+    if reason := why_not():
+        raise CompileError(reason)
     print(f"lbkit: compiling {len(modules())} of its modules, once; takes a minute or two", flush=True)
     try:
         from native.build import build

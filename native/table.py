@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sysconfig
 import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -54,3 +57,15 @@ def up_to_date(folder: Path) -> bool:
     """Return whether a folder has all modules, made from the sources as they are."""
     manifest = folder / extensions.MANIFEST
     return manifest.exists() and bool(json.loads(manifest.read_bytes()) == hashes())
+
+
+def why_not() -> str:
+    """Return what is missing for compiling C for this Python; nothing where all is there."""
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.exists():
+        return f"no {header} (apt-get install python3-dev)"
+    # On Windows Python names none, and setuptools finds it, or says so.
+    command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "").split()
+    if command and not shutil.which(command[0]):
+        return f"no C compiler {command[0]} (apt-get install gcc libc6-dev; macOS: xcode-select --install)"
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,19 @@ def test_the_table_names_modules() -> None:
     names = table.modules()
     assert {"lbkit.sim.engine", "lbkit.core.balance.base", POOL} <= set(names)
     assert not [name for name in names if name.endswith("__init__")]
+
+
+def test_without_a_compiler_one_line_says_so_and_all_goes_on(tmp_path: Path) -> None:
+    """In a copy of what the builder reads, as nothing is compiled there."""
+    for part in ("native", "lbkit"):
+        shutil.copytree(table.ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("_compiled"))
+    environment = {**os.environ, "CC": "no-such-compiler", "LBKIT_PURE": ""}
+    command = [sys.executable, "-m", "native", "--if-possible"]
+    child = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert child.stdout.startswith(
+        "lbkit: runs as readable Python, which is slower: no C compiler no-such-comp"
+    )
+    assert child.stdout.count("\n") == 1
 
 
 @pytest.mark.parametrize(
