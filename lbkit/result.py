@@ -19,7 +19,7 @@ from typing import Any
 
 from lbkit import diagnostics
 from lbkit.caching import Served
-from lbkit.columns import COLUMNS, DERIVED, OPTIONAL, Columns, good
+from lbkit.columns import COLUMNS, DERIVED, OPTIONAL, Columns, good, good_latencies
 from lbkit.core.options import number
 from lbkit.core.text import did_you_mean, shown
 from lbkit.detection import Detection, detections
@@ -65,12 +65,12 @@ class Result(Columns, EngineReport, Refusals):
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """Reasons to doubt the statistics, a line each: faults, overload, few answers, no steady state."""
-        return self.faults + diagnostics.warnings(self.experiment, list(compress(self.latency, self.ok)))
+        return self.faults + diagnostics.warnings(self.experiment, self._good)
 
     @property
     def settled(self) -> bool:
         """Whether the statistics are those of a steady state: no overload, and the transient is over."""
-        return diagnostics.settled(self.experiment, list(compress(self.latency, self.ok)))
+        return diagnostics.settled(self.experiment, self._good)
 
     # -- the counted rows -----------------------------------------------------------
 
@@ -136,15 +136,20 @@ class Result(Columns, EngineReport, Refusals):
         return self.backends.index(backend)
 
     @cached_property
+    def _good(self) -> list[float]:
+        """The latencies of the good answers, in the order of the rows."""
+        return good_latencies(self.arrival, self.end, self.status, self.experiment.traffic.warmup)
+
+    @cached_property
     def _latencies(self) -> list[float]:
-        return sorted(compress(self.latency, self.ok))
+        return sorted(self._good)
 
     # -- numbers ------------------------------------------------------------------------
 
     @property
     def mean(self) -> float:
         """Mean latency of the good answers; nan if there are none."""
-        return mean(compress(self.latency, self.ok))
+        return mean(self._good)
 
     def mean_of(self, column: str) -> float:
         """Return the mean of a column, such as "waiting" or "slowdown", over the good answers.

@@ -10,14 +10,17 @@ import random
 from array import array
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import accumulate, repeat, starmap
+from itertools import accumulate, islice, repeat, starmap
 from math import floor, log
 from struct import pack
+from typing import Any, Final
 from zlib import crc32
 
-from lbkit.arrivals import Arrivals, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
+from mypy_extensions import i32
+
+from lbkit.arrivals import Arrivals, Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
+from lbkit.core.vectors import COMPILED, append, column_of, vec, wholes_of
 from lbkit.experiment import Experiment, RequestKind
 
 
@@ -30,52 +33,131 @@ class Clients:
     """What requests carry besides their arrival time; each method draws `count` of it, without end."""
 
     def __init__(self, experiment: Experiment) -> None:
-        traffic, seed = experiment.traffic, experiment.seed
-        self.client = zipf(traffic.clients, traffic.client_skew, stream(seed, "clients"))
-        self.path = zipf(traffic.paths, traffic.path_skew, stream(seed, "paths"))
-        self.demand = uniform(stream(seed, "demand"))  # the service time's quantile
-        self.luck = uniform(stream(seed, "luck"))  # below a server's error_rate, it fails
+        self.traffic, self.seed = experiment.traffic, experiment.seed
+        self._client, self._path = stream(self.seed, "clients"), stream(self.seed, "paths")
+        self.client = zipf(self.traffic.clients, self.traffic.client_skew, self._client)
+        self.path = zipf(self.traffic.paths, self.traffic.path_skew, self._path)
+        self._demand = stream(self.seed, "demand")
+        self._luck = stream(self.seed, "luck")
+
+    def demand(self, count: int) -> vec[float]:
+        """Draw the quantile of the service time."""
+        return uniforms(count, self._demand)
+
+    def luck(self, count: int) -> vec[float]:
+        """Draw what decides about errors: below a server's error_rate, a request fails."""
+        return uniforms(count, self._luck)
+
+    def clients(self, count: int) -> vec[i32]:
+        """Draw clients, as a column."""
+        if COMPILED and not self.traffic.client_skew:
+            return even(count, self.traffic.clients, self._client)
+        return wholes_of(self.client(count))
+
+    def paths(self, count: int) -> vec[i32]:
+        """Draw paths, as a column."""
+        if COMPILED and not self.traffic.path_skew:
+            return even(count, self.traffic.paths, self._path)
+        return wholes_of(self.path(count))
 
     def one(self) -> tuple[int, int, float, float]:
         """Return client, path, demand and luck of the next request."""
-        (client,), (path,), (demand,), (luck,) = self.client(1), self.path(1), self.demand(1), self.luck(1)
-        return client, path, demand, luck
+        return self.client(1)[0], self.path(1)[0], self._demand.random(), self._luck.random()
 
 
-@dataclass(frozen=True, slots=True)
 class Workload:
     """Open-loop requests in columns, in order of arrival."""
 
-    arrival: array[float]  # seconds from the start
-    client: array[int]  # 0 is the most popular
-    path: array[int]
-    demand: array[float]
-    luck: array[float]
+    def __init__(
+        self,
+        arrival: vec[float],
+        client: vec[i32],
+        path: vec[i32],
+        demand: vec[float],
+        luck: Callable[[int], vec[float]],
+    ) -> None:
+        """`luck` draws that column when it is first asked for: few experiments do."""
+        self.arrival = arrival  # seconds from the start
+        self.client = client  # 0 is the most popular
+        self.path = path
+        self.demand = demand
+        self._rows = len(arrival)
+        self._draw_luck: Callable[[int], vec[float]] | None = luck
+        self._luck = column_of(())
+
+    @property
+    def luck(self) -> vec[float]:
+        if self._draw_luck is not None:
+            self._luck, self._draw_luck = self._draw_luck(self._rows), None
+        return self._luck
 
     @classmethod
     def empty(cls) -> Workload:
-        return cls(array("d"), array("i"), array("i"), array("d"), array("d"))
+        return Workload(column_of(()), wholes_of(()), wholes_of(()), column_of(()), lambda _: column_of(()))
 
     def __len__(self) -> int:
-        return len(self.arrival)
+        return self._rows
+
+    def columns(self) -> tuple[Any, ...]:
+        """Return all columns, as lists."""
+        return list(self.arrival), list(self.client), list(self.path), list(self.demand), list(self.luck)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workload) and self.columns() == other.columns()
+
+
+ALL: Final = 1 << 60  # more requests than there are
+
+
+class Source:
+    """The requests of an open-loop experiment, one block after another."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Raises TypeError for a closed loop."""
+        traffic = experiment.traffic
+        self.arrivals, self.duration = traffic.arrivals, traffic.duration
+        self.draw = Clients(experiment)
+        self.drawn = 0  # requests so far
+        self._rng = stream(experiment.seed, "arrivals")
+        self._now = 0.0
+        self._times = arrival_times(self.arrivals, self.duration, self._rng)
+        if isinstance(self.arrivals, Closed | Sessions):
+            raise TypeError(f"{self.arrivals.kind} traffic has no arrival times: they follow the answers")
+
+    def take(self, most: int = ALL) -> Workload:
+        """Return the next requests, `most` of them at most; none when there are no more."""
+        times = self._arrivals(most)
+        rows, since = len(times), self.drawn
+        self.drawn += rows
+        known, draw = self.arrivals if isinstance(self.arrivals, Trace) else Trace(()), self.draw
+        some = slice(since, self.drawn)
+        return Workload(
+            times,
+            wholes_of(known.clients[some]) if known.clients else draw.clients(rows),
+            wholes_of(known.paths[some]) if known.paths else draw.paths(rows),
+            column_of(known.demands[some]) if known.demands else draw.demand(rows),
+            draw.luck,
+        )
+
+    def _arrivals(self, most: int) -> vec[float]:
+        if not COMPILED or not isinstance(self.arrivals, Poisson):
+            return column_of(islice(self._times, most if most < ALL else None))
+        # As in `arrival_times`, without a call for each.
+        times, draw, now = column_of(()), self._rng.random, self._now
+        rate, until = self.arrivals.rate, self.duration
+        while len(times) < most:
+            now = now - log(1.0 - draw()) / rate
+            if now >= until:
+                break
+            times = append(times, now)
+        self._now = now
+        return times
 
 
 def workload(experiment: Experiment) -> Workload:
     """Return all requests of an open-loop experiment. Raises TypeError for a closed loop."""
-    traffic = experiment.traffic
-    rng = stream(experiment.seed, "arrivals")
-    times = array("d", arrival_times(traffic.arrivals, traffic.duration, rng))
-    draw = Clients(experiment)
-    rows = len(times)
-    known = traffic.arrivals if isinstance(traffic.arrivals, Trace) else Trace(())
-    usual = Workload(
-        times,
-        array("i", known.clients[:rows] or draw.client(rows)),
-        array("i", known.paths[:rows] or draw.path(rows)),
-        array("d", known.demands[:rows] or draw.demand(rows)),
-        array("d", draw.luck(rows)),
-    )
-    return with_bursts(usual, experiment) if traffic.bursts else usual
+    usual = Source(experiment).take()
+    return with_bursts(usual, experiment) if experiment.traffic.bursts else usual
 
 
 def with_bursts(usual: Workload, experiment: Experiment) -> Workload:
@@ -91,8 +173,14 @@ def with_bursts(usual: Workload, experiment: Experiment) -> Workload:
             added.append((time, burst.client, path(1)[0], rng.random(), rng.random()))
     rows = zip(usual.arrival, usual.client, usual.path, usual.demand, usual.luck, strict=True)
     # Sorting keeps the order of equal times: the usual requests come first.
-    columns = zip(*sorted((*rows, *added), key=lambda row: row[0]), strict=True)
-    return Workload(*(array(code, column) for code, column in zip("diidd", columns, strict=True)))
+    columns = list(zip(*sorted((*rows, *added), key=lambda row: row[0]), strict=True))
+    return Workload(
+        column_of(columns[0]),
+        wholes_of(columns[1]),
+        wholes_of(columns[2]),
+        column_of(columns[3]),
+        lambda rows: column_of(columns[4]),
+    )
 
 
 class Visits:
@@ -177,6 +265,25 @@ def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
 def uniform(rng: random.Random) -> Callable[[int], Iterable[float]]:
     """Return a function that draws `count` numbers from [0, 1)."""
     return lambda count: starmap(rng.random, repeat((), count))
+
+
+def uniforms(count: int, rng: random.Random) -> vec[float]:
+    """Draw `count` numbers from [0, 1)."""
+    if not COMPILED:
+        return column_of(starmap(rng.random, repeat((), count)))
+    column, draw = vec[float](capacity=count), rng.random
+    for _ in range(count):
+        column = append(column, draw())
+    return column
+
+
+def even(count: int, n: int, rng: random.Random) -> vec[i32]:
+    """Draw `count` numbers from 0 .. n-1, all equally likely: the same as `zipf` without a skew."""
+    column, draw, numbers = vec[i32](capacity=count), rng.random, float(n)
+    for _ in range(count):
+        drawn: float = draw() * numbers
+        column = append(column, int(drawn))
+    return column
 
 
 class Kinds:

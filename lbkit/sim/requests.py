@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 
 from lbkit.core import Backend
 from lbkit.core.key import Key, about_client, key_of
+from lbkit.core.vectors import COMPILED, append, column_of, floats, packed, vec, wholes
 from lbkit.experiment import Traffic
 from lbkit.result import COLUMNS, OPTIONAL
 from lbkit.workload import Kinds, SimRequest, Workload, client_name, path_name
@@ -30,26 +31,22 @@ class Requests:
     is the index of the server that has it; `start` and `service` are about that server.
     """
 
-    __slots__ = (
-        *(*COLUMNS, "cache", "copy_of", "demand", "firewall", "kinds"),
-        *("lease", "luck", "rule", "score", "session", "since"),
-    )
-
     def __init__(self, traffic: Workload, kinds: Kinds) -> None:
         self.kinds = kinds
+        self.traffic = traffic
         rows = len(traffic)
         self.arrival, self.client, self.path = traffic.arrival, traffic.client, traffic.path
         self.demand = traffic.demand  # quantile of the service time
-        self.luck = traffic.luck  # below a server's error rate, the request fails there
-        self.start = array("d", [NAN]) * rows
-        self.end = array("d", [NAN]) * rows
-        self.service = array("d", [0.0]) * rows
-        self.attempts = array("i", [1]) * rows
-        # A list is read and written faster than an array, and needs no new object for a small whole number.
-        self.backend = [-1] * rows
-        self.status = [0] * rows
-        self.lease = [NOT_PICKED] * rows  # the balancer's own object for the backend that it picked
-        self.since = array("d", [NAN]) * rows  # when it did
+        self._luck = column_of(())
+        self._lucky = False  # whether that column has been drawn
+        self.start = floats(rows, NAN)
+        self.end = floats(rows, NAN)
+        self.service = floats(rows, 0.0)
+        self.attempts = wholes(rows, 1)
+        self.backend = wholes(rows, -1)
+        self.status = wholes(rows, 0)
+        self.lease: list[Backend] = [NOT_PICKED] * rows  # the balancer's own object for what it picked
+        self.since = floats(rows, NAN)  # when it did
         self.session: array[int] | None = None  # only traffic of sessions has this column
         self.rule: array[int] | None = None  # by which its pool was chosen; only with `routing`
         self.cache: array[int] | None = None  # only an experiment with a cache has this column
@@ -58,22 +55,29 @@ class Requests:
         # Row of an attempt -> row of its request, where attempts have rows of their own.
         self.copy_of: dict[int, int] = {}
 
+    @property
+    def luck(self) -> vec[float]:
+        """Below a server's error rate, the request fails there."""
+        if not self._lucky:
+            self._luck, self._lucky = self.traffic.luck, True
+        return self._luck
+
     def add(self, arrival: float, client: int, path: int, demand: float, luck: float) -> int:
         """Add a request and return its row."""
         row = len(self.arrival)
-        self.arrival.append(arrival)
-        self.client.append(client)
-        self.path.append(path)
-        self.demand.append(demand)
-        self.luck.append(luck)
-        self.start.append(NAN)
-        self.end.append(NAN)
-        self.service.append(0.0)
-        self.backend.append(-1)
-        self.status.append(0)
-        self.attempts.append(1)
+        self.arrival = append(self.arrival, arrival)
+        self.client = append(self.client, client)
+        self.path = append(self.path, path)
+        self.demand = append(self.demand, demand)
+        self._luck = append(self.luck, luck)
+        self.start = append(self.start, NAN)
+        self.end = append(self.end, NAN)
+        self.service = append(self.service, 0.0)
+        self.backend = append(self.backend, -1)
+        self.status = append(self.status, 0)
+        self.attempts = append(self.attempts, 1)
         self.lease.append(NOT_PICKED)
-        self.since.append(NAN)
+        self.since = append(self.since, NAN)
         if self.rule is not None:
             self.rule.append(-1)
         for column in (self.cache, self.firewall, self.score):
@@ -101,7 +105,7 @@ class Requests:
     def columns(self) -> dict[str, array[Any]]:
         """Return the columns of a Result."""
         columns: dict[str, array[Any]] = {
-            name: array(code, getattr(self, name)) for name, code in COLUMNS.items()
+            name: packed(code, getattr(self, name)) for name, code in COLUMNS.items()
         }
         for name in OPTIONAL:
             if (column := getattr(self, name)) is not None:
@@ -139,8 +143,25 @@ class Requests:
         if traffic.mix:
             return _Rows(), _Keys(self, key_of(spec))
         if about_client(spec):
-            return self.client, [client_name(i) for i in range(traffic.clients)]
-        return self.path, [path_name(i) for i in range(traffic.paths)]
+            clients: Any = _Column(self, "client") if COMPILED else self.client
+            return clients, [client_name(i) for i in range(traffic.clients)]
+        paths: Any = _Column(self, "path") if COMPILED else self.path
+        return paths, [path_name(i) for i in range(traffic.paths)]
+
+
+class _Column(Sequence[int]):
+    """A column of whole numbers, as it is at any time: one that grows is another object afterwards."""
+
+    def __init__(self, requests: Requests, name: str) -> None:
+        self.requests = requests
+        self.name = name
+
+    def __getitem__(self, row: int) -> int:  # type: ignore[override]
+        number: int = getattr(self.requests, self.name)[row]
+        return number
+
+    def __len__(self) -> int:
+        return len(self.requests.arrival)
 
 
 class _Rows(Sequence[int]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from math import inf
@@ -18,7 +17,7 @@ from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Experiment, Policy, Server
 from lbkit.sim import kinds
 from lbkit.sim.checks import Checks
-from lbkit.sim.engine import Engine
+from lbkit.sim.engine import Engine, Handler
 from lbkit.sim.reports import Reports
 from lbkit.sim.requests import NAN, Requests
 from lbkit.sim.rollouts import Deploy
@@ -32,7 +31,7 @@ UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEN
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class ServerSide(ABC):
+class ServerSide(Handler):
     """Servers, the balancer's view of them, and what changes either: events, health checks, a deploy."""
 
     servers_by_discipline: ClassVar[Mapping[str, type[SimServer]]] = SERVERS
@@ -106,9 +105,9 @@ class ServerSide(ABC):
         """Find the server behind each balancer's backends."""
         self.server_of |= {b: self.by_name[b.name] for b in self.pool.all_backends()}
 
-    @abstractmethod
     def fail(self, row: int, failure: Failure, kept: bool = False) -> None:
         """An attempt ended without an answer; `kept`: on a connection that had served requests before."""
+        raise NotImplementedError
 
     # -- events of the experiment ---------------------------------------------------------------------
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable
-from math import inf
-from typing import Any
+from math import inf, log1p
+from types import SimpleNamespace
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
 from lbkit.core.sharing import ProcessorSharing
+from lbkit.core.vectors import COMPILED
+from lbkit.distributions import Exponential, Service
 from lbkit.experiment import Server
 from lbkit.server import FIFO, PROCESSOR_SHARING
 from lbkit.sim.chaos import Chaos
@@ -23,6 +26,36 @@ from lbkit.workload import stream
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 # Other outcomes: the request is served in its turn, or the connection is refused.
 ACCEPTED, REFUSED = 0, -1
+NO_LIMIT: Final = 1 << 60  # places: more than there are requests
+
+
+class Work:
+    """The service times of a server, by their quantiles."""
+
+    def __init__(self, service: Service) -> None:
+        self.quantile = service.quantile
+
+    def seconds(self, quantile: float) -> float:
+        return self.quantile(quantile)
+
+
+class ExponentialWork(Work):
+    """The same, written out, as it is the usual one: compiled, it needs no call through an object."""
+
+    def __init__(self, service: Exponential) -> None:
+        super().__init__(service)
+        self.mean = service.mean
+
+    def seconds(self, quantile: float) -> float:
+        return -self.mean * log1p(-quantile)
+
+
+def work_of(service: Service) -> Work:
+    """Return the work of a server. Interpreted, the shortest way is the service's own method."""
+    if COMPILED:
+        return ExponentialWork(service) if isinstance(service, Exponential) else Work(service)
+    else:
+        return SimpleNamespace(seconds=service.quantile)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -31,43 +64,22 @@ class SimServer:
 
     Plans the COMPLETE of each request that it serves. The network is not part of it."""
 
-    __slots__ = (
-        "chaos",
-        "delay",
-        "engine",
-        "error_rate",
-        "free",
-        "frozen",
-        "index",
-        "jitter",
-        "offsets",
-        "places",
-        "plain",
-        "quantile",
-        "queue",
-        "requests",
-        "spec",
-        "speed",
-        "up",
-        "up_at",
-        "way",
-    )
-
     def __init__(self, spec: Server, index: int, seed: int, engine: Engine, requests: Requests) -> None:
         self.engine = engine
         self.requests = requests
         self.spec = spec
         self.index = index  # in the result's `backends`
         self.jitter = stream(seed, f"jitter/{spec.name}")
-        self.delay: Any = 0.0  # seconds to it, and back from it, for most
+        # Seconds to it, and back from it, for most: a float, or a Delay, which draws.
+        self.delay: Any = 0.0
         self.way = 0.0  # the part of it that is the distance
         self.offsets: array[float] | None = None  # by client: how much more or less than that it is for one
         self.set_delay(0.0)
         self.error_rate = spec.error_rate
-        self.quantile = spec.service.quantile
+        self.work = work_of(spec.service)
         self.speed = spec.speed
         self.free = spec.workers
-        self.places = inf if spec.queue is None else spec.queue
+        self.places = NO_LIMIT if spec.queue is None else spec.queue
         self.queue: deque[int] = deque()  # rows that wait for a worker
         self.up = True
         self.up_at = inf  # when a boot ends
@@ -111,7 +123,7 @@ class SimServer:
         """A worker begins with the request."""
         requests, engine = self.requests, self.engine
         requests.start[row] = now = engine.now
-        requests.service[row] = work = self.quantile(requests.demand[row]) / self.speed
+        requests.service[row] = work = self.work.seconds(requests.demand[row]) / self.speed
         engine.plan(now + work, COMPLETE, row)
 
     def complete(self) -> None:
@@ -230,7 +242,7 @@ class SimServer:
         self.set_delay(0.0)
 
     def delay_of(self, row: int) -> Any:
-        """Return the seconds on the network for a request, one way."""
+        """Return the seconds on the network for a request, one way: a float, or a Delay."""
         if self.offsets is None:
             return self.delay
         # Added to 0, as a delay that varies is drawn by an addition.
@@ -250,8 +262,6 @@ class SharingServer(SimServer):
     Plans a SHARE for the moment when the next one will be complete. Each request that joins or ends makes
     that another moment, so some come too early: then nothing is complete."""
 
-    __slots__ = ("sharing",)
-
     def __init__(self, spec: Server, index: int, seed: int, engine: Engine, requests: Requests) -> None:
         super().__init__(spec, index, seed, engine, requests)
         self.sharing: ProcessorSharing[int] = ProcessorSharing(spec.workers)
@@ -266,7 +276,7 @@ class SharingServer(SimServer):
         if len(sharing) >= self.places:
             return UNAVAILABLE
         requests.start[row] = now = engine.now
-        requests.service[row] = work = self.quantile(requests.demand[row]) / self.speed
+        requests.service[row] = work = self.work.seconds(requests.demand[row]) / self.speed
         sharing.join(row, work, now)
         engine.plan(sharing.due, SHARE, self.index)
         return ACCEPTED

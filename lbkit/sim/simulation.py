@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 from lbkit.arrivals import Closed, Sessions
 from lbkit.core import AnyPool, Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
+from lbkit.core.key import about_client
 from lbkit.core.options import number, whole
 from lbkit.experiment import Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
@@ -64,9 +65,11 @@ class Simulation(ServerSide):
         self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
         self.entrance = self.entrances(experiment, engine, requests)
         self.admitting = False
-        self.keys, self.key_names = requests.keys(policy.keyed_by, traffic)
+        self.use_keys(policy)
         # -- what is going to happen
         self.handlers = self._handlers()
+        # Whether nothing stands before the balancer.
+        self.plain_entrance = self.handlers[kinds.ARRIVE] == self.dispatch
         self.plan_events()
         self.users: Users | Visitors | None = None
         if isinstance(traffic.arrivals, Closed):
@@ -74,7 +77,7 @@ class Simulation(ServerSide):
         elif isinstance(traffic.arrivals, Sessions):
             self.users = Visitors(experiment, engine, requests)
         else:
-            engine.feed(requests.arrival, kinds.ARRIVE)
+            engine.feed_column(requests.arrival, kinds.ARRIVE)
         self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
         # Whether anything follows an answer.
         self.followed = bool(self.limited or self.users or self.tokens or self.entrance.handshakes)
@@ -85,7 +88,7 @@ class Simulation(ServerSide):
             number(0, infinite=True, grace=grace)
         end = inf if grace is None else self.experiment.traffic.duration + grace
         try:
-            self.engine.run(self.handlers, end)
+            self.engine.run(self, end)
         except KeyboardInterrupt:
             if not self.engine.now:
                 raise
@@ -156,6 +159,18 @@ class Simulation(ServerSide):
         happens[kinds.CHECK] = checks.send if checks else never
         happens[kinds.CHECKED] = checks.receive if checks else never
         return [happens[kind] for kind in range(len(happens))]
+
+    def happen(self, kind: int, row: int) -> None:
+        if kind == kinds.ARRIVE and self.plain_entrance:
+            self.dispatch(row)
+        elif kind == kinds.COMPLETE:
+            self.complete(row)
+        elif kind == kinds.RECEIVE:
+            self.receive(row)
+        elif kind == kinds.ANSWER:
+            self.answer(row)
+        else:
+            self.handlers[kind](row)
 
     # -- the entrance -------------------------------------------------------------------------
 
@@ -254,8 +269,10 @@ class Simulation(ServerSide):
         requests, now = self.requests, self.engine.now
         token = "" if self.tokens is None else self.tokens.of(row)
         try:
+            names = self.client_names
+            key = names[requests.client[row]] if names else self.key_names[self.keys[row]]
             pool = self.pool if self.routes is None else self.routes.pool(row)
-            backend = pool.pick(self.key_names[self.keys[row]], now, tried, token)
+            backend = pool.pick(key, now, tried, token)
         except NoBackend:
             # All have been tried: answer with the last failure. There is none to try: 503.
             requests.attempts[row] = len(tried)
@@ -315,7 +332,14 @@ class Simulation(ServerSide):
 
     def use(self, policy: Policy) -> None:
         super().use(policy)
-        self.keys, self.key_names = self.requests.keys(policy.keyed_by, self.experiment.traffic)
+        self.use_keys(policy)
+
+    def use_keys(self, policy: Policy) -> None:
+        """Know the key of each request: `key_names[keys[row]]`."""
+        traffic = self.experiment.traffic
+        self.keys, self.key_names = self.requests.keys(policy.keyed_by, traffic)
+        plain = about_client(policy.keyed_by) and not traffic.mix  # the usual case, which is to be fast
+        self.client_names = list(self.key_names) if plain else []
 
     # -- servers, and their answers -----------------------------------------------------------------
 

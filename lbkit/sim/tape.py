@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf, isnan, nan
 
+from mypy_extensions import i32
+
+from lbkit.core.vectors import vec
 from lbkit.server import FIFO, PROCESSOR_SHARING
 from lbkit.sim.servers import ACCEPTED, SharingServer, SimServer
 
@@ -57,7 +60,7 @@ class Tape:
         if stay.outcome == UNKNOWN:
             stay.outcome = outcome
 
-    def stop(self, server: Sequence[int], start: Sequence[float]) -> None:
+    def stop(self, server: vec[i32], start: vec[float]) -> None:
         """The run is over; `server` has each row, and began with it at `start`."""
         for stay in self._latest.values():
             if stay.arrived and isnan(stay.end) and server[stay.row] == stay.server:

@@ -296,7 +296,7 @@ class TierServer(SimServer):
         return [(self.asked[row], self._outcome(row)) for row in rows if row in self.asked]
 
     def _advance(self) -> None:
-        self.inside.engine.run(self.inside.handlers, self.engine.now)
+        self.inside.engine.run(self.inside, self.engine.now)
 
     def _plan(self) -> None:
         """Plan the next event inside, if it is not planned yet."""

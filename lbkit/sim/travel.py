@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lbkit.arrivals import Closed, Sessions
+from lbkit.core.vectors import column_of, wholes_of
 from lbkit.experiment import Experiment
 from lbkit.geography import Geography
 from lbkit.sim.servers import SimServer
@@ -56,11 +57,11 @@ class FirstWay:
         reached = [at + self.ways[client] for at, client in zip(sent.arrival, sent.client, strict=True)]
         order = sorted(range(len(reached)), key=reached.__getitem__)
         return Workload(
-            array("d", (reached[row] for row in order)),
-            array("i", (sent.client[row] for row in order)),
-            array("i", (sent.path[row] for row in order)),
-            array("d", (sent.demand[row] for row in order)),
-            array("d", (sent.luck[row] for row in order)),
+            column_of([reached[row] for row in order]),
+            wholes_of([sent.client[row] for row in order]),
+            wholes_of([sent.path[row] for row in order]),
+            column_of([sent.demand[row] for row in order]),
+            lambda rows: column_of([sent.luck[row] for row in order]),
         )
 
     def back(self, columns: dict[str, array[Any]]) -> dict[str, array[Any]]:

@@ -136,7 +136,7 @@ def test_a_new_backend_is_flooded_until_its_first_answer() -> None:
 
 def entries(balancer: Balancer) -> int:
     """Return the length of its heap."""
-    return len(balancer._heap if isinstance(balancer, LeastResponseTime) else balancer._scores)
+    return len(balancer._heap if isinstance(balancer, LeastResponseTime) else balancer._order)
 
 
 @every_algorithm

@@ -6,11 +6,13 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why, _Rotation
+from lbkit.core.heap import Heap
 from lbkit.core.options import number
+from lbkit.core.vectors import COMPILED, vec
 
 MAX_BIAS = 30.0  # (in flight + 1)^bias stays a number, with a billion in flight
 
@@ -18,73 +20,39 @@ MAX_BIAS = 30.0  # (in flight + 1)^bias stays a number, with a billion in flight
 _Level = OrderedDict[Backend, None]
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class _LowestScore(Balancer):
-    """The backend with the lowest score, found without a scan: backends stand on levels by score.
+class _Levels:
+    """Backends on levels by score, for interpreted Python: a heap holds the scores, lowest first.
 
-    A score changes only when a request of its backend starts or ends, and the backend then changes level;
-    a heap holds the scores, lowest first. So a pick is O(log n), and O(1) while the levels that it needs
-    exist. Among equal scores, the backend that has waited longest comes first.
-    """
+    A move is O(1) while the levels that it needs exist, else O(log n)."""
 
-    scored = "in flight / weight"  # what the score is, in words
-
-    def __init__(self) -> None:
+    def __init__(self, members: Sequence[Backend]) -> None:
         self._levels: dict[float, _Level] = {}  # score -> level, possibly empty
         self._scores: list[float] = []  # the keys of `_levels`, as a heap
         self._spare: list[_Level] = []  # empty levels, used again: new ones are expensive
-        self._level_of: dict[Backend, _Level] = {}  # all backends, longest waiting first
+        # All backends, longest waiting first, and the level of each.
+        self._level_of: dict[Backend, _Level] = {b: OrderedDict.fromkeys((b,)) for b in members}
 
-    def score(self, backend: Backend, in_flight: int) -> float:
-        """Return the score of a backend with `in_flight` requests, by its weight; the lowest wins."""
-        raise NotImplementedError
+    def __contains__(self, backend: Backend) -> bool:
+        return backend in self._level_of
 
-    def rebuild(self, backends: Sequence[Backend]) -> None:
-        # In the old order: a change elsewhere must not cost a backend its place.
-        members = set(backends)
-        known = [b for b in self._level_of if b in members]
-        self._levels, self._scores, self._level_of = {}, [], {}
-        for backend in dict.fromkeys((*known, *backends)):
-            self._level_of[backend] = OrderedDict.fromkeys((backend,))
-            self._move(backend, backend.in_flight)
+    def __len__(self) -> int:
+        """The number of levels, with empty ones."""
+        return len(self._scores)
 
-    def start_at(self, backends: Sequence[Backend], place: float) -> None:
-        for backend in list(self._level_of)[: int(place * len(backends))]:
-            self._move(backend, backend.in_flight)  # behind its equals
+    def waiting(self) -> list[Backend]:
+        """Return all backends, longest waiting first."""
+        return list(self._level_of)
 
-    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+    def first(self) -> Backend:
+        """Return the backend with the lowest score that has waited longest."""
         levels, scores = self._levels, self._scores
         while not (level := levels[scores[0]]):
             self._spare.append(levels.pop(heappop(scores)))
-        backend = next(iter(level))
-        self._move(backend, backend.in_flight + 1)
-        return backend
+        return next(iter(level))
 
-    def pick_except(
-        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
-    ) -> Backend:
-        # Retries are rare: a scan is fine.
-        waiting = [b for b in self._level_of if b not in exclude]
-        best = min(waiting, key=lambda b: self.score(b, b.in_flight))
-        self._move(best, best.in_flight + 1)
-        return best
-
-    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
-        if backend in self._level_of:  # still eligible
-            self._move(backend, backend.in_flight)
-
-    def resumed(self, backend: Backend, now: float) -> None:
-        if backend in self._level_of:
-            self._move(backend, backend.in_flight)
-
-    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
-        scores = {b.name: self.score(b, b.in_flight) for b in self._level_of}
-        return Why(f"{self.scored}, ties: least recently picked", scores, "lowest")
-
-    def _move(self, backend: Backend, in_flight: int) -> None:
-        """Move `backend` to the level of its new score, behind its equals."""
+    def move(self, backend: Backend, score: float) -> None:
+        """Move a backend to the level of its new score, behind its equals."""
         del self._level_of.pop(backend)[backend]
-        score = self.score(backend, in_flight)
         level = self._levels.get(score)
         if level is None:
             self._levels[score] = level = self._spare.pop() if self._spare else OrderedDict()
@@ -97,6 +65,125 @@ class _LowestScore(Balancer):
     def _drop_empty_levels(self, but: float) -> None:
         self._levels = {score: level for score, level in self._levels.items() if level or score == but}
         self._scores = sorted(self._levels)
+
+
+class _Indexed:
+    """The same in a heap of columns, for compiled code. A move adds an entry; older ones of it are void."""
+
+    def __init__(self, members: Sequence[Backend]) -> None:
+        self._members = list(members)
+        self._number = {backend: i for i, backend in enumerate(self._members)}
+        self._turn = vec[i64](range(len(self._members)))  # of the latest move of each: settles ties
+        self._turns: i64 = len(self._members)
+        self._heap = Heap()
+
+    def __contains__(self, backend: Backend) -> bool:
+        return backend in self._number
+
+    def __len__(self) -> int:
+        """The number of entries, with void ones."""
+        return self._heap.size
+
+    def waiting(self) -> list[Backend]:
+        turns = self._turn
+        return sorted(self._members, key=lambda backend: int(turns[self._number[backend]]))
+
+    def first(self) -> Backend:
+        heap, turns = self._heap, self._turn
+        while heap.numbers[0] != turns[heap.items[0]]:
+            heap.pop()
+        return self._members[heap.items[0]]
+
+    def move(self, backend: Backend, score: float) -> None:
+        number: i64 = self._number[backend]
+        heap, turns = self._heap, self._turn
+        turn: i64 = self._turns
+        self._turns = turn + 1
+        if heap.size and heap.items[0] == number:
+            heap.replace(score, turn, number)
+        else:
+            heap.push(score, turn, number)
+        turns[number] = turn
+        if heap.size > 4 * len(turns) + 16:
+            self._drop_void_entries()
+
+    def _drop_void_entries(self) -> None:
+        old, turns = self._heap, self._turn
+        self._heap = Heap()
+        for place in range(old.size):
+            if old.numbers[place] == turns[old.items[place]]:
+                self._heap.push(old.keys[place], old.numbers[place], old.items[place])
+
+
+def _ordered(members: Sequence[Backend]) -> _Indexed:
+    """Return what keeps the backends in order; each is to be moved to its score first."""
+    if COMPILED:
+        return _Indexed(members)
+    else:
+        return _Levels(members)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class _LowestScore(Balancer):
+    """The backend with the lowest score, found without a scan: `_Levels`, or `_Indexed`, keep them in order.
+
+    A score changes only when a request of its backend starts or ends, and the backend then moves. A pick is
+    O(log n) at most. Among equal scores, the backend that has waited longest comes first.
+    """
+
+    scored = "in flight / weight"  # what the score is, in words
+
+    def __init__(self) -> None:
+        self._order = _ordered(())
+
+    def score(self, backend: Backend, in_flight: int) -> float:
+        """Return the score of a backend with `in_flight` requests, by its weight; the lowest wins."""
+        raise NotImplementedError
+
+    def rebuild(self, backends: Sequence[Backend]) -> None:
+        # In the old order: a change elsewhere must not cost a backend its place.
+        wanted = set(backends)
+        known = [b for b in self._order.waiting() if b in wanted]
+        members = list(dict.fromkeys((*known, *backends)))
+        self._order = _ordered(members)
+        for backend in members:
+            self._move(backend, backend.in_flight)
+
+    def start_at(self, backends: Sequence[Backend], place: float) -> None:
+        for backend in self._order.waiting()[: int(place * len(backends))]:
+            self._move(backend, backend.in_flight)  # behind its equals
+
+    def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+        order = self._order
+        backend = order.first()
+        order.move(backend, self.score(backend, backend.in_flight + 1))
+        return backend
+
+    def pick_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Backend:
+        # Retries are rare: a scan is fine.
+        waiting = [b for b in self._order.waiting() if b not in exclude]
+        best = min(waiting, key=lambda b: self.score(b, b.in_flight))
+        self._move(best, best.in_flight + 1)
+        return best
+
+    def done(self, backend: Backend, latency: float, ok: bool | None, now: float) -> None:
+        order = self._order
+        if backend in order:  # still eligible
+            order.move(backend, self.score(backend, backend.in_flight))
+
+    def resumed(self, backend: Backend, now: float) -> None:
+        if backend in self._order:
+            self._move(backend, backend.in_flight)
+
+    def explain(self, backends: Sequence[Backend], key: str, now: float) -> Why:
+        scores = {b.name: self.score(b, b.in_flight) for b in self._order.waiting()}
+        return Why(f"{self.scored}, ties: least recently picked", scores, "lowest")
+
+    def _move(self, backend: Backend, in_flight: int) -> None:
+        """Move a backend to the place of its new score, behind its equals."""
+        self._order.move(backend, self.score(backend, in_flight))
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
