@@ -22,8 +22,6 @@ from mypy_extensions import mypyc_attr
 from lbkit.core.heap import Heap
 from lbkit.core.vectors import COMPILED, column_of, vec
 
-from mypy_extensions import mypyc_attr
-
 Handlers = Sequence[Callable[[int], object]]  # by kind: what is done with the row
 KIND_BITS: Final = 6  # an event's kind and row in one number: row * KINDS + kind
 KINDS: Final = 1 << KIND_BITS
