@@ -85,6 +85,11 @@ class Result(Columns, EngineReport, Refusals):
         warmup = self.experiment.traffic.warmup
         return [t >= warmup for t in self.arrival]
 
+    @property
+    def requests(self) -> int:
+        """The number of counted requests."""
+        return sum(self.counted)
+
     @cached_property
     def ok(self) -> list[bool]:
         """For each row, whether it is counted and has a good answer: no server error, no 429."""
@@ -157,9 +162,11 @@ class Result(Columns, EngineReport, Refusals):
         Rows without a value are left out; nan if there is none."""
         return mean(compress(getattr(self, column), self.ok))
 
-    def percentile(self, q: float) -> float:
-        """Return the latency in seconds that `q` % of the good answers do not exceed; nan without any."""
-        return percentile(self._latencies, q)
+    def percentile(self, q: float, backend: str | None = None) -> float:
+        """Return the latency in seconds that `q` % of the good answers do not exceed; nan without any.
+
+        `backend`: of its answers only. Raises ValueError for an unknown one."""
+        return percentile(self.latencies(backend), q)
 
     @cached_property
     def goodput(self) -> float:
@@ -299,7 +306,7 @@ class Result(Columns, EngineReport, Refusals):
         return {
             "policy": self.policy,
             "engine": self.engine,
-            "requests": sum(self.counted),
+            "requests": self.requests,
             "throughput": self.throughput,
             "goodput": self.goodput,
             "error_rate": self.error_rate,
@@ -317,7 +324,7 @@ class Result(Columns, EngineReport, Refusals):
     def __repr__(self) -> str:
         doubts = "".join(f"\n  warning: {text}" for text in self.warnings)
         return (
-            f"<Result {self.policy} on {self.engine}: {sum(self.counted)} requests, "
+            f"<Result {self.policy} on {self.engine}: {self.requests} requests, "
             f"mean {duration(self.mean)}, p99 {duration(self.percentile(99))}, "
             f"{self.error_rate:.2%} errors{self._attempts_in_words()}>{doubts}"
         )

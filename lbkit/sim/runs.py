@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbkit.core.text import shown
 from lbkit.experiment import Experiment
 from lbkit.result import Result
 from lbkit.sim.cached import (
@@ -15,7 +16,10 @@ from lbkit.sim.recorders import recorded
 from lbkit.sim.relaying import RelayingSimulation
 from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
 from lbkit.sim.simulation import Simulation
+from lbkit.sim.summarising import SummarisingSimulation, expected_requests, needs_rows
 from lbkit.sim.tiers import tiered
+
+MOST_ROWS = 5_000_000  # requests: their rows take about 600 MB
 
 # Whether clients have patience, whether the policy has rules for attempts, and whether there is a cache ->
 # what simulates that.
@@ -62,6 +66,7 @@ def simulate(
     max_events: int | None = None,
     layer: int = 7,
     record: bool = False,
+    keep: str | None = None,
 ) -> Result:
     """Return the Result of a run in which requests arrive for `duration`, and every one of them is answered.
 
@@ -69,6 +74,21 @@ def simulate(
     not answered by then has status 0. `max_events` is a bound for runs that would never end; by default
     MAX_EVENTS, and as many more as the requests of an open loop can take. `layer`: 4 adds `layer4` to an
     experiment without it, with connections that all clients share. `record`: its `extra` has every attempt,
-    and the reasons of the first decisions (`lbkit.recorded`), for a film. Same experiment, same Result, to
+    and the reasons of the first decisions (`lbkit.recorded`), for a film. `keep`: "all" rows, or a
+    "summary" of them in bounded memory (`lbkit.summary`); by default that of more than MOST_ROWS requests,
+    where it can be had. Same experiment, same Result, to
     the last bit. Raises AlgorithmError, TooManyEvents, ValueError for a wrong option."""
-    return simulation(experiment.at_layer(layer), max_events, record).run(grace)
+    experiment = experiment.at_layer(layer)
+    if keep not in (None, "all", "summary"):
+        raise ValueError(f'keep is {shown(keep)}: use "all" or "summary"')
+    needed = "record" if record else needs_rows(experiment)
+    if keep == "summary" and needed:
+        raise ValueError(f'keep="summary" does not go with {needed}: use keep="all"')
+    many = keep is None and not needed and expected_requests(experiment) > MOST_ROWS
+    if keep == "summary" or many:
+        result = SummarisingSimulation(experiment, max_events).run(grace)
+        if many:
+            said = f'of more than {MOST_ROWS:,} requests, a summary is kept: keep="all" keeps their rows'
+            result.extra["notes"] = [*result.extra.get("notes", ()), said]
+        return result
+    return simulation(experiment, max_events, record).run(grace)

@@ -49,7 +49,7 @@ class Simulation(ServerSide):
         if max_events is not None:
             whole(1, max_events=max_events)
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
-        sent = Workload.empty() if waiting else workload(experiment)
+        sent = Workload.empty() if waiting else self.open_traffic(experiment)
         away = experiment.geography is not None and experiment.geography.balancer
         self.first_way = FirstWay(experiment) if away else None
         requests = Requests(self.first_way.there(sent) if self.first_way else sent, Kinds(experiment))
@@ -81,6 +81,10 @@ class Simulation(ServerSide):
         self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
         # Whether anything follows an answer.
         self.followed = bool(self.limited or self.users or self.tokens or self.entrance.handshakes)
+
+    def open_traffic(self, experiment: Experiment) -> Workload:
+        """Return the requests that do not wait for answers."""
+        return workload(experiment)
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
