@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 from array import array
 from collections import Counter
-from collections.abc import Iterable
 from functools import cached_property
 from math import nan
 from operator import sub
@@ -153,14 +152,6 @@ class Columns:
         import pandas as pd
 
         return pd.DataFrame(self.to_dict())
-
-
-def good_latencies(
-    arrival: Iterable[float], end: Iterable[float], status: Iterable[int], since: float
-) -> list[float]:
-    """Return the latencies of the good answers to requests that arrived at `since` or later."""
-    rows = zip(arrival, end, status)  # noqa: B905  # strict, it would be slower when compiled
-    return [e - a for a, e, s in rows if a >= since and 0 < s < 500 and s != TOO_MANY]
 
 
 def good(status: int) -> bool:

@@ -19,7 +19,8 @@ from typing import Any
 
 from lbkit import diagnostics
 from lbkit.caching import Served
-from lbkit.columns import COLUMNS, DERIVED, OPTIONAL, Columns, good, good_latencies
+from lbkit.columns import COLUMNS, DERIVED, OPTIONAL, Columns, good
+from lbkit.core.latencies import good_latencies
 from lbkit.core.options import number
 from lbkit.core.text import did_you_mean, shown
 from lbkit.detection import Detection, detections
