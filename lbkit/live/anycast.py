@@ -24,6 +24,7 @@ from lbkit.started import Started
 
 ADDRESS = "203.0.113.1"  # of all sites; for documentation (RFC 5737), as are those of the links
 CLIENT, FIRST_SITE = 64500, 64501  # numbers of networks, for private use (RFC 6996)
+TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2"}
 PATIENCE = 15.0  # seconds for a route to come or to go
 
 
@@ -31,8 +32,9 @@ def why_not() -> str:
     """Return why this machine has no namespaces for us; empty if it has."""
     if sys.platform != "linux":
         return "anycast needs network namespaces, which only Linux has"
-    if find_program(["unshare"]) is None:
-        return "anycast needs the program unshare (apt-get install util-linux)"
+    for program, package in TOOLS.items():
+        if find_program([program]) is None:
+            return f"anycast needs the program {program} (apt-get install {package})"
     allowed = subprocess.run([_tool("unshare"), "--net", "true"], capture_output=True, check=False)
     return "" if allowed.returncode == 0 else "anycast needs network namespaces, which root may make"
 

@@ -62,7 +62,7 @@ def location_of(what: str, table: object) -> Location:
         raise ValueError(f"{what} is {shown(table)}: use a table with at = [latitude, longitude]")
     for name in table:
         if name not in FIELDS:
-            raise ValueError(f"{what}: {unknown(str(name), ('at', 'jurisdiction', 'capacity'), 'field')}")
+            raise ValueError(f"{what}: {unknown(str(name), FIELDS, 'field')}")
     at, jurisdiction = table.get("at"), table.get("jurisdiction", "")
     if isinstance(at, str) or not isinstance(at, Sequence) or len(at) != 2:
         raise ValueError(f"{what}: at is {shown(at)}: use [latitude, longitude] in degrees")
