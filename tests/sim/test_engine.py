@@ -38,6 +38,15 @@ def test_events_in_order_of_time_and_ties_in_order_of_planning(events: list[tupl
 
 
 @given(times, st.floats(0, 100))
+def test_what_is_due_is_the_next_planned_event(planned: list[float], until: float) -> None:
+    engine = Engine()
+    for time in planned:
+        engine.plan(time, A)
+    engine.run(recorder(engine)[1], until)
+    assert engine.due == min((time for time in planned if time > until), default=float("inf"))
+
+
+@given(times, st.floats(0, 100))
 def test_run_until_ends_exactly_there(moments: list[float], until: float) -> None:
     engine = Engine()
     seen, handlers = recorder(engine)
