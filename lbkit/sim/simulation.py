@@ -187,7 +187,8 @@ class Simulation(ServerSide):
     def shake_hands(self, row: int) -> None:
         """A client sends a request where there is TLS."""
         if self.entrance.connect(row) == PASS:
-            self.look(row)
+            go_on = self.look  # as in `secured`
+            go_on(row)
 
     def secured(self, row: int) -> None:
         """The connection of a request is there."""
