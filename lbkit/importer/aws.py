@@ -16,46 +16,12 @@ from lbkit.core.routing import DEFAULT, Routing, Split, ToPool
 from lbkit.experiment import Layer4
 from lbkit.importer.aws_groups import ASSUMED, CHECKS, CROSS_ZONE, Group, kind_of
 from lbkit.importer.aws_rules import action, conditions
-from lbkit.importer.documents import Node
+from lbkit.importer.aws_usual import SILENT, says_nothing
 from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList
 
 _LISTS = ("LoadBalancers", "Listeners", "Rules", "TargetGroups")
-# Fields that say nothing about traffic.
-SILENT = frozenset(
-    """
-    ARN AccountId AdministrativeState AnomalyDetection AvailabilityZones CanonicalHostedZoneId CreatedTime
-    DNSName Description EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic HealthCheckPort HostHeaderConfig
-    IpAddressType IsDefault Ipv4IpamPoolId ListenerArn LoadBalancerArn LoadBalancerArns MutualAuthentication
-    NextMarker PathPatternConfig ProtocolVersion Reason RuleArn RuleId Scheme SecurityGroups SourceIpConfig
-    SslPolicy State SubnetMappings Subnets Tags TargetGroupARN TargetGroupArn TargetGroupName VpcId
-    """.split()  # noqa: SIM905
-)
-# Attributes that are not imported -> what they are unless they are set.
-_USUAL = {
-    "client_keep_alive.seconds": "3600",
-    "connection_logs.s3.enabled": "false",
-    "deregistration_delay.connection_termination.enabled": "false",
-    "dns_record.client_routing_policy": "any_availability_zone",
-    "idle_timeout.timeout_seconds": "60",
-    "lambda.multi_value_headers.enabled": "false",
-    "preserve_client_ip.enabled": "true",
-    "proxy_protocol_v2.enabled": "false",
-    "routing.http.desync_mitigation_mode": "defensive",
-    "routing.http.drop_invalid_header_fields.enabled": "false",
-    "routing.http.preserve_host_header.enabled": "false",
-    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
-    "routing.http.xff_client_port.enabled": "false",
-    "routing.http.xff_header_processing.mode": "append",
-    "routing.http2.enabled": "true",
-    "target_group_health.dns_failover.minimum_healthy_targets.count": "1",
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage": "off",
-    "target_health_state.unhealthy.connection_termination.enabled": "true",
-    "target_health_state.unhealthy.draining_interval_seconds": "0",
-    "waf.fail_open.enabled": "false",
-    "zonal_shift.config.enabled": "false",
-}
-_ABOUT_OTHERS = ("access_logs.", "connection_logs.", "deletion_protection.", "health_check_logs.", "ipv6.")
 
 
 def read_aws(file: str, documents: list[Any], unread: list[Unread]) -> list[Upstream]:
@@ -285,8 +251,7 @@ class _Definition:
 
     def _attributes_left(self, attributes: dict[str, str], line: int) -> None:
         for key, text in attributes.items():
-            known = key == CROSS_ZONE or key.startswith(_ABOUT_OTHERS)
-            if known or text in ("", _USUAL.get(key)):
+            if key == CROSS_ZONE or says_nothing(key, text):
                 continue
             one = Unread(self.file, line, f"{key}: {text}", key)
             if one not in self.out:

@@ -9,8 +9,8 @@ from typing import Any
 from lbkit import aws
 from lbkit.core.health import CheckRules, Probe
 from lbkit.experiment import Policy
-from lbkit.importer.documents import Node
 from lbkit.importer.found import ImportFault
+from lbkit.importer.nodes import Node
 
 ASSUMED = 2  # targets of a group, where the file has none
 CROSS_ZONE = "load_balancing.cross_zone.enabled"

@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 from lbkit.core.routing import Action, Body, Fixed, Redirect, Split, ToPool, When
-from lbkit.importer.documents import Node
 from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.nodes import Node
 from lbkit.importer.rules import anywhere, not_imported
 
 _PORT = "(?::[0-9]{1,5})?"  # may follow the host

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lbkit.importer.aws import read_aws
-from lbkit.importer.documents import Node, Table
+from lbkit.importer.documents import Table
 from lbkit.importer.found import Unread, Upstream
+from lbkit.importer.nodes import Node
 
 _ELB = "AWS::ElasticLoadBalancingV2::"
 _SERVICE, _SCALING = "AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup"

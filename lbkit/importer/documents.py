@@ -1,18 +1,14 @@
-"""JSON and YAML as nodes that know their lines and which of their fields were read.
-
-A reader of a format asks nodes for the fields that it understands. What nobody has asked for is what was not
-understood, so the list of it is complete without a second table.
-"""
+"""JSON and YAML, with the lines of what is in them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from lbkit.core.text import shown
-from lbkit.importer.found import ImportFault, Unread
+from lbkit.importer.found import ImportFault
 from lbkit.needs import why_not
 
 MOST_JSON, MOST_YAML = 16 << 20, 1 << 20  # bytes; YAML is read by Python
@@ -169,134 +165,3 @@ def _depth(text: str) -> int:
         elif one[0] in "]}":
             depth -= 1
     return deepest
-
-
-class Node:
-    """A mapping of a document. Its methods raise ImportFault for a value of another kind than asked for."""
-
-    def __init__(self, value: Any, file: str, place: str = "", line: int = 0) -> None:
-        """`place`: where it is, as in Listeners[0]."""
-        self.file, self.place = file, place
-        self.line = getattr(value, "line", 0) or line
-        if not isinstance(value, dict):
-            raise self.fault("", value, "a mapping")
-        self.value: dict[Any, Any] = value
-        self._read: set[Any] = set()
-        self._inside: dict[str, list[Node]] = {}
-
-    def fault(self, key: str, value: object, wanted: str) -> ImportFault:
-        """Return what to raise for a field."""
-        what = ".".join(filter(None, (self.place, key))) or "the document"
-        return ImportFault(f"{self.file}, line {self.line_of(key)}: {what} is {shown(value)}: use {wanted}")
-
-    def line_of(self, key: str) -> int:
-        return getattr(getattr(self, "value", None), "lines", {}).get(key) or self.line
-
-    def __contains__(self, key: str) -> bool:
-        return self.value.get(key) is not None
-
-    def raw(self, key: str) -> Any:
-        """Return a value as it is; it counts as understood, with all that is in it."""
-        self._inside.pop(key, None)
-        return self._seen(key)
-
-    def all(self) -> dict[Any, Any]:
-        """Return all of the mapping as it is; it counts as understood."""
-        self._inside.clear()
-        self._read.update(self.value)
-        return self.value
-
-    def _seen(self, key: str) -> Any:
-        self._read.add(key)
-        return self.value.get(key)
-
-    def text(self, key: str, default: str = "") -> str:
-        """Return a text; numbers and true or false count, as formats write them with quotes and without."""
-        value = self.raw(key)
-        if value is None:
-            return default
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str | int | float):
-            return str(value)
-        raise self.fault(key, value, "a text")
-
-    def number(self, key: str, default: float = 0.0) -> float:
-        """Return a number; a duration such as 0.25s or 5m counts, in seconds."""
-        text = self.text(key)
-        if not text:
-            return default
-        found = re.fullmatch(r"(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h)?", text)
-        if not found:
-            raise self.fault(key, text, "a number")
-        return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0}.get(found[2] or "", 1.0)
-
-    def whole(self, key: str, default: int = 0) -> int:
-        number = self.number(key, default)
-        if number != int(number):
-            raise self.fault(key, number, "a whole number")
-        return int(number)
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        text = self.text(key).lower()
-        if text not in ("", "true", "false"):
-            raise self.fault(key, text, "true or false")
-        return text == "true" if text else default
-
-    def texts(self, key: str) -> list[str]:
-        """Return a list of texts; empty if there is none."""
-        value = self.raw(key)
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(one, str | int | float) for one in value):
-            raise self.fault(key, value, "a list of texts")
-        return [str(one) for one in value]
-
-    def inside(self, key: str) -> Node:
-        """Return a mapping in it; an empty one if there is none."""
-        value = self._seen(key)
-        return self._children(key, [Table() if value is None else value], "")[0]
-
-    def each(self, key: str) -> list[Node]:
-        """Return the mappings of a list in it; empty if there is none."""
-        value = self._seen(key)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise self.fault(key, value, "a list")
-        return self._children(key, value, "[{}]")
-
-    def _children(self, key: str, values: list[Any], number: str) -> list[Node]:
-        """Return the nodes of these mappings; the same ones each time, as they know what was read."""
-        if key not in self._inside:
-            place, line = ".".join(filter(None, (self.place, key))), self.line_of(key)
-            self._inside[key] = [
-                Node(one, self.file, place + number.format(i), line) for i, one in enumerate(values)
-            ]
-        return self._inside[key]
-
-    def unread(self, silent: Collection[str] = ()) -> Iterator[Unread]:
-        """Yield the fields that nobody has asked for, but for those named in `silent`: they say nothing
-        about traffic."""
-        for key, value in self.value.items():
-            if key not in self._read and key not in silent and value not in (None, "", [], {}):
-                place = ".".join(filter(None, (self.place, str(key))))
-                yield Unread(self.file, self.line_of(key), f"{place}: {brief(value)}", _kind(place))
-        for children in self._inside.values():
-            for child in children:
-                yield from child.unread(silent)
-
-
-def brief(value: Any) -> str:
-    """Return a value in a few words."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(map(str, list(value)[:3])) + (", ...}" if len(value) > 3 else "}")
-    if isinstance(value, list):
-        return brief(value[0]) if len(value) == 1 else f"{len(value)} items"
-    text = str(value).replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _kind(place: str) -> str:
-    """Return what lines are grouped by: the place without its numbers."""
-    return re.sub(r"\[\d+\]", "", place)

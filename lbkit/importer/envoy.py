@@ -13,9 +13,9 @@ from lbkit.core.health import CheckRules, HealthRules, OutlierRules, Probe
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.core.text import did_you_mean
 from lbkit.experiment import Layer4, Policy
-from lbkit.importer.documents import Node
 from lbkit.importer.envoy_routes import routes
 from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList
 
 _SILENT = frozenset(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbkit.core.routing import Action, Body, Fixed, Redirect, Rewrite, Split, ToPool, When
-from lbkit.importer.documents import Node
 from lbkit.importer.found import Unread, Upstream
+from lbkit.importer.nodes import Node
 from lbkit.importer.rules import anywhere, not_imported
 
 

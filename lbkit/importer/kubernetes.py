@@ -15,9 +15,9 @@ from lbkit.core.health import CheckRules, HealthRules, Probe
 from lbkit.core.routing import DEFAULT, Action, Routing, Split, ToPool
 from lbkit.core.sticky import Sticky
 from lbkit.experiment import Policy
-from lbkit.importer.documents import Node
 from lbkit.importer.found import ImportFault, Unread, Upstream
 from lbkit.importer.kubernetes_routes import Found, Refused, gateway_rules, ingress_rules
+from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList, not_imported
 
 ASSUMED = 2  # pods of a Service that the file does not count

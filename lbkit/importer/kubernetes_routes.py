@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbkit.core.routing import Action, Redirect, Rewrite, Split, ToPool, When
-from lbkit.importer.documents import Node
 from lbkit.importer.found import Unread
+from lbkit.importer.nodes import Node
 from lbkit.importer.rules import anywhere
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lbkit.importer.aws import read_aws
-from lbkit.importer.documents import Node, Table, brief
+from lbkit.importer.documents import Table
 from lbkit.importer.found import Unread, Upstream
+from lbkit.importer.nodes import Node, brief
 
 _LISTS = {
     "aws_lb": "LoadBalancers",
