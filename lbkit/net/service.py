@@ -10,17 +10,18 @@ from typing import Any, Protocol
 from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
-from lbkit.net.messages import Answer, ExchangeView, Hold, Receiver, RequestHead, ResponseHead
+from lbkit.net.messages import ExchangeView, Receiver, RequestHead, ResponseHead
 from lbkit.net.peer import Peer
 from lbkit.net.settings import Timeouts
 
-OnRequest = Callable[[ExchangeView, float], "Answer | Hold | None"]
+# What hooks return is checked by those who call them, as learners write filters: hence Any.
+OnRequest = Callable[[ExchangeView, float], Any]  # Answer | Hold | None
 OnRequestBody = Callable[[ExchangeView, bytes, bool], object]
 OnBody = Callable[[ExchangeView, bytes, float], object]
 OnAttempt = Callable[[ExchangeView, "Step", Lease, Any, float], object]
-OnResponse = Callable[[ExchangeView, ResponseHead], "Answer | None"]
+OnResponse = Callable[[ExchangeView, ResponseHead], Any]  # Answer | None
 OnOriginDone = Callable[[ExchangeView, "bool | None", float], object]
-OnClientGone = Callable[[ExchangeView], bool]
+OnClientGone = Callable[[ExchangeView], Any]  # bool
 OnEnd = Callable[[ExchangeView, float], object]
 
 
