@@ -1,7 +1,7 @@
 """Simulated requests a second, next to SimPy on the same model: ten M/M/1 servers, least connections.
 
-`python -m benchmarks.sim` prints a table, `--json` one object with `ratio_vs_simpy`. The two take turns;
-the ratio is that of the best rounds.
+`python -m benchmarks.sim` prints a table, `--json` one object with `ratio_vs_simpy`. All take turns; a ratio
+is that of the best rounds. Besides: round robin, each feature on its own, and Ciw if it is installed.
 """
 
 from __future__ import annotations
@@ -10,24 +10,53 @@ import gc
 import random
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import simpy
 
 from benchmarks.harness import in_turn, options, report
-from lbkit import Experiment, Exponential, Traffic, run, servers
+from lbkit import Experiment, Exponential, Policy, RateLimit, Sticky, Traffic, run, servers
+from lbkit.core.health import BreakerRules, CheckRules, HealthRules
+from lbkit.core.retry import Retry
 
 SERVERS, LOAD, SERVICE = 10, 0.8, 0.02
 
 
-def with_lbkit(requests: int) -> tuple[int, float]:
+BASE = Experiment(servers(SERVERS, service=Exponential(SERVICE)), policy="least_connections").at_load(LOAD)
+ROWS = {  # name -> the experiment; each feature costs its own row only
+    "lbkit": BASE,
+    "round robin": BASE.but(policy="round_robin"),
+    "checks": BASE.but(policy=Policy("least_connections", health=HealthRules(checks=CheckRules()))),
+    "sessions": BASE.but(policy=Policy("least_connections", sticky=Sticky())),
+    "retries": BASE.but(policy=Policy("least_connections", retry=Retry())),
+    "breakers": BASE.but(policy=Policy("least_connections", health=HealthRules(breaker=BreakerRules()))),
+    "filters": BASE.but(limits=[RateLimit({"kind": "token_bucket", "rate": 1e6, "burst": 1e6})]),
+}
+
+
+def with_lbkit(requests: int, experiment: Experiment = BASE, keep: str = "all") -> tuple[int, float]:
     """Requests done, mean response time in seconds."""
-    experiment = Experiment(servers(SERVERS, service=Exponential(SERVICE)), policy="least_connections")
-    experiment = experiment.at_load(LOAD)
-    result = run(
-        experiment.but(traffic=Traffic(experiment.traffic.arrivals, requests / (LOAD * SERVERS / SERVICE)))
-    )
+    traffic = Traffic(BASE.traffic.arrivals, requests / (LOAD * SERVERS / SERVICE))
+    result = run(experiment.but(traffic=traffic), keep=keep)
     return len(result), result.mean
+
+
+def with_ciw(requests: int) -> tuple[int, float]:
+    """One queue for all servers, as Ciw has no choice by load: a tenth of the requests, as it is slow."""
+    import ciw
+
+    requests //= 10
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Exponential(rate=LOAD * SERVERS / SERVICE)],
+        service_distributions=[ciw.dists.Exponential(rate=1 / SERVICE)],
+        number_of_servers=[SERVERS],
+    )
+    simulation = ciw.Simulation(network)
+    simulation.simulate_until_max_customers(requests)
+    times = [one.exit_date - one.arrival_date for one in simulation.get_all_records()]
+    return len(times), sum(times) / len(times)
 
 
 def with_simpy(requests: int) -> tuple[int, float]:
@@ -65,13 +94,20 @@ def timed(work: Callable[[int], tuple[int, float]], requests: int) -> tuple[floa
 
 
 def measure(requests: int, rounds: int) -> dict[str, Any]:
-    both = {"lbkit": with_lbkit, "simpy": with_simpy}
-    found = in_turn(both, lambda name: timed(both[name], requests), rounds)
+    candidates: dict[str, Callable[[int], tuple[int, float]]] = {
+        **{name: partial(with_lbkit, experiment=experiment) for name, experiment in ROWS.items()},
+        "summary": partial(with_lbkit, keep="summary"),
+        "simpy": with_simpy,
+    }
+    if find_spec("ciw"):
+        candidates["ciw"] = with_ciw
+    found = in_turn(candidates, lambda name: timed(candidates[name], requests), rounds)
     best = {name: max(rate for rate, _ in figures) for name, figures in found.items()}
     return {
         "ratio_vs_simpy": best["lbkit"] / best["simpy"],
+        "ratios": {name: rate / best["simpy"] for name, rate in best.items()},
         **{f"{name}_requests_per_s": rate for name, rate in best.items()},
-        **{f"{name}_mean_s": found[name][0][1] for name in both},  # the same model: about the same answer
+        **{f"{name}_mean_s": figures[0][1] for name, figures in found.items()},
         "requests": requests,
         "rounds": rounds,
         "simpy": simpy.__version__,
@@ -80,9 +116,10 @@ def measure(requests: int, rounds: int) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     print(f"{SERVERS} M/M/1 servers, least connections, load {LOAD:.0%}, Python {found['python']}")
-    print(f"{'':8}{'requests/s':>12}{'mean ms':>10}")
-    for name in ("lbkit", "simpy"):
-        print(f"{name:8}{found[f'{name}_requests_per_s']:12,.0f}{1e3 * found[f'{name}_mean_s']:10.2f}")
+    print(f"{'':12}{'requests/s':>12}{'mean ms':>10}{'x SimPy':>9}")
+    for name, ratio in found["ratios"].items():
+        rate, mean = found[f"{name}_requests_per_s"], 1e3 * found[f"{name}_mean_s"]
+        print(f"{name:12}{rate:12,.0f}{mean:10.2f}{ratio:9.1f}")
     print(f"lbkit simulates {found['ratio_vs_simpy']:.1f} times as many requests a second as SimPy")
 
 

@@ -38,6 +38,14 @@ def test_sim(capsys: pytest.CaptureFixture[str]) -> None:
     assert "times as many requests" in shown("sim", found, capsys)
 
 
+def test_scale(capsys: pytest.CaptureFixture[str]) -> None:
+    """3,000 servers in bounded memory, and a sweep over them in processes."""
+    found = bench("scale", "--requests", "20000")
+    assert found["requests"] == pytest.approx(20_000, rel=0.05)
+    assert found["sweep_runs"] == 2
+    assert "MiB at most" in shown("scale", found, capsys)
+
+
 def test_alerts(capsys: pytest.CaptureFixture[str]) -> None:
     found = bench("alerts", "--days", "3")
     assert found["incidents"] == ["crash"]
