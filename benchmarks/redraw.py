@@ -1,7 +1,8 @@
 """From a slider of the Playground to its figures, in JupyterLab in Chromium: three policies, arrow keys.
 
 `python -m benchmarks.redraw` prints a table, `--json` one object; `--beside FOLDER` has another checkout take
-turns. The time goes from the key to the moment after the browser has painted. Processor time is that of the
+turns. The time goes from the key to the moment after the browser has painted; the next key follows when all
+figures are drawn, as a redraw would otherwise count for a later key. Processor time is that of the
 kernel and of the page's main thread, all that follows a key included. Needs Chromium.
 """
 
@@ -41,6 +42,13 @@ WATCH = """figures => {
     requestAnimationFrame(() => setTimeout(() => { move.drawn[i] = performance.now() - move.at; }));
   }).observe(figure, {attributeFilter: ['data-drawn']}));
 }"""
+
+DRAWN = """async ([figures, most]) => {
+  const end = performance.now() + most;
+  const waiting = () => Object.values(window.moves.at(-1).drawn).filter(Boolean).length < figures;
+  while (waiting() && performance.now() < end) await new Promise(done => setTimeout(done, 5));
+}"""
+MOST = 2000  # milliseconds to wait for all figures
 
 
 def cpu_of(pid: int) -> float:
@@ -84,6 +92,7 @@ def moved(page: Any, lab: Lab, root: Path, moves: int, pause: float) -> dict[str
     before = cpu_of(kernel), page_cpu(session)
     for number in range(moves):
         page.keyboard.press("ArrowLeft" if number // 15 % 2 == 0 else "ArrowRight")
+        page.evaluate(DRAWN, [3, MOST])
         page.wait_for_timeout(pause * 1000)
     cpu = cpu_of(kernel) - before[0], page_cpu(session) - before[1]
     found = page.evaluate("window.moves")
@@ -132,7 +141,7 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--moves", type=int, default=60, help="a round")
-    parser.add_argument("--pause", type=float, default=0.2, help="seconds between two")
+    parser.add_argument("--pause", type=float, default=0.02, help="seconds from the figures to the next key")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--beside", default="", help="another checkout, which takes turns")
     report(parser, measure, show)
