@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
 from mypy_extensions import mypyc_attr
 
@@ -42,7 +42,7 @@ MAX_EVENTS_PER_REQUEST = 100
 class Simulation(ServerSide):
     """What happens to requests: between clients, the balancer and the servers. One is known by its row."""
 
-    entrances: type[Entrance] = Entrance
+    entrances: ClassVar[type[Entrance]] = Entrance
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         policy, traffic = experiment.policy, experiment.traffic

@@ -157,6 +157,12 @@ class HaproxyRandom(HaproxyRing):
     ) -> Backend:
         return Balancer.pick_except(self, backends, exclude, key, now)  # not that of the ring
 
+    def explain_except(
+        self, backends: Sequence[Backend], exclude: Collection[Backend], key: str, now: float
+    ) -> Why:
+        why = self.explain(tuple(b for b in backends if b not in exclude), key, now)
+        return replace(why, rule=f"a retry, not {', '.join(b.name for b in exclude)}: {why.rule}")
+
     def _draw(self, backends: Sequence[Backend]) -> list[Backend]:
         if len(backends) == len(self._slots_of):
             return [self._owners[self.nearest(self.rng.getrandbits(32))] for _ in range(self.draws)]
