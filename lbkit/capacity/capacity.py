@@ -116,11 +116,16 @@ class Capacity:
         return f"<Capacity: {self}>"
 
     def _repr_html_(self) -> str:
-        head = ("servers", "load %", self._name, "busiest %", "errors %", "enough")
         below = "the interval is that of the mean over the seeds; it knows nothing of days that are different"
-        return html(head, self._rows(), ["enough"], [self.statement, self.failure, below])
+        return html(self.head, self.rows(), ["enough"], [self.statement, self.failure, below])
 
-    def _rows(self) -> Iterator[list[str]]:
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The names of the table's columns."""
+        return ("servers", "load %", self._name, "busiest %", "errors %", "enough")
+
+    def rows(self) -> Iterator[list[str]]:
+        """Yield a line of the table for each number of servers that was tried."""
         share = number(".3g", 100)
         for step in self.steps:
             found = (step.latency, duration), (step.busiest, share), (step.failed, share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,13 +31,13 @@ def results_table(results: Sequence[Result], title: str, width: int) -> Table:
     left_out = {"engine", "requests", "wait", "slowdown", "p95", *FAIR} if width < 110 else set()
     good, all_in_time = list(TABLE).index("good/s"), list(TABLE).index("req/s")
     left_out |= {"good/s"} if all(line[good] == line[all_in_time] for line in lines) else set()
-    return _table(title, list(TABLE), lines, left_out)
+    return table(title, list(TABLE), lines, left_out)
 
 
 def seeds_table(found: Comparison, title: str, width: int) -> Table:
     """Return means with their intervals as a table for a terminal of `width` characters."""
     shown = set(MAIN) - ({"req/s", "errors %", "p50", "busiest %"} if width < 110 else set())
-    return _table(title, HEAD, cells(found.values()), set(HEAD) - shown)
+    return table(title, HEAD, cells(found.values()), set(HEAD) - shown)
 
 
 def diagnoses(results: Sequence[Result]) -> list[str]:
@@ -46,7 +46,10 @@ def diagnoses(results: Sequence[Result]) -> list[str]:
     return [f"{result.policy}: {diagnosis.brief}" for result, diagnosis in found if diagnosis.findings]
 
 
-def _table(title: str, names: Sequence[str], body: Sequence[Sequence[str]], left_out: set[str]) -> Table:
+def table(
+    title: str, names: Sequence[str], body: Sequence[Sequence[str]], left_out: Container[str] = ()
+) -> Table:
+    """Return lines of text as a table for a terminal, without the columns that are `left_out`."""
     from rich import box
     from rich.table import Table
 

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lbkit import Experiment, Traffic, servers
+from lbkit.capacity import servers_needed
+from lbkit.cli import app
+
+
+@pytest.fixture
+def today(tmp_path: Path) -> Path:
+    path = tmp_path / "today.toml"
+    Experiment(servers(2), Traffic(duration=20)).at_load(0.7).save_file(path)
+    return path
+
+
+def plan(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["plan", *(str(a) for a in arguments)])
+    assert result.exit_code == code, result.output
+    return result.stderr if code else result.stdout
+
+
+def test_a_plan_is_that_of_servers_needed(today: Path) -> None:
+    shown = plan(today, "--limit", 0.5, "--scale", 3, "--seeds", 3)
+    found = servers_needed(Experiment.load_file(today), 0.5, scale=3, seeds=3)
+    assert found.statement in shown and found.failure in shown
+    for row in found.rows():
+        assert row[0] in shown and row[-1] in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--limit", 0.0001), "no number of servers is enough"),
+        (("--limit", 0), "limit is 0"),
+        (("--scale", 9, "--most", 2), "most is 2"),
+    ],
+)
+def test_a_wrong_wish_is_a_line(today: Path, arguments: tuple[object, ...], said: str) -> None:
+    shown = plan(today, *arguments, code=2)
+    assert said in shown
+    assert "Traceback" not in shown
+
+
+def test_a_missing_file_is_a_line(tmp_path: Path) -> None:
+    assert "No such file" in plan(tmp_path / "none.toml", code=2)
