@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks site lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ lite: ## Build the browser-only edition, a folder for any web server (needs npm)
 
 test-lite: $(VENV)/dev.stamp lite ## Build the browser-only edition and try it in Chromium, as `make test` does
 	$(BIN)/python -m pytest -s tests/browser/test_lite.py
+
+site: $(VENV)/dev.stamp ## Build the documentation site: dist/site (RUN=--run executes the notebooks)
+	$(BIN)/python docs/make_site.py $(RUN)
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"

@@ -13,9 +13,12 @@ from lbkit.cli.trial import experiment_of
 
 def command(
     file: Annotated[
-        Path, typer.Argument(metavar="EXPERIMENT.toml", help="Of today's traffic, as `lbkit import` writes it.")
+        Path,
+        typer.Argument(metavar="EXPERIMENT.toml", help="Of today's traffic, as `lbkit import` writes it."),
     ],
-    limit: Annotated[float, typer.Option(help="Seconds that the quantile of latency has to stay below.")] = 0.2,
+    limit: Annotated[
+        float, typer.Option(help="Seconds that the quantile of latency has to stay below.")
+    ] = 0.2,
     quantile: Annotated[float, typer.Option(help="0.99 is the slowest 1 % of the requests.")] = 0.99,
     scale: Annotated[float, typer.Option(help="How many times today's traffic will come.")] = 2.0,
     seeds: Annotated[int, typer.Option(min=2, help="Simulations of each number of servers.")] = 10,

@@ -26,9 +26,11 @@ def plan(*arguments: object, code: int = 0) -> str:
 def test_a_plan_is_that_of_servers_needed(today: Path) -> None:
     shown = plan(today, "--limit", 0.5, "--scale", 3, "--seeds", 3)
     found = servers_needed(Experiment.load_file(today), 0.5, scale=3, seeds=3)
-    assert found.statement in shown and found.failure in shown
+    assert found.statement in shown
+    assert found.failure in shown
     for row in found.rows():
-        assert row[0] in shown and row[-1] in shown
+        assert row[0] in shown
+        assert row[-1] in shown
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_it_opens_with_what_one_will_be_able_to_do_the_minutes_and_the_needs(pat
     assert opening.startswith("# ")
     for part in ("*You will be able to:*", "minutes", "*Needs:*", "(glossary.md)"):
         assert part in opening
+
+
+HEADING = re.compile(r"^(#+) ", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+@each_file
+def test_it_has_one_title_and_no_level_of_headings_is_skipped(path: Path) -> None:
+    levels = [len(marks) for marks in HEADING.findall(FENCED.sub("", text(path)))]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert [(a, b) for a, b in pairwise(levels) if b > a + 1] == []
 
 
 @each_file

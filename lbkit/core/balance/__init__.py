@@ -1,6 +1,8 @@
 """The balancing algorithms, one family a module. Importing this package registers them all.
 
+==================================  =================================================================
 family                              module
+==================================  =================================================================
 round robin, weighted round robin   round_robin
 first available                     first_available
 random, weighted random             weighted_random
@@ -18,8 +20,8 @@ zone aware routing, cross-zone      zone_aware
 geographic, with fences             geographic
 priority levels, failover           priority_levels
 subsetting, deterministic aperture  subsetting
-nginx's, HAProxy's, httpd's and Caddy's own
-                                    programs.nginx, programs.haproxy, programs.httpd, programs.caddy
+those of programs                   programs.nginx, programs.haproxy, programs.httpd, programs.caddy
+==================================  =================================================================
 
 `base` has the base class and the registry, `grouped` the base class of algorithms that choose a group of
 backends first; core/hashing.py has the hash functions.

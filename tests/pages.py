@@ -1,0 +1,68 @@
+"""Code in written pages, run as a reader would: Python as one script, commands in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import lbkit
+
+ROOT = Path(lbkit.__file__).parents[1]
+
+# Runs the script that it is given, with live runs of two seconds instead of a minute.
+RUNNER = """
+import runpy, sys
+import lbkit
+in_full = lbkit.run
+lbkit.run = lambda e, on="sim", **options: in_full(e if on == "sim" else e.but(duration=2), on, **options)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of lbkit in the blocks of a shell, one in a line."""
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("lbkit ")]
+
+
+def run_script(text: str, folder: Path, timeout: float = 170) -> str:
+    """Run the Python of a page as one script in a folder; return what it prints, and fail if it fails."""
+    (folder / "page.py").write_text("\n".join(blocks(text, "python")), encoding="utf-8")
+    return _run([sys.executable, "-c", RUNNER, "page.py"], folder, timeout)
+
+
+def run_command(line: str, folder: Path) -> str:
+    """Run a command of lbkit in a folder; return what it prints, and fail if it fails."""
+    return _run(["sh", "-c", line.replace("lbkit", f"{sys.executable} -m lbkit.cli", 1)], folder, 120)
+
+
+def _run(arguments: list[str], folder: Path, timeout: float) -> str:
+    done = subprocess.run(
+        arguments,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, (arguments, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def write_a_site(folder: Path) -> None:
+    """Write what a reader brings along: the configuration and the access log of an nginx."""
+    (folder / "nginx.conf").write_text(
+        "events {}\nhttp { upstream web { server 10.0.0.1:80; server 10.0.0.2:80; } }\n"
+    )
+    line = '10.0.0.{} - - [24/Nov/2026:10:00:{:02d} +0000] "GET /{} HTTP/1.1" 200 1 "-" "-" 0.020\n'
+    (folder / "access.log").write_text("".join(line.format(i % 9, i // 10, i % 5) for i in range(100)))
