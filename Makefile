@@ -5,7 +5,9 @@ VENV    ?= .venv
 WORKERS ?= 3# test processes: one more than cores, as tests of live runs mostly wait
 
 BIN := $(VENV)/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check install -c requirements.lock --progress-bar off
+# `make wheelhouse` packs a folder of wheels into a copy of the project: where there is one, nothing is fetched.
+OFFLINE := $(if $(wildcard wheelhouse),--no-index --find-links wheelhouse)
+PIP = $(BIN)/python -m pip --disable-pip-version-check install $(OFFLINE) -c requirements.lock --progress-bar off
 # worksteal: each process begins somewhere else in the list, so those that compute and those that wait mix.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # Hundreds of processes that tests start would each compile lbkit anew.
@@ -13,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks site lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks site wheelhouse lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,15 @@ test-lite: $(VENV)/dev.stamp lite ## Build the browser-only edition and try it i
 
 site: $(VENV)/dev.stamp ## Build the documentation site: dist/site (RUN=--run executes the notebooks)
 	$(BIN)/python docs/make_site.py $(RUN)
+
+wheelhouse: $(BIN)/python ## Pack all for a room without internet: dist/lbkit-offline.tar.gz (FOR: for other computers)
+	@rm -rf dist/offline && mkdir -p dist/offline/lbkit
+	git archive HEAD | tar -x -C dist/offline/lbkit
+	@# FOR='--platform win_amd64 --python-version 3.12 --only-binary=:all:', and pip only downloads what fits there
+	$(BIN)/python -m pip $(if $(FOR),download $(FOR) -d,wheel -w) dist/offline/lbkit/wheelhouse -q -c requirements.lock \
+	  '.[all]' hatchling editables # the last two: pip builds lbkit itself in an environment of its own
+	tar -czf dist/lbkit-offline.tar.gz -C dist/offline lbkit
+	@echo "lbkit: on the other computers: tar -xf lbkit-offline.tar.gz && cd lbkit && make lab"
 
 image: $(VENV)/dev.stamp ## Build the image for containers (BASE_IMAGE: where no registry is in reach)
 	$(BIN)/python -c "from lbkit.live import build_image; print(build_image(base='$(BASE_IMAGE)' or None))"
