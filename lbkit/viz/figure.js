@@ -1,8 +1,8 @@
 // One plotly figure. The script of plotly comes from the kernel, once a page, whatever the number of
 // figures. What a panel's figures show is in one feed, so that all of them are one message. They are drawn one
-// after the other, the first of a panel first, and those out of sight when they are seen, or when nothing changes.
+// after the other, the first of a panel first, and those out of sight when they are seen, or now and then.
 
-const REST = 800; // milliseconds without a change until a picture is taken
+const REST = 800; // milliseconds between redraws out of sight, and without one until a picture is taken
 
 async function render({ model, el }) {
   el.classList.add("lbkit-figure");
@@ -14,6 +14,7 @@ async function render({ model, el }) {
   let drawn = 0; // number of the figure on the screen
   let inSight = true;
   let resting = 0;
+  let later = 0;
 
   async function photograph() {
     await draw();
@@ -32,9 +33,15 @@ async function render({ model, el }) {
     el.dataset.drawn = number; // for tests: which one is on the screen
   }
 
+  function catchUp() {
+    later = 0;
+    enqueue(draw, LAST);
+  }
+
   function changed() {
     if (newest()[0] === drawn) return; // the news are another figure's
     if (inSight) enqueue(draw, rank);
+    else later ||= setTimeout(catchUp, REST);
     clearTimeout(resting);
     resting = setTimeout(() => enqueue(photograph, LAST), REST);
   }
@@ -55,6 +62,7 @@ async function render({ model, el }) {
     sized.disconnect();
     seen.disconnect();
     clearTimeout(resting);
+    clearTimeout(later);
     waiting.delete(draw);
     waiting.delete(photograph);
     feed.off("change:specs", changed);
