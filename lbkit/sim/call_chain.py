@@ -17,6 +17,7 @@ from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp, Kind
 from lbkit.core.retry import Retry
 from lbkit.core.state_change import StateChange
+from lbkit.core.vectors import column_of
 from lbkit.experiment import Action, Experiment
 from lbkit.result import COLUMNS, Result
 from lbkit.sim import kinds
@@ -106,7 +107,7 @@ class ChainSimulation:
             handlers[kind] = handler
         for i, (_, event) in enumerate(self.events):
             self.engine.plan(event.at, kinds.CHANGE, i)
-        self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+        self.engine.feed(column_of(self.requests.arrival), kinds.ARRIVE)
         self.engine.run(handlers)
         return {service.spec.name: self._result(service) for service in self.services}
 

@@ -77,7 +77,7 @@ class Simulation(ServerSide):
         elif isinstance(traffic.arrivals, Sessions):
             self.users = Visitors(experiment, engine, requests)
         else:
-            engine.feed_column(requests.arrival, kinds.ARRIVE)
+            engine.feed(requests.arrival, kinds.ARRIVE)
         self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
         # Whether anything follows an answer.
         self.followed = bool(self.limited or self.users or self.tokens or self.entrance.handshakes)

@@ -85,7 +85,7 @@ class SummarisingSimulation(Simulation):
             end = self.experiment.traffic.duration + grace
         while len(block := self.source.take(BLOCK)):
             self.block = block
-            engine.feed_column(block.arrival, kinds.ARRIVE)
+            engine.feed(block.arrival, kinds.ARRIVE)
             engine.run(self, min(end, block.arrival[len(block) - 1]))
         engine.run(self, end)
         if end < inf or self.stuck:
