@@ -1,4 +1,4 @@
-"""Layers of balancers as a ready experiment, and what happens when one of its nodes breaks.
+"""A ready experiment with six layers of balancers, and what happens when one of its nodes breaks.
 
 `what_if(six_layers(), "zone-1a")` breaks a zone: which layer notices, after how long, and what is lost?
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from html import escape
 from math import inf
 
 from lbkit.core.health import CheckRules, HealthRules
@@ -19,7 +18,7 @@ from lbkit.experiment import Experiment, Policy, Traffic
 from lbkit.result import Result, good
 from lbkit.run import run
 from lbkit.server import Server
-from lbkit.table import duration
+from lbkit.table import duration, html
 from lbkit.tier import Node, Tier
 
 __all__ = ["Broken", "BrokenEach", "Notice", "break_each", "six_layers", "what_if"]
@@ -37,11 +36,11 @@ def six_layers(
     *,
     ttl: float = 60.0,
 ) -> Experiment:
-    """Return an experiment with names, global managers, regions, zones, farms and servers, at half its load.
+    """Return an experiment at half load: name server, global managers, regions, zones, farms and servers.
 
-    Each number is that of nodes below each node above. Names are answered for `ttl` seconds. The lower a
-    layer, the shorter its ways and the more often it checks what is below. Raises ValueError for a number
-    below 1, and for more than 26 zones in a region."""
+    Each number is how many nodes each node above has. Clients keep the name server's answer for `ttl`
+    seconds. The lower a layer, the shorter its network delay and the more often it checks the nodes below.
+    Raises ValueError for a number below 1, and for more than 26 zones in a region."""
     for name, number in {
         "managers": managers,
         "regions": regions,
@@ -79,11 +78,11 @@ def six_layers(
     return Experiment(names, traffic, Policy(retries=0), name="six layers").at_load(0.5)
 
 
-WORK = Exponential(0.2)  # seconds: few requests show as much as many
+WORK = Exponential(0.2)  # mean service time in seconds; long, so that a run needs few requests
 
 
 def checked(algorithm: str, interval: float) -> Policy:
-    """Return a policy that probes what is below every so many seconds, and tries a second node once."""
+    """Return a policy that probes the nodes below every `interval` seconds, and retries once on another."""
     rules = CheckRules(interval=interval, timeout=min(1.0, interval / 2))
     return Policy(algorithm, health=HealthRules(checks=rules), retries=1)
 
@@ -93,19 +92,20 @@ def checked(algorithm: str, interval: float) -> Policy:
 
 @dataclass(frozen=True)
 class Notice:
-    """What one layer above a broken node saw of it, in seconds after the break; inf: nothing.
+    """What one layer above a broken node noticed. Times are seconds after the break; inf means never.
 
-    `failure`: its first request that failed there. `out`: when its health rules took the node out of service.
-    `failures` and `retries`: from the break on."""
+    `failure`: when a request first failed at `node`. `out`: when health rules took `node` out of service.
+    `failures`: how many failures it saw from the break until the recovery."""
 
     layer: str
-    node: str  # the one right below this layer, on the way to the broken node
+    node: str  # the node right below this layer, on the path to the broken one
     failure: float
     out: float
     failures: int
 
     @property
     def first(self) -> float:
+        """When the layer first noticed anything, in seconds after the break; inf if it never did."""
         return min(self.failure, self.out)
 
     def __str__(self) -> str:
@@ -119,10 +119,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Broken:
-    """What came of breaking `node` at second `at`; it recovered at second `until`.
+    """The outcome of a run in which `node` broke at second `at` and recovered at second `until`.
 
-    `lost`: requests that arrived from then on until the run's end without a good answer; `came`: all of them
-    while it was broken. `notices`: of the layers above it, the lowest first."""
+    `lost`: requests without a good answer that arrived after the break, until the end of the run. `came`: all
+    requests that arrived while the node was broken. `notices`: of the layers above it, the lowest first."""
 
     node: str
     action: Action
@@ -132,7 +132,7 @@ class Broken:
     notices: tuple[Notice, ...]
     lost: int
     came: int
-    last: float  # seconds after the break when the last lost request arrived; 0 if none was lost
+    last: float  # when the last lost request arrived, in seconds after the break; 0 if none was lost
 
     @property
     def first(self) -> Notice | None:
@@ -142,7 +142,7 @@ class Broken:
 
     @property
     def found(self) -> Notice | None:
-        """The layer whose health rules took it, or what it is in, out of service first; None if none did."""
+        """The layer whose health rules first took out the node, or one above it; None if none did."""
         took = [notice for notice in self.notices if notice.out < inf]
         return min(took, key=lambda notice: notice.out, default=None)
 
@@ -179,10 +179,10 @@ def what_if(
     until: float | None = None,
     on: str = "sim",
 ) -> Broken:
-    """Break a server or a tier of an experiment while it runs, and return what came of it.
+    """Break a server or tier during a run and let it recover; return the outcome.
 
-    `action`: crash or hang. `at` and `until`: seconds; by default a quarter and two thirds of the duration of
-    the traffic. `on`: the engine. Raises ValueError for an unknown node or action, and as `run` does."""
+    `action`: crash or hang. `at` and `until`: seconds, by default a quarter and two thirds of the traffic's
+    duration. `on`: the engine. Raises ValueError for an unknown node or action, and what `run` raises."""
     action = as_action(action)
     if action not in BREAKS:
         raise ValueError(f"action is {action.value!r}: use crash or hang")
@@ -193,7 +193,7 @@ def what_if(
     at = length / 4 if at is None else at
     until = length * 2 / 3 if until is None else until
     if not 0 <= at < until:
-        raise ValueError(f"until is {until:g}: use a second after {at:g}, when it breaks")
+        raise ValueError(f"until is {until:g}: use a second after {at:g}, when the node breaks")
     events = (*experiment.events, Event(at, action, node), Event(until, Action.RECOVER, node))
     result = run(experiment.but(events=events), on)
     rows = zip(result.arrival, result.status, strict=True)
@@ -213,7 +213,7 @@ def what_if(
 
 
 def _notices(result: Result, node: str, at: float, until: float) -> Iterator[Notice]:
-    for layer in result.layers.way_to(node):
+    for layer in result.layers.path_to(node):
         failures = sum(seen.node == node and at <= seen.at <= until for seen in layer.seen)
         failure, out = layer.first_failure(node, at, until), layer.taken_out(node, at, until)
         yield Notice(layer.title, node, failure - at, out - at, failures)
@@ -221,14 +221,10 @@ def _notices(result: Result, node: str, at: float, until: float) -> Iterator[Not
 
 
 class BrokenEach(tuple[Broken, ...]):
-    """What came of breaking each node by itself; a notebook shows a table."""
+    """The outcomes of breaking one node after another; a notebook shows them as a table."""
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in HEAD)
-        lines = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _row(one)) + "</tr>" for one in self
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+        return html(HEAD, map(_row, self), texts=["node", "noticed first", "taken out by"])
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self))
@@ -254,14 +250,14 @@ def _row(one: Broken) -> tuple[str, ...]:
 def break_each(
     experiment: Experiment, nodes: Iterable[str] = (), action: Action | str = Action.CRASH
 ) -> BrokenEach:
-    """Break each of the nodes in a run of its own; by default the first of each layer, from the top."""
+    """Break each node in a run of its own; by default the first node of each layer, from the top."""
     return BrokenEach(
         what_if(experiment, node, action) for node in nodes or first_of_each(experiment.servers)
     )
 
 
 def first_of_each(servers: tuple[Node, ...]) -> list[str]:
-    """Return the names of the first nodes of each layer, from the top."""
+    """Return the name of the first node of each layer, from the top."""
     names = []
     while servers:
         node = servers[0]

@@ -53,7 +53,7 @@ def chain(share: float = 1.0, traffic: Traffic = TRAFFIC, **last: Any) -> CallCh
         ({"policy": Policy(retry=Retry(deadline=1.0))}, "policy.retry.deadline"),
         ({"servers": [Server("s1", discipline="processor_sharing")]}, r"servers\[0\].discipline"),
         ({"servers": [Server("s1", cancels=True)]}, r"servers\[0\].cancels"),
-        ({"events": [Event(1, "hang", "s1")]}, r"events has 'hang'.*: in a chain of calls use slow"),
+        ({"events": [Event(1, "hang", "s1")]}, r"events has 'hang'.*: in a call chain use slow"),
     ],
 )
 def test_what_a_chain_does_without_is_named(fields: dict[str, Any], said: str) -> None:

@@ -28,7 +28,7 @@ from lbkit.sim.routes import Routes
 from lbkit.sim.server_side import ServerSide
 from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
-from lbkit.sim.travel import FirstWay
+from lbkit.sim.travel import ClientDelays
 from lbkit.sim.users import Users, Visitors
 from lbkit.workload import Kinds, Workload, stream, workload
 
@@ -51,8 +51,9 @@ class Simulation(ServerSide):
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
         sent = Workload.empty() if waiting else self.open_traffic(experiment)
         away = experiment.geography is not None and experiment.geography.balancer
-        self.first_way = FirstWay(experiment) if away else None
-        requests = Requests(self.first_way.there(sent) if self.first_way else sent, Kinds(experiment))
+        self.client_delays = ClientDelays(experiment) if away else None
+        received = self.client_delays.as_received(sent) if self.client_delays else sent
+        requests = Requests(received, Kinds(experiment))
         engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(requests.arrival))
         super().__init__(experiment, engine, requests)
         self.routes = Routes(experiment, requests, self.pool) if experiment.routing else None
@@ -102,8 +103,8 @@ class Simulation(ServerSide):
         elif self.stuck:
             self.abandon(max(self.engine.now, self.experiment.traffic.duration))
         columns = self.columns()
-        if self.first_way:
-            columns = self.first_way.back(columns)
+        if self.client_delays:
+            columns = self.client_delays.as_sent(columns)
         return Result(self.experiment, "sim", columns, self._facts())
 
     @property
