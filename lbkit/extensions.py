@@ -1,7 +1,7 @@
-"""Serves the compiled versions of lbkit's modules, where they were built and fit the readable ones.
+"""Imports lbkit's modules compiled, if they were built from the present sources.
 
 `make compiled` (python -m native) compiles modules into `_compiled/<interpreter>/`, beside a manifest with a
-hash of each source. They are used if every hash fits, else none of them is: an edited .py always runs. This
+hash of each source. The compiled modules are used only if every hash fits, so an edited .py always runs. This
 module is imported before all others of lbkit, and imports none of them.
 """
 
@@ -22,18 +22,18 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-GROUP = "lbkit__mypyc"  # the library with the code of all modules; each module's own file only starts it
+GROUP = "lbkit__mypyc"  # the shared library with all the code; each module's own file only loads it
 PACKAGE = Path(__file__).parent
-SUFFIX = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ".so"  # a browser's Python has none
+SUFFIX = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ".so"  # Python in a browser has none
 FOLDER = PACKAGE / "_compiled" / SUFFIX.split(".")[1]  # such as cpython-311-x86_64-linux-gnu
-MANIFEST = "manifest.json"
-SEEN = "seen.json"
+MANIFEST = "manifest.json"  # module -> hash of its source
+SEEN = "seen.json"  # size and time of the sources when their hashes last fitted
 
 STALE = "sources are newer than the compiled ones: running readable Python; `make compiled` builds them anew"
 
 
 class CompiledFinder:
-    """Finds the compiled modules before Python finds their sources."""
+    """A finder on `sys.meta_path` that loads compiled modules instead of their sources."""
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class CompiledFinder:
 
 
 def source_of(name: str, package: Path = PACKAGE) -> str:
-    """Return the path of the readable module."""
+    """Return the path of a module's source."""
     return os.path.join(package, *name.split(".")[1:]) + ".py"
 
 
@@ -61,7 +61,7 @@ def digest(path: str) -> str:
 def fits(folder: Path, hashes: Mapping[str, str], package: Path = PACKAGE) -> bool:
     """Return whether the sources are those that were compiled.
 
-    Files that have not been touched since they fitted are not read again."""
+    Sources whose size and time have not changed since they last fitted are not read again."""
     try:
         touched = []
         for name in hashes:
@@ -74,18 +74,18 @@ def fits(folder: Path, hashes: Mapping[str, str], package: Path = PACKAGE) -> bo
             return False
     except (OSError, ValueError):
         return False
-    with suppress(OSError):  # a folder that only others may write to: then the sources are read each time
+    with suppress(OSError):  # in a read-only folder, the sources are read each time
         fresh = folder / f"{SEEN}.{os.getpid()}"  # two processes may be here at once
         fresh.write_text(json.dumps(touched))
         os.replace(fresh, seen)
     return True
 
 
-_why_pure = "not asked for"
+_why_pure = "lbkit.extensions.install was not called"
 
 
 def install() -> None:
-    """Serve the compiled modules from now on. Prints a line if there are some that cannot be used."""
+    """Import compiled modules from now on. Prints a line if there are some that cannot be used."""
     global _why_pure
     if os.environ.get("LBKIT_PURE", "0") not in ("", "0"):
         _why_pure = "LBKIT_PURE is set"
@@ -98,7 +98,7 @@ def install() -> None:
     _why_pure = _serve(hashes) if fits(FOLDER, hashes) else STALE
     if _why_pure:
         print(f"lbkit: {_why_pure}", file=sys.stderr)
-        os.environ["LBKIT_PURE"] = "1"  # for processes started from here, which need not say it again
+        os.environ["LBKIT_PURE"] = "1"  # child processes need not print it again
 
 
 def _serve(hashes: Mapping[str, str]) -> str:
@@ -113,19 +113,19 @@ def _serve(hashes: Mapping[str, str]) -> str:
 
 
 def compiled() -> bool:
-    """Return whether lbkit's hot modules run compiled; else they are readable Python, which is slower."""
+    """Return whether lbkit's hot modules run compiled; if not, the same sources run interpreted."""
     return not _why_pure
 
 
 def why_pure() -> str:
-    """Return why they do not, or nothing."""
+    """Return why the modules run interpreted; empty if they run compiled."""
     return _why_pure
 
 
 def readable_init(cls: type) -> Callable[..., None]:
-    """Return the `__init__` of a class; of a compiled one, a function with the parameters of its source.
+    """Return the `__init__` of a class; for a compiled class, a function with the same parameters.
 
-    Of compiled functions Python knows neither the types nor all defaults of parameters."""
+    `inspect` finds neither types nor all defaults of a compiled function's parameters."""
     for base in cls.__mro__:
         init = vars(base).get("__init__")
         if isinstance(init, FunctionType):
@@ -136,7 +136,7 @@ def readable_init(cls: type) -> Callable[..., None]:
 
 
 def _written_init(cls: type) -> Callable[..., None] | None:
-    """Return a function with the parameters of a class's `__init__`, which does nothing; None without one."""
+    """Return a function with the parameters of a class's `__init__` in the source, or None without one."""
     try:
         tree = ast.parse(Path(source_of(cls.__module__)).read_text(encoding="utf-8"))
     except OSError:  # a class of C

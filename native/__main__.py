@@ -1,6 +1,6 @@
 """python -m native: compiles lbkit's hot modules for the Python that runs this.
 
---if-possible: where that fails, or LBKIT_PURE is set, a line says so, and the exit code is 0.
+--if-possible: if that fails, prints a line and exits with 0; does nothing if LBKIT_PURE is set.
 """
 
 from __future__ import annotations

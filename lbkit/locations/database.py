@@ -1,4 +1,4 @@
-"""A database of locations, as the atlas of a DNS server: each question is one walk down the file's tree."""
+"""A location database as the atlas of a DNS server: a lookup is one walk down the file's tree."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lbkit.needs import why_not
 
 
 class LocationDatabase:
-    """The locations of a file: GeoLite2 or DB-IP (City or Country), or one by `write_database`.
+    """The locations in a file: GeoLite2 or DB-IP (City or Country), or one made by `write_database`.
 
-    It stays open, and is not read into memory. Use it as a context manager, or `close` it."""
+    The file stays open and is not read into memory. Use it as a context manager, or `close` it."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises ValueError for a file that is no such database, ImportError without maxminddb, OSError."""
+        """Raises ValueError for a file in another format, ImportError without maxminddb, OSError."""
         if reason := why_not("geo"):
             raise ImportError(reason)
         import maxminddb
@@ -39,18 +39,18 @@ class LocationDatabase:
 
     @property
     def kind(self) -> str:
-        """What the file says that it is, such as "GeoLite2-City"."""
+        """The type that the file states, such as "GeoLite2-City"."""
         return str(self._reader.metadata().database_type)
 
     def _look_up(self, address: str) -> tuple[Any, int]:
-        """Return the record of an address, and the length of the prefix that it is about."""
+        """Return the record of an address, and the length of the prefix that it applies to."""
         try:
             return self._reader.get_with_prefix_len(address)
         except ValueError:  # no address, or IPv6 in a database of IPv4
             return None, 0
 
     def find(self, address: str) -> tuple[Network, Location] | None:
-        """Return the network of the file with an address, and its location; None without one."""
+        """Return the network in the file that contains an address, and its location; None if none does."""
         record, length = self._look_up(address)
         at = location(record)
         if at is None:
@@ -58,11 +58,11 @@ class LocationDatabase:
         return ip_network((int(ip_address(address)), length), strict=False), at
 
     def locate(self, address: str) -> Location | None:
-        """Return the location of an address, None if it is not known."""
+        """Return the location of an address; None if it is not known."""
         return location(self._look_up(address)[0])
 
     def scope(self, address: str, least: int = 0) -> int:
-        """Return the length of the prefix, `least` or longer, whose addresses all have this one's record."""
+        """Return the length of the prefix, at least `least`, whose addresses all have the same record."""
         return max(least, self._look_up(address)[1])
 
     def __iter__(self) -> Iterator[tuple[Network, Location]]:
@@ -73,10 +73,10 @@ class LocationDatabase:
 
 
 def location(record: Any) -> Location | None:
-    """Return the location that a record says; None if it says neither a country nor a place.
+    """Return the location in a record; None if it has neither a country nor a place.
 
-    The jurisdiction is "EU" in the European Union, else the country's code. A record without a place, as
-    those of Country databases are, is at NOWHERE's."""
+    The jurisdiction is "EU" in the European Union, else the country's ISO code. A record without a place, as
+    in Country databases, gets the place of NOWHERE."""
     if not isinstance(record, Mapping):
         return None
     country = record.get("country") or record.get("registered_country") or {}

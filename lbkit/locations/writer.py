@@ -1,6 +1,6 @@
-"""Writes a small database in MaxMind's format: a binary tree over the bits of addresses, and records.
+"""Writes small databases in the MaxMind DB format: a binary tree over the bits of addresses, and records.
 
-https://maxmind.github.io/MaxMind-DB/ (version 2.0). For a lab: the whole tree is built in memory.
+https://maxmind.github.io/MaxMind-DB/ (version 2.0). For labs: the whole tree is built in memory.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from lbkit.core.networks import networks
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
-RECORD_SIZE = 24  # bits of each side of a node: up to 16 million nodes and bytes
+RECORD_SIZE = 24  # bits of each side of a node: enough for 16 million nodes and bytes
 SEPARATOR = 16  # zero bytes between tree and records
 STRING, DOUBLE, UINT16, UINT32, MAP, UINT64, ARRAY, BOOLEAN = 2, 3, 5, 6, 7, 9, 11, 14
 
 
 class _Node:
-    """Two sides, for the next bit; each is a node, a record's number, or None."""
+    """A node of the tree: for the next bit, 0 or 1, another node, the index of a record, or None."""
 
     __slots__ = ("sides",)
 
@@ -30,8 +30,8 @@ class _Node:
 def write_database(path: str | Path, records: Mapping[str, Mapping[str, Any]], name: str = "lbkit") -> None:
     """Write a database of `records` by network, such as {"192.0.2.0/24": {"country": {"iso_code": "FR"}}}.
 
-    The longest network with an address wins. Values are texts, numbers, true or false, lists and tables.
-    Raises ValueError for what is no network, TypeError for other values, OSError."""
+    The longest matching prefix counts. Values are texts, numbers, true or false, lists and tables. Raises
+    ValueError for a key that is not a network, TypeError for other values, OSError."""
     root = _Node()
     told = list(records)
     for number in sorted(range(len(told)), key=lambda n: networks([told[n]])[0].prefixlen):
@@ -60,7 +60,7 @@ def write_database(path: str | Path, records: Mapping[str, Mapping[str, Any]], n
 
 
 def _insert(root: _Node, address: int, length: int, number: int) -> None:
-    """Put a record at a prefix; what was there stays for the rest of its network."""
+    """Put a record at a prefix; a shorter prefix keeps its record for the rest of its network."""
     node = root
     for depth in range(length):
         bit = address >> (127 - depth) & 1
@@ -71,11 +71,11 @@ def _insert(root: _Node, address: int, length: int, number: int) -> None:
         if not isinstance(below, _Node):
             below = node.sides[bit] = _Node(below)
         node = below
-    root.sides = [number, number]  # the network of all addresses
+    root.sides = [number, number]  # length 0: the network of all addresses
 
 
 def _numbered(root: _Node) -> dict[_Node, int]:
-    """Return all nodes with their numbers, the root first."""
+    """Return all nodes with their indices in the file, the root first."""
     nodes = {root: 0}
     waiting = [root]
     while waiting:
@@ -95,7 +95,7 @@ def _side(side: _Node | int | None, nodes: Mapping[_Node, int], places: Sequence
 
 
 def _encoded(value: Any) -> bytes:
-    """Return a value as in the section of records; (type, number) is a whole number of that type."""
+    """Return a value as bytes of the data section; a tuple (type, number) is a whole number of that type."""
     if isinstance(value, bool):
         return _head(BOOLEAN, int(value))
     if isinstance(value, str):
@@ -115,7 +115,7 @@ def _encoded(value: Any) -> bytes:
 
 
 def _head(kind: int, size: int) -> bytes:
-    """Return the bytes before a value: its type and its size."""
+    """Return the control bytes before a value: its type and size."""
     more = b""
     if size >= 285:
         size, more = 30, (size - 285).to_bytes(2, "big")
