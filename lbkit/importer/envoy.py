@@ -172,8 +172,18 @@ def _add(upstream: Upstream, cluster: Node, pool: str) -> None:
             upstream.add(f"{name}-{i}", f"{name}-{i}", pool=pool)
 
 
+def _hosts(cluster: Node) -> list[Node]:
+    """Return the endpoints of a cluster that are in the file."""
+    localities = cluster.inside("load_assignment").each("endpoints")
+    return [host for locality in localities for host in locality.each("lb_endpoints")]
+
+
 def _policy(cluster: Node, upstream: Upstream) -> Policy:
-    """Return the settings of a cluster. Raises ImportFault."""
+    """Return the settings of a cluster. Raises ImportFault.
+
+    A ring has at least 1024 points, shared by the hosts. Least request compares `choice_count` hosts while
+    weights are equal; with different ones, the weight over the requests in flight counts, of all hosts.
+    https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/load_balancers"""
     name = cluster.text("lb_policy", "ROUND_ROBIN")
     if name not in _POLICIES:
         kind = "CLUSTER_PROVIDED or a load_balancing_policy"
@@ -186,12 +196,18 @@ def _policy(cluster: Node, upstream: Upstream) -> Policy:
     ring = cluster.inside("ring_hash_lb_config")
     try:
         factor = common.inside("consistent_hashing_lb_config").whole("hash_balance_factor")
-        policy = presets.envoy(_POLICIES[name], hash_balance_factor=factor if name == "RING_HASH" else 0)
-        if name == "LEAST_REQUEST" and (choices := least.whole("choice_count", 2)) != 2:
+        preset, hosts = _POLICIES[name], _hosts(cluster)
+        if name == "LEAST_REQUEST" and len({host.number("load_balancing_weight", 1) for host in hosts}) > 1:
+            preset = "least_request_weighted"
+        policy = presets.envoy(preset, hash_balance_factor=factor if name == "RING_HASH" else 0)
+        choices = least.whole("choice_count", 2)  # not among different weights
+        if preset == "least_request_weighted":
+            bias = least.inside("active_request_bias").number("default_value", 1.0)
+            policy = evolve(policy, options={"bias": bias})
+        elif name == "LEAST_REQUEST" and choices != 2:
             policy = evolve(policy, algorithm="power_of_choices", options={"choices": choices})
-        if "minimum_ring_size" in ring:
-            count = max(1, len(upstream.servers))
-            points = max(1, -(-ring.whole("minimum_ring_size") // count))
+        if name == "RING_HASH":
+            points = max(1, -(-ring.whole("minimum_ring_size", 1024) // max(1, len(hosts))))
             policy = evolve(policy, options={**policy.options, "points": min(points, 10_000)})
         if name == "MAGLEV" and (slots := cluster.inside("maglev_lb_config").whole("table_size")):
             policy = evolve(policy, options={"slots": slots})
@@ -211,7 +227,8 @@ def _slow_start(cluster: Node) -> SlowStart | None:
         config = cluster.inside(key).inside("slow_start_config")
         if window := config.number("slow_start_window"):
             aggression = config.inside("aggression").number("default_value", 1.0)
-            return SlowStart(window, aggression)
+            least = config.inside("min_weight_percent").number("value", 10.0) / 100
+            return SlowStart(window, aggression, least)
     return None
 
 
@@ -227,8 +244,7 @@ def _health(cluster: Node) -> HealthRules | None:
     if not (checks or outliers or limits):
         return None
     # Envoy's limit is for all hosts of the cluster together: each gets its part.
-    hosts = sum(len(one.each("lb_endpoints")) for one in cluster.inside("load_assignment").each("endpoints"))
-    most = max(1, limits[0] // max(1, hosts)) if limits else None
+    most = max(1, limits[0] // max(1, len(_hosts(cluster)))) if limits else None
     return HealthRules(checks=checks[0] if checks else None, outliers=outliers, max_in_flight=most)
 
 
@@ -256,10 +272,11 @@ def _checks(node: Node) -> CheckRules:
 
 def _outliers(node: Node) -> OutlierRules:
     """Return outlier detection. Rules that are enforced at 0 % are off; by default only consecutive 5xx and
-    the success rate are on.
+    the success rate are on. An ejection may not go beyond max_ejection_percent, so by default none of fewer
+    than ten hosts is ejected, unless always_eject_one_host is set.
 
     https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto"""
-    usual = OutlierRules()
+    usual, base = OutlierRules(), node.number("base_ejection_time", 30.0)
 
     def enforced(key: str, default: int) -> bool:
         return node.whole(key, default) > 0
@@ -267,9 +284,10 @@ def _outliers(node: Node) -> OutlierRules:
     return OutlierRules(
         consecutive=node.whole("consecutive_5xx", 5) if enforced("enforcing_consecutive_5xx", 100) else 0,
         interval=node.number("interval", 10.0),
-        base_ejection=node.number("base_ejection_time", 30.0),
-        max_ejection=node.number("max_ejection_time", 300.0),
+        base_ejection=base,
+        max_ejection=node.number("max_ejection_time", max(300.0, base)),
         max_ejected=node.number("max_ejection_percent", 10.0) / 100,
+        always_one=node.flag("always_eject_one_host"),
         minimum_hosts=node.whole("success_rate_minimum_hosts", 5),
         request_volume=node.whole("success_rate_request_volume", 100),
         stdev_factor=node.number("success_rate_stdev_factor", 1900) / 1000
