@@ -12,7 +12,6 @@ from lbkit.importer.found import Unread, Upstream
 from lbkit.importer.nodes import Node
 from lbkit.importer.rules import anywhere, not_imported
 
-
 Rank = tuple[int, int]  # how near a domain is; the lowest decides first
 ANY: Rank = (2, 0)
 

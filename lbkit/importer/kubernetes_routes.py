@@ -29,6 +29,7 @@ class Routed:
     line: int
     rank: tuple[Any, ...] = ()  # lower decides first
     rewrite: Rewrite | None = None
+    unless: tuple[When, ...] = ()
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -44,14 +45,15 @@ class Found:
 
 
 def _hosts(names: list[str]) -> dict[str, Any]:
-    """Return the condition; one star stands for one label in an Ingress, and here for any number of them."""
+    """Return the condition. A star stands for any number of labels, as it does in an HTTPRoute."""
     return {"host": tuple(name.lower() for name in names)} if names else {}
 
 
 def ingress_rules(node: Node) -> Found:
     """Return the rules of an Ingress. Raises ImportFault.
 
-    The exact path is first, then the longest prefix, within a host; a host without a star comes first.
+    The exact path is first, then the longest prefix, within a host; a host without a star comes first. The
+    star of a host is a single label.
     https://kubernetes.io/docs/concepts/services-networking/ingress/#multiple-matches"""
     found, spec = Found(), node.inside("spec")
     for annotation in node.inside("metadata").inside("annotations").all():
@@ -64,6 +66,8 @@ def ingress_rules(node: Node) -> Found:
         found.first = [_service(spec.inside("defaultBackend"))]
     for rule in spec.each("rules"):
         host = rule.text("host")
+        longer = f"*.{host}*".lower()  # with a second label in place of the star
+        unless = (When(header={"host": longer}),) if host.startswith("*") else ()
         for path in rule.inside("http").each("paths"):
             kind, top = path.text("pathType", "ImplementationSpecific"), path.text("path") or "/"
             when: dict[str, Any] = _hosts([host] if host else [])
@@ -78,9 +82,14 @@ def ingress_rules(node: Node) -> Found:
             except LookupError as error:
                 found.unread.append(Unread(node.file, path.line, f"{path.place}: {error}", "backend"))
                 then = Refused(str(error))
-            _add(found, node, path, name, then, when, rank)
+            _add(found, node, path, name, then, when, rank, unless=unless)
+            if kind == "ImplementationSpecific" and _AS_PREFIX not in found.notes:
+                found.notes.append(_AS_PREFIX)
     found.rules.sort(key=lambda rule: rule.rank)
     return found
+
+
+_AS_PREFIX = "paths of the type ImplementationSpecific are the controller's choice: Prefix is assumed"
 
 
 def _service(backend: Node) -> str:
@@ -103,9 +112,10 @@ def _add(
     when: dict[str, Any],
     rank: tuple[Any, ...],
     rewrite: Rewrite | None = None,
+    unless: tuple[When, ...] = (),
 ) -> None:
     try:
-        found.rules.append(Routed(name, then, When(**when), at.line, rank, rewrite))
+        found.rules.append(Routed(name, then, When(**when), at.line, rank, rewrite, unless))
     except ValueError as error:
         found.unread.append(Unread(node.file, at.line, f"{at.place}: {name} ({error})", "rule"))
 
@@ -168,8 +178,8 @@ def _match(node: Node) -> tuple[dict[str, Any], tuple[Any, ...]]:
         for one in node.each(key):
             exact = one.text("type", "Exact") == "Exact"
             text = one.text("value")
-            if exact and "*" in text:
-                raise LookupError(f"a star in the value of {one.text('name')}")
+            if exact and ("*" in text or text.startswith("~")):
+                raise LookupError(f"a star or ~ in the value of {one.text('name')}")
             when.setdefault(field_of, {})[one.text("name")] = text if exact else "~" + anywhere(text)
     counts = [len(when.get(name, {})) for name in ("header", "query")]
     return when, (kind != "Exact", -len(value), not method, -counts[0], -counts[1])
