@@ -136,18 +136,22 @@ _DEFAULTS = {"application": aws.ALB_CHECKS, "network": aws.NLB_CHECKS, "gateway"
 
 
 def _checks(node: Node, kind: str, notes: list[str]) -> CheckRules | None:
-    """Return the health checks of a target group. Raises ImportFault."""
+    """Return the health checks of a target group; a function (lambda) has none by default. ImportFault.
+
+    By HTTP an ALB wants 200, the others anything from 200 to 399, and an NLB waits for 6 s.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html"""
     usual = _DEFAULTS[kind]
-    if not node.flag("HealthCheckEnabled", True):
+    if not node.flag("HealthCheckEnabled", node.text("TargetType") != "lambda"):
         return None
     protocol = node.text("HealthCheckProtocol") or {"http": "HTTP"}.get(usual.probe.kind, "TCP")
     port = node.text("HealthCheckPort")
     matcher = node.inside("Matcher")
-    expect = matcher.text("HttpCode") or "200"
+    expect = matcher.text("HttpCode") or ("200" if kind == "application" else "200-399")
     grpc = matcher.text("GrpcCode")
     path = node.text("HealthCheckPath") or "/"
     interval = node.number("HealthCheckIntervalSeconds", usual.interval)
-    timeout = node.number("HealthCheckTimeoutSeconds", usual.timeout)
+    waits = 6.0 if kind == "network" and protocol in ("HTTP", "HTTPS") else usual.timeout
+    timeout = node.number("HealthCheckTimeoutSeconds", waits)
     rise, fall = (
         node.whole("HealthyThresholdCount", usual.rise),
         node.whole("UnhealthyThresholdCount", usual.fall),
