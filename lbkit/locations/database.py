@@ -27,6 +27,12 @@ class LocationDatabase:
             self._reader = maxminddb.open_database(str(path))
         except maxminddb.InvalidDatabaseError as error:
             raise ValueError(f"{path}: no database of locations in MaxMind's format: {error}") from None
+        record: Any = next((record for _, record in self._reader), {})
+        if record and not _is_usual(record):
+            raise ValueError(
+                f"{path}: its records have {', '.join(map(str, record))[:80]}: use a database with the "
+                "fields of GeoLite2 or DB-IP, Country or City"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +76,20 @@ class LocationDatabase:
         for network, record in self._reader:
             if (at := location(record)) is not None:
                 yield network, at
+
+
+_TABLES = ("country", "registered_country", "represented_country", "continent", "location", "traits")
+
+
+def _is_usual(record: Any) -> bool:
+    """Return whether a record has tables where GeoLite2 and DB-IP have them, and at least one of these.
+
+    https://dev.maxmind.com/geoip/docs/databases/city-and-country/city-binary
+    https://db-ip.com/db/format/ip-to-country-lite/mmdb.html"""
+    if not isinstance(record, Mapping):
+        return False
+    there = [record[key] for key in _TABLES if key in record]
+    return bool(there) and all(isinstance(one, Mapping) for one in there)
 
 
 def location(record: Any) -> Location | None:

@@ -233,6 +233,61 @@ def test_a_terraform_plan() -> None:
     ]
 
 
+def test_references_of_a_plan_are_followed_through_modules(tmp_path: Path) -> None:
+    """As in https://developer.hashicorp.com/terraform/internals/json-format#configuration-representation"""
+
+    def resource(kind: str, values: dict[str, Any], module: str = "") -> dict[str, Any]:
+        return {"address": f"{module}{kind}.a", "type": kind, "name": "a", "values": values}
+
+    def expressions(kind: str, **references: str) -> dict[str, Any]:
+        given = {key: {"references": [text]} for key, text in references.items()}
+        return {"address": f"{kind}.a", "type": kind, "expressions": given}
+
+    lb = {"name": "n", "load_balancer_type": "network", "enable_cross_zone_load_balancing": True}
+    action = [{"type": "forward"}]
+    listener = expressions("aws_lb_listener", load_balancer_arn="var.balancer")
+    listener["expressions"]["default_action"] = [{"target_group_arn": {"references": ["module.group.arn"]}}]
+    group = {
+        "resources": [expressions("aws_lb_target_group")],
+        "outputs": {
+            "arn": {"expression": {"references": ["aws_lb_target_group.a.arn", "aws_lb_target_group.a"]}}
+        },
+    }
+    edge = {"resources": [listener], "module_calls": {"group": {"module": group}}}
+    called = {"module": edge, "expressions": {"balancer": {"references": ["aws_lb.a.arn", "aws_lb.a"]}}}
+    root = {"resources": [expressions("aws_lb")], "module_calls": {"edge": called}}
+    inner = "module.edge.module.group."
+    planned = {
+        "resources": [resource("aws_lb", lb)],
+        "child_modules": [
+            {
+                "resources": [
+                    resource(
+                        "aws_lb_listener",
+                        {"port": 80, "protocol": "TCP", "default_action": action},
+                        "module.edge.",
+                    )
+                ],
+                "child_modules": [
+                    {"resources": [resource("aws_lb_target_group", {"name": "g", "protocol": "TCP"}, inner)]}
+                ],
+            }
+        ],
+    }
+    found = written(
+        tmp_path,
+        {
+            "format_version": "1.2",
+            "terraform_version": "1.9",
+            "planned_values": {"root_module": planned},
+            "configuration": {"root_module": root},
+        },
+    )
+    assert found.upstream == "n:80"
+    assert found.experiment.policy == aws.nlb_policy(cross_zone=True)
+    assert [s.name for s in found.experiment.servers] == ["g-1", "g-2"]
+
+
 @pytest.mark.parametrize("name", ["alb.json", "nlb.json", "stack.yaml", "plan.json"])
 def test_what_is_imported_runs(name: str) -> None:
     found = imported(name)

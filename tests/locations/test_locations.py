@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -102,3 +103,34 @@ def test_without_the_package_the_command_that_gets_it(
     monkeypatch.setattr("lbkit.needs.has_package", lambda name: False)
     with pytest.raises(ImportError, match=r"geo needs the Python package maxminddb \(.*\[geo\]"):
         LocationDatabase(tmp_path / "x.mmdb")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"country": "United States", "country_code": "US"},  # as IPinfo writes it
+        {"country_code": "US", "latitude": 38.9, "longitude": -77.4},
+        {"autonomous_system_number": 64496, "autonomous_system_organization": "Example"},
+    ],
+)
+def test_a_database_of_another_form_is_one_clear_line(tmp_path: Path, record: dict[str, Any]) -> None:
+    path = tmp_path / "other.mmdb"
+    write_database(path, {"192.0.2.0/24": record})
+    with pytest.raises(ValueError, match=f"its records have {next(iter(record))}.*GeoLite2 or DB-IP"):
+        LocationDatabase(path)
+
+
+def test_a_record_in_db_ips_form(tmp_path: Path) -> None:
+    """https://db-ip.com/db/format/ip-to-country-lite/mmdb.html"""
+    record = {
+        "continent": {"code": "EU", "geoname_id": 6255148, "names": {"en": "Europe"}},
+        "country": {
+            "geoname_id": 1,
+            "is_in_european_union": True,
+            "iso_code": "FR",
+            "names": {"en": "France"},
+        },
+    }
+    write_database(tmp_path / "dbip.mmdb", {"192.0.2.0/24": record}, "DBIP-Country-Lite")
+    with LocationDatabase(tmp_path / "dbip.mmdb") as database:
+        assert database.locate("192.0.2.1") == Location(NOWHERE.place, "EU")
