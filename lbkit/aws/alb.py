@@ -80,13 +80,13 @@ def alb_policy(
 def listener(
     rules: Mapping[int, Rule] | None = None, default: Action | None = None, doubtful: str = "pass"
 ) -> Routing:
-    """Return the rules of a listener: the lowest priority that fits decides, `default` if none does.
+    """Return the rules of a listener: of those that match, the one with the lowest priority number decides.
 
-    `rules`: by priority, 1 to 50,000. Their conditions are ALB's: host, path (also as a prefix or regular
-    expression), method, header, query and client. What they do is to forward to a target group (`ToPool`), to
-    several by weight (`Split`), to redirect (301 or 302) or to give a `Fixed` answer. A Split with
-    `key="client"` is group stickiness, which ALB keeps in a cookie. `default`: by default the target group
-    "default". `doubtful`: ALB passes paths on as they are. Raises ValueError.
+    `rules`: by priority, 1 to 50,000. Conditions are on host, path (also a prefix or regular expression),
+    method, header, query and client. Actions are to forward to a target group (`ToPool`) or to several by
+    weight (`Split`), to redirect (301 or 302), or a `Fixed` answer. A Split with `key="client"` is group
+    stickiness, which ALB keeps in a cookie. `default`: the action if no rule matches; None is the target
+    group "default". `doubtful`: as in Routing; ALB passes such paths on. Raises ValueError.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html"""
     ordered = sorted((rules or {}).items())
     for priority, rule in ordered:
@@ -114,9 +114,10 @@ def _check(name: str, then: Action) -> None:
 
 
 def target_group(name: str, targets: Iterable[Server], policy: Policy | None = None) -> Tier:
-    """Return a target group with attributes of its own, for `alb`: a balancer below the listener's rules.
+    """Return a target group with its own attributes, for `alb`: a balancer behind the listener's rules.
 
-    `policy`: of `alb_policy`, without stickiness, which only a single group has here. Raises ValueError."""
+    `policy`: by default that of `alb_policy`; not with stickiness, which needs a single target group here.
+    Raises ValueError."""
     return Tier(name, tuple(targets), alb_policy() if policy is None else policy)
 
 
@@ -126,13 +127,12 @@ def alb(
     policy: Policy | None = None,
     name: str = "ALB",
 ) -> Experiment:
-    """Return an ALB in front of targets, with requests for all rules, which give the busiest group a load of
-    0.7. Raises ValueError, ExperimentError.
+    """Return an ALB in front of targets, with requests for all rules; the busiest group has a load of 0.7.
 
-    `targets`: those of one target group, or of each by its name; "default" is where requests go that no rule
-    fits. `routing`: of `listener`. `policy`: of `alb_policy`, for all groups but those that are a
-    `target_group` with one of their own. Stickiness needs one group only. `but` and `at_load` change the
-    rest."""
+    `targets`: those of a single target group, or by the name of their group; requests that match no rule go
+    to the group "default". `routing`: from `listener`. `policy`: from `alb_policy`, for all groups that are
+    not a `target_group` with their own. Stickiness needs a single group. Change the rest with `but` and
+    `at_load`. Raises ValueError, ExperimentError."""
     groups = targets if isinstance(targets, Mapping) else {DEFAULT: targets}
     servers = [
         evolve(node, pool=group)

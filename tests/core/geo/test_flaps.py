@@ -27,7 +27,7 @@ def test_no_change_breaks_nothing() -> None:
 
 
 def test_faults() -> None:
-    with pytest.raises(ValueError, match="there is no network 'q'"):
+    with pytest.raises(ValueError, match="sessions: unknown network q"):
         sessions_broken(INTERNET, [["a"]], {"q": 1})
     with pytest.raises(ValueError, match="unknown network q"):
         sessions_broken(INTERNET, [["q"]], {})
