@@ -76,6 +76,7 @@ def test_a_cluster() -> None:
         0.5,
     )
     assert health.max_in_flight == 50  # 100 for both
+    assert "first check with another status" in " ".join(imported("web").report())
     assert imported("api").experiment.policy == presets.envoy("maglev")
     assert imported().experiment.policy.retries == 2
 
@@ -154,6 +155,29 @@ def test_least_request_with_weights_looks_at_all_hosts(tmp_path: Path) -> None:
     assert policy == evolve(presets.envoy("least_request_weighted"), options={"bias": 0.5})
     policy = written(tmp_path, CLUSTER + more + "{choice_count: 4}").experiment.policy
     assert (policy.algorithm, policy.options) == ("power_of_choices", {"choices": 4})
+
+
+def extended(*policies: str) -> str:
+    listed = ", ".join(f"{{typed_extension_config: {one}}}" for one in policies)
+    return f"      lb_policy: RANDOM\n      load_balancing_policy: {{policies: [{listed}]}}"
+
+
+def test_a_load_balancing_policy_comes_before_lb_policy(tmp_path: Path) -> None:
+    """(Cluster.load_balancing_policy: the first that is supported is used.)"""
+    kind = "type.googleapis.com/envoy.extensions.load_balancing_policies"
+    own = '{name: mine, typed_config: {"@type": type.googleapis.com/own.Policy}}'
+    least = (
+        f'{{name: any, typed_config: {{"@type": {kind}.least_request.v3.LeastRequest, choice_count: 5, '
+        "slow_start_config: {slow_start_window: 20s}}}"
+    )
+    policy = written(tmp_path, CLUSTER + extended(own, least)).experiment.policy
+    assert (policy.algorithm, policy.options) == ("power_of_choices", {"choices": 5})
+    assert policy.slow_start == SlowStart(20)
+    ring = "{name: envoy.load_balancing_policies.ring_hash, typed_config: {minimum_ring_size: 100}}"
+    assert written(tmp_path, CLUSTER + extended(ring)).experiment.policy.options == {"points": 50}
+    found = written(tmp_path, CLUSTER + extended(own))
+    assert found.experiment.policy == presets.envoy()
+    assert "lb_policy mine of c is imported as ROUND_ROBIN" in " ".join(found.report())
 
 
 def test_slow_start_from_another_share(tmp_path: Path) -> None:
