@@ -76,7 +76,7 @@ def test_a_cluster() -> None:
         0.5,
     )
     assert health.max_in_flight == 50  # 100 for both
-    assert "first check with another status" in " ".join(imported("web").report())
+    assert "first check with another status" in " ".join(imported("web").notes)
     assert imported("api").experiment.policy == presets.envoy("maglev")
     assert imported().experiment.policy.retries == 2
 
