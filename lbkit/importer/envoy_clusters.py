@@ -91,11 +91,9 @@ def policy_of(cluster: Node, upstream: Upstream) -> Policy:
         if len({server.priority for server in upstream.servers}) > 1:
             options = {"inner": policy.algorithm, "options": dict(policy.options)}
             policy = evolve(policy, algorithm="priority_levels", options=options)
-        if any("http_health_check" in one for one in cluster.each("health_checks")):
-            # (HealthCheck.unhealthy_threshold, on the same site.)
-            upstream.notes.append(
-                "Envoy takes a host out at the first answer of another status, not of several"
-            )
+        by_http = any("http_health_check" in one for one in cluster.each("health_checks"))
+        if by_http and AT_ONCE not in upstream.notes:
+            upstream.notes.append(AT_ONCE)
         panic = common.inside("healthy_panic_threshold").number("value", 50.0) / 100
         start = _slow_start(config.inside("slow_start_config"))
         return evolve(policy, panic=panic, health=_health(cluster), slow_start=start)
