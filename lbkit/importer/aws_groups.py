@@ -1,4 +1,4 @@
-"""A target group of AWS: its attributes and health checks as a Policy."""
+"""Reads the attributes and health checks of an AWS target group into a Policy."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Group:
     targets: list[Node] | None = None  # None: the file does not say
 
     def policy(self, kind: str, shared: Mapping[str, str], notes: list[str]) -> tuple[Policy, dict[str, str]]:
-        """Return the policy of the group, behind a load balancer of this kind with the attributes `shared`,
-        and the attributes that are not in it. Raises ImportFault."""
+        """Return the group's policy and the attributes that it does not contain. Raises ImportFault.
+
+        `kind` and `shared`: the type of the load balancer and its attributes."""
         read = _Attributes(self.attributes)
         targets = len(self.targets or ()) or ASSUMED
         try:
@@ -64,7 +65,7 @@ class Group:
 
 
 class _Attributes:
-    """Attributes; those that nobody asked for are `left`. Raises ValueError for a wrong one."""
+    """Attributes; those that were not read are `left`. Methods raise ValueError for a wrong value."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.left = dict(values)
@@ -126,7 +127,7 @@ _POLICIES = {"application": _application, "network": _network, "gateway": _gatew
 
 
 def kind_of(protocol: str) -> str:
-    """Return the type of a load balancer, by the protocol of its listener or target group."""
+    """Return the type of a load balancer from the protocol of its listener or target group."""
     if protocol in ("HTTP", "HTTPS", ""):
         return "application"
     return "gateway" if protocol == "GENEVE" else "network"

@@ -1,4 +1,4 @@
-"""JSON and YAML, with the lines of what is in them."""
+"""JSON and YAML documents whose mappings know their line numbers."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from lbkit.core.text import shown
 from lbkit.importer.found import ImportFault
 from lbkit.needs import why_not
 
-MOST_JSON, MOST_YAML = 16 << 20, 1 << 20  # bytes; YAML is read by Python
-MOST_ALIASES = 20  # of a YAML document: aliases of aliases grow without bound
-MOST_DEEP = 100  # levels
+MOST_JSON, MOST_YAML = 16 << 20, 1 << 20  # characters; reading YAML is slow, as it is done in Python
+MOST_ALIASES = 20  # of a YAML document: nested aliases can grow exponentially
+MOST_DEEP = 100  # levels of nesting
 
 _YAML = re.compile(r"^(?:apiVersion|static_resources|Resources|AWSTemplateFormatVersion)\s*:", re.MULTILINE)
 
 
 class Table(dict[Any, Any]):
-    """A mapping with the line where it begins, and those of its keys."""
+    """A mapping that knows its lines."""
 
-    line = 0
-    lines: dict[Any, int]
+    line = 0  # where it begins
+    lines: dict[Any, int]  # key -> line
 
 
 def is_document(text: str) -> bool:
-    """Return whether a text is JSON or YAML of a kind that is imported, rather than nginx's or HAProxy's."""
+    """Return whether a text looks like JSON or YAML of a known kind, rather than nginx's or HAProxy's."""
     return text.lstrip()[:1] in ("{", "[") or _YAML.search(text) is not None
 
 
 def read_documents(file: str, text: str) -> list[Any]:
-    """Return the documents of a file: mappings are Tables. JSON texts may stand one after the other.
+    """Return the documents of a file, with Tables as mappings. JSON texts may follow one another.
 
-    Raises ImportFault, with the line where the text is wrong; also for what only a hostile file has."""
+    Raises ImportFault with the line of an error, and for sizes and nesting that only hostile files have."""
     if hint := why_not("documents"):
         raise ImportFault(hint)
     if text.lstrip()[:1] in ("{", "["):
@@ -42,7 +42,7 @@ def read_documents(file: str, text: str) -> list[Any]:
 
 
 def _json(file: str, text: str) -> list[Any]:
-    """Python's own reader says what is wrong; that of YAML, of which JSON is a part, knows the lines."""
+    """Return the JSON texts: values and errors from Python's reader, lines from YAML's, as JSON is YAML."""
     _check_size(file, text, MOST_JSON)
     decoder, at, pieces = json.JSONDecoder(), 0, []
     try:
@@ -58,8 +58,8 @@ def _json(file: str, text: str) -> list[Any]:
 
 
 def _simple(text: str) -> str:
-    """Return a JSON text without what YAML's reader does not take, for its lines: tabs, which stand between
-    values only, and some characters and escapes."""
+    """Return a JSON text in which tabs, characters and escapes that YAML's reader rejects are replaced; only
+    its lines are used."""
     odd = re.compile(r"\\(?:u[dD][89a-fA-F][0-9a-fA-F]{2}|.)|[^\n\r -~]", re.DOTALL)
 
     def simple(found: re.Match[str]) -> str:
@@ -73,7 +73,7 @@ def _simple(text: str) -> str:
 
 
 def _located(value: Any, like: Any) -> Any:
-    """Return a value with the lines of another one, which YAML's reader has made of the same text."""
+    """Return a value with the lines of `like`, which YAML's reader has made of the same text."""
     if isinstance(value, dict) and isinstance(like, Table):
         found = Table()
         found.line, found.lines = like.line, dict(zip(value, like.lines.values(), strict=True))
@@ -99,7 +99,7 @@ def _load(file: str, text: str, before: int, is_json: bool) -> list[Any]:
     import yaml
 
     base: Any = yaml.SafeLoader
-    if is_json and _depth(text) <= MOST_DEEP:  # the one in C knows no limit
+    if is_json and _depth(text) <= MOST_DEEP:  # the reader in C has no limit of its own
         base = getattr(yaml, "CSafeLoader", base)
 
     class Loader(base):  # type: ignore[misc]
@@ -120,14 +120,14 @@ def _load(file: str, text: str, before: int, is_json: bool) -> list[Any]:
         for key, _ in node.value:
             line = before + key.start_mark.line + 1
             if not isinstance(key.value, str):
-                raise ImportFault(f"{file}, line {line}: a name is no text: use texts as names")
+                raise ImportFault(f"{file}, line {line}: a key is not a text: use texts as keys")
             if key.value in found.lines and key.value != "<<":
                 raise ImportFault(f"{file}, line {line}: {shown(key.value)} is there twice: remove one")
             found.lines[key.value] = line
         found.update(loader.construct_mapping(node))
 
     def function(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
-        """A short form of CloudFormation, such as !Ref: written out."""
+        """Return a short form of CloudFormation, such as !Ref, in its long form."""
         if isinstance(node, yaml.ScalarNode):
             value: Any = loader.construct_scalar(node)
         elif isinstance(node, yaml.SequenceNode):
@@ -156,7 +156,7 @@ def _load(file: str, text: str, before: int, is_json: bool) -> list[Any]:
 
 
 def _depth(text: str) -> int:
-    """Return the number of levels of a JSON text."""
+    """Return the number of nested levels of a JSON text."""
     deepest = depth = 0
     for one in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
         if one[0] in "[{":

@@ -1,4 +1,4 @@
-"""Envoy's static bootstrap: listeners with routes, and clusters with their endpoints."""
+"""Reads Envoy's static bootstrap: listeners with routes, and clusters with their endpoints."""
 
 from __future__ import annotations
 

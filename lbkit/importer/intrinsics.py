@@ -1,7 +1,7 @@
-"""The functions of a CloudFormation template, resolved as far as that goes without deploying it.
+"""Resolves the functions of a CloudFormation template as far as possible without deploying it.
 
-Parameters have their defaults, so conditions that depend on them are known, too. What only a deployment knows
-is listed and left out; a condition of that kind is taken as true.
+Parameters have their defaults, so conditions on them are known, too. Values that only a deployment
+knows are listed and left out; conditions that only a deployment knows are taken as true.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
 """
 
@@ -15,7 +15,7 @@ from lbkit.importer.documents import Table
 from lbkit.importer.found import Unread
 from lbkit.importer.nodes import Node
 
-NO_VALUE = "AWS::NoValue"  # in place of a property: it is as if it were not there
+NO_VALUE = "AWS::NoValue"  # as the value of a property: the property is not set
 
 
 class Values:

@@ -1,4 +1,4 @@
-"""Kubernetes objects: Service, Ingress, and HTTPRoute of the Gateway API, with the pods behind them.
+"""Reads Kubernetes objects: Service, Ingress, and HTTPRoute of the Gateway API, with the pods behind them.
 
 The number of pods is that of EndpointSlices or Endpoints in the file, or the replicas of the Deployment (or
 StatefulSet, ReplicaSet) whose labels a Service selects.

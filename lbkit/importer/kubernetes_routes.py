@@ -14,7 +14,7 @@ from lbkit.importer.rules import anywhere
 
 @dataclass(frozen=True)
 class Refused:
-    """In place of an action that has no counterpart: no other rule must get its requests."""
+    """Stands for an action without a counterpart, so that no other rule gets its requests."""
 
     why: str
 

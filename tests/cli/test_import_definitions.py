@@ -46,7 +46,7 @@ def test_each_kind_by_its_content(name: str, first: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1}', "JSON or YAML of no kind that is imported, which are: Envoy's static bootstrap;"),
+        ('{"a": 1}', "JSON or YAML of an unknown kind; these can be imported: Envoy's static bootstrap;"),
         ('{"a": ', "line 1: no JSON: Expecting value"),
         ("just text", "nor is it JSON or YAML of Envoy, Kubernetes or AWS"),
     ],

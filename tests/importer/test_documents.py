@@ -59,7 +59,7 @@ def test_documents_one_after_the_other_know_their_lines() -> None:
         ("apiVersion: 1\n\tkind: x", "f, line 2: no YAML"),
         ("apiVersion: 1\napiVersion: 2", "f, line 2: 'apiVersion' is there twice"),
         ("apiVersion: !!python/object/apply:os.system [true]", "f, line 1: no YAML: could not determine"),
-        ("apiVersion: {[1]: 2}", "f, line 1: a name is no text"),
+        ("apiVersion: {[1]: 2}", "f, line 1: a key is not a text"),
         ("apiVersion: " + "[" * 3000, "f: more than 100 levels"),
         ('{"a": ' + "[" * 100_000, "f: more than 100 levels"),
         ("apiVersion: &a [1]\nb: [" + "*a, " * 21 + "]", "f: more than 20 aliases"),
