@@ -108,17 +108,22 @@ def run_chain(chain: CallChain, on: str = "sim") -> dict[str, Result]:
     The column `service` is the time a worker was busy, including its call to the next service. `on`: "sim",
     or "live", where each service is a proxy with processes behind it; clients and paths are then known for
     the first service only. Raises EngineError, ValueError."""
-    if on not in ENGINES:
-        raise ValueError(unknown(str(on), ENGINES, "engine"))
-    if not isinstance(chain, CallChain):
-        raise ValueError(f"chain is {shown(chain)}: use a CallChain")
+    if not isinstance(on, str) or on not in ENGINES:
+        raise ValueError(unknown(on, ENGINES, "engine"))
+    _chain(chain)
     require(on)
     results: dict[str, Result] = resolve(ENGINES[on])(chain)
     return results
 
 
+def _chain(what: object) -> None:
+    if not isinstance(what, CallChain):
+        raise ValueError(f"chain is {shown(what)}: use a CallChain")
+
+
 def with_policies(chain: CallChain, **policies: Any) -> CallChain:
     """Return a chain with other policies for the services named. Raises ValueError for an unknown one."""
+    _chain(chain)
     for name in policies:
         if name not in chain.names:
             raise ValueError(unknown(name, chain.names, "service"))

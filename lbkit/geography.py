@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from ipaddress import IPv4Network, collapse_addresses, ip_network
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses, ip_network, summarize_address_range
 from math import inf
 from typing import Any
 
@@ -26,6 +26,8 @@ def _tables(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"{attribute.name} is {shown(value)}: use a table of tables with at = [lat, lon]")
     for name, table in value.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{attribute.name} has {shown(name)}: use a text as a name")
         location_of(f"{attribute.name}.{name}", table)
         if (capacity := table.get("capacity")) is not None:
             check_number(0, **{f"{attribute.name}.{name}.capacity": capacity})
@@ -34,21 +36,16 @@ def _tables(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 def _networks(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     _tables(instance, attribute, value)
     Atlas({network: location_of("", table) for network, table in value.items()})
-    missing = [CLIENTS]
-    for network in value:
-        known = ip_network(network)
-        if isinstance(known, IPv4Network):
-            missing = [left for one in missing for left in _without(one, known)]
-    if missing:
-        first = next(collapse_addresses(missing))
-        raise ValueError(f"{attribute.name}: no network has {first}: cover all of {CLIENTS}")
-
-
-def _without(network: IPv4Network, known: IPv4Network) -> list[IPv4Network]:
-    """Return the parts of a network that are not in the network `known`."""
-    if network.subnet_of(known):
-        return []
-    return list(network.address_exclude(known)) if known.subnet_of(network) else [network]
+    known = [network for network in map(ip_network, value) if isinstance(network, IPv4Network)]
+    first, last = int(CLIENTS[0]), int(CLIENTS[-1])
+    for network in collapse_addresses(known):  # in order and disjoint
+        if int(network[0]) > first:
+            last = min(last, int(network[0]) - 1)
+            break
+        first = max(first, int(network[-1]) + 1)
+    if first <= last:
+        missing = next(summarize_address_range(IPv4Address(first), IPv4Address(last)))
+        raise ValueError(f"{attribute.name}: no network has {missing}: cover all of {CLIENTS}")
 
 
 @named_fields
@@ -98,6 +95,9 @@ class Geography:
         return str(found[0])
 
     def place(self, zone: str) -> Place:
+        """Return where a region is. Raises ValueError for an unknown one."""
+        if not isinstance(zone, str) or zone not in self.regions:
+            raise ValueError(unknown(zone, self.regions, "region"))
         return location_of(f"regions.{zone}", self.regions[zone]).place
 
     # -- one-way delays -----------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 
+from lbkit.checks import several
 from lbkit.core.health import CheckRules, HealthRules
+from lbkit.core.options import number as check_number
 from lbkit.core.options import whole
-from lbkit.core.text import unknown
+from lbkit.core.text import shown, unknown
 from lbkit.distributions import Exponential
 from lbkit.events import Action, Event, as_action
 from lbkit.experiment import Experiment, Policy, Traffic
@@ -24,6 +26,7 @@ from lbkit.tier import Node, Tier
 __all__ = ["Broken", "BrokenEach", "Notice", "break_each", "six_layers", "what_if"]
 
 ZONES = "abcdefghijklmnopqrstuvwxyz"
+MOST_SERVERS = 100_000  # of an experiment of layers
 BREAKS = (Action.CRASH, Action.HANG)
 
 
@@ -40,7 +43,7 @@ def six_layers(
 
     Each number is how many nodes each node above has. Clients keep the name server's answer for `ttl`
     seconds. The lower a layer, the shorter its network delay and the more often it checks the nodes below.
-    Raises ValueError for a number below 1, and for more than 26 zones in a region."""
+    Raises ValueError for a number below 1, more than 26 zones in a region, and more than 100,000 servers."""
     for name, number in {
         "managers": managers,
         "regions": regions,
@@ -49,6 +52,8 @@ def six_layers(
     }.items():
         whole(1, **{name: number})
     whole(1, len(ZONES), zones=zones)
+    if (count := managers * regions * zones * farms * servers) > MOST_SERVERS:
+        raise ValueError(f"servers: there would be {count:,}: use at most {MOST_SERVERS:,} of all together")
 
     def farm(name: str) -> Tier:
         below = [Server(f"s{next(numbers)}", service=WORK) for _ in range(servers)]
@@ -183,6 +188,7 @@ def what_if(
 
     `action`: crash or hang. `at` and `until`: seconds, by default a quarter and two thirds of the traffic's
     duration. `on`: the engine. Raises ValueError for an unknown node or action, and what `run` raises."""
+    _experiment(experiment)
     action = as_action(action)
     if action not in BREAKS:
         raise ValueError(f"action is {action.value!r}: use crash or hang")
@@ -192,7 +198,11 @@ def what_if(
     length = experiment.traffic.duration
     at = length / 4 if at is None else at
     until = length * 2 / 3 if until is None else until
-    if not 0 <= at < until:
+    check_number(0, at=at)
+    check_number(0, until=until)
+    if at >= length:
+        raise ValueError(f"at is {at:g}: use a second before {length:g}, when the traffic ends")
+    if not at < until:
         raise ValueError(f"until is {until:g}: use a second after {at:g}, when the node breaks")
     events = (*experiment.events, Event(at, action, node), Event(until, Action.RECOVER, node))
     result = run(experiment.but(events=events), on)
@@ -210,6 +220,11 @@ def what_if(
         sum(arrival < until for arrival, _ in arrived),
         max(lost, default=at) - at,
     )
+
+
+def _experiment(what: object) -> None:
+    if not isinstance(what, Experiment):
+        raise ValueError(f"experiment is {shown(what)}: use an Experiment")
 
 
 def _notices(result: Result, node: str, at: float, until: float) -> Iterator[Notice]:
@@ -250,10 +265,12 @@ def _row(one: Broken) -> tuple[str, ...]:
 def break_each(
     experiment: Experiment, nodes: Iterable[str] = (), action: Action | str = Action.CRASH
 ) -> BrokenEach:
-    """Break each node in a run of its own; by default the first node of each layer, from the top."""
-    return BrokenEach(
-        what_if(experiment, node, action) for node in nodes or first_of_each(experiment.servers)
-    )
+    """Break each node in a run of its own; by default the first node of each layer, from the top.
+
+    Raises ValueError, as `what_if` does."""
+    _experiment(experiment)
+    chosen: Iterable[str] = several(nodes) or first_of_each(experiment.servers)
+    return BrokenEach(what_if(experiment, node, action) for node in chosen)
 
 
 def first_of_each(servers: tuple[Node, ...]) -> list[str]:

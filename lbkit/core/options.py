@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, wraps
 from inspect import Parameter, signature
 from math import inf, isnan
 from operator import index
 from sys import float_info
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from lbkit.core.text import shown, unknown
 from lbkit.extensions import readable_init
@@ -96,6 +97,23 @@ def whole(low: int, high: float | int = inf, /, **values: Any) -> None:
             raise ValueError(f"{name} is {shown(value)}: use a whole number of at least {low}{upto}")
 
 
+def texts(name: str, value: Collection[str]) -> Collection[str]:
+    """Return a list of texts. Raises ValueError, which names it, for anything else: also for a text."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise ValueError(f"{name} is {shown(value)}: use a list of texts")
+    for one in value:
+        if not isinstance(one, str):
+            raise ValueError(f"{name} has {shown(one)}: use texts")
+    return value
+
+
+def table(name: str, value: Mapping[str, T]) -> Mapping[str, T]:
+    """Return a table by name. Raises ValueError, which names it, for anything else."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {shown(value)}: use a table by name")
+    return value
+
+
 @cache
 def _known(cls: type) -> dict[str, Any] | None:
     """Return the options of a class and their types; None if it takes any."""
@@ -120,9 +138,10 @@ def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
             yield unknown(name, known, "option")
             continue
         wanted = known[name] if known else Any
-        plain = [t for t in (get_args(wanted) or (wanted,)) if t in _SAID]
-        others = [t for t in (get_args(wanted) or (wanted,)) if t not in _SAID and t is not type(None)]
-        if others or not plain or (value is None and type(None) in get_args(wanted)):
+        kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+        plain = [t for t in kinds if t in _SAID]
+        others = [t for t in kinds if t not in _SAID and t is not type(None)]
+        if others or not plain or (value is None and type(None) in kinds):
             continue
         if not any(_fits(value, t) for t in plain):
             yield f"{name} is {shown(value)}: use {' or '.join(_SAID[t] for t in plain)}"

@@ -25,11 +25,14 @@ def did_you_mean(name: str, known: Iterable[str], joint: str = "; ") -> str:
     return f"{joint}did you mean {near[0]}?" if near else ""
 
 
-def unknown(name: str, known: Iterable[str], what: str = "") -> str:
-    """Return the message for an unknown name; `what` says what it names, such as "option"."""
-    known = list(known)
-    there = f"known are {', '.join(known)}" if known else "there are none"
-    return f"unknown {what}{' ' if what else ''}{name}; {there}{did_you_mean(name, known)}"
+def unknown(name: object, known: Iterable[str], what: str = "") -> str:
+    """Return the message for an unknown name, which may be no text at all.
+
+    `what` says what it names, such as "option"."""
+    known, called = list(known), (name if isinstance(name, str) and name else shown(name))
+    there = f"known are {', '.join(map(str, known))}" if known else "there are none"
+    near = did_you_mean(name, known) if isinstance(name, str) else ""
+    return f"unknown {what}{' ' if what else ''}{called}; {there}{near}"
 
 
 def shown(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lbkit.importer.aws import read_aws
 from lbkit.importer.documents import Table
-from lbkit.importer.found import Unread, Upstream
+from lbkit.importer.found import MOST_SERVERS, Unread, Upstream
 from lbkit.importer.intrinsics import Values
 from lbkit.importer.nodes import Node
 
@@ -89,7 +89,8 @@ def _counted(node: Node) -> list[tuple[str, int]]:
     """Return the target groups of an ECS service or an Auto Scaling group, with the number of targets."""
     groups = [one.text("TargetGroupArn") for one in node.each("LoadBalancers")]
     groups += node.texts("TargetGroupARNs")
-    count = next(
-        (node.whole(key) for key in ("DesiredCount", "DesiredCapacity", "MinSize") if key in node), 1
-    )
-    return [(group, max(1, min(count, 1000))) for group in groups if group]
+    key = next((key for key in ("DesiredCount", "DesiredCapacity", "MinSize") if key in node), "DesiredCount")
+    count = node.whole(key, 1)
+    if not 0 <= count <= MOST_SERVERS:
+        raise node.fault(key, count, f"a whole number from 0 to {MOST_SERVERS:,}")
+    return [(group, max(1, count)) for group in groups if group]

@@ -14,6 +14,7 @@ from lbkit.importer.found import ImportFault, Unread, Upstream, counted, grouped
 from lbkit.importer.haproxy import SECTIONS, read_haproxy
 from lbkit.importer.nginx import read_nginx
 
+MOST_BYTES = 64 << 20  # of a file
 MOST_NAMES = 20  # of upstreams, in a report
 LOAD = 0.7  # of what the servers can serve: a configuration says nothing about traffic
 
@@ -70,6 +71,8 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
     get the default service time and a load of 0.7, with requests for all rules.
     Raises ImportFault for a file without servers or an unknown upstream, OSError."""
     path = Path(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise ImportFault(f"{path} has more than {MOST_BYTES >> 20} MiB: give a configuration")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     unread: list[Unread] = []
     upstreams = _read(path, text, unread)

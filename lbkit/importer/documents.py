@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from lbkit.core.text import shown
@@ -14,6 +15,7 @@ from lbkit.needs import why_not
 MOST_JSON, MOST_YAML = 16 << 20, 1 << 20  # characters; reading YAML is slow, as it is done in Python
 MOST_ALIASES = 20  # of a YAML document: nested aliases can grow exponentially
 MOST_DEEP = 100  # levels of nesting
+MOST_VALUES = 250_000  # of a file; an alias counts as what it stands for
 
 _YAML = re.compile(r"^(?:apiVersion|static_resources|Resources|AWSTemplateFormatVersion)\s*:", re.MULTILINE)
 
@@ -44,6 +46,8 @@ def read_documents(file: str, text: str) -> list[Any]:
 def _json(file: str, text: str) -> list[Any]:
     """Return the JSON texts: values and errors from Python's reader, lines from YAML's, as JSON is YAML."""
     _check_size(file, text, MOST_JSON)
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
+        raise ImportFault(f"{file} has more than {MOST_VALUES:,} values: at most so many are read")
     decoder, at, pieces = json.JSONDecoder(), 0, []
     try:
         while match := re.compile(r"\s*(?=\S)").match(text, at):
@@ -52,6 +56,8 @@ def _json(file: str, text: str) -> list[Any]:
             at = end
     except json.JSONDecodeError as error:
         raise ImportFault(f"{file}, line {error.lineno}: no JSON: {error.msg}") from None
+    except ValueError as error:  # a number with thousands of digits
+        raise ImportFault(f"{file}: no JSON: {error}") from None
     except RecursionError:
         raise ImportFault(f"{file}: more than {MOST_DEEP} levels") from None
     return [_located(value, _load(file, _simple(piece), before, True)[0]) for value, before, piece in pieces]
@@ -103,14 +109,33 @@ def _load(file: str, text: str, before: int, is_json: bool) -> list[Any]:
         base = getattr(yaml, "CSafeLoader", base)
 
     class Loader(base):  # type: ignore[misc]
-        aliases = 0
+        aliases, values = 0, 0.0
+
+        def compose_document(self) -> Any:
+            self.sizes: dict[str, float] = {}  # of what has an anchor, in values; inf: it has not ended
+            return super().compose_document()
 
         def compose_node(self, parent: Any, index: Any) -> Any:
+            event = self.peek_event()
             if self.check_event(yaml.AliasEvent):
                 self.aliases += 1
                 if self.aliases > MOST_ALIASES:
                     raise ImportFault(f"{file}: more than {MOST_ALIASES} aliases: write them out")
-            return super().compose_node(parent, index)
+                self.values += self.sizes.get(event.anchor, 0)
+            before, self.values = self.values, self.values + 1
+            if self.values == inf:
+                line = event.start_mark.line + 1
+                raise ImportFault(
+                    f"{file}, line {line}: {event.anchor} is an alias of what it is in: write it out"
+                )
+            if self.values > MOST_VALUES:
+                raise ImportFault(f"{file} has more than {MOST_VALUES:,} values: at most so many are read")
+            if new := event.anchor and not self.check_event(yaml.AliasEvent):
+                self.sizes[event.anchor] = inf
+            node = super().compose_node(parent, index)
+            if new:
+                self.sizes[event.anchor] = self.values - before
+            return node
 
     def table(loader: Any, node: Any) -> Iterator[Table]:
         found = Table()

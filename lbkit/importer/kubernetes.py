@@ -15,7 +15,7 @@ from lbkit.core.health import CheckRules, HealthRules, Probe
 from lbkit.core.routing import DEFAULT, Action, Routing, Split, ToPool
 from lbkit.core.sticky import Sticky
 from lbkit.experiment import Policy
-from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.found import MOST_SERVERS, ImportFault, Unread, Upstream
 from lbkit.importer.kubernetes_routes import Found, Refused, gateway_rules, ingress_rules
 from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList, not_imported
@@ -54,7 +54,9 @@ def read_kubernetes(file: str, documents: list[Any], unread: list[Unread]) -> li
         if kind in _ROUTES:
             upstreams.append(cluster.routed(node, _ROUTES[kind](node)))
         elif kind not in (*_WORKLOADS, "Service", "EndpointSlice", "Endpoints", "Gateway"):
-            unread.append(Unread(file, node.line, f"{kind} {_name(node)}", kind))
+            unread.append(
+                Unread(file, node.line, f"{kind or 'an object without a kind'} {_name(node)}", kind)
+            )
     for name in cluster.services:
         upstreams.append(cluster.service(name))
     for node in nodes:
@@ -178,7 +180,8 @@ class _Cluster:
             pods.addresses = [(f"{service}-{i}", "") for i in range(1, ASSUMED + 1)]
             pods.note = f"the pods of {service} are not in the file: {ASSUMED} are assumed"
         elif not pods.addresses:
-            raise workload.fault("spec.replicas", 0, "at least 1")
+            count = workload.inside("spec").whole("replicas", 1)
+            raise workload.fault("spec.replicas", count, f"at least 1, and at most {MOST_SERVERS:,}")
         return pods
 
     def _selected(self, service: str) -> Node | None:
@@ -211,7 +214,7 @@ def _of_workload(node: Node) -> _Pods:
     count, name = spec.whole("replicas", 1), _name(node)
     pod = spec.inside("template").inside("spec")
     pods = _Pods(
-        [(f"{name}-{i}", "") for i in range(1, min(count, 1000) + 1)],
+        [(f"{name}-{i}", "") for i in range(1, count + 1)] if count <= MOST_SERVERS else [],
         grace=pod.number("terminationGracePeriodSeconds", 30.0),
     )
     for container in pod.each("containers"):

@@ -14,7 +14,8 @@ from lbkit.checks import flag, text
 from lbkit.core import Backend
 from lbkit.core.geo import NOWHERE, Atlas, Region, Steering, Whereabouts, location_of
 from lbkit.core.health import CheckRules
-from lbkit.core.options import named_fields
+from lbkit.core.options import named_fields, texts
+from lbkit.core.text import unknown
 from lbkit.locations import LocationDatabase
 from lbkit.net.address import split_address
 from lbkit.net.dns import DnsServer, Record, Steered, Weighted, Zone, ZoneError
@@ -94,10 +95,8 @@ class DnsFile:
         members = []
         for i, one in enumerate(self.servers):
             if one.region not in known:
-                raise ZoneError(
-                    f"servers[{i}].region is {one.region!r}: use one of {', '.join(sorted(known))}"
-                )
-            host, port = split_address(one.address)
+                raise ZoneError(f"servers[{i}]: {unknown(one.region, sorted(known), 'region')}")
+            host, port = split_address(one.address, f"servers[{i}].address")
             members.append(Backend(one.address, host=host, port=port, zone=one.region))
         if members:
             RegionHealth(server, members, self.checks)
@@ -108,11 +107,15 @@ def _steered(name: SteeredName, atlas: Whereabouts) -> Steered:
     """Return a name as the zone has it."""
     regions, addresses = [], {}
     for region, given in name.regions.items():
+        what = f"steered.{name.name}.regions.{region}"
         table = dict(given) if isinstance(given, Mapping) else {}
-        addresses[region] = table.pop("addresses", [])
+        addresses[region] = list(texts(f"{what}.addresses", table.pop("addresses", [])))
         more = {key: table.pop(key) for key in ("weight", "capacity") if key in table}
-        at = location_of(f"steered.{name.name}.regions.{region}", table or given)
-        regions.append(Region(region, at.place, at.jurisdiction, **more))
+        at = location_of(what, table or given)
+        try:
+            regions.append(Region(region, at.place, at.jurisdiction, **more))
+        except ValueError as error:
+            raise ZoneError(f"{what}: {error}") from None
     steering = Steering(regions, name.rule, fence=name.fence, order=name.order)
     return Steered(name.name, steering, addresses, atlas, NOWHERE, name.ttl)
 

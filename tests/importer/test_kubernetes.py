@@ -322,3 +322,21 @@ def test_pods_that_end_at_once_drain_at_once(tmp_path: Path) -> None:
     found = written(tmp_path, INGRESS + f"    - {paths(a='Prefix /')}{pods}")
     assert found.experiment.policy.drain
     assert found.experiment.policy.drain.timeout < 0.01
+
+
+@pytest.mark.parametrize("replicas", ["-1", "0", "1000000000"])
+def test_no_number_of_pods_is_changed_without_a_word(replicas: str, tmp_path: Path) -> None:
+    text = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: a}}
+spec: {{replicas: {replicas}, template: {{metadata: {{labels: {{a: b}}}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: a}}
+spec: {{selector: {{a: b}}}}
+"""
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ImportFault, match=f"spec.replicas is {replicas}: use at least 1, and at most 10,000"):
+        read_config(tmp_path / "a.yaml")

@@ -14,8 +14,8 @@ from math import log
 from lbkit.core.geo.earth import distance, round_trip
 from lbkit.core.geo.region import Location, Region, RegionState
 from lbkit.core.hashing import hash64, mix64, place64
-from lbkit.core.options import number
-from lbkit.core.text import unknown
+from lbkit.core.options import number, table, texts
+from lbkit.core.text import shown, unknown
 
 Rank = Callable[["Steering", str, Location], dict[str, float]]  # by region; the lowest comes first
 
@@ -64,6 +64,12 @@ RULES: dict[str, Rank] = {
 }
 
 
+def fence_of(given: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+    """Return a fence. Raises ValueError for what is no table of lists: the letters of "EU" are none."""
+    pairs = table("fence", given).items()
+    return {client: frozenset(texts(f"fence of {client!r}", allowed)) for client, allowed in pairs}
+
+
 class Steering:
     """Chooses the region of each client; see the top of the module."""
 
@@ -88,20 +94,23 @@ class Steering:
         Raises ValueError for unknown names, and shares outside 0..1."""
         if not regions:
             raise ValueError("regions is empty: use at least one Region")
+        for region in regions:
+            if not isinstance(region, Region):
+                raise ValueError(f"regions has {shown(region)}: use Regions")
         self.regions = tuple(regions)
         names = [region.name for region in regions]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"regions has {name!r} twice: give each a name of its own")
-        if rule not in RULES:
+        if not isinstance(rule, str) or rule not in RULES:
             raise ValueError(unknown(rule, RULES, "rule"))
-        for name in order:
+        for name in texts("order", order):
             if name not in names:
                 raise ValueError(f"order: {unknown(name, names, 'region')}")
         number(0, 1, above=True, full=full)
         number(0, 1, least_healthy=least_healthy)
         self.rule = rule
-        self.fence = {client: frozenset(allowed) for client, allowed in (fence or {}).items()}
+        self.fence = fence_of(fence or {})
         known = {region.jurisdiction for region in regions}
         for client, allowed in self.fence.items():
             for jurisdiction in sorted(allowed - known):
@@ -109,7 +118,13 @@ class Steering:
                     f"fence of {client!r}: {unknown(jurisdiction, sorted(known), 'jurisdiction of a region')}"
                 )
         self.order = tuple(order) or tuple(names)
-        self.latencies = latencies or {}
+        self.latencies = table("latencies", latencies or {})
+        for client, seconds in self.latencies.items():
+            for name, value in table(f"latencies of {client}", seconds).items():
+                if name not in names:
+                    raise ValueError(f"latencies of {client}: {unknown(name, names, 'region')}")
+                check = {f"latencies of {client}, {name}": value}
+                number(0, **check)  # type: ignore[arg-type] # names are those of values
         self.full = full
         self.least_healthy = least_healthy
 

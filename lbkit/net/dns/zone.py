@@ -193,10 +193,8 @@ class Zone:
         if not addresses:
             raise ZoneError(f"{chooser.name} has no address: use at least one")
         for address in addresses:
-            try:
-                ip_address(address)
-            except ValueError:
-                raise ZoneError(f"{chooser.name}: {shown(address)} is no address") from None
+            if not is_address(address):
+                raise ZoneError(f"{chooser.name}: {shown(address)} is no address: use one such as 192.0.2.1")
         self.choosers[name] = chooser
 
     def chosen(
@@ -217,6 +215,14 @@ class Zone:
         if not fitting:
             return None, choice
         return dns.rrset.from_text_list(name, chooser.ttl, dns.rdataclass.IN, kind, fitting), choice
+
+
+def is_address(text: object) -> bool:
+    """Return whether this is the text of an IP address; a number is none."""
+    try:
+        return isinstance(text, str) and bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def network_of(address: str, bits: int) -> str:

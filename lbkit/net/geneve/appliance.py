@@ -56,7 +56,7 @@ class Appliance(Running, asyncio.DatagramProtocol):
     def __init__(
         self, judge: Judge | None = None, listen: str = "127.0.0.1:0", name: str = "appliance"
     ) -> None:
-        super().__init__(*split_address(listen))
+        super().__init__(*split_address(listen, "listen"))
         self.judge = judge or by_port()
         self.name = name
         self.verdicts: Counter[Verdict] = Counter()

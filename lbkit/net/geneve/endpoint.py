@@ -15,7 +15,7 @@ class Endpoint:
 
     def __init__(self, gateway: str, timeout: float = 1.0) -> None:
         """`gateway`: host:port; `timeout`: seconds that `receive` waits. Raises ValueError, OSError."""
-        host, port = split_address(gateway)
+        host, port = split_address(gateway, "gateway")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_DGRAM)
         self._sock.connect((host, port))

@@ -17,8 +17,10 @@ from time import monotonic
 from typing import Any
 
 from lbkit import aws
+from lbkit.checks import several
 from lbkit.core import Backend, NoBackend, Pool
 from lbkit.core.health import CheckRules, Probe
+from lbkit.core.options import whole
 from lbkit.net.address import join_address, split_address
 from lbkit.net.geneve.flows import FlowTable
 from lbkit.net.geneve.header import IPV4, IPV6, AwsOptions, GeneveError, Header, decode, encode
@@ -28,6 +30,7 @@ from lbkit.net.running import Running, bound
 from lbkit.watchdog import guard
 
 MOST_ENDPOINTS = 1000
+MOST_BYTES = 65_507  # of a datagram over IPv4
 SWEEP = 0.25  # seconds between searches for expired flows
 LOCAL_CHECKS = replace(aws.GWLB_CHECKS, probe=Probe("tcp"))
 
@@ -51,7 +54,8 @@ class Gateway(Running):
         attachment: int = 0,
     ) -> None:
         """Raises ValueError."""
-        super().__init__(*split_address(listen))
+        super().__init__(*split_address(listen, "listen"))
+        whole(0, 2**64 - 1, attachment=attachment)
         self.pool = pool
         self.attachment = attachment
         self.flows = FlowTable(pool, fields, rebalance, size)
@@ -120,9 +124,15 @@ class Gateway(Running):
             return
         options = AwsOptions(self._number(sender), self.attachment, flow.cookie).options()
         header = Header(IPV4 if data[0] >> 4 == 4 else IPV6, options=options)
+        datagram = encode(header, data)
+        if len(datagram) > MOST_BYTES:
+            self.faults.report(
+                f"a packet is too long for a datagram, with its {len(datagram) - len(data)} bytes more"
+            )
+            return
         self.inspected += 1
         with suppress(OSError):  # a packet that the kernel rejects is lost, as UDP allows
-            self._inside.sendto(encode(header, data), (flow.appliance.host, flow.appliance.port))
+            self._inside.sendto(datagram, (flow.appliance.host, flow.appliance.port))
 
     def from_appliance(self, datagram: bytes, sender: Address) -> None:
         """Return a packet that passed, or an appliance's answer, to the endpoint."""
@@ -182,9 +192,10 @@ def gateway(
 
     `checks`: by default AWS's, but at the appliance's own port, as they share one machine. ValueError."""
     policy = aws.gwlb_policy(stickiness=fields, checks=checks)
+    addresses: tuple[str, ...] = several(appliances)
     members = []
-    for i, address in enumerate(appliances, 1):
-        host, port = split_address(address)
+    for i, address in enumerate(addresses, 1):
+        host, port = split_address(address, f"appliances[{i - 1}]")
         members.append(Backend(f"appliance {i}", host=host, port=port))
     pool = policy.pool(members, lambda name: random.Random(f"{seed} {name}"))
     assert isinstance(pool, Pool), "the policy has one balancer"

@@ -191,3 +191,18 @@ def test_a_resolver_with_a_minimum_keeps_it_for_longer_than_it_may(tmp_path: Pat
     with DnsServer(zone(ttl=2)) as server, unbound(tmp_path, server.port, "cache-min-ttl: 900") as port:
         left, _ = remaining(dig(port, "www.shop.test", "+noall", "+answer"))
         assert left > 800
+
+
+def test_a_chooser_that_raises_answers_with_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(Atlas):
+        def locate(self, address: str) -> Location | None:
+            raise ValueError("x.mmdb: the record of it is damaged")
+
+    broken = Zone("shop.test", [], [Steered("www", Steering(REGIONS), ADDRESSES, Broken({}))])
+    with DnsServer(broken) as server:
+        query = dns.message.make_query("www.shop.test.", "A")
+        for ask in (dns.query.udp, dns.query.tcp):
+            assert ask(query, "127.0.0.1", port=server.port, timeout=5).rcode() is dns.rcode.SERVFAIL
+        query = dns.message.make_query("shop.test.", "SOA")
+        assert dns.query.udp(query, "127.0.0.1", port=server.port, timeout=5).answer
+    assert "answering a query failed" in capsys.readouterr().err
