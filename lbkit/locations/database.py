@@ -48,7 +48,7 @@ class LocationDatabase:
             raise
 
     def _check_form(self) -> None:
-        record = next((record for _, record in self._records() if record), {})
+        record: Any = next((record for _, record in self._records() if record), {})
         if record and not _is_usual(record):
             raise ValueError(
                 f"{self.path}: its records have {', '.join(map(str, record))[:80]}: use a database with the "
