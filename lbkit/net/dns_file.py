@@ -27,7 +27,7 @@ from lbkit.schema import load_file, strict_converter, structure
 @named_fields
 @frozen
 class WeightedName:
-    """A name with one of some addresses, in proportion to weight."""
+    """A name that is answered with one of several addresses, in proportion to their weights."""
 
     name: str
     weights: Mapping[str, float]
@@ -37,7 +37,7 @@ class WeightedName:
 @named_fields
 @frozen
 class SteeredName:
-    """A name with the addresses of a region, which the client's place decides."""
+    """A name that is answered with the addresses of a region, chosen by the client's place."""
 
     name: str
     regions: Mapping[str, Any]  # {"at": [lat, lon], "jurisdiction", "weight", "capacity", "addresses"}
@@ -59,7 +59,7 @@ class CheckedServer:
 @named_fields
 @frozen
 class DnsFile:
-    """Everything that a DNS server needs. Raises ZoneError or ValueError, which names the field."""
+    """The settings of a DNS server. Raises ZoneError or ValueError, which names the field."""
 
     origin: str = field(validator=text(empty=False))
     listen: str = field(default="127.0.0.1:5353", validator=text(empty=False))
@@ -82,7 +82,7 @@ class DnsFile:
         return load_file(path, lambda data: structure(_converter, data, cls, ZoneError), ZoneError)
 
     def server(self, resources: ExitStack) -> DnsServer:
-        """Return the server, not started yet; `resources` closes what it needs to stay open."""
+        """Return the server, not started yet; `resources` closes the files that it keeps open."""
         if self.locations:
             database: Whereabouts = resources.enter_context(LocationDatabase(self.locations))
         else:
@@ -104,7 +104,7 @@ class DnsFile:
 
 
 def _steered(name: SteeredName, atlas: Whereabouts) -> Steered:
-    """Return a name as the zone has it."""
+    """Return a name as it is written in the zone."""
     regions, addresses = [], {}
     for region, given in name.regions.items():
         what = f"steered.{name.name}.regions.{region}"

@@ -13,7 +13,7 @@ from lbkit.net.origin.check import Checker
 
 
 class RegionHealth:
-    """Checks the servers of regions, and tells a DNS server which share of each region's passes.
+    """Checks the servers of regions, and keeps a DNS server informed of each region's healthy share.
 
     Give it the server before that starts: the checks run as long as it does."""
 
@@ -33,7 +33,7 @@ class RegionHealth:
         backends = list(backends)
         for one in backends:
             if not one.zone:
-                raise ValueError(f"zone of {one.name} is empty: name the region whose health it tells")
+                raise ValueError(f"zone of {one.name} is empty: name the region that the server belongs to")
         self.pool = Pool(
             backends,
             make_balancer("round_robin"),

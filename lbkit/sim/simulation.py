@@ -62,14 +62,14 @@ class Simulation(ServerSide):
         self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.attempt_policy.keep = MOST_EVENTS
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
-        # Else the entrance passes all.
+        # Whether the entrance may hold or refuse requests.
         self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
         self.entrance = self.entrances(experiment, engine, requests)
         self.admitting = False
         self.use_keys(policy)
         # -- what is going to happen
         self.handlers = self._handlers()
-        # Whether nothing stands before the balancer.
+        # Whether requests reach the balancer directly.
         self.plain_entrance = self.handlers[kinds.ARRIVE] == self.dispatch
         self.plan_events()
         self.users: Users | Visitors | None = None
@@ -80,11 +80,11 @@ class Simulation(ServerSide):
         else:
             engine.feed(requests.arrival, kinds.ARRIVE)
         self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
-        # Whether anything follows an answer.
+        # Whether anything has to happen after an answer.
         self.followed = bool(self.limited or self.users or self.tokens or self.entrance.handshakes)
 
     def open_traffic(self, experiment: Experiment) -> Workload:
-        """Return the requests that do not wait for answers."""
+        """Return the requests of an open loop, whose clients do not wait for answers."""
         return workload(experiment)
 
     def run(self, grace: float | None = None) -> Result:
