@@ -30,6 +30,7 @@ MANIFEST = "manifest.json"  # module -> hash of its source
 SEEN = "seen.json"  # size and time of the sources when their hashes last fitted
 
 STALE = "sources are newer than the compiled ones: running readable Python; `make compiled` builds them anew"
+BROKEN = "the compiled modules cannot be loaded ({}): running readable Python; `make compiled` mends it"
 
 
 class CompiledFinder:
@@ -44,8 +45,13 @@ class CompiledFinder:
     ) -> ModuleSpec | None:
         if name not in self.names:
             return None
-        place = os.path.join(self.folder, *name.split(".")) + SUFFIX
+        place = place_of(name, self.folder)
         return spec_from_file_location(name, place, loader=ExtensionFileLoader(name, place))
+
+
+def place_of(name: str, folder: Path) -> str:
+    """Return the path of the compiled module."""
+    return os.path.join(folder, *name.split(".")) + SUFFIX
 
 
 def source_of(name: str, package: Path = PACKAGE) -> str:
@@ -68,16 +74,21 @@ def fits(folder: Path, hashes: Mapping[str, str], package: Path = PACKAGE) -> bo
             stat = os.stat(source_of(name, package))
             touched.append([stat.st_size, stat.st_mtime_ns])
         seen = folder / SEEN
-        if seen.exists() and json.loads(seen.read_bytes()) == touched:
-            return True
+        with suppress(OSError, ValueError):  # without it, or if it is broken, the sources are read
+            if json.loads(seen.read_bytes()) == touched:
+                return True
         if any(digest(source_of(name, package)) != wanted for name, wanted in hashes.items()):
             return False
     except (OSError, ValueError):
         return False
     with suppress(OSError):  # in a read-only folder, the sources are read each time
         fresh = folder / f"{SEEN}.{os.getpid()}"  # two processes may be here at once
-        fresh.write_text(json.dumps(touched))
-        os.replace(fresh, seen)
+        try:
+            fresh.write_text(json.dumps(touched))
+            os.replace(fresh, seen)
+        except OSError:
+            fresh.unlink(missing_ok=True)  # half of it: there is no space left
+            raise
     return True
 
 
@@ -91,24 +102,37 @@ def install() -> None:
         _why_pure = "LBKIT_PURE is set"
         return
     try:
-        hashes = json.loads((FOLDER / MANIFEST).read_bytes())
+        hashes = manifest(FOLDER)
+        _why_pure = _serve(hashes) if fits(FOLDER, hashes) else STALE
     except FileNotFoundError:
         _why_pure = "not compiled: `make compiled` does it"
         return
-    _why_pure = _serve(hashes) if fits(FOLDER, hashes) else STALE
+    except (OSError, ValueError) as error:
+        _why_pure = BROKEN.format(error)
     if _why_pure:
         print(f"lbkit: {_why_pure}", file=sys.stderr)
         os.environ["LBKIT_PURE"] = "1"  # child processes need not print it again
 
 
+def manifest(folder: Path) -> dict[str, str]:
+    """Return the hash of the source of each compiled module. Raises OSError, ValueError for a broken file."""
+    hashes = json.loads((folder / MANIFEST).read_bytes())
+    if not (isinstance(hashes, dict) and all(isinstance(one, str) for one in hashes.values())):
+        raise ValueError(f"{folder / MANIFEST} has no hashes by module")
+    return hashes
+
+
 def _serve(hashes: Mapping[str, str]) -> str:
+    missing = [name for name in (GROUP, *hashes) if not os.path.exists(place_of(name, FOLDER))]
+    if missing:  # a mix of compiled and readable modules would crash
+        return BROKEN.format(f"{missing[0]} is missing")
     finder = CompiledFinder(FOLDER, hashes)
     sys.meta_path.insert(0, finder)
     try:
         import_module(GROUP)
     except ImportError as error:
         sys.meta_path.remove(finder)
-        return f"the compiled modules cannot be loaded ({error}): running readable Python"
+        return BROKEN.format(error)
     return ""
 
 

@@ -32,6 +32,8 @@ OPTIMIZE = os.environ.get("LBKIT_OPTIMIZE", "2")
 def build(folder: Path, jobs: int = os.cpu_count() or 1) -> None:
     """Compile into `folder`, which is replaced only on success. CompileError has the compilers' output."""
     manifest = hashes()
+    for left in folder.parent.glob(f"{folder.name}.*"):  # by builds that were killed
+        shutil.rmtree(left, ignore_errors=True)
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     with chdir(ROOT):  # mypyc takes the names of files in tracebacks from its arguments
         work = Path("build", "native", f"{extensions.FOLDER.name}-O{OPTIMIZE}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sysconfig
@@ -55,8 +54,12 @@ def hashes() -> dict[str, str]:
 
 def up_to_date(folder: Path) -> bool:
     """Return whether a folder has all modules, compiled from the present sources."""
-    manifest = folder / extensions.MANIFEST
-    return manifest.exists() and bool(json.loads(manifest.read_bytes()) == hashes())
+    try:
+        there = extensions.manifest(folder)
+    except (OSError, ValueError):
+        return False
+    names = (extensions.GROUP, *there)
+    return there == hashes() and all(Path(extensions.place_of(name, folder)).exists() for name in names)
 
 
 def why_not() -> str:
