@@ -177,7 +177,7 @@ class _Definition:
                 node.raw("Conditions")
                 node.raw("Actions")
                 return
-            then = action(node, key, pools, upstream)
+            then = action(node, key, pools, upstream, listener.text("Port"))
             for when in ways:
                 try:
                     found.add(name, then, when)
@@ -197,6 +197,8 @@ class _Definition:
             upstream.routing = Routing(tuple(found.rules), doubtful="pass")
         if any(rule.when.regex or rule.when.path for rule in found.rules):
             upstream.notes.append("ALB compares paths as they are sent, rules in one normal form")
+        if any(rule.when.query for rule in found.rules):
+            upstream.notes.append("ALB compares names in the query in any case, rules as they are written")
 
     def _flows(self, upstream: Upstream, listener: Node, default: Group) -> None:
         protocol = listener.text("Protocol")

@@ -124,9 +124,9 @@ def _any(expressions: Iterable[str], end: str = "") -> str:
 # -- actions ----------------------------------------------------------------------------------------------
 
 
-def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream) -> Action:
+def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream, port: str = "") -> Action:
     """Return the final action of a rule. One without a counterpart becomes an answer that says so, so that no
-    other rule gets its requests."""
+    other rule gets its requests. `port`: the listener's."""
     for one in sorted(node.each(key), key=lambda one: one.whole("Order")):
         kind = one.text("Type")
         read = _ACTIONS.get(kind)
@@ -136,7 +136,7 @@ def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream) -> A
             one.all()
             continue
         try:
-            return read(one, pools)
+            return read(one, pools, port)
         except ImportFault:
             raise
         except ValueError as error:
@@ -145,7 +145,7 @@ def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream) -> A
     return not_imported("a rule without an action")
 
 
-def _forward(node: Node, pools: dict[str, str]) -> Action:
+def _forward(node: Node, pools: dict[str, str], own: str) -> Action:
     config = node.inside("ForwardConfig")
     # A single group is given in both places.
     weights = {one.text("TargetGroupArn"): one.number("Weight", 1) for one in config.each("TargetGroups")}
@@ -166,7 +166,10 @@ def _forward(node: Node, pools: dict[str, str]) -> Action:
     return Split(shares, key="client" if keeps else "")
 
 
-def _redirect(node: Node, pools: dict[str, str]) -> Action:
+def _redirect(node: Node, pools: dict[str, str], own: str) -> Action:
+    """Return a redirect: what it does not say is as in the request, the port too.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html"""
     config = node.inside("RedirectConfig")
     protocol = config.text("Protocol", "#{protocol}").lower()
     host, port = config.text("Host", "#{host}"), config.text("Port", "#{port}")
@@ -181,8 +184,10 @@ def _redirect(node: Node, pools: dict[str, str]) -> Action:
     ):
         if "#{" in value.replace(f"#{{{name}}}", "").replace("/#{path}", ""):
             raise ValueError(f"{name} {value} uses other parts of the URL")
-    usual = {"https": "443", "http": "80"}
-    place = "" if port in ("#{port}", usual.get(protocol, "")) else f":{port}"
+    usual = {"https": "443", "http": "80"}.get(protocol, "")
+    if port == "#{port}" and usual:  # the port stays, also where the protocol changes
+        port = own or usual
+    place = "" if port in ("#{port}", usual) else f":{port}"
     target = path.replace("/#{path}", "{path}").replace("#{path}", "{path}")
     target += "{query}" if query == "#{query}" else f"?{query}" if query else ""
     if "#{query}" in target:
@@ -195,14 +200,14 @@ def _redirect(node: Node, pools: dict[str, str]) -> Action:
     return Redirect(f"{protocol}://{host}{place}{target}", int(status))
 
 
-def _fixed(node: Node, pools: dict[str, str]) -> Action:
+def _fixed(node: Node, pools: dict[str, str], own: str) -> Action:
     config = node.inside("FixedResponseConfig")
     status = config.whole("StatusCode", 200)
     body = Body(config.text("MessageBody"))
     return Fixed(status, body, config.text("ContentType") or "text/plain")
 
 
-_ACTIONS: dict[str, Callable[[Node, dict[str, str]], Action]] = {
+_ACTIONS: dict[str, Callable[[Node, dict[str, str], str], Action]] = {
     "forward": _forward,
     "redirect": _redirect,
     "fixed-response": _fixed,

@@ -523,7 +523,10 @@ def test_a_rule_with_another_condition_is_listed(tmp_path: Path, condition: dict
 @pytest.mark.parametrize(
     ("config", "then"),
     [
-        ({"Protocol": "HTTPS", "StatusCode": "HTTP_301"}, Redirect("https://{host}{path}{query}", 301)),
+        # The listener is on port 80, which stays: most often a mistake.
+        ({"Protocol": "HTTPS", "StatusCode": "HTTP_301"}, Redirect("https://{host}:80{path}{query}", 301)),
+        ({"Protocol": "HTTPS", "Port": "443"}, Redirect("https://{host}{path}{query}", 302)),
+        ({"Protocol": "HTTP", "Host": "x.org"}, Redirect("http://x.org{path}{query}", 302)),
         ({"Protocol": "HTTPS", "Port": "444"}, Redirect("https://{host}:444{path}{query}", 302)),
         ({"Path": "/new/#{path}", "Query": "a=b"}, Redirect("/new{path}?a=b", 302)),
         ({"Path": "/only", "Query": ""}, Redirect("/only", 302)),
