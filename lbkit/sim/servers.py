@@ -26,7 +26,7 @@ from lbkit.workload import stream
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 # Other outcomes: the request is served in its turn, or the connection is refused.
 ACCEPTED, REFUSED = 0, -1
-NO_LIMIT: Final = 1 << 60  # places: more than there are requests
+NO_LIMIT: Final = 1 << 60  # places in a queue: more than there are requests
 
 
 class Work:
@@ -40,7 +40,7 @@ class Work:
 
 
 class ExponentialWork(Work):
-    """The same, written out, as it is the usual one: compiled, it needs no call through an object."""
+    """Exponential service times, the usual case: compiled, they need no call through an object."""
 
     def __init__(self, service: Exponential) -> None:
         super().__init__(service)
