@@ -217,6 +217,8 @@ def _filtered(rule: Node, found: Found) -> tuple[Action, Rewrite | None]:
 
 def _headers(node: Node, found: Found) -> Rewrite | None:
     change = node.inside("requestHeaderModifier")
+    if change.each("add"):
+        found.notes.append("header fields that a filter adds take the place of those that requests have")
     fields = {one.text("name"): one.text("value") for key in ("set", "add") for one in change.each(key)}
     try:
         return Rewrite(set=fields, remove=tuple(change.texts("remove")))

@@ -340,3 +340,14 @@ spec: {{selector: {{a: b}}}}
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ImportFault, match=f"spec.replicas is {replicas}: use at least 1, and at most 10,000"):
         read_config(tmp_path / "a.yaml")
+
+
+def test_added_header_fields_are_set_and_noted(tmp_path: Path) -> None:
+    """https://gateway-api.sigs.k8s.io/reference/spec/#httpheaderfilter: `add` appends to what is there."""
+    change = "{type: RequestHeaderModifier, requestHeaderModifier: {add: [{name: X-A, value: b}]}}"
+    found = written(tmp_path, f"{ROUTE}\n    - {{filters: [{change}], backendRefs: [{{name: b}}]}}")
+    assert found.experiment.routing
+    rewrite = found.experiment.routing.rules[0].rewrite
+    assert rewrite
+    assert rewrite.set == {"X-A": "b"}
+    assert any("take the place" in note for note in found.notes)
