@@ -61,7 +61,7 @@ def tier_fault(servers: Sequence[Node], **alone: object) -> str:
 
 
 def event_fault(events: Sequence[Event], servers: Sequence[Node]) -> str:
-    """Return what is no event, or happens to a server or a dependency that is not there."""
+    """Return a fault if anything is not an event, or concerns an unknown server or dependency."""
     for i, event in enumerate(events):
         if not isinstance(event, Event):
             return f"events[{i}] is {event!r}: use an Event"

@@ -63,19 +63,19 @@ class Values:
         before = len(self.unread)
         resolve = self._FUNCTIONS.get(name)
         found = resolve(self, argument, line) if resolve else None
-        if found is None and len(self.unread) == before:  # else it is listed what is not known in it
+        if found is None and len(self.unread) == before:  # else the unknown part is listed already
             what = f"{name} {argument}" if name == "Ref" else name
             self.unread.append(Unread(self.file, line, f"{what}: only a deployment knows its value", name))
         return found
 
-    # -- functions: each returns None for what is not known, or no use of it --------------------------------
+    # -- functions: each returns None for an unknown value, or arguments of a wrong form --------------------
 
     def _ref(self, name: Any, line: int) -> Any:
-        """A parameter's default; the name of a resource, or of what AWS gives, such as AWS::Region."""
+        """A parameter's default; the name itself of a resource or pseudo parameter, such as AWS::Region."""
         return self.parameters.get(name, name) if isinstance(name, str) else None
 
     def _get_att(self, argument: Any, line: int) -> Any:
-        """The resource: its attributes that matter here, such as an ARN, stand for itself."""
+        """The name of the resource, which stands for its attributes, such as the ARN."""
         if isinstance(argument, list):
             return argument[0] if argument else None
         return str(argument).partition(".")[0]

@@ -39,7 +39,9 @@ class Routed:
 @dataclass
 class Found:
     rules: list[Routed] = field(default_factory=list)
-    first: list[str] = field(default_factory=list)  # the Service of what no rule fits, if there is one
+    first: list[str] = field(
+        default_factory=list
+    )  # the Service of requests that match no rule, if there is one
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -241,7 +243,7 @@ def _rewrite(node: Node, found: Found) -> Rewrite | None:
 
 
 def _listed(node: Node, found: Found) -> Rewrite | None:
-    """Requests go on as without this filter, which is listed."""
+    """List a filter that is left out; requests are handled as if it were not there."""
     kind = node.text("type")
     node.raw(kind[0].lower() + kind[1:])
     found.unread.append(Unread(node.file, node.line, f"{node.place}: filter {kind}", kind))

@@ -45,16 +45,16 @@ def write_database(path: str | Path, records: Mapping[str, Mapping[str, Any]], n
     if not isinstance(records, Mapping):
         raise TypeError(f"records is {shown(records)}: use a table by network")
     root = _Node()
-    told = list(records)
-    for number in sorted(range(len(told)), key=lambda n: networks([told[n]])[0].prefixlen):
-        (network,) = networks([told[number]])
+    names = list(records)
+    for number in sorted(range(len(names)), key=lambda n: networks([names[n]])[0].prefixlen):
+        (network,) = networks([names[number]])
         # IPv4 is in the tree of IPv6, below ::/96.
         length = network.prefixlen + (96 if network.version == 4 else 0)
         _insert(root, int(network.network_address), length, number)
     data, places = b"", []
-    for network_text in told:
+    for network_name in names:
         places.append(len(data))
-        data += _encoded(records[network_text])
+        data += _encoded(records[network_name])
     nodes = _numbered(root)
     if len(nodes) + SEPARATOR + len(data) >= 1 << RECORD_SIZE:
         raise ValueError(f"records: {len(nodes):,} nodes and {len(data):,} bytes: at most 16 million fit")

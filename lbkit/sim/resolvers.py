@@ -85,20 +85,20 @@ def visit(crowd: Crowd, answer: Answer, ttl: float, duration: float, seed: int =
         crowd.habits[min(bisect(by_share, habits.random()), len(by_share) - 1)].keep(ttl)
         for _ in range(crowd.resolvers)
     ]
-    told, until = [""] * crowd.resolvers, [0.0] * crowd.resolvers
+    known, until = [""] * crowd.resolvers, [0.0] * crowd.resolvers
     for resolver, weight in enumerate(crowd.weights()):
         kept = keeps[resolver]
         asked = crowd.rate * weight / upto[-1] * kept  # clients' queries during the life of an answer
         if habits.random() * (1 + asked) < asked:
-            told[resolver], until[resolver] = answer(resolver, 0.0), habits.random() * kept
+            known[resolver], until[resolver] = answer(resolver, 0.0), habits.random() * kept
     visits = Visits(array("d"), array("i"), [], 0)
     questions, now = 0, 0.0
     while (now := now + draw.expovariate(crowd.rate)) < duration:
         resolver = bisect(upto, draw.random() * upto[-1])
         if until[resolver] <= now:
             questions += 1
-            told[resolver], until[resolver] = answer(resolver, now), now + keeps[resolver]
+            known[resolver], until[resolver] = answer(resolver, now), now + keeps[resolver]
         visits.at.append(now)
         visits.resolver.append(resolver)
-        visits.address.append(told[resolver])
+        visits.address.append(known[resolver])
     return Visits(visits.at, visits.resolver, visits.address, questions)

@@ -66,7 +66,7 @@ class SummarisingSimulation(Simulation):
         more = MAX_EVENTS + MAX_EVENTS_PER_REQUEST * expected_requests(experiment)
         super().__init__(experiment, max_events or more)
         self.followed = True
-        self.straight = self.go_on == self.dispatch  # nothing stands before the balancer
+        self.straight = self.go_on == self.dispatch  # requests reach the balancer directly
         # Whether any outcome depends on luck; if not, none is drawn.
         self.lucky = bool(self.timeline) or any(s.error_rate for s in experiment.leaves)
 

@@ -104,7 +104,7 @@ def named(layers: Sequence[Layer]) -> str:
 
 
 def added(layers: Sequence[Layer]) -> float:
-    """Return the mean seconds that layers of one depth add to a request; nan if none tells."""
+    """Return the mean seconds that layers of one depth add to a request; nan if no layer reports it."""
     known = [layer for layer in layers if layer.added == layer.added and layer.requests > 0]
     requests = sum(layer.requests for layer in known)
     return sum(layer.added * layer.requests for layer in known) / requests if requests else nan

@@ -23,7 +23,7 @@ class Atlas:
     """Locations by network. The longest network with an address wins, as in a table of routes."""
 
     def __init__(self, locations: Mapping[str, Location]) -> None:
-        """`locations`: by network, such as "192.0.2.0/24". Raises ValueError for what is no network."""
+        """`locations`: by network, such as "192.0.2.0/24". Raises ValueError for a key that is no network."""
         # One table for each length of a prefix: a look-up asks each once, the longest first.
         self._tables: dict[tuple[int, int], dict[int, tuple[Network, Location]]] = {}
         for text, location in locations.items():

@@ -1,9 +1,8 @@
 """Steering: which region serves a client.
 
-A decision has three steps. A *fence* leaves the regions that may have the client's data at all. A *rule*
-ranks these for the client. The *state* of the regions then decides how far down the ranking one has to go:
-past regions that are down, and past those that are full. The fence comes first, so that no failure can move
-data over a border.
+A decision has three steps. A *fence* keeps only the regions that may have the client's data. A *rule* ranks
+these for the client. The *state* of the regions then decides: regions that are down or full are skipped. The
+fence comes first, so that no failure can move data across a border.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ RULES: dict[str, Rank] = {
 
 
 def fence_of(given: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
-    """Return a fence. Raises ValueError for what is no table of lists: the letters of "EU" are none."""
+    """Return a fence. Raises ValueError unless it is a table of lists; a text such as "EU" is not a list."""
     pairs = table("fence", given).items()
     return {client: frozenset(texts(f"fence of {client!r}", allowed)) for client, allowed in pairs}
 
@@ -132,7 +131,7 @@ class Steering:
         """Return whether a client's data may be in a region."""
         allowed = self.fence.get(at.jurisdiction)
         if allowed is None:
-            # Of a client from nowhere it is not known what is allowed: with a fence, nothing is.
+            # If the jurisdiction is unknown, a fence permits nothing.
             return not self.fence or bool(at.jurisdiction)
         return region.jurisdiction in allowed
 
@@ -146,9 +145,9 @@ class Steering:
     def choose(self, client: str, at: Location, states: Mapping[str, RegionState] | None = None) -> Region:
         """Return the region for a client: the first in its ranking that is up and has room.
 
-        If all that are up are full, the first of them: refusing is up to its own limits. `states` has the
-        regions by name; one that is left out is well and idle. Raises NoRegion if none that the fence permits
-        has a healthy server."""
+        If all regions that are up are full, the first of them, whose own limits may refuse the client.
+        `states`: by region; a region without one is healthy and idle. Raises NoRegion if no region that the
+        fence permits has a healthy server."""
         by_name = {region.name: region for region in self.regions}
         ranking = [by_name[name] for name in self.scores(client, at)]
         if not ranking:
