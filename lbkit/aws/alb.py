@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 from attrs import evolve
 
 from lbkit import presets
 from lbkit.aws.attributes import ALB_CHECKS, DEREGISTRATION_DELAY, draining, fail_open_below
+from lbkit.checks import several
 from lbkit.core.health import CheckRules, HealthRules
-from lbkit.core.options import whole
+from lbkit.core.options import flags, instances, table, whole
 from lbkit.core.routing import DEFAULT, Action, Fixed, Redirect, Routing, Rule, Split, ToPool
 from lbkit.core.sticky import Sticky
+from lbkit.core.text import shown
 from lbkit.experiment import Experiment, Policy, Server
 from lbkit.experiment.spread import spread_load
 from lbkit.tier import Tier
@@ -37,6 +40,8 @@ def app_cookie(name: str, duration: int = DAY) -> Sticky:
 
     AWS writes the target into a cookie of its own beside it, AWSALBAPP; here a table remembers it.
     `duration`: seconds, up to a week. Raises ValueError. (The same page.)"""
+    if not isinstance(name, str):
+        raise ValueError(f"name is {shown(name)}: use the name of the application's cookie")
     if name.startswith(_RESERVED):
         raise ValueError(f"name is {name!r}: names that start with AWSALB are the load balancer's own")
     whole(1, WEEK, duration=duration)
@@ -61,6 +66,7 @@ def alb_policy(
     `app_cookie`. `cross_zone`: on unless turned off, and then there is no stickiness.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/disable-cross-zone.html"""
+    flags(anomaly_mitigation=anomaly_mitigation, cross_zone=cross_zone)
     if anomaly_mitigation and algorithm != "weighted_random":
         raise ValueError(f"anomaly_mitigation: ALB has it with weighted_random only, not with {algorithm}")
     if stickiness and not cross_zone:
@@ -88,9 +94,10 @@ def listener(
     stickiness, which ALB keeps in a cookie. `default`: the action if no rule matches; None is the target
     group "default". `doubtful`: as in Routing; ALB passes such paths on. Raises ValueError.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html"""
-    ordered = sorted((rules or {}).items())
+    ordered = list(table("rules", rules or {}).items())
     for priority, rule in ordered:
         whole(1, 50_000, priority=priority)
+        instances(Rule, f"rules, priority {priority},", [rule])
         _check(rule.name, rule.then)
         if rule.rewrite or rule.mirror or rule.when.cookie or rule.when.content_type:
             raise ValueError(
@@ -103,7 +110,7 @@ def listener(
     if default is not None:
         _check("default", default)
         last = [Rule("default action", default)]
-    return Routing((*(rule for _, rule in ordered), *last), doubtful=doubtful)
+    return Routing((*(rule for _, rule in sorted(ordered, key=itemgetter(0))), *last), doubtful=doubtful)
 
 
 def _check(name: str, then: Action) -> None:
@@ -118,7 +125,7 @@ def target_group(name: str, targets: Iterable[Server], policy: Policy | None = N
 
     `policy`: by default that of `alb_policy`; not with stickiness, which needs a single target group here.
     Raises ValueError."""
-    return Tier(name, tuple(targets), alb_policy() if policy is None else policy)
+    return Tier(name, several(targets), alb_policy() if policy is None else policy)
 
 
 def alb(
@@ -134,10 +141,10 @@ def alb(
     not a `target_group` with their own. Stickiness needs a single group. Change the rest with `but` and
     `at_load`. Raises ValueError, ExperimentError."""
     groups = targets if isinstance(targets, Mapping) else {DEFAULT: targets}
-    servers = [
-        evolve(node, pool=group)
-        for group, members in groups.items()
-        for node in ((members,) if isinstance(members, Tier) else members)
-    ]
+    servers = []
+    for group, members in groups.items():
+        nodes = several(members)
+        instances(Server | Tier, f"targets of {group}", nodes)
+        servers += [evolve(node, pool=group) for node in nodes]
     policy = alb_policy() if policy is None else policy
     return spread_load(Experiment(servers, policy=policy, routing=routing, name=name), LOAD)[0]

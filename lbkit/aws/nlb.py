@@ -15,8 +15,9 @@ from lbkit.aws.attributes import (
     draining,
     fail_open_below,
 )
+from lbkit.checks import several
 from lbkit.core.health import CheckRules, HealthRules
-from lbkit.core.options import number
+from lbkit.core.options import flags, number, texts
 from lbkit.experiment import Experiment, Layer4, Policy, Server
 
 LOAD = 0.7  # of what the targets can serve, until `at_load` says otherwise
@@ -40,6 +41,7 @@ def nlb_policy(
     targets get traffic.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
     https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-cross-zone.html"""
+    flags(cross_zone=cross_zone, source_ip=source_ip)
     return evolve(
         presets.aws_nlb(cross_zone),
         key="client" if source_ip else "flow",
@@ -61,7 +63,7 @@ def nlb(
     as targets registered by instance id do. Raises ValueError, ExperimentError."""
     layer4 = Layer4(connections, proxy_protocol=connections != "shared")
     return Experiment(
-        tuple(targets), policy=nlb_policy() if policy is None else policy, layer4=layer4, name=name
+        several(targets), policy=nlb_policy() if policy is None else policy, layer4=layer4, name=name
     ).at_load(LOAD)
 
 
@@ -77,7 +79,7 @@ def nlb_settings(
     if protocol not in ("tcp", "udp"):
         raise ValueError(f"protocol is {protocol!r}: use tcp or udp")
     number(60, 6000, idle=idle)
-    split = [address.partition("@") for address in addresses]
+    split = [address.partition("@") for address in texts("addresses", several(addresses))]
     policy = nlb_policy() if policy is None else policy
     if protocol == "udp":
         policy = evolve(policy, health=None)
@@ -100,6 +102,7 @@ def gwlb_policy(
     `stickiness`: how many fields identify a flow, 5, 3 or 2; all its packets go to one appliance. The gateway
     decides about the flows of a failed appliance: see `rebalance` in lbkit.net.geneve.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/edit-target-group-attributes.html"""
+    flags(cross_zone=cross_zone)
     return evolve(
         presets.aws_gwlb(cross_zone, stickiness),
         drain=draining(deregistration_delay),

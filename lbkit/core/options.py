@@ -15,6 +15,7 @@ from lbkit.core.text import shown, unknown
 from lbkit.extensions import readable_init
 
 T = TypeVar("T")
+K = TypeVar("K")
 C = TypeVar("C", bound=Callable[..., Any])
 FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
 
@@ -97,6 +98,13 @@ def whole(low: int, high: float | int = inf, /, **values: Any) -> None:
             raise ValueError(f"{name} is {shown(value)}: use a whole number of at least {low}{upto}")
 
 
+def flags(**values: Any) -> None:
+    """Raise ValueError, which names it, for the first value that is neither True nor False."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {shown(value)}: use true or false")
+
+
 def texts(name: str, value: Collection[str]) -> Collection[str]:
     """Return a list of texts. Raises ValueError, which names it, for anything else: also for a text."""
     if isinstance(value, str) or not isinstance(value, Collection):
@@ -107,11 +115,21 @@ def texts(name: str, value: Collection[str]) -> Collection[str]:
     return value
 
 
-def table(name: str, value: Mapping[str, T]) -> Mapping[str, T]:
+def table(name: str, value: Mapping[K, T]) -> Mapping[K, T]:
     """Return a table by name. Raises ValueError, which names it, for anything else."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{name} is {shown(value)}: use a table by name")
     return value
+
+
+def instances(kind: type | UnionType, name: str, values: Iterable[object]) -> None:
+    """Raise ValueError, which names it, for what is no list of `kind`s."""
+    wanted = " or ".join(one.__name__ for one in get_args(kind) or (kind,))
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} is {shown(values)}: use a list with a {wanted} each")
+    for one in values:
+        if not isinstance(one, kind):
+            raise ValueError(f"{name} has {shown(one)}: use a {wanted} each")
 
 
 @cache

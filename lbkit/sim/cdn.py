@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.cache import Cache, CacheRules, Fields, Request, Response, Stored
 from lbkit.core.geo import Place, round_trip
-from lbkit.core.options import number, whole
-from lbkit.core.text import unknown
+from lbkit.core.options import instances, number, table, texts, whole
+from lbkit.core.text import shown, unknown
 from lbkit.workload import stream, zipf, zipf_weights
 
 ORIGIN = "origin"
@@ -39,8 +39,14 @@ class Site:
     on_demand: bool = True
 
     def __post_init__(self) -> None:
-        if not self.name or self.name == ORIGIN:
-            raise ValueError(f"name is {self.name!r}: use a text that is neither empty nor {ORIGIN!r}")
+        if not isinstance(self.name, str) or self.name in ("", ORIGIN):
+            raise ValueError(f"name is {shown(self.name)}: use a text that is neither empty nor {ORIGIN!r}")
+        if not isinstance(self.parent, str):
+            raise ValueError(f"parent is {shown(self.parent)}: use the name of a site, or ''")
+        if not isinstance(self.place, Place | None):
+            raise ValueError(f"place is {shown(self.place)}: use a Place")
+        if not isinstance(self.on_demand, bool):
+            raise ValueError(f"on_demand is {shown(self.on_demand)}: use true or false")
         whole(1, 10_000_000, objects=self.objects)
         whole(1, 10_000, servers=self.servers)
 
@@ -68,8 +74,13 @@ class SiteCount:
 
 
 def uri(key: int) -> str:
-    """Return the URI of object number `key`; all have the same length, so objects have the same size."""
-    return f"http://cdn.example/{key:010d}"
+    """Return the URI of object number `key`; all have the same length, so objects have the same size.
+
+    Raises ValueError for what is no whole number."""
+    try:
+        return f"http://cdn.example/{key:010d}"
+    except (TypeError, ValueError):
+        raise ValueError(f"key is {shown(key)}: use a whole number, that of an object") from None
 
 
 def _head(control: str, age: int) -> Fields:
@@ -94,6 +105,9 @@ class Cdn:
         Raises ValueError for unknown or circular parents, and for a `control` that forbids caching."""
         if not sites:
             raise ValueError("sites is empty: use at least one Site")
+        instances(Site, "sites", sites)
+        if not isinstance(control, str):
+            raise ValueError(f"control is {shown(control)}: use a text such as max-age=86400")
         self.sites = {site.name: site for site in sites}
         if len(self.sites) < len(sites):
             raise ValueError("sites has a name twice: give each site a name of its own")
@@ -106,7 +120,7 @@ class Cdn:
         for site in sites:
             rules = CacheRules(max_bytes=site.objects * entry_size(control), max_entry=2**30)
             self._caches[site.name] = [Cache(rules) for _ in range(site.servers)]
-            balancer = make_balancer(inside, stream(seed, site.name), **(options or {}))
+            balancer = make_balancer(inside, stream(seed, site.name), **table("options", options or {}))
             members = [Backend(f"{site.name}/{i}") for i in range(site.servers)]
             self._pools[site.name] = Pool(members, balancer)
         self._places = {f"{site.name}/{i}": i for site in sites for i in range(site.servers)}
@@ -132,8 +146,7 @@ class Cdn:
         """Serve a client's request for an object at second `now`; sites on its path keep the object.
 
         `client`: its place; by default it is at the site. Raises ValueError for an unknown site."""
-        if site not in self.sites:
-            raise ValueError(unknown(site, self.sites, "site"))
+        self._site(site)
         request = Request("GET", uri(key))
         missed: list[Cache[range]] = []
         asked: list[str] = []
@@ -159,6 +172,11 @@ class Cdn:
             self._keep(request, int(age), now, missed)
         return Delivery(source, tuple(asked), self._seconds(asked, client))
 
+    def _site(self, name: str) -> Site:
+        if not isinstance(name, str) or name not in self.sites:
+            raise ValueError(unknown(name, self.sites, "site"))
+        return self.sites[name]
+
     def _keep(self, request: Request, age: int, now: float, caches: Iterable[Cache[range]]) -> None:
         """Store an object that is `age` seconds old. `entry_size` has checked that caches may keep it."""
         head = _head(self.control, age) if age else self._new
@@ -183,13 +201,15 @@ class Cdn:
         return sum(round_trip(a, b) for a, b in pairwise(known))
 
     def place_of(self, name: str) -> Place | None:
-        return self.origin if name == ORIGIN else self.sites[name].place
+        """Return where a site or the origin is, if that is known. Raises ValueError for an unknown site."""
+        return self.origin if name == ORIGIN else self._site(name).place
 
     # -- contents -----------------------------------------------------------------------------------
 
     def put(self, site: str, keys: Iterable[int], now: float) -> int:
         """Place objects in a site ahead of requests; return how many of them it has in the end, as the last
-        may evict the first."""
+        may evict the first. Raises ValueError for an unknown site."""
+        self._site(site)
         keys = list(keys)
         for key in keys:
             request = Request("GET", uri(key))
@@ -197,7 +217,8 @@ class Cdn:
         return sum(self.holds(site, key) for key in keys)
 
     def holds(self, site: str, key: int) -> bool:
-        """Return whether any server of a site has an object, fresh or stale."""
+        """Return whether any server of a site has an object, fresh or stale. Raises ValueError."""
+        self._site(site)
         return any(uri(key) in cache.entries for cache in self._caches[site])
 
     def purge(self, key: int) -> int:
@@ -236,6 +257,8 @@ class Demand:
         whole(1, 10_000_000, objects=self.objects)
         number(0, skew=self.skew)
         number(0, above=True, rate=self.rate)
+        if not isinstance(self.local, bool):
+            raise ValueError(f"local is {shown(self.local)}: use true or false")
 
     def weights(self) -> list[float]:
         """Return the weights of all objects, the most popular first."""
@@ -257,7 +280,10 @@ class Demand:
         return self._orders[site][rank]
 
     def requests(self, sites: Sequence[str], count: int) -> Iterator[tuple[float, str, int]]:
-        """Yield `count` requests (second, site, object) of a Poisson process over all `sites`."""
+        """Yield `count` requests (second, site, object) of a Poisson process over all `sites`. ValueError."""
+        whole(0, count=count)
+        if not texts("sites", sites):
+            raise ValueError("sites is empty: use at least one name")
         rng = stream(self.seed, "cdn")
         draw = zipf(self.objects, self.skew, stream(self.seed, "objects"))
         now = 0.0
@@ -275,7 +301,9 @@ def play(
 ) -> list[Delivery]:
     """Serve requests (second, site, object) in order of time; return all deliveries after the first `warmup`,
     where counts start, too. `clients`: the place of each site's clients; by default they are at the site."""
-    places = clients or {}
+    if not isinstance(cdn, Cdn):
+        raise ValueError(f"cdn is {shown(cdn)}: use a Cdn")
+    places = table("clients", clients or {})
     found: list[Delivery] = []
     for i, (now, site, key) in enumerate(requests):
         if i == warmup:

@@ -14,8 +14,10 @@ from itertools import accumulate
 from math import inf
 
 from lbkit.core.geo import Resolvers
-from lbkit.core.options import number, whole
+from lbkit.core.options import instances, number, whole
 from lbkit.workload import stream, zipf_weights
+
+MOST = 20_000_000  # requests that are kept
 
 Answer = Callable[[int, float], str]  # (resolver, second) -> the address that the DNS server answers
 
@@ -36,6 +38,7 @@ class Crowd:
         whole(1, 1_000_000, resolvers=self.resolvers)
         number(0, skew=self.skew)
         number(0, above=True, rate=self.rate)
+        instances(Resolvers, "habits", self.habits)
         if abs(sum(habit.share for habit in self.habits) - 1) > 1e-9:
             raise ValueError("habits: the shares must add up to 1")
 
@@ -78,6 +81,8 @@ def visit(crowd: Crowd, answer: Answer, ttl: float, duration: float, seed: int =
     Starts in the steady state: resolvers already have answers, of random ages. Raises ValueError."""
     number(0, ttl=ttl)
     number(0, above=True, duration=duration)
+    if crowd.rate * duration > MOST:
+        raise ValueError(f"duration is {duration:g}: at most {MOST / crowd.rate:g}, so {MOST:,} requests")
     draw, habits = stream(seed, "visits"), stream(seed, "habits")
     upto = list(accumulate(crowd.weights()))
     by_share = list(accumulate(habit.share for habit in crowd.habits))

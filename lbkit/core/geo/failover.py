@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from lbkit.core.options import number
+from lbkit.core.options import instances, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class DnsFailover:
 
     def __post_init__(self) -> None:
         number(0, ttl=self.ttl, notice=self.notice, hold=self.hold)
+        instances(Resolvers, "resolvers", self.resolvers)
         total = sum(kind.share for kind in self.resolvers)
         if abs(total - 1) > 1e-9:
             raise ValueError(f"resolvers: their shares add up to {total:g}, use 1")

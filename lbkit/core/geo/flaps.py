@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from lbkit.core.geo.routes import Internet, NetworkRoute, moved
+from lbkit.core.options import number, table
 from lbkit.core.text import unknown
 
 
@@ -17,7 +18,8 @@ def sessions_broken(
     `sessions`: the number of open sessions by network, which is constant, as broken ones start again. A
     network that reaches a new site loses its sessions, because that site does not know the connections and
     resets them; the others lose none. Raises ValueError for unknown networks and sites."""
-    for network in sessions:
+    for network, count in table("sessions", sessions).items():
+        number(0, **{f"sessions of {network}": count})  # type: ignore[arg-type] # names are those of values
         if network not in internet.providers:
             raise ValueError(f"sessions: {unknown(network, internet.providers, 'network')}")
     lost: list[float] = []

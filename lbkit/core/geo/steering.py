@@ -13,8 +13,8 @@ from math import log
 from lbkit.core.geo.earth import distance, round_trip
 from lbkit.core.geo.region import Location, Region, RegionState
 from lbkit.core.hashing import hash64, mix64, place64
-from lbkit.core.options import number, table, texts
-from lbkit.core.text import shown, unknown
+from lbkit.core.options import instances, number, table, texts
+from lbkit.core.text import unknown
 
 Rank = Callable[["Steering", str, Location], dict[str, float]]  # by region; the lowest comes first
 
@@ -93,9 +93,7 @@ class Steering:
         Raises ValueError for unknown names, and shares outside 0..1."""
         if not regions:
             raise ValueError("regions is empty: use at least one Region")
-        for region in regions:
-            if not isinstance(region, Region):
-                raise ValueError(f"regions has {shown(region)}: use Regions")
+        instances(Region, "regions", regions)
         self.regions = tuple(regions)
         names = [region.name for region in regions]
         for name in names:

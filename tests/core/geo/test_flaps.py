@@ -31,3 +31,10 @@ def test_faults() -> None:
         sessions_broken(INTERNET, [["a"]], {"q": 1})
     with pytest.raises(ValueError, match="unknown network q"):
         sessions_broken(INTERNET, [["q"]], {})
+
+
+def test_numbers_of_sessions_are_checked() -> None:
+    with pytest.raises(ValueError, match="sessions is 5: use a table by name"):
+        sessions_broken(INTERNET, [], 5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="sessions of a is nan"):
+        sessions_broken(INTERNET, [], {"a": float("nan")})

@@ -148,7 +148,7 @@ def test_whatever_fails_data_stays_behind_its_fence(
         (lambda: Steering(REGIONS, "nearst"), "unknown rule nearst; .*did you mean nearest"),
         (lambda: Steering(REGIONS, order=["dubln"]), "order: unknown region dubln"),
         (lambda: Steering(REGIONS, fence={"EU": ["UE"]}), "fence of 'EU': unknown jurisdiction"),
-        (lambda: Steering([3]), "regions has 3: use Regions"),
+        (lambda: Steering([3]), "regions has 3: use a Region each"),
         (lambda: Steering(REGIONS, order=3), "order is 3: use a list of texts"),
         (lambda: Steering(REGIONS, fence={"EU": "EU"}), "fence of 'EU' is 'EU': use a list of texts"),
         (lambda: Steering(REGIONS, latencies={"c": 3}), "latencies of c is 3: use a table by name"),
