@@ -9,7 +9,8 @@ import pytest
 
 from lbkit import Experiment, Traffic, servers
 from lbkit.tier import Tier
-from lbkit.topology import break_each, first_of_each, six_layers, what_if
+from lbkit.topology import break_each, six_layers, what_if
+from lbkit.topology.breaking import first_of_each
 
 SMALL = six_layers(1, 2, 2, 1, 2)  # eight servers
 

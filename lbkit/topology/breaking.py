@@ -1,7 +1,4 @@
-"""A ready experiment with six layers of balancers, and what happens when one of its nodes breaks.
-
-`what_if(six_layers(), "zone-1a")` breaks a zone: which layer notices, after how long, and what is lost?
-"""
+"""Breaks a node of an experiment during a run: which layer notices, after how long, and what is lost?"""
 
 from __future__ import annotations
 
@@ -10,89 +7,16 @@ from dataclasses import dataclass
 from math import inf
 
 from lbkit.checks import several
-from lbkit.core.health import CheckRules, HealthRules
 from lbkit.core.options import number as check_number
-from lbkit.core.options import whole
 from lbkit.core.text import shown, unknown
-from lbkit.distributions import Exponential
 from lbkit.events import Action, Event, as_action
-from lbkit.experiment import Experiment, Policy, Traffic
+from lbkit.experiment import Experiment
 from lbkit.result import Result, good
 from lbkit.run import run
-from lbkit.server import Server
 from lbkit.table import duration, html
 from lbkit.tier import Node, Tier
 
-__all__ = ["Broken", "BrokenEach", "Notice", "break_each", "six_layers", "what_if"]
-
-ZONES = "abcdefghijklmnopqrstuvwxyz"
-MOST_SERVERS = 100_000  # of an experiment of layers
 BREAKS = (Action.CRASH, Action.HANG)
-
-
-def six_layers(
-    managers: int = 2,
-    regions: int = 2,
-    zones: int = 2,
-    farms: int = 1,
-    servers: int = 2,
-    *,
-    ttl: float = 60.0,
-) -> Experiment:
-    """Return an experiment at half load: name server, global managers, regions, zones, farms and servers.
-
-    Each number is how many nodes each node above has. Clients keep the name server's answer for `ttl`
-    seconds. The lower a layer, the shorter its network delay and the more often it checks the nodes below.
-    Raises ValueError for a number below 1, more than 26 zones in a region, and more than 100,000 servers."""
-    for name, number in {
-        "managers": managers,
-        "regions": regions,
-        "farms": farms,
-        "servers": servers,
-    }.items():
-        whole(1, **{name: number})
-    whole(1, len(ZONES), zones=zones)
-    if (count := managers * regions * zones * farms * servers) > MOST_SERVERS:
-        raise ValueError(f"servers: there would be {count:,}: use at most {MOST_SERVERS:,} of all together")
-
-    def farm(name: str) -> Tier:
-        below = [Server(f"s{next(numbers)}", service=WORK) for _ in range(servers)]
-        return Tier(name, below, checked("least_connections", 2.0), distance=0.0005)
-
-    def zone(place: str) -> Tier:
-        names = [f"farm-{place}{i + 1 if farms > 1 else ''}" for i in range(farms)]
-        return Tier(f"zone-{place}", map(farm, names), checked("round_robin", 2.0), distance=0.001)
-
-    def region(number: int) -> Tier:
-        below = [zone(f"{number}{letter}") for letter in ZONES[:zones]]
-        return Tier(f"region-{number}", below, checked("round_robin", 5.0), distance=0.02)
-
-    numbers = iter(range(1, 1 + managers * regions * zones * farms * servers))
-    places = iter(range(1, 1 + managers * regions))
-    global_managers = [
-        Tier(
-            f"global-{i + 1}",
-            [region(next(places)) for _ in range(regions)],
-            checked("round_robin", 10.0),
-            distance=0.03,
-        )
-        for i in range(managers)
-    ]
-    names = Tier("dns", global_managers, checked("round_robin", 10.0), distance=0.01, ttl=ttl)
-    traffic = Traffic(duration=300, warmup=10, clients=200)
-    return Experiment(names, traffic, Policy(retries=0), name="six layers").at_load(0.5)
-
-
-WORK = Exponential(0.2)  # mean service time in seconds; long, so that a run needs few requests
-
-
-def checked(algorithm: str, interval: float) -> Policy:
-    """Return a policy that probes the nodes below every `interval` seconds, and retries once on another."""
-    rules = CheckRules(interval=interval, timeout=min(1.0, interval / 2))
-    return Policy(algorithm, health=HealthRules(checks=rules), retries=1)
-
-
-# -- what if -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
