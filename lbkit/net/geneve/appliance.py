@@ -15,6 +15,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any
 
+from lbkit.core.text import shown
 from lbkit.net.address import split_address
 from lbkit.net.geneve.header import IPV4, IPV6, AwsOptions, GeneveError, Header, decode, encode
 from lbkit.net.geneve.packet import ACK, SYN, Packet, PacketError, answer_to, read_packet
@@ -57,6 +58,8 @@ class Appliance(Running, asyncio.DatagramProtocol):
         self, judge: Judge | None = None, listen: str = "127.0.0.1:0", name: str = "appliance"
     ) -> None:
         super().__init__(*split_address(listen, "listen"))
+        if judge is not None and not callable(judge):
+            raise ValueError(f"judge is {shown(judge)}: use a function of a packet")
         self.judge = judge or by_port()
         self.name = name
         self.verdicts: Counter[Verdict] = Counter()

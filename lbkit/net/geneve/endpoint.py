@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Self
 
+from lbkit.core.options import number
 from lbkit.net.address import split_address
 
 
@@ -15,6 +16,7 @@ class Endpoint:
 
     def __init__(self, gateway: str, timeout: float = 1.0) -> None:
         """`gateway`: host:port; `timeout`: seconds that `receive` waits. Raises ValueError, OSError."""
+        number(0, above=True, timeout=timeout)
         host, port = split_address(gateway, "gateway")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_DGRAM)

@@ -9,7 +9,8 @@ from collections import OrderedDict
 
 from lbkit.core import Backend, Lease, NoBackend, Pool
 from lbkit.core.drain import DrainState
-from lbkit.core.options import whole
+from lbkit.core.options import flags, whole
+from lbkit.core.text import shown
 from lbkit.net.geneve.packet import TCP, Packet
 
 TCP_IDLE, OTHER_IDLE = 350.0, 120.0  # seconds without a packet, after which a flow is forgotten. (AWS, GWLB.)
@@ -43,7 +44,10 @@ class FlowTable:
     def __init__(self, pool: Pool, fields: int = 5, rebalance: bool = False, size: int = 100_000) -> None:
         if fields not in (5, 3, 2):
             raise ValueError(f"fields is {fields!r}: use 5, 3 or 2")
+        if not isinstance(pool, Pool):
+            raise ValueError(f"pool is {shown(pool)}: use a Pool")
         whole(1, size=size)
+        flags(rebalance=rebalance)
         self.pool, self.fields, self.rebalance, self.size = pool, fields, rebalance, size
         self.rehashed = 0  # flows that got another appliance so far
         self._flows: OrderedDict[str, Flow] = OrderedDict()  # the one that was silent longest is first

@@ -56,9 +56,9 @@ class Gateway(Running):
         """Raises ValueError."""
         super().__init__(*split_address(listen, "listen"))
         whole(0, 2**64 - 1, attachment=attachment)
+        self.flows = FlowTable(pool, fields, rebalance, size)
         self.pool = pool
         self.attachment = attachment
-        self.flows = FlowTable(pool, fields, rebalance, size)
         self.inspected = self.returned = 0  # packets to appliances, and back to endpoints
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self._numbers: dict[Address, int] = {}  # of endpoints, in the order in which they came
@@ -196,6 +196,7 @@ def gateway(
     members = []
     for i, address in enumerate(addresses, 1):
         host, port = split_address(address, f"appliances[{i - 1}]")
+        whole(1, **{f"port of appliances[{i - 1}]": port})
         members.append(Backend(f"appliance {i}", host=host, port=port))
     pool = policy.pool(members, lambda name: random.Random(f"{seed} {name}"))
     assert isinstance(pool, Pool), "the policy has one balancer"

@@ -16,6 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
+from lbkit.core.options import instances, whole
+from lbkit.core.text import shown
+
 PORT = 6081  # UDP
 IPV4, IPV6, ETHERNET = 0x0800, 0x86DD, 0x6558  # protocol types of what follows the header
 LONGEST = 63 * 4  # bytes of all options
@@ -38,8 +41,10 @@ class Option:
     data: bytes = b""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.namespace < 1 << 16 or not 0 <= self.type < 1 << 8:
-            raise ValueError(f"option {self.namespace:#x}/{self.type:#x}: use 16 bits and 8 bits")
+        whole(0, 0xFFFF, namespace=self.namespace)
+        whole(0, 0xFF, type=self.type)
+        if not isinstance(self.data, bytes):
+            raise ValueError(f"data is {shown(self.data)}: use bytes")
         if len(self.data) % 4 or len(self.data) > 31 * 4:
             raise ValueError(f"data has {len(self.data)} bytes: use a multiple of 4, at most 124")
 
@@ -60,8 +65,9 @@ class Header:
     oam: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.protocol < 1 << 16 or not 0 <= self.vni < 1 << 24:
-            raise ValueError(f"protocol {self.protocol:#x}, vni {self.vni}: use 16 bits and 24 bits")
+        whole(0, 0xFFFF, protocol=self.protocol)
+        whole(0, 0xFFFFFF, vni=self.vni)
+        instances(Option, "options", self.options)
         if self.length > LONGEST:
             raise ValueError(f"options have {self.length} bytes: use at most {LONGEST}")
 
@@ -121,6 +127,10 @@ class AwsOptions:
     endpoint: int
     attachment: int
     cookie: int
+
+    def __post_init__(self) -> None:
+        whole(0, 2**64 - 1, endpoint=self.endpoint, attachment=self.attachment)
+        whole(0, 2**32 - 1, cookie=self.cookie)
 
     def options(self) -> tuple[Option, ...]:
         return (

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import pack, unpack_from
 
+from lbkit.core.options import whole
+from lbkit.core.text import shown
+
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 _WITH_PORTS = {TCP, UDP, SCTP}
 _FRAGMENT = 44
 _EXTENSIONS = {0, 43, 60, _FRAGMENT}  # IPv6: hop by hop, routing, destination options
 _MOST_EXTENSIONS = 8
+_LONGEST = 65_535 - 40  # bytes of a payload, without the headers of TCP over IPv4
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16  # flags of TCP
 
@@ -119,14 +123,25 @@ def _packet(data: bytes, start: int, protocol: int, addresses: tuple[str, str], 
 
 def udp_packet(source: End, destination: End, payload: bytes = b"") -> bytes:
     """Return a UDP packet, IPv4 or IPv6 as the addresses are. Raises ValueError for one of each."""
+    _check(source, destination, payload)
     header = pack(">HHHH", source[1], destination[1], 8 + len(payload), 0)
     return _ip(UDP, source[0], destination[0], header + payload, 6)
 
 
 def tcp_packet(source: End, destination: End, flags: int = SYN, payload: bytes = b"", ack: int = 0) -> bytes:
     """Return a TCP packet with these flags. Raises ValueError for addresses of two kinds."""
+    _check(source, destination, payload)
     header = pack(">HHIIBBHHH", source[1], destination[1], 0, ack, 5 << 4, flags, 65535, 0, 0)
     return _ip(TCP, source[0], destination[0], header + payload, 16)
+
+
+def _check(source: End, destination: End, payload: bytes) -> None:
+    for name, end in (("source", source), ("destination", destination)):
+        if not (isinstance(end, tuple) and len(end) == 2):
+            raise ValueError(f"{name} is {shown(end)}: use an address and a port")
+        whole(0, 65_535, **{f"port of {name}": end[1]})
+    if not isinstance(payload, bytes) or len(payload) > _LONGEST:
+        raise ValueError(f"payload is {shown(payload)}: use bytes, at most {_LONGEST:,}")
 
 
 def answer_to(packet: Packet, payload: bytes) -> bytes:

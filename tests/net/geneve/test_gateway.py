@@ -187,6 +187,7 @@ def test_wrong_settings_are_named() -> None:
     for wrong, message in (
         (["x"], r"appliances\[0\] is 'x': use host:port"),
         (["127.0.0.1:1", 5], r"appliances\[1\] is 5: use a text"),
+        (["127.0.0.1:0"], r"port of appliances\[0\] is 0"),
     ):
         with pytest.raises(ValueError, match=message):
             gateway(wrong)  # type: ignore[arg-type]
@@ -194,6 +195,12 @@ def test_wrong_settings_are_named() -> None:
     for number in (-1, 2**64, "x"):
         with pytest.raises(ValueError, match="attachment is "):
             Gateway(pool, attachment=number)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="pool is None: use a Pool"):
+        Gateway(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="judge is 5: use a function of a packet"):
+        Appliance(5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="timeout is -1: use a number above 0"):
+        Endpoint("127.0.0.1:1", -1)
     with pytest.raises(ValueError, match="listen is 'here': use host:port"):
         Gateway(pool, listen="here")
 
