@@ -146,10 +146,11 @@ def test_nginx_above_haproxy_above_lbkit() -> None:
     assert any(c.backend == "s1" and c.kind == "drain" for c in result.layers["zone"].changes)
 
 
-PLACES = Geography({"": {"at": [50, 8]}}, {"0.0.0.0/0": {"at": [50, 8]}})
+PLACES = Geography({"here": {"at": [50, 8]}}, {"0.0.0.0/0": {"at": [50, 8]}})
+PLACED = TREE.but(servers=[attrs.evolve(tier, zone="here") for tier in TREE.servers], geography=PLACES)
 REFUSED = {
     "docker": (TREE, "docker", "tiers are processes of this machine"),
-    "geography": (TREE.but(geography=PLACES), "live", "geography: live tiers have no places"),
+    "geography": (PLACED, "live", "geography: live tiers have no places"),
     "delay": (TREE.but(events=Event(1, "delay", "eu", 0.1)), "live", "no simulated network on real sockets"),
     "names": (
         TREE.but(servers=Tier("dns", servers(1), ttl=5)),
