@@ -11,7 +11,7 @@ from lbkit import presets
 from lbkit.aws.attributes import ALB_CHECKS, DEREGISTRATION_DELAY, draining, fail_open_below
 from lbkit.checks import several
 from lbkit.core.health import CheckRules, HealthRules
-from lbkit.core.options import flags, instances, table, whole
+from lbkit.core.options import flags, instance, instances, table, whole
 from lbkit.core.routing import DEFAULT, Action, Fixed, Redirect, Routing, Rule, Split, ToPool
 from lbkit.core.sticky import Sticky
 from lbkit.core.text import shown
@@ -97,7 +97,7 @@ def listener(
     ordered = list(table("rules", rules or {}).items())
     for priority, rule in ordered:
         whole(1, 50_000, priority=priority)
-        instances(Rule, f"rules, priority {priority},", [rule])
+        instance(Rule, f"the rule of priority {priority}", rule)
         _check(rule.name, rule.then)
         if rule.rewrite or rule.mirror or rule.when.cookie or rule.when.content_type:
             raise ValueError(

@@ -122,6 +122,12 @@ def table(name: str, value: Mapping[K, T]) -> Mapping[K, T]:
     return value
 
 
+def instance(kind: type, name: str, value: object) -> None:
+    """Raise ValueError, which names it, for what is no `kind`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {shown(value)}: use {kind.__name__}")
+
+
 def instances(kind: type | UnionType, name: str, values: Iterable[object]) -> None:
     """Raise ValueError, which names it, for what is no list of `kind`s."""
     wanted = " or ".join(one.__name__ for one in get_args(kind) or (kind,))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from lbkit.checks import several
 from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.health import CheckRules, HealthRules
+from lbkit.core.options import instance, instances
 from lbkit.core.state_change import StateChange
 from lbkit.net.dns import DnsServer
 from lbkit.net.origin.check import Checker
@@ -28,9 +30,11 @@ class RegionHealth:
         for. A probe of kind "call" asks your own function. `on_change`: called in the server's thread.
 
         Raises ValueError for servers without a zone."""
+        backends = several(backends)
+        instance(DnsServer, "server", server)
+        instances(Backend, "backends", backends)
         self.server, self.on_change = server, on_change
         rules = rules or CheckRules()
-        backends = list(backends)
         for one in backends:
             if not one.zone:
                 raise ValueError(f"zone of {one.name} is empty: name the region that the server belongs to")

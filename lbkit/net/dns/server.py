@@ -12,6 +12,7 @@ from typing import Any, cast
 from dns.rcode import SERVFAIL
 
 from lbkit.core.geo import RegionState
+from lbkit.core.options import flags, instance
 from lbkit.net.address import split_address
 from lbkit.net.dns.answer import answer, only_a_code
 from lbkit.net.dns.cookies import Cookies
@@ -33,6 +34,8 @@ class DnsServer(Running):
     def __init__(self, zone: Zone, listen: str = "127.0.0.1:0", strict_cookies: bool = False) -> None:
         """`listen`: host and port; port 0 is any free one. `strict_cookies`: answer clients that use cookies
         only once they have shown one of ours. Raises ValueError for what is no address."""
+        instance(Zone, "zone", zone)
+        flags(strict_cookies=strict_cookies)
         super().__init__(*split_address(listen, "listen"))
         self.zone = zone
         self.queries = 0

@@ -293,8 +293,8 @@ def test_an_answer_gets_no_answer() -> None:
     [
         (lambda: Zone("shop..test"), "no name"),
         (lambda: Zone("a.test", [Record("x.b.test.", "A", ["192.0.2.1"])]), "not in the zone a.test"),
-        (lambda: Zone("a.test", [Record("x", "A", ["192.0.2.300"])]), "x A: "),
-        (lambda: Zone("a.test", [Record("x", "NOSUCH", ["1"])]), "x NOSUCH: "),
+        (lambda: Zone("a.test", [Record("x", "A", ["192.0.2.300"])]), "x A is "),
+        (lambda: Zone("a.test", [Record("x", "NOSUCH", ["1"])]), "x NOSUCH is "),
         (lambda: Zone("a.test", [Record("x", "A", [])]), "at least one value"),
         (lambda: Zone("a.test", [Record("x", "A", ["192.0.2.1"], ttl=-1)]), "ttl of x A is -1"),
         (
