@@ -65,7 +65,7 @@ SMALL = Experiment(servers(2), Traffic(duration=1))
     [
         (
             lambda: run(SMALL, gracee=1),
-            r"run: unknown option gracee; known are grace, max_events, layer, record; did you",
+            r"run: unknown option gracee; known are grace, max_events, layer, record, keep; did you",
         ),
         (lambda: run(SMALL, on="live", gracee=1), r"run: unknown option gracee; .* did you mean grace\?"),
         (lambda: compare(SMALL, "random", gracee=1), r"did you mean grace\?"),
