@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -130,12 +130,21 @@ def test_a_port_that_is_taken_is_named(server: DnsServer) -> None:
 # -- behind a resolver --------------------------------------------------------------------------------
 
 
+def free_port() -> int:
+    """Return a port that is free for UDP and for TCP."""
+    for _ in range(50):
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            with suppress(OSError):
+                udp.bind(tcp.getsockname())
+                return int(tcp.getsockname()[1])
+    raise AssertionError("no port is free for both")
+
+
 @contextmanager
 def unbound(folder: Path, authoritative: int, *settings: str) -> Iterator[int]:
     """A resolver that asks our server about shop.test; yields its port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     lines = [
         "server:",
         *(f"  {line}" for line in (
