@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Collection
 from pathlib import Path
 from types import GenericAlias
+
+# Of compiled modules Sphinx would see neither sources nor signatures.
+os.environ["LBKIT_PURE"] = "1"
 
 ROOT = Path(__file__).resolve().parents[1]
 GATHERED = ROOT / "build" / "site"

@@ -1,6 +1,6 @@
 """lbkit: learn load balancing by doing it."""
 
-from lbkit.extensions import compiled, install
+from lbkit.extensions import compiled, document, install
 
 install()  # first, as it decides which modules the imports below find: readable or compiled ones
 
@@ -65,6 +65,8 @@ from lbkit.run import EngineError, notes, render, run
 from lbkit.sweep import SweepError, sweep
 from lbkit.tier import Tier
 from lbkit.tls import Tls
+
+document()
 
 __version__ = "0.1.0"
 

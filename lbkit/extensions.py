@@ -28,6 +28,7 @@ SUFFIX = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ".so"  # Python in a b
 FOLDER = PACKAGE / "_compiled" / SUFFIX.split(".")[1]  # such as cpython-311-x86_64-linux-gnu
 MANIFEST = "manifest.json"  # module -> hash of its source
 SEEN = "seen.json"  # size and time of the sources when their hashes last fitted
+DOCS = "docs.json"  # module -> class -> docstring
 
 STALE = "sources are newer than the compiled ones: running readable Python; `make compiled` builds them anew"
 BROKEN = "the compiled modules cannot be loaded ({}): running readable Python; `make compiled` mends it"
@@ -129,11 +130,21 @@ def _serve(hashes: Mapping[str, str]) -> str:
     finder = CompiledFinder(FOLDER, hashes)
     sys.meta_path.insert(0, finder)
     try:
+        import_module("librt.vecs")  # what mypyc's code uses at run time
         import_module(GROUP)
     except ImportError as error:
         sys.meta_path.remove(finder)
         return BROKEN.format(error)
     return ""
+
+
+def document() -> None:
+    """Give loaded classes of compiled modules their docstrings, which mypyc leaves out."""
+    if compiled():
+        docs: dict[str, dict[str, str]] = json.loads((FOLDER / DOCS).read_bytes())
+        for name in docs.keys() & sys.modules.keys():
+            for cls, doc in docs[name].items():
+                vars(sys.modules[name])[cls].__doc__ = doc
 
 
 def compiled() -> bool:

@@ -39,7 +39,17 @@ def build(folder: Path, jobs: int = os.cpu_count() or 1) -> None:
         work = Path("build", "native", f"{extensions.FOLDER.name}-O{OPTIMIZE}")
         _to_machine_code(_to_c(list(manifest), work), work, fresh, jobs)
     (fresh / extensions.MANIFEST).write_text(json.dumps(manifest, indent=1))
+    docs = {name: class_docs(extensions.source_of(name)) for name in manifest}
+    (fresh / extensions.DOCS).write_text(json.dumps(docs))
     _replace(folder, fresh)
+
+
+def class_docs(source: str) -> dict[str, str]:
+    """Return the docstrings of a module's classes, which mypyc leaves out."""
+    classes = [
+        node for node in ast.parse(Path(source).read_text("utf-8")).body if isinstance(node, ast.ClassDef)
+    ]
+    return {node.name: doc for node in classes if (doc := ast.get_docstring(node, clean=False))}
 
 
 def _to_c(names: list[str], work: Path) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from lbkit import needs
+from lbkit import compiled, needs
 from lbkit.needs import Program
 
 REQUIRE_ALL = bool(os.environ.get("LBKIT_REQUIRE_ALL"))
@@ -73,3 +73,11 @@ def need_docker() -> str:
 def skip_platform(reason: str) -> NoReturn:
     """Skip what this machine or system cannot have, even where nothing may be left out."""
     pytest.skip(PLATFORM + reason)
+
+
+def need_readable() -> None:
+    """Skip where lbkit is compiled, for a test that looks into objects by replacing their methods."""
+    if compiled():
+        pytest.skip(
+            f"{PLATFORM}compiled methods cannot be replaced; readable Python has this test, with LBKIT_PURE=1"
+        )

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,24 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import lbkit
-from lbkit import Event, Experiment, Policy, Server, Traffic, algorithms, needs, servers
+from lbkit import (
+    Backend,
+    Balancer,
+    Event,
+    Experiment,
+    Policy,
+    Server,
+    Traffic,
+    algorithms,
+    forget,
+    needs,
+    servers,
+)
 from lbkit.cli import COMMANDS, app
 from lbkit.cli.compare import USUAL, results_table
 from lbkit.cli.lab import SETTINGS, find_notebooks, lab_command
 from lbkit.cli.play import PAGE, PORT, free_port, play_command, play_environment
 from lbkit.cli.trial import LOAD, experiment_of, policies_of
-from lbkit.sim.engine import Engine, Handlers
 
 ROOT = Path(lbkit.__file__).parents[1]
 
@@ -358,17 +370,17 @@ def test_nothing_is_saved_when_another_option_is_wrong(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_gives_the_results_so_far_and_its_exit_code(
-    small: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path,
 ) -> None:
-    run_until = Engine.run
-
-    def interrupted(self: Engine, handlers: Handlers, until: float) -> None:
-        run_until(self, handlers, 1.0)
-        raise KeyboardInterrupt
+    class Interrupted(Balancer):
+        def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
+            if now > 1:
+                raise KeyboardInterrupt
+            return backends[0]
 
     assert "interrupted" not in call("compare", small, "-p", "random")
-    monkeypatch.setattr(Engine, "run", interrupted)
-    result = runner.invoke(app, ["compare", str(small), "-p", "random"])
+    result = runner.invoke(app, ["compare", str(small), "-p", "interrupted"])
+    forget(Interrupted)
     assert result.exit_code == 130
     assert "Warning: interrupted after " in result.stdout
 

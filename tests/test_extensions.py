@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from needs import need_module
 
-from lbkit import compiled, extensions
+from lbkit import algorithms, compiled, extensions
 
 need_module("mypyc")
 from native import __main__ as builder
@@ -39,6 +39,11 @@ def write_manifest(folder: Path, digest: str) -> None:
 def test_ci_runs_the_compiled_modules() -> None:
     may_be_pure = not os.environ.get("LBKIT_REQUIRE_ALL") or bool(os.environ.get("LBKIT_PURE"))
     assert compiled() or may_be_pure, extensions.why_pure()
+
+
+def test_compiled_classes_keep_their_docstrings() -> None:
+    ours = [cls for cls in algorithms().values() if cls.__module__.startswith("lbkit.")]
+    assert [cls for cls in ours if not cls.__doc__] == []
 
 
 def test_pure_is_a_wish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import ExitStack
 from importlib import resources
@@ -55,4 +56,10 @@ def command(
         name = next((str(name) for name in server.zone.choosers), str(server.zone.origin))
         typer.echo(f"answering for {server.zone.origin} on {server.host}:{server.port}; Ctrl-C ends it")
         typer.echo(f"try: dig @{server.host} -p {server.port} {name}")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
         threading.Event().wait()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mypy_extensions import mypyc_attr
 
@@ -58,7 +58,7 @@ class Backend:
         self,
         name: str,
         *,
-        weight: float = 1.0,
+        weight: Any = 1.0,  # a float; as Any, it is checked in our words where this is compiled, too
         host: str = "",
         port: int = 0,
         zone: str = "",
@@ -76,7 +76,7 @@ class Backend:
         )
         self.pool = pool  # its name, where rules choose among several pools
         self.workers = workers  # requests that it works on at once, for metrics; 0 is "not known"
-        self.weight = checked_weight(name, weight)
+        self.weight: float = checked_weight(name, weight)
         self.healthy = True
         self.blocked = False
         self.intent = Intent.READY
@@ -113,7 +113,7 @@ class Backend:
         return f"<Backend {self.name} weight={self.weight:g} in_flight={self.in_flight} {state}>"
 
 
-def checked_weight(name: str, weight: float) -> float:
+def checked_weight(name: str, weight: Any) -> float:
     """Return `weight` as a float. Raises ValueError if it is negative, infinite or no number."""
     try:
         number = float(weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbkit.core.options import number, whole
 from lbkit.core.text import shown
 from lbkit.experiment import Experiment
 from lbkit.result import Result
@@ -81,6 +82,10 @@ def simulate(
     experiment = experiment.at_layer(layer)
     if keep not in (None, "all", "summary"):
         raise ValueError(f'keep is {shown(keep)}: use "all" or "summary"')
+    if grace is not None:
+        number(0, infinite=True, grace=grace)
+    if max_events is not None:
+        whole(1, max_events=max_events)
     needed = "record" if record else needs_rows(experiment)
     if keep == "summary" and needed:
         raise ValueError(f'keep="summary" does not go with {needed}: use keep="all"')

@@ -14,7 +14,6 @@ from lbkit.arrivals import Closed, Sessions
 from lbkit.core import AnyPool, Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
 from lbkit.core.key import about_client
-from lbkit.core.options import number, whole
 from lbkit.experiment import Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
@@ -46,8 +45,6 @@ class Simulation(ServerSide):
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         policy, traffic = experiment.policy, experiment.traffic
-        if max_events is not None:
-            whole(1, max_events=max_events)
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
         sent = Workload.empty() if waiting else self.open_traffic(experiment)
         away = experiment.geography is not None and experiment.geography.balancer
@@ -89,8 +86,6 @@ class Simulation(ServerSide):
 
     def run(self, grace: float | None = None) -> Result:
         """Return the result. Raises Interrupted, which has what there is, for a KeyboardInterrupt."""
-        if grace is not None:
-            number(0, infinite=True, grace=grace)
         end = inf if grace is None else self.experiment.traffic.duration + grace
         try:
             self.engine.run(self, end)

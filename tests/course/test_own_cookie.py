@@ -38,7 +38,7 @@ def test_it_finds_sessions_and_is_told_states_and_wall_clock_time() -> None:
     assert (lease.keep("", 1.0), lease.keep("b", 1.0)) == ("b", "")
     assert cookie.seen[0] == ({"a": "up", "b": "up", "c": "up"}, 1000.0)
     pool.set_intent("b", Intent.DRAIN, 2.0)
-    pool.set_health("c", False, 2.0)
+    pool.set_health("c", False)
     assert pool.acquire("", 3.0, token="b").backend.name == "a"
     assert cookie.seen[-1] == ({"a": "up", "b": "draining", "c": "down"}, 1003.0)
     pool.add(Backend("d"))

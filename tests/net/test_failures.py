@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from own_balancers import Told
 from scripted import (
     GET,
     TIMEOUT,
@@ -158,14 +159,14 @@ def test_a_silent_backend_is_answered_504_before_the_head_and_cut_off_after_it()
 
 
 def test_the_balancer_learns_of_a_failure() -> None:
-    outcomes = []
+    told = Told()
     with proxied(dies_after(b"")) as proxy:
-        proxy.pool.balancer.done = lambda *outcome: outcomes.append(outcome)  # type: ignore[method-assign]
+        proxy.pool.switch(told)
         assert ask(proxy)[0] == 502
     with proxied(answers(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n")) as proxy:
-        proxy.pool.balancer.done = lambda *outcome: outcomes.append(outcome)  # type: ignore[method-assign]
+        proxy.pool.switch(told)
         assert ask(proxy)[0] == 500
-    assert [ok for _, _, ok, _ in outcomes] == [False, False]
+    assert [ok for _, _, ok, _ in told.outcomes] == [False, False]
 
 
 @pytest.mark.parametrize("when", ["before the answer", "within the answer"])
@@ -183,16 +184,16 @@ def test_a_client_that_disconnects_releases_the_backend(when: str) -> None:
         except ConnectionError:
             left.set()
 
-    outcomes = []
+    told = Told()
     with proxied(script) as proxy:
-        proxy.pool.balancer.done = lambda *outcome: outcomes.append(outcome)  # type: ignore[method-assign]
+        proxy.pool.switch(told)
         with Client(proxy) as client:
             client.send(GET)
             assert arrived.wait(TIMEOUT)
             if when == "within the answer":
                 Connection(client.sock).until(b"half")
         assert left.wait(TIMEOUT)  # the backend hears of it
-    assert [ok for _, _, ok, _ in outcomes] == [None]  # and it is not blamed
+    assert [ok for _, _, ok, _ in told.outcomes] == [None]  # and it is not blamed
 
 
 def test_an_early_refusal_of_a_body_is_passed_on() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_balancers import Told
 from scripted import GET, TIMEOUT, Client, Connection, Script, Scripted, answers, ask, echo, field, proxied
 
 from lbkit import AttemptTimeouts, Backend, Backoff, Fallback, Hedge, Policy, Retry, RetryBudgetRules, Sticky
@@ -295,13 +296,13 @@ def test_a_retry_has_what_is_left() -> None:
 
 
 def test_a_deadline_that_passes_is_504_and_the_backend_is_not_blamed() -> None:
-    silent, outcomes = Silent(), []
+    silent, told = Silent(), Told()
     with guarded(silent, deadline=60.0) as proxy:
-        proxy.pool.balancer.done = lambda *outcome: outcomes.append(outcome)  # type: ignore[method-assign]
+        proxy.pool.switch(told)
         assert ask(proxy, asking("0.1"))[0] == 504
         assert silent.left.wait(TIMEOUT)
         assert counts(proxy)["deadlines"] == 1
-    assert [ok for _, _, ok, _ in outcomes] == [None]
+    assert [ok for _, _, ok, _ in told.outcomes] == [None]
 
 
 def test_a_request_that_is_over_its_deadline_is_not_sent() -> None:

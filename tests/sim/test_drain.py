@@ -7,6 +7,7 @@ from math import isnan
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from needs import need_readable
 
 from lbkit import Event, Experiment, Policy, Server, Traffic, run, servers
 from lbkit.arrivals import Poisson
@@ -101,6 +102,7 @@ happenings = st.lists(
 def test_whatever_happens_a_drained_backend_has_no_request_and_each_request_one_end(
     events, drain: DrainRules | None, discipline: str, delay: float, retries: int, balancers: int, seed: int
 ) -> None:
+    need_readable()
     there = servers(3, workers=2, service=Exponential(0.5), discipline=discipline, delay=delay)
     policy = Policy("least_connections", retries=retries, drain=drain, balancers=balancers)
     experiment = Experiment(there, policy=policy, events=[Event(*event) for event in events], seed=seed)

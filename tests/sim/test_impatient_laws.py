@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from needs import need_readable
 from strategies import possible
 
 from lbkit import (
@@ -99,6 +100,7 @@ class Audited(ImpatientSimulation):
     """Counts leases."""
 
     def __init__(self, experiment: Experiment) -> None:
+        need_readable()
         super().__init__(experiment)
         self.leases: Counter[tuple[Backend, float]] = Counter()
         pick, release = self.pool.pick, self.pool.release

@@ -17,6 +17,7 @@ from lbkit.core.contract import FAILURES, check_name, method_failed
 from lbkit.core.meter import LoadReport
 from lbkit.core.options import option_faults
 from lbkit.core.text import did_you_mean, shown
+from lbkit.extensions import compiled
 
 _registry: dict[str, type[Balancer]] = {}
 
@@ -243,14 +244,17 @@ def make_balancer(_name: str, _rng: random.Random | None = None, /, **options: A
         cls = _registry[_name]
     except KeyError:
         raise ValueError(_unknown(_name)) from None
+    if compiled() and ours(cls) and (faults := "; ".join(option_faults(cls, options))):
+        # Before compiled code takes True for 1.0, or says in words of its own what is wrong.
+        raise ValueError(f"algorithm {_name!r} does not take these options: {faults}")
     try:
         balancer = cls(**options)
     except ValueError:  # an option that cannot be
         raise
     except FAILURES as error:
         if isinstance(error, TypeError) and (ours(cls) or _at_the_call(error)):
-            faults = "; ".join(option_faults(cls, options)) or error
-            raise ValueError(f"algorithm {_name!r} does not take these options: {faults}") from None
+            why = "; ".join(option_faults(cls, options)) or error
+            raise ValueError(f"algorithm {_name!r} does not take these options: {why}") from None
         raise method_failed(cls, "__init__", error) from None
     if _rng is not None:
         balancer.rng = _rng

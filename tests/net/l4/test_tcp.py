@@ -17,6 +17,7 @@ import pytest
 from fronts import haproxy, nginx
 from hellos import hello
 from needs import need, need_module
+from own_balancers import Raising
 from scripted import TIMEOUT, Connection, Scripted, nobody_listens
 
 from lbkit import Backend, Pool, make_balancer
@@ -315,11 +316,10 @@ def test_a_drain_cuts_connections_after_its_timeout() -> None:
 
 def test_an_algorithm_that_raises_closes_the_connection_only() -> None:
     with relayed(echo) as proxy:
-        balancer = proxy.pool.balancer
-        balancer.pick = lambda *_: 1 / 0
+        proxy.pool.switch(raising := Raising())
         with connect(proxy) as sock:
             assert everything(sock) == b""
-        del balancer.pick
+        raising.broken = False
         assert asked(proxy, b"x") == b"x"
 
 

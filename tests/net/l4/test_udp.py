@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from datagrams import client, server
+from own_balancers import Raising
 from scripted import TIMEOUT
 
 from lbkit import Backend, Pool, make_balancer
@@ -122,10 +123,10 @@ def test_a_stop_waits_only_for_answers_under_way() -> None:
 
 def test_an_algorithm_that_raises_loses_the_datagram_only() -> None:
     with relayed(1) as proxy, client() as sock:
-        proxy.pool.balancer.pick = lambda *_: 1 / 0
+        proxy.pool.switch(raising := Raising())
         sock.sendto(b"!", ("127.0.0.1", proxy.port))
         until(lambda: proxy.faults.lines())
-        del proxy.pool.balancer.pick
+        raising.broken = False
         assert ask(proxy, sock) == b"0?"
 
 
