@@ -116,7 +116,9 @@ def _serve(hashes: Mapping[str, str]) -> str:
 
 def document() -> None:
     """Give loaded classes of compiled modules their docstrings, which mypyc leaves out."""
-    if compiled():
+    if not compiled():
+        return
+    with suppress(OSError, ValueError):  # they run without docstrings, too
         docs: dict[str, dict[str, str]] = json.loads((FOLDER / DOCS).read_bytes())
         for name in docs.keys() & sys.modules.keys():
             for cls, doc in docs[name].items():

@@ -14,6 +14,7 @@ from lbkit.health_page import OK
 from lbkit.patience import Wasted
 from lbkit.run import EngineError
 from lbkit.started import Started
+from lbkit.tier import Node
 
 START_TIMEOUT = 20.0  # seconds in which a backend must start to serve
 
@@ -101,19 +102,7 @@ class Fleet(Started):
 
     def backends(self) -> list[Backend]:
         """Return the servers as backends for a pool."""
-        return [
-            Backend(
-                s.name,
-                weight=s.weight,
-                zone=s.zone,
-                priority=s.priority,
-                host="127.0.0.1",
-                port=self.port(s.name),
-                pool=s.pool,
-                workers=s.workers,
-            )
-            for s in self.servers.values()
-        ]
+        return [backend(server, self.port(server.name)) for server in self.servers.values()]
 
     def recover(self, name: str, at: float = 0.0) -> None:
         """Restore a server to its usual speed, without faults; if it has to start, it serves from `at` on.
@@ -201,3 +190,17 @@ class Fleet(Started):
         except OSError as error:
             raise FleetError(f"backend {name!r} does not answer: {error}") from None
         return state
+
+
+def backend(node: Node, port: int) -> Backend:
+    """Return a server or tier, which listens on this machine, as the balancer above it sees it."""
+    return Backend(
+        node.name,
+        weight=node.weight,
+        zone=node.zone,
+        priority=node.priority,
+        host="127.0.0.1",
+        port=port,
+        pool=node.pool,
+        workers=node.workers,
+    )

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from lbkit.core import Backend
 from lbkit.experiment import Action, Experiment
-from lbkit.live.fleet import FleetError
+from lbkit.live.fleet import FleetError, backend
 from lbkit.live.local_fleet import LocalFleet
 from lbkit.live.peers import PEERS
 from lbkit.live.peers.base import Peer
@@ -133,16 +133,7 @@ class TreeFleet(LocalFleet):
                 self.tiers[node.name].start([self._backend(below) for below in node.servers])
 
     def _backend(self, node: Node) -> Backend:
-        return Backend(
-            node.name,
-            weight=node.weight,
-            zone=node.zone,
-            priority=node.priority,
-            host="127.0.0.1",
-            port=self.port(node.name),
-            pool=node.pool,
-            workers=node.workers,
-        )
+        return backend(node, self.port(node.name))
 
     def backends(self) -> list[Backend]:
         return [self._backend(node) for node in self.experiment.servers]
