@@ -1,7 +1,7 @@
-"""Services that call each other in a row: how a failure of the last one reaches the clients of the first.
+"""A chain of services that call each other: how a failure of the last reaches the clients of the first.
 
-A page needs an answer of a service, which needs one of the next, and so on. A server holds a worker from the
-moment at which it begins with a request until the service that it calls has answered.
+To answer a request, each service needs an answer of the next one. A server's worker is busy from the start of
+a request until the service that it calls has answered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lbkit.run import require
 from lbkit.server import FIFO
 
 ENGINES = {"sim": "lbkit.sim.call_chain:simulate_chain", "live": "lbkit.live.call_chain:run_chain_live"}
-# What may happen to a server; what else there is, no worker that waits for another service would notice.
+# What may happen to a server; other events would not affect a worker that waits for the next service.
 ACTIONS = (Action.SLOW, Action.CRASH, Action.RECOVER, Action.FAIL, Action.DELAY)
 
 
@@ -34,12 +34,12 @@ def _services(what: Experiment | Iterable[Experiment]) -> tuple[Experiment, ...]
 @named_fields
 @frozen
 class CallChain:
-    """Services in a row, each as an experiment: its servers, what happens to them, and how it is called.
+    """A chain of services, each an experiment: its servers, its events, and the policy by which it is called.
 
-    The `traffic` and the `seed` of the first are those of all. The `policy` of a service is that of its
-    callers, by a balancer before it: timeouts and retries, breakers, a fallback. `share`: the share of paths
-    that need the next service; the others are answered without it. A server that gets an error answers 500.
-    Raises ExperimentError for what a chain cannot do.
+    The first service's `traffic` and `seed` apply to all. A service's `policy` belongs to the balancer in
+    front of it, which its callers use: timeouts, retries, breakers, a fallback. `share`: the share of paths
+    for which the first service calls the second; the later ones are always called. A server whose call fails
+    answers 500. Raises ExperimentError for what a chain cannot do.
     """
 
     services: tuple[Experiment, ...] = field(converter=_services)
@@ -58,7 +58,7 @@ class CallChain:
 
 
 def _faults(services: tuple[Experiment, ...]) -> Iterator[str]:
-    """Yield what a chain cannot do, a sentence each."""
+    """Yield the reasons why these services cannot form a chain, a sentence each."""
     if len(services) < 2 or not all(isinstance(service, Experiment) for service in services):
         yield "services: use two experiments or more, in the order of the calls"
         return
@@ -70,15 +70,14 @@ def _faults(services: tuple[Experiment, ...]) -> Iterator[str]:
         yield f"services[0].traffic.arrivals is {arrivals.kind!r}: use an open loop, such as Poisson"
     for i, service in enumerate(services):
         for name, value in _unused(service):
-            yield f"services[{i}].{name} is {shown(value)}: a chain of calls does without it, leave it out"
+            yield f"services[{i}].{name} is {shown(value)}: a call chain does not support it, leave it out"
         for event in service.timeline:
             if event.action not in ACTIONS:
                 does = ", ".join(action.value for action in ACTIONS)
-                yield f"services[{i}].events has {event.action.value!r}: in a chain of calls use {does}"
+                yield f"services[{i}].events has {event.action.value!r}: in a call chain use {does}"
 
 
-# Fields of an experiment that a chain has no use for.
-_NOT_HERE = (
+_UNSUPPORTED = (
     *("admission", "cache", "compression", "deploy", "firewall", "geography", "layer4", "limits"),
     *("routing", "tls"),
     *("traffic.patience", "traffic.mix", "traffic.bursts", "policy.sticky", "policy.health.checks"),
@@ -87,8 +86,8 @@ _NOT_HERE = (
 
 
 def _unused(service: Experiment) -> Iterator[tuple[str, Any]]:
-    """Yield the fields that are set and have no effect in a chain."""
-    for path in _NOT_HERE:
+    """Yield the names and values of fields that are set and would have no effect in a chain."""
+    for path in _UNSUPPORTED:
         value: Any = service
         for name in path.split("."):
             value = getattr(value, name, None)
@@ -104,22 +103,27 @@ def _unused(service: Experiment) -> Iterator[tuple[str, Any]]:
 
 
 def run_chain(chain: CallChain, on: str = "sim") -> dict[str, Result]:
-    """Run a chain, and return the Result of each service by its name: requests are the calls that it got.
+    """Run a chain, and return a Result by service name; its requests are the calls that the service received.
 
-    `service` is the time for which a worker was held, with the call to the next service. `on`: "sim" or
-    "live", where each service is a proxy with processes behind it; there, the requests of the first service
-    are known, and of the others what their balancers counted. Raises EngineError, ValueError."""
-    if on not in ENGINES:
-        raise ValueError(unknown(str(on), ENGINES, "engine"))
-    if not isinstance(chain, CallChain):
-        raise ValueError(f"chain is {shown(chain)}: use a CallChain")
+    The column `service` is the time a worker was busy, including its call to the next service. `on`: "sim",
+    or "live", where each service is a proxy with processes behind it; clients and paths are then known for
+    the first service only. Raises EngineError, ValueError."""
+    if not isinstance(on, str) or on not in ENGINES:
+        raise ValueError(unknown(on, ENGINES, "engine"))
+    _chain(chain)
     require(on)
     results: dict[str, Result] = resolve(ENGINES[on])(chain)
     return results
 
 
+def _chain(what: object) -> None:
+    if not isinstance(what, CallChain):
+        raise ValueError(f"chain is {shown(what)}: use a CallChain")
+
+
 def with_policies(chain: CallChain, **policies: Any) -> CallChain:
-    """Return a chain in which services, by name, are called by other policies. Raises ValueError."""
+    """Return a chain with other policies for the services named. Raises ValueError for an unknown one."""
+    _chain(chain)
     for name in policies:
         if name not in chain.names:
             raise ValueError(unknown(name, chain.names, "service"))

@@ -1,40 +1,39 @@
-"""What each balancer of a tree of them has seen of a run: its requests, failures, retries and time."""
+"""What each balancer in a tree saw of a run: its requests, failures, retries and time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from math import inf, nan
 from typing import Any, NamedTuple
 
 from lbkit.core.state_change import StateChange
-from lbkit.table import duration
+from lbkit.table import duration, html
 
-ENTRANCE = "entrance"  # how texts call the experiment's own balancer
-UNKNOWN = -1  # of a count: a program does not tell it
-MOST_SEEN = 100_000  # failures that a layer keeps with their times; the counts have all
+ENTRANCE = "entrance"  # what texts call the experiment's own balancer
+UNKNOWN = -1  # a count that a program does not report
+MOST_SEEN = 100_000  # failures that a layer keeps with their times; counts include the rest
 
 
 class Seen(NamedTuple):
-    """At second `at`, a layer saw an attempt at `node` fail, or an answer of 500 or more come from it."""
+    """A failure that a layer saw at second `at`: a failed attempt at `node`, or its answer of 500 or more."""
 
     at: float
     node: str
 
 
 class Layer(NamedTuple):
-    """One balancer: the experiment's own, with an empty name, or a tier. A count is -1 if it is not known.
+    """One balancer: a tier, or the experiment's own with an empty name. A count is -1 if it is not known.
 
-    Times are in seconds from the start. `requests` came to it; `failed` of them got no good answer from it,
-    `own` of these because it had no answer from below, and gave its own. `attempts` went to nodes below it.
-    `seconds`: from a request's arrival here to its answer, mean; `added`: the part that is neither the layers
-    below nor the servers' work, but network, queues and retries.
+    `requests` arrived here and `failed` of them got no good answer; `own` of these got the balancer's own
+    answer, as none came from below. `attempts` were sent to nodes below. `seconds` is the mean time from a
+    request's arrival here to its answer; `added` is what this layer adds to the layers and servers below by
+    network, queues and retries. Times of `seen` failures and state `changes` are seconds from the start.
     """
 
     name: str
-    above: str | None  # None: this is the experiment's own
-    depth: int  # 0: the experiment's own
-    below: tuple[str, ...]
+    above: str | None  # the layer above; None for the experiment's own balancer
+    depth: int  # 0 for the experiment's own
+    below: tuple[str, ...]  # the nodes that it balances
     requests: int
     failed: int
     own: int
@@ -50,20 +49,20 @@ class Layer(NamedTuple):
         return self.name or ENTRANCE
 
     def first_failure(self, node: str, since: float, until: float = inf) -> float:
-        """Return when it first saw `node` fail within [since, until]; inf if it did not."""
+        """Return the second within [since, until] when it first saw `node` fail; inf if it did not."""
         return min((s.at for s in self.seen if s.node == node and since <= s.at <= until), default=inf)
 
     def taken_out(self, node: str, since: float, until: float = inf) -> float:
-        """Return when a health rule took `node` out of service within [since, until]; inf if none did."""
+        """Return the second within [since, until] when a health rule took `node` out; inf if none did."""
         times = (c.at for c in self.changes if c.backend == node and c.takes_out and since <= c.at <= until)
         return min(times, default=inf)
 
 
 class Layers(tuple[Layer, ...]):
-    """The balancers of a run, each before those below it; a notebook shows them as a table."""
+    """The layers of a run, each before those below it; a notebook shows them as a table."""
 
     def __getitem__(self, which: Any) -> Any:
-        """Return a layer by its name ("" or "entrance": the experiment's own), or by its number."""
+        """Return a layer by its index or name ("" or "entrance": the experiment's own). Raises KeyError."""
         if not isinstance(which, str):
             return super().__getitem__(which)
         found = [layer for layer in self if which in (layer.name, layer.title)]
@@ -71,23 +70,19 @@ class Layers(tuple[Layer, ...]):
             raise KeyError(f"no layer {which!r}: there are {', '.join(layer.title for layer in self)}")
         return found[0]
 
-    def way_to(self, node: str) -> list[Layer]:
-        """Return the layers above a node, the lowest first. Raises KeyError."""
+    def path_to(self, node: str) -> list[Layer]:
+        """Return the layers above a node, the lowest first. Raises KeyError for an unknown node."""
         above = [layer for layer in self if node in layer.below]
         if not above:
             known = ", ".join(name for layer in self for name in layer.below)
             raise KeyError(f"no node {node!r}: there are {known}")
-        way = [above[0]]
-        while way[-1].above is not None:
-            way.append(self[way[-1].above])
-        return way
+        path = [above[0]]
+        while path[-1].above is not None:
+            path.append(self[path[-1].above])
+        return path
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<th>{escape(name)}</th>" for name in HEAD)
-        lines = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(self)
-        )
-        return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+        return html(HEAD, rows(self), texts=["layer"])
 
     def __repr__(self) -> str:
         return "\n".join("  ".join(row) for row in (HEAD, *rows(self)))
@@ -97,7 +92,7 @@ HEAD = ("layer", "requests", "failed", "its own answers", "retries", "failures s
 
 
 def rows(layers: Sequence[Layer]) -> Iterator[tuple[str, ...]]:
-    """Yield the table's lines; the depth of a layer is that of its indent."""
+    """Yield a row of texts for each layer, indented by its depth."""
     for layer in layers:
         yield (
             "\u2003" * layer.depth + layer.title,

@@ -16,6 +16,7 @@ from math import inf
 from attrs import evolve
 
 from lbkit.core import SlowStart
+from lbkit.core.options import number
 from lbkit.core.text import did_you_mean
 from lbkit.experiment import Policy
 from lbkit.rule_presets import breaker, retry
@@ -231,6 +232,7 @@ def aws_alb(algorithm: str = "round_robin", slow_start: float = 0.0) -> Policy:
       https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
     - Fail open: with under 1 healthy target (the default), all get traffic. (Target group health, there.)
     """
+    number(0, slow_start=slow_start)
     if slow_start and not 30 <= slow_start <= 900:
         raise ValueError(f"slow_start is {slow_start:g}: ALB takes 0 (off) or 30 to 900 seconds")
     if slow_start and algorithm != "round_robin":

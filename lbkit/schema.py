@@ -11,7 +11,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -204,19 +204,20 @@ def _no_function(value: Any, _: Any) -> Any:
 
 
 def _is_list(wanted: Any) -> bool:
-    arguments = get_args(wanted)
-    return get_origin(wanted) is tuple and len(arguments) == 2 and arguments[1] is ...
+    arguments, origin = get_args(wanted), get_origin(wanted)
+    return origin in (list, Sequence) or (origin is tuple and arguments[1:] == (...,))
 
 
 def _list_hook(wanted: Any, converter: cattrs.Converter) -> Any:
-    """Return a hook for tuple[X, ...]: cattrs would take the letters of a text, and the names of a table."""
-
-    items = converter.get_structure_hook(list[get_args(wanted)[0]])  # type: ignore[misc]
+    """Return a hook for a list or tuple[X, ...]: cattrs would take the letters of a text, and the names of a
+    table."""
+    items = converter.get_structure_hook(MutableSequence[get_args(wanted)[0]])  # type: ignore[misc]
+    made = tuple if get_origin(wanted) is tuple else list
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError(f"is {shown(value)}: use a list")
-        return items(value, list)
+        return made(items(value, list))
 
     return structure
 

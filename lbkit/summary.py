@@ -1,4 +1,4 @@
-"""The result of a run that has kept totals of its requests, and no rows: `run(..., keep="summary")`."""
+"""The result of a run that keeps totals instead of a row for each request: `run(..., keep="summary")`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lbkit.stats import jain, percentile
 
 
 class SummaryResult(Result):
-    """A Result without rows: percentiles are within 0.8 % of the true ones, all other numbers exact.
+    """A Result without rows. Percentiles are within 0.8 % of the true value; all other numbers are exact.
 
-    What needs rows raises ValueError."""
+    Columns of requests, and methods that need them, raise ValueError."""
 
     def __init__(self, experiment: Experiment, engine: str, totals: Any, extra: dict[str, Any]) -> None:
         self.experiment, self.engine, self.extra = experiment, engine, extra
@@ -42,7 +42,7 @@ class SummaryResult(Result):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """As those of a Result with rows, but for whether the transient is over, which takes rows."""
+        """The warnings of a Result, except whether the transient is over, which needs rows."""
         good = range(self.totals.good)
         rules = diagnostics.overload, diagnostics.tail
         return self.faults + tuple(text for rule in rules if (text := rule(self.experiment, good)))
@@ -64,7 +64,7 @@ class SummaryResult(Result):
         return total / count if count else nan
 
     def percentile(self, q: float, backend: str | None = None) -> float:
-        """Return the latency that `q` % of the good answers do not exceed, to within 0.8 % of it."""
+        """Return the latency in seconds that `q` % of the good answers do not exceed, within 0.8 %."""
         index = -1 if backend is None else self._index(backend)
         count = self.totals.answers(index)
         rank = percentile(range(count), q) if count else nan
@@ -96,7 +96,7 @@ class SummaryResult(Result):
 
     @property
     def client_counts(self) -> dict[int, int]:
-        """Counted requests by the number of the client; those without any are left out."""
+        """Counted requests by client number; clients without requests are left out."""
         return {i: int(count) for i, count in enumerate(self.totals.by_client) if count}
 
     @property
@@ -118,9 +118,10 @@ class SummaryResult(Result):
 
     @property
     def series(self) -> dict[str, list[float]]:
-        """Good and other answers, and the mean latency of the good ones, by the time of arrival.
+        """Counts of good and of other answers, and the mean latency of the good ones, by arrival time.
 
-        In 1,000 steps. `start` is in seconds, and so is `mean`, which is nan without a good answer."""
+        In 1,000 intervals, which begin at `start`. `start` and `mean` are in seconds; `mean` is nan for an
+        interval without a good answer."""
         totals = self.totals
         good, failed = [int(n) for n in totals.bin_good], [int(n) for n in totals.bin_failed]
         means = [s / n if n else nan for s, n in zip(totals.bin_latency, good, strict=True)]

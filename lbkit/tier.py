@@ -1,7 +1,7 @@
-"""A balancer below another one, as data: it stands where a server could, and has servers of its own.
+"""A balancer behind another balancer, as data: it takes the place of a server, and has servers of its own.
 
-So an experiment is a tree. Its root is the experiment's own balancer, which has `policy`, its inner nodes are
-tiers, and its leaves are servers.
+So an experiment is a tree: the root is the experiment's own balancer with its `policy`, inner nodes are
+tiers, and leaves are servers.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from lbkit.server import Server
 
 __all__ = ["PROGRAMS", "Node", "Tier", "leaves", "tiers", "with_fields"]
 
-MOST_LAYERS = 10  # of balancers: a request that passes more has other worries
+MOST_LAYERS = 10  # of nested tiers; a bound, as real systems have five or six
 LBKIT = "lbkit"
-PROGRAMS = (LBKIT, "nginx", "haproxy", "apache", "caddy")  # that a tier can be, on real sockets
+PROGRAMS = (LBKIT, "nginx", "haproxy", "apache", "caddy")  # what a tier can run as, on real sockets
 
 
 def _servers(what: Node | Iterable[Node]) -> tuple[Node, ...]:
@@ -39,14 +39,15 @@ def _policy(what: Policy | str | type[Balancer]) -> Policy:
 class Tier:
     """A balancer among the servers of another one.
 
-    The balancer above sees it as one backend: `weight`, `zone`, `priority` and `pool` are as for a Server,
-    and `distance` is the seconds on the network to it, each way. It balances `servers`, which may be tiers
-    again, by its own `policy` (algorithm, health rules, retries, breakers), and may have an `admission`
-    control. When it has no backend to send a request to, it answers 503, as any balancer does.
+    The balancer above it sees one backend: `weight`, `zone`, `priority` and `pool` are as for a Server, and
+    `distance` is the one-way network delay to it in seconds. The tier balances `servers`, which may be tiers
+    again, by its own `policy` (algorithm, health rules, retries, breakers) and optional `admission` control.
+    Without an available backend it answers 503, as any balancer does.
 
-    With a `ttl`, it is not on the requests' way: as a name server, it answers each client's question with one
-    of its servers, and the client goes straight there for `ttl` seconds, also if that server has failed
-    since. `distance` is then paid only for the question. `program`: what it is on real sockets.
+    A tier with a `ttl` is a name server and not on the path of requests: it answers a client's query with one
+    of its servers, and for `ttl` seconds the client sends its requests straight there, even if that server
+    has failed meanwhile. Only the query pays `distance`. `program`: what the tier runs as on real sockets.
+    Raises ValueError for fields that do not fit together.
     """
 
     name: str = field(validator=text(empty=False))
@@ -61,10 +62,10 @@ class Tier:
     pool: str = field(default="default", validator=text(empty=False))
     program: str = field(default=LBKIT, validator=word(PROGRAMS))
 
-    discipline: ClassVar[str] = "tier"  # how the simulator serves what comes to it, as for a Server
+    discipline: ClassVar[str] = "tier"  # as Server.discipline: how the simulator serves its requests
     dependencies: ClassVar[dict[str, float]] = {}
     boot: ClassVar[float] = 0.0
-    cancels: ClassVar[bool] = False  # it does not pass on that a client has left
+    cancels: ClassVar[bool] = False  # it does not cancel a request whose client has left
 
     def __attrs_post_init__(self) -> None:
         if not self.servers:
@@ -73,35 +74,35 @@ class Tier:
             if not isinstance(node, Server | Tier):
                 raise ValueError(f"servers[{i}] is {node!r}: use a Server or a Tier")
         if depth(self) > MOST_LAYERS:
-            raise ValueError(f"servers: there are more than {MOST_LAYERS} tiers below each other: use fewer")
-        if fault := _question_fault(self) if self.ttl is not None else "":
+            raise ValueError(f"servers: more than {MOST_LAYERS} tiers are nested: use fewer")
+        if fault := _name_server_fault(self) if self.ttl is not None else "":
             raise ValueError(fault)
         if self.policy.sticky:
             raise ValueError("policy.sticky: sessions are kept by the experiment's own policy: set it there")
 
     @property
     def delay(self) -> float:
-        """The seconds on a request's way to it: none to a name server, which is only asked."""
+        """The one-way network delay of a request in seconds; 0 for a name server, which sees no requests."""
         return self.distance if self.ttl is None else 0.0
 
     @property
     def workers(self) -> int:
-        """The workers of all servers below it."""
+        """The number of workers of all servers below it."""
         return sum(server.workers for server in leaves(self.servers))
 
     @property
     def capacity(self) -> float:
-        """Requests a second that the servers below it can serve together, without those of weight 0."""
+        """The requests a second that the servers below it can serve in all, without those of weight 0."""
         return sum(node.capacity for node in self.servers if node.weight > 0)
 
 
 Node: TypeAlias = Server | Tier
 
 
-def _question_fault(tier: Tier) -> str:
-    """Return what a name server cannot do, as it sees no requests; empty if nothing."""
+def _name_server_fault(tier: Tier) -> str:
+    """Return why a tier cannot be a name server: a field that needs to see requests; empty if it can."""
     health = tier.policy.health
-    seen = {
+    needs_requests = {
         "admission": tier.admission,
         "policy.retry": tier.policy.retry,
         "policy.health.outliers": health and health.outliers,
@@ -111,12 +112,12 @@ def _question_fault(tier: Tier) -> str:
         "policy.balancers": tier.policy.balancers > 1,
         "program": tier.program != LBKIT,
     }
-    found = next((name for name, what in seen.items() if what), "")
-    return f"{found}: a tier with a ttl answers questions and sees no requests; leave it out" if found else ""
+    found = next((name for name, value in needs_requests.items() if value), "")
+    return f"{found}: a tier with a ttl answers queries and sees no requests; leave it out" if found else ""
 
 
 def leaves(servers: Iterable[Node]) -> tuple[Server, ...]:
-    """Return the servers, and those below the tiers, from left to right."""
+    """Return all servers of a tree, from left to right."""
     return tuple(_leaves(servers))
 
 
@@ -129,7 +130,7 @@ def _leaves(servers: Iterable[Node]) -> Iterator[Server]:
 
 
 def tiers(servers: Iterable[Node]) -> Iterator[Tier]:
-    """Yield the tiers among the servers, each before those below it."""
+    """Yield all tiers of a tree, each before those below it."""
     for node in servers:
         if isinstance(node, Tier):
             yield node
@@ -137,12 +138,12 @@ def tiers(servers: Iterable[Node]) -> Iterator[Tier]:
 
 
 def depth(tier: Tier) -> int:
-    """Return the number of balancers on a way from here to a server: the longest."""
+    """Return the number of tiers on the longest path from here to a server."""
     return 1 + max((depth(node) for node in tier.servers if isinstance(node, Tier)), default=0)
 
 
 def with_fields(servers: Sequence[Node], **fields: Any) -> tuple[Node, ...]:
-    """Return the same tree with other fields of all its servers."""
+    """Return the same tree with these fields changed in all its servers."""
     return tuple(
         evolve(node, servers=with_fields(node.servers, **fields))
         if isinstance(node, Tier)

@@ -44,9 +44,7 @@ def _watch() -> None:
     looks: dict[FrameType, int] = {}  # calls in progress -> how many looks have found them
     while True:
         time.sleep(PERIOD)
-        calls = {
-            call: thread for thread, frame in frames().items() if (call := algorithm_call(frame)) is not None
-        }
+        calls = algorithm_calls()
         looks = {call: looks.get(call, 0) + 1 for call in calls}
         for call, thread in calls.items():
             if looks[call] > LOOKS:
@@ -54,15 +52,18 @@ def _watch() -> None:
         calls.clear()
 
 
-def frames() -> dict[int, FrameType]:
-    """Return the innermost frame of each thread.
+def algorithm_calls() -> dict[FrameType, int]:
+    """Return the call of an algorithm that each thread is in, with the thread's number.
 
-    Without garbage collection meanwhile: up to Python 3.11.8 one that begins in there, and lets another
-    thread run, can stop the whole process for ever (CPython's issue 106883)."""
+    Without garbage collection meanwhile. Making a frame's object may begin one, in which another thread may
+    run: then, up to Python 3.11, that frame may have ended before its object is ready, which refers to the
+    memory of other frames from then on; and up to 3.11.8, the process may stop for ever (CPython's issue
+    106883)."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        return sys._current_frames()
+        frames = sys._current_frames().items()
+        return {call: thread for thread, frame in frames if (call := algorithm_call(frame)) is not None}
     finally:
         if collects:
             gc.enable()
@@ -77,8 +78,7 @@ def _interrupt(call: FrameType, thread: int) -> None:
     for _ in range(SHOTS):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Overtime))
         time.sleep(0.001)
-        frame = frames().get(thread)
-        if frame is None or algorithm_call(frame) is not call:
+        if algorithm_calls().get(call) != thread:
             return
 
 

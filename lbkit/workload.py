@@ -198,7 +198,7 @@ class Visits:
         self.began = array("d", arrival_times(begin, traffic.duration, stream(seed, "arrivals")))
         draw = zipf(traffic.clients, traffic.client_skew, stream(seed, "clients"))
         self.client = draw(len(self.began))
-        self._paths = list(accumulate((k + 1) ** -traffic.path_skew for k in range(traffic.paths)))
+        self._paths = list(accumulate(zipf_weights(traffic.paths, traffic.path_skew)))
 
     def __len__(self) -> int:
         return len(self.began)
@@ -253,12 +253,17 @@ def arrival_times(arrivals: Arrivals, duration: float, rng: random.Random) -> It
             raise TypeError(f"{arrivals.kind} traffic has no arrival times: they follow the answers")
 
 
+def zipf_weights(n: int, skew: float) -> list[float]:
+    """Return the weights 1 / k^skew of Zipf's law for k from 1 to n."""
+    return [(k + 1) ** -skew for k in range(n)]
+
+
 def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
     """Return a function that draws `count` numbers from 0 .. n-1, k in proportion to 1 / (k+1)^skew."""
     if not skew:  # the same numbers as from `choices`, in less time
         draw = rng.random
         return lambda count: [floor(draw() * n) for _ in repeat(None, count)]
-    upto = list(accumulate((k + 1) ** -skew for k in range(n)))
+    upto = list(accumulate(zipf_weights(n, skew)))
     return lambda count: rng.choices(range(n), cum_weights=upto, k=count)
 
 

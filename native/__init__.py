@@ -1,1 +1,1 @@
-"""Compiles lbkit's hot modules with mypyc, from the very sources that learners read."""
+"""Compiles lbkit's hot modules with mypyc, from the same sources that learners read."""

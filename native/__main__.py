@@ -1,15 +1,36 @@
 """python -m native: compiles lbkit's hot modules for the Python that runs this.
 
---if-possible: where that fails, or LBKIT_PURE is set, a line says so, and the exit code is 0.
+--if-possible: if that fails, prints a line and exits with 0; does nothing if LBKIT_PURE is set.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 
-from native.table import CompileError, extensions, modules, up_to_date, why_not
+from native.table import ROOT, CompileError, extensions, modules, up_to_date, why_not
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other process builds here: they would write the same files."""
+    if sys.platform == "win32":  # has no such lock
+        yield
+        return
+    import fcntl
+
+    work = ROOT / "build" / "native"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / "lock").open("w")
+    except OSError as error:
+        raise CompileError(f"{error.filename}: {error.strerror}") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def main() -> None:
@@ -23,7 +44,9 @@ def main() -> None:
         from native.build import build
     except ImportError as error:
         raise CompileError(f"{error}: use the extra lbkit-lab[compile]") from None
-    build(folder)
+    with alone():
+        if not up_to_date(folder):  # another process may have built them meanwhile
+            build(folder)
     print(f"lbkit: compiled in {monotonic() - started:.0f} s; LBKIT_PURE=1 runs the readable ones")
 
 

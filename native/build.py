@@ -1,7 +1,7 @@
-"""Compiles the modules of `modules.toml` with mypyc, all into one library.
+"""Compiles the modules of `modules.toml` with mypyc into one shared library.
 
-Generated C and its objects are kept in `build/native`, so that only what has changed is compiled again. With
-LBKIT_OPTIMIZE=0 in the environment the C compiler takes a third of the time; its code is slower, of course.
+The generated C and its object files stay in `build/native`, so only changed modules are compiled again.
+LBKIT_OPTIMIZE=0 in the environment cuts the C compiler's time to a third; the result is slower.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ OPTIMIZE = os.environ.get("LBKIT_OPTIMIZE", "2")
 
 
 def build(folder: Path, jobs: int = os.cpu_count() or 1) -> None:
-    """Compile into a folder, which appears when all is done. Raises CompileError with what compilers say."""
+    """Compile into `folder`, which is replaced only on success. CompileError has the compilers' output."""
     manifest = hashes()
+    for left in folder.parent.glob(f"{folder.name}.*"):  # by builds that were killed
+        shutil.rmtree(left, ignore_errors=True)
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     with chdir(ROOT):  # mypyc takes the names of files in tracebacks from its arguments
         work = Path("build", "native", f"{extensions.FOLDER.name}-O{OPTIMIZE}")
@@ -73,10 +75,10 @@ def _to_c(names: list[str], work: Path) -> list[Any]:
 
 
 def kept_generators(said: str) -> Iterator[str]:
-    """Yield what is wrong in the lines where mypyc makes a list of a generator expression.
+    """Yield a message for each generator expression that mypyc would harm by turning it into a list.
 
-    That is as good where all of it is used at once, as in `tuple(... for ...)`. One that is kept, such as to
-    try one server after another, would compute all for the first: it can be a thousand times slower."""
+    A list is fine if all items are consumed at once, as in `tuple(... for ...)`. But where a generator is
+    kept, to try one server after another, all are computed before the first: up to 1,000 times slower."""
     for found in LAZY.finditer(said):
         file, line = found["file"], int(found["line"])
         for node in ast.walk(ast.parse(Path(file).read_text())):
@@ -126,7 +128,7 @@ def _to_machine_code(made: list[Any], work: Path, to: Path, jobs: int) -> None:
 
 
 def _replace(folder: Path, fresh: Path) -> None:
-    """Put a folder in the place of one that running processes may use: they keep what they have loaded."""
+    """Replace a folder that running processes may use; they keep what they have loaded."""
     old = folder.with_name(f"{fresh.name}.old")
     if folder.exists():
         folder.rename(old)

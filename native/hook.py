@@ -1,6 +1,6 @@
-"""Hatch's hook: a wheel for one platform with the compiled modules, if LBKIT_COMPILE=1 or in cibuildwheel.
+"""Hatch's build hook: adds the compiled modules to a platform wheel if LBKIT_COMPILE=1, or in cibuildwheel.
 
-Else the wheel is pure Python, as browsers need it. An editable install is compiled in place.
+Otherwise the wheel is pure Python, as browsers need it. An editable install is compiled in place.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Which modules are compiled: `modules.toml`, and whether they are up to date."""
+"""Which modules are to be compiled (`modules.toml`), and whether they are up to date."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sysconfig
@@ -15,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 
 class CompileError(Exception):
-    """What a compiler says of the modules."""
+    """The modules cannot be compiled; the message has the compiler's output, or what is missing."""
 
 
 def _extensions() -> Any:
-    """Return lbkit.extensions, without all that `import lbkit` imports: it need not be installed here."""
+    """Return lbkit.extensions without importing lbkit, whose dependencies may not be installed here."""
     spec = spec_from_file_location("extensions", ROOT / "lbkit" / "extensions.py")
     assert spec
     assert spec.loader
@@ -54,17 +53,21 @@ def hashes() -> dict[str, str]:
 
 
 def up_to_date(folder: Path) -> bool:
-    """Return whether a folder has all modules, made from the sources as they are."""
-    manifest = folder / extensions.MANIFEST
-    return manifest.exists() and bool(json.loads(manifest.read_bytes()) == hashes())
+    """Return whether a folder has all modules, compiled from the present sources."""
+    try:
+        there = extensions.manifest(folder)
+    except (OSError, ValueError):
+        return False
+    names = (extensions.GROUP, *there)
+    return there == hashes() and all(Path(extensions.place_of(name, folder)).exists() for name in names)
 
 
 def why_not() -> str:
-    """Return what is missing for compiling C for this Python; nothing where all is there."""
+    """Return what is missing to compile C for this Python; empty if nothing is."""
     header = Path(sysconfig.get_path("include"), "Python.h")
     if not header.exists():
         return f"no {header} (apt-get install python3-dev)"
-    # On Windows Python names none, and setuptools finds it, or says so.
+    # On Windows Python names no compiler; setuptools finds one or reports that it cannot.
     command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "").split()
     if command and not shutil.which(command[0]):
         return f"no C compiler {command[0]} (apt-get install gcc libc6-dev; macOS: xcode-select --install)"

@@ -53,7 +53,7 @@ def chain(share: float = 1.0, traffic: Traffic = TRAFFIC, **last: Any) -> CallCh
         ({"policy": Policy(retry=Retry(deadline=1.0))}, "policy.retry.deadline"),
         ({"servers": [Server("s1", discipline="processor_sharing")]}, r"servers\[0\].discipline"),
         ({"servers": [Server("s1", cancels=True)]}, r"servers\[0\].cancels"),
-        ({"events": [Event(1, "hang", "s1")]}, r"events has 'hang'.*: in a chain of calls use slow"),
+        ({"events": [Event(1, "hang", "s1")]}, r"events has 'hang'.*: in a call chain use slow"),
     ],
 )
 def test_what_a_chain_does_without_is_named(fields: dict[str, Any], said: str) -> None:
@@ -193,3 +193,11 @@ def test_whatever_happens_each_call_ends_once_and_no_worker_stays_held(
     assert not simulation.waiting
     assert all(server.free == server.spec.workers for server in simulation.servers)
     assert not any(b.in_flight for s in simulation.services for b in s.pool.all_backends())
+
+
+def test_what_is_no_chain_is_named() -> None:
+    for wrong in (lambda: run_chain(None), lambda: with_policies(None)):  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="chain is None: use a CallChain"):
+            wrong()
+    with pytest.raises(ValueError, match=r"unknown engine \['sim'\]; known are sim, live"):
+        run_chain(None, ["sim"])  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from needs import need_module
 from lbkit import algorithms, compiled, extensions
 
 need_module("mypyc")
+from native import __main__ as builder
 from native import build, table
 
 POOL = "lbkit.core.pool"
@@ -77,6 +79,64 @@ def test_what_cannot_be_loaded_is_not_used(
     said = capsys.readouterr().err
     assert said.startswith("lbkit: the compiled modules cannot be loaded (")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"null", b'{"lbkit.core.pool": 3}', b"\xff\xfe"])
+def test_a_broken_manifest_is_a_line(folder: Path, capsys: pytest.CaptureFixture[str], text: bytes) -> None:
+    (folder / extensions.MANIFEST).write_bytes(text)
+    extensions.install()
+    assert not compiled()
+    said = capsys.readouterr().err
+    assert said.startswith("lbkit: the compiled modules cannot be loaded (")
+    assert said.count("\n") == 1
+    assert not table.up_to_date(folder)  # so that the builder mends it
+
+
+def test_a_manifest_that_cannot_be_read_is_a_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / extensions.MANIFEST).mkdir()
+    extensions.install()
+    assert not compiled()
+    assert capsys.readouterr().err.startswith("lbkit: the compiled modules cannot be loaded (")
+
+
+def test_of_a_folder_with_half_of_the_modules_none_is_used(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(folder, extensions.digest(extensions.source_of(POOL)))
+    Path(extensions.place_of(extensions.GROUP, folder)).touch()
+    finders = list(sys.meta_path)
+    extensions.install()
+    assert not compiled()
+    assert sys.meta_path == finders
+    assert f"({POOL} is missing)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [b"", b"[[1", b"{}", b"\xff"])
+def test_a_broken_note_of_times_is_written_anew(tmp_path: Path, text: bytes) -> None:
+    Path(extensions.source_of("lbkit.one", tmp_path)).write_text("x = 1\n")
+    hashes = {"lbkit.one": extensions.digest(extensions.source_of("lbkit.one", tmp_path))}
+    (tmp_path / extensions.SEEN).write_bytes(text)
+    assert extensions.fits(tmp_path, hashes, tmp_path)
+    assert json.loads((tmp_path / extensions.SEEN).read_bytes())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.py", extensions.SEEN]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such lock")
+def test_two_builds_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder, "ROOT", tmp_path)
+    order: list[str] = []
+
+    def second() -> None:
+        with builder.alone():
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with builder.alone():
+        other.start()
+        other.join(0.05)
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "second"]
 
 
 def test_a_source_counts_by_its_content(tmp_path: Path) -> None:

@@ -132,3 +132,22 @@ def test_steering_is_the_policy() -> None:
     for client, backend in zip(result.client, result.backend, strict=True):
         name = client_name(client)
         assert result.backends[backend] == steering.choose(name, world.location(name)).name
+
+
+def test_many_networks_are_checked_at_once() -> None:
+    at = {"at": (0, 0)}
+    clients = {f"10.{i // 64}.{i % 64 * 4}.0/22": at for i in range(2**14)}
+    assert len(Geography(REGIONS, clients).clients) == 2**14
+    for network, missing in {"10.0.0.0/22": "10.0.0.0/22", "10.255.252.0/22": "10.255.252.0/22"}.items():
+        left = {one: at for one in clients if one != network}
+        with pytest.raises(ValueError, match=f"clients: no network has {missing}"):
+            Geography(REGIONS, left)
+    assert Geography(REGIONS, {"0.0.0.0/0": at})
+
+
+@pytest.mark.parametrize("zone", ["mars", None, ["eu"]])
+def test_an_unknown_region_is_named(zone: object) -> None:
+    with pytest.raises(ValueError, match=r"unknown region .*; known are "):
+        WORLD.to_server("10.0.0.1", zone)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="regions has 3: use a text as a name"):
+        Geography({3: {"at": (0, 0)}}, CLIENTS)

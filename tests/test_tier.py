@@ -95,11 +95,11 @@ def deep(levels: int) -> Node:
 FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "empty": (lambda: Tier("eu", ()), "servers: a tier needs at least one server"),
     "no server": (lambda: Tier("eu", "s1"), r"servers\[0\] is 's1': use a Server or a Tier"),
-    "too deep": (lambda: deep(MOST_LAYERS + 1), "more than 10 tiers below each other"),
+    "too deep": (lambda: deep(MOST_LAYERS + 1), "more than 10 tiers are nested"),
     "sticky": (lambda: Tier("eu", TWO, Policy(sticky=Sticky())), "policy.sticky: sessions are kept by"),
     "retry of answers": (
         lambda: Tier("eu", TWO, Policy(retry=Retry()), ttl=60),
-        "policy.retry: a tier with a ttl answers questions and sees no requests; leave it out",
+        "policy.retry: a tier with a ttl answers queries and sees no requests; leave it out",
     ),
     "passive rules of answers": (
         lambda: Tier("eu", TWO, Policy(health=HealthRules(max_fails=MaxFailsRules())), ttl=60),

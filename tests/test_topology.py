@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 import pytest
 
 from lbkit import Experiment, Traffic, servers
 from lbkit.tier import Tier
-from lbkit.topology import break_each, first_of_each, six_layers, what_if
+from lbkit.topology import break_each, six_layers, what_if
+from lbkit.topology.breaking import first_of_each
 
 SMALL = six_layers(1, 2, 2, 1, 2)  # eight servers
 
@@ -74,3 +76,22 @@ def test_wrong_questions_are_refused() -> None:
         what_if(flat, "eu", "drain")
     with pytest.raises(ValueError, match="until is 3: use a second after 5"):
         what_if(flat, "eu", at=5, until=3)
+    with pytest.raises(ValueError, match="at is 50: use a second before 10, when the traffic ends"):
+        what_if(flat, "eu", at=50, until=60)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: what_if(3, "eu"), "experiment is 3: use an Experiment"),
+        (lambda: what_if(SMALL, None), "unknown node None; known are dns"),
+        (lambda: what_if(SMALL, "dns", at="x"), "at is 'x': use a number"),
+        (lambda: what_if(SMALL, "dns", until=inf), "until is inf: use a number"),
+        (lambda: break_each(SMALL, 5), "unknown node 5"),
+        (lambda: break_each(None), "experiment is None: use an Experiment"),
+        (lambda: six_layers(10**6), "servers: there would be 8,000,000: use at most 100,000"),
+    ],
+)
+def test_wrong_types_and_sizes_are_named(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()

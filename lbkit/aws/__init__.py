@@ -1,8 +1,8 @@
 """Elastic Load Balancing as experiments: ALB, NLB and GWLB with the defaults of AWS's manuals.
 
 `alb`, `nlb` and `gwlb` return an Experiment, which runs on any engine that can do it. `alb_policy`,
-`nlb_policy` and `gwlb_policy` return what a target group's attributes say, as a Policy, and `listener` the
-rules of an ALB's listener as a Routing. `nlb_settings` is the file of a real proxy at layer 4.
+`nlb_policy` and `gwlb_policy` return a target group's attributes as a Policy, and `listener` the rules of an
+ALB's listener as a Routing. `nlb_settings` returns the settings of a real proxy at layer 4.
 """
 
 from lbkit.aws.alb import alb, alb_policy, app_cookie, lb_cookie, listener, target_group

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 from attrs import evolve
 
 from lbkit import presets
 from lbkit.aws.attributes import ALB_CHECKS, DEREGISTRATION_DELAY, draining, fail_open_below
+from lbkit.checks import several
 from lbkit.core.health import CheckRules, HealthRules
-from lbkit.core.options import whole
+from lbkit.core.options import flags, instance, instances, table, whole
 from lbkit.core.routing import DEFAULT, Action, Fixed, Redirect, Routing, Rule, Split, ToPool
 from lbkit.core.sticky import Sticky
+from lbkit.core.text import shown
 from lbkit.experiment import Experiment, Policy, Server
 from lbkit.experiment.spread import spread_load
 from lbkit.tier import Tier
@@ -37,6 +40,8 @@ def app_cookie(name: str, duration: int = DAY) -> Sticky:
 
     AWS writes the target into a cookie of its own beside it, AWSALBAPP; here a table remembers it.
     `duration`: seconds, up to a week. Raises ValueError. (The same page.)"""
+    if not isinstance(name, str):
+        raise ValueError(f"name is {shown(name)}: use the name of the application's cookie")
     if name.startswith(_RESERVED):
         raise ValueError(f"name is {name!r}: names that start with AWSALB are the load balancer's own")
     whole(1, WEEK, duration=duration)
@@ -61,6 +66,7 @@ def alb_policy(
     `app_cookie`. `cross_zone`: on unless turned off, and then there is no stickiness.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/disable-cross-zone.html"""
+    flags(anomaly_mitigation=anomaly_mitigation, cross_zone=cross_zone)
     if anomaly_mitigation and algorithm != "weighted_random":
         raise ValueError(f"anomaly_mitigation: ALB has it with weighted_random only, not with {algorithm}")
     if stickiness and not cross_zone:
@@ -80,17 +86,18 @@ def alb_policy(
 def listener(
     rules: Mapping[int, Rule] | None = None, default: Action | None = None, doubtful: str = "pass"
 ) -> Routing:
-    """Return the rules of a listener: the lowest priority that fits decides, `default` if none does.
+    """Return the rules of a listener: of those that match, the one with the lowest priority number decides.
 
-    `rules`: by priority, 1 to 50,000. Their conditions are ALB's: host, path (also as a prefix or regular
-    expression), method, header, query and client. What they do is to forward to a target group (`ToPool`), to
-    several by weight (`Split`), to redirect (301 or 302) or to give a `Fixed` answer. A Split with
-    `key="client"` is group stickiness, which ALB keeps in a cookie. `default`: by default the target group
-    "default". `doubtful`: ALB passes paths on as they are. Raises ValueError.
+    `rules`: by priority, 1 to 50,000. Conditions are on host, path (also a prefix or regular expression),
+    method, header, query and client. Actions are to forward to a target group (`ToPool`) or to several by
+    weight (`Split`), to redirect (301 or 302), or a `Fixed` answer. A Split with `key="client"` is group
+    stickiness, which ALB keeps in a cookie. `default`: the action if no rule matches; None is the target
+    group "default". `doubtful`: as in Routing; ALB passes such paths on. Raises ValueError.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html"""
-    ordered = sorted((rules or {}).items())
+    ordered = list(table("rules", rules or {}).items())
     for priority, rule in ordered:
         whole(1, 50_000, priority=priority)
+        instance(Rule, f"the rule of priority {priority}", rule)
         _check(rule.name, rule.then)
         if rule.rewrite or rule.mirror or rule.when.cookie or rule.when.content_type:
             raise ValueError(
@@ -103,7 +110,7 @@ def listener(
     if default is not None:
         _check("default", default)
         last = [Rule("default action", default)]
-    return Routing((*(rule for _, rule in ordered), *last), doubtful=doubtful)
+    return Routing((*(rule for _, rule in sorted(ordered, key=itemgetter(0))), *last), doubtful=doubtful)
 
 
 def _check(name: str, then: Action) -> None:
@@ -114,10 +121,11 @@ def _check(name: str, then: Action) -> None:
 
 
 def target_group(name: str, targets: Iterable[Server], policy: Policy | None = None) -> Tier:
-    """Return a target group with attributes of its own, for `alb`: a balancer below the listener's rules.
+    """Return a target group with its own attributes, for `alb`: a balancer behind the listener's rules.
 
-    `policy`: of `alb_policy`, without stickiness, which only a single group has here. Raises ValueError."""
-    return Tier(name, tuple(targets), alb_policy() if policy is None else policy)
+    `policy`: by default that of `alb_policy`; not with stickiness, which needs a single target group here.
+    Raises ValueError."""
+    return Tier(name, several(targets), alb_policy() if policy is None else policy)
 
 
 def alb(
@@ -126,18 +134,17 @@ def alb(
     policy: Policy | None = None,
     name: str = "ALB",
 ) -> Experiment:
-    """Return an ALB in front of targets, with requests for all rules, which give the busiest group a load of
-    0.7. Raises ValueError, ExperimentError.
+    """Return an ALB in front of targets, with requests for all rules; the busiest group has a load of 0.7.
 
-    `targets`: those of one target group, or of each by its name; "default" is where requests go that no rule
-    fits. `routing`: of `listener`. `policy`: of `alb_policy`, for all groups but those that are a
-    `target_group` with one of their own. Stickiness needs one group only. `but` and `at_load` change the
-    rest."""
+    `targets`: those of a single target group, or by the name of their group; requests that match no rule go
+    to the group "default". `routing`: from `listener`. `policy`: from `alb_policy`, for all groups that are
+    not a `target_group` with their own. Stickiness needs a single group. Change the rest with `but` and
+    `at_load`. Raises ValueError, ExperimentError."""
     groups = targets if isinstance(targets, Mapping) else {DEFAULT: targets}
-    servers = [
-        evolve(node, pool=group)
-        for group, members in groups.items()
-        for node in ((members,) if isinstance(members, Tier) else members)
-    ]
+    servers = []
+    for group, members in groups.items():
+        nodes = several(members)
+        instances(Server | Tier, f"targets of {group}", nodes)
+        servers += [evolve(node, pool=group) for node in nodes]
     policy = alb_policy() if policy is None else policy
     return spread_load(Experiment(servers, policy=policy, routing=routing, name=name), LOAD)[0]

@@ -1,6 +1,6 @@
-"""A heap in columns, for compiled code: there it needs no object for each entry, and no call to compare two.
+"""A binary heap in columns, for compiled code, where entries need no objects, and comparisons no calls.
 
-Interpreted, the standard library's heapq with tuples is faster, and does the same.
+Interpreted, tuples in the standard library's heapq are faster, and give the same order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from lbkit.core.vectors import append, vec
 
 
 class Heap:
-    """Entries of a key, a number and an item: the lowest key first, of equal keys the lowest number.
+    """Entries (key, number, item), ordered by key and then by number, which must be unique.
 
-    The numbers of all entries differ. `keys[0]`, `numbers[0]` and `items[0]` are those of the first entry, if
-    `size` is not 0."""
+    If `size` is not 0, `keys[0]`, `numbers[0]` and `items[0]` are the first entry."""
 
     def __init__(self) -> None:
         self.keys: vec[float] = vec[float]()
@@ -25,7 +24,7 @@ class Heap:
         self.size: i64 = 0
 
     def first_key(self) -> float:
-        """Return the lowest key; inf without entries."""
+        """Return the lowest key; inf if the heap is empty."""
         return self.keys[0] if self.size else inf
 
     def push(self, key: float, number: i64, item: i64) -> None:
@@ -37,7 +36,7 @@ class Heap:
             numbers = self.numbers = append(numbers, 0)
             items = self.items = append(items, 0)
         self.size = place + 1
-        while place > 0:  # up, as long as the one above is higher
+        while place > 0:  # sift up past larger entries
             above: i64 = (place - 1) >> 1
             if keys[above] < key or (keys[above] == key and numbers[above] < number):
                 break
@@ -46,7 +45,7 @@ class Heap:
         keys[place], numbers[place], items[place] = key, number, item
 
     def pop(self) -> i64:
-        """Remove the first entry, and return its item. O(log n)"""
+        """Remove the first entry and return its item. O(log n)"""
         first: i64 = self.items[0]
         last: i64 = self.size - 1
         self.size = last
@@ -54,7 +53,7 @@ class Heap:
         return first
 
     def clear(self) -> list[tuple[float, int, int]]:
-        """Remove all entries, and return them in order."""
+        """Remove all entries and return them in order. O(n log n)"""
         entries = []
         while self.size:
             key, number = self.keys[0], int(self.numbers[0])
@@ -62,11 +61,11 @@ class Heap:
         return entries
 
     def replace(self, key: float, number: i64, item: i64) -> None:
-        """Put another entry in the place of the first. O(log n)"""
+        """Replace the first entry by another one. O(log n)"""
         self._sink(key, number, item)
 
     def _sink(self, key: float, number: i64, item: i64) -> None:
-        """Fill the first place with an entry, which goes down as long as one below is lower."""
+        """Put an entry at the root and sift it down past smaller ones."""
         keys, numbers, items, size = self.keys, self.numbers, self.items, self.size
         place: i64 = 0
         while True:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, wraps
 from inspect import Parameter, signature
 from math import inf, isnan
 from operator import index
 from sys import float_info
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from lbkit.core.text import shown, unknown
 from lbkit.extensions import readable_init
 
 T = TypeVar("T")
+K = TypeVar("K")
 C = TypeVar("C", bound=Callable[..., Any])
 FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
 
@@ -96,6 +98,46 @@ def whole(low: int, high: float | int = inf, /, **values: Any) -> None:
             raise ValueError(f"{name} is {shown(value)}: use a whole number of at least {low}{upto}")
 
 
+def flags(**values: Any) -> None:
+    """Raise ValueError, which names it, for the first value that is neither True nor False."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {shown(value)}: use true or false")
+
+
+def texts(name: str, value: Collection[str]) -> Collection[str]:
+    """Return a list of texts. Raises ValueError, which names it, for anything else: also for a text."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise ValueError(f"{name} is {shown(value)}: use a list of texts")
+    for one in value:
+        if not isinstance(one, str):
+            raise ValueError(f"{name} has {shown(one)}: use texts")
+    return value
+
+
+def table(name: str, value: Mapping[K, T]) -> Mapping[K, T]:
+    """Return a table by name. Raises ValueError, which names it, for anything else."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {shown(value)}: use a table by name")
+    return value
+
+
+def instance(kind: type, name: str, value: object) -> None:
+    """Raise ValueError, which names it, for what is no `kind`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {shown(value)}: use {kind.__name__}")
+
+
+def instances(kind: type | UnionType, name: str, values: Iterable[object]) -> None:
+    """Raise ValueError, which names it, for what is no list of `kind`s."""
+    wanted = " or ".join(one.__name__ for one in get_args(kind) or (kind,))
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} is {shown(values)}: use a list with a {wanted} each")
+    for one in values:
+        if not isinstance(one, kind):
+            raise ValueError(f"{name} has {shown(one)}: use a {wanted} each")
+
+
 @cache
 def _known(cls: type) -> dict[str, Any] | None:
     """Return the options of a class and their types; None if it takes any."""
@@ -120,9 +162,10 @@ def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
             yield unknown(name, known, "option")
             continue
         wanted = known[name] if known else Any
-        plain = [t for t in (get_args(wanted) or (wanted,)) if t in _SAID]
-        others = [t for t in (get_args(wanted) or (wanted,)) if t not in _SAID and t is not type(None)]
-        if others or not plain or (value is None and type(None) in get_args(wanted)):
+        kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+        plain = [t for t in kinds if t in _SAID]
+        others = [t for t in kinds if t not in _SAID and t is not type(None)]
+        if others or not plain or (value is None and type(None) in kinds):
             continue
         if not any(_fits(value, t) for t in plain):
             yield f"{name} is {shown(value)}: use {' or '.join(_SAID[t] for t in plain)}"

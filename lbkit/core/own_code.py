@@ -1,7 +1,7 @@
-"""Where lbkit calls the code of learners.
+"""Calls the code of learners.
 
-This module is never compiled: the watchdog looks for its frames, and compiled callers would refuse a wrong
-result in words of their own.
+This module is never compiled: the watchdog looks for its frames, and a compiled caller would reject a wrong
+result with a message of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def call(method: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class _Interrupted(Balancer):
-    """Takes the place of an algorithm that had to be interrupted: a pick raises the same error, at once."""
+    """Replaces an algorithm that had to be interrupted: each pick raises the same error at once."""
 
     def __init__(self, error: AlgorithmError) -> None:
         self.error = error

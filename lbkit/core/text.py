@@ -19,17 +19,19 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None and not name.endswith("_file")
 
 
-def did_you_mean(name: str, known: Iterable[str], joint: str = "; ") -> str:
+def did_you_mean(name: object, known: Iterable[str], joint: str = "; ") -> str:
     """Return "; did you mean ...?" for a name that resembles a known one, else an empty text."""
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
     return f"{joint}did you mean {near[0]}?" if near else ""
 
 
-def unknown(name: str, known: Iterable[str], what: str = "") -> str:
-    """Return the message for an unknown name; `what` says what it names, such as "option"."""
-    known = list(known)
-    there = f"known are {', '.join(known)}" if known else "there are none"
-    return f"unknown {what}{' ' if what else ''}{name}; {there}{did_you_mean(name, known)}"
+def unknown(name: object, known: Iterable[str], what: str = "") -> str:
+    """Return the message for an unknown name, which may be no text at all.
+
+    `what` says what it names, such as "option"."""
+    known, called = list(known), (name if isinstance(name, str) and name else shown(name))
+    there = f"known are {', '.join(map(str, known))}" if known else "there are none"
+    return f"unknown {what}{' ' if what else ''}{called}; {there}{did_you_mean(name, known)}"
 
 
 def shown(value: object) -> str:

@@ -1,8 +1,8 @@
-"""Columns of numbers that are fast in both kinds of Python.
+"""Columns of numbers that are fast both compiled and interpreted.
 
-Compiled, a column is a `vec`: plain numbers in a row, without an object for each. Interpreted, it is an array
-or a list, which an interpreter reads faster. Both are indexed alike; to make one longer, assign what `append`
-returns: `column = append(column, value)`.
+Compiled, a column is a `vec`: unboxed numbers in contiguous memory. Interpreted, it is an array or a list,
+which is faster there. Both are indexed alike; `append` may return another object, so assign its result:
+`column = append(column, value)`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mypy_extensions import i32
 def _function() -> None: ...
 
 
-# Whether this is compiled code: there, functions are of another type. The compiler takes it for true, and
-# leaves out what is for the interpreter (`always_true` in pyproject.toml).
+# Whether this module runs compiled: compiled functions have another type. mypyc takes it for true and drops
+# the interpreter's branches (`always_true` in pyproject.toml).
 COMPILED = not isinstance(_function, FunctionType)
 
 if COMPILED:
@@ -27,35 +27,35 @@ if COMPILED:
     from librt.vecs import vec as vec
 
     def floats(count: int, value: float) -> vec[float]:
-        """Return a column of `count` equal numbers."""
+        """Return a column with `count` times the same number."""
         column = vec[float](capacity=count)
         for _ in range(count):
             column = append(column, value)
         return column
 
     def wholes(count: int, value: i32) -> vec[i32]:
-        """Return a column of `count` equal whole numbers."""
+        """Return a column with `count` times the same whole number."""
         column = vec[i32](capacity=count)
         for _ in range(count):
             column = append(column, value)
         return column
 
     def column_of(values: Iterable[float]) -> vec[float]:
-        """Return the numbers as a column of their own."""
+        """Return a new column with these numbers."""
         column = vec[float]()
         for value in values:
             column = append(column, value)
         return column
 
     def wholes_of(values: Iterable[int]) -> vec[i32]:
-        """Return the whole numbers as a column of their own."""
+        """Return a new column with these whole numbers."""
         column = vec[i32]()
         for value in values:
             column = append(column, value)
         return column
 
     def packed(code: str, column: Any) -> array[Any]:
-        """Return a column as an array: of floats, "d", or of whole numbers, "i"."""
+        """Return a column as an array of type code `code`: "d" for floats, "i" for whole numbers."""
         found: array[Any] = array(code)
         found.frombytes(memoryview(column).cast("B"))
         return found
@@ -63,7 +63,7 @@ if COMPILED:
 else:
 
     class vec:  # noqa: N801
-        """`vec[float]()` is an empty column, here a list."""
+        """`vec[float]()` returns an empty column, here a list."""
 
         def __class_getitem__(cls, item):
             return list

@@ -25,14 +25,14 @@ from lbkit.tier import Node, Tier, leaves, tiers
 
 
 def server_fault(servers: Sequence[Node]) -> str:
-    """Return what is neither a server nor a tier, or has the name of another, at any depth."""
+    """Return a fault if anything in the tree is neither a server nor a tier, or a name is there twice."""
     if not servers:
         return "servers: there must be at least one"
     return _name_fault(servers, "", {})
 
 
 def _name_fault(servers: Sequence[Node], path: str, places: dict[str, str]) -> str:
-    """`places`: where the names before are."""
+    """Return a fault as `server_fault` does. `places`: the names so far, with their place in the tree."""
     for i, server in enumerate(servers):
         place = f"{path}servers[{i}]"
         if not isinstance(server, Server | Tier):
@@ -45,7 +45,7 @@ def _name_fault(servers: Sequence[Node], path: str, places: dict[str, str]) -> s
     return ""
 
 
-# What can happen to a balancer; the rest is about what only a server does.
+# The events that can happen to a balancer; all others need a server.
 _OF_TIERS = (
     *(Action.CRASH, Action.HANG, Action.FLAP, Action.RECOVER, Action.DELAY),
     *(Action.ADD, Action.REMOVE, Action.SET_WEIGHT, Action.DRAIN, Action.UNDRAIN),
@@ -53,7 +53,7 @@ _OF_TIERS = (
 
 
 def tier_fault(servers: Sequence[Node], **alone: object) -> str:
-    """Return what does not work above tiers. `alone`: fields that need servers, and no tiers, below."""
+    """Return a fault if there are tiers and any of the fields in `alone` is set, which need servers only."""
     found = next((name for name, value in alone.items() if value), "")
     if found and next(tiers(servers), None):
         return f"{found}: it works with servers only; remove it, or the tiers"
@@ -61,7 +61,7 @@ def tier_fault(servers: Sequence[Node], **alone: object) -> str:
 
 
 def event_fault(events: Sequence[Event], servers: Sequence[Node]) -> str:
-    """Return what is no event, or happens to a server or a dependency that is not there."""
+    """Return a fault if anything is not an event, or concerns an unknown server or dependency."""
     for i, event in enumerate(events):
         if not isinstance(event, Event):
             return f"events[{i}] is {event!r}: use an Event"
@@ -130,7 +130,7 @@ def firewall_fault(firewall: FirewallRules | None) -> str:
 
 
 def geography_fault(geography: Geography | None, servers: Sequence[Node]) -> str:
-    """Return which server is nowhere."""
+    """Return a fault if a server's zone is not a region of the geography."""
     for server in servers if geography else ():
         assert geography
         if server.zone not in geography.regions:

@@ -102,7 +102,7 @@ class Experiment:
     layer4: Layer4 | None = field(  # connections are balanced, not requests
         default=None, validator=optional(one_of(Layer4))
     )
-    geography: Geography | None = field(  # where all are; requests travel
+    geography: Geography | None = field(  # places, from which follow network delays
         default=None, validator=optional(one_of(Geography))
     )
 
@@ -147,7 +147,7 @@ class Experiment:
         )
 
     def _inner_fault(self, node: Node) -> str:
-        """Return why a tier could not do its part of the experiment."""
+        """Return the fault of the experiment inside a tier; empty if it has none."""
         if isinstance(node, Server):
             return ""
         try:
@@ -197,19 +197,19 @@ class Experiment:
 
     @property
     def leaves(self) -> tuple[Server, ...]:
-        """The servers, those of tiers too, from left to right. A Result's backends are these."""
+        """All servers, including those below tiers, from left to right: the backends of a Result."""
         return leaves(self.servers)
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        """The balancers below the experiment's own one, each before those below it; mostly none."""
+        """The balancers below the experiment's own, each before those below it; usually none."""
         return tuple(tiers(self.servers))
 
     def inside(self, tier: Tier) -> Experiment:
-        """Return what one of `servers` is to do, as an experiment: it has no traffic until it gets some.
+        """Return the part of the experiment inside a tier, as an experiment without traffic of its own.
 
-        Its events are those of its own servers and tiers. It draws other random numbers than the balancer
-        above it: two that drew the same would make the same choices."""
+        It has the events of the servers and tiers below. Its seed differs from that of the balancer above:
+        with the same random numbers both would make the same choices."""
         below = {node.name for node in tier.servers} | {node.name for node in tiers(tier.servers)}
         below |= {server.name for server in leaves(tier.servers)} | {""}
         happening = [e for e in self.timeline if e.server in below and e.action is not Action.SWITCH]
@@ -326,7 +326,7 @@ for _union in (Service, Arrivals, Deployment):
 
 
 def _node_from_dict(value: Any, _: Any) -> Node:
-    """Return a server, or a tier: that is what has servers."""
+    """Return a tier if the table has `servers`, else a server."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a table of {', '.join(f.name for f in attrs.fields(Server))}")
     kind: type[Tier | Server] = Tier if "servers" in value else Server
@@ -349,11 +349,11 @@ def server_from_dict(data: Mapping[str, Any]) -> Server:
 
 
 def geography_to_dict(geography: Geography) -> dict[str, Any]:
-    """Return places as plain data, for the processes of servers."""
+    """Return a geography as plain data, for the processes of servers."""
     plain: dict[str, Any] = _converter.unstructure(geography)
     return plain
 
 
 def geography_from_dict(data: Mapping[str, Any]) -> Geography:
-    """Return places from plain data. Raises ExperimentError with every wrong field."""
+    """Return a geography from plain data. Raises ExperimentError with every wrong field."""
     return structure(_converter, data, Geography, ExperimentError)

@@ -1,8 +1,8 @@
-"""Load balancers of AWS, as `aws elbv2 describe-*` prints them, as upstreams with rules and pools.
+"""Reads AWS load balancers, as `aws elbv2 describe-*` prints them, into upstreams with rules and pools.
 
-All of a definition may stand in one file, one output after the other: load balancers, listeners, rules,
-target groups, target health and attributes. The last two do not say whose they are, so with several target
-groups they need a field TargetGroupArn beside them, and with several load balancers LoadBalancerArn.
+A file may have all outputs, one after the other: load balancers, listeners, rules, target groups, target
+health and attributes. The last two do not name their owner. With several target groups, add a field
+TargetGroupArn beside them, and with several load balancers a field LoadBalancerArn.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from attrs import evolve
 
 from lbkit.core.routing import DEFAULT, Routing, Split, ToPool
 from lbkit.experiment import Layer4
+from lbkit.importer.aws_defaults import SILENT, says_nothing
 from lbkit.importer.aws_groups import ASSUMED, CHECKS, CROSS_ZONE, Group, kind_of
 from lbkit.importer.aws_rules import action, conditions
-from lbkit.importer.aws_usual import SILENT, says_nothing
 from lbkit.importer.found import ImportFault, Unread, Upstream
 from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList
@@ -34,7 +34,7 @@ def read_aws(file: str, documents: list[Any], unread: list[Unread]) -> list[Upst
 
 
 class _Definition:
-    """The parts of a definition, put together by their ARNs."""
+    """The parts of a definition, linked by their ARNs."""
 
     def __init__(self, file: str, documents: list[Any], unread: list[Unread]) -> None:
         self.file, self.nodes, self.out = file, [Node(one, file) for one in documents], unread
@@ -52,7 +52,7 @@ class _Definition:
             self._belonging(node)
 
     def _belonging(self, node: Node) -> None:
-        """Take target health and attributes, which belong to a group or a load balancer."""
+        """Assign target health and attributes to their target group or load balancer."""
         attributes = {one.text("Key"): one.text("Value") for one in node.each("Attributes")}
         health = node.each("TargetHealthDescriptions") if "TargetHealthDescriptions" in node.value else None
         arn = node.text("TargetGroupArn")
@@ -132,10 +132,10 @@ class _Definition:
         return upstream
 
     def _rules_of(self, listener: Node) -> list[Node]:
-        """Return the rules of a listener by priority, the default one apart: the listener has it, too."""
+        """Return the rules of a listener by priority, without the default one, which the listener has."""
         arn, found = listener.text("ListenerArn"), []
         for rule in self.rules:
-            # A rule's ARN is that of its listener with a part behind it.
+            # A rule's ARN is its listener's with one more part.
             own = rule.text("RuleArn").replace(":listener-rule/", ":listener/").rpartition("/")[0]
             if (rule.text("ListenerArn") or own) == arn or len(self.listeners) == 1:
                 if rule.text("Priority") == "default" or rule.flag("IsDefault"):
@@ -146,7 +146,7 @@ class _Definition:
         return sorted(found, key=lambda rule: rule.whole("Priority"))
 
     def _used(self, nodes: Iterable[Node]) -> dict[str, Group]:
-        """Return the target groups that actions forward to, that of the default action first."""
+        """Return by ARN the target groups that actions forward to, that of the default action first."""
         found: dict[str, Group] = {}
         for node in nodes:
             for one in [*node.each("DefaultActions"), *node.each("Actions")]:
@@ -172,12 +172,12 @@ class _Definition:
             except ImportFault:
                 raise
             except ValueError as error:
-                # Whose requests these are cannot be said, so nothing answers in its place.
+                # It is unknown which requests the rule matches, so no answer can take its place.
                 upstream.unread.append(Unread(self.file, node.line, f"rule {name} ({error})", "rule"))
                 node.raw("Conditions")
                 node.raw("Actions")
                 return
-            then = action(node, key, pools, upstream)
+            then = action(node, key, pools, upstream, listener.text("Port"))
             for when in ways:
                 try:
                     found.add(name, then, when)
@@ -197,6 +197,8 @@ class _Definition:
             upstream.routing = Routing(tuple(found.rules), doubtful="pass")
         if any(rule.when.regex or rule.when.path for rule in found.rules):
             upstream.notes.append("ALB compares paths as they are sent, rules in one normal form")
+        if any(rule.when.query for rule in found.rules):
+            upstream.notes.append("ALB compares names in the query in any case, rules as they are written")
 
     def _flows(self, upstream: Upstream, listener: Node, default: Group) -> None:
         protocol = listener.text("Protocol")
@@ -236,7 +238,7 @@ class _Definition:
     def _one_policy(
         self, upstream: Upstream, default: Group, used: Iterable[Group], kind: str, shared: dict[str, str]
     ) -> None:
-        """All pools of an experiment have one policy: say so where groups differ."""
+        """Note the groups whose attributes differ, as all pools of an experiment share one policy."""
         alike = evolve(upstream.policy, sticky=None, panic=0)
         for group in used:
             own, left = group.policy(kind, shared, [])
@@ -259,20 +261,20 @@ class _Definition:
 
 
 def _is_groups(attributes: dict[str, str]) -> bool:
-    """Return whether attributes are a target group's."""
+    """Return whether these are attributes of a target group."""
     return any(
         key.startswith(("deregistration_delay", "stickiness", "slow_start", "target")) for key in attributes
     )
 
 
 def _tail(node: Node, key: str) -> str:
-    """Return the name in an ARN: the part before the last one, as in .../app/NAME/50dc6c495c0c9188."""
+    """Return the name in an ARN, its last part but one, as in .../app/NAME/50dc6c495c0c9188."""
     parts = node.text(key).split("/")
     return parts[-2] if len(parts) > 2 else parts[-1] or "load balancer"
 
 
 def _skip_known(node: Node) -> None:
-    """Take what a target group says that is known otherwise, or to no effect."""
+    """Mark fields of a target group as read that are used elsewhere or have no effect."""
     for key in ("Protocol", "Port", "TargetType", *CHECKS):
         node.raw(key)
 

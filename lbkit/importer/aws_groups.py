@@ -1,4 +1,4 @@
-"""A target group of AWS: its attributes and health checks as a Policy."""
+"""Reads the attributes and health checks of an AWS target group into a Policy."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Group:
     targets: list[Node] | None = None  # None: the file does not say
 
     def policy(self, kind: str, shared: Mapping[str, str], notes: list[str]) -> tuple[Policy, dict[str, str]]:
-        """Return the policy of the group, behind a load balancer of this kind with the attributes `shared`,
-        and the attributes that are not in it. Raises ImportFault."""
+        """Return the group's policy and the attributes that it does not contain. Raises ImportFault.
+
+        `kind` and `shared`: the type of the load balancer and its attributes."""
         read = _Attributes(self.attributes)
         targets = len(self.targets or ()) or ASSUMED
         try:
@@ -64,7 +65,7 @@ class Group:
 
 
 class _Attributes:
-    """Attributes; those that nobody asked for are `left`. Raises ValueError for a wrong one."""
+    """Attributes; those that were not read are `left`. Methods raise ValueError for a wrong value."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.left = dict(values)
@@ -126,7 +127,7 @@ _POLICIES = {"application": _application, "network": _network, "gateway": _gatew
 
 
 def kind_of(protocol: str) -> str:
-    """Return the type of a load balancer, by the protocol of its listener or target group."""
+    """Return the type of a load balancer from the protocol of its listener or target group."""
     if protocol in ("HTTP", "HTTPS", ""):
         return "application"
     return "gateway" if protocol == "GENEVE" else "network"
@@ -136,18 +137,22 @@ _DEFAULTS = {"application": aws.ALB_CHECKS, "network": aws.NLB_CHECKS, "gateway"
 
 
 def _checks(node: Node, kind: str, notes: list[str]) -> CheckRules | None:
-    """Return the health checks of a target group. Raises ImportFault."""
+    """Return the health checks of a target group; a function (lambda) has none by default. ImportFault.
+
+    By HTTP an ALB wants 200, the others anything from 200 to 399, and an NLB waits for 6 s.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html"""
     usual = _DEFAULTS[kind]
-    if not node.flag("HealthCheckEnabled", True):
+    if not node.flag("HealthCheckEnabled", node.text("TargetType") != "lambda"):
         return None
     protocol = node.text("HealthCheckProtocol") or {"http": "HTTP"}.get(usual.probe.kind, "TCP")
     port = node.text("HealthCheckPort")
     matcher = node.inside("Matcher")
-    expect = matcher.text("HttpCode") or "200"
+    expect = matcher.text("HttpCode") or ("200" if kind == "application" else "200-399")
     grpc = matcher.text("GrpcCode")
     path = node.text("HealthCheckPath") or "/"
     interval = node.number("HealthCheckIntervalSeconds", usual.interval)
-    timeout = node.number("HealthCheckTimeoutSeconds", usual.timeout)
+    waits = 6.0 if kind == "network" and protocol in ("HTTP", "HTTPS") else usual.timeout
+    timeout = node.number("HealthCheckTimeoutSeconds", waits)
     rise, fall = (
         node.whole("HealthyThresholdCount", usual.rise),
         node.whole("UnhealthyThresholdCount", usual.fall),

@@ -1,4 +1,4 @@
-"""Conditions and actions of an ALB's listener rules as those of `core.routing`."""
+"""Reads the conditions and actions of an ALB's listener rules into those of `core.routing`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _METHOD = re.compile(r"[A-Z]{1,20}")
 
 
 def conditions(rule: Node) -> list[When]:
-    """Return the conditions of a rule, of which one has to fit. ValueError: there is no counterpart."""
+    """Return the alternatives of a rule; one has to match. Raises ValueError without a counterpart."""
     parts = [_condition(one) for one in rule.each("Conditions")]
     found = []
     for some in product(*parts):
@@ -40,7 +40,7 @@ Part = dict[str, Any]  # fields of a When
 
 
 def _condition(node: Node) -> list[Part]:
-    """Return what one condition means: alternatives, most often one."""
+    """Return the alternatives of one condition, usually a single one."""
     name = node.text("Field")
     if name not in _FIELDS:
         raise ValueError(f"a condition on {name}")
@@ -112,21 +112,21 @@ _FIELDS: dict[str, Callable[[Node], list[Part]]] = {
 
 
 def wildcards(text: str) -> str:
-    """Return an expression for a text in which * is any text, and ? any character."""
+    """Return the regular expression of a pattern in which * is any text, and ? any character."""
     return "".join({"*": ".*", "?": "."}.get(one) or re.escape(one) for one in text)
 
 
 def _any(expressions: Iterable[str], end: str = "") -> str:
-    """Return a pattern of a When for any of these, in any case, as ALB compares them."""
+    """Return a When's pattern for any of these expressions; as in ALB, case does not matter."""
     return f"~(?i)(?:{'|'.join(expressions)}){end}"
 
 
 # -- actions ----------------------------------------------------------------------------------------------
 
 
-def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream) -> Action:
-    """Return the last action of a rule. What has no counterpart becomes an answer that says so, as no other
-    rule must get its requests."""
+def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream, port: str = "") -> Action:
+    """Return the final action of a rule. One without a counterpart becomes an answer that says so, so that no
+    other rule gets its requests. `port`: the listener's."""
     for one in sorted(node.each(key), key=lambda one: one.whole("Order")):
         kind = one.text("Type")
         read = _ACTIONS.get(kind)
@@ -136,7 +136,7 @@ def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream) -> A
             one.all()
             continue
         try:
-            return read(one, pools)
+            return read(one, pools, port)
         except ImportFault:
             raise
         except ValueError as error:
@@ -145,9 +145,9 @@ def action(node: Node, key: str, pools: dict[str, str], upstream: Upstream) -> A
     return not_imported("a rule without an action")
 
 
-def _forward(node: Node, pools: dict[str, str]) -> Action:
+def _forward(node: Node, pools: dict[str, str], own: str) -> Action:
     config = node.inside("ForwardConfig")
-    # A single group stands in both places.
+    # A single group is given in both places.
     weights = {one.text("TargetGroupArn"): one.number("Weight", 1) for one in config.each("TargetGroups")}
     if not weights:
         weights = {node.text("TargetGroupArn"): 1.0}
@@ -166,7 +166,10 @@ def _forward(node: Node, pools: dict[str, str]) -> Action:
     return Split(shares, key="client" if keeps else "")
 
 
-def _redirect(node: Node, pools: dict[str, str]) -> Action:
+def _redirect(node: Node, pools: dict[str, str], own: str) -> Action:
+    """Return a redirect: what it does not say is as in the request, the port too.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html"""
     config = node.inside("RedirectConfig")
     protocol = config.text("Protocol", "#{protocol}").lower()
     host, port = config.text("Host", "#{host}"), config.text("Port", "#{port}")
@@ -180,29 +183,31 @@ def _redirect(node: Node, pools: dict[str, str]) -> Action:
         ("query", query),
     ):
         if "#{" in value.replace(f"#{{{name}}}", "").replace("/#{path}", ""):
-            raise ValueError(f"{name} {value} is made of other parts")
-    usual = {"https": "443", "http": "80"}
-    place = "" if port in ("#{port}", usual.get(protocol, "")) else f":{port}"
+            raise ValueError(f"{name} {value} uses other parts of the URL")
+    usual = {"https": "443", "http": "80"}.get(protocol, "")
+    if port == "#{port}" and usual:  # the port stays, also where the protocol changes
+        port = own or usual
+    place = "" if port in ("#{port}", usual) else f":{port}"
     target = path.replace("/#{path}", "{path}").replace("#{path}", "{path}")
     target += "{query}" if query == "#{query}" else f"?{query}" if query else ""
     if "#{query}" in target:
-        raise ValueError(f"query {query} has the query in it")
+        raise ValueError(f"query {query} contains the old query")
     host = host.replace("#{host}", "{host}")
     if protocol == "#{protocol}":
         if host == "{host}" and not place:
             return Redirect(target, int(status))
-        raise ValueError("a redirect to another host by the same protocol, which is not known here")
+        raise ValueError("a redirect to another host that keeps the protocol")
     return Redirect(f"{protocol}://{host}{place}{target}", int(status))
 
 
-def _fixed(node: Node, pools: dict[str, str]) -> Action:
+def _fixed(node: Node, pools: dict[str, str], own: str) -> Action:
     config = node.inside("FixedResponseConfig")
     status = config.whole("StatusCode", 200)
     body = Body(config.text("MessageBody"))
     return Fixed(status, body, config.text("ContentType") or "text/plain")
 
 
-_ACTIONS: dict[str, Callable[[Node, dict[str, str]], Action]] = {
+_ACTIONS: dict[str, Callable[[Node, dict[str, str], str], Action]] = {
     "forward": _forward,
     "redirect": _redirect,
     "fixed-response": _fixed,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from lbkit.importer.aws import read_aws
 from lbkit.importer.documents import Table
-from lbkit.importer.found import Unread, Upstream
+from lbkit.importer.found import MOST_SERVERS, Unread, Upstream
+from lbkit.importer.intrinsics import Values
 from lbkit.importer.nodes import Node
 
 _ELB = "AWS::ElasticLoadBalancingV2::"
@@ -25,20 +24,15 @@ _NAMES = {"LoadBalancers": "LoadBalancerName", "TargetGroups": "TargetGroupName"
 
 def read_cloudformation(file: str, documents: list[Any], unread: list[Unread]) -> list[Upstream]:
     """Return the load balancers of a template. References are resolved to names of resources, parameters to
-    their defaults; of a condition (Fn::If) the first branch counts. Raises ImportFault."""
+    their defaults; a resource whose condition does not hold by these is left out. Raises ImportFault."""
     described: list[Any] = []
     for document in documents:
         template = Node(document, file)
-        parameters = {
-            name: one.get("Default")
-            for name, one in template.inside("Parameters").value.items()
-            if isinstance(one, dict)
-        }
-        described += _described(template.inside("Resources"), _Values(parameters, file, unread), unread)
+        described += _described(template.inside("Resources"), Values(template, unread), unread)
     return read_aws(file, described, unread)
 
 
-def _described(resources: Node, values: _Values, unread: list[Unread]) -> list[Any]:
+def _described(resources: Node, values: Values, unread: list[Unread]) -> list[Any]:
     """Return the resources as the documents of `aws elbv2 describe-*`."""
     lists: dict[str, list[Any]] = {name: [] for name, _ in _LIKE.values()}
     attached: list[Table] = []
@@ -46,7 +40,11 @@ def _described(resources: Node, values: _Values, unread: list[Unread]) -> list[A
     for name in resources.value:
         resource = resources.inside(name)
         kind = resource.text("Type")
+        if (condition := resource.text("Condition")) and not values.holds(condition, resource.line):
+            continue
         properties = values.plain(resource.inside("Properties").value)
+        if not isinstance(properties, dict):
+            raise resource.fault("Properties", properties, "a mapping")
         if kind in (_SERVICE, _SCALING):
             for group, count in _counted(Node(properties, resource.file, resource.place)):
                 targets[group] = [
@@ -91,50 +89,8 @@ def _counted(node: Node) -> list[tuple[str, int]]:
     """Return the target groups of an ECS service or an Auto Scaling group, with the number of targets."""
     groups = [one.text("TargetGroupArn") for one in node.each("LoadBalancers")]
     groups += node.texts("TargetGroupARNs")
-    count = next(
-        (node.whole(key) for key in ("DesiredCount", "DesiredCapacity", "MinSize") if key in node), 1
-    )
-    return [(group, max(1, min(count, 1000))) for group in groups if group]
-
-
-class _Values:
-    """Resolves the functions of a template, as far as that goes without deploying it."""
-
-    def __init__(self, parameters: Mapping[str, Any], file: str, unread: list[Unread]) -> None:
-        self.parameters, self.file, self.unread = parameters, file, unread
-
-    def plain(self, value: Any, line: int = 0) -> Any:
-        """Return a value without functions; None for one that only a deployment knows."""
-        line = getattr(value, "line", 0) or line
-        if isinstance(value, list):
-            return [one for part in value if (one := self.plain(part, line)) is not None]
-        if not isinstance(value, dict):
-            return value
-        if len(value) == 1:
-            name, argument = next(iter(value.items()))
-            if name == "Ref" and isinstance(argument, str):
-                return self.parameters.get(argument, argument)
-            if name == "Fn::GetAtt" and isinstance(argument, list | str):
-                return (
-                    argument[0]
-                    if isinstance(argument, list) and argument
-                    else str(argument).partition(".")[0]
-                )
-            if name == "Fn::Sub":
-                text = argument[0] if isinstance(argument, list) and argument else argument
-                return re.sub(r"\$\{([^}!]+)\}", lambda found: self._named(found[1]), str(text))
-            if name == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
-                self.unread.append(Unread(self.file, line, f"Fn::If {argument[0]}: taken as true", name))
-                return self.plain(argument[1], line)
-            if isinstance(name, str) and name.startswith("Fn::"):
-                self.unread.append(
-                    Unread(self.file, line, f"{name}: only a deployment knows its value", name)
-                )
-                return None
-        found = _at(line)
-        found.lines = getattr(value, "lines", {})
-        found.update((key, self.plain(one, found.lines.get(key) or line)) for key, one in value.items())
-        return found
-
-    def _named(self, name: str) -> str:
-        return str(self.parameters.get(name, name.partition(".")[0]))
+    key = next((key for key in ("DesiredCount", "DesiredCapacity", "MinSize") if key in node), "DesiredCount")
+    count = node.whole(key, 1)
+    if not 0 <= count <= MOST_SERVERS:
+        raise node.fault(key, count, f"a whole number from 0 to {MOST_SERVERS:,}")
+    return [(group, max(1, count)) for group in groups if group]

@@ -14,6 +14,7 @@ from lbkit.importer.found import ImportFault, Unread, Upstream, counted, grouped
 from lbkit.importer.haproxy import SECTIONS, read_haproxy
 from lbkit.importer.nginx import read_nginx
 
+MOST_BYTES = 64 << 20  # of a file
 MOST_NAMES = 20  # of upstreams, in a report
 LOAD = 0.7  # of what the servers can serve: a configuration says nothing about traffic
 
@@ -24,7 +25,7 @@ _NGINX = re.compile(r"[;{}]\s*(?:#.*)?$", re.MULTILINE)
 
 @dataclass
 class Imported:
-    """An experiment, and what of the file is not in it."""
+    """An experiment, and what it does not contain of the file."""
 
     experiment: Experiment
     upstream: str
@@ -62,14 +63,16 @@ class Imported:
 
 
 def read_config(path: str | Path, upstream: str | None = None) -> Imported:
-    """Read a configuration into an experiment; its kind is told by what is in it.
+    """Read a configuration into an experiment; the kind of file is recognised by its content.
 
     nginx, HAProxy, Envoy's static bootstrap, Kubernetes objects, and load balancers of AWS (`aws elbv2
     describe-*`, CloudFormation, a Terraform plan). `upstream`: the upstream, backend, listener or service to
-    take; by default the first one with servers. A configuration says nothing about service times and traffic:
-    the servers have the default ones, at a load of 0.7, with requests for all rules.
+    take; by default the first one with servers. A configuration has no service times and no traffic: servers
+    get the default service time and a load of 0.7, with requests for all rules.
     Raises ImportFault for a file without servers or an unknown upstream, OSError."""
     path = Path(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise ImportFault(f"{path} has more than {MOST_BYTES >> 20} MiB: give a configuration")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     unread: list[Unread] = []
     upstreams = _read(path, text, unread)

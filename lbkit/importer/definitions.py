@@ -1,4 +1,4 @@
-"""Definitions in JSON and YAML, whose kind is told by what is in them."""
+"""Definitions in JSON and YAML; the fields of a document tell which kind it is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Kind(NamedTuple):
     """A kind of definition."""
 
     name: str
-    fields: frozenset[str]  # a document that has one of these is of this kind
+    fields: frozenset[str]  # a document with any of these is of this kind
     read: Callable[[str, list[Any], list[Unread]], list[Upstream]]
 
 
@@ -33,7 +33,7 @@ KINDS = (
 
 
 def read_definition(file: str, text: str, unread: list[Unread]) -> list[Upstream]:
-    """Return what a text in JSON or YAML defines. Raises ImportFault."""
+    """Return the upstreams that a text in JSON or YAML defines. Raises ImportFault."""
     documents: list[Any] = []
     for one in read_documents(file, text):
         documents += one if isinstance(one, list) else [one]
@@ -50,4 +50,4 @@ def read_definition(file: str, text: str, unread: list[Unread]) -> list[Upstream
                 upstream.name = printable(upstream.name)
             return upstreams
     names = "; ".join(kind.name for kind in KINDS)
-    raise ImportFault(f"{file}: JSON or YAML of no kind that is imported, which are: {names}")
+    raise ImportFault(f"{file}: JSON or YAML of an unknown kind; these can be imported: {names}")

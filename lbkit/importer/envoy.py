@@ -1,4 +1,4 @@
-"""Envoy's static bootstrap: listeners with routes, and clusters with their endpoints."""
+"""Reads Envoy's static bootstrap: listeners with routes, and clusters with their endpoints."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any
 
 from attrs import evolve
 
-from lbkit import presets
-from lbkit.core import SlowStart
-from lbkit.core.health import CheckRules, HealthRules, OutlierRules, Probe
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.core.text import did_you_mean
-from lbkit.experiment import Layer4, Policy
+from lbkit.experiment import Layer4
+from lbkit.importer.envoy_clusters import add_endpoints, policy_of
 from lbkit.importer.envoy_routes import routes
-from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.found import Unread, Upstream
 from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList
 
@@ -28,13 +26,6 @@ _SILENT = frozenset(
 )
 _MANAGER = "http_connection_manager"
 _TCP_PROXY = "tcp_proxy"
-_POLICIES = {  # lb_policy -> name of the preset
-    "ROUND_ROBIN": "round_robin",
-    "LEAST_REQUEST": "least_request",
-    "RING_HASH": "ring_hash",
-    "MAGLEV": "maglev",
-    "RANDOM": "random",
-}
 
 
 def read_envoy(file: str, documents: list[Any], unread: list[Unread]) -> list[Upstream]:
@@ -49,8 +40,8 @@ def read_envoy(file: str, documents: list[Any], unread: list[Unread]) -> list[Up
                 upstreams += _of_chain(listener, chain, clusters, unread)
         for name, cluster in clusters.items():
             upstream = Upstream(name)
-            _add(upstream, cluster, DEFAULT)
-            upstream.policy = _policy(cluster, upstream)
+            add_endpoints(upstream, cluster, DEFAULT)
+            upstream.policy = policy_of(cluster, upstream)
             upstreams.append(upstream)
         unread += root.unread(_SILENT)
     return upstreams
@@ -81,8 +72,8 @@ def _of_chain(
                 )
             for name in names[:1]:
                 cluster = _cluster(config, name, clusters)
-                _add(upstream, cluster, DEFAULT)
-                upstream.policy = _policy(cluster, upstream)
+                add_endpoints(upstream, cluster, DEFAULT)
+                upstream.policy = policy_of(cluster, upstream)
         else:
             unread.append(Unread(one.file, one.line, f"{one.place}: {one.text('name')}", "filter"))
             one.raw("typed_config")
@@ -116,8 +107,8 @@ def _http(upstream: Upstream, manager: Node, clusters: dict[str, Node]) -> None:
     policies = []
     for name, pool in pools.items():
         cluster = _cluster(manager, name, clusters)
-        _add(upstream, cluster, pool)
-        policies.append(_policy(cluster, upstream))
+        add_endpoints(upstream, cluster, pool)
+        policies.append(policy_of(cluster, upstream))
     upstream.policy = policies[0]
     for name, policy in zip(names[1:], policies[1:], strict=True):
         if policy != policies[0]:
@@ -137,145 +128,3 @@ def _http(upstream: Upstream, manager: Node, clusters: dict[str, Node]) -> None:
         upstream.policy = evolve(upstream.policy, retries=max(retries))
         if len({rule.retries for rule in found}) > 1:
             upstream.notes.append(f"routes differ in their retries: all get {max(retries)}")
-
-
-# -- clusters ---------------------------------------------------------------------------------------------
-
-
-def _add(upstream: Upstream, cluster: Node, pool: str) -> None:
-    """Add the endpoints of a cluster. Raises ImportFault for one without any."""
-    count = 0
-    for locality in cluster.inside("load_assignment").each("endpoints"):
-        place = locality.inside("locality")
-        zone = place.text("zone") or place.text("region")
-        priority = locality.whole("priority")
-        if "load_balancing_weight" in locality:
-            text = f"{locality.place}.load_balancing_weight: {locality.text('load_balancing_weight')}"
-            upstream.unread.append(Unread(locality.file, locality.line, text, "load_balancing_weight"))
-        for one in locality.each("lb_endpoints"):
-            socket = one.inside("endpoint").inside("address").inside("socket_address")
-            host, port = socket.text("address"), socket.text("port_value")
-            address = f"{host}:{port}" if port else host or "pipe"
-            weight = one.number("load_balancing_weight", 1)
-            drained = one.text("health_status") in ("DRAINING", "UNHEALTHY", "TIMEOUT")
-            upstream.add(
-                address, address, weight=0.0 if drained else weight, priority=priority, zone=zone, pool=pool
-            )
-            count += 1
-    if not count:
-        name = cluster.text("name")
-        kind = cluster.text("type")
-        upstream.notes.append(
-            f"the endpoints of {name} are not in the file ({kind or 'no type'}): 2 are assumed"
-        )
-        for i in (1, 2):
-            upstream.add(f"{name}-{i}", f"{name}-{i}", pool=pool)
-
-
-def _policy(cluster: Node, upstream: Upstream) -> Policy:
-    """Return the settings of a cluster. Raises ImportFault."""
-    name = cluster.text("lb_policy", "ROUND_ROBIN")
-    if name not in _POLICIES:
-        kind = "CLUSTER_PROVIDED or a load_balancing_policy"
-        upstream.notes.append(
-            f"lb_policy {name} of {cluster.text('name')} is imported as ROUND_ROBIN ({kind})"
-        )
-        name = "ROUND_ROBIN"
-    common = cluster.inside("common_lb_config")
-    least = cluster.inside("least_request_lb_config")
-    ring = cluster.inside("ring_hash_lb_config")
-    try:
-        factor = common.inside("consistent_hashing_lb_config").whole("hash_balance_factor")
-        policy = presets.envoy(_POLICIES[name], hash_balance_factor=factor if name == "RING_HASH" else 0)
-        if name == "LEAST_REQUEST" and (choices := least.whole("choice_count", 2)) != 2:
-            policy = evolve(policy, algorithm="power_of_choices", options={"choices": choices})
-        if "minimum_ring_size" in ring:
-            count = max(1, len(upstream.servers))
-            points = max(1, -(-ring.whole("minimum_ring_size") // count))
-            policy = evolve(policy, options={**policy.options, "points": min(points, 10_000)})
-        if name == "MAGLEV" and (slots := cluster.inside("maglev_lb_config").whole("table_size")):
-            policy = evolve(policy, options={"slots": slots})
-        if len({server.priority for server in upstream.servers}) > 1:
-            options = {"inner": policy.algorithm, "options": dict(policy.options)}
-            policy = evolve(policy, algorithm="priority_levels", options=options)
-        panic = common.inside("healthy_panic_threshold").number("value", 50.0) / 100
-        return evolve(policy, panic=panic, health=_health(cluster), slow_start=_slow_start(cluster))
-    except ImportFault:
-        raise
-    except ValueError as error:
-        raise ImportFault(f"{cluster.file}, line {cluster.line}: {cluster.place}: {error}") from None
-
-
-def _slow_start(cluster: Node) -> SlowStart | None:
-    for key in ("round_robin_lb_config", "least_request_lb_config"):
-        config = cluster.inside(key).inside("slow_start_config")
-        if window := config.number("slow_start_window"):
-            aggression = config.inside("aggression").number("default_value", 1.0)
-            return SlowStart(window, aggression)
-    return None
-
-
-def _health(cluster: Node) -> HealthRules | None:
-    """Return the checks, outlier detection and limits of a cluster; None without any. Raises ValueError."""
-    checks = [_checks(one) for one in cluster.each("health_checks")]
-    outliers = _outliers(cluster.inside("outlier_detection")) if "outlier_detection" in cluster else None
-    limits = [
-        one.whole("max_requests", 1024)
-        for one in cluster.inside("circuit_breakers").each("thresholds")
-        if one.text("priority", "DEFAULT") == "DEFAULT"
-    ]
-    if not (checks or outliers or limits):
-        return None
-    # Envoy's limit is for all hosts of the cluster together: each gets its part.
-    hosts = sum(len(one.each("lb_endpoints")) for one in cluster.inside("load_assignment").each("endpoints"))
-    most = max(1, limits[0] // max(1, hosts)) if limits else None
-    return HealthRules(checks=checks[0] if checks else None, outliers=outliers, max_in_flight=most)
-
-
-def _checks(node: Node) -> CheckRules:
-    interval, timeout = node.number("interval", 10.0), node.number("timeout", 5.0)
-    http = node.inside("http_health_check")
-    probe = Probe("tcp")
-    if "http_health_check" in node:
-        ranges = [(one.whole("start"), one.whole("end") - 1) for one in http.each("expected_statuses")]
-        expect = ", ".join(f"{low}-{high}" for low, high in ranges) or "200"
-        probe = Probe(path=http.text("path") or "/", host=http.text("host"), expect=expect)
-    elif "grpc_health_check" in node:
-        probe = Probe("grpc", service=node.inside("grpc_health_check").text("service_name"))
-    down = node.number("unhealthy_interval") or None
-    return CheckRules(
-        interval,
-        min(timeout, interval, down or interval),
-        node.whole("healthy_threshold", 2),
-        node.whole("unhealthy_threshold", 2),
-        down_interval=down,
-        start="down",
-        probe=probe,
-    )
-
-
-def _outliers(node: Node) -> OutlierRules:
-    """Return outlier detection. Rules that are enforced at 0 % are off; by default only consecutive 5xx and
-    the success rate are on.
-
-    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto"""
-    usual = OutlierRules()
-
-    def enforced(key: str, default: int) -> bool:
-        return node.whole(key, default) > 0
-
-    return OutlierRules(
-        consecutive=node.whole("consecutive_5xx", 5) if enforced("enforcing_consecutive_5xx", 100) else 0,
-        interval=node.number("interval", 10.0),
-        base_ejection=node.number("base_ejection_time", 30.0),
-        max_ejection=node.number("max_ejection_time", 300.0),
-        max_ejected=node.number("max_ejection_percent", 10.0) / 100,
-        minimum_hosts=node.whole("success_rate_minimum_hosts", 5),
-        request_volume=node.whole("success_rate_request_volume", 100),
-        stdev_factor=node.number("success_rate_stdev_factor", 1900) / 1000
-        if enforced("enforcing_success_rate", 100)
-        else 0.0,
-        failure_rate=node.number("failure_percentage_threshold", 85) / 100
-        if enforced("enforcing_failure_percentage", 0)
-        else usual.failure_rate,
-    )

@@ -12,6 +12,9 @@ from lbkit.importer.found import Unread, Upstream
 from lbkit.importer.nodes import Node
 from lbkit.importer.rules import anywhere, not_imported
 
+Rank = tuple[int, int]  # how near a domain is; the lowest decides first
+ANY: Rank = (2, 0)
+
 
 @dataclass
 class Routed:
@@ -42,7 +45,7 @@ def routes(config: Node, upstream: Upstream) -> list[Routed]:
 
     An exact domain comes before one that begins with a star, and the longest star first.
     https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto"""
-    found: list[tuple[tuple[Any, ...], int, Routed]] = []
+    found: list[tuple[Rank, int, Routed]] = []
     hosts = config.each("virtual_hosts")
     for host in hosts:
         retries = host.inside("retry_policy").whole("num_retries", 1) if "retry_policy" in host else 0
@@ -62,21 +65,29 @@ def routes(config: Node, upstream: Upstream) -> list[Routed]:
         if odd := [name for name in names if not re.fullmatch(r"(\*\.)?[a-z0-9._-]+", name)]:
             upstream.unread.append(Unread(host.file, host.line, f"{host.place}.domains: {odd[0]}", "domains"))
             names = [name for name in names if name not in odd]
-            if not names and not any_domain:
-                continue
-        rank = (any_domain, all(name.startswith("*") for name in names), -max(map(len, names), default=0))
-        for route in host.each("routes"):
-            title = f"{host.text('name')}: " if len(hosts) > 1 else ""
-            one = _route(route, title, () if any_domain else tuple(names), retries, upstream)
-            if one:
-                found.append((rank, len(found), one))
-        if not any_domain:
-            # Within a virtual host no other one is asked.
-            end = Routed(f"{host.text('name')}: no route", Fixed(404), When(host=tuple(names)), host.line)
-            found.append((rank, len(found), end))
-    if found and not any(rank[0] for rank, _, _ in found):
-        found.append(((True, True, 0), len(found), Routed("no domain", Fixed(404), When(), config.line)))
+        title = f"{host.text('name')}: " if len(hosts) > 1 else ""
+        for rank, group in _groups(names, any_domain):
+            for route in host.each("routes"):
+                if one := _route(route, title, group, retries, upstream):
+                    found.append((rank, len(found), one))
+            if group:
+                # Within a virtual host no other one is asked.
+                end = Routed(f"{host.text('name')}: no route", Fixed(404), When(host=group), host.line)
+                found.append((rank, len(found), end))
+    if found and not any(rank == ANY for rank, _, _ in found):
+        found.append((ANY, len(found), Routed("no domain", Fixed(404), When(), config.line)))
+    upstream.unread[:] = dict.fromkeys(upstream.unread)  # of a host with several kinds of domains
     return [one for _, _, one in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _groups(names: list[str], any_domain: bool) -> list[tuple[Rank, tuple[str, ...]]]:
+    """Return the domains of a virtual host that are equally near, each group with its rank: the exact ones,
+    each that begins with a star, and any other."""
+    exact = tuple(name for name in names if not name.startswith("*"))
+    stars = [name for name in names if name.startswith("*")]
+    found: list[tuple[Rank, tuple[str, ...]]] = [((0, 0), exact)] if exact else []
+    found += [((1, -len(name)), (name,)) for name in stars]
+    return [*found, (ANY, ())] if any_domain else found
 
 
 def _domain(name: str) -> str:
@@ -88,6 +99,9 @@ def _route(node: Node, title: str, hosts: tuple[str, ...], retries: int, upstrea
     match = node.inside("match")
     try:
         label, when = _match(match)
+        rewrite = _rewrite(node.inside("route"), match)
+        if rewrite and match.text("prefix") == "/":
+            when["regex"] = ("/(.*)",)
     except ValueError as error:
         upstream.unread.append(Unread(node.file, node.line, f"{node.place}.match: {error}", "match"))
         for key in ("route", "redirect", "direct_response"):
@@ -111,7 +125,6 @@ def _route(node: Node, title: str, hosts: tuple[str, ...], retries: int, upstrea
         route = node.inside("route")
         if "retry_policy" in route:
             retries = route.inside("retry_policy").whole("num_retries", 1)
-        rewrite = _rewrite(route)
         if not rewrite and "regex_rewrite" in route:
             raise ValueError("regex_rewrite")
         return Routed(name, _clusters(route, upstream), condition, node.line, rewrite, retries)
@@ -129,9 +142,7 @@ def _match(node: Node) -> tuple[str, dict[str, Any]]:
         label = prefix
         # Envoy's prefixes are of texts: /api is also one of /apis.
         if prefix != "/":
-            when["regex"] = (
-                f"{re.escape(prefix)}/*(.*)" if prefix[-1:] != "/" else f"{re.escape(prefix)}(.*)",
-            )
+            when["regex"] = (f"{re.escape(prefix)}(.*)",)
     elif path := node.text("path"):
         label, when["path"] = path, (path,)
     elif top := node.text("path_separated_prefix"):
@@ -200,10 +211,16 @@ def _clusters(route: Node, upstream: Upstream) -> Action:
     return Split(shares, key="") if len(shares) > 1 else ToPool(next(iter(shares)))
 
 
-def _rewrite(route: Node) -> Rewrite | None:
-    """Return how the path or the host changes. A prefix is a text, and the rest begins behind it."""
+_REST = {"prefix": "{1}", "path_separated_prefix": "{rest}"}
+
+
+def _rewrite(route: Node, match: Node) -> Rewrite | None:
+    """Return how the path or the host changes: the text that matched becomes another one, so of /apis, with
+    /x for the prefix /api, /xs; a path as a whole. (RouteAction.prefix_rewrite, on the same page.)"""
     fields = {"Host": host} if (host := route.text("host_rewrite_literal")) else {}
-    path = f"{prefix.rstrip('/')}/{{1}}" if (prefix := route.text("prefix_rewrite")) else ""
+    path = route.text("prefix_rewrite")
+    if path:
+        path += next((rest for key, rest in _REST.items() if key in match), "")
     return Rewrite(path, fields) if path or fields else None
 
 

@@ -11,6 +11,8 @@ from attrs import evolve
 from lbkit.core.routing import DEFAULT, Routing
 from lbkit.experiment import Layer4, Policy, Server
 
+MOST_SERVERS = 10_000  # of an upstream
+
 
 class ImportFault(ValueError):
     """A file could not be imported; says where and why, in one line, whatever the file has in it."""
@@ -55,6 +57,7 @@ class Upstream:
     layer4: Layer4 | None = None
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was imported as something else, and why
+    numbers: dict[str, int] = field(default_factory=dict)  # name -> how many servers have had it
 
     def add(
         self,
@@ -68,9 +71,12 @@ class Upstream:
     ) -> None:
         """Add a server under a name that every engine can use; `address` is kept as it is in the file."""
         usable = re.sub(r"[^\w.:-]+", "-", name, flags=re.ASCII).strip("-:.") or "server"
-        unique, number = usable, 2
+        if len(self.servers) >= MOST_SERVERS:
+            raise ImportFault(f"{self.name} has more than {MOST_SERVERS:,} servers: give a smaller file")
+        unique = usable
         while unique in self.addresses:
-            unique, number = f"{usable}-{number}", number + 1
+            self.numbers[usable] = self.numbers.get(usable, 1) + 1
+            unique = f"{usable}-{self.numbers[usable]}"
         self.addresses[unique] = address
         self.servers.append(Server(unique, weight=weight, priority=priority, zone=zone, pool=pool))
 

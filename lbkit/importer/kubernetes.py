@@ -1,4 +1,4 @@
-"""Kubernetes objects: Service, Ingress, and HTTPRoute of the Gateway API, with the pods behind them.
+"""Reads Kubernetes objects: Service, Ingress, and HTTPRoute of the Gateway API, with the pods behind them.
 
 The number of pods is that of EndpointSlices or Endpoints in the file, or the replicas of the Deployment (or
 StatefulSet, ReplicaSet) whose labels a Service selects.
@@ -15,7 +15,7 @@ from lbkit.core.health import CheckRules, HealthRules, Probe
 from lbkit.core.routing import DEFAULT, Action, Routing, Split, ToPool
 from lbkit.core.sticky import Sticky
 from lbkit.experiment import Policy
-from lbkit.importer.found import ImportFault, Unread, Upstream
+from lbkit.importer.found import MOST_SERVERS, ImportFault, Unread, Upstream
 from lbkit.importer.kubernetes_routes import Found, Refused, gateway_rules, ingress_rules
 from lbkit.importer.nodes import Node
 from lbkit.importer.rules import RuleList, not_imported
@@ -25,8 +25,8 @@ _WORKLOADS = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"
 _ROUTES = {"Ingress": ingress_rules, "HTTPRoute": gateway_rules}
 _SILENT = frozenset(
     """
-    apiVersion kind metadata status selector type ports clusterIP clusterIPs externalTrafficPolicy
-    internalTrafficPolicy ipFamilies ipFamilyPolicy containers imagePullSecrets labels annotations
+    apiVersion kind metadata status selector type ports clusterIP clusterIPs ipFamilies
+    ipFamilyPolicy containers imagePullSecrets labels annotations
     strategy revisionHistoryLimit progressDeadlineSeconds serviceAccountName restartPolicy dnsPolicy
     ingressClassName parentRefs gatewayClassName listeners template serviceName updateStrategy
     podManagementPolicy securityContext schedulerName volumes tls group weight
@@ -54,10 +54,16 @@ def read_kubernetes(file: str, documents: list[Any], unread: list[Unread]) -> li
         if kind in _ROUTES:
             upstreams.append(cluster.routed(node, _ROUTES[kind](node)))
         elif kind not in (*_WORKLOADS, "Service", "EndpointSlice", "Endpoints", "Gateway"):
-            unread.append(Unread(file, node.line, f"{kind} {_name(node)}", kind))
+            unread.append(
+                Unread(file, node.line, f"{kind or 'an object without a kind'} {_name(node)}", kind)
+            )
     for name in cluster.services:
         upstreams.append(cluster.service(name))
     for node in nodes:
+        for key in ("internalTrafficPolicy", "externalTrafficPolicy"):
+            if node.inside("spec").text(key) == "Local":  # Cluster, the default, is what is imported
+                line = node.inside("spec").line_of(key)
+                unread.append(Unread(file, line, f"Service {_name(node)}: {key} Local", key))
         if node.text("kind") in (*_ROUTES, "Service"):
             unread += node.unread(_SILENT)
     return upstreams
@@ -101,6 +107,8 @@ class _Cluster:
         pods = self._add(upstream, name, DEFAULT)
         upstream.policy = self._policy(node, pods)
         upstream.notes.append("kube-proxy picks at random for each connection; here for each request")
+        if node.inside("spec").text("clusterIP") == "None":
+            upstream.notes.append(f"{name} has no address (clusterIP None): clients themselves choose a pod")
         return upstream
 
     def routed(self, node: Node, found: Found) -> Upstream:
@@ -116,7 +124,7 @@ class _Cluster:
         rules = RuleList()
         for rule in found.rules:
             try:
-                rules.add(rule.name, self._action(rule.then, pools), rule.when, rewrite=rule.rewrite)
+                rules.add(rule.name, self._action(rule.then, pools), rule.when, rule.unless, rule.rewrite)
             except ValueError as error:
                 upstream.unread.append(Unread(self.file, rule.line, f"{rule.name} ({error})", "rule"))
         if not found.first and not any(not rule.conditions() for rule in rules.rules):
@@ -126,9 +134,7 @@ class _Cluster:
             upstream.notes.append(f"never reached, so left out: {', '.join(beyond)}")
         upstream.routing = Routing(tuple(rules.rules[: end + 1]))
         first = next((self.services[name] for name in names if name in self.services), None)
-        upstream.policy = Policy(
-            "round_robin", retries=0, health=_health(pods[0]), drain=DrainRules(pods[0].grace)
-        )
+        upstream.policy = Policy("round_robin", retries=0, health=_health(pods[0]), drain=_drain(pods[0]))
         if (
             first is not None
             and first.inside("spec").text("sessionAffinity") == "ClientIP"
@@ -153,9 +159,7 @@ class _Cluster:
         if spec.text("sessionAffinity") == "ClientIP":
             config = spec.inside("sessionAffinityConfig").inside("clientIP")
             sticky = Sticky("source", idle=config.number("timeoutSeconds", 10_800))
-        return Policy(
-            "random", retries=0, health=_health(pods), drain=DrainRules(max(pods.grace, 1e-3)), sticky=sticky
-        )
+        return Policy("random", retries=0, health=_health(pods), drain=_drain(pods), sticky=sticky)
 
     def _add(self, upstream: Upstream, service: str, pool: str) -> _Pods:
         pods = self._pods(service)
@@ -176,7 +180,8 @@ class _Cluster:
             pods.addresses = [(f"{service}-{i}", "") for i in range(1, ASSUMED + 1)]
             pods.note = f"the pods of {service} are not in the file: {ASSUMED} are assumed"
         elif not pods.addresses:
-            raise workload.fault("spec.replicas", 0, "at least 1")
+            count = workload.inside("spec").whole("replicas", 1)
+            raise workload.fault("spec.replicas", count, f"at least 1, and at most {MOST_SERVERS:,}")
         return pods
 
     def _selected(self, service: str) -> Node | None:
@@ -209,7 +214,7 @@ def _of_workload(node: Node) -> _Pods:
     count, name = spec.whole("replicas", 1), _name(node)
     pod = spec.inside("template").inside("spec")
     pods = _Pods(
-        [(f"{name}-{i}", "") for i in range(1, min(count, 1000) + 1)],
+        [(f"{name}-{i}", "") for i in range(1, count + 1)] if count <= MOST_SERVERS else [],
         grace=pod.number("terminationGracePeriodSeconds", 30.0),
     )
     for container in pod.each("containers"):
@@ -217,6 +222,10 @@ def _of_workload(node: Node) -> _Pods:
             pods.checks = _checks(container.inside("readinessProbe"))
             break
     return pods
+
+
+def _drain(pods: _Pods) -> DrainRules:
+    return DrainRules(max(pods.grace, 1e-3))
 
 
 def _health(pods: _Pods) -> HealthRules | None:

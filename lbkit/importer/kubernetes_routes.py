@@ -14,7 +14,7 @@ from lbkit.importer.rules import anywhere
 
 @dataclass(frozen=True)
 class Refused:
-    """In place of an action that has no counterpart: no other rule must get its requests."""
+    """Stands for an action without a counterpart, so that no other rule gets its requests."""
 
     why: str
 
@@ -29,6 +29,7 @@ class Routed:
     line: int
     rank: tuple[Any, ...] = ()  # lower decides first
     rewrite: Rewrite | None = None
+    unless: tuple[When, ...] = ()
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -38,20 +39,23 @@ class Routed:
 @dataclass
 class Found:
     rules: list[Routed] = field(default_factory=list)
-    first: list[str] = field(default_factory=list)  # the Service of what no rule fits, if there is one
+    first: list[str] = field(
+        default_factory=list
+    )  # the Service of requests that match no rule, if there is one
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def _hosts(names: list[str]) -> dict[str, Any]:
-    """Return the condition; one star stands for one label in an Ingress, and here for any number of them."""
+    """Return the condition. A star stands for any number of labels, as it does in an HTTPRoute."""
     return {"host": tuple(name.lower() for name in names)} if names else {}
 
 
 def ingress_rules(node: Node) -> Found:
     """Return the rules of an Ingress. Raises ImportFault.
 
-    The exact path is first, then the longest prefix, within a host; a host without a star comes first.
+    The exact path is first, then the longest prefix, within a host; a host without a star comes first. The
+    star of a host is a single label.
     https://kubernetes.io/docs/concepts/services-networking/ingress/#multiple-matches"""
     found, spec = Found(), node.inside("spec")
     for annotation in node.inside("metadata").inside("annotations").all():
@@ -64,6 +68,8 @@ def ingress_rules(node: Node) -> Found:
         found.first = [_service(spec.inside("defaultBackend"))]
     for rule in spec.each("rules"):
         host = rule.text("host")
+        longer = f"*.{host}*".lower()  # with a second label in place of the star
+        unless = (When(header={"host": longer}),) if host.startswith("*") else ()
         for path in rule.inside("http").each("paths"):
             kind, top = path.text("pathType", "ImplementationSpecific"), path.text("path") or "/"
             when: dict[str, Any] = _hosts([host] if host else [])
@@ -78,9 +84,14 @@ def ingress_rules(node: Node) -> Found:
             except LookupError as error:
                 found.unread.append(Unread(node.file, path.line, f"{path.place}: {error}", "backend"))
                 then = Refused(str(error))
-            _add(found, node, path, name, then, when, rank)
+            _add(found, node, path, name, then, when, rank, unless=unless)
+            if kind == "ImplementationSpecific" and _AS_PREFIX not in found.notes:
+                found.notes.append(_AS_PREFIX)
     found.rules.sort(key=lambda rule: rule.rank)
     return found
+
+
+_AS_PREFIX = "paths of the type ImplementationSpecific are the controller's choice: Prefix is assumed"
 
 
 def _service(backend: Node) -> str:
@@ -103,9 +114,10 @@ def _add(
     when: dict[str, Any],
     rank: tuple[Any, ...],
     rewrite: Rewrite | None = None,
+    unless: tuple[When, ...] = (),
 ) -> None:
     try:
-        found.rules.append(Routed(name, then, When(**when), at.line, rank, rewrite))
+        found.rules.append(Routed(name, then, When(**when), at.line, rank, rewrite, unless))
     except ValueError as error:
         found.unread.append(Unread(node.file, at.line, f"{at.place}: {name} ({error})", "rule"))
 
@@ -168,8 +180,8 @@ def _match(node: Node) -> tuple[dict[str, Any], tuple[Any, ...]]:
         for one in node.each(key):
             exact = one.text("type", "Exact") == "Exact"
             text = one.text("value")
-            if exact and "*" in text:
-                raise LookupError(f"a star in the value of {one.text('name')}")
+            if exact and ("*" in text or text.startswith("~")):
+                raise LookupError(f"a star or ~ in the value of {one.text('name')}")
             when.setdefault(field_of, {})[one.text("name")] = text if exact else "~" + anywhere(text)
     counts = [len(when.get(name, {})) for name in ("header", "query")]
     return when, (kind != "Exact", -len(value), not method, -counts[0], -counts[1])
@@ -207,6 +219,8 @@ def _filtered(rule: Node, found: Found) -> tuple[Action, Rewrite | None]:
 
 def _headers(node: Node, found: Found) -> Rewrite | None:
     change = node.inside("requestHeaderModifier")
+    if change.each("add"):
+        found.notes.append("header fields that a filter adds take the place of those that requests have")
     fields = {one.text("name"): one.text("value") for key in ("set", "add") for one in change.each(key)}
     try:
         return Rewrite(set=fields, remove=tuple(change.texts("remove")))
@@ -229,7 +243,7 @@ def _rewrite(node: Node, found: Found) -> Rewrite | None:
 
 
 def _listed(node: Node, found: Found) -> Rewrite | None:
-    """Requests go on as without this filter, which is listed."""
+    """List a filter that is left out; requests are handled as if it were not there."""
     kind = node.text("type")
     node.raw(kind[0].lower() + kind[1:])
     found.unread.append(Unread(node.file, node.line, f"{node.place}: filter {kind}", kind))

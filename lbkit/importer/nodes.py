@@ -1,7 +1,7 @@
-"""Mappings of a document, which know which of their fields were read.
+"""Mappings of a document that record which of their fields were read.
 
-A reader of a format asks nodes for the fields that it understands. What nobody has asked for is what was not
-understood, so the list of it is complete without a second table.
+The reader of a format asks nodes for the fields that it understands. All other fields were not understood, so
+that list is complete without a second table.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from lbkit.importer.found import ImportFault, Unread
 
 
 class Node:
-    """A mapping of a document. Its methods raise ImportFault for a value of another kind than asked for."""
+    """A mapping of a document. Methods raise ImportFault if a value is not of the requested kind."""
 
     def __init__(self, value: Any, file: str, place: str = "", line: int = 0) -> None:
-        """`place`: where it is, as in Listeners[0]."""
+        """`place`: its path in the document, such as Listeners[0]. Raises ImportFault if it is no mapping."""
         self.file, self.place = file, place
         self.line = getattr(value, "line", 0) or line
         if not isinstance(value, dict):
@@ -29,7 +29,7 @@ class Node:
         self._inside: dict[str, list[Node]] = {}
 
     def fault(self, key: str, value: object, wanted: str) -> ImportFault:
-        """Return what to raise for a field."""
+        """Return the error for a field; the caller raises it."""
         what = ".".join(filter(None, (self.place, key))) or "the document"
         return ImportFault(f"{self.file}, line {self.line_of(key)}: {what} is {shown(value)}: use {wanted}")
 
@@ -40,12 +40,12 @@ class Node:
         return self.value.get(key) is not None
 
     def raw(self, key: str) -> Any:
-        """Return a value as it is; it counts as understood, with all that is in it."""
+        """Return a value unchanged; it counts as read with everything in it."""
         self._inside.pop(key, None)
         return self._seen(key)
 
     def all(self) -> dict[Any, Any]:
-        """Return all of the mapping as it is; it counts as understood."""
+        """Return the whole mapping unchanged; all of it counts as read."""
         self._inside.clear()
         self._read.update(self.value)
         return self.value
@@ -55,7 +55,7 @@ class Node:
         return self.value.get(key)
 
     def text(self, key: str, default: str = "") -> str:
-        """Return a text; numbers and true or false count, as formats write them with quotes and without."""
+        """Return a text. Numbers and booleans are accepted, as files write them with and without quotes."""
         value = self.raw(key)
         if value is None:
             return default
@@ -66,7 +66,7 @@ class Node:
         raise self.fault(key, value, "a text")
 
     def number(self, key: str, default: float = 0.0) -> float:
-        """Return a number; a duration such as 0.25s or 5m counts, in seconds."""
+        """Return a number; a duration such as 0.25s or 5m is returned in seconds."""
         text = self.text(key)
         if not text:
             return default
@@ -88,7 +88,7 @@ class Node:
         return text == "true" if text else default
 
     def texts(self, key: str) -> list[str]:
-        """Return a list of texts; empty if there is none."""
+        """Return a list of texts; empty if the field is missing."""
         value = self.raw(key)
         if value is None:
             return []
@@ -97,12 +97,12 @@ class Node:
         return [str(one) for one in value]
 
     def inside(self, key: str) -> Node:
-        """Return a mapping in it; an empty one if there is none."""
+        """Return the node of a mapping; an empty one if the field is missing."""
         value = self._seen(key)
         return self._children(key, [Table() if value is None else value], "")[0]
 
     def each(self, key: str) -> list[Node]:
-        """Return the mappings of a list in it; empty if there is none."""
+        """Return the nodes of a list of mappings; empty if the field is missing."""
         value = self._seen(key)
         if value is None:
             return []
@@ -111,7 +111,7 @@ class Node:
         return self._children(key, value, "[{}]")
 
     def _children(self, key: str, values: list[Any], number: str) -> list[Node]:
-        """Return the nodes of these mappings; the same ones each time, as they know what was read."""
+        """Return the nodes of these mappings, the same objects each time, as they record what was read."""
         if key not in self._inside:
             place, line = ".".join(filter(None, (self.place, key))), self.line_of(key)
             self._inside[key] = [
@@ -120,8 +120,7 @@ class Node:
         return self._inside[key]
 
     def unread(self, silent: Collection[str] = ()) -> Iterator[Unread]:
-        """Yield the fields that nobody has asked for, but for those named in `silent`: they say nothing
-        about traffic."""
+        """Yield the fields that were not read, except those in `silent`, which do not affect traffic."""
         for key, value in self.value.items():
             if key not in self._read and key not in silent and value not in (None, "", [], {}):
                 place = ".".join(filter(None, (self.place, str(key))))
@@ -132,7 +131,7 @@ class Node:
 
 
 def brief(value: Any) -> str:
-    """Return a value in a few words."""
+    """Return a short text of a value."""
     if isinstance(value, dict):
         return "{" + ", ".join(map(str, list(value)[:3])) + (", ...}" if len(value) > 3 else "}")
     if isinstance(value, list):
@@ -142,5 +141,5 @@ def brief(value: Any) -> str:
 
 
 def _kind(place: str) -> str:
-    """Return what lines are grouped by: the place without its numbers."""
+    """Return the key by which lines are grouped: the place without its indices."""
     return re.sub(r"\[\d+\]", "", place)

@@ -1,4 +1,4 @@
-"""Load balancers of a Terraform plan, as `terraform show -json` prints it."""
+"""Reads the AWS load balancers of a Terraform plan, as `terraform show -json` prints it."""
 
 from __future__ import annotations
 
@@ -73,10 +73,12 @@ _SILENT = frozenset(
     """.split()  # noqa: SIM905
 )
 
+MOST_DEEP = 20  # nested modules through which a reference is followed
+
 
 def read_terraform(file: str, documents: list[Any], unread: list[Unread]) -> list[Upstream]:
-    """Return the load balancers of a plan. What is known only after it is applied, such as ARNs, is found by
-    the references of its configuration. Raises ImportFault."""
+    """Return the load balancers of a plan. Values known only after it is applied, such as ARNs, are replaced
+    by following the references in its configuration, also through modules. Raises ImportFault."""
     described: list[Any] = []
     for document in documents:
         plan = Node(document, file)
@@ -92,7 +94,7 @@ def _table(line: int, **fields: Any) -> Table:
 
 
 class _Plan:
-    """The resources of a plan, with what their configuration refers to."""
+    """The resources of a plan, with the references in their configuration."""
 
     def __init__(self, configuration: Node, unread: list[Unread]) -> None:
         self.unread = unread
@@ -129,7 +131,7 @@ class _Plan:
         return [_table(module.line, **lists), *of_groups, *attributes]
 
     def _resource(self, where: str, one: Node, values: dict[str, Any]) -> tuple[Table, list[Any]]:
-        """Return a resource, and its attributes."""
+        """Return a resource and its attributes."""
         address = one.text("address")
         found = _table(one.line, **{_ARNS[where]: address})
         name = values.pop("name", None) or address.rpartition(".")[2]
@@ -159,7 +161,7 @@ class _Plan:
         return found, [_table(one.line, Key=key, Value=text) for key, text in texts.items() if text]
 
     def _known(self, values: Mapping[str, Any], expressions: Any, address: str) -> dict[str, Any]:
-        """Return values, with what they refer to in place of what is not known yet."""
+        """Return values in which unknown ones are replaced by the addresses that they refer to."""
         known: dict[str, Any] = dict(values)
         for key, expression in expressions.items() if isinstance(expressions, dict) else ():
             if isinstance(expression, dict) and known.get(key) is None and expression.get("references"):
@@ -174,19 +176,36 @@ class _Plan:
         return known
 
     def _referred(self, references: list[Any], address: str) -> str:
-        """Return the address of the resource that is meant, in the same module."""
-        module = "".join(re.findall(r"module\.[^.]+\.", address))
-        for reference in references if isinstance(references, list) else ():
+        """Return the address of the resource referred to; empty if the plan does not say."""
+        return self._followed(references, "".join(re.findall(r"module\.[^.]+\.", address)))
+
+    def _followed(self, references: Any, module: str, depth: int = 0) -> str:
+        """Follow references in a module: to its resources, to its variables, set by its caller, and to the
+        outputs of modules that it calls."""
+        for reference in references if isinstance(references, list) and depth < MOST_DEEP else ():
             parts = str(reference).split(".")
-            if len(parts) < 2 or not parts[0].startswith("aws_"):
-                continue
-            wanted = module + ".".join(parts[:2])
-            if wanted in self.addresses:
-                return wanted
-            for there in sorted(self.addresses):
-                if _plain(there) == _plain(wanted):
-                    return there
+            found = ""
+            if len(parts) >= 2 and parts[0] == "var":
+                caller = re.sub(r"module\.[^.]+\.\Z", "", module)
+                found = self._through(f"{module}var.{parts[1]}", caller, depth)
+            elif len(parts) >= 3 and parts[0] == "module":
+                called = f"{module}module.{parts[1]}."
+                found = self._through(f"{called}output.{parts[2]}", called, depth)
+            elif len(parts) >= 2 and parts[0].startswith("aws_"):
+                found = self._planned_at(module + ".".join(parts[:2]))
+            if found:
+                return found
         return ""
+
+    def _through(self, name: str, module: str, depth: int) -> str:
+        expression = self.expressions.get(_plain(name))
+        references = expression.get("references") if isinstance(expression, dict) else None
+        return self._followed(references, module, depth + 1)
+
+    def _planned_at(self, wanted: str) -> str:
+        if wanted in self.addresses:
+            return wanted
+        return next((there for there in sorted(self.addresses) if _plain(there) == _plain(wanted)), "")
 
 
 def _planned(module: Node) -> Iterator[Node]:
@@ -196,11 +215,16 @@ def _planned(module: Node) -> Iterator[Node]:
 
 
 def _configured(module: Node, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the address of each resource of a configuration, and its expressions."""
+    """Yield the address and the expressions of each resource of a configuration, and of each module's
+    variables and outputs."""
     for one in module.each("resources"):
         yield before + _plain(one.text("address")), one.raw("expressions") or {}
+    for name, output in module.inside("outputs").value.items():
+        yield f"{before}output.{name}", output.get("expression") if isinstance(output, dict) else None
     calls = module.inside("module_calls")
     for name in calls.value:
+        for variable, expression in calls.inside(name).inside("expressions").value.items():
+            yield f"{before}module.{name}.var.{variable}", expression
         yield from _configured(calls.inside(name).inside("module"), f"{before}module.{name}.")
 
 
@@ -263,6 +287,6 @@ def _condition(block: dict[str, Any]) -> Table:
 
 
 def _camel(block: Mapping[str, Any]) -> Table:
-    """Return a block with names as AWS writes them: status_code is StatusCode."""
+    """Return a block with names in AWS's spelling: status_code becomes StatusCode."""
     named = {"".join(part.title() for part in key.split("_")): value for key, value in block.items()}
     return _table(0, **named)

@@ -1,7 +1,6 @@
-"""Anycast on one machine: hosts in network namespaces, with BIRD as their router, announce one address.
+"""Anycast on one machine: hosts in network namespaces announce the same address, with BIRD as their router.
 
-Each host is a network of its own. Nothing of the machine's own network is touched, and a namespace is gone
-with the processes in it.
+Each host is its own network. The machine's network is not touched, and a namespace ends with its processes.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from lbkit.needs import PROGRAMS, find_program
 from lbkit.run import EngineError
 from lbkit.started import Started
 
-ADDRESS = "203.0.113.1"  # of all sites; for documentation (RFC 5737), as are those of the links
-CLIENT, FIRST_SITE = 64500, 64501  # numbers of networks, for private use (RFC 6996)
+ADDRESS = "203.0.113.1"  # of all sites; from a range for documentation (RFC 5737), as those of the links
+CLIENT, FIRST_SITE = 64500, 64501  # AS numbers, for documentation (RFC 5398)
 TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2"}
-PATIENCE = 15.0  # seconds for a route to come or to go
+PATIENCE = 15.0  # seconds to wait for a namespace or a route
 
 
 def why_not() -> str:
-    """Return why this machine has no namespaces for us; empty if it has."""
+    """Return why network namespaces cannot be used on this machine; empty if they can."""
     if sys.platform != "linux":
         return "anycast needs network namespaces, which only Linux has"
     for program, package in TOOLS.items():
@@ -45,13 +44,13 @@ def _tool(name: str) -> str:
 
 
 def _until_closed(command: Sequence[str], resources: ExitStack) -> subprocess.Popen[bytes]:
-    """Start a program that ends when its input does: the kernel sees to that, even if we are killed."""
+    """Start a program that ends when its input closes, which the kernel does even if we are killed."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for us, and we end it
+        start_new_session=True,  # Ctrl-C reaches us only, and we end it
     )
 
     def end() -> None:
@@ -63,7 +62,7 @@ def _until_closed(command: Sequence[str], resources: ExitStack) -> subprocess.Po
     return process
 
 
-# For programs that do not read their input.
+# A shell script that runs a program and kills it when the input closes.
 TIED = '"$@" & cat > /dev/null; kill $!; wait'
 
 
@@ -79,15 +78,15 @@ class _Host:
             raise EngineError(f"anycast: there is no namespace for {name} within {PATIENCE:g} s")
 
     def start(self, *command: str) -> None:
-        """Start a program on this host, which ends with the lab."""
+        """Start a program on this host; it ends with the lab."""
         _until_closed(["sh", "-c", TIED, "sh", *self.command(*command)], self._resources)
 
     def command(self, *command: str) -> list[str]:
-        """Return a command that runs on this host."""
+        """Return the command that runs `command` on this host."""
         return [_tool("nsenter"), "--net", f"--target={self.pid}", *command]
 
     def run(self, *command: str) -> str:
-        """Return what a command on this host prints. Raises EngineError."""
+        """Return the output of a command on this host. Raises EngineError if it fails."""
         done = subprocess.run(self.command(*command), capture_output=True, text=True, check=False)
         if done.returncode:
             raise EngineError(f"anycast: {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -119,7 +118,7 @@ protocol bgp upstream {{
 
 
 def _client_config(links: Sequence[tuple[str, str]]) -> str:
-    """Return the client's configuration; the path of each next site is one network longer."""
+    """Return the client's configuration: the AS path to each next site is one longer, so the first wins."""
     said = f"router id {links[0][0]};\nprotocol device {{}}\nprotocol kernel {{ ipv4 {{ export all; }}; }}\n"
     for i, (own, other) in enumerate(links):
         longer = f"bgp_path.prepend({FIRST_SITE + i}); " * i
@@ -132,7 +131,7 @@ def _client_config(links: Sequence[tuple[str, str]]) -> str:
 
 
 class AnycastLab(Started):
-    """Sites that announce one address, and a client that reaches the first of them that does.
+    """Sites that announce one address, and a client that reaches the first site that announces it.
 
     >>> with AnycastLab(["frankfurt", "virginia"]) as lab:  # doctest: +SKIP
     ...     lab.ask()          # "frankfurt", on a new connection
@@ -141,7 +140,7 @@ class AnycastLab(Started):
     """
 
     def __init__(self, sites: Sequence[str] = ("frankfurt", "virginia")) -> None:
-        """`sites`: the nearest first. Raises ValueError for none, too many, or a name twice."""
+        """`sites`: names, the nearest first. Raises ValueError for none, for more than 60, for duplicates."""
         if not 1 <= len(sites) <= 60 or len(set(sites)) < len(sites):
             raise ValueError("sites: use 1 to 60 names, each once")
         self.sites = tuple(sites)
@@ -212,14 +211,14 @@ class AnycastLab(Started):
         resources.close()
         self._hosts.clear()
 
-    # -- what is tried ------------------------------------------------------------------------------
+    # -- experiments --------------------------------------------------------------------------------
 
     def announce(self, site: str) -> None:
-        """Have a site announce the address; its router's neighbours learn of it."""
+        """Have a site announce the address again. Raises ValueError for an unknown site."""
         self._host(site).bird("enable", "site")
 
     def withdraw(self, site: str) -> None:
-        """Have a site withdraw the address; it goes on to serve who comes."""
+        """Have a site withdraw the address; it still answers packets that reach it. Raises ValueError."""
         self._host(site).bird("disable", "site")
 
     def _host(self, site: str) -> _Host:
@@ -228,8 +227,8 @@ class AnycastLab(Started):
         return self._hosts[site]
 
     def ask(self, same: bool = False) -> str:
-        """Return the site that answers the client, on a new connection or on the `same` as before; or what
-        failed, after "failed: "."""
+        """Return the name of the site that answers the client, on a new connection or the `same` as before;
+        or "failed: " and the reason."""
         assert self._client is not None
         assert self._client.stdin is not None
         assert self._client.stdout is not None

@@ -1,7 +1,7 @@
-"""The processes of an anycast lab: `site ADDRESS NAME` answers with its name, `client ADDRESS` asks.
+"""The processes of an anycast lab: `site ADDRESS NAME` answers with its name, `client ADDRESS` asks for it.
 
-A client asks on each line of its input: `new` on a new connection, `same` on the one that it keeps. Run by
-lbkit.live.anycast as a file, in the network namespace of its host, so it imports nothing of lbkit.
+A client asks once for each line of its input: `new` on a new connection, `same` on the one that it keeps.
+lbkit.live.anycast runs this file in a host's network namespace, so it imports nothing of lbkit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socketserver
 import sys
 
 PORT = 8053
-PATIENCE = 1.0  # seconds that a client waits
+PATIENCE = 1.0  # seconds that a client waits for an answer
 
 
 class Site(socketserver.StreamRequestHandler):
@@ -43,7 +43,7 @@ def ask(connection: socket.socket) -> str:
 
 
 def answer(address: str, how: str, kept: list[socket.socket]) -> str:
-    """Return the site's name, or what failed."""
+    """Return the site's name, or "failed: " and the reason."""
     try:
         if how == "new":
             with connect(address) as connection:

@@ -1,4 +1,4 @@
-"""A chain of services on real sockets: each is a proxy of its own with processes behind it."""
+"""A chain of services on real sockets: each has its own proxy with server processes behind it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lbkit.net.watching import Seen, Watch
 from lbkit.result import COLUMNS, Result
 from lbkit.started import Started
 
-LOST = "calls of this service that nobody wrote down"
+LOST = "calls of this service were not recorded"
 
 
 class CalledService(Controls, Started):
-    """A service that the servers of another call."""
+    """A service that is called by the servers of another one."""
 
     def __init__(self, experiment: Experiment, calls: Calls | None) -> None:
         super().__init__(experiment, OwnProxy(experiment), LocalFleet(experiment.leaves, experiment.seed))
@@ -52,7 +52,7 @@ class CalledService(Controls, Started):
         return self._front.url
 
     def begin(self, t0: float) -> None:
-        """Let the events happen; `t0`: time 0, on the clock of time.monotonic."""
+        """Start the timeline of events; `t0`: second 0, on the clock of time.monotonic."""
         self._t0 = t0
         self._timeline.start(t0)
 
@@ -64,7 +64,7 @@ class CalledService(Controls, Started):
         raise ValueError("requests come from the service before it")
 
     def look(self) -> None:
-        """Fetch what the proxy has written down: a few times a second, or the oldest is lost."""
+        """Fetch the requests that the proxy has recorded; a few times a second, or the oldest are lost."""
         if self._watch:
             self._watch.let(1.0, self._watch.begun.maxlen or 0)
             while self._watch.begun:
@@ -111,7 +111,7 @@ class CalledService(Controls, Started):
 def run_chain_live(chain: CallChain) -> dict[str, Result]:
     """Return the Result of each service of a chain, by name; nothing is left running.
 
-    Of called services, clients and paths are not known. Raises FleetError, ProxyError, LoadError."""
+    The clients and paths of called services are not known. Raises FleetError, ProxyError, LoadError."""
     first, *others = chain.services
     called: list[CalledService] = []
     calls: Calls | None = None

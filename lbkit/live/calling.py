@@ -1,4 +1,4 @@
-"""The calls of a backend process to another service, which a balancer answers."""
+"""The calls of a backend process to the balancer of another service."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 from lbkit.workload import needs
 
-UNREACHABLE = 503
+UNREACHABLE = 503  # the status of a call that gets no answer
 
 
 class Calls(NamedTuple):
-    """The service that a server calls: its name, the address of its balancer, the share of paths that need
-    it."""
+    """The service that a server calls: its name, its balancer's URL, and the share of paths that need it."""
 
     name: str
     url: str
@@ -23,7 +22,7 @@ class Calls(NamedTuple):
     async def answered(self, path: str, headers: Mapping[bytes, bytes]) -> int:
         """Return the status of the service's answer for a path; 200 at once if the path does not need it.
 
-        503 if nobody answers. Waits as long as the balancer does: timeouts are its policy's."""
+        503 without an answer. There is no timeout here: the balancer's policy has one."""
         if not needs(path, self.name, self.share):
             return 200
         place = urlsplit(self.url)

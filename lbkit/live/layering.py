@@ -1,4 +1,4 @@
-"""What each layer of a live tree has seen: its counters, read a few times a second."""
+"""What each layer of a live tree saw, by its counters, which are read a few times a second."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lbkit.metrics.store import Labels, Scrape
 from lbkit.run import EngineError
 from lbkit.tier import Tier
 
-EVERY = 0.2  # seconds between two looks: how exactly the time of a failure is known
+EVERY = 0.2  # seconds between two readings: the precision of a failure's time
 BAD = ("5xx", "other")
 SUMS = {"seconds": f"{DURATION.name}_sum", "answers": f"{DURATION.name}_count", "retries": RETRIES.name}
 
 
 class Counting(Protocol):
-    """A balancer that counts."""
+    """A balancer with metrics."""
 
     def metrics(self) -> Scrape: ...
     def changes(self) -> list[StateChange]: ...
 
 
 class Watched:
-    """One layer: what its counters have come to, also over restarts, and when failures came."""
+    """One layer: the sums of its counters, across restarts, and the times of its failures."""
 
     def __init__(
         self, name: str, above: str | None, depth: int, experiment: Experiment, front: Counting
@@ -39,16 +39,16 @@ class Watched:
         self.experiment = experiment
         self.seen: list[Seen] = []
         self.counts: Counter[str] = Counter()
-        self.told: set[str] = set()  # the metrics that it has
+        self.known: set[str] = set()  # the names of the metrics that it reports
         self._last: dict[tuple[str, Labels], float] = {}
 
     def look(self, at: float) -> None:
-        """Read the counters; one that is down, or hangs, says nothing."""
+        """Read the counters at second `at`; a balancer that is down or hangs is skipped."""
         try:
             scrape = self.front.metrics()
         except (OSError, ValueError, EngineError):
             return
-        self.told |= scrape.keys()
+        self.known |= scrape.keys()
         failures: Counter[str] = Counter()
         for name, of, more in self._grown(scrape):
             known = dict(of)
@@ -66,20 +66,20 @@ class Watched:
             self.seen += [Seen(at, node)] * min(count, MOST_SEEN - len(self.seen))
 
     def _grown(self, scrape: Scrape) -> list[tuple[str, Labels, float]]:
-        """Return by how much each counter of interest has grown since the last look."""
+        """Return (metric, labels, growth since the last reading) of each counter that layers use."""
         found = []
         for name in (REQUESTS.name, FAILED.name, *SUMS.values()):
             for of, value in scrape.get(name, {}).items():
                 before = self._last.get((name, of), 0.0)
-                # Less than before: it has been started anew.
+                # A counter that is lower than before has started again at 0.
                 found.append((name, of, value - before if value >= before else value))
                 self._last[name, of] = value
         return found
 
     def layer(self, t0: float, below: float) -> Layer:
-        """Return what it has seen. `below`: the seconds that a request spends in what is below it, mean."""
+        """Return what the layer saw. `below`: the mean seconds that a request spends in the nodes below."""
         counts = self.counts
-        known = REQUESTS.name in self.told
+        known = REQUESTS.name in self.known
         answers = counts["answers"]
         mean = counts["seconds"] / answers if answers else nan
         by_status = known and any(labels for labels in self._last if labels[0] == REQUESTS.name and labels[1])
@@ -92,7 +92,7 @@ class Watched:
             counts["failed"] if by_status else UNKNOWN,
             counts["own"] if by_status else UNKNOWN,
             counts["requests"] + int(counts["retries"]) if known else UNKNOWN,
-            int(counts["retries"]) if RETRIES.name in self.told else UNKNOWN,
+            int(counts["retries"]) if RETRIES.name in self.known else UNKNOWN,
             mean,
             mean - below,
             tuple(self.seen),
@@ -143,7 +143,7 @@ class LayerWatch:
             self._thread.join()
 
     def found(self, columns: Mapping[str, Any]) -> Layers:
-        """Return the layers. `columns`: of the Result, for the work of servers."""
+        """Return the layers. `columns`: the Result's, for the service times of servers."""
         self.look()
         names = [server.name for server in self.layers[0].experiment.leaves]
         spent = {w.name: (w.counts["seconds"], w.counts["answers"]) for w in self.layers}
@@ -158,6 +158,6 @@ class LayerWatch:
 
 
 def _mean(spent: list[tuple[float, float]]) -> float:
-    """Return the mean seconds of several nodes, given the seconds and the answers of each."""
+    """Return the mean seconds of an answer over several nodes, each given as (seconds, answers)."""
     answers = sum(count for _, count in spent)
     return sum(seconds for seconds, _ in spent) / answers if answers else nan

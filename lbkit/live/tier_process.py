@@ -1,7 +1,8 @@
-"""lbkit's proxy as a tier: in a process of its own, which can crash, hang and come back.
+"""lbkit's proxy as a tier, in a process of its own that can crash, hang and recover.
 
-`python -m lbkit.live.tier_process FILE` is the process: it writes a line of JSON when it serves, for each
-change of a backend's state, and for each answer to a line with an order, [method, arguments].
+`python -m lbkit.live.tier_process FILE` is that process. It reads orders, lines of JSON [method, argument,
+...], and writes lines of JSON: one when it is ready, one for each change of a backend's state, and one answer
+to each order.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from lbkit.live.front import OwnProxy
 from lbkit.live.handed import Handed, handed
 from lbkit.metrics.store import Scrape
 
-ANSWERS = 5.0  # seconds within which it does, or it hangs
+ANSWERS = 5.0  # seconds to wait for an answer before the process counts as hung
 FIELDS = ("name", "weight", "zone", "priority", "host", "port", "pool", "workers")  # of a backend
 
 
 class OwnTier:
-    """A tier's proxy as the process that started it sees it; in part a `Front`."""
+    """A handle on the process of a tier; has the methods of a `Front` that layers need."""
 
     def __init__(self, name: str, experiment: Experiment) -> None:
         self.name = name
@@ -49,12 +50,12 @@ class OwnTier:
     # -- its life ------------------------------------------------------------------------------
 
     def start(self, backends: Iterable[Backend]) -> None:
-        """Return when it serves. Raises FleetError with its last words."""
+        """Start the process, and return when it serves. Raises FleetError with its error output."""
         self._backends = list(backends)
         self.restart()
 
     def restart(self) -> None:
-        """Start it, on the port that it had."""
+        """Start the process, on the port that it had before. Raises FleetError."""
         began = time.monotonic()
         settings = {
             "experiment": json.loads(self.experiment.to_json()),
@@ -100,7 +101,7 @@ class OwnTier:
         return self._popen is not None and self._popen.poll() is None
 
     def crash(self) -> None:
-        """Kill it. May be called more than once."""
+        """Kill the process; harmless if it does not run."""
         popen, self._popen = self._popen, None
         if popen:
             popen.kill()
@@ -132,7 +133,7 @@ class OwnTier:
         raise AttributeError(f"a tier has no {name!r}")
 
     def order(self, name: str, *arguments: Any) -> Any:
-        """Have it carry out one of ORDERS; return the answer. Raises FleetError if it is down or hangs."""
+        """Send one of ORDERS to the process; return its answer. Raises FleetError if it is down or hangs."""
         with self._lock:
             if not self.alive:
                 raise FleetError(f"tier {self.name!r} does not run")
@@ -174,7 +175,7 @@ def main() -> None:
     lock = threading.Lock()
 
     def say(**what: Any) -> None:
-        with lock:  # also the proxy's thread says something
+        with lock:  # the proxy's thread writes lines, too
             print(json.dumps(what), flush=True)
 
     front = _Tier(Experiment.from_dict(settings["experiment"]), f"127.0.0.1:{settings['port']}")
@@ -186,7 +187,7 @@ def main() -> None:
             name, *arguments = json.loads(line)
             try:
                 say(answer=getattr(front, name)(*arguments) if name in ORDERS else None)
-            except Exception as error:  # is the caller's
+            except Exception as error:  # raised again on the caller's side
                 say(error=str(error))
     finally:
         front.stop()

@@ -1,4 +1,4 @@
-"""The servers and tiers of an experiment as processes: a tree on loopback."""
+"""The servers and tiers of an experiment as a tree of processes on loopback."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ MOST_TIERS = 40  # each is a process, or several
 
 
 def check_tiers(experiment: Experiment, on: str) -> None:
-    """Raise EngineError for tiers that are not possible on real sockets."""
+    """Raise EngineError for tiers that cannot run on real sockets."""
     tiers = experiment.tiers
     if not tiers:
         return
     if on == "docker":
         raise EngineError("tiers are processes of this machine: use on='live', 'nginx' or 'haproxy'")
     if experiment.geography:
-        raise EngineError("geography: tiers do not know where they are: use Tier.distance, or on='sim'")
+        raise EngineError("geography: live tiers have no places: use Tier.distance, or on='sim'")
     if len(tiers) > MOST_TIERS:
         raise EngineError(f"there are {len(tiers)} tiers, and each is a process: use {MOST_TIERS} or fewer")
     for tier in tiers:
         if tier.ttl is not None:
-            raise EngineError(f"tier {tier.name!r} has a ttl: names are simulated only; use on='sim'")
+            raise EngineError(f"tier {tier.name!r} has a ttl: name servers are only simulated; use on='sim'")
         if tier.program != LBKIT:
             require(tier.program)
     names = {tier.name for tier in tiers}
     if any(event.action is Action.DELAY and event.server in names for event in experiment.timeline):
-        raise EngineError("delay: there is no network before a tier here; use on='sim'")
+        raise EngineError("delay: tiers have no simulated network on real sockets; use on='sim'")
 
 
 class PeerTier:
-    """A real program as a tier, with what an OwnTier has."""
+    """A real program as a tier, with the interface of OwnTier."""
 
     def __init__(self, name: str, peer: Peer) -> None:
         self.name = name
@@ -74,7 +74,7 @@ class PeerTier:
         self.peer.signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        self.thaw()  # what is stopped does not end when it is asked to
+        self.thaw()  # a stopped process ignores SIGTERM
         self.peer.stop()
 
     def __getattr__(self, name: str) -> Any:
@@ -82,23 +82,23 @@ class PeerTier:
 
 
 class TreeFleet(LocalFleet):
-    """The servers below an experiment's own balancer, and the tiers between."""
+    """The servers of an experiment, and the tiers between them and its own balancer."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.tiers: dict[str, OwnTier | PeerTier] = {}
-        self.above: dict[str, str] = {}  # node -> the tier that it is in
+        self.above: dict[str, str] = {}  # node -> the tier above it
         self._insides: list[Experiment] = []
         self._build(experiment)
-        ways = dict(_ways(experiment.servers, 0.0))
+        distances = dict(_distances(experiment.servers))
         super().__init__(
-            [evolve(server, delay=server.delay + ways[server.name]) for server in experiment.leaves],
+            [evolve(server, delay=server.delay + distances[server.name]) for server in experiment.leaves],
             experiment.seed,
         )
         if any(_checked(above) for above in (experiment, *self._insides)):
-            self._note("checks of a tier pass through it to one of its servers, and count as its requests")
+            self._note("checks: a tier passes them on to one of its servers, and counts them as requests")
         if any(tier.distance for tier in experiment.tiers):
-            self._note("distance: servers wait for it, as there is no network before tiers")
+            self._note("distance: added to the delay of the servers below, as loopback has none")
 
     def _build(self, experiment: Experiment) -> None:
         for node in experiment.servers:
@@ -117,7 +117,7 @@ class TreeFleet(LocalFleet):
     # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start the servers, and then each tier after those below it."""
+        """Start the servers, then the tiers from the lowest up. Raises FleetError."""
         super().start()
         try:
             self._start(self.experiment.servers)
@@ -146,7 +146,7 @@ class TreeFleet(LocalFleet):
     # -- nodes by name -----------------------------------------------------------------------------
 
     def front_of(self, name: str) -> Any:
-        """Return the tier that a node is in; None for those of the experiment's own balancer."""
+        """Return the tier above a node; None if that is the experiment's own balancer."""
         return self.tiers.get(self.above.get(name, ""))
 
     def port(self, name: str) -> int:
@@ -180,7 +180,7 @@ class TreeFleet(LocalFleet):
 
     def disturb(self, name: str, **settings: Any) -> None:
         if name in self.tiers:
-            raise FleetError(f"{name!r} is a tier, which can only crash and hang here")
+            raise FleetError(f"{name!r} is a tier: use crash or hang")
         super().disturb(name, **settings)
 
     def _freeze(self, name: str) -> None:
@@ -197,14 +197,17 @@ class TreeFleet(LocalFleet):
 
 
 def _checked(above: Experiment) -> bool:
-    """Return whether a balancer checks a tier."""
+    """Return whether a balancer sends health checks to a tier."""
     checks = above.policy.health and above.policy.health.checks
     return bool(checks) and any(isinstance(node, Tier) for node in above.servers)
 
 
-def _ways(nodes: tuple[Node, ...], way: float) -> list[tuple[str, float]]:
-    """Return the seconds on the way to each server that are those of tiers."""
+def _distances(nodes: tuple[Node, ...], so_far: float = 0.0) -> list[tuple[str, float]]:
+    """Return each server's name, with the sum of the distances of the tiers above it in seconds."""
     found = []
     for node in nodes:
-        found += _ways(node.servers, way + node.distance) if isinstance(node, Tier) else [(node.name, way)]
+        if isinstance(node, Tier):
+            found += _distances(node.servers, so_far + node.distance)
+        else:
+            found.append((node.name, so_far))
     return found

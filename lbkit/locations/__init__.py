@@ -1,4 +1,4 @@
-"""Files that say where addresses are: MaxMind's format, which GeoLite2, DB-IP and others use."""
+"""Databases of the locations of IP addresses, in the MaxMind DB format of GeoLite2, DB-IP and others."""
 
 from lbkit.locations.database import LocationDatabase
 from lbkit.locations.writer import write_database

@@ -15,17 +15,21 @@ from lbkit.core.text import shown
 _LABELS = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 
 
-def split_address(text: str) -> tuple[str, int]:
-    """Return the host and port of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError."""
+def split_address(text: str, name: str = "address") -> tuple[str, int]:
+    """Return the host and port of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError, with `name`."""
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {shown(text)}: use a text such as 127.0.0.1:8080")
     host, colon, port = text.rpartition(":")
     literal = host.startswith("[") and host.endswith("]")
     if literal:
         host = host[1:-1]
     if not (colon and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
-        raise ValueError(f"is {text!r}: use host:port, such as 127.0.0.1:8080")
+        raise ValueError(f"{name} is {shown(text)}: use host:port, such as 127.0.0.1:8080")
     if not (_is_ipv6(host) if literal else _is_name(host)):
         hint = f", that is [{host}]:{port}" if _is_ipv6(host) else ""
-        raise ValueError(f"is {text!r}: use host:port, such as 127.0.0.1:8080 or [::1]:8080{hint}")
+        raise ValueError(
+            f"{name} is {shown(text)}: use host:port, such as 127.0.0.1:8080 or [::1]:8080{hint}"
+        )
     return host, int(port)
 
 
@@ -61,12 +65,7 @@ def _is_ipv4(host: str) -> bool:
 
 def a_listen_address(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """A validator. Port 0 is any free one."""
-    if not isinstance(value, str):
-        raise ValueError(f"{attribute.name} is {value!r}: use a text such as 127.0.0.1:8080")
-    try:
-        split_address(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name} {error}") from None
+    split_address(value, attribute.name)
 
 
 def a_backend_address(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -14,7 +14,8 @@ from lbkit.checks import flag, text
 from lbkit.core import Backend
 from lbkit.core.geo import NOWHERE, Atlas, Region, Steering, Whereabouts, location_of
 from lbkit.core.health import CheckRules
-from lbkit.core.options import named_fields
+from lbkit.core.options import named_fields, texts
+from lbkit.core.text import unknown
 from lbkit.locations import LocationDatabase
 from lbkit.net.address import split_address
 from lbkit.net.dns import DnsServer, Record, Steered, Weighted, Zone, ZoneError
@@ -26,7 +27,7 @@ from lbkit.schema import load_file, strict_converter, structure
 @named_fields
 @frozen
 class WeightedName:
-    """A name with one of some addresses, in proportion to weight."""
+    """A name that is answered with one of several addresses, in proportion to their weights."""
 
     name: str
     weights: Mapping[str, float]
@@ -36,7 +37,7 @@ class WeightedName:
 @named_fields
 @frozen
 class SteeredName:
-    """A name with the addresses of a region, which the client's place decides."""
+    """A name that is answered with the addresses of a region, chosen by the client's place."""
 
     name: str
     regions: Mapping[str, Any]  # {"at": [lat, lon], "jurisdiction", "weight", "capacity", "addresses"}
@@ -58,7 +59,7 @@ class CheckedServer:
 @named_fields
 @frozen
 class DnsFile:
-    """Everything that a DNS server needs. Raises ZoneError or ValueError, which names the field."""
+    """The settings of a DNS server. Raises ZoneError or ValueError, which names the field."""
 
     origin: str = field(validator=text(empty=False))
     listen: str = field(default="127.0.0.1:5353", validator=text(empty=False))
@@ -81,7 +82,7 @@ class DnsFile:
         return load_file(path, lambda data: structure(_converter, data, cls, ZoneError), ZoneError)
 
     def server(self, resources: ExitStack) -> DnsServer:
-        """Return the server, not started yet; `resources` closes what it needs to stay open."""
+        """Return the server, not started yet; `resources` closes the files that it keeps open."""
         if self.locations:
             database: Whereabouts = resources.enter_context(LocationDatabase(self.locations))
         else:
@@ -94,10 +95,8 @@ class DnsFile:
         members = []
         for i, one in enumerate(self.servers):
             if one.region not in known:
-                raise ZoneError(
-                    f"servers[{i}].region is {one.region!r}: use one of {', '.join(sorted(known))}"
-                )
-            host, port = split_address(one.address)
+                raise ZoneError(f"servers[{i}]: {unknown(one.region, sorted(known), 'region')}")
+            host, port = split_address(one.address, f"servers[{i}].address")
             members.append(Backend(one.address, host=host, port=port, zone=one.region))
         if members:
             RegionHealth(server, members, self.checks)
@@ -105,14 +104,18 @@ class DnsFile:
 
 
 def _steered(name: SteeredName, atlas: Whereabouts) -> Steered:
-    """Return a name as the zone has it."""
+    """Return a name as it is written in the zone."""
     regions, addresses = [], {}
     for region, given in name.regions.items():
+        what = f"steered.{name.name}.regions.{region}"
         table = dict(given) if isinstance(given, Mapping) else {}
-        addresses[region] = table.pop("addresses", [])
+        addresses[region] = list(texts(f"{what}.addresses", table.pop("addresses", [])))
         more = {key: table.pop(key) for key in ("weight", "capacity") if key in table}
-        at = location_of(f"steered.{name.name}.regions.{region}", table or given)
-        regions.append(Region(region, at.place, at.jurisdiction, **more))
+        at = location_of(what, table or given)
+        try:
+            regions.append(Region(region, at.place, at.jurisdiction, **more))
+        except ValueError as error:
+            raise ZoneError(f"{what}: {error}") from None
     steering = Steering(regions, name.rule, fence=name.fence, order=name.order)
     return Steered(name.name, steering, addresses, atlas, NOWHERE, name.ttl)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from lbkit.checks import several
 from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.health import CheckRules, HealthRules
+from lbkit.core.options import instance, instances
 from lbkit.core.state_change import StateChange
 from lbkit.net.dns import DnsServer
 from lbkit.net.origin.check import Checker
 
 
 class RegionHealth:
-    """Checks the servers of regions, and tells a DNS server which share of each region's passes.
+    """Checks the servers of regions, and keeps a DNS server informed of each region's healthy share.
 
     Give it the server before that starts: the checks run as long as it does."""
 
@@ -28,12 +30,14 @@ class RegionHealth:
         for. A probe of kind "call" asks your own function. `on_change`: called in the server's thread.
 
         Raises ValueError for servers without a zone."""
+        backends = several(backends)
+        instance(DnsServer, "server", server)
+        instances(Backend, "backends", backends)
         self.server, self.on_change = server, on_change
         rules = rules or CheckRules()
-        backends = list(backends)
         for one in backends:
             if not one.zone:
-                raise ValueError(f"zone of {one.name} is empty: name the region whose health it tells")
+                raise ValueError(f"zone of {one.name} is empty: name the region that the server belongs to")
         self.pool = Pool(
             backends,
             make_balancer("round_robin"),

@@ -25,6 +25,7 @@ from lbkit.core.cache import (
     Stored,
     Verdict,
 )
+from lbkit.core.vectors import column_of
 from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
@@ -79,7 +80,7 @@ class CachingSimulation(Simulation):
         self.requests.cache = array("i", bytes(4 * len(self.requests.arrival)))
         if self.users is None:
             # A copy, as the column grows by requests of the cache's own.
-            self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+            self.engine.feed(column_of(self.requests.arrival), kinds.ARRIVE)
 
     def _handlers(self) -> Handlers:
         happens: list[Callable[[int], object]] = list(super()._handlers())

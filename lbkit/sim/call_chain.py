@@ -1,7 +1,7 @@
-"""A chain of services in virtual time. Decisions are those of the pool and of `core.attempts`.
+"""A chain of services in virtual time; the pool and `core.attempts` decide.
 
-A call is a request to a service; an attempt is a call sent to one of its servers. Both have rows. A server's
-worker that has done its own part of an attempt is held until the call to the next service has its answer.
+A *call* is a request to a service, an *attempt* sends a call to one of its servers; each has a row. A worker
+that has done its own part of an attempt stays busy until the call to the next service is answered.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp, Kind
 from lbkit.core.retry import Retry
 from lbkit.core.state_change import StateChange
+from lbkit.core.vectors import column_of
 from lbkit.experiment import Action, Experiment
 from lbkit.result import COLUMNS, Result
 from lbkit.sim import kinds
@@ -29,7 +30,7 @@ CLIENT: Final = -1  # the parent of a call that comes from outside
 
 
 class Open:
-    """A call without an answer yet."""
+    """The state of a call that has no answer yet."""
 
     __slots__ = ("attempt", "attempts", "failed")
 
@@ -43,7 +44,7 @@ class Service:
     """The servers of one service, and the balancer before them."""
 
     def __init__(self, spec: Experiment, first: int, rows: int, engine: Engine, requests: Requests) -> None:
-        """`first`: the number of its first server among all; `rows`: the requests of clients."""
+        """`first`: the index of its first server among all; `rows`: the number of clients' requests."""
         self.spec = spec
         self.first = first
         named: Callable[[str], Any] = lambda name: stream(spec.seed, f"{spec.name}/{name}")  # noqa: E731
@@ -58,7 +59,7 @@ class Service:
         self.attempts = spec.policy.attempts(named)
         self.attempts.keep = MOST_EVENTS
         self.attempt_time = self.rules.timeouts.until_answer if self.rules.timeouts else inf
-        # Of the work for each request of a client: the same, however often it is called for it.
+        # By client's request: every attempt for the same request needs the same work.
         self.demand, self.luck = (array("d", uniform(named(name))(rows)) for name in ("demand", "luck"))
         self.calls: list[int] = []
 
@@ -79,8 +80,8 @@ class ChainSimulation:
             self.services.append(Service(spec, number, rows, self.engine, requests))
         self.services[0].calls = list(range(rows))
         self.servers = [server for service in self.services for server in service.servers]
-        # Of each row: its service, the client's request, and the row whose worker waits for it; of an
-        # attempt, the row of its call.
+        # By row: the index of its service, the client's request, and its parent: of an attempt the call, of
+        # a call the attempt whose worker waits for it.
         self.level = [0] * rows
         self.root = list(range(rows))
         self.parent = [CLIENT] * rows
@@ -89,7 +90,7 @@ class ChainSimulation:
         self.events = [(i, event) for i, spec in enumerate(chain.services) for event in spec.timeline]
 
     def run(self) -> dict[str, Result]:
-        """Return the Result of each service, once every request is answered."""
+        """Run until every request is answered; return each service's Result by name."""
         handlers: list[Callable[[int], object]] = [_never] * (kinds.SECURED + 1)
         for kind, handler in (
             (kinds.ARRIVE, self.call),
@@ -106,7 +107,7 @@ class ChainSimulation:
             handlers[kind] = handler
         for i, (_, event) in enumerate(self.events):
             self.engine.plan(event.at, kinds.CHANGE, i)
-        self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+        self.engine.feed(column_of(self.requests.arrival), kinds.ARRIVE)
         self.engine.run(handlers)
         return {service.spec.name: self._result(service) for service in self.services}
 
@@ -129,7 +130,7 @@ class ChainSimulation:
         self.attempt(row)
 
     def attempt(self, row: int) -> None:
-        """Send a call to a server that has not had it."""
+        """Send a call to a server that it has not been sent to before."""
         requests, now = self.requests, self.engine.now
         service, call = self.services[self.level[row]], self.open[row]
         tried = call.failed.tried if call.failed else ()
@@ -148,7 +149,7 @@ class ChainSimulation:
         self.engine.plan(now + server.delay, kinds.RECEIVE, copy)
 
     def _add(self, like: int, parent: int, level: int | None = None) -> int:
-        """Add a row for an attempt at a call, or for a call to the service of a `level`."""
+        """Return a new row: of an attempt, or, with a `level`, of a call to that service."""
         requests, root = self.requests, self.root[like]
         service = self.services[self.level[like] if level is None else level]
         row = requests.add(
@@ -164,7 +165,7 @@ class ChainSimulation:
         return row
 
     def fail(self, copy: int, failure: Failure) -> None:
-        """An attempt has failed, unless it has ended already; its server goes on with it."""
+        """An attempt fails, unless it has ended already; its server goes on working on it."""
         row = self.parent[copy]
         call = self.open.get(row)
         if call is None or call.attempt != copy:
@@ -186,7 +187,7 @@ class ChainSimulation:
             self.engine.plan(now + step.delay, kinds.RETRY, row)
 
     def answer(self, copy: int) -> None:
-        """A server's answer arrives at the balancer: in time, or its caller has given up."""
+        """A server's answer arrives at the balancer; too late if the attempt has been given up."""
         row = self.parent[copy]
         call = self.open.get(row)
         if call is None or call.attempt != copy:
@@ -205,7 +206,7 @@ class ChainSimulation:
         self.end(row, status)
 
     def give_up(self, row: int, status: int) -> None:
-        """Answer a call by its balancer itself."""
+        """The balancer answers a call itself, with the fallback if there is one."""
         service = self.services[self.level[row]]
         if fallback := service.rules.fallback:
             service.attempts.note(Kind.FALLBACK, self.engine.now)
@@ -213,7 +214,7 @@ class ChainSimulation:
         self.end(row, status)
 
     def end(self, row: int, status: int) -> None:
-        """A call has its answer: the worker that waits for it, if it still does, can end its own request."""
+        """A call has its answer; a worker that still waits for it can answer in turn."""
         requests = self.requests
         requests.end[row], requests.status[row] = self.engine.now, status
         requests.attempts[row] = self.open.pop(row).attempts
@@ -233,7 +234,7 @@ class ChainSimulation:
             self.engine.plan(self.engine.now + server.delay, kind, copy)
 
     def complete(self, copy: int) -> None:
-        """A worker has done its own part: it calls the next service, if the path needs it."""
+        """A worker has done its own part, and calls the next service if the path needs it."""
         below = self.level[copy] + 1
         last = below == len(self.services)
         path = path_name(self.requests.path[copy])
@@ -246,7 +247,7 @@ class ChainSimulation:
         self.call(row)
 
     def finish(self, copy: int, status: int) -> None:
-        """A worker is free, and its answer on its way."""
+        """A worker is free again, and sends its answer."""
         requests, server = self.requests, self.servers[self.requests.backend[copy]]
         requests.service[copy] = self.engine.now - requests.start[copy]
         requests.status[copy] = status
@@ -275,8 +276,8 @@ _HAPPENS: dict[Action, Callable[[SimServer, float], object]] = {
 
 
 def _never(row: int) -> None:
-    """Handle an event that a chain never plans."""
-    raise AssertionError(f"nothing plans this for {row}")
+    """Handle a kind of event that a chain never plans."""
+    raise AssertionError(f"a chain never plans this kind of event: row {row}")
 
 
 def simulate_chain(chain: CallChain) -> dict[str, Result]:

@@ -1,7 +1,7 @@
-"""A content delivery network: caches near the clients, caches behind these, and an origin.
+"""A content delivery network: edge caches near the clients, tiers of caches behind them, and an origin.
 
-The caches are those of the proxy (`lbkit.core.cache`), and inside a site a balancer of the kit chooses among
-its servers. Only time is simple here: a request is served at once, so its misses are never coalesced.
+Caches are the proxy's (`lbkit.core.cache`), and one of the kit's balancers chooses among the servers of a
+site. Time is simplified: each request is served at once, so concurrent misses are never coalesced.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any, NamedTuple
 from lbkit.core import Backend, Pool, make_balancer
 from lbkit.core.cache import Cache, CacheRules, Fields, Request, Response, Stored
 from lbkit.core.geo import Place, round_trip
-from lbkit.core.options import number, whole
-from lbkit.core.text import unknown
-from lbkit.workload import stream, zipf
+from lbkit.core.options import instances, number, table, texts, whole
+from lbkit.core.text import shown, unknown
+from lbkit.workload import stream, zipf, zipf_weights
 
 ORIGIN = "origin"
-BODY = range(10_000)  # a body without bytes: it has a length
+BODY = range(10_000)  # stands for a body: a cache needs only its length
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """A site with `servers` caches, each with room for `objects` of equal size.
 
-    `parent`: the site that it asks for what it does not have; empty: the origin. `on_demand`: whether it
-    keeps what it has fetched; else it has only what was `put` there. Netflix's appliances are filled at
-    night with what is expected to be popular. (Netflix Technology Blog, "Netflix and Fill", 2016.)"""
+    `parent`: the site that it asks on a miss; empty: the origin. `on_demand`: whether it keeps what it has
+    fetched; otherwise it holds only what was `put` there. Netflix fills its appliances that way, at night,
+    with what is expected to be popular. (Netflix Technology Blog, "Netflix and Fill", 2016.) ValueError."""
 
     name: str
     objects: int
@@ -39,16 +39,22 @@ class Site:
     on_demand: bool = True
 
     def __post_init__(self) -> None:
-        if not self.name or self.name == ORIGIN:
-            raise ValueError(f"name is {self.name!r}: use a text that is neither empty nor {ORIGIN!r}")
+        if not isinstance(self.name, str) or self.name in ("", ORIGIN):
+            raise ValueError(f"name is {shown(self.name)}: use a text that is neither empty nor {ORIGIN!r}")
+        if not isinstance(self.parent, str):
+            raise ValueError(f"parent is {shown(self.parent)}: use the name of a site, or ''")
+        if not isinstance(self.place, Place | None):
+            raise ValueError(f"place is {shown(self.place)}: use a Place")
+        if not isinstance(self.on_demand, bool):
+            raise ValueError(f"on_demand is {shown(self.on_demand)}: use true or false")
         whole(1, 10_000_000, objects=self.objects)
         whole(1, 10_000, servers=self.servers)
 
 
 class Delivery(NamedTuple):
-    """How a request was served: by which site, or the origin, and in how many seconds on the way.
+    """How a request was served: by which site or the origin, and after how many seconds of network delay.
 
-    `asked`: all that were asked, the client's own site first."""
+    `asked`: all sites that were asked, the client's own first, and the origin if it was."""
 
     source: str
     asked: tuple[str, ...]
@@ -57,7 +63,7 @@ class Delivery(NamedTuple):
 
 @dataclass(slots=True)
 class SiteCount:
-    """What a site got and what it had."""
+    """The requests to a site and how many it served from its caches."""
 
     requests: int = 0
     hits: int = 0
@@ -68,8 +74,13 @@ class SiteCount:
 
 
 def uri(key: int) -> str:
-    """Return the URI of object number `key`; all are equally long."""
-    return f"http://cdn.example/{key:010d}"
+    """Return the URI of object number `key`; all have the same length, so objects have the same size.
+
+    Raises ValueError for what is no whole number."""
+    try:
+        return f"http://cdn.example/{key:010d}"
+    except (TypeError, ValueError):
+        raise ValueError(f"key is {shown(key)}: use a whole number, that of an object") from None
 
 
 def _head(control: str, age: int) -> Fields:
@@ -77,7 +88,7 @@ def _head(control: str, age: int) -> Fields:
 
 
 class Cdn:
-    """Sites, each with its caches, in a tree below the origin."""
+    """Sites with caches, in a tree whose root is the origin."""
 
     def __init__(
         self,
@@ -88,57 +99,59 @@ class Cdn:
         options: Mapping[str, Any] | None = None,
         seed: int = 1,
     ) -> None:
-        """`control`: the Cache-Control of all objects. `inside`: the algorithm that chooses the server of a
-        site, by the object, with its `options`; "random" shows what is lost without consistent hashing.
+        """`control`: the Cache-Control of all objects. `inside`: the algorithm that chooses a site's server
+        for an object, with its `options`; "random" shows what is lost without consistent hashing.
 
-        Raises ValueError for unknown parents, for circles, and for objects that no cache may keep."""
+        Raises ValueError for unknown or circular parents, and for a `control` that forbids caching."""
         if not sites:
             raise ValueError("sites is empty: use at least one Site")
+        instances(Site, "sites", sites)
+        if not isinstance(control, str):
+            raise ValueError(f"control is {shown(control)}: use a text such as max-age=86400")
         self.sites = {site.name: site for site in sites}
         if len(self.sites) < len(sites):
             raise ValueError("sites has a name twice: give each site a name of its own")
         self.origin, self.control = origin, control
         self.rules = CacheRules(max_bytes=2**30, max_entry=2**30)
         self._new = _head(control, 0)
-        self.way = {name: self._way(name) for name in self.sites}
+        self.path = {name: self._path(name) for name in self.sites}
         self._caches: dict[str, list[Cache[range]]] = {}
         self._pools: dict[str, Pool] = {}
         for site in sites:
             rules = CacheRules(max_bytes=site.objects * entry_size(control), max_entry=2**30)
             self._caches[site.name] = [Cache(rules) for _ in range(site.servers)]
-            balancer = make_balancer(inside, stream(seed, site.name), **(options or {}))
+            balancer = make_balancer(inside, stream(seed, site.name), **table("options", options or {}))
             members = [Backend(f"{site.name}/{i}") for i in range(site.servers)]
             self._pools[site.name] = Pool(members, balancer)
         self._places = {f"{site.name}/{i}": i for site in sites for i in range(site.servers)}
         self.counts = {name: SiteCount() for name in self.sites}
-        self.fetched = 0  # requests of the origin
-        self.served: Counter[str] = Counter()  # requests by their source
+        self.fetched = 0  # requests that the origin served
+        self.served: Counter[str] = Counter()  # requests by source
 
-    def _way(self, name: str) -> tuple[str, ...]:
-        """Return a site and all above it."""
-        way: list[str] = []
+    def _path(self, name: str) -> tuple[str, ...]:
+        """Return a site and all its ancestors, the site first."""
+        path: list[str] = []
         while name:
             if name not in self.sites:
-                raise ValueError(f"parent of {way[-1]}: {unknown(name, self.sites, 'site')}")
-            if name in way:
-                raise ValueError(f"parent of {way[-1]} is {name}: these ask each other in a circle")
-            way.append(name)
+                raise ValueError(f"parent of {path[-1]}: {unknown(name, self.sites, 'site')}")
+            if name in path:
+                raise ValueError(f"parent of {path[-1]} is {name}: these ask each other in a circle")
+            path.append(name)
             name = self.sites[name].parent
-        return tuple(way)
+        return tuple(path)
 
     # -- requests -----------------------------------------------------------------------------------
 
     def get(self, site: str, key: int, now: float, client: Place | None = None) -> Delivery:
-        """Return how a client's request for an object is served, and keep the object on its way.
+        """Serve a client's request for an object at second `now`; sites on its path keep the object.
 
-        `client`: its place, else it is at the site. Raises ValueError for an unknown site."""
-        if site not in self.sites:
-            raise ValueError(unknown(site, self.sites, "site"))
+        `client`: its place; by default it is at the site. Raises ValueError for an unknown site."""
+        self._site(site)
         request = Request("GET", uri(key))
         missed: list[Cache[range]] = []
         asked: list[str] = []
         source, age = ORIGIN, 0.0
-        for name in self.way[site]:
+        for name in self.path[site]:
             cache = self._cache(name, request.uri, now)
             count = self.counts[name]
             count.requests += 1
@@ -155,19 +168,24 @@ class Cdn:
             self.fetched += 1
         self.served[source] += 1
         if missed:
-            # With its age: else an object would be fresh anew at each tier (RFC 9111, 4.2.3).
+            # With its age: otherwise each tier would count an object as fresh again (RFC 9111, 4.2.3).
             self._keep(request, int(age), now, missed)
         return Delivery(source, tuple(asked), self._seconds(asked, client))
 
+    def _site(self, name: str) -> Site:
+        if not isinstance(name, str) or name not in self.sites:
+            raise ValueError(unknown(name, self.sites, "site"))
+        return self.sites[name]
+
     def _keep(self, request: Request, age: int, now: float, caches: Iterable[Cache[range]]) -> None:
-        """Store an object that is `age` seconds old in caches; that it may be is known (`entry_size`)."""
+        """Store an object that is `age` seconds old. `entry_size` has checked that caches may keep it."""
         head = _head(self.control, age) if age else self._new
         stored = Stored(request, Response(200, head), BODY, now, now, self.rules)
         for cache in caches:
             cache.entries.put(stored)
 
     def _cache(self, site: str, key: str, now: float) -> Cache[range]:
-        """Return the cache that has, or gets, an object."""
+        """Return the cache of a site that is responsible for an object."""
         caches = self._caches[site]
         if len(caches) == 1:
             return caches[0]
@@ -177,19 +195,21 @@ class Cdn:
         return caches[self._places[backend.name]]
 
     def _seconds(self, asked: Sequence[str], client: Place | None) -> float:
-        """Return the seconds there and back between all that were asked."""
+        """Return the sum of the round trips in seconds from the client through all that were asked."""
         places = [client, *(self.place_of(name) for name in asked)]
         known = [place for place in places if place is not None]
         return sum(round_trip(a, b) for a, b in pairwise(known))
 
     def place_of(self, name: str) -> Place | None:
-        return self.origin if name == ORIGIN else self.sites[name].place
+        """Return where a site or the origin is, if that is known. Raises ValueError for an unknown site."""
+        return self.origin if name == ORIGIN else self._site(name).place
 
     # -- contents -----------------------------------------------------------------------------------
 
     def put(self, site: str, keys: Iterable[int], now: float) -> int:
-        """Place objects in a site before anybody asks; return how many it still has, for the last may push
-        out the first."""
+        """Place objects in a site ahead of requests; return how many of them it has in the end, as the last
+        may evict the first. Raises ValueError for an unknown site."""
+        self._site(site)
         keys = list(keys)
         for key in keys:
             request = Request("GET", uri(key))
@@ -197,22 +217,23 @@ class Cdn:
         return sum(self.holds(site, key) for key in keys)
 
     def holds(self, site: str, key: int) -> bool:
-        """Return whether any server of a site has an object, fresh or not."""
+        """Return whether any server of a site has an object, fresh or stale. Raises ValueError."""
+        self._site(site)
         return any(uri(key) in cache.entries for cache in self._caches[site])
 
     def purge(self, key: int) -> int:
-        """Remove an object from all caches; return the number of copies."""
+        """Remove an object from all caches; return the number of copies removed."""
         return sum(cache.purge(uri(key)) for caches in self._caches.values() for cache in caches)
 
     @property
     def origin_load(self) -> float:
-        """Requests of the origin for each request of a client; 1 is what it is without the network."""
+        """Requests at the origin for each request of a client; without a CDN it would be 1."""
         total = sum(self.served.values())
         return self.fetched / total if total else 0.0
 
 
 def entry_size(control: str) -> int:
-    """Return the bytes that an object takes in a cache. Raises ValueError if none may keep it."""
+    """Return the bytes that an object takes in a cache. Raises ValueError if no cache may keep it."""
     request, response = Request("GET", uri(0)), Response(200, _head(control, 0))
     rules = CacheRules(max_entry=2**30, max_bytes=2**30)
     if why := Cache[range](rules).why_not(request, response, 0.0, 0.0):
@@ -222,8 +243,8 @@ def entry_size(control: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Requests for objects by Zipf's law: the k-th has weight 1/k^skew, everywhere or, with `local`, in
-    another order at each site."""
+    """Requests for objects by Zipf's law: the k-th most popular has weight 1/k^skew. With `local`, each site
+    has its own order of popularity. ValueError."""
 
     objects: int = 1000
     skew: float = 0.8  # of web traffic: 0.64 to 0.83 (Breslau et al., INFOCOM 1999)
@@ -236,14 +257,16 @@ class Demand:
         whole(1, 10_000_000, objects=self.objects)
         number(0, skew=self.skew)
         number(0, above=True, rate=self.rate)
+        if not isinstance(self.local, bool):
+            raise ValueError(f"local is {shown(self.local)}: use true or false")
 
     def weights(self) -> list[float]:
         """Return the weights of all objects, the most popular first."""
-        return [(k + 1) ** -self.skew for k in range(self.objects)]
+        return zipf_weights(self.objects, self.skew)
 
     def top(self, site: str, count: int) -> list[int]:
-        """Return the `count` most popular objects at a site, the most popular last: it is the one
-        that stays when they are `put` there and do not fit."""
+        """Return the `count` most popular objects at a site, the most popular last, so that it stays if
+        they do not all fit when they are `put` there."""
         return [self.key(site, rank) for rank in reversed(range(min(count, self.objects)))]
 
     def key(self, site: str, rank: int) -> int:
@@ -257,7 +280,10 @@ class Demand:
         return self._orders[site][rank]
 
     def requests(self, sites: Sequence[str], count: int) -> Iterator[tuple[float, str, int]]:
-        """Yield `count` requests (seconds, site, object), Poisson at all `sites` together."""
+        """Yield `count` requests (second, site, object) of a Poisson process over all `sites`. ValueError."""
+        whole(0, count=count)
+        if not texts("sites", sites):
+            raise ValueError("sites is empty: use at least one name")
         rng = stream(self.seed, "cdn")
         draw = zipf(self.objects, self.skew, stream(self.seed, "objects"))
         now = 0.0
@@ -273,10 +299,11 @@ def play(
     warmup: int = 0,
     clients: Mapping[str, Place] | None = None,
 ) -> list[Delivery]:
-    """Serve requests (seconds, site, object) in order of time; return all deliveries but the first `warmup`.
-
-    Counts begin after these. `clients`: where those of a site are; else they are at the site."""
-    places = clients or {}
+    """Serve requests (second, site, object) in order of time; return all deliveries after the first `warmup`,
+    where counts start, too. `clients`: the place of each site's clients; by default they are at the site."""
+    if not isinstance(cdn, Cdn):
+        raise ValueError(f"cdn is {shown(cdn)}: use a Cdn")
+    places = table("clients", clients or {})
     found: list[Delivery] = []
     for i, (now, site, key) in enumerate(requests):
         if i == warmup:

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 from lbkit.core.attempts import Failure
+from lbkit.core.vectors import column_of
 from lbkit.experiment import Experiment
 from lbkit.patience import luck_of
 from lbkit.result import COLUMNS, OPTIONAL, good
@@ -42,7 +43,7 @@ class ImpatientSimulation(WastingSimulation):
         self.resent: list[float] = []  # the times of clients' retries
         if self.users is None:
             # A copy, as the column grows by later tries, which must not arrive twice.
-            self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+            self.engine.feed(column_of(self.requests.arrival), kinds.ARRIVE)
 
     def _handlers(self) -> Handlers:
         handlers = list(super()._handlers())

@@ -57,7 +57,7 @@ class Requests:
 
     @property
     def luck(self) -> vec[float]:
-        """Below a server's error rate, the request fails there."""
+        """The luck of each request: it fails at servers whose error rate is above it. Drawn on first use."""
         if not self._lucky:
             self._luck, self._lucky = self.traffic.luck, True
         return self._luck
@@ -150,7 +150,7 @@ class Requests:
 
 
 class _Column(Sequence[int]):
-    """A column of whole numbers, as it is at any time: one that grows is another object afterwards."""
+    """A view of a column by its name, as a column that grows may become another object."""
 
     def __init__(self, requests: Requests, name: str) -> None:
         self.requests = requests

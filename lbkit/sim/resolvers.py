@@ -1,7 +1,7 @@
-"""Clients of a name, and the resolvers between them and its DNS server, in virtual time.
+"""Clients, the DNS resolvers that they use, and a DNS server, in virtual time.
 
-All clients of a resolver go where its last answer said, until it forgets: so the DNS balances resolvers, not
-requests, and what it changes takes its time.
+All clients of a resolver go to the address of its last answer until that expires. So DNS balances resolvers,
+not requests, and a change of its answers takes effect slowly.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from itertools import accumulate
 from math import inf
 
 from lbkit.core.geo import Resolvers
-from lbkit.core.options import number, whole
-from lbkit.workload import stream
+from lbkit.core.options import instances, number, whole
+from lbkit.workload import stream, zipf_weights
 
-Answer = Callable[[int, float], str]  # the address for a resolver's question at a second
+MOST = 20_000_000  # requests that are kept
+
+Answer = Callable[[int, float], str]  # (resolver, second) -> the address that the DNS server answers
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """Clients that send `rate` requests a second in all, through resolvers of unequal size.
 
-    The k-th resolver has a share of the clients in proportion to 1/k^skew. `habits`: how resolvers keep
-    answers; each has one of them, drawn by their shares."""
+    The k-th resolver's share of the clients is proportional to 1/k^skew. `habits`: how long resolvers keep
+    answers; each resolver has one of them, drawn by their shares. ValueError."""
 
     resolvers: int = 1000
     skew: float = 0.0
@@ -36,33 +38,34 @@ class Crowd:
         whole(1, 1_000_000, resolvers=self.resolvers)
         number(0, skew=self.skew)
         number(0, above=True, rate=self.rate)
+        instances(Resolvers, "habits", self.habits)
         if abs(sum(habit.share for habit in self.habits) - 1) > 1e-9:
-            raise ValueError("habits: their shares have to add up to 1")
+            raise ValueError("habits: the shares must add up to 1")
 
     def weights(self) -> list[float]:
-        """Return the resolvers' shares of the clients, times a number."""
-        return [(k + 1) ** -self.skew for k in range(self.resolvers)]
+        """Return the resolvers' relative shares of the clients, the largest first."""
+        return zipf_weights(self.resolvers, self.skew)
 
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """What clients did: for each request its second, its resolver and the address that it went to."""
+    """The requests of clients: for each its second, its resolver and the address that it went to."""
 
     at: array[float]
     resolver: array[int]
     address: list[str]
-    questions: int  # that the DNS server got
+    questions: int  # queries that the DNS server got
 
     def __len__(self) -> int:
         return len(self.at)
 
     def share(self, address: str, start: float = 0.0, stop: float = inf) -> float:
-        """Return the share of the requests of some seconds that went to an address; 0 without any."""
+        """Return the share of requests in [start, stop) that went to an address; 0 without any."""
         to = [a == address for at, a in zip(self.at, self.address, strict=True) if start <= at < stop]
         return sum(to) / len(to) if to else 0.0
 
     def shares(self, address: str, step: float, stop: float) -> list[float]:
-        """Return the share that went to an address, for each `step` seconds up to `stop`."""
+        """Return the share of requests that went to an address in each interval of `step` seconds."""
         hits, total = [0] * round(stop / step), [0] * round(stop / step)
         for at, to in zip(self.at, self.address, strict=True):
             if at < stop:
@@ -73,11 +76,13 @@ class Visits:
 
 
 def visit(crowd: Crowd, answer: Answer, ttl: float, duration: float, seed: int = 1) -> Visits:
-    """Return what clients do in `duration` seconds, when the DNS server answers with this TTL.
+    """Return the requests of `duration` seconds when the DNS server answers with this TTL.
 
-    It begins as if it had run for ever: resolvers have answers of the moment 0, of all ages."""
+    Starts in the steady state: resolvers already have answers, of random ages. Raises ValueError."""
     number(0, ttl=ttl)
     number(0, above=True, duration=duration)
+    if crowd.rate * duration > MOST:
+        raise ValueError(f"duration is {duration:g}: at most {MOST / crowd.rate:g}, so {MOST:,} requests")
     draw, habits = stream(seed, "visits"), stream(seed, "habits")
     upto = list(accumulate(crowd.weights()))
     by_share = list(accumulate(habit.share for habit in crowd.habits))
@@ -85,20 +90,20 @@ def visit(crowd: Crowd, answer: Answer, ttl: float, duration: float, seed: int =
         crowd.habits[min(bisect(by_share, habits.random()), len(by_share) - 1)].keep(ttl)
         for _ in range(crowd.resolvers)
     ]
-    told, until = [""] * crowd.resolvers, [0.0] * crowd.resolvers
+    known, until = [""] * crowd.resolvers, [0.0] * crowd.resolvers
     for resolver, weight in enumerate(crowd.weights()):
         kept = keeps[resolver]
-        asked = crowd.rate * weight / upto[-1] * kept  # questions in the life of an answer
+        asked = crowd.rate * weight / upto[-1] * kept  # clients' queries during the life of an answer
         if habits.random() * (1 + asked) < asked:
-            told[resolver], until[resolver] = answer(resolver, 0.0), habits.random() * kept
+            known[resolver], until[resolver] = answer(resolver, 0.0), habits.random() * kept
     visits = Visits(array("d"), array("i"), [], 0)
     questions, now = 0, 0.0
     while (now := now + draw.expovariate(crowd.rate)) < duration:
         resolver = bisect(upto, draw.random() * upto[-1])
         if until[resolver] <= now:
             questions += 1
-            told[resolver], until[resolver] = answer(resolver, now), now + keeps[resolver]
+            known[resolver], until[resolver] = answer(resolver, now), now + keeps[resolver]
         visits.at.append(now)
         visits.resolver.append(resolver)
-        visits.address.append(told[resolver])
+        visits.address.append(known[resolver])
     return Visits(visits.at, visits.resolver, visits.address, questions)

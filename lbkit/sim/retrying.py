@@ -15,6 +15,7 @@ from typing import Any
 
 from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import SAFE, Attempts, Failure, GiveUp, Kind
+from lbkit.core.vectors import column_of
 from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
@@ -51,7 +52,7 @@ class RetryingSimulation(WastingSimulation):
         self.lifetime = inf if rules.deadline is None else rules.deadline  # seconds for a request
         if self.users is None:
             # A copy, as the column grows by attempts, which must not arrive as requests.
-            self.engine.feed(array("d", self.requests.arrival), kinds.ARRIVE)
+            self.engine.feed(column_of(self.requests.arrival), kinds.ARRIVE)
 
     def _handlers(self) -> Handlers:
         happens: list[Callable[[int], object]] = list(super()._handlers())

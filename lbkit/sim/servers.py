@@ -26,7 +26,7 @@ from lbkit.workload import stream
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 # Other outcomes: the request is served in its turn, or the connection is refused.
 ACCEPTED, REFUSED = 0, -1
-NO_LIMIT: Final = 1 << 60  # places: more than there are requests
+NO_LIMIT: Final = 1 << 60  # places in a queue: more than there are requests
 
 
 class Work:
@@ -40,7 +40,7 @@ class Work:
 
 
 class ExponentialWork(Work):
-    """The same, written out, as it is the usual one: compiled, it needs no call through an object."""
+    """Exponential service times, the usual case: compiled, they need no call through an object."""
 
     def __init__(self, service: Exponential) -> None:
         super().__init__(service)
@@ -72,8 +72,8 @@ class SimServer:
         self.jitter = stream(seed, f"jitter/{spec.name}")
         # Seconds to it, and back from it, for most: a float, or a Delay, which draws.
         self.delay: Any = 0.0
-        self.way = 0.0  # the part of it that is the distance
-        self.offsets: array[float] | None = None  # by client: how much more or less than that it is for one
+        self.distance = 0.0  # the part of `delay` due to geography
+        self.offsets: array[float] | None = None  # by client: the difference from `delay`
         self.set_delay(0.0)
         self.error_rate = spec.error_rate
         self.work = work_of(spec.service)
@@ -231,14 +231,14 @@ class SimServer:
     def set_delay(self, more: float) -> None:
         """Have the network to it take `more` seconds longer, each way."""
         spec = self.spec
-        self.delay = least = spec.delay + self.way + more
+        self.delay = least = spec.delay + self.distance + more
         if spec.delay_jitter:
             self.delay = varying(least, spec.delay_jitter, self.jitter)
 
-    def move_away(self, way: float, ways: array[float] | None = None) -> None:
-        """Place the server `way` seconds away, or, for each client, as many as `ways` says."""
-        self.way = way
-        self.offsets = None if ways is None else array("d", [one - way for one in ways])
+    def move_away(self, distance: float, by_client: array[float] | None = None) -> None:
+        """Place the server `distance` seconds away, on average if `by_client` has each client's distance."""
+        self.distance = distance
+        self.offsets = None if by_client is None else array("d", [one - distance for one in by_client])
         self.set_delay(0.0)
 
     def delay_of(self, row: int) -> Any:

@@ -27,7 +27,7 @@ from lbkit.sim.routes import Routes
 from lbkit.sim.server_side import ServerSide
 from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
-from lbkit.sim.travel import FirstWay
+from lbkit.sim.travel import ClientDelays
 from lbkit.sim.users import Users, Visitors
 from lbkit.workload import Kinds, Workload, stream, workload
 
@@ -48,8 +48,9 @@ class Simulation(ServerSide):
         waiting = isinstance(traffic.arrivals, Closed | Sessions)  # clients wait for answers
         sent = Workload.empty() if waiting else self.open_traffic(experiment)
         away = experiment.geography is not None and experiment.geography.balancer
-        self.first_way = FirstWay(experiment) if away else None
-        requests = Requests(self.first_way.there(sent) if self.first_way else sent, Kinds(experiment))
+        self.client_delays = ClientDelays(experiment) if away else None
+        received = self.client_delays.as_received(sent) if self.client_delays else sent
+        requests = Requests(received, Kinds(experiment))
         engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(requests.arrival))
         super().__init__(experiment, engine, requests)
         self.routes = Routes(experiment, requests, self.pool) if experiment.routing else None
@@ -58,14 +59,14 @@ class Simulation(ServerSide):
         self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.attempt_policy.keep = MOST_EVENTS
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
-        # Else the entrance passes all.
+        # Whether the entrance may hold or refuse requests.
         self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
         self.entrance = self.entrances(experiment, engine, requests)
         self.admitting = False
         self.use_keys(policy)
         # -- what is going to happen
         self.handlers = self._handlers()
-        # Whether nothing stands before the balancer.
+        # Whether requests reach the balancer directly.
         self.plain_entrance = self.handlers[kinds.ARRIVE] == self.dispatch
         self.plan_events()
         self.users: Users | Visitors | None = None
@@ -74,13 +75,13 @@ class Simulation(ServerSide):
         elif isinstance(traffic.arrivals, Sessions):
             self.users = Visitors(experiment, engine, requests)
         else:
-            engine.feed_column(requests.arrival, kinds.ARRIVE)
+            engine.feed(requests.arrival, kinds.ARRIVE)
         self.tokens = Tokens(policy.sticky, self.pool, requests) if policy.sticky else None
-        # Whether anything follows an answer.
+        # Whether anything has to happen after an answer.
         self.followed = bool(self.limited or self.users or self.tokens or self.entrance.handshakes)
 
     def open_traffic(self, experiment: Experiment) -> Workload:
-        """Return the requests that do not wait for answers."""
+        """Return the requests of an open loop, whose clients do not wait for answers."""
         return workload(experiment)
 
     def run(self, grace: float | None = None) -> Result:
@@ -97,8 +98,8 @@ class Simulation(ServerSide):
         elif self.stuck:
             self.abandon(max(self.engine.now, self.experiment.traffic.duration))
         columns = self.columns()
-        if self.first_way:
-            columns = self.first_way.back(columns)
+        if self.client_delays:
+            columns = self.client_delays.as_sent(columns)
         return Result(self.experiment, "sim", columns, self._facts())
 
     @property

@@ -1,4 +1,4 @@
-"""Simulations in bounded memory: requests come in blocks, and rows are used again after their answers."""
+"""Simulations in bounded memory: requests are drawn in blocks, and a row is reused after its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCK = 10_000  # requests
 
 
 def needs_rows(experiment: Experiment) -> str:
-    """Return what of an experiment needs a row for each request, and so no summary; empty if nothing does."""
+    """Return the first part of an experiment that needs a row for each request; empty if none does."""
     traffic = experiment.traffic
     parts = {
         "admission": experiment.admission,
@@ -46,7 +46,7 @@ def needs_rows(experiment: Experiment) -> str:
 
 
 def expected_requests(experiment: Experiment) -> int:
-    """Return about how many requests an open loop sends; 0 for another."""
+    """Return about how many requests an open loop sends; 0 for closed loops and sessions."""
     arrivals, duration = experiment.traffic.arrivals, experiment.traffic.duration
     if isinstance(arrivals, Closed | Sessions):
         return 0
@@ -66,8 +66,8 @@ class SummarisingSimulation(Simulation):
         more = MAX_EVENTS + MAX_EVENTS_PER_REQUEST * expected_requests(experiment)
         super().__init__(experiment, max_events or more)
         self.followed = True
-        self.straight = self.go_on == self.dispatch  # nothing stands before the balancer
-        # Whether anything depends on luck: else it is not drawn.
+        self.straight = self.go_on == self.dispatch  # requests reach the balancer directly
+        # Whether any outcome depends on luck; if not, none is drawn.
         self.lucky = bool(self.timeline) or any(s.error_rate for s in experiment.leaves)
 
     def open_traffic(self, experiment: Experiment) -> Workload:
@@ -85,7 +85,7 @@ class SummarisingSimulation(Simulation):
             end = self.experiment.traffic.duration + grace
         while len(block := self.source.take(BLOCK)):
             self.block = block
-            engine.feed_column(block.arrival, kinds.ARRIVE)
+            engine.feed(block.arrival, kinds.ARRIVE)
             engine.run(self, min(end, block.arrival[len(block) - 1]))
         engine.run(self, end)
         if end < inf or self.stuck:
@@ -106,7 +106,7 @@ class SummarisingSimulation(Simulation):
             super().happen(kind, row)
 
     def come(self, number: int) -> None:
-        """A request of the block arrives, and gets a row."""
+        """Request `number` of the block arrives, and gets a row."""
         requests, block, now = self.requests, self.block, self.engine.now
         client, path, demand = int(block.client[number]), int(block.path[number]), block.demand[number]
         luck = block.luck[number] if self.lucky else 0.0
@@ -138,7 +138,7 @@ class SummarisingSimulation(Simulation):
         self.free.append(row)
 
     def count(self, row: int) -> None:
-        """Add a request that has ended to the totals."""
+        """Add an ended request to the totals."""
         requests = self.requests
         self.totals.add(
             requests.arrival[row],

@@ -1,11 +1,11 @@
 """Layers of balancers in virtual time: a tier is a server with a simulation inside.
 
-Each simulation has an engine, rows and random streams of its own, and all that a policy can have; so a tier
-is no special case of anything, and an experiment without tiers has none of this. The engine of a tier stands
-still until the one above comes to the moment of its next event: that moment is planned above, as a TIER.
+Each tier's simulation has its own engine, rows and random streams, so it supports every policy, and an
+experiment without tiers runs none of this code. The time of the next event inside a tier is planned in the
+engine above as an event of kind TIER; until then the inner engine stands still.
 
-Health checks of a tier are answered by its balancer: 200 while it has a backend in service, and 503 else. A
-balancer that has crashed does not forget what it knew, and what its servers work on goes on, unwanted.
+A tier's balancer answers health checks with 200 while it has a backend in service, else with 503. If the
+balancer crashes, it keeps its state, and its servers go on working on requests that nobody waits for.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ Layered = TypeVar("Layered", bound="LayerSimulation")
 
 
 class LayerSimulation(Simulation):
-    """A simulation with tiers among its servers: that of the experiment itself, and of each tier."""
+    """A simulation with tiers among its servers: of the whole experiment, or of what is inside a tier."""
 
     @staticmethod
     def kind_of(experiment: Experiment) -> type[Simulation]:
-        """Return what simulates an experiment, without its tiers."""
+        """Return the class that simulates an experiment apart from its tiers."""
         raise NotImplementedError
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         self.max_events = max_events
         self.seen: list[Seen] = []
         super().__init__(experiment, max_events)
-        # While a request is under way, its number in the column `backend` is that of a direct server or tier;
-        # after its answer, it is that of the leaf that gave it, from `direct` on. Both find the same server.
+        # The column `backend` has the index of a direct server or tier while a request is under way, and from
+        # `direct` on the index of the leaf that answered. `servers` has the tier at both.
         self.direct = len(self.servers)
         for server in self.servers[: self.direct]:
             if isinstance(server, TierServer):
@@ -54,13 +54,13 @@ class LayerSimulation(Simulation):
         self.leaf_of = self._leaves()
 
     def _leaves(self) -> list[int]:
-        """Return the leaf with each number of `backend`, as in a Result; the last is for -1."""
+        """Return for each index in `backend` the leaf's index in a Result; the last one is for -1."""
         direct: list[int] = []
         below: list[int] = []
         leaf = 0
         for server in self.servers[: self.direct]:
             count = len(server.leaves) if isinstance(server, TierServer) else 1
-            # A tier that has answered itself is no server.
+            # -1 for a tier: it has answered itself, without a server.
             direct.append(-1 if isinstance(server, TierServer) else leaf)
             below += range(leaf, leaf + count) if isinstance(server, TierServer) else ()
             leaf += count
@@ -73,30 +73,30 @@ class LayerSimulation(Simulation):
     def _server(self, spec: Node, index: int) -> SimServer:
         if isinstance(spec, Server):
             return super()._server(spec, index)
-        inside = inner(self.kind_of, spec, self.experiment.inside(spec), self.max_events)
+        inside = simulation_inside(self.kind_of, spec, self.experiment.inside(spec), self.max_events)
         return TierServer(spec, inside, index, self.experiment.seed, self.engine, self.requests)
 
     def _handlers(self) -> Handlers:
         handlers = list(super()._handlers())
-        handlers[kinds.TIER] = self.go_inside
+        handlers[kinds.TIER] = self.run_inside
         return handlers
 
-    def go_inside(self, index: int) -> None:
-        """Something happens inside a tier."""
+    def run_inside(self, index: int) -> None:
+        """Run the events inside a tier that are due, and send back the answers."""
         server = self.servers[index]
         assert isinstance(server, TierServer)
-        for row, status in server.go_inside():
+        for row, status in server.run_inside():
             self.send_back(row, server, status)
 
     def plan_events(self) -> None:
         for i, event in enumerate(self.timeline):
-            if event.server in self.by_name or not event.server:  # else a tier takes care of it
+            if event.server in self.by_name or not event.server:  # the others are planned inside a tier
                 self.engine.plan(event.at, kinds.CHANGE, i)
 
-    # -- what it sees ---------------------------------------------------------------------------
+    # -- failures that it sees ------------------------------------------------------------------
 
     def see(self, row: int) -> None:
-        """Called when an attempt has failed, or is answered by an error of a server."""
+        """Note that an attempt has failed, or that a server has answered it with an error."""
         if len(self.seen) < MOST_SEEN:
             self.seen.append(Seen(self.engine.now, self.servers[self.requests.backend[row]].spec.name))
 
@@ -126,7 +126,7 @@ class LayerSimulation(Simulation):
         return columns
 
     def layers(self, above: str | None = None, depth: int = 0) -> Layers:
-        """Return what each layer has seen, this one first."""
+        """Return what each layer saw, this one first."""
         name = "" if above is None else self.experiment.name
         inside = [tier.inside.layers(name, depth + 1) for tier in self.tiers]
         direct = {self.leaf_of[i] for i, s in enumerate(self.servers[: self.direct]) if self.leaf_of[i] >= 0}
@@ -157,8 +157,8 @@ class LayerSimulation(Simulation):
         return Layers([this, *chain.from_iterable(inside)])
 
     def _own_answers(self) -> int:
-        """Return how many requests it has answered itself."""
-        columns = super().columns()  # with the tiers' numbers
+        """Return the number of failed requests that no server or tier below has answered."""
+        columns = super().columns()  # with the indices of tiers
         rows = zip(columns["backend"], columns["status"], strict=True)
         return sum(number == -1 and status != 0 and not good(status) for number, status in rows)
 
@@ -171,53 +171,53 @@ class LayerSimulation(Simulation):
         return facts
 
     def probes(self) -> int:
-        """Return the probes that it and its tiers have sent."""
+        """Return the number of probes that it and its tiers have sent."""
         return (self.checks.sent if self.checks else 0) + sum(tier.inside.probes() for tier in self.tiers)
 
 
 class Inside(LayerSimulation):
-    """The simulation of a tier. Its requests come from the layer above, which gets their outcomes."""
+    """The simulation inside a tier: the layer above sends it requests, and gets their outcomes."""
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
-        self.over: list[int] = []  # rows whose outcome the layer above does not know yet
+        self.unreported: list[int] = []  # ended rows whose outcome the layer above does not know yet
         super().__init__(experiment, max_events)
         self.followed = True
 
     def ended(self, row: int, ok: bool) -> None:
         super().ended(row, ok)
-        self.over.append(row)
+        self.unreported.append(row)
 
     def knows(self, client: int) -> bool:
-        """Return whether a client can go on without this balancer."""
+        """Return whether a client can reach a server without this balancer."""
         return False
 
-    def come(self, row: int) -> None:
-        """A request comes from above."""
+    def submit(self, row: int) -> None:
+        """Take a request from the layer above."""
         self.handlers[kinds.ARRIVE](row)
 
 
 class NameServer(Inside):
-    """The simulation of a tier with a `ttl`. Clients ask it, and keep its answer for that long."""
+    """The simulation inside a tier with a `ttl`: clients query it, and keep its answer for that long."""
 
     tier: ClassVar[Tier]
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
-        self.answers: dict[int, tuple[str, float]] = {}  # client -> what it was told, until when
+        self.answers: dict[int, tuple[str, float]] = {}  # client -> its answer, and when that expires
         super().__init__(experiment, max_events)
 
     def knows(self, client: int) -> bool:
         return bool(self._known(client))
 
     def _known(self, client: int) -> str:
-        """Return what a client has been told; empty if it has to ask."""
+        """Return the answer that a client still has; empty if it has to query."""
         name, until = self.answers.get(client, ("", 0.0))
         assert isinstance(self.pool, Pool)
         return name if self.engine.now < until and name in self.pool else ""
 
-    def come(self, row: int) -> None:
+    def submit(self, row: int) -> None:
         if self.knows(self.requests.client[row]):
-            super().come(row)
-        else:  # the question takes its time
+            super().submit(row)
+        else:  # after the query's round trip
             self.engine.plan(self.engine.now + 2 * self.tier.distance, kinds.ARRIVE, row)
 
     def dispatch(self, row: int, tried: tuple[Backend, ...] = ()) -> None:
@@ -229,11 +229,11 @@ class NameServer(Inside):
         super().dispatch(row, tried)
         if not tried and self.requests.attempts[row]:
             assert self.tier.ttl is not None
-            told = self.requests.lease[row].name
-            self.answers[self.requests.client[row]] = told, self.engine.now + self.tier.ttl
+            name = self.requests.lease[row].name
+            self.answers[self.requests.client[row]] = name, self.engine.now + self.tier.ttl
 
     def _send(self, row: int, backend: Backend) -> None:
-        """Send a request to the backend that its client knows."""
+        """Send a request straight to the backend whose name its client has."""
         requests, server = self.requests, self.server_of[backend]
         requests.lease[row] = backend
         requests.since[row] = self.engine.now
@@ -242,9 +242,9 @@ class NameServer(Inside):
 
 
 class TierServer(SimServer):
-    """A tier as the balancer above it sees it: a server, which takes requests and gives answers."""
+    """A tier as the balancer above sees it: a server that takes requests and answers them."""
 
-    __slots__ = ("asked", "first_leaf", "inside", "leaves", "on_the_way", "wake")
+    __slots__ = ("first_leaf", "inside", "leaves", "on_path", "rows_above", "wake")
 
     def __init__(
         self, tier: Tier, inside: Inside, index: int, seed: int, engine: Engine, requests: Requests
@@ -261,10 +261,10 @@ class TierServer(SimServer):
         super().__init__(stand_in, index, seed, engine, requests)
         self.inside = inside
         self.leaves = inside.experiment.leaves
-        self.first_leaf = 0  # its number in `backend`, above
-        self.asked: dict[int, int] = {}  # row inside -> row above, of what is under way
-        self.on_the_way = tier.ttl is None  # else clients only ask it
-        self.wake = inf  # when the next event inside is planned above
+        self.first_leaf = 0  # the index of its first leaf in the column `backend` above
+        self.rows_above: dict[int, int] = {}  # row inside -> row above, for requests under way
+        self.on_path = tier.ttl is None  # whether requests pass through it; clients only query a name server
+        self.wake = inf  # the time for which a TIER event is planned above
         self._plan()
 
     def receive(self, row: int) -> int:
@@ -275,38 +275,38 @@ class TierServer(SimServer):
         inside = self.inside.requests.add(
             self.engine.now, above.client[row], above.path[row], above.demand[row], above.luck[row]
         )
-        self.asked[inside] = row
-        self.inside.come(inside)
+        self.rows_above[inside] = row
+        self.inside.submit(inside)
         outcome = ACCEPTED
-        if self.inside.over and self.inside.over[-1] == inside:
-            self.inside.over.pop()
+        if self.inside.unreported and self.inside.unreported[-1] == inside:
+            self.inside.unreported.pop()
             outcome = self._outcome(inside)
         self._plan()
         return outcome
 
-    def go_inside(self) -> list[tuple[int, int]]:
-        """Have all happen inside that is due; return the rows above that have an outcome now, with it."""
+    def run_inside(self) -> list[tuple[int, int]]:
+        """Run the events inside that are due; return (row above, status) of the requests that have ended."""
         if self.wake <= self.engine.now:
             self.wake = inf
         self._advance()
         self._plan()
-        if self.chaos.hung and self.on_the_way:
+        if self.chaos.hung and self.on_path:
             return []
-        rows, self.inside.over[:] = list(self.inside.over), []
-        return [(self.asked[row], self._outcome(row)) for row in rows if row in self.asked]
+        rows, self.inside.unreported[:] = list(self.inside.unreported), []
+        return [(self.rows_above[row], self._outcome(row)) for row in rows if row in self.rows_above]
 
     def _advance(self) -> None:
         self.inside.engine.run(self.inside, self.engine.now)
 
     def _plan(self) -> None:
-        """Plan the next event inside, if it is not planned yet."""
+        """Plan a TIER event above for the next event inside, unless one is planned already."""
         if (due := self.inside.engine.due) < self.wake:
             self.wake = due
             self.engine.plan(due, kinds.TIER, self.index)
 
     def _outcome(self, row: int) -> int:
-        """Return the status of a row inside that has ended, and note above who served it."""
-        inside, above, number = self.inside.requests, self.requests, self.asked.pop(row)
+        """Return the status of an ended row inside, and copy above which server answered, and when."""
+        inside, above, number = self.inside.requests, self.requests, self.rows_above.pop(row)
         leaf = self.inside.leaf_of[inside.backend[row]]
         above.start[number], above.service[number] = inside.start[row], inside.service[row]
         if leaf >= 0:
@@ -323,32 +323,32 @@ class TierServer(SimServer):
         return None if self.inside.knows(self.requests.client[row]) else super()._disturbed(row)
 
     def _lose_running(self) -> list[int]:
-        if not self.on_the_way:
+        if not self.on_path:
             return []
-        rows = list(self.asked.values())
-        self.asked.clear()
+        rows = list(self.rows_above.values())
+        self.rows_above.clear()
         return rows
 
     def _drop_running(self, wanted: Callable[[int], bool]) -> list[int]:
-        dropped = {inside: row for inside, row in self.asked.items() if wanted(row)}
+        dropped = {inside: row for inside, row in self.rows_above.items() if wanted(row)}
         for inside in dropped:
-            del self.asked[inside]
+            del self.rows_above[inside]
         return list(dropped.values())
 
     def _freeze(self) -> None:
-        """What comes from below is not passed on."""
+        """Do nothing: while the tier hangs, `run_inside` passes no answers on."""
 
     def _go_on(self) -> None:
         self.engine.plan(self.engine.now, kinds.TIER, self.index)
 
 
 def tiered(kind_of: KindOf, experiment: Experiment) -> type[Simulation]:
-    """Return the class that simulates an experiment with tiers. `kind_of`: what does it without them."""
+    """Return the class that simulates an experiment with tiers. `kind_of`: the class without them."""
     return _class(LayerSimulation, kind_of, experiment)
 
 
-def inner(kind_of: KindOf, tier: Tier, experiment: Experiment, max_events: int | None) -> Inside:
-    """Return the simulation of what is inside a tier."""
+def simulation_inside(kind_of: KindOf, tier: Tier, experiment: Experiment, max_events: int | None) -> Inside:
+    """Return the simulation inside a tier."""
     base = Inside if tier.ttl is None else NameServer
     return _class(base, kind_of, experiment, tier=tier)(experiment, max_events)
 

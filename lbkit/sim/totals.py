@@ -1,4 +1,4 @@
-"""What is kept of requests whose rows are not: counts, sums, and quantiles in logarithmic buckets."""
+"""Totals of requests whose rows are not kept: counts, sums, and latencies in logarithmic buckets."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from typing import Final
 
 from lbkit.core.vectors import floats, wholes
 
-ERROR: Final = 0.008  # of a quantile, as a share of it
-GROWTH: Final = (1 + ERROR) / (1 - ERROR)  # of a bucket's upper edge over the one before
-STEPS: Final = 1 / log(GROWTH)
-LEAST: Final = 1e-7  # seconds: all that is shorter is in the first bucket
-BUCKETS: Final = 2300  # up to LEAST * GROWTH**2300, some 10**9 seconds
+ERROR: Final = 0.008  # relative error of a quantile
+GROWTH: Final = (1 + ERROR) / (1 - ERROR)  # ratio of the upper edges of neighbouring buckets
+STEPS: Final = 1 / log(GROWTH)  # buckets for a factor of e
+LEAST: Final = 1e-7  # seconds: shorter times are in the first bucket
+BUCKETS: Final = 2300  # reach up to LEAST * GROWTH**2300, some 10**9 seconds
 BINS: Final = 1000  # of the time series
 
 
 def bucket_of(seconds: float) -> int:
-    """Return the bucket of a time. (Masson, Rim and Lee, DDSketch, VLDB 2019.)"""
+    """Return the index of a time's bucket. (Masson, Rim and Lee, DDSketch, VLDB 2019.)"""
     if seconds <= LEAST:
         return 0
     return min(int(log(seconds / LEAST) * STEPS) + 1, BUCKETS - 1)
 
 
 def seconds_of(bucket: int) -> float:
-    """Return a time that is within ERROR of all times in a bucket; 0 for the first."""
+    """Return the time in seconds that is within ERROR of all times in a bucket; 0 for the first one."""
     return LEAST * GROWTH ** (bucket - 1) * 2 * GROWTH / (GROWTH + 1) if bucket else 0.0
 
 
 class Totals:
-    """Totals of the requests that have ended; the window is as in `lbkit.result`."""
+    """Totals of the requests that have ended. The window of measurement is that of `lbkit.result`."""
 
     def __init__(self, servers: int, clients: int, warmup: float, duration: float) -> None:
         self.warmup, self.duration = warmup, duration
         self.servers = servers
-        self.requests = 0  # all of them
-        self.counted = 0
+        self.requests = 0  # all, during the warm-up too
+        self.counted = 0  # those that arrived after the warm-up
         self.good = 0  # good answers to counted requests
         self.in_window = 0  # good answers that ended in the window
         self.latency = self.waiting = self.slowdown = 0.0  # sums over good answers to counted requests
         self.took = 0.0  # sum of latencies of counted requests, good or not
-        self.served = 0  # of these, those that a server began to serve
-        self.worked = 0  # those with a service time
-        self.stay = 0.0  # seconds of all requests in the system, within the window
+        self.served = 0  # good ones that a server began to serve: the number of terms in `waiting`
+        self.worked = 0  # good ones with a service time: the number of terms in `slowdown`
+        self.stay = 0.0  # sum of the seconds that requests spent in the system within the window
         self.last = 0.0  # when the last one ended
         self.by_status: dict[int, int] = {}  # of counted requests
         self.by_backend = wholes(servers + 1, 0)  # of counted requests; the last: of no backend
@@ -109,7 +109,7 @@ class Totals:
                 self.buckets[(backend + 1) * BUCKETS + bucket] += 1
 
     def latency_at(self, rank: int, backend: int = -1) -> float:
-        """Return the good latency of a rank, from 0 on: within ERROR of it. -1: of all backends."""
+        """Return the latency of the good answer of a rank, counted from 0, within ERROR. -1: all backends."""
         first, seen = (backend + 1) * BUCKETS, 0
         for bucket in range(BUCKETS):
             seen += int(self.buckets[first + bucket])
@@ -118,6 +118,6 @@ class Totals:
         return inf
 
     def answers(self, backend: int = -1) -> int:
-        """Return the number of good answers in the buckets. -1: of all backends."""
+        """Return the number of good answers of a backend. -1: of all backends."""
         first = (backend + 1) * BUCKETS
         return sum([int(self.buckets[first + bucket]) for bucket in range(BUCKETS)])

@@ -1,4 +1,4 @@
-"""Requests that travel: from their clients to the balancer, and on to their servers."""
+"""Network delays by geography: from clients to the balancer, and on to the servers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lbkit.sim.servers import SimServer
 from lbkit.workload import Workload, client_name
 
 
-def ways_to(geography: Geography, zone: str, clients: int) -> array[float]:
-    """Return the seconds from each client to the servers of a zone, one way."""
+def delays_to(geography: Geography, zone: str, clients: int) -> array[float]:
+    """Return the one-way delay in seconds from each client to the servers of a zone."""
     return array("d", (geography.to_server(client_name(i), zone) for i in range(clients)))
 
 
 def place(geography: Geography, servers: Iterable[SimServer], clients: int) -> None:
-    """Tell servers how far away they are."""
+    """Set the servers' network delays."""
     known: dict[str, array[float]] = {}
     for server in servers:
         zone = server.spec.zone
@@ -28,33 +28,33 @@ def place(geography: Geography, servers: Iterable[SimServer], clients: int) -> N
             server.move_away(geography.between(zone))
             continue
         if zone not in known:
-            known[zone] = ways_to(geography, zone, clients)
-        ways = known[zone]
-        server.move_away(sum(ways) / clients, ways)
+            known[zone] = delays_to(geography, zone, clients)
+        delays = known[zone]
+        server.move_away(sum(delays) / clients, delays)
 
 
-class FirstWay:
-    """The ways between clients and a balancer that stands somewhere.
+class ClientDelays:
+    """The delays between clients and a balancer at one place.
 
-    Its own clock runs as ever: requests reach it later than they were sent, and clients get answers later
-    than it gives them."""
+    The simulation keeps the balancer's time: requests arrive later than clients send them, and clients get
+    answers later than the balancer sends them."""
 
     def __init__(self, experiment: Experiment) -> None:
-        """Raises ValueError for clients that wait, whose next request would depend on the way back."""
+        """Raises ValueError for clients that wait for answers: when they send next depends on the delay."""
         assert experiment.geography
         traffic = experiment.traffic
         if traffic.patience or isinstance(traffic.arrivals, Closed | Sessions):
             raise ValueError(
                 "geography.balancer: clients with patience, sessions and users of a closed loop are not "
-                "simulated with a way to the balancer: use balancer='', or another engine"
+                "simulated with a delay to the balancer: use balancer='', or another engine"
             )
-        self.ways = array(
+        self.delays = array(
             "d", (experiment.geography.to_balancer(client_name(i)) for i in range(traffic.clients))
         )
 
-    def there(self, sent: Workload) -> Workload:
-        """Return the requests in the order in which they reach the balancer, with those times."""
-        reached = [at + self.ways[client] for at, client in zip(sent.arrival, sent.client, strict=True)]
+    def as_received(self, sent: Workload) -> Workload:
+        """Return the requests with the times when they reach the balancer, in that order."""
+        reached = [at + self.delays[client] for at, client in zip(sent.arrival, sent.client, strict=True)]
         order = sorted(range(len(reached)), key=reached.__getitem__)
         return Workload(
             column_of([reached[row] for row in order]),
@@ -64,9 +64,9 @@ class FirstWay:
             lambda rows: column_of([sent.luck[row] for row in order]),
         )
 
-    def back(self, columns: dict[str, array[Any]]) -> dict[str, array[Any]]:
-        """Return the columns of a Result as clients see them."""
-        ways = [self.ways[client] for client in columns["client"]]
-        sent = array("d", (at - way for at, way in zip(columns["arrival"], ways, strict=True)))
-        ended = array("d", (at + way for at, way in zip(columns["end"], ways, strict=True)))
+    def as_sent(self, columns: dict[str, array[Any]]) -> dict[str, array[Any]]:
+        """Return the columns of a Result with `arrival` and `end` on the clients' side."""
+        delays = [self.delays[client] for client in columns["client"]]
+        sent = array("d", (at - delay for at, delay in zip(columns["arrival"], delays, strict=True)))
+        ended = array("d", (at + delay for at, delay in zip(columns["end"], delays, strict=True)))
         return {**columns, "arrival": sent, "end": ended}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mypy_extensions import mypyc_attr
 
 from lbkit.arrivals import Closed
+from lbkit.core.vectors import column_of
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import SEND
@@ -62,7 +63,7 @@ class Visitors:
         # Session -> its next request, and those after it.
         self._next: dict[int, tuple[float, int, float, float]] = {}
         self._rest: dict[int, Iterator[tuple[float, int, float, float]]] = {}
-        engine.feed(self.visits.began, SEND)
+        engine.feed(column_of(self.visits.began), SEND)
 
     def request(self, session: int) -> int | None:
         """Return the row of the next request of a session; None after the end of the traffic."""

@@ -18,10 +18,10 @@ WORK = "servers' work"
 
 
 def noticed(broken: Broken) -> Figure:
-    """Return what each layer above a broken node saw of it, and when: seconds since it broke.
+    """Return a figure of what each layer above a broken node noticed, over the seconds since it broke.
 
-    A circle is the first request that failed there, a square the moment when its health rules took the node
-    out of service; ticks in the lowest row are the requests that were lost."""
+    A circle is the first failed request, a square the moment when health rules took the node out of service.
+    Ticks in the lowest row are lost requests."""
     result, at = broken.result, broken.at
     lost = [
         arrival - at
@@ -104,7 +104,7 @@ def named(layers: Sequence[Layer]) -> str:
 
 
 def added(layers: Sequence[Layer]) -> float:
-    """Return the mean seconds that layers of one depth add to a request; nan if none tells."""
+    """Return the mean seconds that layers of one depth add to a request; nan if no layer reports it."""
     known = [layer for layer in layers if layer.added == layer.added and layer.requests > 0]
     requests = sum(layer.requests for layer in known)
     return sum(layer.added * layer.requests for layer in known) / requests if requests else nan

@@ -1,6 +1,6 @@
-"""What a figure shows, as plain data: no plotly.
+"""Figures as plain data, without plotly's objects.
 
-While a slider moves, a panel sends sketches. Plotly's own objects would take two thirds of the time.
+While a slider moves, a panel sends sketches: building plotly's objects would take two thirds of the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Sketch(NamedTuple):
     layout: dict[str, Any]
 
     def to_json(self) -> str:
-        """Return it as plotly.js reads it. Raises ValueError for a number that is not finite."""
+        """Return the figure as JSON for plotly.js. Raises ValueError for a number that is not finite."""
         return json.dumps(self._asdict(), separators=(",", ":"), allow_nan=False)
 
 

@@ -199,3 +199,28 @@ def test_no_pool_exceeds_the_load() -> None:
 def test_without_rules_it_is_the_load_of_all() -> None:
     plain = Experiment(servers(2), policy=Policy("random"))
     assert spread_load(plain, 0.5) == (plain.at_load(0.5), [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: aws.alb_policy(None), "aws_alb has no None"),
+        (lambda: aws.alb_policy(cross_zone="no"), "cross_zone is 'no': use true or false"),
+        (lambda: aws.alb_policy(slow_start="x"), "slow_start is 'x': use a number"),
+        (lambda: aws.alb_policy(checks=5), "checks is 5: use CheckRules"),
+        (lambda: aws.app_cookie(5), "name is 5: use the name of the application's cookie"),
+        (lambda: aws.alb(5), "targets of default has 5: use a Server or Tier each"),
+        (lambda: aws.alb({"a": None}), "targets of a has None"),
+        (lambda: aws.listener([5]), r"rules is \[5\]: use a table"),
+        (lambda: aws.listener({1: 5}), "the rule of priority 1 is 5: use Rule"),
+        (lambda: aws.listener({1: None, "a": None}), "the rule of priority 1 is None"),
+        (lambda: aws.target_group("a", 5), r"servers\[0\] is 5: use a Server or a Tier"),
+        (lambda: aws.nlb(5), r"servers\[0\] is 5"),
+        (lambda: aws.nlb_policy(source_ip="no"), "source_ip is 'no': use true or false"),
+        (lambda: aws.nlb_settings([5]), "addresses has 5: use texts"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_types_are_named(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()

@@ -29,7 +29,7 @@ def run(*arguments: object):
         ("stack.yaml", "test-balancer:80: 3 servers, round_robin; 2 rules, 1 pool"),
         ("shop.yaml", "shop: 4 servers, round_robin; 4 rules, 2 pools"),
         ("route.yaml", "split: 4 servers, round_robin; 5 rules, 2 pools"),
-        ("envoy.yaml", "web:8080: 4 servers, power_of_choices; 6 rules, 2 pools"),
+        ("envoy.yaml", "web:8080: 4 servers, weighted_least_connections; 6 rules, 2 pools"),
     ],
 )
 def test_each_kind_by_its_content(name: str, first: str, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_each_kind_by_its_content(name: str, first: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1}', "JSON or YAML of no kind that is imported, which are: Envoy's static bootstrap;"),
+        ('{"a": 1}', "JSON or YAML of an unknown kind; these can be imported: Envoy's static bootstrap;"),
         ('{"a": ', "line 1: no JSON: Expecting value"),
         ("just text", "nor is it JSON or YAML of Envoy, Kubernetes or AWS"),
     ],

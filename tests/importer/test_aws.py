@@ -15,6 +15,9 @@ from lbkit import Policy, aws, run
 from lbkit.core.routing import Answered, Fixed, Redirect, RouteTable, Sample, Split, ToPool
 from lbkit.experiment import Layer4
 from lbkit.importer import Imported, ImportFault, read_config
+from lbkit.importer.found import Unread
+from lbkit.importer.intrinsics import Values
+from lbkit.importer.nodes import Node
 
 need_module("yaml")
 
@@ -109,7 +112,7 @@ def test_a_cloudformation_template() -> None:
     assert decided(found, "/shops") == "404"
     assert found.report()[-2:] == [
         "  stack.yaml, line 7: Resources.Network: AWS::EC2::VPC",
-        "  stack.yaml, line 13: Fn::Split: only a deployment knows its value",
+        "  stack.yaml, line 13: Fn::ImportValue: only a deployment knows its value",
     ]
 
 
@@ -118,6 +121,97 @@ def test_a_template_in_json_is_the_same(tmp_path: Path) -> None:
 
     template = read_documents("stack.yaml", (CORPUS / "stack.yaml").read_text())[0]
     assert written(tmp_path, template).experiment.policy == imported("stack.yaml").experiment.policy
+
+
+TEMPLATE = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Parameters": {
+        "Stage": {"Type": "String", "Default": "prod"},
+        "Zones": {"Type": "CommaDelimitedList", "Default": "a,b"},
+        "Unset": {"Type": "String"},
+    },
+    "Conditions": {
+        "IsProd": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]},
+        "IsTest": {"Fn::Not": [{"Condition": "IsProd"}]},
+        "Both": {"Fn::And": [{"Condition": "IsProd"}, {"Condition": "IsTest"}]},
+        "Either": {"Fn::Or": [{"Condition": "IsProd"}, {"Condition": "Unknown"}]},
+        "Unknown": {"Fn::Equals": [{"Ref": "Unset"}, "x"]},
+        "Circle": {"Fn::Not": [{"Condition": "Circle"}]},
+    },
+    "Mappings": {"Delays": {"prod": {"seconds": 60}, "test": {"seconds": 0}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "unknown"),
+    [
+        ({"Ref": "Stage"}, "prod", ""),
+        ({"Ref": "Resource"}, "Resource", ""),
+        ({"Ref": "Unset"}, None, "Ref Unset"),
+        ({"Fn::GetAtt": ["Group", "TargetGroupName"]}, "Group", ""),
+        ({"Fn::Sub": "${Stage}-${Group.Name}-${!Stage}"}, "prod-Group-${Stage}", ""),
+        ({"Fn::Sub": ["${x}-${Stage}", {"x": {"Fn::Select": [0, {"Ref": "Zones"}]}}]}, "a-prod", ""),
+        ({"Fn::Sub": ["${x}", {"x": "web"}]}, "web", ""),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Stage"}]]}, "a-prod", ""),
+        ({"Fn::Join": ["-", ["a", {"Fn::ImportValue": "b"}]]}, None, "Fn::ImportValue"),
+        ({"Fn::Select": [1, {"Ref": "Zones"}]}, "b", ""),
+        ({"Fn::Select": ["9", {"Ref": "Zones"}]}, None, "Fn::Select"),
+        ({"Fn::Split": [",", "a,b"]}, ["a", "b"], ""),
+        ({"Fn::FindInMap": ["Delays", {"Ref": "Stage"}, "seconds"]}, 60, ""),
+        ({"Fn::FindInMap": ["Delays", "none", "seconds"]}, None, "Fn::FindInMap"),
+        ({"Fn::If": ["IsProd", 1, 2]}, 1, ""),
+        ({"Fn::If": ["IsTest", 1, 2]}, 2, ""),
+        ({"Fn::If": ["Both", 1, 2]}, 2, ""),
+        ({"Fn::If": ["Either", 1, 2]}, 1, "Ref Unset"),
+        ({"Fn::If": ["Unknown", 1, 2]}, 1, "condition Unknown: taken as true"),
+        ({"Fn::If": ["Circle", 1, 2]}, 1, "condition Circle: taken as true"),
+        ({"Fn::If": ["IsTest", 1, {"Ref": "AWS::NoValue"}]}, None, ""),
+        ([1, {"Fn::If": ["IsTest", 2, {"Ref": "AWS::NoValue"}]}], [1], ""),
+        ({"Fn::Base64": "x"}, None, "Fn::Base64"),
+    ],
+)
+def test_functions_of_a_template(value: Any, found: Any, unknown: str) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html"""
+    unread: list[Unread] = []
+    assert Values(Node(TEMPLATE, "stack.json"), unread).plain(value) == found
+    assert unknown in " ".join(map(str, unread))
+    assert bool(unread) == bool(unknown)
+
+
+def test_a_resource_whose_condition_does_not_hold_is_left_out(tmp_path: Path) -> None:
+    def listener(port: int, condition: str) -> dict[str, Any]:
+        properties = {"Port": port, "Protocol": "TCP", "DefaultActions": [{**FORWARD, "TargetGroupArn": "G"}]}
+        return {
+            "Type": "AWS::ElasticLoadBalancingV2::Listener",
+            "Condition": condition,
+            "Properties": properties,
+        }
+
+    group = {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Protocol": "TCP"}}
+    resources = {"G": group, "T": listener(81, "IsTest"), "P": listener(80, "IsProd")}
+    found = written(tmp_path, {**TEMPLATE, "Resources": resources})
+    assert (found.upstream.rpartition(":")[2], found.skipped) == ("80", [])
+    assert not found.unread
+
+
+@pytest.mark.parametrize(
+    ("protocol", "check", "timeout", "expect"),
+    [
+        ("HTTP", {}, 5, "200"),
+        ("TCP", {"HealthCheckProtocol": "HTTP"}, 6, "200-399"),
+        ("TCP", {"HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "200-499"}}, 6, "200-499"),
+        ("GENEVE", {"HealthCheckProtocol": "HTTP"}, 5, "200-399"),
+    ],
+)
+def test_what_checks_by_http_expect(
+    tmp_path: Path, protocol: str, check: dict[str, Any], timeout: float, expect: str
+) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Matcher.html"""
+    group = {**TARGETS["TargetGroups"][0], "Protocol": protocol, **check}
+    health = written(tmp_path, {"TargetGroups": [group]}).experiment.policy.health
+    assert health
+    assert health.checks
+    assert (health.checks.timeout, health.checks.probe.expect) == (timeout, expect)
 
 
 def test_a_terraform_plan() -> None:
@@ -137,6 +231,61 @@ def test_a_terraform_plan() -> None:
         "  plan.json, line 17: module.net.aws_vpc.this",
         "  plan.json, line 7: idle_timeout.timeout_seconds: 30",
     ]
+
+
+def test_references_of_a_plan_are_followed_through_modules(tmp_path: Path) -> None:
+    """As in https://developer.hashicorp.com/terraform/internals/json-format#configuration-representation"""
+
+    def resource(kind: str, values: dict[str, Any], module: str = "") -> dict[str, Any]:
+        return {"address": f"{module}{kind}.a", "type": kind, "name": "a", "values": values}
+
+    def expressions(kind: str, **references: str) -> dict[str, Any]:
+        given = {key: {"references": [text]} for key, text in references.items()}
+        return {"address": f"{kind}.a", "type": kind, "expressions": given}
+
+    lb = {"name": "n", "load_balancer_type": "network", "enable_cross_zone_load_balancing": True}
+    action = [{"type": "forward"}]
+    listener = expressions("aws_lb_listener", load_balancer_arn="var.balancer")
+    listener["expressions"]["default_action"] = [{"target_group_arn": {"references": ["module.group.arn"]}}]
+    group = {
+        "resources": [expressions("aws_lb_target_group")],
+        "outputs": {
+            "arn": {"expression": {"references": ["aws_lb_target_group.a.arn", "aws_lb_target_group.a"]}}
+        },
+    }
+    edge = {"resources": [listener], "module_calls": {"group": {"module": group}}}
+    called = {"module": edge, "expressions": {"balancer": {"references": ["aws_lb.a.arn", "aws_lb.a"]}}}
+    root = {"resources": [expressions("aws_lb")], "module_calls": {"edge": called}}
+    inner = "module.edge.module.group."
+    planned = {
+        "resources": [resource("aws_lb", lb)],
+        "child_modules": [
+            {
+                "resources": [
+                    resource(
+                        "aws_lb_listener",
+                        {"port": 80, "protocol": "TCP", "default_action": action},
+                        "module.edge.",
+                    )
+                ],
+                "child_modules": [
+                    {"resources": [resource("aws_lb_target_group", {"name": "g", "protocol": "TCP"}, inner)]}
+                ],
+            }
+        ],
+    }
+    found = written(
+        tmp_path,
+        {
+            "format_version": "1.2",
+            "terraform_version": "1.9",
+            "planned_values": {"root_module": planned},
+            "configuration": {"root_module": root},
+        },
+    )
+    assert found.upstream == "n:80"
+    assert found.experiment.policy == aws.nlb_policy(cross_zone=True)
+    assert [s.name for s in found.experiment.servers] == ["g-1", "g-2"]
 
 
 @pytest.mark.parametrize("name", ["alb.json", "nlb.json", "stack.yaml", "plan.json"])
@@ -374,7 +523,10 @@ def test_a_rule_with_another_condition_is_listed(tmp_path: Path, condition: dict
 @pytest.mark.parametrize(
     ("config", "then"),
     [
-        ({"Protocol": "HTTPS", "StatusCode": "HTTP_301"}, Redirect("https://{host}{path}{query}", 301)),
+        # The listener is on port 80, which stays: most often a mistake.
+        ({"Protocol": "HTTPS", "StatusCode": "HTTP_301"}, Redirect("https://{host}:80{path}{query}", 301)),
+        ({"Protocol": "HTTPS", "Port": "443"}, Redirect("https://{host}{path}{query}", 302)),
+        ({"Protocol": "HTTP", "Host": "x.org"}, Redirect("http://x.org{path}{query}", 302)),
         ({"Protocol": "HTTPS", "Port": "444"}, Redirect("https://{host}:444{path}{query}", 302)),
         ({"Path": "/new/#{path}", "Query": "a=b"}, Redirect("/new{path}?a=b", 302)),
         ({"Path": "/only", "Query": ""}, Redirect("/only", 302)),

@@ -59,10 +59,13 @@ def test_documents_one_after_the_other_know_their_lines() -> None:
         ("apiVersion: 1\n\tkind: x", "f, line 2: no YAML"),
         ("apiVersion: 1\napiVersion: 2", "f, line 2: 'apiVersion' is there twice"),
         ("apiVersion: !!python/object/apply:os.system [true]", "f, line 1: no YAML: could not determine"),
-        ("apiVersion: {[1]: 2}", "f, line 1: a name is no text"),
+        ("apiVersion: {[1]: 2}", "f, line 1: a key is not a text"),
         ("apiVersion: " + "[" * 3000, "f: more than 100 levels"),
         ('{"a": ' + "[" * 100_000, "f: more than 100 levels"),
         ("apiVersion: &a [1]\nb: [" + "*a, " * 21 + "]", "f: more than 20 aliases"),
+        ("apiVersion: v1\na: &a\n  b: *a\n", "f, line 3: a is an alias of what it is in"),
+        ('{"a": ' + "9" * 5000 + "}", "f: no JSON: Exceeds the limit"),
+        ('{"a": [' + "{}," * 130_000 + "1]}", "f has more than 250,000 values"),
         ("apiVersion: 2020-13-45\n", "f: no YAML: month must be in"),
         ("apiVersion: " + "x" * (1 << 20), "at most 1,048,576 are read"),
     ],
@@ -80,6 +83,13 @@ def test_a_bomb_of_aliases_does_not_go_off() -> None:
     with pytest.raises(ImportFault, match="more than 20 aliases"):
         read_documents("f", "apiVersion: v1\n" + "\n".join(lines))
     assert time.process_time() - began < 5
+
+
+def test_an_alias_counts_as_what_it_stands_for() -> None:
+    """Ten aliases of aliases of a long list: readers that copy it would take all memory."""
+    lines = ["a0: &a0 [" + "1," * 5_000 + "]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 8))]
+    with pytest.raises(ImportFault, match="f has more than 250,000 values"):
+        read_documents("f", "apiVersion: v1\n" + "\n".join(lines))
 
 
 def test_the_short_forms_of_cloudformation() -> None:

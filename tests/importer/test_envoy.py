@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from needs import need_module
 
 from lbkit import HealthRules, SlowStart, presets, run
+from lbkit.core.health import OutlierRules
 from lbkit.core.routing import Answered, RouteTable, Sample, Split
 from lbkit.importer import Imported, ImportFault, read_config
 
@@ -57,7 +59,11 @@ def test_a_listener() -> None:
 
 def test_a_cluster() -> None:
     policy = imported("web").experiment.policy
-    assert (policy.algorithm, policy.options, policy.panic) == ("power_of_choices", {"choices": 3}, 0.25)
+    assert (policy.algorithm, policy.options, policy.panic) == (
+        "weighted_least_connections",
+        {"bias": 1},
+        0.25,
+    )
     health = policy.health
     assert health
     assert health.checks
@@ -70,6 +76,7 @@ def test_a_cluster() -> None:
         0.5,
     )
     assert health.max_in_flight == 50  # 100 for both
+    assert "first check with another status" in " ".join(imported("web").notes)
     assert imported("api").experiment.policy == presets.envoy("maglev")
     assert imported().experiment.policy.retries == 2
 
@@ -115,7 +122,9 @@ static_resources:
         (
             "lb_policy: RING_HASH\n"
             "common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 150}}",
-            presets.envoy("ring_hash", hash_balance_factor=150),
+            evolve(
+                presets.envoy("ring_hash", hash_balance_factor=150), options={"factor": 1.5, "points": 512}
+            ),
         ),
         (
             "round_robin_lb_config: {slow_start_config: "
@@ -130,6 +139,67 @@ def test_settings_of_clusters(tmp_path: Path, more: str, policy: Any) -> None:
     assert (made.algorithm, made.options, made.panic) == (policy.algorithm, policy.options, policy.panic)
     assert made.slow_start == (SlowStart(30, 2) if "slow_start" in more else None)
     assert [(s.name, s.weight) for s in found.experiment.servers] == [("a:1", 1), ("b:1", 0)]
+
+
+def test_a_ring_has_1024_points_for_all_hosts_of_the_cluster(tmp_path: Path) -> None:
+    found = written(tmp_path, CLUSTER + "      lb_policy: RING_HASH")
+    assert found.experiment.policy.options == {"points": 512}
+
+
+def test_least_request_with_weights_looks_at_all_hosts(tmp_path: Path) -> None:
+    weighted = CLUSTER.replace("health_status: DRAINING", "load_balancing_weight: 3")
+    more = "      lb_policy: LEAST_REQUEST\n      least_request_lb_config: "
+    policy = written(
+        tmp_path, weighted + more + "{active_request_bias: {default_value: 0.5}}"
+    ).experiment.policy
+    assert policy == evolve(presets.envoy("least_request_weighted"), options={"bias": 0.5})
+    policy = written(tmp_path, CLUSTER + more + "{choice_count: 4}").experiment.policy
+    assert (policy.algorithm, policy.options) == ("power_of_choices", {"choices": 4})
+
+
+def extended(*policies: str) -> str:
+    listed = ", ".join(f"{{typed_extension_config: {one}}}" for one in policies)
+    return f"      lb_policy: RANDOM\n      load_balancing_policy: {{policies: [{listed}]}}"
+
+
+def test_a_load_balancing_policy_comes_before_lb_policy(tmp_path: Path) -> None:
+    """(Cluster.load_balancing_policy: the first that is supported is used.)"""
+    kind = "type.googleapis.com/envoy.extensions.load_balancing_policies"
+    own = '{name: mine, typed_config: {"@type": type.googleapis.com/own.Policy}}'
+    least = (
+        f'{{name: any, typed_config: {{"@type": {kind}.least_request.v3.LeastRequest, choice_count: 5, '
+        "slow_start_config: {slow_start_window: 20s}}}"
+    )
+    policy = written(tmp_path, CLUSTER + extended(own, least)).experiment.policy
+    assert (policy.algorithm, policy.options) == ("power_of_choices", {"choices": 5})
+    assert policy.slow_start == SlowStart(20)
+    ring = "{name: envoy.load_balancing_policies.ring_hash, typed_config: {minimum_ring_size: 100}}"
+    assert written(tmp_path, CLUSTER + extended(ring)).experiment.policy.options == {"points": 50}
+    found = written(tmp_path, CLUSTER + extended(own))
+    assert found.experiment.policy == presets.envoy()
+    assert "lb_policy mine of c is imported as ROUND_ROBIN" in " ".join(found.report())
+
+
+def test_slow_start_from_another_share(tmp_path: Path) -> None:
+    more = "{slow_start_config: {slow_start_window: 30s, min_weight_percent: {value: 25}}}"
+    found = written(tmp_path, CLUSTER + "      round_robin_lb_config: " + more)
+    assert found.experiment.policy.slow_start == SlowStart(30, floor=0.25)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rules"),
+    [
+        ("{}", OutlierRules(always_one=False)),
+        ("{always_eject_one_host: true, max_ejection_percent: 50}", OutlierRules(max_ejected=0.5)),
+        ("{base_ejection_time: 600s}", OutlierRules(base_ejection=600, max_ejection=600, always_one=False)),
+    ],
+)
+def test_outlier_detection_keeps_within_its_percentage(
+    tmp_path: Path, settings: str, rules: OutlierRules
+) -> None:
+    """As in Envoy's source, DetectorImpl::ejectHost: of two hosts, none is 10 %."""
+    found = written(tmp_path, CLUSTER + f"      outlier_detection: {settings}")
+    assert found.experiment.policy.health == HealthRules(outliers=rules)
 
 
 def test_priorities_are_levels(tmp_path: Path) -> None:
@@ -185,6 +255,66 @@ def test_the_nearest_domain_decides(tmp_path: Path) -> None:
     names = ["x.a.org", "y.a.org", "b.org", "b.com"]
     assert [body(name) for name in names] == ["exact", "near", "wide", "any"]
     assert decided(found, "/b", host="x.a.org") == "404"  # no other host is asked
+
+
+def test_each_domain_of_a_virtual_host_has_its_own_place(tmp_path: Path) -> None:
+    """A host with an exact domain and a star is not asked before another's exact domain, nor after its *."""
+
+    def host(name: str, domains: str) -> str:
+        answer = f"direct_response: {{status: 200, body: {{inline_string: {name}}}}}"
+        return f"{{name: {name}, domains: {domains}, routes: [{{match: {{prefix: /}}, {answer}}}]}}"
+
+    hosts = ", ".join(
+        (
+            host("mixed", '[long-name.example.org, "*.b.org"]'),
+            host("exact", "[x.b.org]"),
+            host("all", '[a.com, "*"]'),
+            host("com", '["*.com"]'),
+            "{name: c, domains: [c.net], routes: [{match: {prefix: /}, route: {cluster: c}}]}",
+        )
+    )
+    found = written(tmp_path, CLUSTER + LISTENER.format(routes=f"virtual_hosts: [{hosts}]"))
+    assert found.experiment.routing
+
+    def body(name: str) -> str:
+        assert found.experiment.routing
+        way = RouteTable(found.experiment.routing).route(Sample("/", host=name))
+        return way.reply.body if isinstance(way, Answered) else way.pool
+
+    asked = ["x.b.org", "y.b.org", "long-name.example.org", "a.com", "www.a.com", "b.net", "c.net"]
+    assert [body(name) for name in asked] == ["exact", "mixed", "mixed", "all", "com", "all", "default"]
+
+
+LISTENER = """
+  listeners:
+    - name: l
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                route_config: {{{routes}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("match", "to", "target", "path"),
+    [
+        ("prefix: /api", "/x", "/api/v1", "/x/v1"),
+        ("prefix: /api", "/x", "/apis", "/xs"),  # a prefix is a text, not a part of a path
+        ("prefix: /api/", "/", "/api/v1", "/v1"),
+        ("prefix: /", "/new/", "/v1", "/new/v1"),
+        ("path_separated_prefix: /api", "/x", "/api/v1", "/x/v1"),
+        ("path: /api", "/x", "/api", "/x"),
+    ],
+)
+def test_prefix_rewrites(tmp_path: Path, match: str, to: str, target: str, path: str) -> None:
+    route = f"{{match: {{{match}}}, route: {{cluster: c, prefix_rewrite: {to}}}}}"
+    hosts = f'virtual_hosts: [{{name: h, domains: ["*"], routes: [{route}]}}]'
+    found = written(tmp_path, CLUSTER + LISTENER.format(routes=hosts))
+    assert found.experiment.routing
+    way = RouteTable(found.experiment.routing).route(Sample(target))
+    assert not isinstance(way, Answered)
+    assert way.target == path.encode()
 
 
 @pytest.mark.parametrize(

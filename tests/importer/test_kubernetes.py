@@ -219,3 +219,135 @@ def test_wrong_objects_are_one_clear_line(tmp_path: Path, text: str, message: st
         written(tmp_path, text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+INGRESS = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i}\nspec:\n  rules:\n"
+
+
+def ingress(tmp_path: Path, *rules: str) -> Imported:
+    return written(tmp_path, INGRESS + "".join(f"    - {rule}\n" for rule in rules))
+
+
+def paths(**services: str) -> str:
+    """Return the `http` of a rule: the type and path of each Service."""
+    parts = (kind_path.partition(" ") for kind_path in services.values())
+    listed = [
+        f"{{path: {path}, pathType: {kind}, backend: {{service: {{name: {name}, port: {{number: 80}}}}}}}}"
+        for name, (kind, _, path) in zip(services, parts, strict=True)
+    ]
+    return f"http: {{paths: [{', '.join(listed)}]}}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "target", "fits"),
+    [
+        ("Prefix", "/", "/any/path", True),
+        ("Exact", "/foo", "/foo", True),
+        ("Exact", "/foo", "/bar", False),
+        ("Exact", "/foo", "/foo/", False),
+        ("Exact", "/foo/", "/foo", False),
+        ("Prefix", "/foo", "/foo", True),
+        ("Prefix", "/foo", "/foo/", True),
+        ("Prefix", "/foo/", "/foo", True),
+        ("Prefix", "/foo/", "/foo/", True),
+        ("Prefix", "/aaa/bb", "/aaa/bbb", False),
+        ("Prefix", "/aaa/bbb", "/aaa/bbb", True),
+        ("Prefix", "/aaa/bbb/", "/aaa/bbb", True),
+        ("Prefix", "/aaa/bbb", "/aaa/bbb/", True),
+        ("Prefix", "/aaa/bbb", "/aaa/bbb/ccc", True),
+        ("Prefix", "/aaa/bbb", "/aaa/bbbxyz", False),
+        ("Prefix", "/aaa", "/ccc", False),
+    ],
+)
+def test_the_paths_of_the_manual(tmp_path: Path, kind: str, path: str, target: str, fits: bool) -> None:
+    """The examples of https://kubernetes.io/docs/concepts/services-networking/ingress/#examples"""
+    found = ingress(tmp_path, paths(a=f"{kind} {path}"))
+    assert decided(found, target) == ("default" if fits else "404")
+
+
+def test_of_several_paths_the_longest_then_the_exact_one_decides(tmp_path: Path) -> None:
+    """(The same table.)"""
+    found = ingress(
+        tmp_path, paths(top="Prefix /", a="Prefix /aaa", b="Prefix /aaa/bbb", f="Prefix /foo", x="Exact /foo")
+    )
+    assert [decided(found, at) for at in ("/aaa/ccc", "/aaa/bbb", "/ccc", "/foo", "/foo/x")] == [
+        *("a", "b", "default", "x", "f")
+    ]
+
+
+def test_the_star_of_a_host_is_one_label(tmp_path: Path) -> None:
+    """https://kubernetes.io/docs/concepts/services-networking/ingress/#hostname-wildcards"""
+    found = ingress(tmp_path, f'{{host: "*.foo.com", {paths(a="Prefix /")}}}')
+    hosts = ["bar.foo.com", "bar.foo.com:8080", "baz.bar.foo.com", "baz.bar.foo.com:8080", "foo.com"]
+    assert [decided(found, host=host) for host in hosts] == ["default", "default", "404", "404", "404"]
+
+
+def test_the_star_of_a_route_is_any_number_of_labels(tmp_path: Path) -> None:
+    """https://gateway-api.sigs.k8s.io/reference/spec/#hostname"""
+    spec = "{hostnames: ['*.foo.com'], rules: [{backendRefs: [{name: b}]}]}"
+    route = f"apiVersion: v1\nkind: HTTPRoute\nspec: {spec}"
+    found = written(tmp_path, route)
+    assert [decided(found, host=host) for host in ("bar.foo.com", "baz.bar.foo.com", "foo.com")] == [
+        *("default", "default", "404")
+    ]
+
+
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: "
+
+
+def test_what_local_traffic_means_is_not_imported(tmp_path: Path) -> None:
+    """https://kubernetes.io/docs/reference/networking/virtual-ips/#traffic-policies"""
+    local = written(tmp_path, SERVICE + "{internalTrafficPolicy: Local, externalTrafficPolicy: Local}")
+    assert [one.kind for one in local.unread] == ["internalTrafficPolicy", "externalTrafficPolicy"]
+    everywhere = written(tmp_path, SERVICE + "{internalTrafficPolicy: Cluster}")
+    assert not everywhere.unread
+
+
+def test_a_service_without_an_address_is_noted(tmp_path: Path) -> None:
+    assert "clusterIP None" in " ".join(written(tmp_path, SERVICE + "{clusterIP: None}").report())
+
+
+def test_affinity_lasts_three_hours_unless_it_says_otherwise(tmp_path: Path) -> None:
+    """https://kubernetes.io/docs/reference/networking/virtual-ips/#session-affinity"""
+    policy = written(tmp_path, SERVICE + "{sessionAffinity: ClientIP}").experiment.policy
+    assert policy.sticky == Sticky("source", idle=10_800)
+
+
+def test_pods_that_end_at_once_drain_at_once(tmp_path: Path) -> None:
+    pods = (
+        "\n---\napiVersion: v1\nkind: Deployment\nspec: {template: {metadata: {labels: {app: a}}, "
+        "spec: {terminationGracePeriodSeconds: 0}}}\n---\n"
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}}"
+    )
+    found = written(tmp_path, INGRESS + f"    - {paths(a='Prefix /')}{pods}")
+    assert found.experiment.policy.drain
+    assert found.experiment.policy.drain.timeout < 0.01
+
+
+@pytest.mark.parametrize("replicas", ["-1", "0", "1000000000"])
+def test_no_number_of_pods_is_changed_without_a_word(replicas: str, tmp_path: Path) -> None:
+    text = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: a}}
+spec: {{replicas: {replicas}, template: {{metadata: {{labels: {{a: b}}}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: a}}
+spec: {{selector: {{a: b}}}}
+"""
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ImportFault, match=f"spec.replicas is {replicas}: use at least 1, and at most 10,000"):
+        read_config(tmp_path / "a.yaml")
+
+
+def test_added_header_fields_are_set_and_noted(tmp_path: Path) -> None:
+    """https://gateway-api.sigs.k8s.io/reference/spec/#httpheaderfilter: `add` appends to what is there."""
+    change = "{type: RequestHeaderModifier, requestHeaderModifier: {add: [{name: X-A, value: b}]}}"
+    found = written(tmp_path, f"{ROUTE}\n    - {{filters: [{change}], backendRefs: [{{name: b}}]}}")
+    assert found.experiment.routing
+    rewrite = found.experiment.routing.rules[0].rewrite
+    assert rewrite
+    assert rewrite.set == {"X-A": "b"}
+    assert any("take the place" in note for note in found.notes)

@@ -59,7 +59,7 @@ def test_a_tree_of_proxies_serves_and_each_counts_what_it_saw() -> None:
     assert eu.requests + us.requests >= entrance.requests
     assert eu.seconds > 0.02 + 0.005  # the servers wait for the distance, there and back
     assert us.added < entrance.seconds
-    assert {note.split()[0] for note in result.notes} == {"checks", "distance:"}
+    assert {note.split()[0] for note in result.notes} == {"checks:", "distance:"}
 
 
 def test_the_layer_above_notices_a_tier_that_crashes_and_it_comes_back() -> None:
@@ -146,15 +146,16 @@ def test_nginx_above_haproxy_above_lbkit() -> None:
     assert any(c.backend == "s1" and c.kind == "drain" for c in result.layers["zone"].changes)
 
 
-PLACES = Geography({"": {"at": [50, 8]}}, {"0.0.0.0/0": {"at": [50, 8]}})
+PLACES = Geography({"here": {"at": [50, 8]}}, {"0.0.0.0/0": {"at": [50, 8]}})
+PLACED = TREE.but(servers=[attrs.evolve(tier, zone="here") for tier in TREE.servers], geography=PLACES)
 REFUSED = {
     "docker": (TREE, "docker", "tiers are processes of this machine"),
-    "geography": (TREE.but(geography=PLACES), "live", "geography: tiers do not know where they are"),
-    "delay": (TREE.but(events=Event(1, "delay", "eu", 0.1)), "live", "no network before a tier here"),
+    "geography": (PLACED, "live", "geography: live tiers have no places"),
+    "delay": (TREE.but(events=Event(1, "delay", "eu", 0.1)), "live", "no simulated network on real sockets"),
     "names": (
         TREE.but(servers=Tier("dns", servers(1), ttl=5)),
         "live",
-        "tier 'dns' has a ttl: names are simulated only",
+        "tier 'dns' has a ttl: name servers are only simulated",
     ),
     "many": (
         TREE.but(servers=[Tier(f"t{i}", Server(f"x{i}")) for i in range(41)]),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -92,8 +95,76 @@ def test_faults(tmp_path: Path) -> None:
     (tmp_path / "b.mmdb").write_bytes(b"no database")
     with pytest.raises(ValueError, match=r"b\.mmdb: no database of locations"):
         LocationDatabase(tmp_path / "b.mmdb")
+    with pytest.raises(ValueError, match="path is 3: use the path of a file"):
+        LocationDatabase(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no file"):
+        LocationDatabase(tmp_path)
     with pytest.raises(FileNotFoundError):
         LocationDatabase(tmp_path / "none.mmdb")
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"country": "FR"}, "country is 'FR': use a table"),
+        ({"location": {"latitude": 95.0, "longitude": 1.0}}, "latitude is 95.0"),
+        ({"country": {"iso_code": 3}}, "iso_code is 3.0: use a text"),
+    ],
+)
+def test_a_wrong_record_names_the_file_the_address_and_the_field(
+    tmp_path: Path, record: dict[str, object], message: str
+) -> None:
+    write_database(tmp_path / "x.mmdb", {**RECORDS, "203.0.113.0/24": record})
+    with LocationDatabase(tmp_path / "x.mmdb") as opened:
+        with pytest.raises(ValueError, match=rf"x\.mmdb: the record of 203.0.113.1 is damaged: {message}"):
+            opened.locate("203.0.113.1")
+        assert opened.locate("192.0.2.1") == PARIS
+
+
+def test_a_damaged_file_is_refused_and_never_read_past_its_end(tmp_path: Path) -> None:
+    """maxminddb's own iterator writes past its memory in some of these."""
+    path = tmp_path / "x.mmdb"
+    write_database(path, RECORDS)
+    whole, rng = path.read_bytes(), Random(1)
+    seen = Counter[str]()
+    for turn in range(300):
+        damaged = bytearray(whole[: rng.randrange(1, len(whole))] if turn % 3 == 0 else whole)
+        for _ in range(rng.randrange(1, 4)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            with LocationDatabase(path) as opened:
+                for address in ("192.0.2.1", "2001:db8::1", "203.0.113.7"):
+                    opened.find(address)
+                list(opened)
+            seen["read"] += 1
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017 - one of many
+            seen["refused"] += 1
+    assert seen["refused"] > 50
+    assert seen["read"] > 5
+
+
+def test_a_tree_with_circles_ends(tmp_path: Path) -> None:
+    path = tmp_path / "x.mmdb"
+    write_database(path, {})  # a single node
+    data = bytearray(path.read_bytes())
+    data[:6] = b"\0\0\1\0\0\0"  # its left side has no record, and its right side is the node itself
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"x\.mmdb: its tree is damaged"), LocationDatabase(path) as opened:
+        list(opened)
+
+
+def test_large_values_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "x.mmdb"
+    record = {"names": ["é" * 100_000], "country": {"iso_code": "FR"}}
+    write_database(path, {"192.0.2.0/24": record, "::/0": {}})
+    with LocationDatabase(path) as opened:
+        assert list(opened) == [(ip_network("192.0.2.0/24"), Location(NOWHERE.place, "FR"))]
+    with pytest.raises(ValueError, match="use less than"):
+        write_database(path, {"192.0.2.0/24": {"a": "x" * (1 << 25)}})
+    with pytest.raises(TypeError, match="records is None: use a table by network"):
+        write_database(path, None)  # type: ignore[arg-type]
 
 
 def test_without_the_package_the_command_that_gets_it(
@@ -102,3 +173,34 @@ def test_without_the_package_the_command_that_gets_it(
     monkeypatch.setattr("lbkit.needs.has_package", lambda name: False)
     with pytest.raises(ImportError, match=r"geo needs the Python package maxminddb \(.*\[geo\]"):
         LocationDatabase(tmp_path / "x.mmdb")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"country": "United States", "country_code": "US"},  # as IPinfo writes it
+        {"country_code": "US", "latitude": 38.9, "longitude": -77.4},
+        {"autonomous_system_number": 64496, "autonomous_system_organization": "Example"},
+    ],
+)
+def test_a_database_of_another_form_is_one_clear_line(tmp_path: Path, record: dict[str, Any]) -> None:
+    path = tmp_path / "other.mmdb"
+    write_database(path, {"192.0.2.0/24": record})
+    with pytest.raises(ValueError, match=f"its records have {next(iter(record))}.*GeoLite2 or DB-IP"):
+        LocationDatabase(path)
+
+
+def test_a_record_in_db_ips_form(tmp_path: Path) -> None:
+    """https://db-ip.com/db/format/ip-to-country-lite/mmdb.html"""
+    record = {
+        "continent": {"code": "EU", "geoname_id": 6255148, "names": {"en": "Europe"}},
+        "country": {
+            "geoname_id": 1,
+            "is_in_european_union": True,
+            "iso_code": "FR",
+            "names": {"en": "France"},
+        },
+    }
+    write_database(tmp_path / "dbip.mmdb", {"192.0.2.0/24": record}, "DBIP-Country-Lite")
+    with LocationDatabase(tmp_path / "dbip.mmdb") as database:
+        assert database.locate("192.0.2.1") == Location(NOWHERE.place, "EU")

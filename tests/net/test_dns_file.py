@@ -82,13 +82,20 @@ def test_a_database_of_locations(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (("origin =", "orgin ="), "orgin"),
+        (("127.0.0.1:5353", "here"), "listen is 'here': use host:port"),
+        (
+            ('addresses = ["203.0.113.10"]', 'addresses = "203.0.113.10"'),
+            "frankfurt.addresses is '203.0.113.10'",
+        ),
+        (('addresses = ["203.0.113.10"]', "addresses = [5]"), "frankfurt.addresses has 5: use texts"),
+        (('# rule = "nearest"', 'order = "frankfurt"'), r"steered\[0\].order is 'frankfurt': use a list"),
         (("at = [48.9, 2.4]", "at = [98.9, 2.4]"), "clients.192.0.2.0/24: latitude is 98.9"),
         (('addresses = ["203.0.113.10"]', ""), "www: regions has no address of frankfurt"),
         (('"203.0.113.10" = 3', '"x" = 3'), "'x' is no address"),
         (('# rule = "nearest"', 'rule = "closest"'), "unknown rule closest"),
         (
             ("# [[servers]]", '[[servers]]\naddress = "127.0.0.1:1"\nregion = "mars"\n'),
-            r"servers\[0\].region is 'mars'",
+            r"servers\[0\]: unknown region mars",
         ),
     ],
 )

@@ -16,7 +16,7 @@ import dns.query
 from lbkit.core import Backend
 from lbkit.core.geo import Atlas, Location, Place, Region, Steering
 from lbkit.core.health import CheckRules, Probe
-from lbkit.net.dns import DnsServer, Steered, Zone
+from lbkit.net.dns import DnsServer, Record, Steered, Weighted, Zone
 from lbkit.net.dns_health import RegionHealth
 
 HERE = Location(Place(48.86, 2.35), "EU")
@@ -63,3 +63,27 @@ def test_answers_follow_the_checks() -> None:
 def test_a_server_without_a_region_tells_nothing() -> None:
     with pytest.raises(ValueError, match="zone of a is empty"):
         RegionHealth(DnsServer(ZONE), [Backend("a")])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: RegionHealth(None, []), "server is None: use DnsServer"),
+        (lambda: RegionHealth(DnsServer(ZONE), [5]), "backends has 5: use a Backend each"),
+        (lambda: DnsServer("shop.test"), "zone is 'shop.test': use Zone"),
+        (lambda: DnsServer(ZONE, strict_cookies="no"), "strict_cookies is 'no': use true or false"),
+        (lambda: Zone(None), "origin is None: use the name of a domain"),
+        (lambda: Zone("a.b", [5]), "records has 5: use a Record each"),
+        (lambda: Zone("a.b", [Record(5, "A", ["192.0.2.1"])]), "5 is no name of a record: use a text"),
+        (lambda: Zone("a.b", [Record("a", 5, ["192.0.2.1"])]), "kind of a is 5: use a text"),
+        (lambda: Zone("a.b", [Record("a", "A", "192.0.2.1")]), "values of a A is '192.0.2.1': use a list"),
+        (lambda: Zone("a.b", [Record("a", "A", ["x"])]), r"a A is \['x'\]: .*; use the text form of zone"),
+        (lambda: Zone("a.b", [], [5]), "choosers has 5: use Weighted, Steered"),
+        (lambda: Weighted("w", 5), "weights of w is 5: use a table by name"),
+        (lambda: Steered("w", 5, {}), "steering of w is 5: use Steering"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_types_are_named(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()

@@ -518,14 +518,18 @@ def in_08(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = 
     return swap("08-around-the-world", claim, at, old, new, cell, needs)
 
 
+AT_HOME = "measured = run(shop.but(geography=None, arrivals=Poisson(40), duration=3))"
 ANYWHERE = 'measured = run(shop.but(policy="random", arrivals=Poisson(40), duration=3))'
+DETOUR = 'internet.routes(dict.fromkeys(sites, 0) | {"site-fra": 1})'
 
 WORLD = [
     in_08("G1", "claim-g1", 'shop.policy, "random"', '"random", "random"'),
     in_08("G1", "claim-g1-live", "", ANYWHERE, needs="live"),
+    in_08("G1", "claim-g1-live", "", AT_HOME, needs="live"),
     in_08("G2", "claim-g2", "failing(seed, fence=fence)", "failing(seed)"),
     in_08("G2", "claim-g2-all", "fenced.choose", 'world.steering("nearest").choose'),
     in_08("G2", "claim-g2-live", "", "happened = run(failing())", needs="live"),
+    in_08("G2", "claim-g2-live", "", "happened = run(failing(fence=fence).but(events=[]))", needs="live"),
     in_08("G3", "claim-g3", "least=1800", "least=0", cell="ttl-model"),
     in_08("G3", "claim-g3", "ttl=60, duration", "ttl=600, duration", cell="ttl-resolvers"),
     in_08("G3", "claim-g3-ttl", "DnsFailover(ttl, 30", "DnsFailover(60, 30"),
@@ -540,12 +544,14 @@ WORLD = [
         needs="dns",
     ),
     in_08("G5", "claim-g5", '["site-iad", "site-sin"]', '["site-fra", "site-sin"]', cell="anycast-after"),
+    in_08("G5", "claim-g5", "internet.routes(sites)", DETOUR, cell="anycast-map"),
     in_08("G5", "claim-g5-flaps", "[sites, sites[1:]] * 3 + [sites]", "[sites] * 7"),
     in_08("G6", "claim-g6", "skew=0.8", "skew=0.0", cell="cdn-run"),
     in_08("G6", "claim-g6-tiers", '{"parent": "tier"}', "{}", cell="cdn-tiers"),
     in_08("G6", "claim-g6-tiers", '"inside": "random", ', "", cell="cdn-tiers"),
     in_08("G6", "claim-g6-purge", "cdn.purge(product)", "2"),
     in_08("G7", "claim-g7", "if capacity:", "if False:", cell="cloud-build"),
+    in_08("G7", "claim-g7", '"capacity": 15', '"capacity": 60', cell="cloud-build"),
     in_08("G7", "claim-g7-failover", "fall=2", "fall=20", cell="fence-run"),
 ]
 
@@ -604,6 +610,7 @@ SYSTEMS = [
     ),
     in_10("W1", "claim-w1-placement", "on_demand=not ahead", "on_demand=True", cell="placement"),
     in_10("W1", "claim-w1-misjudged", "rng.random() < misjudged", "rng.random() < 0", cell="forecast"),
+    in_10("W1", "claim-w1-misjudged", "0.1, 0.2, 0.4", "0.1, 0.3, 0.4"),
     in_10("W1", "claim-w1-together", "evening(ahead=True)", "evening(ahead=False)"),
     in_10("W2", "claim-w2-cascade", BREAKS, "health = None", cell="chain"),
     in_10("W2", "claim-w2-cascade", FALLS_BACK, "None", cell="chain"),
@@ -618,6 +625,7 @@ SYSTEMS = [
         cell="cascade-live",
     ),
     in_10("W3", "claim-w3-sees", 'connections="one"', 'connections="request"'),
+    in_10("W3", "claim-w3-sees", "aws.nlb(servers(2)).but", "aws.alb(GROUPS).but", cell="aws"),
     in_10("W3", "claim-w3-zones", "cross_zone=cross_zone", "cross_zone=True", cell="zones"),
     in_10("W3", "claim-w3-anomaly", "anomaly_mitigation=True", "anomaly_mitigation=False"),
     in_10(

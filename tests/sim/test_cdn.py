@@ -1,6 +1,7 @@
 """A content delivery network, against Che's approximation, and its rules."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import pytest
 
@@ -146,3 +147,33 @@ def test_a_site_filled_ahead_has_what_was_placed_and_nothing_else(local: bool) -
     assert [d.source == "edge" for d in deliveries] == [key in placed for key in keys]
     weights = demand.weights()
     assert cdn.counts["edge"].hit_rate == pytest.approx(sum(weights[:100]) / sum(weights), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: Site(5, 3), "name is 5: use a text"),
+        (lambda: Site("a", 3, parent=None), "parent is None: use the name of a site"),
+        (lambda: Site("a", 3, place=5), "place is 5: use a Place"),
+        (lambda: Site("a", 3, on_demand="no"), "on_demand is 'no': use true or false"),
+        (lambda: Cdn([5]), "sites has 5: use a Site each"),
+        (lambda: Cdn(Site("a", 3)), r"sites is Site.*: use a list with a Site each"),
+        (lambda: Cdn([Site("a", 3)], control=5), "control is 5: use a text"),
+        (lambda: Cdn([Site("a", 3)], options=5), "options is 5: use a table by name"),
+        (lambda: Cdn([Site("a", 3)]).get("a", "x", 0.0), "key is 'x': use a whole number"),
+        (lambda: Cdn([Site("a", 3)]).get(["a"], 1, 0.0), r"unknown site \['a'\]; known are a"),
+        (lambda: Cdn([Site("a", 3)]).put("b", [1], 0.0), "unknown site b"),
+        (lambda: Cdn([Site("a", 3)]).holds("b", 1), "unknown site b; known"),
+        (lambda: Cdn([Site("a", 3)]).place_of("b"), "unknown site b; known are a"),
+        (lambda: Demand(local="no"), "local is 'no': use true or false"),
+        (lambda: list(Demand().requests([], 3)), "sites is empty"),
+        (lambda: list(Demand().requests("ab", 3)), "sites is 'ab': use a list of texts"),
+        (lambda: list(Demand().requests(["a"], "x")), "count is 'x': use a whole number"),
+        (lambda: play(None, []), "cdn is None: use a Cdn"),
+        (lambda: play(Cdn([Site("a", 3)]), [], clients=5), "clients is 5: use a table by name"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_types_and_names_are_named(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()

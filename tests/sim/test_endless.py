@@ -17,6 +17,7 @@ from lbkit import (
     run,
     servers,
 )
+from lbkit.core.vectors import column_of
 from lbkit.sim import TooManyEvents
 from lbkit.sim.engine import Engine
 from lbkit.sim.users import TURNAROUND
@@ -65,7 +66,7 @@ def test_an_endless_run_ends_with_an_error() -> None:
 
 def test_the_bound_counts_events_that_are_planned() -> None:
     engine = Engine(max_events=2)
-    engine.feed([1.0, 2.0, 3.0], 0)
+    engine.feed(column_of([1.0, 2.0, 3.0]), 0)
     engine.plan(0.0, 0)
     engine.plan(0.0, 0)
     with pytest.raises(TooManyEvents):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbkit.core.vectors import column_of
 from lbkit.sim.engine import Engine
 
 A, B, C = range(3)  # any kinds
@@ -66,7 +67,7 @@ def test_fed_events_come_after_events_planned_for_the_same_moment(
     """Also where the run was interrupted before."""
     engine = Engine()
     seen, handlers = recorder(engine)
-    engine.feed(sorted(fed), C)
+    engine.feed(column_of(sorted(fed)), C)
     for row, (time, kind) in enumerate(events):
         engine.plan(time, kind, row)
     engine.run(handlers, until)

@@ -63,3 +63,10 @@ def test_faults() -> None:
         visit(Crowd(), failing, -1, 1)
     with pytest.raises(ValueError, match="share is 2"):
         dns_spread([1.0], 2)
+
+
+def test_wrong_crowds_and_endless_runs_are_refused() -> None:
+    with pytest.raises(ValueError, match="habits has 5: use a Resolvers each"):
+        Crowd(habits=[5])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="duration is 1e\\+09: at most 200000, so 20,000,000 requests"):
+        visit(Crowd(rate=100), lambda resolver, now: "a", 60, 1e9)

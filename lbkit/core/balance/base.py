@@ -22,7 +22,7 @@ from lbkit.extensions import compiled
 _registry: dict[str, type[Balancer]] = {}
 
 
-@mypyc_attr(native_class=False)  # its arguments are checked below, in words that help
+@mypyc_attr(native_class=False)  # a native class would reject wrong arguments before the checks below
 @dataclass(frozen=True, slots=True)
 class Why:
     """The explanation of a pick: the rule, and the values that it compared."""
@@ -38,7 +38,7 @@ class Why:
         """Raises ValueError for what cannot be shown, in the line of an algorithm's own `explain`."""
         if not isinstance(self.rule, str):
             raise ValueError(f"rule is {shown(self.rule)}: use a sentence")
-        scores: Mapping[str, Any] = self.scores  # what a learner's algorithm says may be anything
+        scores: Mapping[str, Any] = self.scores  # a learner's algorithm may give anything
         for name, score in scores.items():
             if not isinstance(score, Real):
                 raise ValueError(f"the score of {name} is {shown(score)}: use a number")
@@ -221,7 +221,7 @@ def forget(algorithm: str | type[Balancer]) -> None:
 
 
 def ours(cls: type[Balancer]) -> bool:
-    """Return whether an algorithm is one of lbkit's."""
+    """Return whether an algorithm is part of lbkit."""
     return str(vars(cls)["__module__"]).startswith("lbkit.")
 
 
@@ -235,9 +235,9 @@ def _at_the_call(error: TypeError) -> bool:
     return error.__traceback__ is None or error.__traceback__.tb_next is None
 
 
-# With a _, as a compiled function takes an option of the same name for the argument.
+# Names with a _, as a compiled function would take an option called `name` or `rng` for its own argument.
 def make_balancer(_name: str, _rng: random.Random | None = None, /, **options: Any) -> Balancer:
-    """Return a new balancer of an algorithm, by its name; `_rng` is its source of randomness.
+    """Return a new balancer by the name of its algorithm; `_rng` is its source of randomness.
 
     Raises ValueError for an unknown name or option, AlgorithmError if its `__init__` raises another error."""
     try:

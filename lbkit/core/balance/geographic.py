@@ -14,8 +14,8 @@ from lbkit.core.balance.base import Why
 from lbkit.core.balance.grouped import Group, _Grouped, group_label
 from lbkit.core.geo.atlas import Atlas
 from lbkit.core.geo.region import NOWHERE, Region, RegionState, location_of
-from lbkit.core.geo.steering import RULES, NoRegion, Steering
-from lbkit.core.options import number
+from lbkit.core.geo.steering import RULES, NoRegion, Steering, fence_of
+from lbkit.core.options import number, texts
 from lbkit.core.text import unknown
 
 
@@ -51,10 +51,10 @@ class Geographic(_Grouped):
         Raises ValueError, which names the option."""
         super().__init__(inner, options)
         self.keyed_by = "client"  # type: ignore[misc] # whatever the inner one goes by
-        if rule not in RULES:
+        if not isinstance(rule, str) or rule not in RULES:
             raise ValueError(unknown(rule, RULES, "rule"))
         number(0, 1, least_healthy=least_healthy)
-        self.rule, self.fence, self.order = rule, dict(fence or {}), tuple(order)
+        self.rule, self.fence, self.order = rule, fence_of(fence or {}), tuple(texts("order", order))
         self.least_healthy = least_healthy
         self._places = {
             zone: location_of(f"regions.{zone}", table) for zone, table in (regions or {}).items()
@@ -71,6 +71,10 @@ class Geographic(_Grouped):
         for zone in self.order:
             if zone not in self._places:
                 raise ValueError(f"order: {unknown(zone, self._places, 'region')}")
+        laws = sorted({at.jurisdiction for at in (*self._places.values(), *homes.values())} | {""})
+        for client in self.fence:  # a wrong name would leave these clients without a fence
+            if client not in laws:
+                raise ValueError(f"fence: {unknown(client, laws[1:], 'jurisdiction')}")
         self._steering: Steering | None = None
         self._healthy: dict[str, float] = {}
         self._zones: dict[str, str] = {}  # by the name of the region

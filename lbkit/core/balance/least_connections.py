@@ -36,7 +36,7 @@ class _Levels:
         return backend in self._level_of
 
     def __len__(self) -> int:
-        """The number of levels, with empty ones."""
+        """The number of levels, empty ones included."""
         return len(self._scores)
 
     def waiting(self) -> list[Backend]:
@@ -68,7 +68,7 @@ class _Levels:
 
 
 class _Indexed:
-    """The same in a heap of columns, for compiled code. A move adds an entry; older ones of it are void."""
+    """The same in a heap of columns, for compiled code. A move adds an entry and makes the older one void."""
 
     def __init__(self, members: Sequence[Backend]) -> None:
         self._members = list(members)
@@ -81,7 +81,7 @@ class _Indexed:
         return backend in self._number
 
     def __len__(self) -> int:
-        """The number of entries, with void ones."""
+        """The number of entries, void ones included."""
         return self._heap.size
 
     def waiting(self) -> list[Backend]:
@@ -116,7 +116,7 @@ class _Indexed:
 
 
 def _ordered(members: Sequence[Backend]) -> _Indexed:
-    """Return what keeps the backends in order; each is to be moved to its score first."""
+    """Return an order of the backends, in which each must first be moved to its score."""
     if COMPILED:
         return _Indexed(members)
     else:

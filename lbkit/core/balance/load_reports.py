@@ -146,10 +146,10 @@ class ChoiceOfTwo(_SampledChoice):
     A reported utilisation and a failure count less the older they are (nothing after `stale` seconds; with a
     `stale` of inf they count for ever, and a server that failed may never be tried again). A server that has
     not answered yet gets one request at a time, and for `warmup` seconds after its first answer its score is
-    raised. Where many servers are bad, both of two often are: so a pair in which all are on probation, busier
-    than `busy` or fail more than `failing` of their requests is drawn again, `draws` times at most. After
-    that the better of the last pair gets the request. (Netflix, "Rethinking Netflix's Edge Load Balancing",
-    2018: 30 s, 90 s; its thresholds are not published.)
+    raised. If many servers are bad, random pairs often have two bad ones: so a pair in which each is on
+    probation, busier than `busy` or fails more than `failing` of its requests is drawn again, up to `draws`
+    draws in all. Then the better of the last pair gets the request. (Netflix, "Rethinking Netflix's Edge Load
+    Balancing", 2018: 30 s, 90 s; its thresholds are not published.)
     """
 
     wants_reports = True
@@ -201,7 +201,7 @@ class ChoiceOfTwo(_SampledChoice):
         return [b for b in sampled if self._passes(b, now)] or sampled
 
     def _passes(self, backend: Backend, now: float) -> bool:
-        """Return whether a backend may be compared: at 1, `busy` and `failing` let all pass."""
+        """Return whether a backend is good enough to be compared; always if `busy` and `failing` are 1."""
         if self._first_answer.get(backend) is None:
             return not backend.in_flight
         return (

@@ -12,7 +12,7 @@ from lbkit.core.networks import Network, networks
 
 
 class Whereabouts(Protocol):
-    """What knows where addresses are: an Atlas, or a database of locations."""
+    """A source of the locations of addresses: an Atlas, or a location database."""
 
     def locate(self, address: str) -> Location | None: ...
 
@@ -23,7 +23,7 @@ class Atlas:
     """Locations by network. The longest network with an address wins, as in a table of routes."""
 
     def __init__(self, locations: Mapping[str, Location]) -> None:
-        """`locations`: by network, such as "192.0.2.0/24". Raises ValueError for what is no network."""
+        """`locations`: by network, such as "192.0.2.0/24". Raises ValueError for a key that is no network."""
         # One table for each length of a prefix: a look-up asks each once, the longest first.
         self._tables: dict[tuple[int, int], dict[int, tuple[Network, Location]]] = {}
         for text, location in locations.items():
@@ -31,7 +31,7 @@ class Atlas:
             table = self._tables.setdefault((network.version, network.prefixlen), {})
             table[int(network.network_address)] = (network, location)
         self._lengths = sorted(self._tables, reverse=True)
-        # By version, for `scope`: where networks start, in order, and their lengths.
+        # For `scope`, by IP version: the starts of networks, in order, and their prefix lengths.
         starts: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
         for (version, length), table in self._tables.items():
             starts[version] += ((start, length) for start in table)
@@ -85,8 +85,8 @@ class Atlas:
         bits, number = known.max_prefixlen, int(known)
         starts = self._starts[known.version]
         after = bisect_right(starts, (number, bits))
-        # Of all networks without the address, the two beside it share the most bits with it. Those with the
-        # address start before it, and there are no more of them than lengths.
+        # Of the networks that do not contain the address, its two neighbours share the most bits with it.
+        # Those that contain it start before it, and there is at most one for each prefix length.
         before = after - 1
         while before >= 0 and _has(starts[before], number, bits):
             before -= 1
@@ -98,6 +98,6 @@ class Atlas:
 
 
 def _has(network: tuple[int, int], number: int, bits: int) -> bool:
-    """Return whether a network, (start, length), has an address of so many bits."""
+    """Return whether a network (start, length) contains an address of `bits` bits."""
     start, length = network
     return number >> (bits - length) == start >> (bits - length)

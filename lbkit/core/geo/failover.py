@@ -1,8 +1,8 @@
-"""How long clients go on to an address after the DNS has stopped giving it.
+"""How long clients keep using an address after DNS has stopped answering with it.
 
-A time to live of 60 s does not mean that everybody has moved after 60 s. The server has to notice first.
-Then each resolver keeps the old answer for as long as it was told, or longer: of 8,524 resolvers that were
-measured, 8.74 % extended the TTL (Bhowmick et al., PAM 2023). And programs keep addresses of their own.
+A time to live of 60 s does not mean that all clients have moved after 60 s. First the DNS server has to
+notice the failure. Then each resolver keeps the old answer for the TTL or longer: of 8,524 resolvers that
+were measured, 8.74 % extended it (Bhowmick et al., PAM 2023). And programs cache addresses themselves.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from lbkit.core.options import number
+from lbkit.core.options import instances, number
 
 
 @dataclass(frozen=True, slots=True)
 class Resolvers:
-    """Resolvers of one habit: the `share` of clients that use them, and for how long they keep an answer."""
+    """A group of resolvers: the `share` of clients that use them, and how long they keep an answer."""
 
     share: float = 1.0
     least: float = 0.0  # seconds that they keep any answer, whatever its TTL
     most: float = inf  # seconds after which they ask again, whatever its TTL
-    # Questions a second that one of them gets; inf: it always has an answer. What is not asked forgets.
+    # Queries a second that each gets; inf: it always has an answer. Between rare queries, answers expire.
     rate: float = inf
 
     def __post_init__(self) -> None:
@@ -37,9 +37,9 @@ class Resolvers:
         return min(max(ttl, self.least), self.most)
 
     def has_answer(self, ttl: float) -> float:
-        """Return the chance that one of them has an answer at some moment, with questions at random moments.
+        """Return the probability that a resolver has an answer at a random moment, for Poisson queries.
 
-        It keeps one for `keep` seconds and has none until the next question, 1/rate later on average."""
+        It keeps one for `keep` seconds, then has none until the next query, 1/rate later on average."""
         if self.rate == inf:
             return 1.0
         kept = self.rate * self.keep(ttl)
@@ -48,21 +48,22 @@ class Resolvers:
 
 @dataclass(frozen=True, slots=True)
 class DnsFailover:
-    """The way of clients from one address to another, after the first has failed.
+    """How clients move from one address to another after the first one has failed.
 
-    An answer that a resolver has is of any age, from 0 to the time for which it keeps it. A resolver that was
-    not asked lately has nothing old to tell. It is about the clients' next request: a connection that stays
-    open goes on to the old address, as `hold` says."""
+    A resolver's answer has a random age, from 0 to the time for which it is kept; a resolver that was not
+    queried lately has none. A client has moved when its next request would go to the new address; an open
+    connection that keeps it at the old one is part of `hold`."""
 
     ttl: float = 60.0  # seconds
     notice: float = 0.0  # seconds from the failure until the DNS server gives the other address
     resolvers: Sequence[Resolvers] = (Resolvers(),)
-    # Seconds for which a program keeps an address before it asks again, in a table of its own or by a
-    # connection that stays open; 0: it asks each time.
+    # Seconds for which a program keeps an address, in its own cache or by an open connection; 0: it asks a
+    # resolver for every request.
     hold: float = 0.0
 
     def __post_init__(self) -> None:
         number(0, ttl=self.ttl, notice=self.notice, hold=self.hold)
+        instances(Resolvers, "resolvers", self.resolvers)
         total = sum(kind.share for kind in self.resolvers)
         if abs(total - 1) > 1e-9:
             raise ValueError(f"resolvers: their shares add up to {total:g}, use 1")
@@ -82,19 +83,19 @@ class DnsFailover:
 
     @property
     def last(self) -> float:
-        """The seconds after which the last client has moved."""
+        """The seconds from the failure until the last client has moved."""
         return self.notice + max(kind.keep(self.ttl) for kind in self.resolvers if kind.share) + self.hold
 
     @property
     def mean(self) -> float:
-        """The mean of the seconds for which clients go to the failed address."""
+        """The mean number of seconds for which a client uses the failed address."""
         kept = 0.0
         for kind in self.resolvers:
             kept += kind.share * kind.has_answer(self.ttl) * kind.keep(self.ttl)
         return self.notice + (kept + self.hold) / 2
 
     def time_until(self, share: float) -> float:
-        """Return the seconds until no more than `share` of the clients go to the failed address.
+        """Return the seconds from the failure until at most `share` of the clients use the failed address.
 
         Raises ValueError for a share outside 0..1."""
         number(0, 1, share=share)
@@ -108,16 +109,16 @@ class DnsFailover:
 
 
 def _later_than(time: float, kept: float, hold: float) -> float:
-    """Return the chance that the sum of two waits, uniform up to `kept` and up to `hold`, is above `time`.
+    """Return the probability that the sum of two waits, uniform up to `kept` and `hold`, exceeds `time`.
 
-    The first is what is left of the resolver's answer, the second what is left, then, of the program's."""
+    The first wait is the rest of the resolver's answer, the second the rest of the program's."""
     short, long = sorted((kept, hold))
     left = short + long - time
     if left <= 0:
         return 0.0
     if not short:
         return 1 - time / long
-    # The area of a rectangle above the line x + y = time.
+    # The share of the rectangle above the line x + y = time.
     if time <= short:
         return 1 - (time / short) * (time / long) / 2
     if time <= long:

@@ -1,24 +1,27 @@
-"""What a change of routes costs: sessions of networks that reach another site than before."""
+"""The cost of route changes: sessions break in networks that reach another site than before."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
 from lbkit.core.geo.routes import Internet, NetworkRoute, moved
+from lbkit.core.options import number, table
+from lbkit.core.text import unknown
 
 
 def sessions_broken(
     internet: Internet, announced: Sequence[Collection[str]], sessions: Mapping[str, float]
 ) -> list[float]:
-    """Return how many sessions each change breaks, when first `announced[0]` announce the address, then
-    `announced[1]`, and so on.
+    """Return how many sessions each change breaks when the sites `announced[0]` announce the address first,
+    then `announced[1]`, and so on.
 
-    `sessions`: open ones by network; those that break begin again, so their number stays. The new site does
-    not know their connections, and resets them. A site that stays loses none, and neither do its clients.
-    With an answer of DNS, no open connection moves. Raises ValueError for unknown networks and sites."""
-    for network in sessions:
+    `sessions`: the number of open sessions by network, which is constant, as broken ones start again. A
+    network that reaches a new site loses its sessions, because that site does not know the connections and
+    resets them; the others lose none. Raises ValueError for unknown networks and sites."""
+    for network, count in table("sessions", sessions).items():
+        number(0, **{f"sessions of {network}": count})  # type: ignore[arg-type] # names are those of values
         if network not in internet.providers:
-            raise ValueError(f"sessions: there is no network {network!r}")
+            raise ValueError(f"sessions: {unknown(network, internet.providers, 'network')}")
     lost: list[float] = []
     before: dict[str, NetworkRoute] | None = None
     for sites in announced:

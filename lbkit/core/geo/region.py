@@ -10,7 +10,7 @@ from lbkit.core.geo.earth import Place
 from lbkit.core.options import number
 from lbkit.core.text import shown, unknown
 
-FIELDS = ("at", "jurisdiction", "capacity")  # of a table that says where something is
+FIELDS = ("at", "jurisdiction", "capacity")  # of the table of a location
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class RegionState:
 
 
 def location_of(what: str, table: object) -> Location:
-    """Return the location that a table says, {"at": [latitude, longitude], "jurisdiction": "EU"}.
+    """Return the location in a table such as {"at": [latitude, longitude], "jurisdiction": "EU"}.
 
     Raises ValueError, which names `what`."""
     if not isinstance(table, Mapping):

@@ -91,20 +91,20 @@ class Internet:
         self, found: dict[str, NetworkRoute], onward: Mapping[str, Iterable[str]], learned: Learned
     ) -> None:
         """Pass routes on, shortest first, to the networks that have none yet."""
-        heap: list[tuple[int, str, str]] = []  # length, the neighbour that tells, the network that hears
+        heap: list[tuple[int, str, str]] = []  # length, neighbour, network
 
-        def tell(network: str) -> None:
-            for hears in onward[network]:
-                if hears not in found:
-                    heappush(heap, (found[network].length + 1, network, hears))
+        def offer(network: str) -> None:
+            for other in onward[network]:
+                if other not in found:
+                    heappush(heap, (found[network].length + 1, network, other))
 
         for network in list(found):
-            tell(network)
+            offer(network)
         while heap:
-            length, tells, hears = heappop(heap)
-            if hears not in found:
-                found[hears] = NetworkRoute((hears, *found[tells].path), learned, length)
-                tell(hears)
+            length, neighbour, network = heappop(heap)
+            if network not in found:
+                found[network] = NetworkRoute((network, *found[neighbour].path), learned, length)
+                offer(network)
 
     def _cross(self, found: dict[str, NetworkRoute]) -> None:
         """Pass the routes of customers over one peering each."""

@@ -1,9 +1,8 @@
 """Steering: which region serves a client.
 
-A decision has three steps. A *fence* leaves the regions that may have the client's data at all. A *rule*
-ranks these for the client. The *state* of the regions then decides how far down the ranking one has to go:
-past regions that are down, and past those that are full. The fence comes first, so that no failure can move
-data over a border.
+A decision has three steps. A *fence* keeps only the regions that may have the client's data. A *rule* ranks
+these for the client. The *state* of the regions then decides: regions that are down or full are skipped. The
+fence comes first, so that no failure can move data across a border.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from math import log
 from lbkit.core.geo.earth import distance, round_trip
 from lbkit.core.geo.region import Location, Region, RegionState
 from lbkit.core.hashing import hash64, mix64, place64
-from lbkit.core.options import number
+from lbkit.core.options import instances, number, table, texts
 from lbkit.core.text import unknown
 
 Rank = Callable[["Steering", str, Location], dict[str, float]]  # by region; the lowest comes first
@@ -64,6 +63,12 @@ RULES: dict[str, Rank] = {
 }
 
 
+def fence_of(given: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+    """Return a fence. Raises ValueError unless it is a table of lists; a text such as "EU" is not a list."""
+    pairs = table("fence", given).items()
+    return {client: frozenset(texts(f"fence of {client!r}", allowed)) for client, allowed in pairs}
+
+
 class Steering:
     """Chooses the region of each client; see the top of the module."""
 
@@ -88,20 +93,21 @@ class Steering:
         Raises ValueError for unknown names, and shares outside 0..1."""
         if not regions:
             raise ValueError("regions is empty: use at least one Region")
+        instances(Region, "regions", regions)
         self.regions = tuple(regions)
         names = [region.name for region in regions]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"regions has {name!r} twice: give each a name of its own")
-        if rule not in RULES:
+        if not isinstance(rule, str) or rule not in RULES:
             raise ValueError(unknown(rule, RULES, "rule"))
-        for name in order:
+        for name in texts("order", order):
             if name not in names:
                 raise ValueError(f"order: {unknown(name, names, 'region')}")
         number(0, 1, above=True, full=full)
         number(0, 1, least_healthy=least_healthy)
         self.rule = rule
-        self.fence = {client: frozenset(allowed) for client, allowed in (fence or {}).items()}
+        self.fence = fence_of(fence or {})
         known = {region.jurisdiction for region in regions}
         for client, allowed in self.fence.items():
             for jurisdiction in sorted(allowed - known):
@@ -109,7 +115,13 @@ class Steering:
                     f"fence of {client!r}: {unknown(jurisdiction, sorted(known), 'jurisdiction of a region')}"
                 )
         self.order = tuple(order) or tuple(names)
-        self.latencies = latencies or {}
+        self.latencies = table("latencies", latencies or {})
+        for client, seconds in self.latencies.items():
+            for name, value in table(f"latencies of {client}", seconds).items():
+                if name not in names:
+                    raise ValueError(f"latencies of {client}: {unknown(name, names, 'region')}")
+                check = {f"latencies of {client}, {name}": value}
+                number(0, **check)  # type: ignore[arg-type] # names are those of values
         self.full = full
         self.least_healthy = least_healthy
 
@@ -117,7 +129,7 @@ class Steering:
         """Return whether a client's data may be in a region."""
         allowed = self.fence.get(at.jurisdiction)
         if allowed is None:
-            # Of a client from nowhere it is not known what is allowed: with a fence, nothing is.
+            # If the jurisdiction is unknown, a fence permits nothing.
             return not self.fence or bool(at.jurisdiction)
         return region.jurisdiction in allowed
 
@@ -131,9 +143,9 @@ class Steering:
     def choose(self, client: str, at: Location, states: Mapping[str, RegionState] | None = None) -> Region:
         """Return the region for a client: the first in its ranking that is up and has room.
 
-        If all that are up are full, the first of them: refusing is up to its own limits. `states` has the
-        regions by name; one that is left out is well and idle. Raises NoRegion if none that the fence permits
-        has a healthy server."""
+        If all regions that are up are full, the first of them, whose own limits may refuse the client.
+        `states`: by region; a region without one is healthy and idle. Raises NoRegion if no region that the
+        fence permits has a healthy server."""
         by_name = {region.name: region for region in self.regions}
         ranking = [by_name[name] for name in self.scores(client, at)]
         if not ranking:

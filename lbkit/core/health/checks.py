@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import Any
 
 from lbkit.core.health.probe import Probe
-from lbkit.core.options import named_fields
+from lbkit.core.options import named_fields, real
+from lbkit.core.text import shown
 
 
 class CheckState(Enum):
@@ -75,16 +77,18 @@ class CheckRules:
     def __post_init__(self) -> None:
         for name in ("interval", "timeout", "fast_interval", "down_interval"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} is {value}: use seconds above 0")
+            if value is not None and not (real(value) and 0 < value < inf):
+                raise ValueError(f"{name} is {shown(value)}: use seconds above 0")
         for name in ("rise", "fall"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
                 raise ValueError(f"{name} is {value}: use a whole number from 1 to 1000")
-        if not 0 <= self.jitter < 1:
-            raise ValueError(f"jitter is {self.jitter}: use a share from 0 to below 1")
+        if not (real(self.jitter) and 0 <= self.jitter < 1):
+            raise ValueError(f"jitter is {shown(self.jitter)}: use a share from 0 to below 1")
         if self.start not in STARTS:
             raise ValueError(f"start is {self.start!r}: use one of {', '.join(STARTS)}")
+        if not isinstance(self.probe, Probe):
+            raise ValueError(f"probe is {shown(self.probe)}: use Probe")
         shortest = min(
             self.interval, self.fast_interval or self.interval, self.down_interval or self.interval
         )

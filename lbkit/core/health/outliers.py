@@ -1,6 +1,7 @@
 """Outlier detection: backends that do worse than the others are ejected for a while, without a probe.
 
-Envoy's rules and defaults. (Envoy, Outlier detection, architecture overview and api-v3.)
+Envoy's rules and defaults, but for `always_one`: Envoy has it off (always_eject_one_host), so with its 10 %
+no host of fewer than ten is ever ejected. (Envoy, Outlier detection, architecture overview and api-v3.)
 """
 
 from __future__ import annotations

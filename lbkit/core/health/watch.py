@@ -18,6 +18,7 @@ from lbkit.core.health.max_fails import MaxFails, MaxFailsRules
 from lbkit.core.health.outliers import EJECTED, OutlierDetector, OutlierRules
 from lbkit.core.options import named_fields
 from lbkit.core.state_change import StateChange
+from lbkit.core.text import shown
 
 
 @named_fields
@@ -37,9 +38,21 @@ class HealthRules:
     max_in_flight: int | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind | None):
+                raise ValueError(f"{name} is {shown(value)}: use {kind.__name__}")
         most = self.max_in_flight
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ValueError(f"max_in_flight is {most}: use a whole number, at least 1")
+
+
+_KINDS: dict[str, type] = {
+    "checks": CheckRules,
+    "outliers": OutlierRules,
+    "max_fails": MaxFailsRules,
+    "breaker": BreakerRules,
+}
 
 
 class HealthCounts(NamedTuple):

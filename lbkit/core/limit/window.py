@@ -48,8 +48,8 @@ class FixedWindow(Limiter[tuple[float, float]]):
         return state[0] <= now
 
 
-# Times, and the sum of all costs up to each; first and last entry that counts, as in a slice; when the first
-# of them expires, and the cost that is admitted until then.
+# The times of requests, and the sum of costs up to each; the slice of entries that count (first, last); when
+# the first of them expires, and the cost that is still admitted until then.
 Log = tuple["array[float]", "array[float]", int, int, float, float]
 
 
@@ -58,8 +58,8 @@ class SlidingLog(Limiter[Log]):
 
     The cost used is a difference of two sums, and the entry that must expire to make room is found by
     bisection. A state is a part of a log that only grows, so several states can share it: none reads beyond
-    its own end. Going on from an older state overwrites the entries after it. A state knows its room, so a
-    denial looks up nothing in the log.
+    its own end. Going on from an older state overwrites the entries after it. A state holds the room left,
+    so a denial need not look into the log.
     """
 
     def __init__(self, limit: float, window: float = 1.0) -> None:
@@ -79,7 +79,7 @@ class SlidingLog(Limiter[Log]):
         if cost > room + TINY:
             return None
         if last and not cost:
-            return moments, sums, first, last, until, room  # nothing to remember: the log does not grow
+            return moments, sums, first, last, until, room  # a denial: the log does not grow
         used = sums[last - 1] if last else 0.0
         if first > 64 and 2 * first > last:  # more than half has expired: a new log
             gone = sums[first - 1]

@@ -62,10 +62,7 @@ class Monitor(Started):
         `on_notice` is called, in another thread, with each alert that fires or ends.
 
         Raises ValueError for a wrong address, an interval below 0.1 s, or one too long for a rule."""
-        try:
-            split_address(admin)
-        except ValueError as error:
-            raise ValueError(f"admin {error}") from None
+        split_address(admin, "admin")
         number(LEAST, every=every)
         self.admin = admin
         self.rules = list(live_rules(every=every) if rules is None else rules)

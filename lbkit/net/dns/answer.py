@@ -77,11 +77,11 @@ def answer(
     if len(wire) < HEADER or wire[2] & 0x80:  # too short to have a number, or itself an answer
         return None
     if wire[2] >> 3 & 0xF:  # an update or a notice, whose parts have another meaning
-        return _only_a_code(wire, dns.rcode.NOTIMP)
+        return only_a_code(wire, dns.rcode.NOTIMP)
     try:
         query = dns.message.from_wire(wire)
     except (dns.exception.DNSException, ValueError):
-        return _only_a_code(wire, dns.rcode.FORMERR)
+        return only_a_code(wire, dns.rcode.FORMERR)
     asked = Asked(query, client, over_tcp)
     response = dns.message.make_response(query, our_payload=SAFE_UDP)
     response.flags &= ~dns.flags.AD
@@ -94,8 +94,8 @@ def answer(
     return response.to_wire(max_size=asked.largest, prefer_truncation=True)
 
 
-def _only_a_code(wire: bytes, code: dns.rcode.Rcode) -> bytes:
-    """Return an answer of a header alone, for a query that cannot be read."""
+def only_a_code(wire: bytes, code: dns.rcode.Rcode) -> bytes:
+    """Return an answer of a header alone, for a query that cannot be read, or answered."""
     kept = wire[2] & 0x79  # what was to be done, and whether recursion was wanted
     return wire[:2] + bytes((0x80 | kept, code)) + bytes(8)
 

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
+from dns.rcode import SERVFAIL
+
 from lbkit.core.geo import RegionState
+from lbkit.core.options import flags, instance
 from lbkit.net.address import split_address
-from lbkit.net.dns.answer import answer
+from lbkit.net.dns.answer import answer, only_a_code
 from lbkit.net.dns.cookies import Cookies
 from lbkit.net.dns.zone import Zone
 from lbkit.net.running import ProxyError, Running, bound
@@ -31,7 +34,9 @@ class DnsServer(Running):
     def __init__(self, zone: Zone, listen: str = "127.0.0.1:0", strict_cookies: bool = False) -> None:
         """`listen`: host and port; port 0 is any free one. `strict_cookies`: answer clients that use cookies
         only once they have shown one of ours. Raises ValueError for what is no address."""
-        super().__init__(*split_address(listen))
+        instance(Zone, "zone", zone)
+        flags(strict_cookies=strict_cookies)
+        super().__init__(*split_address(listen, "listen"))
         self.zone = zone
         self.queries = 0
         self._states: dict[str, RegionState] = {}
@@ -48,7 +53,11 @@ class DnsServer(Running):
     def _answer(self, wire: bytes, client: str, over_tcp: bool) -> bytes | None:
         self.queries += 1
         host = client.partition("%")[0]  # without the interface of a link-local address
-        return answer(self.zone, wire, host, time.time(), self._states, self._cookies, over_tcp)
+        try:
+            return answer(self.zone, wire, host, time.time(), self._states, self._cookies, over_tcp)
+        except Exception:  # a learner's Chooser, or a damaged database of locations
+            self.faults.report("answering a query failed")
+            return only_a_code(wire, SERVFAIL)
 
     # -- as a server --------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from lbkit.checks import several
 from lbkit.core.geo import Atlas, Location, RegionState, Steering, Whereabouts
 from lbkit.core.geo.region import NOWHERE
 from lbkit.core.geo.steering import draw_lots
-from lbkit.core.options import number, whole
+from lbkit.core.options import instance, instances, number, table, texts, whole
 from lbkit.core.text import shown
 
 LONGEST_TTL = 2**31 - 1  # RFC 2181, 8
@@ -74,7 +75,7 @@ class Weighted:
     ttl: int = 60
 
     def __post_init__(self) -> None:
-        for address, weight in self.weights.items():
+        for address, weight in table(f"weights of {self.name}", self.weights).items():
             named: dict[str, Any] = {f"weight of {address}": weight}
             number(0, **named)
         if not any(self.weights.values()):
@@ -101,9 +102,13 @@ class Steered:
     ttl: int = 60
 
     def __post_init__(self) -> None:
-        for region in self.steering.regions:
-            if not self.regions.get(region.name):
-                raise ZoneError(f"{self.name}: regions has no address of {region.name}")
+        instance(Steering, f"steering of {self.name}", self.steering)
+        for region, addresses in table(f"regions of {self.name}", self.regions).items():
+            texts(f"regions of {self.name}, {region}", addresses)
+        instance(Location, f"elsewhere of {self.name}", self.elsewhere)
+        for one in self.steering.regions:
+            if not self.regions.get(one.name):
+                raise ZoneError(f"{self.name}: regions has no address of {one.name}")
 
     def addresses(self) -> Iterable[str]:
         return (address for addresses in self.regions.values() for address in addresses)
@@ -136,6 +141,10 @@ class Zone:
         """`server`: the name of this server, for the records SOA and NS, which the zone has by itself.
 
         Raises ZoneError, which names the record, for a text that is no record, and for contradictions."""
+        if not isinstance(origin, str):
+            raise ZoneError(f"origin is {shown(origin)}: use the name of a domain")
+        records, choosers = several(records), several(choosers)
+        instances(Record, "records", records)
         self.origin = self._name(origin if origin.endswith(".") else f"{origin}.", dns.name.root)
         self.sets: dict[dns.name.Name, dict[dns.rdatatype.RdataType, dns.rrset.RRset]] = {}
         self.choosers: dict[dns.name.Name, Chooser] = {}
@@ -151,6 +160,8 @@ class Zone:
                 name = name.parent()
 
     def _name(self, text: str, origin: dns.name.Name | None = None) -> dns.name.Name:
+        if not isinstance(text, str):
+            raise ZoneError(f"{shown(text)} is no name of a record: use a text")
         try:
             name = dns.name.from_text(text, origin or self.origin)
         except dns.exception.DNSException as error:
@@ -162,6 +173,9 @@ class Zone:
     def _add(self, record: Record) -> None:
         name, label = self._name(record.name), f"{record.name} {record.kind}"
         whole(0, LONGEST_TTL, **{f"ttl of {label}": record.ttl})
+        texts(f"values of {label}", record.values)
+        if not isinstance(record.kind, str):
+            raise ZoneError(f"kind of {record.name} is {shown(record.kind)}: use a text such as A")
         try:
             kind = dns.rdatatype.from_text(record.kind)
             values = [
@@ -169,7 +183,10 @@ class Zone:
                 for value in record.values
             ]
         except (dns.exception.DNSException, ValueError) as error:
-            raise ZoneError(f"{label}: {error or type(error).__name__}") from None
+            why = str(error).removesuffix(".") or type(error).__name__
+            raise ZoneError(
+                f"{label} is {shown(list(record.values))}: {why}; use the text form of zone files"
+            ) from None
         if not values or dns.rdatatype.is_metatype(kind):
             raise ZoneError(f"{label}: use at least one value, of a type that zones have")
         sets = self.sets.setdefault(name, {})
@@ -182,6 +199,8 @@ class Zone:
         sets[kind] = dns.rrset.from_rdata_list(name, record.ttl, values)
 
     def _add_chooser(self, chooser: Chooser) -> None:
+        if not isinstance(chooser, Weighted | Steered) and not hasattr(chooser, "choose"):
+            raise ZoneError(f"choosers has {shown(chooser)}: use Weighted, Steered, or a Chooser of your own")
         name = self._name(chooser.name)
         whole(0, LONGEST_TTL, **{f"ttl of {chooser.name}": chooser.ttl})
         there = self.sets.get(name, {})
@@ -193,10 +212,8 @@ class Zone:
         if not addresses:
             raise ZoneError(f"{chooser.name} has no address: use at least one")
         for address in addresses:
-            try:
-                ip_address(address)
-            except ValueError:
-                raise ZoneError(f"{chooser.name}: {shown(address)} is no address") from None
+            if not is_address(address):
+                raise ZoneError(f"{chooser.name}: {shown(address)} is no address: use one such as 192.0.2.1")
         self.choosers[name] = chooser
 
     def chosen(
@@ -217,6 +234,14 @@ class Zone:
         if not fitting:
             return None, choice
         return dns.rrset.from_text_list(name, chooser.ttl, dns.rdataclass.IN, kind, fitting), choice
+
+
+def is_address(text: object) -> bool:
+    """Return whether this is the text of an IP address; a number is none."""
+    try:
+        return isinstance(text, str) and bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def network_of(address: str, bits: int) -> str:

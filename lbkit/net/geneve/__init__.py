@@ -1,9 +1,9 @@
-"""A gateway load balancer: packets go through inspection appliances, in GENEVE (RFC 8926), and come back.
+"""A gateway load balancer: sends packets through inspection appliances and back, in GENEVE (RFC 8926).
 
-header      the GENEVE header and its options, those of AWS among them
-packet      the IP packets inside: whose they are, and small ones for tests
-flows       which appliance inspects a flow, both ways
-gateway     the balancer on a UDP socket
+header      the GENEVE header and its options, including those of AWS
+packet      the IP packets inside: their flow, and small packets for tests
+flows       which appliance inspects a flow, in both directions
+gateway     the balancer, on UDP sockets
 appliance   an inspection appliance, also as a process
 endpoint    where packets enter and leave
 """

@@ -1,6 +1,6 @@
-"""An inspection appliance: gets packets in GENEVE, and lets them through, drops them, or answers itself.
+"""An inspection appliance: receives packets in GENEVE, and passes, drops or answers them.
 
-`python -m lbkit.net.geneve.appliance` is one as a process: it prints its address, and ends with SIGTERM.
+`python -m lbkit.net.geneve.appliance` runs one as a process: it prints its address, and ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any
 
+from lbkit.core.text import shown
 from lbkit.net.address import split_address
 from lbkit.net.geneve.header import IPV4, IPV6, AwsOptions, GeneveError, Header, decode, encode
 from lbkit.net.geneve.packet import ACK, SYN, Packet, PacketError, answer_to, read_packet
 from lbkit.net.running import Running, bound
 
-MOST_FLOWS = 100_000  # that are told apart
+MOST_FLOWS = 100_000  # counted at once; beyond, counting starts again
 
 
 class Verdict(Enum):
@@ -35,7 +36,7 @@ Judge = Callable[[Packet], Verdict]
 
 
 def by_port(drop: frozenset[int] = frozenset(), answer: frozenset[int] = frozenset()) -> Judge:
-    """Return rules by destination port: like a firewall's, for both directions of a flow."""
+    """Return firewall rules by port: `drop` in both directions of a flow, `answer` by destination port."""
 
     def judge(packet: Packet) -> Verdict:
         ports = {packet.source[1], packet.destination[1]}
@@ -49,14 +50,16 @@ def by_port(drop: frozenset[int] = frozenset(), answer: frozenset[int] = frozens
 class Appliance(Running, asyncio.DatagramProtocol):
     """Inspects packets by `judge`, on a UDP port; a TCP port of the same number accepts health checks.
 
-    `verdicts` counts them, and `flows` has the packets of each flow, both directions together: which is how
-    one sees whether an appliance gets all of a flow. `unknown` has the flows of TCP that did not begin here:
-    an appliance that keeps state would have to drop them."""
+    `verdicts` counts packets by verdict, and `flows` by flow, both directions together, which shows whether
+    the appliance gets all packets of a flow. `unknown` has the TCP flows that did not begin here; an
+    appliance that keeps state would have to drop them."""
 
     def __init__(
         self, judge: Judge | None = None, listen: str = "127.0.0.1:0", name: str = "appliance"
     ) -> None:
-        super().__init__(*split_address(listen))
+        super().__init__(*split_address(listen, "listen"))
+        if judge is not None and not callable(judge):
+            raise ValueError(f"judge is {shown(judge)}: use a function of a packet")
         self.judge = judge or by_port()
         self.name = name
         self.verdicts: Counter[Verdict] = Counter()
@@ -74,7 +77,7 @@ class Appliance(Running, asyncio.DatagramProtocol):
     ) -> None:
         """Serve until `shut` is called. Raises ProxyError for a port that is taken."""
         self._stop = asyncio.Event()
-        # The number that the kernel chooses for TCP may be taken for UDP: then it chooses again.
+        # The port that the kernel chooses for TCP may be in use for UDP; then another one is chosen.
         for left in reversed(range(20)):
             listening = bound(self.host, self.port, socket.SOCK_STREAM)
             try:
@@ -106,12 +109,12 @@ class Appliance(Running, asyncio.DatagramProtocol):
             AwsOptions.read(header)
             packet = read_packet(inside)
         except (GeneveError, PacketError):
-            self.faults.report("the gateway sent what is no packet in GENEVE")
+            self.faults.report("the gateway sent something other than a packet in GENEVE")
             return
         self._see(packet)
         try:
             verdict = Verdict(self.judge(packet))
-        except Exception:  # a learner's rules may do anything: what is not judged does not pass
+        except Exception:  # a learner's rules may do anything; a packet without a verdict must not pass
             self.faults.report("judging a packet failed")
             verdict = Verdict.DROP
         self.verdicts[verdict] += 1
@@ -121,7 +124,7 @@ class Appliance(Running, asyncio.DatagramProtocol):
             inside = answer_to(packet, f"refused by {self.name}".encode())
             kind = IPV4 if inside[0] >> 4 == 4 else IPV6
             data = encode(Header(kind, header.vni, header.options), inside)
-        with suppress(OSError):  # what the kernel does not take is lost, as UDP allows
+        with suppress(OSError):  # a packet that the kernel rejects is lost, as UDP allows
             self._transport.sendto(data, addr)
 
     def error_received(self, exc: Exception) -> None:

@@ -1,21 +1,23 @@
-"""A gateway endpoint: where packets of a network enter the gateway, and where they come back."""
+"""A gateway endpoint: where a network's packets enter the gateway and come back."""
 
 from __future__ import annotations
 
 import socket
 from typing import Self
 
+from lbkit.core.options import number
 from lbkit.net.address import split_address
 
 
 class Endpoint:
-    """Sends packets to a gateway, and receives those that passed. A context manager.
+    """Sends packets to a gateway and receives those that passed. A context manager.
 
-    In AWS it is a row in a route table; here, a socket."""
+    In AWS it is the target of a route; here it is a socket."""
 
     def __init__(self, gateway: str, timeout: float = 1.0) -> None:
-        """`gateway`: host and port; `timeout`: seconds that `receive` waits."""
-        host, port = split_address(gateway)
+        """`gateway`: host:port; `timeout`: seconds that `receive` waits. Raises ValueError, OSError."""
+        number(0, above=True, timeout=timeout)
+        host, port = split_address(gateway, "gateway")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_DGRAM)
         self._sock.connect((host, port))
@@ -32,7 +34,7 @@ class Endpoint:
             return None
 
     def through(self, packet: bytes) -> bytes | None:
-        """Return what comes of a packet: itself, an appliance's answer, or None if it was dropped."""
+        """Send a packet; return it if it passed, or an appliance's answer, or None if it was dropped."""
         self.send(packet)
         return self.receive()
 

@@ -1,6 +1,6 @@
-"""Which appliance inspects a flow: the same one for both directions, for as long as the flow lasts.
+"""Which appliance inspects a flow: the same one in both directions, for as long as the flow lasts.
 
-Without I/O: time comes in as an argument, so it is tested in virtual time.
+No I/O: time is an argument, so tests run in virtual time.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from collections import OrderedDict
 
 from lbkit.core import Backend, Lease, NoBackend, Pool
 from lbkit.core.drain import DrainState
-from lbkit.core.options import whole
+from lbkit.core.options import flags, whole
+from lbkit.core.text import shown
 from lbkit.net.geneve.packet import TCP, Packet
 
 TCP_IDLE, OTHER_IDLE = 350.0, 120.0  # seconds without a packet, after which a flow is forgotten. (AWS, GWLB.)
 
 
 class Flow:
-    """A flow and its appliance. `cookie` is its number in the headers."""
+    """A flow and its appliance. `cookie`: the flow's number in GENEVE headers."""
 
     __slots__ = ("cookie", "idle", "key", "last", "lease")
 
@@ -32,18 +33,21 @@ class Flow:
 class FlowTable:
     """The flows of a pool of appliances.
 
-    `fields`: 5, 3 or 2 of them make a flow (Packet.key). `rebalance`: what becomes of flows whose appliance
-    is unhealthy, or has been drained: they get another one, which does not know them; without it, they go on
-    to the old one, and are lost if that is gone. New flows get healthy appliances in both cases. (AWS:
-    target_failover, no_rebalance by default.) `size`: the most flows; the one that was silent longest is
-    forgotten first. Raises ValueError.
+    `fields`: the number of fields that identify a flow, 5, 3 or 2 (see Packet.key). `rebalance`: whether the
+    flows of an unhealthy or drained appliance move to another one, which does not know them; if not, their
+    packets still go to the old one, and are lost if it is gone. New flows always go to healthy appliances.
+    (AWS: target_failover, no_rebalance by default.) `size`: the maximum number of flows; beyond it the flow
+    that was silent longest is forgotten. Raises ValueError.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/edit-target-group-attributes.html
     """
 
     def __init__(self, pool: Pool, fields: int = 5, rebalance: bool = False, size: int = 100_000) -> None:
         if fields not in (5, 3, 2):
             raise ValueError(f"fields is {fields!r}: use 5, 3 or 2")
+        if not isinstance(pool, Pool):
+            raise ValueError(f"pool is {shown(pool)}: use a Pool")
         whole(1, size=size)
+        flags(rebalance=rebalance)
         self.pool, self.fields, self.rebalance, self.size = pool, fields, rebalance, size
         self.rehashed = 0  # flows that got another appliance so far
         self._flows: OrderedDict[str, Flow] = OrderedDict()  # the one that was silent longest is first
@@ -54,7 +58,7 @@ class FlowTable:
         return len(self._flows)
 
     def flow(self, packet: Packet, now: float) -> Flow:
-        """Return the flow of a packet, a new one if it has none. Raises NoBackend, AlgorithmError."""
+        """Return the flow of a packet, a new one if needed. Raises NoBackend, AlgorithmError."""
         key = packet.key(self.fields)
         found = self._flows.get(key)
         if found and now - found.last > found.idle:
@@ -74,11 +78,11 @@ class FlowTable:
         return found
 
     def by_cookie(self, cookie: int) -> Flow | None:
-        """Return the flow with this number, if there is one."""
+        """Return the flow with this number; None if there is none."""
         return self._by_cookie.get(cookie)
 
     def expire(self, now: float) -> None:
-        """Forget the flows that have been silent for too long, and cut off drains that are over."""
+        """Forget flows that have been silent for too long, and end drains at their deadline."""
         for flow in [flow for flow in self._flows.values() if now - flow.last > flow.idle]:
             self._forget(flow, now)
         self.pool.drains.advance(now)
@@ -93,9 +97,9 @@ class FlowTable:
             raise
 
     def _is_gone(self, appliance: Backend) -> bool:
-        """Return whether an appliance is unhealthy, removed, or drained, so that its flows may move.
+        """Return whether the flows of an appliance may move: it is unhealthy, removed or drained.
 
-        When none is healthy, all get flows: then there is nothing better to move to."""
+        False if no appliance is healthy: then all of them get flows, and none is better."""
         pool = self.pool
         if appliance.name not in pool or pool[appliance.name] is not appliance:
             return True

@@ -1,8 +1,8 @@
 """The gateway load balancer on UDP sockets: packets in, through an appliance, and out again.
 
-Endpoints send it IP packets, each in a datagram, and get those back that an appliance has let through: in
-AWS the gateway endpoint of a network does that by routing. Appliances get them in GENEVE, and return them
-with the same options. All appliances get theirs from one port; AWS uses a port for each flow.
+Endpoints send IP packets, one in each datagram, and get back those that an appliance has let through; in AWS
+the gateway endpoint of a network does that by routing. Appliances receive packets in GENEVE, and return them
+with the same options. All come from the same source port here; AWS uses one port for each flow.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from time import monotonic
 from typing import Any
 
 from lbkit import aws
+from lbkit.checks import several
 from lbkit.core import Backend, NoBackend, Pool
 from lbkit.core.health import CheckRules, Probe
+from lbkit.core.options import whole
 from lbkit.net.address import join_address, split_address
 from lbkit.net.geneve.flows import FlowTable
 from lbkit.net.geneve.header import IPV4, IPV6, AwsOptions, GeneveError, Header, decode, encode
@@ -28,18 +30,19 @@ from lbkit.net.running import Running, bound
 from lbkit.watchdog import guard
 
 MOST_ENDPOINTS = 1000
-SWEEP = 0.25  # seconds between looks for flows that are over
+MOST_BYTES = 65_507  # of a datagram over IPv4
+SWEEP = 0.25  # seconds between searches for expired flows
 LOCAL_CHECKS = replace(aws.GWLB_CHECKS, probe=Probe("tcp"))
 
 Address = tuple[Any, ...]
 
 
 class Gateway(Running):
-    """Has the packets of each flow inspected by one appliance of `pool`, in both directions.
+    """Sends all packets of a flow, in both directions, through the same appliance of `pool`.
 
-    `fields`, `rebalance`, `size`: as in FlowTable. `attachment`: a number of the customer's, for appliances.
-    The pool's health checks run while it does. `faults` has the reasons for lost packets. Other threads touch
-    the pool through `call`."""
+    `fields`, `rebalance`, `size`: as in FlowTable. `attachment`: a number of the customer, which appliances
+    see. The pool's health checks run as long as the gateway. `faults` has the reasons for lost packets. Other
+    threads must use `call` to change the pool."""
 
     def __init__(
         self,
@@ -51,10 +54,11 @@ class Gateway(Running):
         attachment: int = 0,
     ) -> None:
         """Raises ValueError."""
-        super().__init__(*split_address(listen))
+        super().__init__(*split_address(listen, "listen"))
+        whole(0, 2**64 - 1, attachment=attachment)
+        self.flows = FlowTable(pool, fields, rebalance, size)
         self.pool = pool
         self.attachment = attachment
-        self.flows = FlowTable(pool, fields, rebalance, size)
         self.inspected = self.returned = 0  # packets to appliances, and back to endpoints
         self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
         self._numbers: dict[Address, int] = {}  # of endpoints, in the order in which they came
@@ -78,7 +82,7 @@ class Gateway(Running):
     async def serve(
         self, sock: socket.socket | None = None, on_ready: Callable[[], object] | None = None
     ) -> None:
-        """Serve until `shut` is called, on `sock` (bound) or a socket of our own. Raises ProxyError."""
+        """Serve until `shut` is called, on the bound socket `sock` or a new one. Raises ProxyError."""
         guard()
         loop = asyncio.get_running_loop()
         self.now, self._stop = monotonic, asyncio.Event()
@@ -100,7 +104,7 @@ class Gateway(Running):
             await asyncio.sleep(0)  # lets the transports close
 
     def shut(self, grace: float, notice: float = 0.0) -> None:
-        """Stop: packets have no connection that could end in peace."""
+        """Stop at once: there are no connections to drain."""
         if self._stop:
             self._stop.set()
 
@@ -110,7 +114,7 @@ class Gateway(Running):
             packet = read_packet(data)
             flow = self.flows.flow(packet, self.now())
         except PacketError:
-            self.faults.report("an endpoint sent what is no packet")
+            self.faults.report("an endpoint sent something other than an IP packet")
             return
         except NoBackend:
             self.faults.report("there is no appliance for a packet")
@@ -120,18 +124,24 @@ class Gateway(Running):
             return
         options = AwsOptions(self._number(sender), self.attachment, flow.cookie).options()
         header = Header(IPV4 if data[0] >> 4 == 4 else IPV6, options=options)
+        datagram = encode(header, data)
+        if len(datagram) > MOST_BYTES:
+            self.faults.report(
+                f"a packet is too long for a datagram, with its {len(datagram) - len(data)} bytes more"
+            )
+            return
         self.inspected += 1
-        with suppress(OSError):  # what the kernel does not take is lost, as UDP allows
-            self._inside.sendto(encode(header, data), (flow.appliance.host, flow.appliance.port))
+        with suppress(OSError):  # a packet that the kernel rejects is lost, as UDP allows
+            self._inside.sendto(datagram, (flow.appliance.host, flow.appliance.port))
 
     def from_appliance(self, datagram: bytes, sender: Address) -> None:
-        """Give a packet that an appliance has let through, or its own answer, back to the endpoint."""
+        """Return a packet that passed, or an appliance's answer, to the endpoint."""
         try:
             header, data = decode(datagram)
             about = AwsOptions.read(header)
             read_packet(data)
         except (GeneveError, PacketError):
-            self.faults.report("an appliance sent what is no packet in GENEVE")
+            self.faults.report("an appliance sent something other than a packet in GENEVE")
             return
         flow = self.flows.by_cookie(about.cookie)
         if flow is None or (flow.appliance.host, flow.appliance.port) != sender[:2]:
@@ -143,7 +153,7 @@ class Gateway(Running):
                 self._outside.sendto(data, endpoint)
 
     def _number(self, endpoint: Address) -> int:
-        """Return the number of an endpoint, for the header; the oldest of too many is forgotten."""
+        """Return an endpoint's number for the header; beyond MOST_ENDPOINTS the oldest is forgotten."""
         if endpoint not in self._numbers:
             number = next(reversed(self._addresses), 0) + 1
             self._numbers[endpoint], self._addresses[number] = number, endpoint
@@ -159,7 +169,7 @@ class Gateway(Running):
 
 
 class _Side(asyncio.DatagramProtocol):
-    """A socket of the gateway: each datagram goes to a function."""
+    """A socket of the gateway, which passes each datagram to a function."""
 
     def __init__(self, receive: Callable[[bytes, Address], None]) -> None:
         self.receive = receive
@@ -168,7 +178,7 @@ class _Side(asyncio.DatagramProtocol):
         self.receive(data, addr)
 
     def error_received(self, exc: Exception) -> None:
-        """Do nothing: an appliance is gone, which health checks find."""
+        """Do nothing: health checks find an appliance that is gone."""
 
 
 def gateway(
@@ -178,14 +188,15 @@ def gateway(
     checks: CheckRules | None = LOCAL_CHECKS,
     seed: int = 1,
 ) -> Gateway:
-    """Return a gateway in front of appliances, each by its host and port, with AWS's `gwlb_policy`.
+    """Return a gateway in front of appliances, each given as host:port, with AWS's `gwlb_policy`.
 
-    `checks`: AWS's, at the appliance's own port, as not all can have port 80 on one machine. Raises
-    ValueError."""
+    `checks`: by default AWS's, but at the appliance's own port, as they share one machine. ValueError."""
     policy = aws.gwlb_policy(stickiness=fields, checks=checks)
+    addresses: tuple[str, ...] = several(appliances)
     members = []
-    for i, address in enumerate(appliances, 1):
-        host, port = split_address(address)
+    for i, address in enumerate(addresses, 1):
+        host, port = split_address(address, f"appliances[{i - 1}]")
+        whole(1, **{f"port of appliances[{i - 1}]": port})
         members.append(Backend(f"appliance {i}", host=host, port=port))
     pool = policy.pool(members, lambda name: random.Random(f"{seed} {name}"))
     assert isinstance(pool, Pool), "the policy has one balancer"

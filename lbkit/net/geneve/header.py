@@ -1,4 +1,4 @@
-"""The GENEVE header (RFC 8926, 3.4 and 3.5), and the options that AWS's gateway load balancer puts into it.
+"""The GENEVE header (RFC 8926, 3.4 and 3.5), and the options that AWS's gateway load balancer adds to it.
 
     0                   1                   2                   3
     |Ver|  Opt Len  |O|C|    Rsvd.  |          Protocol Type        |
@@ -6,9 +6,9 @@
     |          Option Class         |      Type     |R|R|R| Length  |   options, each of 4 bytes
     |                      Variable-Length Option Data              |   and 0 to 31 words
 
-Lengths count words of 4 bytes. Reserved bits are ignored when read, and zero when written, as the RFC wants
-it. Everything else that does not add up is an error: a reader that guesses where a packet begins can be led
-past an inspection.
+Lengths are in words of 4 bytes. Reserved bits are ignored on reading and 0 on writing, as the RFC requires.
+Any other inconsistency is an error: a reader that guesses where a packet begins could be made to skip an
+inspection.
 """
 
 from __future__ import annotations
@@ -16,30 +16,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
+from lbkit.core.options import instances, whole
+from lbkit.core.text import shown
+
 PORT = 6081  # UDP
 IPV4, IPV6, ETHERNET = 0x0800, 0x86DD, 0x6558  # protocol types of what follows the header
 LONGEST = 63 * 4  # bytes of all options
-CRITICAL = 0x80  # in an option's type: who does not know it must drop the packet
+CRITICAL = 0x80  # in an option's type: a receiver that does not know the option must drop the packet
 
 _BASE, _OPTION = Struct(">BBHI"), Struct(">HBB")
 _OAM, _HAS_CRITICAL = 0x80, 0x40
 
 
 class GeneveError(ValueError):
-    """A datagram is not what it should be; says what is wrong with it."""
+    """A datagram is not valid GENEVE; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option: who defined it (`namespace`, the RFC's class), its type, and up to 124 bytes. ValueError."""
+    """An option: its `namespace` (the RFC's option class), its type, and up to 124 bytes. ValueError."""
 
     namespace: int
     type: int
     data: bytes = b""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.namespace < 1 << 16 or not 0 <= self.type < 1 << 8:
-            raise ValueError(f"option {self.namespace:#x}/{self.type:#x}: use 16 bits and 8 bits")
+        whole(0, 0xFFFF, namespace=self.namespace)
+        whole(0, 0xFF, type=self.type)
+        if not isinstance(self.data, bytes):
+            raise ValueError(f"data is {shown(self.data)}: use bytes")
         if len(self.data) % 4 or len(self.data) > 31 * 4:
             raise ValueError(f"data has {len(self.data)} bytes: use a multiple of 4, at most 124")
 
@@ -50,9 +55,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header: the type of the packet inside, the virtual network, and options in their order. ValueError.
+    """A header: the protocol type of the packet inside, the virtual network, and options. ValueError.
 
-    `oam`: the packet is a tunnel endpoint's own (O)."""
+    `oam`: the packet is a control message of a tunnel endpoint (bit O)."""
 
     protocol: int = IPV4
     vni: int = 0
@@ -60,19 +65,20 @@ class Header:
     oam: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.protocol < 1 << 16 or not 0 <= self.vni < 1 << 24:
-            raise ValueError(f"protocol {self.protocol:#x}, vni {self.vni}: use 16 bits and 24 bits")
+        whole(0, 0xFFFF, protocol=self.protocol)
+        whole(0, 0xFFFFFF, vni=self.vni)
+        instances(Option, "options", self.options)
         if self.length > LONGEST:
             raise ValueError(f"options have {self.length} bytes: use at most {LONGEST}")
 
     @property
     def length(self) -> int:
-        """Bytes of all options."""
+        """The bytes of all options."""
         return sum(4 + len(option.data) for option in self.options)
 
 
 def encode(header: Header, packet: bytes) -> bytes:
-    """Return a datagram: the header, and the packet in it."""
+    """Return a datagram: the header, followed by the packet."""
     flags = (_OAM if header.oam else 0) | (_HAS_CRITICAL if any(o.critical for o in header.options) else 0)
     parts = [_BASE.pack(header.length // 4, flags, header.protocol, header.vni << 8)]
     for option in header.options:
@@ -112,15 +118,19 @@ _ENDPOINT, _ATTACHMENT, _COOKIE = 1, 2, 3  # types
 
 @dataclass(frozen=True, slots=True)
 class AwsOptions:
-    """What a gateway load balancer tells an appliance, which has to send all of it back unchanged.
+    """The options of a gateway load balancer, which an appliance has to return unchanged.
 
-    `endpoint`: the gateway endpoint where the packet came in (64 bits), `attachment`: the customer's (64),
-    `cookie`: the flow (32). Together they are 32 bytes; with the outer IPv4, UDP and GENEVE headers, 68.
+    `endpoint`: the gateway endpoint where the packet entered (64 bits); `attachment`: the customer's (64);
+    `cookie`: the flow (32). Together they take 32 bytes; with the outer IPv4, UDP and GENEVE headers, 68.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/target-groups.html"""
 
     endpoint: int
     attachment: int
     cookie: int
+
+    def __post_init__(self) -> None:
+        whole(0, 2**64 - 1, endpoint=self.endpoint, attachment=self.attachment)
+        whole(0, 2**32 - 1, cookie=self.cookie)
 
     def options(self) -> tuple[Option, ...]:
         return (
@@ -131,9 +141,9 @@ class AwsOptions:
 
     @classmethod
     def read(cls, header: Header) -> AwsOptions:
-        """Return the options of a header. Raises GeneveError for one without all three, or another critical.
+        """Return the AWS options of a header. Raises GeneveError unless it has all three, each once.
 
-        Those of other classes are left alone, as the RFC has it."""
+        Options of other classes are ignored, as the RFC requires, or an error if they are critical."""
         found: dict[int, bytes] = {}
         for option in header.options:
             if option.namespace != AWS:

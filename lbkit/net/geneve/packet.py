@@ -1,4 +1,4 @@
-"""IP packets: whose flow they belong to, and small ones for tests and demonstrations."""
+"""IP packets: which flow they belong to, and small packets for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import pack, unpack_from
 
+from lbkit.core.options import whole
+from lbkit.core.text import shown
+
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 _WITH_PORTS = {TCP, UDP, SCTP}
 _FRAGMENT = 44
 _EXTENSIONS = {0, 43, 60, _FRAGMENT}  # IPv6: hop by hop, routing, destination options
 _MOST_EXTENSIONS = 8
+_LONGEST = 65_535 - 40  # bytes of a payload, without the headers of TCP over IPv4
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16  # flags of TCP
 
@@ -18,12 +22,12 @@ End = tuple[str, int]  # address and port; 0 where there is none
 
 
 class PacketError(ValueError):
-    """Bytes are no IP packet; says why."""
+    """The bytes are not a valid IP packet; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """An IP packet as far as balancing and inspection look into it."""
+    """The parts of an IP packet that balancing and inspection need."""
 
     source: End
     destination: End
@@ -32,10 +36,10 @@ class Packet:
     start: int  # where TCP, UDP and so on begin
 
     def key(self, fields: int = 5) -> str:
-        """Return the name of the flow, the same for both directions: of 5 fields, 3 or 2.
+        """Return a key of the packet's flow, the same in both directions, from 5, 3 or 2 fields.
 
-        5: protocol, addresses and ports; without ports, as in ICMP and in fragments, 3. 3: protocol and
-        addresses. 2: addresses. (AWS: flow stickiness of GWLB.)"""
+        5: protocol, addresses and ports, which are 0 in ICMP and in fragments. 3: protocol and addresses. 2:
+        addresses. (AWS: flow stickiness of GWLB.)"""
         one, other = sorted((self.source, self.destination))
         if fields == 5:
             return f"{self.protocol} {one[0]} {one[1]} {other[0]} {other[1]}"
@@ -50,7 +54,7 @@ class Packet:
 
     @property
     def payload(self) -> bytes:
-        """What a TCP or UDP packet carries; of other packets, all behind the IP header."""
+        """The payload of a TCP or UDP packet; of other packets, everything after the IP header."""
         if self.protocol == UDP and self.source[1]:
             return self.data[self.start + 8 :]
         if self.protocol == TCP and self.source[1] and len(self.data) > self.start + 12:
@@ -59,7 +63,7 @@ class Packet:
 
 
 def read_packet(data: bytes) -> Packet:
-    """Return an IPv4 or IPv6 packet. Raises PacketError for what is cut off, or does not add up."""
+    """Return an IPv4 or IPv6 packet. Raises PacketError for a truncated or inconsistent one."""
     version = data[0] >> 4 if data else 0
     if version == 4:
         return _ipv4(data)
@@ -105,7 +109,7 @@ def _ipv6(data: bytes) -> Packet:
 
 
 def _packet(data: bytes, start: int, protocol: int, addresses: tuple[str, str], fragment: bool) -> Packet:
-    """Fragments have no ports: only the first one carries them, and all have to go to one appliance."""
+    """Return a packet; a fragment has ports 0, as only the first has any and all must go to one appliance."""
     ports = (0, 0)
     if protocol in _WITH_PORTS and not fragment:
         if len(data) < start + (20 if protocol == TCP else 8):
@@ -114,19 +118,30 @@ def _packet(data: bytes, start: int, protocol: int, addresses: tuple[str, str], 
     return Packet((addresses[0], ports[0]), (addresses[1], ports[1]), protocol, data, start)
 
 
-# -- packets of our own -----------------------------------------------------------------------------------
+# -- building packets -------------------------------------------------------------------------------------
 
 
 def udp_packet(source: End, destination: End, payload: bytes = b"") -> bytes:
     """Return a UDP packet, IPv4 or IPv6 as the addresses are. Raises ValueError for one of each."""
+    _check(source, destination, payload)
     header = pack(">HHHH", source[1], destination[1], 8 + len(payload), 0)
     return _ip(UDP, source[0], destination[0], header + payload, 6)
 
 
 def tcp_packet(source: End, destination: End, flags: int = SYN, payload: bytes = b"", ack: int = 0) -> bytes:
     """Return a TCP packet with these flags. Raises ValueError for addresses of two kinds."""
+    _check(source, destination, payload)
     header = pack(">HHIIBBHHH", source[1], destination[1], 0, ack, 5 << 4, flags, 65535, 0, 0)
     return _ip(TCP, source[0], destination[0], header + payload, 16)
+
+
+def _check(source: End, destination: End, payload: bytes) -> None:
+    for name, end in (("source", source), ("destination", destination)):
+        if not (isinstance(end, tuple) and len(end) == 2):
+            raise ValueError(f"{name} is {shown(end)}: use an address and a port")
+        whole(0, 65_535, **{f"port of {name}": end[1]})
+    if not isinstance(payload, bytes) or len(payload) > _LONGEST:
+        raise ValueError(f"payload is {shown(payload)}: use bytes, at most {_LONGEST:,}")
 
 
 def answer_to(packet: Packet, payload: bytes) -> bytes:

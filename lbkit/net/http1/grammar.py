@@ -87,7 +87,7 @@ ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")
 
 METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())  # others are checked with TOKEN
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-# The request line, without its CRLF, that needs no further check.
+# A request line, without its CRLF, that needs no further check.
 PLAIN_LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) (/[!\"$-~]*) HTTP/1\.1")
 TARGET = re.compile(rb"[!\"$-~]+\Z")  # printable ASCII without "#": fragments are not sent
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")

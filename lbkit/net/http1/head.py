@@ -92,7 +92,8 @@ def read_request(
 
     `make` and `via`: for heads that came by another version of HTTP, and are read as if by HTTP/1.1.
     `refuse_twins`: names with underscores that match a known field (see grammar) are an error; otherwise they
-    are dropped. `plan` learns what becomes of the fields, if that depends on nothing else. Raises Reject."""
+    are dropped. `plan` learns how the fields are forwarded, if that does not depend on anything else. Raises
+    Reject."""
     received = head
     end = head.find(b"\r\n")
     try:

@@ -1,12 +1,12 @@
-"""What became of the last head on a connection, for the next one that is the same.
+"""Forwarding plans: how the last head on a connection was forwarded, for the next one that is the same.
 
-A client that keeps its connection mostly sends the same fields again, and a busy backend answers with the
-same head for as long as its Date does not change. Such a head needs neither the parser nor the search for
-fields: it is compared, byte for byte, with one that has been checked.
+Clients mostly send the same fields again on a connection, and a busy backend answers with the same head until
+its Date changes. Such a head needs neither the parser nor the search for fields: it is compared, byte for
+byte, with one that has been checked.
 
-A connection has one plan, for the last head that was not too long, so its memory is bounded, a flood of
-different heads costs a copy each, and what is secret in a head (Authorization, Cookie) lasts no longer than
-the connection, and is never applied to another's.
+Each connection has one plan, for its last head of up to MAX_HEAD bytes. So memory is bounded, a flood of
+different heads costs one copy each, and secrets in a head (Authorization, Cookie) are never used for another
+connection, nor kept after their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lbkit.net.http1.grammar import PLAIN_LINE
 from lbkit.net.messages import RequestHead, ResponseHead
 from lbkit.net.peer import Peer
 
-MAX_HEAD = 2048  # bytes of a head that is kept; most are shorter
+MAX_HEAD = 2048  # bytes; most heads are shorter
 
 
 class RequestPlan:
@@ -31,14 +31,14 @@ class RequestPlan:
         self.end = 0  # where the head that was read last ends
 
     def learn(self, fields: bytes, forwarded: bytes, client: str, length: int) -> None:
-        """Keep fields that are accepted with any method and any target that is a path."""
+        """Keep fields that would be forwarded in the same way with any method and any path."""
         if len(fields) <= MAX_HEAD:
             self._fields, self._forwarded, self._client, self._length = fields, forwarded, client, length
 
     def read(self, data: bytes, at: int, peer: Peer) -> RequestHead | None:
-        """Return the head that begins at index `at`, if its fields are those that were learned.
+        """Return the head that begins at index `at`, or None if its fields are not those that were learned.
 
-        `peer`: always the same one."""
+        `peer`: the connection's, the same at each call."""
         if not self._fields:
             return None
         stop = data.find(b"\r\n", at)
@@ -64,8 +64,8 @@ class ResponsePlan:
         self._data = b""  # as sent on
         self._internal = b""
         self._status = self._length = 0
-        self.keep = False  # the connection may be kept alive
-        self.end = 0  # of the head
+        self.keep = False  # whether the connection may be kept alive
+        self.end = 0  # where the head ends
 
     def learn(self, head: bytes, answer: ResponseHead, keep: bool) -> None:
         """Keep a final answer that has the backend's own Date: the proxy's would soon be wrong."""
@@ -76,7 +76,7 @@ class ResponsePlan:
             self.keep = keep
 
     def read(self, data: bytes) -> ResponseHead | None:
-        """Return the head that `data` begins with, if it is the one that was learned."""
+        """Return the head that `data` begins with, or None if it is not the one that was learned."""
         if not (self._head and data.startswith(self._head)):
             return None
         return ResponseHead(self._status, self._data, self._length, False, self._internal, True)

@@ -266,6 +266,7 @@ class ClientStream:
                     tunnel = ClientTunnel(self)
                     self.receiver = tunnel
                     tunnel.open(receiver, head, data, whole)
+                    receiver = tunnel  # also of a failure that came with the head
                 else:
                     receiver.answer(head, data, whole)
         if failure:
@@ -284,7 +285,7 @@ class ClientStream:
     # -- endings ---------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Give the request up, if its answer is not complete."""
+        """Give the request up, if its answer is not complete. A tunnel is given up by its transport."""
         self.receiver = None
         if not self._over and self.id:
             self._give_up(ErrorCodes.CANCEL)

@@ -64,7 +64,7 @@ def _of(result: Result, node: str, action: Action, at: float, until: float) -> I
     said = "crashes" if action is Action.CRASH else "hangs"
     yield {"at": seconds(at), "text": f"{node} {said}"}
     broken = node
-    for layer in result.layers.way_to(node):
+    for layer in result.layers.path_to(node):
         failure, out = layer.first_failure(node, at, until), layer.taken_out(node, at, until)
         after = f"after {broken} {said}"
         if failure < inf:

@@ -27,7 +27,14 @@ def test_no_change_breaks_nothing() -> None:
 
 
 def test_faults() -> None:
-    with pytest.raises(ValueError, match="there is no network 'q'"):
+    with pytest.raises(ValueError, match="sessions: unknown network q"):
         sessions_broken(INTERNET, [["a"]], {"q": 1})
     with pytest.raises(ValueError, match="unknown network q"):
         sessions_broken(INTERNET, [["q"]], {})
+
+
+def test_numbers_of_sessions_are_checked() -> None:
+    with pytest.raises(ValueError, match="sessions is 5: use a table by name"):
+        sessions_broken(INTERNET, [], 5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="sessions of a is nan"):
+        sessions_broken(INTERNET, [], {"a": float("nan")})

@@ -293,8 +293,8 @@ def test_an_answer_gets_no_answer() -> None:
     [
         (lambda: Zone("shop..test"), "no name"),
         (lambda: Zone("a.test", [Record("x.b.test.", "A", ["192.0.2.1"])]), "not in the zone a.test"),
-        (lambda: Zone("a.test", [Record("x", "A", ["192.0.2.300"])]), "x A: "),
-        (lambda: Zone("a.test", [Record("x", "NOSUCH", ["1"])]), "x NOSUCH: "),
+        (lambda: Zone("a.test", [Record("x", "A", ["192.0.2.300"])]), "x A is "),
+        (lambda: Zone("a.test", [Record("x", "NOSUCH", ["1"])]), "x NOSUCH is "),
         (lambda: Zone("a.test", [Record("x", "A", [])]), "at least one value"),
         (lambda: Zone("a.test", [Record("x", "A", ["192.0.2.1"], ttl=-1)]), "ttl of x A is -1"),
         (
@@ -315,3 +315,19 @@ def test_zones_that_cannot_be_are_named(make, message) -> None:  # type: ignore[
     with pytest.raises(ValueError, match=message):
         make()
     assert issubclass(ZoneError, ValueError)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "0001 11 00 c63364",  # 17 bits, and one more is set
+        "0001 18 00 c6336400",  # 24 bits in four bytes
+        "0001 18 00 c633",  # 24 bits in two
+        "0001 21 00 c633640101",  # 33 bits of an IPv4 address
+        "0003 18 00 c63364",  # a family that there is not
+    ],
+)
+def test_a_subnet_that_does_not_add_up_is_a_format_error(option: str) -> None:
+    """RFC 7871, 6: too few or too many bytes, and bits beyond the prefix."""
+    wire = query("geo", options=[dns.edns.GenericOption(8, bytes.fromhex(option))])
+    assert ask(wire).rcode() is dns.rcode.FORMERR

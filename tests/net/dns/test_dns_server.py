@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -130,12 +130,21 @@ def test_a_port_that_is_taken_is_named(server: DnsServer) -> None:
 # -- behind a resolver --------------------------------------------------------------------------------
 
 
+def free_port() -> int:
+    """Return a port that is free for UDP and for TCP."""
+    for _ in range(50):
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            with suppress(OSError):
+                udp.bind(tcp.getsockname())
+                return int(tcp.getsockname()[1])
+    raise AssertionError("no port is free for both")
+
+
 @contextmanager
 def unbound(folder: Path, authoritative: int, *settings: str) -> Iterator[int]:
     """A resolver that asks our server about shop.test; yields its port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     lines = [
         "server:",
         *(f"  {line}" for line in (
@@ -191,3 +200,18 @@ def test_a_resolver_with_a_minimum_keeps_it_for_longer_than_it_may(tmp_path: Pat
     with DnsServer(zone(ttl=2)) as server, unbound(tmp_path, server.port, "cache-min-ttl: 900") as port:
         left, _ = remaining(dig(port, "www.shop.test", "+noall", "+answer"))
         assert left > 800
+
+
+def test_a_chooser_that_raises_answers_with_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(Atlas):
+        def locate(self, address: str) -> Location | None:
+            raise ValueError("x.mmdb: the record of it is damaged")
+
+    broken = Zone("shop.test", [], [Steered("www", Steering(REGIONS), ADDRESSES, Broken({}))])
+    with DnsServer(broken) as server:
+        query = dns.message.make_query("www.shop.test.", "A")
+        for ask in (dns.query.udp, dns.query.tcp):
+            assert ask(query, "127.0.0.1", port=server.port, timeout=5).rcode() is dns.rcode.SERVFAIL
+        query = dns.message.make_query("shop.test.", "SOA")
+        assert dns.query.udp(query, "127.0.0.1", port=server.port, timeout=5).answer
+    assert "answering a query failed" in capsys.readouterr().err

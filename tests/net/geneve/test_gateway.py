@@ -181,3 +181,33 @@ def test_an_appliance_is_also_a_process() -> None:
         finally:
             process.terminate()
         assert process.wait(TIMEOUT) == 0
+
+
+def test_wrong_settings_are_named() -> None:
+    for wrong, message in (
+        (["x"], r"appliances\[0\] is 'x': use host:port"),
+        (["127.0.0.1:1", 5], r"appliances\[1\] is 5: use a text"),
+        (["127.0.0.1:0"], r"port of appliances\[0\] is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            gateway(wrong)  # type: ignore[arg-type]
+    pool = gateway(["127.0.0.1:1"], checks=None).pool
+    for number in (-1, 2**64, "x"):
+        with pytest.raises(ValueError, match="attachment is "):
+            Gateway(pool, attachment=number)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="pool is None: use a Pool"):
+        Gateway(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="judge is 5: use a function of a packet"):
+        Appliance(5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="timeout is -1: use a number above 0"):
+        Endpoint("127.0.0.1:1", -1)
+    with pytest.raises(ValueError, match="listen is 'here': use host:port"):
+        Gateway(pool, listen="here")
+
+
+def test_a_packet_that_fits_no_datagram_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    with inspected(1) as (made, _), Endpoint(made.url.removeprefix("udp://")) as endpoint:
+        endpoint.send(udp_packet((CLIENT, 1), (SERVER, 80), bytes(65_507 - 28)))
+        until(made.faults.lines)
+        assert made.inspected == 0
+    assert "too long for a datagram" in capsys.readouterr().err

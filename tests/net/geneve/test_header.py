@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.net.geneve import AwsOptions, GeneveError, Header, Option, decode, encode
+from lbkit.net.geneve import (
+    AwsOptions,
+    GeneveError,
+    Header,
+    Option,
+    decode,
+    encode,
+    tcp_packet,
+    udp_packet,
+)
 from lbkit.net.geneve.header import IPV4, IPV6, LONGEST
 
 words = st.integers(0, 31).flatmap(lambda n: st.binary(min_size=4 * n, max_size=4 * n))
@@ -126,3 +136,28 @@ def test_other_options_of_aws_are_refused(some: tuple[Option, ...], message: str
     with pytest.raises(GeneveError, match=message):
         AwsOptions.read(Header(options=some))
     assert AwsOptions.read(Header(options=(*FULL, Option(0x0101, 1)))) == AwsOptions(1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: Header(vni="x"), "vni is 'x': use a whole number"),
+        (lambda: Header(vni=1 << 24), "vni is 16777216: use a whole number"),
+        (lambda: Header(protocol=-1), "protocol is -1"),
+        (lambda: Header(options=(5,)), "options has 5: use a Option each"),
+        (lambda: Option("x", 2), "namespace is 'x'"),
+        (lambda: Option(1, 256), "type is 256"),
+        (lambda: Option(1, 2, "abcd"), "data is 'abcd': use bytes"),
+        (lambda: AwsOptions(2**64, 0, 0), "endpoint is 18446744073709551616"),
+        (lambda: AwsOptions(0, -1, 0), "attachment is -1"),
+        (lambda: AwsOptions(0, 0, 2**32), "cookie is 4294967296"),
+        (lambda: udp_packet(("10.0.0.1", 70_000), ("10.0.0.2", 1)), "port of source is 70000"),
+        (lambda: tcp_packet(("10.0.0.1", 1), 5), "destination is 5: use an address and a port"),
+        (lambda: udp_packet(("10.0.0.1", 1), ("10.0.0.2", 1), bytes(70_000)), "payload is b.*at most 65,495"),
+        (lambda: udp_packet(("10.0.0.1", 1), ("10.0.0.2", 1), "x"), "payload is 'x': use bytes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_values_are_named(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()

@@ -154,10 +154,15 @@ class World:
         self.connection.connection_made(self.wire)
         self.asked: list[tuple[ClientStream, Receiver]] = []
         self.given_up: set[ClientStream] = set()
+        self.corked, self.waiting = False, b""
         self.feed([SettingsFrame(settings={SettingsFrame.ENABLE_CONNECT_PROTOCOL: 1})])
 
     def feed(self, frames: list[Frame], cut: int = 0) -> None:
-        data = b"".join(frame.serialize() for frame in frames)
+        data = self.waiting + b"".join(frame.serialize() for frame in frames)
+        if self.corked:
+            self.corked, self.waiting = False, data
+            return
+        self.waiting = b""
         for piece in (data[:cut], data[cut:]) if cut else (data,):
             if not self.wire.closed:
                 self.connection.data_received(piece)
@@ -215,6 +220,8 @@ class World:
                 self.feed([SettingsFrame(0, settings=values)])
             case "window":
                 self.feed([WindowUpdateFrame(number if flag else 0, window_increment=size + 1)])
+            case "cork":
+                self.corked = True  # the next frames come together with those after them
             case "ping":
                 self.feed([PingFrame(0, b"12345678", flags=["ACK"] if flag else [])])
             case "continuation":
@@ -237,6 +244,8 @@ class World:
             return
         if isinstance(receiver, TunnelReceiver) and kind != "close":
             self.tunnel_does(receiver.transport, kind, size, flag)
+        elif kind == "close" and isinstance(receiver, TunnelReceiver) and receiver.transport:
+            receiver.transport.abort()  # what reads a tunnel hears of its end, whoever ends it
         elif kind == "close":
             self.given_up.add(stream)
             stream.close()
@@ -273,7 +282,7 @@ KINDS = [
         "window",
         "ping",
     ],
-    *["continuation", "garbage", "lost", "pause", "close", "read"],
+    *["continuation", "garbage", "lost", "pause", "close", "read", "cork"],
 ]
 EVENTS = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 4), st.integers(0, 3000), st.booleans()), max_size=40
@@ -284,6 +293,8 @@ EVENTS = st.lists(
 @given(EVENTS)
 @example([("ask tunnel", 0, 0, True), ("headers", 0, 0, False), ("data", 0, 9, True), ("body", 0, 3, True)])
 @example([("ask tunnel", 0, 0, True), ("headers", 0, 0, True), ("body", 0, 4, True)])
+@example([("ask tunnel", 0, 0, True), *[("headers", 0, 0, False)] * 2, ("close", 0, 0, False)])
+@example([("ask tunnel", 0, 0, True), ("cork", 0, 0, True), ("headers", 0, 0, False), ("reset", 0, 8, True)])
 def test_each_request_ends_exactly_once(events: list[tuple[str, int, int, bool]]) -> None:
     async def play() -> None:
         world = World()

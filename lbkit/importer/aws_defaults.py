@@ -1,8 +1,8 @@
-"""What of a load balancer's definition says nothing about traffic, or nothing that is not usual."""
+"""Fields and attributes of AWS load balancers that may be left out of an experiment without a note."""
 
 from __future__ import annotations
 
-# Fields that say nothing about traffic.
+# Fields that do not affect traffic.
 SILENT = frozenset(
     """
     ARN AccountId AdministrativeState AnomalyDetection AvailabilityZones CanonicalHostedZoneId CreatedTime
@@ -12,8 +12,8 @@ SILENT = frozenset(
     SslPolicy State SubnetMappings Subnets Tags TargetGroupARN TargetGroupArn TargetGroupName VpcId
     """.split()  # noqa: SIM905
 )
-# Attributes that are not imported -> what they are unless they are set.
-_USUAL = {
+# Attributes that are not imported -> their default.
+_DEFAULTS = {
     "client_keep_alive.seconds": "3600",
     "connection_logs.s3.enabled": "false",
     "deregistration_delay.connection_termination.enabled": "false",
@@ -36,9 +36,9 @@ _USUAL = {
     "waf.fail_open.enabled": "false",
     "zonal_shift.config.enabled": "false",
 }
-_ABOUT_OTHERS = ("access_logs.", "connection_logs.", "deletion_protection.", "health_check_logs.", "ipv6.")
+_OTHER_PREFIXES = ("access_logs.", "connection_logs.", "deletion_protection.", "health_check_logs.", "ipv6.")
 
 
 def says_nothing(key: str, text: str) -> bool:
-    """Return whether an attribute may be left out without a word."""
-    return key.startswith(_ABOUT_OTHERS) or text in ("", _USUAL.get(key))
+    """Return whether an attribute has its default or does not affect traffic."""
+    return key.startswith(_OTHER_PREFIXES) or text in ("", _DEFAULTS.get(key))
