@@ -70,7 +70,7 @@ wheelhouse: $(BIN)/python ## Pack all for a room without internet: dist/lbkit-of
 	git archive HEAD | tar -x -C dist/offline/lbkit
 	@# FOR='--platform win_amd64 --python-version 3.12 --only-binary=:all:', and pip only downloads what fits there
 	$(BIN)/python -m pip $(if $(FOR),download $(FOR) -d,wheel -w) dist/offline/lbkit/wheelhouse -q -c requirements.lock \
-	  '.[all]' hatchling editables # the last two: pip builds lbkit itself in an environment of its own
+	  '.[all,compile]' hatchling editables # the last two: pip builds lbkit itself in an environment of its own
 	tar -czf dist/lbkit-offline.tar.gz -C dist/offline lbkit
 	@echo "lbkit: on the other computers: tar -xf lbkit-offline.tar.gz && cd lbkit && make lab"
 
@@ -113,6 +113,8 @@ $(BIN)/python:
 	@echo "lbkit: making an environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
+comma := ,# a comma itself would end an argument of `call`
+
 # One line for pip's many; a failure of pip leaves a file, as its exit code is lost in the pipe.
 define install
 @echo "lbkit: installing what lbkit uses into $(VENV): once, in about a minute"
@@ -124,7 +126,7 @@ define install
 endef
 
 $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
-	$(call install,.[all,compile])
+	$(call install,.[all$(comma)compile])
 	@$(BIN)/python -m native --if-possible
 	@touch $@
 
