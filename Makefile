@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks site wheelhouse lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks site release wheelhouse lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	@$(BIN)/python -m native --if-possible
-	$(PYTEST) -m "not browser and not container and not notebook" tests
+	$(PYTEST) -m "not browser and not container and not notebook and not release" tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lite; \
 	  else echo "lbkit: no npm, so the browser-only edition is not built and its tests are skipped"; fi
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
@@ -64,6 +64,11 @@ test-lite: $(VENV)/dev.stamp lite ## Build the browser-only edition and try it i
 
 site: $(VENV)/dev.stamp ## Build the documentation site: dist/site (RUN=--run executes the notebooks)
 	$(BIN)/python docs/make_site.py $(RUN)
+
+release: $(VENV)/dev.stamp ## Build the wheel and the source archive into dist/release; try them in new environments
+	rm -rf dist/release
+	$(BIN)/python -m build --no-isolation --outdir dist/release
+	$(PYTEST) -m release tests/release
 
 wheelhouse: $(BIN)/python ## Pack all for a room without internet: dist/lbkit-offline.tar.gz (FOR: for other computers)
 	@rm -rf dist/offline && mkdir -p dist/offline/lbkit

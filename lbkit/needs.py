@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.core.text import unknown
+from lbkit.material import CLONE
 
 DISTRIBUTION = "lbkit-lab"  # the name on PyPI, where `lbkit` is an unrelated project
 IN_A_BROWSER = sys.platform == "emscripten"
-CLONE = Path(__file__).parents[1]  # where the sources are, if lbkit runs from them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
-"""Hatch's build hook: adds the compiled modules to a platform wheel if LBKIT_COMPILE=1, or in cibuildwheel.
+"""Hatch's build hook: adds the course to wheels, and compiled modules if LBKIT_COMPILE=1 or in cibuildwheel.
 
-Otherwise the wheel is pure Python, as browsers need it. An editable install is compiled in place.
+Otherwise a wheel is pure Python, as browsers need it. An editable install is compiled in place, and finds the
+notebooks and labs beside the package.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -16,7 +19,19 @@ def wanted() -> bool:
     return any(os.environ.get(name, "0") not in ("", "0") for name in ("LBKIT_COMPILE", "CIBUILDWHEEL"))
 
 
-class CompiledHook(BuildHookInterface[Any]):  # type: ignore[misc]
+COURSE = ("notebooks", "labs/[0-9]*")  # the image for containers is built without them
+
+
+def course(root: Path) -> Iterator[Path]:
+    """Yield the files that `lbkit lab` copies for a learner, and those that check labs."""
+    for pattern in COURSE:
+        for path in sorted(root.glob(f"{pattern}/**/*")):
+            hidden = any(part.startswith((".", "__")) for part in path.relative_to(root).parts)
+            if path.is_file() and not hidden:
+                yield path
+
+
+class BuildHook(BuildHookInterface[Any]):  # type: ignore[misc]
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
@@ -25,6 +40,11 @@ class CompiledHook(BuildHookInterface[Any]):  # type: ignore[misc]
         return [*needed["compile"], *self.metadata.core.dependencies] if wanted() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version == "standard":
+            for path in course(Path(self.root)):
+                build_data["force_include"][str(path)] = (
+                    f"lbkit/material/{path.relative_to(self.root).as_posix()}"
+                )
         if not wanted():
             return
         sys.path.insert(0, self.root)

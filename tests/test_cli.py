@@ -197,7 +197,7 @@ def test_lab_finds_the_notebooks_around(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "notebooks/00-playground.ipynb").write_text("{}")
     monkeypatch.chdir(tmp_path / "deep/er")
-    assert find_notebooks() == tmp_path / "notebooks"
+    assert find_notebooks() == (tmp_path / "notebooks", tmp_path / "workbook")
 
 
 def test_lab_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import typer
 from lbkit import why_not
 from lbkit.cli import workbook
 from lbkit.cli.console import fail, reported
+from lbkit.material import WORKBOOK, find_course, home, is_clone
 
 FIRST = "00-playground.ipynb"  # the notebook that opens
 HIDDEN = ("notebooks", "__pycache__")  # not listed; git tracks the first, so only copies are opened
@@ -52,13 +53,15 @@ def lab_environment() -> dict[str, str]:
     )
 
 
-def find_notebooks() -> Path | None:
-    """Return notebooks/ of the clone: here, above, or where lbkit was imported from."""
+def find_notebooks() -> tuple[Path, Path] | None:
+    """Return the notebooks and the folder of their copies, or None if this installation has none.
+
+    They are those of a clone, here or above, or those of the installation."""
     here = Path.cwd()
-    for root in (here, *here.parents, Path(__file__).parents[2]):
-        if any((root / "notebooks").glob("*.ipynb")) and (root / "lbkit").is_dir():
-            return root / "notebooks"
-    return None
+    if clone := next(filter(is_clone, (here, *here.parents)), None):
+        return clone / "notebooks", clone / WORKBOOK
+    course = find_course()
+    return (course / "notebooks", home() / WORKBOOK) if course else None
 
 
 def command(
@@ -78,8 +81,8 @@ def command(
     if reason := why_not("lab"):
         fail(reason)
     folder = None
-    if notebooks := find_notebooks():
-        folder = notebooks.with_name("workbook")
+    if found := find_notebooks():
+        notebooks, folder = found
         with reported():
             from lbkit.course import all_labs
 
@@ -92,7 +95,7 @@ def command(
             )
     else:
         typer.echo(
-            "lbkit: the notebooks come with the kit's sources, which are not here: opening this folder"
+            "lbkit: this installation has no notebooks (wheels and clones have them): opening this folder"
         )
     typer.echo("lbkit: starting JupyterLab ...")
     sys.stdout.flush()

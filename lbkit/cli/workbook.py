@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-ORIGINALS = ".originals"  # in the workbook: each file as it was copied, to tell a learner's changes from ours
+from lbkit.material import ORIGINALS
 
 
 def update(notebooks: Path, workbook: Path, without: Collection[str] = ()) -> list[Path]:

@@ -16,21 +16,15 @@ from lbkit.core.text import unknown
 from lbkit.course.mistakes import Mistake, mistakes_in
 from lbkit.course.report import Report, report
 from lbkit.course.task import Task, load_task
-from lbkit.needs import CLONE
+from lbkit.material import WORKBOOK, find_course, home
 
 LABS = "labs"
 
 
-def labs_folder() -> Path | None:
-    """Return labs/ of the clone: where lbkit was imported from, or None if it is not a clone."""
-    folder = Path(__file__).resolve().parents[2] / LABS
-    return folder if folder.is_dir() else None
-
-
 def all_labs() -> list[Lab]:
     """Return every lab, in order."""
-    folder = labs_folder()
-    paths = sorted(folder.glob("[0-9][0-9]-*/source/checks.py")) if folder else []
+    course = find_course()
+    paths = sorted((course / LABS).glob("[0-9][0-9]-*/source/checks.py")) if course else []
     return [Lab(path.parents[1]) for path in paths]
 
 
@@ -38,7 +32,9 @@ def find_lab(name: str) -> Lab:
     """Return the lab of a number ("3", "03") or name ("03-explore", "explore"). Raises ValueError."""
     labs = all_labs()
     if not labs:
-        raise ValueError("the labs come with the kit's sources, which are not here: work in a clone of it")
+        raise ValueError(
+            "this installation has no labs: install lbkit from a wheel, or work in a clone of it"
+        )
     for lab in labs:
         number, _, word = lab.name.partition("-")
         if name in (lab.name, word) or (name.isdigit() and int(name) == int(number)):
@@ -67,7 +63,7 @@ class Lab:
     @property
     def own_folder(self) -> Path:
         """The learner's folder: their copy in the workbook, if there is one."""
-        own = CLONE / "workbook" / LABS / self.name
+        own = home() / WORKBOOK / LABS / self.name
         return own if own.is_dir() else self.folder
 
     @cached_property

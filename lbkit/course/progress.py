@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any
 
 from lbkit.course.report import Report
-from lbkit.needs import CLONE
+from lbkit.material import CLONE, WORKBOOK, find_course, is_clone
 
 try:
     import fcntl
@@ -32,7 +32,7 @@ def progress_file() -> Path:
     """Return the file: that of LBKIT_PROGRESS, in the workbook of a clone, or in the home folder."""
     if named := os.environ.get("LBKIT_PROGRESS"):
         return Path(named)
-    return (CLONE / "workbook" if (CLONE / "pyproject.toml").is_file() else Path.home() / ".lbkit") / FILE
+    return (CLONE / WORKBOOK if is_clone(CLONE) else Path.home() / ".lbkit") / FILE
 
 
 def read_progress() -> dict[str, dict[str, Any]]:
@@ -125,9 +125,10 @@ def claims_that_ran(cells: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def all_claims() -> dict[str, list[str]]:
-    """Return the claims of each notebook of the clone, by its name."""
-    found = {}
-    for path in sorted((CLONE / "notebooks").glob("*.ipynb")):
+    """Return the claims of each notebook, by its name."""
+    found: dict[str, list[str]] = {}
+    course = find_course()
+    for path in sorted((course / "notebooks").glob("*.ipynb")) if course else ():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         if claims := sorted({claim for cell in cells for claim in claims_of(cell)}):
             found[path.name] = claims
