@@ -28,7 +28,9 @@ from lbkit.cli import (
     play,
     progress,
     proxy,
+    questions,
     route,
+    slides,
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -39,6 +41,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.command,
     "check": check.command,
     "progress": progress.command,
+    "questions": questions.command,
+    "slides": slides.command,
     "algorithms": algorithms.command,
     "backends": backends.command,
     "proxy": proxy.command,

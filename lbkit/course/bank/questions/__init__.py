@@ -1,0 +1,1 @@
+"""The questions, a module for each notebook; lbkit.course.bank.shelf finds them."""
