@@ -30,7 +30,6 @@ from lbkit.cli import (
     proxy,
     questions,
     route,
-    slides,
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -42,7 +41,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
     "progress": progress.command,
     "questions": questions.command,
-    "slides": slides.command,
     "algorithms": algorithms.command,
     "backends": backends.command,
     "proxy": proxy.command,

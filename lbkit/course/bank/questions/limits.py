@@ -33,14 +33,13 @@ def minute_of_silence(draw: Draw) -> Number:
 @ask("claim-t5-sim", what_if=True)
 def at_the_boundary(draw: Draw) -> Number:
     limit = draw.choice([10, 20, 50])
-    name, limiter = draw.choice(
-        [
-            ("fixed window", FixedWindow(limit=limit, window=1)),
-            ("sliding log", SlidingLog(limit=limit, window=1)),
-        ]
-    )
+    kinds: dict[str, Limiter[Any]] = {
+        "fixed window": FixedWindow(limit=limit, window=1),
+        "sliding log": SlidingLog(limit=limit, window=1),
+    }
+    name = draw.choice(list(kinds))
     attack = [0.95 + i / 1000 for i in range(limit)] + [1.0 + i / 1000 for i in range(limit)]
-    passed = sum(said.allowed for _, said in play(limiter, attack))
+    passed = sum(said.allowed for _, said in play(kinds[name], attack))
     return Number(
         f"A {name} allows {limit} requests a second. A client sends {limit} just before a full second and "
         f"{limit} just after it. How many are let in within that tenth of a second?",
