@@ -13,6 +13,8 @@ from typing import Any
 MARK = "jupyter-lite.json"  # in the folder of each site
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
+TO_A_LAB = re.compile(r"\[([^\]]*)\]\(labs/[^)]*\)")  # there are no labs in the site
+
 # What a cell does on real processes, by what is found in its code, in this order.
 DOES = {
     r"\bLocalFleet\(": "starts servers",
@@ -51,6 +53,9 @@ def for_browsers(book: dict[str, Any]) -> dict[str, Any]:
     """Return the notebook with JupyterLite's kernel, and cells that print what is left out there."""
     code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
     flags = found_by_why_not(["".join(cell["source"]) for cell in code])
+    for cell in book["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = TO_A_LAB.sub(r"\1", "".join(cell["source"]))
     for cell in code:
         cell["source"] = explained("".join(cell["source"]), flags)
     return book | {"metadata": book["metadata"] | {"kernelspec": KERNEL}}

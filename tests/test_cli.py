@@ -128,7 +128,7 @@ def test_lab_listens_on_this_machine_only() -> None:
     assert {
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.root_dir=/kit",
-        "--LabApp.default_url=/lab/tree/workbook/00-playground.ipynb",
+        "--LabApp.default_url=/lab/tree/workbook/index.ipynb",
         "--ContentsManager.hide_globs=notebooks",
         "--ServerApp.port=9000",
         "--no-browser",

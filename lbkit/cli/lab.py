@@ -15,7 +15,7 @@ from lbkit.cli import workbook
 from lbkit.cli.console import fail, reported
 from lbkit.material import WORKBOOK, find_course, home, is_clone
 
-FIRST = "00-playground.ipynb"  # the notebook that opens
+FIRST = "index.ipynb"  # the notebook that opens
 HIDDEN = ("notebooks", "__pycache__")  # not listed; git tracks the first, so only copies are opened
 SETTINGS = Path(__file__).with_name("jupyter")  # of JupyterLab: no question about news
 

@@ -11,6 +11,7 @@ from lbkit.course.house import score
 from lbkit.course.lab import Lab, all_labs, find_lab
 from lbkit.course.leaderboard import kept
 from lbkit.course.notebook import OpenLab, open_lab
+from lbkit.course.overview import where_you_are
 from lbkit.course.own_breakers import own_breakers
 from lbkit.course.own_cookie import own_cookie
 from lbkit.course.own_limiter import own_limiter
@@ -47,4 +48,5 @@ __all__ = [
     "predict",
     "score",
     "seconds_each",
+    "where_you_are",
 ]

@@ -30,7 +30,7 @@ def test_the_printed_address_opens_the_first_notebook_with_one_kernel(
     page.goto(address)
     page.wait_for_selector(IDLE)
     page.wait_for_timeout(2000)  # a second kernel would be asked for within this time
-    first = [s for s in ask(lab, "api/sessions") if s["path"] == "workbook/00-playground.ipynb"]
+    first = [s for s in ask(lab, "api/sessions") if s["path"] == "workbook/index.ipynb"]
     assert [session["kernel"]["execution_state"] for session in first] == ["idle"]
     assert page.locator(IDLE).count() == 1
     assert page.locator(".jp-Dialog").count() == 0

@@ -52,6 +52,12 @@ def test_names_that_follow_from_why_not_are_found() -> None:
     assert found_by_why_not(cells) == {"live", "several"}
 
 
+def test_a_link_to_a_lab_is_text_as_the_site_has_no_labs() -> None:
+    text = "[03](03-algorithms.ipynb), [lab 01](labs/01-turns/turns.ipynb)"
+    book = {"cells": [{"cell_type": "markdown", "source": [text]}], "metadata": {}}
+    assert for_browsers(book)["cells"][0]["source"] == "[03](03-algorithms.ipynb), lab 01"
+
+
 def test_every_notebook_keeps_its_code() -> None:
     for path in NOTEBOOKS:
         before = json.loads(path.read_text())

@@ -20,7 +20,7 @@ need_module("nbclient")
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from notebooks.book import NOTEBOOKS, SOLUTIONS, cells
+from notebooks.book import INDEX, NOTEBOOKS, SOLUTIONS, cells
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -156,7 +156,7 @@ def machines_for(notebook: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("notebook", "machine"),
     [
-        *((path, machine) for path in NOTEBOOKS for machine in machines_for(path)),
+        *((path, machine) for path in (INDEX, *NOTEBOOKS) for machine in machines_for(path)),
         *((path, "make lab") for path in SOLUTIONS),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else value,
