@@ -9,7 +9,8 @@ from lbkit import table
 from lbkit.course.contents import PROGRAMS, Chapter, chapters
 from lbkit.course.lab import Lab
 from lbkit.course.progress import progress_file, read_progress
-from lbkit.needs import CLONE, why_not
+from lbkit.material import find_course
+from lbkit.needs import why_not
 
 HEAD = ("notebook", "minutes", "claims shown", "labs", "not installed here")
 TEXTS = ("notebook", "labs", "not installed here")
@@ -35,7 +36,8 @@ def where_you_are() -> Overview:
     Claims count as shown when their cells have run and the notebook was saved. Raises ValueError for a file
     that is not one of progress, OSError."""
     noted = read_progress()
-    rows = [row(chapter, noted) for chapter in chapters(CLONE / "notebooks")]
+    course = find_course()
+    rows = [row(chapter, noted) for chapter in chapters(course / "notebooks" if course else ".")]
     return Overview(rows, f"From {progress_file()}, which is yours: nothing leaves this machine.")
 
 
