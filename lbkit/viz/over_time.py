@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from lbkit.events import DEPENDENCY_STATES, Action, Event
@@ -154,7 +154,8 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
         notes = [
             BESIDE
             | {"x": at, "text": "; ".join(f"{what} {', '.join(names)}" for what, names in at_once.items())}
-            for at, at_once in happening.items()
+            | ({"xanchor": "right"} if 0 < following - at < NEAR * end else {})
+            for (at, at_once), following in zip(happening.items(), [*[*happening][1:], inf], strict=True)
         ]
     if experiment.traffic.warmup:
         shapes.append(WARMUP | {"x1": experiment.traffic.warmup})
@@ -190,6 +191,7 @@ VALUED = {
 }
 
 
+NEAR = 0.025  # of the axis: of two events that are nearer, the first has its label on the left of its line
 LABELLED = 16  # labels that fit side by side: of more events, as with random failures, there are only lines
 VERTICAL = {
     "type": "line",

@@ -214,6 +214,12 @@ def test_events_are_written_where_they_happen() -> None:
     assert {s.x0 for s in figure.layout.shapes} == {5, 9, 0}
 
 
+def test_of_two_events_that_are_close_the_first_has_its_label_on_the_left() -> None:
+    dips = [Event(at, what, "s1") for at, what in ((10, "crash"), (11, "recover"), (40, "crash"))]
+    layout = figures.states(run(Experiment(servers(2), Traffic(duration=60), events=dips))).layout
+    assert [note.xanchor for note in layout.annotations] == ["right", "left", "left"]
+
+
 def test_shares_stand_beside_what_is_fair() -> None:
     capacity = by_name(figures.shares(RESULTS))["share of capacity"]
     assert list(capacity.y) == pytest.approx([0.4, 0.4, 0.2])
