@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from math import inf, isfinite
 from typing import Any
 
@@ -153,9 +154,12 @@ def time_layout(experiment: Experiment, horizon: float | None = None) -> dict[st
     if len(happening) <= LABELLED:
         notes = [
             BESIDE
-            | {"x": at, "text": "; ".join(f"{what} {', '.join(names)}" for what, names in at_once.items())}
+            | {
+                "x": at,
+                "text": "; ".join(f"{what} {', '.join(names)}" for what, names in happening[at].items()),
+            }
             | ({"xanchor": "right"} if 0 < following - at < NEAR * end else {})
-            for (at, at_once), following in zip(happening.items(), [*[*happening][1:], inf], strict=True)
+            for at, following in pairwise([*happening, inf])
         ]
     if experiment.traffic.warmup:
         shapes.append(WARMUP | {"x1": experiment.traffic.warmup})
