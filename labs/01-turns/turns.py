@@ -9,5 +9,4 @@ class Turns(Balancer):
 
     def pick(self, backends, key, now):
         """Return one of `backends`. Each has a `weight`: 1.0, 5.0, or 0.5."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here

@@ -9,10 +9,8 @@ class FewestRunning(Balancer):
 
     def pick(self, backends, key, now):
         """Return one of `backends`. The request runs there from now on."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here
 
     def done(self, backend, latency, ok, now):
         """A request at `backend` has ended. `ok` is True, False, or None if the client went away."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here

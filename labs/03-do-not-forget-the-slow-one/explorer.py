@@ -6,17 +6,14 @@ class Explorer(Balancer):
 
     def __init__(self):
         self.times = {}  # seconds, by backend: about how long an answer takes
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here
 
     def pick(self, backends, key, now):
         """Return one of `backends`. Each has `in_flight`, the number of its running requests.
 
         `self.rng` is a source of chance: `self.rng.random()`, `self.rng.choice(backends)`."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here
 
     def done(self, backend, latency, ok, now):
         """A request ended after `latency` seconds. `ok`: whether it went well; None: its client left."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here

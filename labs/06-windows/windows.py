@@ -10,10 +10,8 @@ class SlidingWindow:
         self.limit = limit
         self.window = window
         self.clock = clock
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here
 
     def allow(self, client=""):
         """Return whether a request of this client may go on now."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here

@@ -6,12 +6,10 @@ class Watch:
 
         A probe is sent every `interval` seconds and is given up after `timeout`. Raises ValueError for
         numbers with which no watch can work."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here
 
     def result(self, number, ok):
         """Note the result of probe `number`; probes are numbered in the order in which they were sent.
 
         Sets `self.up`. Returns "up" or "down" if the state has changed, otherwise None."""
-        # YOUR CODE HERE
-        raise NotImplementedError()
+        raise NotImplementedError  # your code here

@@ -120,7 +120,7 @@ def code_of(file: Path) -> str:
         ) from None
     if not sources:
         raise ValueError(f"{file}: the cell for your code is gone; copy it from the lab's own notebook")
-    return "\n\n".join(sources)
+    return "\n\n\n".join(sources)
 
 
 def source_of(thing: Any) -> tuple[str, str]:

@@ -30,18 +30,23 @@ class OpenLab:
 
     def source(self) -> str:
         """Return the cells that define what the task asks for. Raises ValueError if one is missing."""
-        sources = [source_of(self._defined(name))[0] for name in self.lab.task.defines]
-        return "\n\n".join(dict.fromkeys(sources))
+        sources = [source_of(self._defined(name))[0] for name in self._asked()]
+        return "\n\n\n".join(dict.fromkeys(sources))
 
     def written(self, *names: str) -> None:
         """Raise NotYet if these, or all that the task asks for, are not written: what follows needs them."""
-        for name in names or self.lab.task.defines:
+        for name in names or self._asked():
             for function in functions_of(self._defined(name)):
                 if "NotImplementedError" in function.__code__.co_names:
                     raise NotYet(
                         f"`{function.__qualname__}` is not written yet: write it in the cell for your code, "
                         "run that cell, and then this one"
                     )
+
+    def _asked(self) -> list[str]:
+        """Return the names that the task asks for, after those that may stand beside them."""
+        task = self.lab.task
+        return [*(name for name in task.beside if name in self._names), *task.defines]
 
     def _defined(self, name: str) -> Any:
         if name not in self._names:

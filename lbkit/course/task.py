@@ -62,6 +62,7 @@ class Task:
     minutes: int
     difficulty: int  # from 1 to 3
     before: str  # what should be known: a chapter, another lab
+    beside: tuple[str, ...] = ()  # names in a cell of their own, which a solution may use or do without
     checks: dict[str, Check] = field(default_factory=dict)
 
     def check(

@@ -110,9 +110,9 @@ def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key
         "marker": {"symbol": "line-ns", "size": 10, "line": {"color": INK, "width": 1}},
         "hovertemplate": "a request at %{x:.3f} s<extra></extra>",
     }
-    spent = [f"{trace['name']} goes down to {max(0.0, round(min(trace['y']), 2)):g}" for trace in traces]
+    fewest = [f"{max(0.0, round(min(trace['y']), 2)):g} ({trace['name']})" for trace in traces]
     return figure(
-        f"Of what may still be admitted, {', '.join(spent)}",
+        f"Fewest requests left: {', '.join(fewest)}",
         [*traces, ticks],
         xaxis=axis("time (s)"),
         yaxis=axis("requests left", rangemode="tozero"),

@@ -45,7 +45,7 @@ def notebook(path: Path, *cells: tuple[str, bool]) -> Path:
 
 def test_the_code_of_a_notebook_is_in_the_cells_to_be_filled_in(tmp_path: Path) -> None:
     path = notebook(tmp_path / "a.ipynb", ("import os", False), ("class A: pass", True), ("x = 1", True))
-    assert code_of(path) == "class A: pass\n\nx = 1"
+    assert code_of(path) == "class A: pass\n\n\nx = 1"
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,14 @@ def test_a_class_of_a_module_and_of_a_cell_is_found_with_its_source(tmp_path: Pa
         source_of(int)
 
 
-def defined(code: str) -> OpenLab:
-    """The lab "Turns" in a notebook whose cell is this."""
+def defined(*cells: str, lab: Lab = TURNS) -> OpenLab:
+    """A lab in a notebook with these cells."""
     names: dict[str, object] = {"__name__": "__main__"}
-    file = f"<cell {hash(code)}>"
-    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
-    exec(compile(code, file, "exec"), names)
-    return OpenLab(TURNS, names)
+    for code in cells:
+        file = f"<cell {hash(code)}>"
+        linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+        exec(compile(code, file, "exec"), names)
+    return OpenLab(lab, names)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,17 @@ def test_a_notebook_goes_no_further_without_the_code_and_says_so_in_a_line(code:
 
 def test_code_that_is_written_lets_a_notebook_go_on() -> None:
     defined((TURNS.source / "solution.py").read_text()).written()
+
+
+def test_what_stands_in_a_cell_beside_is_checked_with_the_rest() -> None:
+    ring = find_lab("4")
+    solution = (ring.source / "solution.py").read_text()
+    beside, rest = solution.split("# %%")
+    assert defined(beside, rest, lab=ring).check().solved
+    alone = next(iter(ring.right.values())).read_text()
+    assert defined(alone, lab=ring).source() == alone  # a solution may do without
+    with pytest.raises(NotYet, match="`position` is not written yet"):
+        defined(code_of(ring.folder / "ring.py"), lab=ring).written()
 
 
 def test_a_class_without_a_method_of_its_own_is_named() -> None:

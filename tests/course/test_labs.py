@@ -62,6 +62,13 @@ def test_a_lab_is_complete(lab: Lab) -> None:
 
 
 @every_lab
+def test_no_code_cell_of_its_notebook_has_more_than_twenty_lines(lab: Lab) -> None:
+    book = json.loads((lab.folder / f"{lab.task.module}.ipynb").read_text())
+    code = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert [source for source in code if len(source.splitlines()) > 20] == []
+
+
+@every_lab
 def test_the_starter_is_not_the_solution_and_says_so(lab: Lab) -> None:
     module = lab.folder / f"{lab.task.module}.py"
     assert code_of(module).strip() == code_of(module.with_suffix(".ipynb")).strip()

@@ -95,5 +95,5 @@ def test_titles_say_how_many_are_admitted() -> None:
     equal = {name: play(TokenBucket(2, 3), ARRIVALS) for name in ("one", "other")}
     admitted = sum(decision.allowed for _, decision in equal["one"])
     assert limits.marks(equal).layout.title.text == f"Of 20 requests, every limiter admits {admitted}"
-    spent = limits.left({"bucket": TokenBucket(2, 3)}, ARRIVALS).layout.title.text
-    assert spent == "Of what may still be admitted, bucket goes down to 0"
+    fewest = limits.left({"bucket": TokenBucket(2, 3)}, ARRIVALS).layout.title.text
+    assert fewest == "Fewest requests left: 0 (bucket)"

@@ -6,6 +6,7 @@ task = Task(
     title="A ring",
     module="ring",
     defines=("Ring",),
+    beside=("position", "ByPath"),
     minutes=60,
     difficulty=2,
     before="notebook 03, up to consistent hashing; lab 02",

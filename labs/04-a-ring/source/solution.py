@@ -12,11 +12,21 @@ def position(text):
     ### END SOLUTION
 
 
-class Ring(Balancer):
-    """Consistent hashing with bounded loads."""
+class ByPath(Balancer):
+    """Equal paths go to the same server."""
 
-    keyed = True  # equal keys go to the same server
-    keyed_by = "path"  # of a request
+    keyed = True
+    keyed_by = "path"
+
+    def pick(self, backends, key, now):
+        return self.pick_except(backends, (), key, now)
+
+
+# %%
+
+
+class Ring(ByPath):
+    """Consistent hashing with bounded loads."""
 
     def __init__(self, points=160, factor=1.25):
         self.points = points  # on the ring, for a server of weight 1
@@ -29,9 +39,7 @@ class Ring(Balancer):
         ### END SOLUTION
 
     def rebuild(self, backends):
-        """Called before the first pick, and whenever servers come, go, or change their weight.
-
-        Some requests may be running: each backend has its `in_flight`, and its `name` and `weight`."""
+        """Called before the first pick, and whenever servers come, go, or change their weight."""
         ### BEGIN SOLUTION
         self.ring = sorted(
             (position(f"{b.name}/{i}"), b.name, b)
@@ -43,12 +51,8 @@ class Ring(Balancer):
         self.weight = sum(b.weight for b in backends)
         ### END SOLUTION
 
-    def pick(self, backends, key, now):
-        """Return the server of `key`, a text."""
-        return self.pick_except(backends, (), key, now)
-
     def pick_except(self, backends, exclude, key, now):
-        """The same, but none of `exclude`, where the request has failed already."""
+        """Return the server of `key`, a text, but none of `exclude`, where the request has failed already."""
         ### BEGIN SOLUTION
         self.running += 1
         share = self.factor * self.running / self.weight

@@ -7,9 +7,7 @@ class TokenBucket:
 
     def __init__(self, rate, capacity, clock=time.monotonic):
         """`rate`: tokens a second. `capacity`: tokens it can hold; it begins full. `clock()` returns seconds."""
-        self.rate = rate
-        self.capacity = capacity
-        self.clock = clock
+        self.rate, self.capacity, self.clock = rate, capacity, clock
         self.tokens = capacity
         self.last = clock()
         ### BEGIN SOLUTION

@@ -9,6 +9,7 @@ task = Task(
     title="Leave quietly",
     module="leave_quietly",
     defines=("Drain",),
+    beside=("Connections",),
     minutes=60,
     difficulty=2,
     before="notebook 06, up to the drain that never ends",

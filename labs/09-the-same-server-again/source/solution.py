@@ -5,15 +5,10 @@ class StickyCookie:
     """The value of a cookie, the *token*, that brings a visitor back to the same server."""
 
     def __init__(self, secret, life=3600.0):
-        """`secret`: bytes that all balancers of the site know, and nobody else. `life`: seconds that a token
-        is good for, counted from the moment when it was made."""
-        self.secret = secret
-        self.life = life
+        self.secret, self.life = secret, life
 
     def make(self, server, now):
-        """Return a token, a text, for a visitor who is on the server of this name.
-
-        `now`: seconds since 1970; parts of a second do not matter."""
+        """Return a token, a text, for a visitor who is on the server of this name."""
         ### BEGIN SOLUTION
         made = int(now)
         return f"{made}.{self.signature(server, made)}"
@@ -31,9 +26,7 @@ class StickyCookie:
         ### END SOLUTION
 
     def read(self, token, servers, now):
-        """Return the name of the server that a token means, or None: then the balancer chooses one anew.
-
-        `servers`: name -> "up", "draining" or "down". `token`: whatever the client sent, "" without a cookie."""
+        """Return the name of the server that a token means, or None: then the balancer chooses one anew."""
         ### BEGIN SOLUTION
         for server, state in servers.items():
             made = self.made_for(token, server)
@@ -43,9 +36,7 @@ class StickyCookie:
         ### END SOLUTION
 
     def answer(self, token, server, now):
-        """Return the token to set with the answer of this server, or None to set no cookie.
-
-        `token`: what the client sent; "" without a cookie."""
+        """Return the token to set with the answer of this server, or None to set no cookie."""
         ### BEGIN SOLUTION
         made = self.made_for(token, server)
         if made is not None and now <= made + self.life / 2:

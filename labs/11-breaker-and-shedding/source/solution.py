@@ -1,6 +1,3 @@
-from collections import deque
-
-
 class Breakers:
     """A circuit breaker for each backend. One object serves all requests of a balancer."""
 
@@ -48,16 +45,19 @@ class Breakers:
         ### END SOLUTION
 
 
+# %%
+
+from collections import deque
+
+
 class Shedder:
     """Rejects a share of all requests while many of those that it lets through fail."""
 
     def __init__(self, window=5.0, aim=0.95, most=0.9):
-        """`window`: seconds for which an outcome counts. `aim`: with this share of successes all is well.
-
-        `most`: the largest share that is rejected."""
+        """`window`: seconds for which an outcome counts. `aim`: with this share of successes all is well."""
         self.window = window
         self.aim = aim
-        self.most = most
+        self.most = most  # the largest share that is rejected
         ### BEGIN SOLUTION
         self.outcomes = deque()  # (second, True or False)
         ### END SOLUTION

@@ -30,6 +30,9 @@ async def relay(reader, writer, backend):
     ### END SOLUTION
 
 
+# %%
+
+
 async def proxy(reader, writer, pick):
     """Serve a client's requests, each by the backend (host, port) that `pick()` returns."""
     ### BEGIN SOLUTION
