@@ -30,6 +30,7 @@ from lbkit.cli import (
     proxy,
     questions,
     route,
+    slides,
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
     "progress": progress.command,
     "questions": questions.command,
+    "slides": slides.command,
     "algorithms": algorithms.command,
     "backends": backends.command,
     "proxy": proxy.command,
