@@ -26,6 +26,7 @@ from setuptools.command.build_ext import build_ext
 from native.table import ROOT, CompileError, extensions, hashes
 
 LAZY = re.compile(r"(?P<file>.*):(?P<line>\d+): warning: Treating generator comprehension as list")
+DEFAULT = re.compile(r"(?P<file>.*):(?P<line>\d+): warning: Unsupported default attribute value")
 OPTIMIZE = os.environ.get("LBKIT_OPTIMIZE", "2")
 
 
@@ -68,9 +69,9 @@ def _to_c(names: list[str], work: Path) -> list[Any]:
             )
     except SystemExit:
         raise CompileError(said.getvalue().strip()) from None
-    kept = list(kept_generators(said.getvalue()))
-    if kept:
-        raise CompileError("\n".join(kept))
+    harmed = [*kept_generators(said.getvalue()), *lost_defaults(said.getvalue())]
+    if harmed:
+        raise CompileError("\n".join(harmed))
     return made
 
 
@@ -88,6 +89,14 @@ def kept_generators(said: str) -> Iterator[str]:
                 lines = {part.lineno for part in inside if isinstance(part, ast.GeneratorExp)}
                 if line in lines and not unpacked:
                     yield f"{file}:{line}: would become a list: use a loop, or a function with `yield`"
+
+
+def lost_defaults(said: str) -> Iterator[str]:
+    """Yield a message for each attribute of a class whose value is computed.
+
+    mypyc makes it an attribute of each object, computed anew, and the class itself has none."""
+    for file, line in sorted({(found["file"], int(found["line"])) for found in DEFAULT.finditer(said)}):
+        yield f"{file}:{line}: no attribute of the class: declare a ClassVar, or assign it in a constructor"
 
 
 class _Build(build_ext):  # type: ignore[misc]

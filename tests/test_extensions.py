@@ -201,3 +201,12 @@ def test_a_generator_that_would_become_a_list_is_refused(tmp_path: Path, line: s
     file.write_text(f"x = []\n{line}\n")
     said = f"{file}:2: warning: Treating generator comprehension as list\n"
     assert bool(list(build.kept_generators(said))) is wrong
+
+
+def test_an_attribute_that_would_be_lost_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    said = f"{file}:7: warning: Unsupported default attribute value\n" * 2  # of the class and of its subclass
+    assert list(build.lost_defaults(said)) == [
+        f"{file}:7: no attribute of the class: declare a ClassVar, or assign it in a constructor"
+    ]
+    assert not list(build.lost_defaults(f"{file}:7: warning: another\n"))

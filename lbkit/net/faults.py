@@ -25,7 +25,15 @@ class Faults:
         """Count a fault; call it in the exception's handler. `what` names the part of the proxy that failed.
 
         The first of a kind is printed with its traceback; an AlgorithmError needs none."""
-        error = sys.exception()
+        self._count(what, sys.exception())
+
+    def note(self, what: str) -> None:
+        """Count a fault without an exception, whatever is being handled meanwhile; print it if it is new.
+
+        A compiled coroutine that was woken with an exception hands it on as the one being handled."""
+        self._count(what, None)
+
+    def _count(self, what: str, error: BaseException | None) -> None:
         if isinstance(error, AlgorithmError):
             kind, line = f"{error.algorithm} at {error.place}", str(error)
         else:

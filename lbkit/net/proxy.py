@@ -78,7 +78,7 @@ class Proxy(ClientSide):
             else Connections(timeouts, config.limits)
         )
         self.connections.reach = Reaches(config.backends)
-        self.connections.fault = fault
+        self.connections.fault = self.faults.note
         self.reports = Reports(self.pool, config.probe, self.connections, self._now, fault)
         if checks := config.policy.health and config.policy.health.checks:
             self.checker = Checker(self.pool, checks.probe, checks.timeout, self._now, on_fault=fault)
