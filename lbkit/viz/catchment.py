@@ -96,7 +96,7 @@ def _networks(
         "x": [at[n][0] for n in networks],
         "y": [at[n][1] for n in networks],
         "text": [escape(n) for n in networks],
-        "textposition": "top right",
+        "textposition": ["top center" if at[n][1] else "bottom center" for n in networks],  # beside the paths
         "textfont": {"size": 11, "color": INK},
         "customdata": paths,
         "hovertemplate": "%{text}<br>%{customdata}<extra></extra>",

@@ -71,7 +71,7 @@ def world(
         traces.append(_refused(refused))
     shown = title or f"{len(clients)} clients, {steering.rule}"
     if refused:
-        shown += f", {len(refused)} without a region"
+        shown += f"; {len(refused)} not served"
     return figure(
         shown,
         traces,

@@ -38,7 +38,7 @@ def test_a_client_that_nobody_may_serve_is_a_red_cross() -> None:
     assert (refused.x, refused.y) == ((4.8,), (45.8,))
     assert "is down: paris" in refused.text[0]
     assert "paris: down" in [trace.name for trace in drawn.data]
-    assert drawn.layout.title.text == "2 clients, nearest, 1 without a region"
+    assert drawn.layout.title.text == "2 clients, nearest; 1 not served"
 
 
 def test_coasts_are_on_the_map_and_nothing_crosses_it() -> None:
