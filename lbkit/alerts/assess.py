@@ -178,8 +178,9 @@ class Quality(Sequence[Assessment]):
     def _over(self) -> list[str]:
         if not self:
             return []
+        days = self[0].seconds / DAY
         return [
-            f"over {self[0].seconds / DAY:.3g} days; {self.pages_per_day:.2g} pages a day by all rules;"
+            f"over {days:.3g} day{'' if days == 1 else 's'}; {self.pages_per_day:.2g} pages a day by all rules;"
             " detection and reset are medians, in seconds"
         ]
 

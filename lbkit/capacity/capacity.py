@@ -116,7 +116,7 @@ class Capacity:
         return f"<Capacity: {self}>"
 
     def _repr_html_(self) -> str:
-        below = "the interval is that of the mean over the seeds; it knows nothing of days that are different"
+        below = "The interval is that of the mean over the seeds: it says nothing of days that are different."
         return html(self.head, self.rows(), ["enough"], [self.statement, self.failure, below])
 
     @property

@@ -19,6 +19,7 @@ from lbkit.course.task import Task, load_task
 from lbkit.material import WORKBOOK, find_course, home
 
 LABS = "labs"
+BETWEEN = "\n\n\n"  # cells of a solution that has several
 
 
 def all_labs() -> list[Lab]:
@@ -120,7 +121,7 @@ def code_of(file: Path) -> str:
         ) from None
     if not sources:
         raise ValueError(f"{file}: the cell for your code is gone; copy it from the lab's own notebook")
-    return "\n\n\n".join(sources)
+    return BETWEEN.join(sources)
 
 
 def source_of(thing: Any) -> tuple[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from lbkit.course import progress
-from lbkit.course.lab import Lab, find_lab, functions_of, source_of
+from lbkit.course.lab import BETWEEN, Lab, find_lab, functions_of, source_of
 from lbkit.course.report import Report
 from lbkit.course.task import near
 
@@ -19,6 +21,7 @@ class NotYet(ValueError):
 
 
 CELL = "your cell"  # the name of the code in reports
+LINE = re.compile(r"\bin line (\d+)")
 
 
 class OpenLab:
@@ -28,10 +31,9 @@ class OpenLab:
         self.lab = lab
         self._names = names
 
-    def source(self) -> str:
+    def cells(self) -> list[str]:
         """Return the cells that define what the task asks for. Raises ValueError if one is missing."""
-        sources = [source_of(self._defined(name))[0] for name in self._asked()]
-        return "\n\n\n".join(dict.fromkeys(sources))
+        return list(dict.fromkeys(source_of(self._defined(name))[0] for name in self._asked()))
 
     def written(self, *names: str) -> None:
         """Raise NotYet if these, or all that the task asks for, are not written: what follows needs them."""
@@ -74,10 +76,12 @@ class OpenLab:
 
     def _report(self, hidden: bool = False) -> Report:
         try:
-            source = self.source()
+            cells = self.cells()
         except ValueError as error:
             return Report(self.lab.task.title, CELL, (), str(error))
-        return self.lab.check(source, CELL, hidden)
+        found = self.lab.check(BETWEEN.join(cells), CELL, hidden)
+        outcomes = tuple(replace(each, happened=in_cells(each.happened, cells)) for each in found.outcomes)
+        return replace(found, outcomes=outcomes, problem=in_cells(found.problem, cells))
 
     def button(self) -> Any:
         """Return a button that checks the code as it was last run."""
@@ -101,6 +105,20 @@ class OpenLab:
 
         button.on_click(clicked)
         return Words([button, said])
+
+
+def in_cells(said: str, cells: Sequence[str]) -> str:
+    """Return a message about cells that were joined, with its lines counted in the cell that they are in."""
+
+    def place(found: re.Match[str]) -> str:
+        line = int(found[1])
+        for number, cell in enumerate(cells, 1):
+            if line <= (length := cell.count("\n") + len(BETWEEN)):
+                return f"in line {line} of cell {number} of yours"
+            line -= length
+        return found[0]
+
+    return LINE.sub(place, said) if len(cells) > 1 else said
 
 
 def open_lab(name: str, names: dict[str, Any] | None = None) -> OpenLab:

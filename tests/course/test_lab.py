@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from lbkit.cli import app
 from lbkit.course import Lab, all_labs, find_lab
-from lbkit.course.lab import code_of, source_of
-from lbkit.course.notebook import NotYet, OpenLab
+from lbkit.course.lab import BETWEEN, code_of, source_of
+from lbkit.course.notebook import NotYet, OpenLab, in_cells
 
 TURNS = find_lab("1")
 
@@ -142,9 +142,18 @@ def test_what_stands_in_a_cell_beside_is_checked_with_the_rest() -> None:
     beside, rest = solution.split("# %%")
     assert defined(beside, rest, lab=ring).check().solved
     alone = next(iter(ring.right.values())).read_text()
-    assert defined(alone, lab=ring).source() == alone  # a solution may do without
+    assert defined(alone, lab=ring).cells() == [alone]  # a solution may do without
     with pytest.raises(NotYet, match="`position` is not written yet"):
         defined(code_of(ring.folder / "ring.py"), lab=ring).written()
+
+
+def test_lines_are_counted_in_the_cell_that_they_are_in() -> None:
+    cells = ["one = 1\ntwo = 2", "three = 3\nfour = 4"]
+    joined = BETWEEN.join(cells).splitlines()
+    said = in_cells(f"it failed, in line {joined.index('four = 4') + 1}: `four = 4`", cells)
+    assert said == "it failed, in line 2 of cell 2 of yours: `four = 4`"
+    assert in_cells("it failed, in line 2", cells) == "it failed, in line 2 of cell 1 of yours"
+    assert in_cells("it failed, in line 2", cells[:1]) == "it failed, in line 2"
 
 
 def test_a_class_without_a_method_of_its_own_is_named() -> None:
