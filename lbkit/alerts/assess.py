@@ -180,8 +180,8 @@ class Quality(Sequence[Assessment]):
             return []
         days = self[0].seconds / DAY
         return [
-            f"over {days:.3g} day{'' if days == 1 else 's'}; {self.pages_per_day:.2g} pages a day by all rules;"
-            " detection and reset are medians, in seconds"
+            f"over {days:.3g} day{'' if days == 1 else 's'}; {self.pages_per_day:.2g} pages a day by all"
+            " rules; detection and reset are medians, in seconds"
         ]
 
 
