@@ -185,7 +185,13 @@ def _too_much(family: Family, printed: Path) -> str:
 
 def _environment(own: Path) -> dict[str, str]:
     """Return a small environment: no secrets of the user's, and the same order of sets every time."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ}
+    names = (
+        "PATH",
+        "SYSTEMROOT",
+        "LANG",
+        "LBKIT_PURE",
+    )  # the last: its notice is no part of what a check prints
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP", MARK), str(own))
     paths = os.pathsep.join(path for path in sys.path if path)
     return kept | folders | {"PYTHONPATH": paths, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}

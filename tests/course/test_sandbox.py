@@ -280,6 +280,13 @@ def test_nothing_of_the_environment_or_the_folder_is_seen(monkeypatch: pytest.Mo
     assert "double.py" not in report.printed
 
 
+def test_what_lbkit_says_of_itself_is_not_printed_by_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where compiled modules are older than their sources: it has been said, and the variable set."""
+    monkeypatch.setenv("LBKIT_PURE", "1")
+    code = "import os\ndef double(x):\n    print(os.environ['LBKIT_PURE'])\n    return x + x\n"
+    assert set(LAB.check(code, "double.py").printed.split()) == {"1"}
+
+
 def test_a_check_of_the_instructor_tells_nothing() -> None:
     report = LAB.check("def double(x): return x or 7\n", "double.py", hidden=True)
     assert report.points == 0
