@@ -190,7 +190,7 @@ def _environment(own: Path) -> dict[str, str]:
         "SYSTEMROOT",
         "LANG",
         "LBKIT_PURE",
-    )  # the last: its notice is no part of what a check prints
+    )  # its notice is no print of the code
     kept = {name: os.environ[name] for name in names if name in os.environ}
     folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP", MARK), str(own))
     paths = os.pathsep.join(path for path in sys.path if path)
