@@ -8,7 +8,7 @@ are compared on the same work.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import exp, log1p, sqrt
+from math import exp, log, log1p, sqrt
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -31,7 +31,7 @@ class Exponential:
     mean: float = field(default=0.02, validator=_SECONDS)
 
     def quantile(self, u: float) -> float:
-        return -self.mean * log1p(-u)
+        return -self.mean * log(1.0 - u)  # exact for draws of random(): multiples of 2^-53
 
 
 @named_fields

@@ -20,7 +20,7 @@ from zlib import crc32
 from mypy_extensions import i32
 
 from lbkit.arrivals import Arrivals, Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
-from lbkit.core.vectors import COMPILED, append, column_of, vec, wholes_of
+from lbkit.core.vectors import COMPILED, append, column_of, uniform_at, vec, wholes_of
 from lbkit.experiment import Experiment, RequestKind
 
 
@@ -50,13 +50,13 @@ class Clients:
 
     def clients(self, count: int) -> vec[i32]:
         """Draw clients, as a column."""
-        if COMPILED and not self.traffic.client_skew:
+        if not self.traffic.client_skew:
             return even(count, self.traffic.clients, self._client)
         return wholes_of(self.client(count))
 
     def paths(self, count: int) -> vec[i32]:
         """Draw paths, as a column."""
-        if COMPILED and not self.traffic.path_skew:
+        if not self.traffic.path_skew:
             return even(count, self.traffic.paths, self._path)
         return wholes_of(self.path(count))
 
@@ -107,6 +107,7 @@ class Workload:
 
 
 ALL: Final = 1 << 60  # more requests than there are
+BLOCK: Final = 1024  # draws at a time
 
 
 class Source:
@@ -120,6 +121,7 @@ class Source:
         self.drawn = 0  # requests so far
         self._rng = stream(experiment.seed, "arrivals")
         self._now = 0.0
+        self._drawn, self._used = column_of(()), 0  # compiled: draws of `_rng`, and how many are used up
         self._times = arrival_times(self.arrivals, self.duration, self._rng)
         if isinstance(self.arrivals, Closed | Sessions):
             raise TypeError(f"{self.arrivals.kind} traffic has no arrival times: they follow the answers")
@@ -143,10 +145,13 @@ class Source:
         if not COMPILED or not isinstance(self.arrivals, Poisson):
             return column_of(islice(self._times, most if most < ALL else None))
         # As in `arrival_times`, without a call for each.
-        times, draw, now = column_of(()), self._rng.random, self._now
+        times, now = column_of(()), self._now
         rate, until = self.arrivals.rate, self.duration
         while len(times) < most:
-            now = now - log(1.0 - draw()) / rate
+            if self._used == len(self._drawn):
+                self._drawn, self._used = uniforms(BLOCK, self._rng), 0
+            now = now - log(1.0 - self._drawn[self._used]) / rate
+            self._used += 1
             if now >= until:
                 break
             times = append(times, now)
@@ -276,18 +281,22 @@ def uniforms(count: int, rng: random.Random) -> vec[float]:
     """Draw `count` numbers from [0, 1)."""
     if not COMPILED:
         return column_of(starmap(rng.random, repeat((), count)))
-    column, draw = vec[float](capacity=count), rng.random
-    for _ in range(count):
-        column = append(column, draw())
+    column = vec[float](capacity=count)
+    for start in range(0, count, BLOCK):
+        words = rng.randbytes(8 * min(BLOCK, count - start))  # the same as so many calls of random() use
+        for place in range(0, len(words), 8):
+            column = append(column, uniform_at(words, place))
     return column
 
 
 def even(count: int, n: int, rng: random.Random) -> vec[i32]:
     """Draw `count` numbers from 0 .. n-1, all equally likely: the same as `zipf` without a skew."""
-    column, draw, numbers = vec[i32](capacity=count), rng.random, float(n)
-    for _ in range(count):
-        drawn: float = draw() * numbers
-        column = append(column, int(drawn))
+    if not COMPILED:
+        return wholes_of(zipf(n, 0.0, rng)(count))
+    column, numbers = vec[i32](capacity=count), float(n)
+    for start in range(0, count, BLOCK):
+        for drawn in uniforms(min(BLOCK, count - start), rng):
+            column = append(column, int(drawn * numbers))
     return column
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
 
-from mypy_extensions import i32
+from mypy_extensions import i32, i64
 
 
 def _function() -> None: ...
@@ -23,17 +23,18 @@ def _function() -> None: ...
 COMPILED = not isinstance(_function, FunctionType)
 
 if COMPILED:
+    from librt.strings import read_i64_le
     from librt.vecs import append as append
     from librt.vecs import vec as vec
 
-    def floats(count: int, value: float) -> vec[float]:
+    def floats(count: i64, value: float) -> vec[float]:
         """Return a column with `count` times the same number."""
         column = vec[float](capacity=count)
         for _ in range(count):
             column = append(column, value)
         return column
 
-    def wholes(count: int, value: i32) -> vec[i32]:
+    def wholes(count: i64, value: i32) -> vec[i32]:
         """Return a column with `count` times the same whole number."""
         column = vec[i32](capacity=count)
         for _ in range(count):
@@ -53,6 +54,14 @@ if COMPILED:
         for value in values:
             column = append(column, value)
         return column
+
+    def uniform_at(words: bytes, place: i64) -> float:
+        """Return what `random()` returns for 8 bytes of the same generator's `randbytes`.
+
+        53 bits: 27 of the first word of 32, 26 of the second. (CPython, _randommodule.c.)"""
+        word = read_i64_le(words, place)
+        high, low = (word >> 5) & 0x7FFFFFF, (word >> 38) & 0x3FFFFFF
+        return float((high << 26) + low) / 9007199254740992.0
 
     def packed(code: str, column: Any) -> array[Any]:
         """Return a column as an array of type code `code`: "d" for floats, "i" for whole numbers."""
@@ -83,5 +92,9 @@ else:
 
     def wholes_of(values):
         return array("i", values)
+
+    def uniform_at(words, place):
+        word = int.from_bytes(words[place : place + 8], "little")
+        return ((word >> 5 & 0x7FFFFFF) << 26 | word >> 38) / 2**53
 
     packed = array

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable
-from math import inf, log1p
+from math import inf, log
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ class ExponentialWork(Work):
         self.mean = service.mean
 
     def seconds(self, quantile: float) -> float:
-        return -self.mean * log1p(-quantile)
+        return -self.mean * log(1.0 - quantile)
 
 
 def work_of(service: Service) -> Work:

@@ -62,6 +62,10 @@ class _Levels:
         level[backend] = None
         self._level_of[backend] = level
 
+    def move_first(self, score: float) -> None:
+        """Move the backend that `first` has just returned."""
+        self.move(self.first(), score)
+
     def _drop_empty_levels(self, but: float) -> None:
         self._levels = {score: level for score, level in self._levels.items() if level or score == but}
         self._scores = sorted(self._levels)
@@ -74,7 +78,7 @@ class _Indexed:
         self._members = list(members)
         self._number = {backend: i for i, backend in enumerate(self._members)}
         self._turn = vec[i64](range(len(self._members)))  # of the latest move of each: settles ties
-        self._turns: i64 = len(self._members)
+        self._turns: i64 = len(self._members)  # given so far
         self._heap = Heap()
 
     def __contains__(self, backend: Backend) -> bool:
@@ -96,16 +100,23 @@ class _Indexed:
 
     def move(self, backend: Backend, score: float) -> None:
         number: i64 = self._number[backend]
-        heap, turns = self._heap, self._turn
-        turn: i64 = self._turns
-        self._turns = turn + 1
-        if heap.size and heap.items[0] == number:
-            heap.replace(score, turn, number)
-        else:
-            heap.push(score, turn, number)
-        turns[number] = turn
-        if heap.size > 4 * len(turns) + 16:
+        if self._heap.size and self._heap.items[0] == number:
+            self.move_first(score)
+            return
+        self._turn[number] = turn = self._next_turn()
+        self._heap.push(score, turn, number)
+        if self._heap.size > 4 * len(self._turn) + 16:
             self._drop_void_entries()
+
+    def move_first(self, score: float) -> None:
+        """Move the backend that `first` has just returned, without a look-up."""
+        number: i64 = self._heap.items[0]
+        self._turn[number] = turn = self._next_turn()
+        self._heap.replace(score, turn, number)
+
+    def _next_turn(self) -> i64:
+        self._turns += 1
+        return self._turns
 
     def _drop_void_entries(self) -> None:
         old, turns = self._heap, self._turn
@@ -156,7 +167,7 @@ class _LowestScore(Balancer):
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         order = self._order
         backend = order.first()
-        order.move(backend, self.score(backend, backend.in_flight + 1))
+        order.move_first(self.score(backend, backend.in_flight + 1))
         return backend
 
     def pick_except(
