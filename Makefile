@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture monitoring pictures looks site release wheelhouse lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture contents monitoring pictures looks site release wheelhouse lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks, which print ratios
 
 architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md from the imports
 	$(BIN)/python docs/architecture.py
+
+contents: $(VENV)/dev.stamp ## Write the tables of notebooks anew, in README and in the index
+	$(BIN)/python docs/contents.py
 
 monitoring: $(VENV)/dev.stamp ## Write what the containers' profile `monitoring` mounts: rules, dashboards
 	$(BIN)/python docker/monitoring.py

@@ -124,7 +124,7 @@ def hours(minutes: int) -> str:
 
 
 def counted(claims: Sequence[str]) -> str:
-    """Return how many claims there are, and the numbers of those that have one: "4 (A1-A3)"."""
+    """Return how many claims there are, and the numbers of those that have one: "4 (A1-A3, RP1)"."""
     numbered = sorted({(found[1], int(found[2])) for name in claims if (found := NUMBERED.fullmatch(name))})
     rows: list[list[tuple[str, int]]] = []
     for family, number in numbered:
@@ -132,7 +132,8 @@ def counted(claims: Sequence[str]) -> str:
             rows[-1].append((family, number))
         else:
             rows.append([(family, number)])
-    ends = ("-".join(f"{family}{number}" for family, number in dict.fromkeys((r[0], r[-1]))) for r in rows)
+    dash = "\u2011"  # where no line is broken
+    ends = (dash.join(f"{family}{number}" for family, number in dict.fromkeys((r[0], r[-1]))) for r in rows)
     return f"{len(claims)} ({', '.join(ends)})" if rows else str(len(claims) or "")
 
 
