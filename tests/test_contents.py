@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import subprocess
 import sys
@@ -60,3 +61,16 @@ def test_minutes_are_those_of_text_code_and_widgets(script: dict[str, Any]) -> N
     code = ["# a comment\n", "\n", "guess = predict()\n", "scene = Scene(\n", "    build,\n", ")\n"]
     parts = script["estimate"]([*cells, {"cell_type": "code", "source": code}])
     assert parts == {"text": 1.0, "code": 0.5, "widgets": 4.0}
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_promises_about_the_minutes_of_the_estimate(script: dict[str, Any], path: Path) -> None:
+    (one,) = (chapter for chapter in script["chapters"](path.parent) if chapter.file == path.name)
+    parts = script["estimate"](json.loads(path.read_text(encoding="utf-8"))["cells"])
+    assert abs(one.minutes - sum(parts.values())) <= 10, parts
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_names_the_programs_that_it_is_better_with(script: dict[str, Any], path: Path) -> None:
+    (one,) = (chapter for chapter in script["chapters"](path.parent) if chapter.file == path.name)
+    opening = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+    needs = opening.partition("*Needs:*")[2]
+    assert [name for name in one.programs if script["PROGRAMS"][name] not in needs] == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ PROGRAMS = {
     "monitor": "Prometheus",
     "docker": "Docker",
 }
+WRITES = ("render", "notes")  # functions for which a program need not be here
 MINUTES = re.compile(r"About (\d+) minutes")
 NUMBER = re.compile(r"\b\d\db?\b")
 
@@ -84,21 +86,26 @@ def read_chapter(path: Path, labs: list[Lab]) -> Chapter:
 
 
 def programs_of(cells: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the features in PROGRAMS that the code of these cells names."""
+    """Return the features in PROGRAMS that the code of these cells names, other than to write their files."""
     named: set[object] = set()
     for cell in cells:
         if cell["cell_type"] == "code":
             try:
-                tree = compile(
-                    "".join(cell["source"]),
-                    "cell",
-                    "exec",
-                    ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
-                )
+                flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+                tree = compile("".join(cell["source"]), "cell", "exec", flags)
             except SyntaxError:  # a learner's copy may be half written
                 continue
-            named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            named |= set(values(tree))
     return tuple(name for name in PROGRAMS if name in named)
+
+
+def values(tree: ast.AST) -> Iterator[object]:
+    """Yield the constants of code, without those of calls that write a configuration."""
+    if isinstance(tree, ast.Constant):
+        yield tree.value
+    if not (isinstance(tree, ast.Call) and getattr(tree.func, "id", "") in WRITES):
+        for child in ast.iter_child_nodes(tree):
+            yield from values(child)
 
 
 def chapter_of(lab: Lab) -> str:

@@ -33,6 +33,7 @@ def test_a_chapter_is_what_its_notebook_says(tmp_path: Path) -> None:
         cell(OPENING, "markdown"),
         cell('for engine in ("live", "nginx"):\n    await measure(engine)', tags=["claim-Q2"]),
         cell("haproxy = redis", tags=["claim-Q1", "slow"]),
+        cell('print(render(experiment, "caddy"))'),
         cell("half written ("),
     )
     write(tmp_path, "index.ipynb", cell("# The index", "markdown"))
