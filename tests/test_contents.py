@@ -61,6 +61,8 @@ def test_minutes_are_those_of_text_code_and_widgets(script: dict[str, Any]) -> N
     code = ["# a comment\n", "\n", "guess = predict()\n", "scene = Scene(\n", "    build,\n", ")\n"]
     parts = script["estimate"]([*cells, {"cell_type": "code", "source": code}])
     assert parts == {"text": 1.0, "code": 0.5, "widgets": 4.0}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_promises_about_the_minutes_of_the_estimate(script: dict[str, Any], path: Path) -> None:
     (one,) = (chapter for chapter in script["chapters"](path.parent) if chapter.file == path.name)
