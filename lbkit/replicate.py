@@ -29,7 +29,8 @@ MAIN = ("policy", "req/s", "errors %", "mean", "p50", "p99", "p99.9", "busiest %
 
 CHANCE = 0.2  # share of the runs that may look unsettled by chance
 
-HIGHER = {"throughput", "goodput", "fairness", "fairness_by_capacity"}  # the measures of which more is better
+# The measures of which more is better.
+HIGHER = {"throughput", "goodput", "availability", "fairness", "fairness_by_capacity"}
 
 
 class Replication(Mapping[str, Interval]):

@@ -167,6 +167,8 @@ class Fleet(Started):
                 with urllib.request.urlopen(url, timeout=5) as answer:
                     found += [Wasted(name, *work) for work in json.load(answer)]
             except OSError as error:
+                if isinstance(getattr(error, "reason", error), ConnectionRefusedError):
+                    continue  # it is still starting after a crash: it has done no work yet
                 raise FleetError(f"backend {name!r} does not answer: {error}") from None
         return sorted(found, key=lambda work: work.end)
 

@@ -5,6 +5,7 @@ from lbkit.viz.catchment import catchment, internet_graph
 from lbkit.viz.dashboard.widget import Dashboard
 from lbkit.viz.engines import EngineSelector
 from lbkit.viz.explorer import Explorer
+from lbkit.viz.game_day_panel import GameDayPanel
 from lbkit.viz.health_panel import HealthPanel
 from lbkit.viz.layer_panel import LayerPanel
 from lbkit.viz.limiter_panel import LimiterPanel
@@ -20,6 +21,7 @@ __all__ = [
     "Dashboard",
     "EngineSelector",
     "Explorer",
+    "GameDayPanel",
     "HealthPanel",
     "LayerPanel",
     "LimiterPanel",

@@ -9,10 +9,12 @@ from lbkit.viz.broken import noticed, time_by_layer
 from lbkit.viz.capacity import capacity
 from lbkit.viz.catchment import catchment
 from lbkit.viz.curves import curves
+from lbkit.viz.decision_table import decision_table
 from lbkit.viz.detection import detection_curve, detection_times
 from lbkit.viz.diagnosis import diagnosis
 from lbkit.viz.doubts import warned
 from lbkit.viz.drawing import figure, labelled
+from lbkit.viz.game_day import game_day, where_it_hurts
 from lbkit.viz.goodput import goodput
 from lbkit.viz.latency import response_time_curve
 from lbkit.viz.layers import by_server, sees
@@ -20,6 +22,7 @@ from lbkit.viz.machine import machine
 from lbkit.viz.newcomer import newcomer
 from lbkit.viz.over_time import backend_load, in_flight, latency_over_time, over_time
 from lbkit.viz.rules import rules
+from lbkit.viz.scorecard import scorecard
 from lbkit.viz.spread import spread
 from lbkit.viz.states import states
 from lbkit.viz.waterfall import waterfall
@@ -38,10 +41,12 @@ __all__ = [
     "capacity",
     "catchment",
     "curves",
+    "decision_table",
     "detection_curve",
     "detection_times",
     "diagnosis",
     "figure",
+    "game_day",
     "goodput",
     "in_flight",
     "labelled",
@@ -54,11 +59,13 @@ __all__ = [
     "percentiles",
     "response_time_curve",
     "rules",
+    "scorecard",
     "sees",
     "shares",
     "spread",
     "states",
     "time_by_layer",
     "waterfall",
+    "where_it_hurts",
     "world",
 ]

@@ -26,6 +26,7 @@ CLIENTS = ("#0000AC", "#ACA061", "#F0489E", "#1D7F55", "#00DAE1", "#4A040F", "#0
 SERVERS = ("#97727C", "#8FA98D", "#4D644A", "#D1BEDE")
 FAILED = "#C80004"
 INK = "#7B828C"
+DARK = "#222222"  # text on cells that are light on any page
 GRID = "rgba(128,136,146,0.22)"
 FAINT = "rgba(128,136,146,0.7)"
 HEAT = ((0.0, "rgba(160,90,44,0.05)"), (0.5, "rgba(160,90,44,0.5)"), (1.0, "rgba(160,90,44,1)"))
