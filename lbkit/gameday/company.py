@@ -117,6 +117,7 @@ class Company:
             if rush.kind == "rush" and rush.value is not None:
                 yield from [(rush.start, self.rate), (rush.start, self.rate * rush.value)]
                 yield from [(rush.end, self.rate * rush.value), (rush.end, self.rate)]
+        yield self.length, self.rate
 
     def _bursts(self) -> Iterator[Burst]:
         for incident in self.incidents:

@@ -170,8 +170,9 @@ def decision_table(
 ) -> DecisionTable:
     """Simulate each system with each algorithm; return the table.
 
-    `seeds`: how many, from 1 on, or which. `algorithms`: names, classes of your own, or policies, of which the algorithm and its options count.
-    Raises ValueError for no systems, no algorithms, fewer than two seeds, or an algorithm that a system cannot have."""
+    `algorithms`: names, classes of your own, or policies, of which the algorithm and its options count.
+    `seeds`: how many, from 1 on, or which. Raises ValueError for no systems, no algorithms, one twice, fewer
+    than two seeds, and an algorithm that a system cannot have."""
     if not isinstance(systems, Mapping) or not systems:
         raise ValueError(f"systems is {shown(systems)}: use a table of names and systems")
     for name, system in systems.items():
@@ -180,6 +181,9 @@ def decision_table(
     chosen = [Policy.of(one) for one in algorithms]
     if not chosen:
         raise ValueError("algorithms is empty: name one or more")
+    names = [policy.algorithm for policy in chosen]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise ValueError(f"algorithms has {twice!r} twice: name each once")
     numbers = numbered(seeds, 2)
     return DecisionTable(
         systems, {name: _compared(system, chosen, numbers) for name, system in systems.items()}

@@ -164,7 +164,8 @@ class Scorecard(Mapping[str, Replication]):
     # -- text -----------------------------------------------------------------------------------
 
     def verdict(self, design: str) -> str:
-        """Return in a sentence which other designs this one beats, and in what each is better than it."""
+        """Return how many promises a design keeps, and a line for each other design: in what this one is
+        better, and in what worse."""
         said = []
         for other in self:
             if other == design:
@@ -175,9 +176,9 @@ class Scorecard(Mapping[str, Replication]):
             )
             parts = [f"better in {_and(won)}"] if won else []
             parts += [f"worse in {_and(lost)}"] if lost else []
-            said.append(f"than {other!r} it is {', '.join(parts) or 'neither better nor worse'}")
-        kept = f"{design!r} keeps {self.promises_kept(design)} of {len(self.company.promises)} promises"
-        return "; ".join([kept, *said]) + "."
+            said.append(f"Than {other!r} it is {', '.join(parts) or 'neither better nor worse'}.")
+        kept = f"{design!r} keeps {self.promises_kept(design)} of {len(self.company.promises)} promises."
+        return "\n".join([kept, *said])
 
     @property
     def head(self) -> tuple[str, ...]:
@@ -220,8 +221,9 @@ def scorecard(
 ) -> Scorecard:
     """Run the game day of each design with some seeds; return the scorecard.
 
-    `designs`: by name. `seeds`: how many, from 1 on, or which. `on`: the engine; another than the simulator takes the day's length for each run.
-    Raises ValueError for a design that does not fit, and what `run` raises."""
+    `designs`: by name. `seeds`: how many, from 1 on, or which. `on`: the engine; another than the simulator
+    takes the day's length for each run. Raises ValueError for a design that does not fit, and what `run`
+    raises."""
     if not isinstance(designs, Mapping) or not designs:
         raise ValueError(f"designs is {shown(designs)}: use a table of names and designs")
     chosen = numbered(seeds, 1)

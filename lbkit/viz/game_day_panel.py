@@ -116,7 +116,9 @@ class GameDayPanel(Panel):
             return
         self.card = Scorecard(self.company, {**mine.days, **self.others.days})
         self.view.show(game_day({YOURS: mine.days[YOURS][0]}))
-        self.summary.value = f"{self.card._repr_html_()}<p>{self.card.verdict(YOURS)}</p>"
+        self.summary.value = (
+            f"{self.card._repr_html_()}<p>{self.card.verdict(YOURS).replace(chr(10), '<br>')}</p>"
+        )
 
     def _price(self) -> None:
         """Say what the design costs, before it is played."""

@@ -640,6 +640,26 @@ SYSTEMS = [
     in_10("W3", "claim-w3-failover", "rebalance=rebalance", "rebalance=False", cell="death", needs="live"),
 ]
 
+
+def in_12(claim: str, at: str, old: str, new: str, cell: str = "", needs: str = "") -> Mutation:
+    return swap("12-capstone", claim, at, old, new, cell, needs)
+
+
+AS_THE_BOOK = '**references(), "the course": references()["by the book"]'
+NOTHING_MISSING = "**dict.fromkeys(without_each(course), course)"
+WITHOUT_CHOICE_OF_TWO = 'ALGORITHMS = [name for name in ALGORITHMS if name != "choice_of_two"]'
+
+CAPSTONE = [
+    in_12("Z2", "claim-z2-whole", "**references()", AS_THE_BOOK, cell="card"),
+    in_12("Z2", "claim-z2-whole", "ticket_shop()", "ticket_shop(incidents=[])", cell="company"),
+    in_12("Z2", "claim-z2-parts", "**without_each(course)", NOTHING_MISSING, cell="parts"),
+    in_12("Z2", "claim-z2-help", 'references()["by the book"]', "rich", cell="help"),
+    in_12("Z2", "claim-z2-live", "", as_if("real", "the course", "three servers"), needs="live"),
+    in_12("Z1", "claim-z1", "Policy(balancers=50)", "Policy(balancers=1)", cell="systems"),
+    in_12("Z1", "claim-z1-requirement", 'experiment, "p99"', 'experiment, "mean"'),
+    in_12("Z1", "claim-z1-worst", "", WITHOUT_CHOICE_OF_TWO),
+]
+
 MUTATIONS: list[Mutation] = [
     *STAGES,
     *ALGORITHMS,
@@ -654,4 +674,5 @@ MUTATIONS: list[Mutation] = [
     *MONITORING,
     *WORLD,
     *SYSTEMS,
+    *CAPSTONE,
 ]

@@ -82,7 +82,7 @@ def test_no_cell_asserts_on_the_present_state_of_a_widget(path: Path) -> None:
         for cell in code
         for name in re.findall(
             r"^(\w+) = (?:Playground|Scene|Workbench|predict|(?:Rule)?Explorer|EngineSelector"
-            r"|(?:Layer|Limiter|Health|Live)Panel)\(",
+            r"|(?:Layer|Limiter|Health|Live|GameDay)Panel)\(",
             cell.source,
             re.M,
         )
@@ -127,7 +127,7 @@ def controlled(call: ast.Call) -> Iterator[str]:
 
 
 ASKED = re.compile(r"^(?:(\w+) = )?predict\(\s*\"([\w-]+)\"", re.M)
-PREDICTED = ("00", "01", "02", "03", "03b", "04", "05", "06", "07", "07b", "08", "09", "10", "11")
+PREDICTED = ("00", "01", "02", "03", "03b", "04", "05", "06", "07", "07b", "08", "09", "10", "11", "12")
 
 
 def test_a_prediction_comes_before_the_main_idea_and_is_revealed_by_what_was_computed() -> None:
