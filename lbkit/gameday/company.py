@@ -93,7 +93,7 @@ class Company:
 
     @property
     def scraper(self) -> int:
-        """The number of the client that is no customer."""
+        """The number of the client that is no customer: it comes as often as one, and then as an incident."""
         return self.crowd
 
     @property

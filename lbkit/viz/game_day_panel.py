@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -112,22 +113,21 @@ class GameDayPanel(Panel):
         try:
             mine = scorecard(self.company, {YOURS: self.design}, self.seeds)
         except ValueError as fault:  # such as no servers: the learner's to mend
-            self.summary.value = f"<p>{fault}</p>"
+            self.summary.value = f"<p>{escape(str(fault))}</p>"
             return
         self.card = Scorecard(self.company, {**mine.days, **self.others.days})
         self.view.show(game_day({YOURS: mine.days[YOURS][0]}))
-        self.summary.value = (
-            f"{self.card._repr_html_()}<p>{self.card.verdict(YOURS).replace(chr(10), '<br>')}</p>"
-        )
+        lines = "<br>".join(map(escape, self.card.verdict(YOURS).splitlines()))
+        self.summary.value = f"{self.card._repr_html_()}<p>{lines}</p>"
 
     def _price(self) -> None:
         """Say what the design costs, before it is played."""
         try:
             cost = self.design.cost(self.company)
         except ValueError as fault:
-            self.bill.value = str(fault)
+            self.bill.value = escape(str(fault))
             return
         budget = self.company.promises.get("cost")
         within = "" if budget is None else f" of {budget:g}"
-        over = " - over the budget" if budget is not None and cost > budget else ""
+        over = ": over the budget" if budget is not None and cost > budget else ""
         self.bill.value = f"<b>{cost:g}{within} € an hour{over}</b>"

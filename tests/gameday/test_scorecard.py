@@ -26,14 +26,15 @@ def test_a_day_without_incidents_keeps_all_promises_with_enough_servers() -> Non
 
 def test_the_scraper_counts_for_fairness_and_for_nothing_else() -> None:
     day = play(HARD, TEN)
-    assert len(day.result) == len(day.customers) + 60
-    assert set(day.customers.client) < set(range(HARD.crowd))
+    by_scraper = len(day.result) - len(day.customers)
+    assert 60 < by_scraper < 80  # those of the incident, and its usual visits
+    assert HARD.scraper not in day.customers.client
     assert day.measures["fairness"] < play(QUIET, TEN).measures["fairness"]
 
 
 def test_all_customers_of_the_time_are_let_down_where_the_only_region_is_down() -> None:
     day = play(HARD, TEN)
-    down = [let_down for arrival, let_down in day.fates if 3 <= arrival < 4.9]
+    down = [let_down for arrival, let_down in day.fates if 3 <= arrival < 4.5]
     assert all(down)
     assert day.let_down["a region is down"] > 2 / (2 + AFTER) - 0.1
     assert day.let_down[CALM] < 0.05
@@ -86,12 +87,13 @@ def test_a_promise_that_was_not_given_has_no_sign() -> None:
 
 
 def test_a_day_without_a_good_answer_is_a_day_too() -> None:
-    dead = ticket_shop(incidents=[Incident("region", 0, 6)], length=6.0)
-    measures = play(dead, THREE).measures
+    dead = ticket_shop(incidents=[Incident("slow", 0, 6, 0.001)], length=6.0)
+    alone = Design({"europe": 1})
+    measures = play(dead, alone).measures
     assert measures["availability"] == 0
     assert isnan(measures["p99"])
     assert isnan(measures["fairness"])
-    card = scorecard(dead, {"dead": THREE}, 2)
+    card = scorecard(dead, {"dead": alone}, 2)
     assert card.promises_kept("dead") == 1  # the cost
     assert "-" in next(card.rows())[2]
 
