@@ -24,7 +24,10 @@ ENGINES = {
 
 
 class EngineError(RuntimeError):
-    """An engine cannot run here; says why, and what to do."""
+    """An engine cannot run here; says why, and what to do. A notebook shows the message alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 def require(name: str) -> None:

@@ -43,8 +43,11 @@ def test_an_unknown_engine_names_the_likely_one() -> None:
 
 def test_an_engine_that_lacks_something_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lbkit.needs.has_package", lambda name: name != "locust")
-    with pytest.raises(EngineError, match=r"^live needs the Python package locust \(.* -m pip install "):
+    with pytest.raises(
+        EngineError, match=r"^live needs the Python package locust \(.* -m pip install "
+    ) as caught:
         run(SMALL, on="live")
+    assert caught.value._render_traceback_() == [f"EngineError: {caught.value}"]
 
 
 def test_configurations_and_notes_need_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
