@@ -21,7 +21,7 @@ class NotYet(ValueError):
 
 
 CELL = "your cell"  # the name of the code in reports
-LINE = re.compile(r"\bin line (\d+)")
+LINE = re.compile(rf"\b(?:(?<=in )line|{CELL}, line) (\d+)")  # as own_code.py and contract.py say it
 
 
 class OpenLab:
@@ -114,7 +114,7 @@ def in_cells(said: str, cells: Sequence[str]) -> str:
         line = int(found[1])
         for number, cell in enumerate(cells, 1):
             if line <= (length := cell.count("\n") + len(BETWEEN)):
-                return f"in line {line} of cell {number} of yours"
+                return f"line {line} of cell {number} of yours"
             line -= length
         return found[0]
 

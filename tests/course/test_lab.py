@@ -152,6 +152,7 @@ def test_lines_are_counted_in_the_cell_that_they_are_in() -> None:
     joined = BETWEEN.join(cells).splitlines()
     said = in_cells(f"it failed, in line {joined.index('four = 4') + 1}: `four = 4`", cells)
     assert said == "it failed, in line 2 of cell 2 of yours: `four = 4`"
+    assert in_cells("no; your cell, line 1 (`one = 1`)", cells) == "no; line 1 of cell 1 of yours (`one = 1`)"
     assert in_cells("it failed, in line 2", cells) == "it failed, in line 2 of cell 1 of yours"
     assert in_cells("it failed, in line 2", cells[:1]) == "it failed, in line 2"
 
