@@ -2,6 +2,7 @@
 
 PYTHON  ?= python3
 VENV    ?= .venv
+ROOM    ?= room# of a class: its students' files, and what they hand in
 WORKERS ?= 3# test processes: one more than cores, as tests of live runs mostly wait
 
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite image bench architecture contents monitoring pictures looks site release wheelhouse lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite classroom test-classroom classroom-environment image bench architecture contents monitoring pictures looks site release wheelhouse lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +33,8 @@ test: static ## Everything: style, types, layers, tests, notebooks
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks nbgrader
 	$(VENV)-course/bin/python -m pytest --reruns 1 --reruns-delay 2 -rR labs/tests
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory test-classroom; \
+	  else echo "lbkit: no npm, so the classroom's tests are skipped"; fi
 
 check: static ## The fast part: style, types, layers, tests of core and sim
 	$(PYTEST) tests/core tests/sim
@@ -61,6 +64,17 @@ lite: ## Build the browser-only edition, a folder for any web server (needs npm)
 
 test-lite: $(VENV)/dev.stamp lite ## Build the browser-only edition and try it in Chromium, as `make test` does
 	$(BIN)/python -m pytest -s tests/browser/test_lite.py
+
+classroom: classroom-environment ## A JupyterHub for a class on this machine (needs npm); its files are in ROOM=room
+	@LBKIT_ROOM=$(ROOM) $(VENV)-classroom/bin/python -m jupyterhub -f classroom/jupyterhub_config.py
+
+test-classroom: classroom-environment
+	$(VENV)-classroom/bin/python -m pytest -s classroom/tests
+
+classroom-environment: # its JupyterHub is in an environment of its own
+	@command -v npm >/dev/null \
+	  || { echo "lbkit: a classroom needs npm: apt-get install npm (macOS: brew install node)"; exit 1; }
+	@$(MAKE) --no-print-directory VENV=$(VENV)-classroom $(VENV)-classroom/classroom.stamp
 
 site: $(VENV)/dev.stamp ## Build the documentation site: dist/site (RUN=--run executes the notebooks)
 	$(BIN)/python docs/make_site.py $(RUN)
@@ -106,7 +120,7 @@ lock: ## Pin anew what the newest allowed packages are, on the oldest Python
 	  || { echo "make lock needs Python 3.11, so that every pin installs there: make lock PYTHON=python3.11"; exit 1; }
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install -qq -e '.[dev,lite,course]' # one version of each for all environments
+	.venv-lock/bin/python -m pip install -qq -e '.[dev,lite,course,classroom]' # one version of each for all environments
 	.venv-lock/bin/python -m pip freeze --exclude-editable > requirements.lock
 	rm -rf .venv-lock
 
@@ -140,6 +154,12 @@ $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
 
 $(VENV)/course.stamp: pyproject.toml requirements.lock | $(BIN)/python
 	$(call install,.[course])
+	@touch $@
+
+# The newest proxy needs a newer Node than many systems have.
+$(VENV)/classroom.stamp: pyproject.toml requirements.lock | $(BIN)/python
+	$(call install,.[classroom])
+	@npm install --prefix $(VENV) --no-fund --no-audit --silent configurable-http-proxy@4.6.3
 	@touch $@
 
 $(VENV)/lite.stamp: pyproject.toml requirements.lock | $(BIN)/python

@@ -6,6 +6,7 @@ native/hook.py puts them; then the workbook is in the folder from which the lear
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parents[1]  # where the sources are, if lbkit runs from them
@@ -29,8 +30,10 @@ def find_course() -> Path | None:
 def home() -> Path:
     """Return the folder that has the workbook, or gets it.
 
-    That is the clone; without one, the nearest folder, from the current one upwards, that has a workbook,
-    or the current folder."""
+    That is LBKIT_HOME, where many share an installation, or the clone; else the nearest folder, from the
+    current one upwards, that has a workbook, or the current folder."""
+    if named := os.environ.get("LBKIT_HOME"):
+        return Path(named)
     if is_clone(CLONE):
         return CLONE
     here = Path.cwd()

@@ -34,7 +34,10 @@ class Program:
 
     @property
     def hint(self) -> str:
-        return f"apt-get install {self.apt} (macOS: brew install {self.brew})"
+        """The command that gets it with the installer of this system, or both commands if it has another."""
+        apt, brew = f"apt-get install {self.apt}", f"brew install {self.brew}"
+        here = next((how for how in (apt, brew) if shutil.which(how.split()[0])), "")
+        return here or f"{apt} (macOS: {brew})"
 
 
 PROGRAMS = {

@@ -29,7 +29,6 @@ from lbkit import (
     Traffic,
     algorithms,
     forget,
-    needs,
     servers,
 )
 from lbkit.cli import COMMANDS, app
@@ -105,18 +104,6 @@ def test_algorithms() -> None:
             continue  # another test's own
         assert cls.__doc__
         assert cls.__doc__.split()[0] in text
-
-
-def test_the_doctor_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs, "find_program", lambda names: None)
-    monkeypatch.setitem(sys.modules, "crossplane", None)
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    rows = {line.split()[1]: line for line in call("doctor").splitlines()}
-    assert list(rows) == [*needs.FEATURES, "compiled"]
-    assert rows["sim"] == "yes  sim            the simulator"
-    assert rows["nginx"].startswith("no   nginx ")
-    assert rows["nginx"].endswith("(apt-get install nginx (macOS: brew install nginx))")
-    assert "-m pip install -e" in rows["import"]
 
 
 # -- lab -------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from lbkit.cli import (
     questions,
     route,
     slides,
+    submit,
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": importing.command,
     "plan": plan.command,
     "check": check.command,
+    "submit": submit.command,
     "progress": progress.command,
     "questions": questions.command,
     "slides": slides.command,

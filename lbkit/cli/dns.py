@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lbkit.cli.console import fail, reported
+from lbkit.own_ports import with_own_ports
 
 
 def command(
@@ -33,7 +34,9 @@ def command(
       dig @127.0.0.1 -p 5353 www.shop.test +subnet=192.0.2.0/24      (in another terminal)
     """
     if example:
-        typer.echo(resources.files("lbkit.net").joinpath("example_dns.toml").read_text("utf-8"), nl=False)
+        text = resources.files("lbkit.net").joinpath("example_dns.toml").read_text("utf-8")
+        with reported():
+            typer.echo(with_own_ports(text), nl=False)
         return
     if config is None:
         fail("ZONE.toml is missing: lbkit dns --example prints one to start from")

@@ -18,27 +18,32 @@ from lbkit.material import WORKBOOK, find_course, home, is_clone
 FIRST = "index.ipynb"  # the notebook that opens
 HIDDEN = ("notebooks", "__pycache__")  # not listed; git tracks the first, so only copies are opened
 SETTINGS = Path(__file__).with_name("jupyter")  # of JupyterLab: no question about news
+# Of every JupyterLab of the kit, also of a classroom's.
+STUDENT_OPTIONS = (
+    "--ServerApp.jpserver_extensions=voila.server_extension=False",  # it comes with `lbkit play`
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+    "--ContentsManager.pre_save_hook=lbkit.cli.saving.saving",
+    # In a container one is often root; only this machine can get in, with a token or a password.
+    *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+    *("--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR"),
+)
 
 
 def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[str]:
     """Return the command for JupyterLab, on this machine only; `folder` has the notebooks to open."""
     root = folder.parent if folder else Path.cwd()
     return [
-        *(sys.executable, "-m", "jupyterlab", "--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR"),
+        *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions=lbkit.cli.first_page=True",
-        "--ServerApp.jpserver_extensions=voila.server_extension=False",  # it comes with `lbkit play`
         *([f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}"] if folder else []),
         *(f"--ContentsManager.hide_globs={name}" for name in HIDDEN if folder),
+        *STUDENT_OPTIONS,
         *([f"--ServerApp.port={port}"] if port is not None else []),
         *([] if browser else ["--no-browser"]),
-        # In a container one is often root; only this machine can get in, with a token.
-        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",
-        "--ContentsManager.pre_save_hook=lbkit.cli.saving.saving",
     ]
 
 
@@ -84,11 +89,7 @@ def command(
     if found := find_notebooks():
         notebooks, folder = found
         with reported():
-            from lbkit.course import all_labs
-
-            kept = workbook.update(notebooks, folder)
-            for lab in all_labs():
-                kept += workbook.update(lab.folder, folder / "labs" / lab.name, without=("source",))
+            kept = workbook.fill(notebooks, folder)
         for copy in kept:
             typer.echo(
                 f"lbkit: {copy.name} has a newer version, and you changed yours: delete {copy} to get it"

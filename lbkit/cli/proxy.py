@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lbkit.cli.console import fail, reported
+from lbkit.own_ports import with_own_ports
 
 
 def command(
@@ -42,7 +43,9 @@ def command(
         if layer not in (4, 7):
             fail(f"--layer is {layer}: use 7 (HTTP) or 4 (TCP and UDP)")
         name = "example.toml" if layer == 7 else "example_layer4.toml"
-        typer.echo(resources.files("lbkit.net").joinpath(name).read_text("utf-8"), nl=False)
+        text = resources.files("lbkit.net").joinpath(name).read_text("utf-8")
+        with reported():
+            typer.echo(with_own_ports(text), nl=False)
         return
     if config is None:
         fail("CONFIG.toml is missing: lbkit proxy --example prints one to start from")

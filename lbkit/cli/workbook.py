@@ -32,6 +32,16 @@ def update(notebooks: Path, workbook: Path, without: Collection[str] = ()) -> li
     return kept
 
 
+def fill(notebooks: Path, workbook: Path) -> list[Path]:
+    """Copy notebooks, and the labs of this installation; return what `update` returns. Raises OSError."""
+    from lbkit.course import all_labs
+
+    kept = update(notebooks, workbook)
+    for lab in all_labs():
+        kept += update(lab.folder, workbook / "labs" / lab.name, without=("source",))
+    return kept
+
+
 def _files(folder: Path, without: Collection[str]) -> Iterator[Path]:
     """Yield the files of a folder, without hidden ones and without caches."""
     for path in sorted(folder.rglob("*")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from lbkit.live.front import wait_until
+from lbkit.own_ports import VARIABLE, unreserved_ports
 
 START_TIMEOUT = 15.0  # seconds a program may take to serve
 LOOK = 0.02  # seconds between looks for more output
@@ -90,12 +93,22 @@ class Program:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free at present."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Return ports that are free at present, of LBKIT_PORTS if it is set.
+
+    Raises OSError if a range has too few, ValueError if it is none."""
+    own = unreserved_ports()
+    # In any order, so that two runs at once rarely try the same ones.
+    wanted = random.sample(own, len(own)) if own else [0] * count
+    with ExitStack() as opened:
+        ports: list[int] = []
+        for port in wanted:
+            with suppress(OSError):
+                sock = opened.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(sock.getsockname()[1])
+            if len(ports) == count:
+                return ports
+    where = f" of {VARIABLE}" if own else ""
+    raise OSError(f"{count} free ports are needed, and {len(ports)}{where} are free")
 
 
 def listens(port: int) -> bool:
