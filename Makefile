@@ -87,7 +87,8 @@ release: $(VENV)/dev.stamp ## Build the wheel and the source archive into dist/r
 wheelhouse: $(BIN)/python ## Pack all for a room without internet: dist/lbkit-offline.tar.gz (FOR: for other computers)
 	@rm -rf dist/offline && mkdir -p dist/offline/lbkit
 	git archive HEAD | tar -x -C dist/offline/lbkit
-	@# FOR='--platform win_amd64 --python-version 3.12 --only-binary=:all:', and pip only downloads what fits there
+	@# FOR='--platform manylinux_2_28_aarch64 --python-version 3.12 --only-binary=:all:', and pip only downloads what
+	@# fits there; it evaluates markers for this system, so macOS and Windows have to be packed on one of their own.
 	$(BIN)/python -m pip $(if $(FOR),download $(FOR) -d,wheel -w) dist/offline/lbkit/wheelhouse -q -c requirements.lock \
 	  '.[all,compile]' hatchling editables # the last two: pip builds lbkit itself in an environment of its own
 	tar -czf dist/lbkit-offline.tar.gz -C dist/offline lbkit
