@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite classroom test-classroom classroom-environment image bench architecture contents monitoring pictures looks site release wheelhouse lock clean
+.PHONY: help lab test check compiled static notebooks labs nbgrader lite test-lite classroom test-classroom classroom-environment image bench architecture contents claims monitoring pictures looks site release wheelhouse lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ architecture: $(VENV)/dev.stamp ## Redraw the diagrams of docs/architecture.md f
 
 contents: $(VENV)/dev.stamp ## Write the tables of notebooks anew, in README and in the index
 	$(BIN)/python docs/contents.py
+
+claims: $(VENV)/dev.stamp ## Write docs/claims.md anew, the table of all claims and what breaks each
+	$(BIN)/python docs/claims.py
 
 monitoring: $(VENV)/dev.stamp ## Write what the containers' profile `monitoring` mounts: rules, dashboards
 	$(BIN)/python docker/monitoring.py

@@ -30,9 +30,11 @@ PLACES = {
     "docs/theatre.gif": "pictures/theatre.gif",
     "docs/playground.png": "pictures/playground.png",
     "docs/architecture.md": "docs/architecture.md",
+    "docs/claims.md": "docs/claims.md",
     "docs/decisions.md": "docs/decisions.md",
     "docs/drills.md": "docs/drills.md",
     "docs/performance.md": "docs/performance.md",
+    "docs/releasing.md": "docs/releasing.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
