@@ -3,17 +3,22 @@
 The pages are gathered from where they live (README's neighbours, notebooks, labs), and the reference is made
 from the docstrings of what each package exports, so nothing is written twice. --run executes the notebooks,
 which takes a quarter of an hour the first time; without it, they are shown without their results.
+
+external-links.txt in the site lists the addresses of other sites, which no test follows without a network.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Collection
+from html import unescape
 from pathlib import Path
 from types import GenericAlias
 
@@ -63,6 +68,16 @@ PACKAGES = {
     "lbkit.course": "Labs, the workbench, predictions",
 }
 
+CONTENTS_OF_LAB = """
+```{toctree}
+:titlesonly:
+:glob:
+:hidden:
+
+[!R]*
+```
+"""
+
 DESCRIBED = """\
 ```{{eval-rst}}
 .. {directive}:: {module}.{name}
@@ -84,11 +99,33 @@ def gather() -> None:
             shutil.copytree(there, target, ignore=LEFT_OUT)
         else:
             shutil.copy(there, target)
+    for path in (GATHERED / "notebooks").glob("[0-9]*.ipynb"):
+        number(path)
+    for lab in (GATHERED / "notebooks" / "labs").glob("*/README.md"):
+        with lab.open("a", encoding="utf-8") as page_of_lab:
+            page_of_lab.write(CONTENTS_OF_LAB)
     reference = GATHERED / "reference"
     reference.mkdir()
     seen: set[int] = set()
     for package, title in PACKAGES.items():
         (reference / f"{package}.md").write_text(page(package, title, seen), encoding="utf-8")
+
+
+def number(path: Path) -> None:
+    """Put the number of a notebook before its title, for lists of pages."""
+    book = json.loads(path.read_text(encoding="utf-8"))
+    title = book["cells"][0]["source"]
+    title[0] = title[0].replace("# ", f"# {path.stem.partition('-')[0]}. ", 1)
+    path.write_text(json.dumps(book), encoding="utf-8")
+
+
+def external_links(site: Path) -> dict[str, str]:
+    """Return the addresses that the site's own pages lead to, each with the first page that does."""
+    found: dict[str, str] = {}
+    for path in sorted(site.rglob("*.html")):
+        for address in re.findall(r'<a [^>]*href="(https?://[^"]*)"', path.read_text(encoding="utf-8")):
+            found.setdefault(unescape(address), str(path.relative_to(site)))
+    return found
 
 
 def page(package: str, title: str, seen: set[int]) -> str:
@@ -143,6 +180,9 @@ def main() -> None:
     if options.run:
         command += ["-D", "nb_execution_mode=cache"]
     subprocess.run([*command, str(GATHERED), str(options.to)], check=True)
+    links = external_links(options.to)
+    lines = "".join(f"{address} in {path}\n" for address, path in sorted(links.items()))
+    (options.to / "external-links.txt").write_text(lines, encoding="utf-8")
     print(f"lbkit: the site is {options.to}/index.html")
 
 

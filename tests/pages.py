@@ -1,4 +1,7 @@
-"""Code in written pages, run as a reader would: Python as one script, commands in order."""
+"""Code in written pages, run as a reader would: Python as one script, commands in order.
+
+A block that a test cannot run has a reason in the line before it: `<!-- not run: serves until Ctrl-C -->`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import lbkit
 
@@ -22,9 +27,37 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
+FENCED = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n\n?)?```(?P<language>\S*)\n(?P<code>.*?)^```",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; `reason` says why no test runs it, and is "" where one does."""
+
+    language: str
+    code: str
+    reason: str
+
+
+def all_blocks(text: str) -> list[Block]:
+    """Return the fenced blocks of a page, in order."""
+    return [Block(m["language"], m["code"], m["reason"] or "") for m in FENCED.finditer(text)]
+
+
 def blocks(text: str, language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    """Return the code of a language that is to be run."""
+    return [each.code for each in all_blocks(text) if each.language == language and not each.reason]
+
+
+def well_formed(address: str) -> bool:
+    """Return whether an address of another site can be one: a scheme, and a host with a name."""
+    parts = urlsplit(address)
+    here = parts.hostname in ("127.0.0.1", "localhost")
+    named = bool(parts.hostname and re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", parts.hostname))
+    return parts.scheme in ("http", "https") and (here or named) and " " not in address
 
 
 def commands(text: str) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from needs import need_feature, need_module
-from pages import ROOT, commands, run_command, run_script, write_a_site
+from pages import ROOT, commands, run_command, run_script, well_formed, write_a_site
 
 PAGES = {str(path.relative_to(ROOT / "docs/pages")): path for path in (ROOT / "docs/pages").rglob("*.md")}
 
@@ -35,9 +37,19 @@ def test_the_site_is_built_without_a_warning_and_no_link_leads_nowhere(tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    pages = list(tmp_path.rglob("*.html"))
+    pages = {page: page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")}
     assert len(pages) > 60
-    for page in pages:
-        for link in re.findall(r'(?:href|src)="([^"]*)"', page.read_text(encoding="utf-8")):
-            if not re.match(r"[a-z]+:|#|$|//", link):
-                assert (page.parent / re.split("[?#]", link)[0]).exists(), (page.name, link)
+    places = {page: set(re.findall(r'\s(?:id|name)="([^"]*)"', text)) for page, text in pages.items()}
+    broken = []
+    for page, text in pages.items():
+        for link in map(unescape, re.findall(r'(?:href|src)="([^"]*)"', text)):
+            path, _, place = link.partition("#")
+            target = (page.parent / unquote(path.partition("?")[0])).resolve() if path else page
+            if re.match(r"[a-z]+:|//", link) or link == "#":
+                continue
+            if not target.exists() or (place and unquote(place) not in places.get(target, {place})):
+                broken.append((page.name, link))
+    assert broken == []
+    listed = (tmp_path / "external-links.txt").read_text(encoding="utf-8").splitlines()
+    assert len(listed) > 20
+    assert [line for line in listed if not well_formed(line.partition(" in ")[0])] == []
