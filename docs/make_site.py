@@ -64,6 +64,8 @@ PACKAGES = {
     "lbkit.diagnosis": "Diagnosis",
     "lbkit.laws": "Laws of performance",
     "lbkit.capacity": "Capacity planning",
+    "lbkit.topology": "Six layers, and what breaks in them",
+    "lbkit.aws": "AWS's load balancers",
     "lbkit.importer": "Imports of configurations and logs",
     "lbkit.course": "Labs, the workbench, predictions",
 }

@@ -16,7 +16,8 @@ extensions = [
 
 html_theme = "furo"
 html_title = f"lbkit {version}"
-html_static_path = ["pictures"]
+html_static_path = ["pictures", "static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 
 nb_execution_mode = "off"  # `docs/make_site.py --run` sets "cache"
