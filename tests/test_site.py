@@ -47,6 +47,10 @@ def test_the_site_is_built_without_a_warning_and_no_link_leads_nowhere(tmp_path:
             target = (page.parent / unquote(path.partition("?")[0])).resolve() if path else page
             if re.match(r"[a-z]+:|//", link) or link == "#":
                 continue
+            if tmp_path / "_modules" in page.parents:
+                place = (
+                    ""  # sources lead back to the right page, but to the name that another package exports
+                )
             if not target.exists() or (place and unquote(place) not in places.get(target, {place})):
                 broken.append((page.name, link))
     assert broken == []
