@@ -40,12 +40,10 @@ def lower_limits() -> None:
     """Lower the limits of this process, and so of all that it starts; needs no root."""
     import resource
 
-    for what, most in {
-        resource.RLIMIT_AS: MEMORY,
-        resource.RLIMIT_CPU: CPU,
-        resource.RLIMIT_NOFILE: FILES,
-        resource.RLIMIT_CORE: 0,
-    }.items():
+    limits = {resource.RLIMIT_CPU: CPU, resource.RLIMIT_NOFILE: FILES, resource.RLIMIT_CORE: 0}
+    if sys.platform == "linux":  # macOS reserves more than any limit, and refuses one
+        limits[resource.RLIMIT_AS] = MEMORY
+    for what, most in limits.items():
         hard = resource.getrlimit(what)[1]
         lower = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (lower, lower))

@@ -292,6 +292,8 @@ def test_nobody_gets_into_the_server_of_another(students: list[Student]) -> None
 
 
 def test_memory_is_limited(students: list[Student]) -> None:
+    if sys.platform != "linux":
+        pytest.skip("platform: limits of address space are Linux's")
     assert students[0].execute(GREEDY).strip() == "limited"
 
 

@@ -58,7 +58,8 @@ def test_a_students_process_is_in_their_folder_and_limited(tmp_path: Path) -> No
     folder, nice, memory, cpu, files = done.stdout.split()
     assert Path(folder) == tmp_path.resolve()
     assert int(nice) >= students.NICE
-    assert 0 < int(memory) <= students.MEMORY
+    if sys.platform == "linux":
+        assert 0 < int(memory) <= students.MEMORY
     assert 0 < int(cpu) <= students.CPU
     assert 0 < int(files) <= students.FILES
 
