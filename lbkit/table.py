@@ -100,8 +100,9 @@ def html(
     def line(tag: str, cells: Iterable[str], wrap: str = "nowrap") -> str:
         # Text to the left, numbers to the right, whatever the style of the page.
         sides = ("left" if name in left else "right" for name in names)
+        begin = '<th scope="col"' if tag == "th" else "<td"
         return "".join(
-            f'<{tag} style="text-align: {side}; padding: 2px 4px; white-space: {wrap}">{escape(cell)}</{tag}>'
+            f'{begin} style="text-align: {side}; padding: 2px 4px; white-space: {wrap}">{escape(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
 
@@ -110,4 +111,12 @@ def html(
     below = "".join(f'<p style="{style}">{escape(note)}</p>' for note in notes)
     top = f"<tr>{line('th', names, 'normal')}</tr>"
     small = "font-size: 0.92em"  # all columns fit beside JupyterLab's list of files on a small screen
-    return f'<table style="{small}"><thead>{top}</thead><tbody>{lines}</tbody></table>{below}'
+    return (
+        f'<table style="{small}" aria-label="{escape(says(names, lines.count("<tr>")))}">'
+        f"<thead>{top}</thead><tbody>{lines}</tbody></table>{below}"
+    )
+
+
+def says(names: Sequence[str], rows: int) -> str:
+    """Return what a table has, for readers who cannot see it: as they enter it, they hear this."""
+    return f"{rows} row{'s' * (rows != 1)}, by {names[0]}: {', '.join(names[1:])}" if names else "nothing"

@@ -66,7 +66,7 @@ class Steps(Picture):
                 f'<td class="{"lbkit-here" if i == mark else ""}">{escape(step)}</td>'
                 for i, step in enumerate(steps)
             )
-            lines.append(f"<tr><th>{label}</th>{cells}</tr>")
+            lines.append(f'<tr><th scope="row">{label}</th>{cells}</tr>')
         return f'<table class="lbkit-steps">{"".join(lines)}</table>'
 
 
@@ -116,7 +116,17 @@ class Times(Picture):
         parts.append(
             f'<text x="{LABEL_WIDTH + width}" y="{height - 6}" text-anchor="end">{self.end:.3g} s</text>'
         )
-        return f'<svg class="lbkit-times" width="{SVG_WIDTH}" height="{height}">{"".join(parts)}</svg>'
+        shape = f'width="{SVG_WIDTH}" height="{height}" role="img" aria-label="{escape(self.words())}"'
+        return f'<svg class="lbkit-times" {shape}>{"".join(parts)}</svg>'
+
+    def words(self) -> str:
+        """Return the times in words, for readers who cannot see the marks."""
+        rows = [
+            f"{label}: {', '.join(f'{at:.3g} s' for at in times) or 'none'}"
+            for label, times in self.rows.items()
+        ]
+        shaded = ["from {:.3g} to {:.3g} s is marked".format(*self.shaded)] if self.shaded else []
+        return "; ".join([*rows, *shaded])
 
 
 @dataclass(frozen=True)

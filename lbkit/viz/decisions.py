@@ -48,6 +48,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> Figure:
         line = {"color": server_look(number).colour, "width": 14 - 3 * again}
         traces.append(_scatter(backend.name, x, y, mode="lines", line=line, hovertemplate=hover))
     placed = [(key, (hash64(key) >> 32) / 2**32) for key in keys]
+    owners: list[str] = []
     if placed:
         owners = [next(balancer.clockwise(key)).name for key, _ in placed]  # a pick would change the counts
         number_of = {b.name: i for i, b in enumerate(pool.backends)}
@@ -71,6 +72,7 @@ def ring(pool: Pool, keys: Iterable[str] = ()) -> Figure:
     return figure(
         f"{title(balancer.name)}, {len(points)} points: {_most_and_least(owned)} of the ring",
         traces,
+        meta={"alt": f"The ring: {_shares(owned)}{_of_keys(placed, owners)}"},
         xaxis=square,
         yaxis={**square, "scaleanchor": "x"},
         height=420,
@@ -104,6 +106,7 @@ def table(pool: Pool) -> Figure:
     return figure(
         f"{title(balancer.name)}, {len(slots)} slots: {_most_and_least(owned_share)} of them",
         traces,
+        meta={"alt": f"The table: {_shares(owned_share)}"},
         xaxis=HIDDEN,
         yaxis={**HIDDEN, "autorange": "reversed"},
         height=140 + 15 * rows,
@@ -182,6 +185,7 @@ def orders(turns: dict[str, Iterable[str]]) -> Figure:
     return figure(
         f"The longest run of requests to one backend: {found}",
         traces,
+        meta={"alt": "; ".join(f"{title(name)}: {' '.join(order[:WIDE])}" for name, order in rows.items())},
         xaxis=axis("request"),
         yaxis=axis("", autorange="reversed", type="category"),
         height=130 + 32 * len(rows),
@@ -211,6 +215,16 @@ def _most_and_least(owned: Mapping[str, float]) -> str:
     """Return the two ends of the shares in words: "b has 41 %, c 22 %"."""
     most, least = max(owned, key=owned.__getitem__), min(owned, key=owned.__getitem__)
     return f"{most} has {owned[most]:.1%}" + (f", {least} {owned[least]:.1%}" if least != most else "")
+
+
+def _shares(owned: Mapping[str, float]) -> str:
+    """Return all shares in words."""
+    return ", ".join(f"{name} has {share:.1%}" for name, share in owned.items())
+
+
+def _of_keys(placed: Sequence[tuple[str, float]], owners: Sequence[str]) -> str:
+    """Return the owners of keys in words."""
+    return "".join(f"; {key} belongs to {owner}" for (key, _), owner in zip(placed, owners, strict=True))
 
 
 def _at(coordinate: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import plotly.io as pio
 
 from lbkit import needs
 from lbkit.result import Result
+from lbkit.viz.alt_text import as_html
 from lbkit.viz.sketch import HIDDEN as HIDDEN
 from lbkit.viz.sketch import Sketch, sketched
 from lbkit.viz.sketch import Trace as Trace
@@ -31,6 +33,11 @@ class Figure(go.Figure):  # type: ignore[misc]
             FigureView(self)._ipython_display_()
         elif pio.renderers.render_on_display and pio.renderers.default:
             pio.show(self, config=CONFIG)
+            if "IPython" in sys.modules:
+                from IPython.display import display
+
+                show: Any = display
+                show({"text/html": as_html(self), "text/plain": ""}, raw=True)
         else:
             super()._ipython_display_()
 

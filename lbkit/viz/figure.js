@@ -8,6 +8,7 @@ async function render({ model, el }) {
   el.classList.add("lbkit-figure");
   el.style.contain = "content"; // to measure its texts, the browser lays out no more than the figure
   const place = el.appendChild(document.createElement("div"));
+  place.setAttribute("role", "img"); // its letters, read one by one, say nothing
   const [Plotly, feed] = await Promise.all([plotly(model), other(model, "feed")]);
   const rank = Number(model.get("place"));
   const newest = () => feed.get("specs")[model.get("place")];
@@ -21,15 +22,16 @@ async function render({ model, el }) {
     if (!place.clientWidth) return; // not on the screen
     const size = { width: Math.min(place.clientWidth, 1000), height: place.clientHeight };
     const still = await Plotly.toImage(place, { format: "webp", ...size });
-    model.send({ still, width: size.width });
+    model.send({ still, width: size.width, words: place.getAttribute("aria-label") });
   }
 
   async function draw() {
-    const [number, spec] = newest(); // of several in a row the last is drawn
+    const [number, spec, words] = newest(); // of several in a row the last is drawn
     if (number === drawn) return;
     drawn = number;
     const { data, layout } = JSON.parse(spec);
     await Plotly.react(place, data, layout, config);
+    place.setAttribute("aria-label", words);
     el.dataset.drawn = number; // for tests: which one is on the screen
   }
 

@@ -48,7 +48,17 @@ def latency_sketch(results: Sequence[Result], marks: bool = True) -> Sketch:
     share = slowest_share(rows)
     mark, says = AT_SLOWEST | {"y0": share, "y1": share}, SAYS_SLOWEST | {"y": log10(share)}
     says["text"] = f"{SLOWEST[share]} waits longer than this"
-    return sketched(slowest(rows), traces, xaxis=x, yaxis=y, shapes=[mark], annotations=[says])
+    more = {"xaxis": x, "yaxis": y, "shapes": [mark], "annotations": [says]}
+    return sketched(slowest(rows), traces, meta={"alt": within(rows)}, **more)
+
+
+def within(rows: Sequence[tuple[str, Look, Result]]) -> str:
+    """Return the latencies at three percentiles in words."""
+    said = [
+        f"{name}: {', '.join(f'{p:g} % within {duration(r.percentile(p))}' for p in MARKED[:3])}"
+        for name, _, r in rows
+    ]
+    return f"Latency of the answers: {'; '.join(said)}"
 
 
 AT_SLOWEST = {

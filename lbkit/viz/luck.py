@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -48,6 +48,7 @@ def luck(seeds: Comparison) -> Figure:
     return figure(
         finding(seeds, measure),
         traces,
+        meta={"alt": said(seeds, measure, rows)},
         xaxis=KINDS[measure].axis(traces),
         yaxis=axis(
             tickvals=list(range(len(rows))),
@@ -93,6 +94,12 @@ def row(seeds: Comparison, name: str, measure: str, values: list[float], number:
             "hovertemplate": f"{title(name)}: {write(found)} over {len(values)} seeds<extra></extra>",
         },
     ]
+
+
+def said(seeds: Comparison, measure: str, rows: Mapping[str, Sequence[float]]) -> str:
+    """Return the means with their intervals in words."""
+    means = [f"{title(name)} {KINDS[measure].write(seeds[name][measure])}" for name in rows]
+    return f"{KINDS[measure].said}, mean with its 95 % interval: {'; '.join(means)}"
 
 
 def finding(seeds: Comparison, measure: str) -> str:

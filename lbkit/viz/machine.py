@@ -51,6 +51,7 @@ def machine(finding: str, transitions: Mapping[tuple[Enum, Enum], Enum]) -> Figu
     return figure(
         finding,
         arcs,
+        meta={"alt": "; ".join(_said(*way, names) for way, names in events.items())},
         shapes=boxes,
         annotations=notes,
         xaxis=HIDDEN | {"range": [-0.6, len(place) - 0.4], "fixedrange": True},
@@ -58,6 +59,10 @@ def machine(finding: str, transitions: Mapping[tuple[Enum, Enum], Enum]) -> Figu
         height=340,
         showlegend=False,
     )
+
+
+def _said(before: Enum, after: Enum, events: list[str]) -> str:
+    return f"from {before.value} to {after.value} by {' or '.join(events)}"
 
 
 def _arc(start: int, end: int) -> tuple[list[float], list[float]]:

@@ -60,12 +60,20 @@ def spread(
     return figure(
         finding,
         [*ranges, marks],
+        meta={"alt": f"{unit}: {'; '.join(_said(name, values, of) for name, values in samples.items())}"},
         xaxis=axis(unit, type="log", tickvals=_ticks(values), range=_around(values)),
         yaxis=axis("", type="category", range=[len(samples) - 0.5, -0.8]),
         shapes=[line | {"x0": middles[beside], "x1": middles[beside]}] if beside else [],
         height=150 + ROW * len(samples),
         showlegend=False,
     )
+
+
+def _said(name: str, values: Sequence[float], of: str) -> str:
+    lower, upper = _quartiles(values)
+    least, most = min(values), max(values)
+    median_of = f"{title(name)} {median(values):{of}}"
+    return f"{median_of}, half from {lower:{of}} to {upper:{of}}, all from {least:{of}} to {most:{of}}"
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float]:

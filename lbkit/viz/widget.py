@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 import plotly.offline
 import traitlets
 
+from lbkit.viz.alt_text import alt_text
 from lbkit.viz.sketch import Sketch
 
 
@@ -94,11 +95,14 @@ class Feed(anywidget.AnyWidget):
     """What several figures show: what is new for some of them is one message."""
 
     _esm = "export default {}"
-    specs = traitlets.Dict().tag(sync=True)  # place of a figure -> [number, JSON]
+    specs = traitlets.Dict().tag(sync=True)  # place of a figure -> [number, JSON, its text]
 
     def show(self, figures: Mapping[FigureView, go.Figure | Sketch]) -> None:
         """Replace the figures of these views."""
-        news = {view.place: [view.number + 1, as_json(figure)] for view, figure in figures.items()}
+        news = {
+            view.place: [view.number + 1, as_json(figure), alt_text(figure)]
+            for view, figure in figures.items()
+        }
         self.specs = self.specs | news
         for view in figures:
             view.blank = False
@@ -109,7 +113,7 @@ def as_json(figure: go.Figure | Sketch) -> str:
 
 
 class Photographed(LeavesPictures):
-    """A widget with a script that sends a picture of it when it rests."""
+    """A widget with a script that sends a picture of it when it rests, and words for who cannot see it."""
 
     blank = False  # nothing to see yet
     picture = ""  # the last one the browser took, as the HTML of an image
@@ -126,8 +130,10 @@ class Photographed(LeavesPictures):
 
     def _received(self, _: object, content: Any, __: object) -> None:
         match content:
-            case {"still": str(uri), "width": int() | float() as width} if uri.startswith("data:"):
-                self.picture = f'<img src="{escape(uri)}" width="{width:.0f}">'
+            case {"still": str(uri), "width": int() | float() as width, "words": str(words)} if (
+                uri.startswith("data:")
+            ):
+                self.picture = f'<img src="{escape(uri)}" width="{width:.0f}" alt="{escape(words)}">'
                 for function in self._on_still:
                     function()
 
@@ -160,6 +166,10 @@ class FigureView(Photographed, anywidget.AnyWidget):
     def spec(self) -> str:
         """The figure that it shows, as JSON."""
         return str(self.feed.specs[self.place][1])
+
+    @property
+    def words(self) -> str:
+        return str(self.feed.specs[self.place][2])
 
     def show(self, figure: go.Figure | Sketch) -> None:
         self.feed.show({self: figure})

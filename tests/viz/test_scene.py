@@ -247,7 +247,7 @@ def test_a_saved_notebook_keeps_the_texts(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Move the load." in kept
     assert "on average" in kept
     assert "Run the cell" in kept
-    shown.theatre._received(shown.theatre, {"still": "data:1", "width": 9}, [])
+    shown.theatre._received(shown.theatre, {"still": "data:1", "width": 9, "words": "all idle"}, [])
     assert "data:1" in place.update.call_args.args[0]["text/html"]
     shown.go(2)
     kept = place.update.call_args.args[0]["text/html"]

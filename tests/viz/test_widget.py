@@ -42,7 +42,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
 
 def take(view: FigureView, uri: str) -> None:
     """What the browser does when the figure rests."""
-    view._received(view, {"still": uri, "width": 640}, [])
+    view._received(view, {"still": uri, "width": 640, "words": "s1 is <slow>"}, [])
 
 
 def test_a_panel_is_followed_by_the_pictures_of_its_figures_and_its_texts(shown: list[Place]) -> None:
@@ -54,7 +54,7 @@ def test_a_panel_is_followed_by_the_pictures_of_its_figures_and_its_texts(shown:
     assert picture.bundle["text/html"] == ""
     take(view, "data:image/webp;base64,AAAA")
     html = picture.bundle["text/html"]
-    assert '<img src="data:image/webp;base64,AAAA" width="640">' in html
+    assert '<img src="data:image/webp;base64,AAAA" width="640" alt="s1 is &lt;slow&gt;">' in html
     assert "<b>finding</b>" in html
     assert "not this" not in html
     take(view, "data:image/webp;base64,BBBB")

@@ -253,7 +253,7 @@ class Board {
       await image.decode();
       pen.drawImage(image, left - bounds.left, top - bounds.top);
     }
-    this.model.send({ still: canvas.toDataURL("image/webp"), width: Math.round(bounds.width) });
+    this.model.send({ still: canvas.toDataURL("image/webp"), width: Math.round(bounds.width), words: this.description() });
   }
 
   off() {

@@ -93,7 +93,9 @@ def test_a_malformed_message_is_answered_in_a_line(
     assert theatre.number == before
 
 
-@pytest.mark.parametrize("message", [None, "do", [1], {}, {"still": 5}, {"still": "x", "width": 9}])
+@pytest.mark.parametrize(
+    "message", [None, "do", [1], {}, {"still": 5}, {"still": "x", "width": 9, "words": ""}]
+)
 def test_what_is_no_message_of_the_stage_is_left_alone(message: object) -> None:
     theatre = Theatre(EXPERIMENT)
     theatre._received(theatre, message, [])
@@ -121,7 +123,7 @@ def test_two_stages_have_hands_if_both_can_be_interfered_with() -> None:
 
 def test_a_theatre_keeps_its_picture_for_the_saved_notebook() -> None:
     theatre = Theatre(RESULT)
-    theatre._received(theatre, {"still": "data:image/webp;base64,AAAA", "width": 640}, [])
+    theatre._received(theatre, {"still": "data:image/webp;base64,AAAA", "width": 640, "words": "a run"}, [])
     assert theatre.picture in still(theatre)
     assert "AAAA" in theatre.picture
 

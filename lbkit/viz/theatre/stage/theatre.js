@@ -142,7 +142,8 @@ class Theatre {
   speak() {
     const time = clockText(this.player.t, this.player.pace);
     const said = this.stages.filter((stage) => stage.moment);
-    put(this.live, said.map((stage) => spoken(stage.index, stage.moment, stage.said, time)).join(" "));
+    for (const stage of said) stage.canvas.setAttribute("aria-label", spoken(stage.index, stage.moment, stage.said, time));
+    put(this.live, said.map((stage) => stage.canvas.getAttribute("aria-label")).join(" "));
   }
 
   // A picture of the stages and their props, below each other, for the saved notebook: there the widget is gone.
@@ -160,7 +161,8 @@ class Theatre {
       for (const layer of canvases) pen.drawImage(layer, 0, y, width, height);
       y += height;
     }
-    this.model.send({ still: canvas.toDataURL("image/webp"), width: Math.min(width, 1000) });
+    const words = shown.map((stage) => stage.canvas.getAttribute("aria-label")).join(" ");
+    this.model.send({ still: canvas.toDataURL("image/webp"), width: Math.min(width, 1000), words });
   }
 
   // What happened near the pointer.
