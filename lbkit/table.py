@@ -97,23 +97,23 @@ def html(
     """Return an HTML table, with `notes` below it. The columns in `texts` are flush left, others right."""
     names, left = list(head), set(texts)
 
-    def line(tag: str, cells: Iterable[str], wrap: str = "nowrap") -> str:
+    def line(tag: str, cells: Iterable[str], more: str = "", wrap: str = "nowrap") -> str:
         # Text to the left, numbers to the right, whatever the style of the page.
         sides = ("left" if name in left else "right" for name in names)
-        begin = '<th scope="col"' if tag == "th" else "<td"
+        room = f"padding: 2px 4px; white-space: {wrap}"
         return "".join(
-            f'{begin} style="text-align: {side}; padding: 2px 4px; white-space: {wrap}">{escape(cell)}</{tag}>'
+            f'<{tag}{more} style="text-align: {side}; {room}">{escape(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
 
     lines = "".join(f"<tr>{line('td', row)}</tr>" for row in body)
     style = "margin: 2px 6px; white-space: normal"
     below = "".join(f'<p style="{style}">{escape(note)}</p>' for note in notes)
-    top = f"<tr>{line('th', names, 'normal')}</tr>"
+    top = line("th", names, ' scope="col"', "normal")
     small = "font-size: 0.92em"  # all columns fit beside JupyterLab's list of files on a small screen
     return (
         f'<table style="{small}" aria-label="{escape(says(names, lines.count("<tr>")))}">'
-        f"<thead>{top}</thead><tbody>{lines}</tbody></table>{below}"
+        f"<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>{below}"
     )
 
 

@@ -11,6 +11,7 @@ from lbkit.viz.layer_panel import LayerPanel
 from lbkit.viz.limiter_panel import LimiterPanel
 from lbkit.viz.live import LivePanel
 from lbkit.viz.playground import Playground
+from lbkit.viz.projector import projector
 from lbkit.viz.rules import RuleExplorer
 from lbkit.viz.scene import Scene, Step
 from lbkit.viz.theatre.widget import Theatre
@@ -37,6 +38,7 @@ __all__ = [
     "graph",
     "internet_graph",
     "limits",
+    "projector",
     "topology",
     "world",
 ]

@@ -79,12 +79,14 @@ function render({ model, el }) {
   }
 
   function place() {
-    const { left, bottom } = more.getBoundingClientRect();
-    const wide = Math.min(560, innerWidth - 24);
+    const zoom = menu.currentCSSZoom ?? 1; // of projector mode: the page's pixels are not the menu's
+    const [within, high] = [innerWidth / zoom, innerHeight / zoom];
+    const [left, bottom] = [more.getBoundingClientRect().left / zoom, more.getBoundingClientRect().bottom / zoom];
+    const wide = Math.min(560, within - 24);
     menu.style.width = `${wide}px`;
-    menu.style.left = `${Math.max(12, Math.min(left, innerWidth - wide - 12))}px`;
+    menu.style.left = `${Math.max(12, Math.min(left, within - wide - 12))}px`;
     menu.style.top = `${bottom + 4}px`;
-    menu.style.maxHeight = `${Math.max(160, innerHeight - bottom - 16)}px`;
+    menu.style.maxHeight = `${Math.max(160, high - bottom - 16)}px`;
   }
 
   menu.addEventListener("toggle", (event) => {

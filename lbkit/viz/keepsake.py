@@ -20,7 +20,9 @@ class Keepsake(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, restore: Callable[[str], object]) -> None:
         self._restore = restore
-        self.text = widgets.Textarea(layout={"width": "99%", "height": "240px"})
+        self.text = widgets.Textarea(
+            layout={"width": "99%", "height": "240px"}, tooltip="the text of this setting"
+        )
         self.button = widgets.Button(
             description="restore",
             icon="upload",

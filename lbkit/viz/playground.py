@@ -24,6 +24,7 @@ from lbkit.viz.latency import latency_sketch
 from lbkit.viz.luck import luck
 from lbkit.viz.over_time import latency_over_time_sketch
 from lbkit.viz.pace import Pace, breathe
+from lbkit.viz.projector import Projector
 from lbkit.viz.scenario import Settings, scenario, verdict
 from lbkit.viz.setting import checked, read
 from lbkit.viz.sketch import Sketch
@@ -92,9 +93,9 @@ class Playground(Panel):
         )
         self.verdict = widgets.HTML(layout={"min_height": "62px", "margin": "4px 2px 0"})  # three lines
         self.table = widgets.HTML()
-        self.toml = widgets.Textarea(layout={"width": "99%", "height": "260px"})
-        self.keepsake = Keepsake(self.restore)
         names = ("Keep this setting, or restore one", "This experiment, to save as .toml")
+        self.toml = widgets.Textarea(layout={"width": "99%", "height": "260px"}, tooltip=names[1])
+        self.keepsake = Keepsake(self.restore)
         more = widgets.Accordion([self.keepsake, self.toml], titles=names)
         first = list(self.choice.chosen)
         self.reset = reset_button(self.controls.values(), lambda: self._restart(first))
@@ -110,7 +111,7 @@ class Playground(Panel):
         # The first figure stands beside the sliders, so that both are in sight.
         top = widgets.Box([grouped(self.controls, buttons), self.latency], layout=wrap)
         below = widgets.Box([self.time, self.shares], layout=wrap)
-        return [self.choice, self.verdict, top, below, self.table, more]
+        return [self.choice, self.verdict, top, below, self.table, more, Projector()]
 
     def _observe(self) -> None:
         """Follow the controls, new algorithms in cells and, if there is a loop, what is left to do."""

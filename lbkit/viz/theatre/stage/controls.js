@@ -5,6 +5,7 @@ const ICONS = {
   play: "M6 4l14 8-14 8z",
   pause: "M6 4h4.5v16H6zM13.5 4H18v16h-4.5z",
   forward: "M16.5 4H19v16h-2.5zM5 4v16l10.5-8z",
+  larger: "M3 8h4v2H5v6h2v2H3zM21 8h-4v2h2v6h-2v2h4zM11 7h2v4h4v2h-4v4h-2v-4H7v-2h4z",
 };
 
 function element(parent, tag, className = "", attributes = {}) {
@@ -46,7 +47,9 @@ function controlBar(root, player) {
     player.playing = false;
     player.seek(mix(player.begin, player.end, +scrub.value));
   });
-  return { bar, play, time, track, strip, now, scrub, speed: speedSlider(bar, player) };
+  const speed = speedSlider(bar, player);
+  const larger = button("larger", "projector mode: larger (p)", () => project(!projected()));
+  return { bar, play, time, track, strip, now, scrub, speed, larger };
 }
 
 function speedSlider(bar, player) {
@@ -79,7 +82,7 @@ function showControls({ play, time, now, scrub, speed }, player) {
 
 // A pen in CSS pixels, whatever the density of the screen; the canvas gets this size.
 function sized(canvas, width, height) {
-  const density = globalThis.devicePixelRatio || 1;
+  const density = (globalThis.devicePixelRatio || 1) * (canvas.currentCSSZoom ?? 1);
   canvas.width = Math.round(width * density);
   canvas.height = Math.round(height * density);
   canvas.style.width = `${width}px`;

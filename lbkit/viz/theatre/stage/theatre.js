@@ -77,6 +77,12 @@ class Theatre {
     const resized = new ResizeObserver(refresh);
     resized.observe(el);
     const unthemed = onTheme(refresh);
+    const projects = () => {
+      this.controls.larger.setAttribute("aria-pressed", projected());
+      refresh();
+    };
+    projects();
+    addEventListener("lbkit-projector", projects);
     addEventListener("beforeprint", printing);
     addEventListener("afterprint", printed);
     this.close = () => {
@@ -86,6 +92,7 @@ class Theatre {
       this.model.off("msg:custom", told);
       resized.disconnect();
       unthemed();
+      removeEventListener("lbkit-projector", projects);
       removeEventListener("beforeprint", printing);
       removeEventListener("afterprint", printed);
     };
@@ -191,6 +198,7 @@ const KEYS = {
   ArrowDown: (player) => player.faster(-0.1),
   Home: (player) => player.seek(player.begin),
   End: (player) => player.seek(player.end),
+  p: () => project(!projected()),
 };
 
 // Sliders, buttons and fields have their own use of keys.
