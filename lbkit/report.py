@@ -59,23 +59,29 @@ def report(results: Sequence[Result], title: str, figures: Sequence[Any] | None 
     `figures` default to those of `lbkit.viz`, or to none if plotly is not installed."""
     if figures is None:
         figures = own_figures(results) if find_spec("plotly") else []
-    script = ""
+    script, drawn = "", ""
     if figures:
         from plotly.offline import get_plotlyjs
 
         script = f"<script>{get_plotlyjs()}</script>"  # 4 MB, so once for all figures
+        drawn = "\n".join(map(as_html, figures))
     return PAGE.format(
         title=escape(title),
         script=script,
         table=table(results),
         legend="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in LEGEND.items()),
-        figures="\n".join(
-            f.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
-            for f in figures
-        ),
+        figures=drawn,
         policies=escape("".join(f" -p {r.policy}" for r in results)),
         experiment=escape(results[0].experiment.to_toml()),
     )
+
+
+def as_html(figure: Any) -> str:
+    """Return a plotly figure as HTML, with what it shows in words."""
+    from lbkit.viz.alt_text import alt_text
+
+    html = figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
+    return f'<div role="img" aria-label="{escape(alt_text(figure))}">{html}</div>'
 
 
 def own_figures(results: Sequence[Result]) -> list[Any]:

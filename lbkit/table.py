@@ -111,10 +111,10 @@ def html(
     below = "".join(f'<p style="{style}">{escape(note)}</p>' for note in notes)
     top = line("th", names, ' scope="col"', "normal")
     small = "font-size: 0.92em"  # all columns fit beside JupyterLab's list of files on a small screen
-    return (
-        f'<table style="{small}" aria-label="{escape(says(names, lines.count("<tr>")))}">'
-        f"<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>{below}"
-    )
+    # A table that is too wide can be scrolled, also by the keyboard.
+    around = f'tabindex="0" role="group" aria-label="{escape(says(names, lines.count("<tr>")))}"'
+    shown = f'<table style="{small}"><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<div style="overflow-x: auto" {around}>{shown}</div>{below}'
 
 
 def says(names: Sequence[str], rows: int) -> str:

@@ -93,7 +93,7 @@ def board_table(entries: Mapping[str, Entry]) -> str:
     ranked = sorted(entries.items(), key=lambda row: -row[1].points)
     best = {name: max(entry.shares.get(name, 0) for entry in entries.values()) for name in house.SCENARIOS}
     names = "".join(f"<th>{escape(name)}</th>" for name in best)
-    head = f"<th></th><th>algorithm</th><th>points</th>{names}<th>again, in Python</th>"
+    head = f"<th>rank</th><th>algorithm</th><th>points</th>{names}<th>again, in Python</th>"
     rows = "".join(_row(rank, name, entry, best) for rank, (name, entry) in enumerate(ranked, 1))
     return f'{STYLE}<table class="lbkit-board"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 

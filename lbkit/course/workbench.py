@@ -25,7 +25,7 @@ from lbkit.viz.backend_shares import shares
 from lbkit.viz.code_box import CodeBox
 from lbkit.viz.latency import latency_cdf
 from lbkit.viz.scenario import percent
-from lbkit.viz.style import FAILED, duration, title
+from lbkit.viz.style import FAILED_TEXT, duration, title
 from lbkit.viz.widget import BLANK, FigureView, Panel, on_main
 
 NAME = "your code"  # in messages
@@ -248,7 +248,9 @@ class Workbench(Panel):
         self.error = error
         line = re.search(r"\bline (\d+)", error)
         self.code.error_line = int(line[1]) if line else 0
-        self.said.value = f'<div role="alert" style="color: {FAILED}; line-height: 1.4">{escape(error)}</div>'
+        self.said.value = (
+            f'<div role="alert" style="color: {FAILED_TEXT}; line-height: 1.4">{escape(error)}</div>'
+        )
         for name, button in self.scenarios.items():
             button.description, button.button_style = name, ""
         for view in (self.latency, self.shares):

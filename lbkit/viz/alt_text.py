@@ -15,12 +15,11 @@ from math import isfinite
 from numbers import Real
 from typing import Any, Protocol
 
-from lbkit.viz.style import duration
+from lbkit.viz.style import INK_CSS, duration
 
 WARNING = "\u26a0"
 MOST = 8  # series, values or marks that are read out; of the others, the number
 DURATION = re.compile(r"[\d.,]+ (s|ms|µs)")
-HIDDEN_STYLE = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
 
 
 class Drawn(Protocol):
@@ -49,8 +48,11 @@ def alt_text(figure: Drawn) -> str:
 
 
 def as_html(figure: Drawn) -> str:
-    """Return the text as HTML that only screen readers get, to be put beside a figure."""
-    return f'<p class="lbkit-alt" style="{HIDDEN_STYLE}">{escape(alt_text(figure))}</p>'
+    """Return the text as HTML that only screen readers get, to be put beside a figure.
+
+    With it comes the style that a figure's letters need on light and dark pages."""
+    text = f'<div class="lbkit-alt" role="img" aria-label="{escape(alt_text(figure))}"></div>'
+    return f"<style>{INK_CSS}</style>{text}"
 
 
 def plain(part: Any) -> dict[str, Any]:

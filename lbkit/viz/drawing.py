@@ -20,7 +20,10 @@ from lbkit.viz.sketch import Trace as Trace
 from lbkit.viz.sketch import note as note
 from lbkit.viz.style import Look, axis, duration, policy_look, title
 
-CONFIG = {"displayModeBar": False}  # the toolbar would cover the title; dragging zooms, a double click resets
+CONFIG = {
+    "displayModeBar": False,  # the toolbar would cover the title; dragging zooms, a double click resets
+    "responsive": True,
+}
 
 
 class Figure(go.Figure):  # type: ignore[misc]

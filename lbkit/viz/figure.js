@@ -9,9 +9,10 @@ async function render({ model, el }) {
   el.style.contain = "content"; // to measure its texts, the browser lays out no more than the figure
   const place = el.appendChild(document.createElement("div"));
   place.setAttribute("role", "img"); // its letters, read one by one, say nothing
+  place.setAttribute("aria-label", "a figure that is being drawn");
   const [Plotly, feed] = await Promise.all([plotly(model), other(model, "feed")]);
   const rank = Number(model.get("place"));
-  const newest = () => feed.get("specs")[model.get("place")];
+  const newest = () => feed.get("specs")[model.get("place")] ?? [0]; // it may be on its way
   let drawn = 0; // number of the figure on the screen
   let inSight = true;
   let resting = 0;
@@ -19,7 +20,8 @@ async function render({ model, el }) {
 
   async function photograph() {
     await draw();
-    if (!place.clientWidth) return; // not on the screen
+    labelControls(el); // those that came after the figure, too
+    if (!place.clientWidth || !place.clientHeight) return; // not on the screen
     const size = { width: Math.min(place.clientWidth, 1000), height: place.clientHeight };
     const still = await Plotly.toImage(place, { format: "webp", ...size });
     model.send({ still, width: size.width, words: place.getAttribute("aria-label") });
@@ -32,6 +34,7 @@ async function render({ model, el }) {
     const { data, layout } = JSON.parse(spec);
     await Plotly.react(place, data, layout, config);
     place.setAttribute("aria-label", words);
+    labelControls(el);
     el.dataset.drawn = number; // for tests: which one is on the screen
   }
 

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from lbkit.viz.scenario import Settings
 from lbkit.viz.setting import to_text
-from lbkit.viz.style import FAILED
+from lbkit.viz.style import FAILED_TEXT
 from lbkit.viz.widget import on_main
 
 
@@ -42,6 +42,6 @@ class Keepsake(widgets.VBox):  # type: ignore[misc]
         try:
             self._restore(self.text.value)
         except ValueError as error:
-            self.message.value = f'<span style="color: {FAILED}">{escape(str(error))}</span>'
+            self.message.value = f'<span style="color: {FAILED_TEXT}">{escape(str(error))}</span>'
         else:
             self.message.value = ""

@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from lbkit.experiment import Experiment
 from lbkit.viz.engines import EngineSelector
 from lbkit.viz.live_figures import Window, latency_history, server_history
-from lbkit.viz.style import FAILED, duration, title
+from lbkit.viz.style import FAILED_TEXT, duration, title
 from lbkit.viz.topology import topology
 from lbkit.viz.widget import FigureView, Panel, on_main
 
@@ -192,7 +192,7 @@ class LivePanel(Panel):
         self.message.value = escape(text)
 
     def _explain(self, reason: str) -> None:
-        lines = [f'<div style="color: {FAILED}">{escape(line)}</div>' for line in reason.splitlines()]
+        lines = [f'<div style="color: {FAILED_TEXT}">{escape(line)}</div>' for line in reason.splitlines()]
         self.reason.value = "".join(lines)
 
     def _look(self) -> None:

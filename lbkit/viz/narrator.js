@@ -28,6 +28,7 @@ function render({ model, el }) {
     next.textContent = model.get("next");
     back.hidden = count === 1;
     next.hidden = !model.get("next");
+    setTimeout(() => labelControls(el)); // they are beside it, and come with it
   }
 
   model.on("change", show);

@@ -10,13 +10,13 @@ from typing import Any
 import anywidget
 import traitlets
 
-from lbkit.viz.widget import Photographed
+from lbkit.viz.widget import Photographed, module
 
 
 class Narrator(Photographed, anywidget.AnyWidget):
     """Says a sentence, and which step it is of how many. In a saved notebook it leaves the sentence."""
 
-    _esm = Path(__file__).with_name("narrator.js")
+    _esm = module("labels.js", "narrator.js")
     _css = Path(__file__).with_name("narrator.css")
     text = traitlets.Unicode().tag(sync=True)
     step = traitlets.Int(1).tag(sync=True)

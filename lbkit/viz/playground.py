@@ -29,7 +29,7 @@ from lbkit.viz.scenario import Settings, scenario, verdict
 from lbkit.viz.setting import checked, read
 from lbkit.viz.sketch import Sketch
 from lbkit.viz.sliders import controls, grouped
-from lbkit.viz.style import FAILED, title
+from lbkit.viz.style import FAILED_TEXT, title
 from lbkit.viz.widget import Feed, FigureView, Panel, after_each_cell, on_main, reset_button
 
 QUICK = 500  # requests a policy while a slider moves
@@ -287,7 +287,9 @@ class Playground(Panel):
 
     def _say(self, text: str) -> None:
         """Show a verdict, and below it why algorithms failed."""
-        failures = [f'<div style="color: {FAILED}">{escape(failure)}</div>' for failure in self._failures]
+        failures = [
+            f'<div style="color: {FAILED_TEXT}">{escape(failure)}</div>' for failure in self._failures
+        ]
         lines = "".join([f"<b>{escape(text)}</b>" if text else "", *failures])
         self.verdict.value = f'<div style="line-height: 1.4">{lines}</div>'
 

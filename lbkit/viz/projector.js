@@ -13,10 +13,10 @@ function render({ model, el }) {
     project(model.get("on"));
   };
   const show = () => button.setAttribute("aria-pressed", projected());
-  const wanted = () => project(model.get("on"));
+  const wanted = () => model.get("on") !== null && project(model.get("on"));
   model.on("change:on", wanted);
   addEventListener("lbkit-projector", show);
-  if (model.get("on")) project(true);
+  wanted();
   show();
   return () => {
     model.off("change:on", wanted);

@@ -19,7 +19,7 @@ class Projector(anywidget.AnyWidget):
         path.read_text(encoding="utf-8") for path in (STAGE / "projecting.js", HERE / "projector.js")
     )
     _css = HERE / "projector.css"
-    on = traitlets.Bool(False).tag(sync=True)
+    on = traitlets.Bool(None, allow_none=True).tag(sync=True)  # None: as the page is
 
 
 def projector(on: bool = True) -> Projector:

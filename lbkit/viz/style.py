@@ -27,6 +27,15 @@ SERVERS = ("#97727C", "#8FA98D", "#4D644A", "#D1BEDE")
 FAILED = "#C80004"
 INK = "#7B828C"
 DARK = "#222222"  # text on cells that are light on any page
+# A grey that can be seen on light and dark pages is too faint for letters on both: a page that says its own
+# colour of text gives it to what is grey. (JupyterLab's name of it, then that of the documentation site.)
+INK_CSS = (
+    f'.js-plotly-plot text[style*="rgb({", ".join(str(int(INK[i : i + 2], 16)) for i in (1, 3, 5))})"] '
+    "{ fill: var(--jp-content-font-color1, var(--color-foreground-primary, #59606a)) !important; }"
+)
+LIGHTER = "#FF6E64"  # than FAILED: for its letters on dark pages
+FAILED_TEXT = f"var(--lbkit-failed, {FAILED})"
+FAILED_CSS = f'[data-jp-theme-light="false"] {{ --lbkit-failed: {LIGHTER}; }}'
 GRID = "rgba(128,136,146,0.22)"
 FAINT = "rgba(128,136,146,0.7)"
 HEAT = ((0.0, "rgba(160,90,44,0.05)"), (0.5, "rgba(160,90,44,0.5)"), (1.0, "rgba(160,90,44,1)"))

@@ -20,6 +20,7 @@ import traitlets
 
 from lbkit.viz.alt_text import alt_text
 from lbkit.viz.sketch import Sketch
+from lbkit.viz.style import FAILED_CSS, INK_CSS
 
 
 def module(*names: str, folder: Path = Path(__file__).parent) -> str:
@@ -145,7 +146,8 @@ class FigureView(Photographed, anywidget.AnyWidget):
     messages; here an update is one message, and one for all figures that share a `feed`. The browser draws
     one figure at a time, in the order in which they were made, and those out of sight now and then."""
 
-    _esm = module("plotly.js", "figure.js")
+    _esm = module("plotly.js", "labels.js", "figure.js")
+    _css = INK_CSS + FAILED_CSS
     script = traitlets.Instance(Script).tag(sync=True, **widgets.widget_serialization)
     version = traitlets.Unicode(plotly.__version__).tag(sync=True)
     feed = traitlets.Instance(Feed).tag(sync=True, **widgets.widget_serialization)

@@ -259,7 +259,7 @@ def test_a_figure_of_plotly_alone_has_a_text_too() -> None:
 
 def test_the_html_beside_a_figure_has_the_text_and_is_safe() -> None:
     drawn = figures.bars("a < b & c", {"x": 1.0}, "s")
-    assert "a &lt; b &amp; c. s: x 1.</p>" in as_html(drawn)
+    assert 'a &lt; b &amp; c. s: x 1."></div>' in as_html(drawn)
 
 
 def test_a_widget_sends_the_text_with_the_figure() -> None:

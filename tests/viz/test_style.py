@@ -11,6 +11,9 @@ from lbkit.viz.style import (
     DASHES,
     ENGINES,
     FAILED,
+    INK,
+    INK_CSS,
+    LIGHTER,
     LOOKS,
     OWN,
     PATTERNS,
@@ -108,3 +111,12 @@ def test_a_long_title_is_wrapped_and_has_room() -> None:
     short, long = layout("short"), layout("a finding " * 20)
     assert "<br>" in long["title"]["text"]
     assert long["margin"]["t"] > short["margin"]["t"]
+
+
+def test_letters_can_be_read_on_light_and_dark_pages() -> None:
+    # One grey for both has at most 4.3, so a page gives its own colour to letters; this is for what cannot.
+    assert min(contrast(INK, "#ffffff"), contrast(INK, "#111111")) > 3.8
+    assert contrast("#59606a", "#ffffff") >= 4.5
+    assert "#59606a" in INK_CSS
+    assert contrast(FAILED, "#ffffff") >= 4.5
+    assert contrast(LIGHTER, "#111111") >= 4.5

@@ -55,3 +55,10 @@ def test_a_client_is_taken_for_no_other_and_for_no_policy(
 def test_a_client_stands_out_from_light_and_dark_pages(client: str) -> None:
     assert contrast(client, LIGHT["page"]) > 1.7
     assert contrast(lifted(client), DARK["page"]) > 2.6
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("letters", ["ink", "faint", "failed", "warned", "blue"])
+def test_letters_on_the_stage_can_be_read(theme: dict[str, str], letters: str) -> None:
+    for ground in ("page", "panel"):
+        assert contrast(theme[letters], theme[ground]) >= 4.5
