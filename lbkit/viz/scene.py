@@ -16,7 +16,7 @@ from lbkit.viz.controls import NO_LABELS, Labels, checked_labels, control
 from lbkit.viz.narrator import Narrator
 from lbkit.viz.pace import Pace
 from lbkit.viz.steps import Step, Steps
-from lbkit.viz.style import FAILED, title
+from lbkit.viz.style import FAILED_TEXT, title
 from lbkit.viz.theatre.film import headline
 from lbkit.viz.theatre.widget import Theatre
 from lbkit.viz.widget import Panel, on_main
@@ -195,7 +195,7 @@ class Scene(Panel):
             if begins:
                 self._reveal()
         except Exception as error:  # of a learner's own code, too
-            self.said.value = boxed(f"{type(error).__name__}: {error}", FAILED)
+            self.said.value = boxed(f"{type(error).__name__}: {error}", FAILED_TEXT)
 
     def _tell(self) -> None:
         """Say what is on the stage."""
