@@ -33,7 +33,7 @@ async function render({ model, el }) {
     drawn = number;
     const { data, layout } = JSON.parse(spec);
     await Plotly.react(place, data, layout, config);
-    place.setAttribute("aria-label", words);
+    place.setAttribute("aria-label", words || "nothing is drawn yet");
     labelControls(el);
     el.dataset.drawn = number; // for tests: which one is on the screen
   }

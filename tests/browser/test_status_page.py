@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from administered import TOKEN, Served
-from browser.audit import findings
 from scripted import Scripted, answers
 
 pytestmark = [
@@ -112,9 +111,3 @@ def test_the_page_says_when_the_proxy_is_gone(tmp_path: Path, new_page: Callable
             page.locator("tbody tr").first.wait_for()
         page.locator("#notice").get_by_text("No answer from the proxy").wait_for()
     page.close()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_has_no_serious_findings(page: Any, theme: str) -> None:
-    page.emulate_media(color_scheme=theme)
-    assert findings(page) == []
