@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -22,7 +21,6 @@ from lbkit.viz.theatre.page import page as saved
 need_module("anywidget")
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
 
 # All kinds of panels, with a static figure, tables, the board and a switch for projector mode.
 CELLS = """\
