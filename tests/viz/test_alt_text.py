@@ -40,6 +40,8 @@ from lbkit.core.health import CheckRules
 from lbkit.core.limit import TokenBucket, play
 from lbkit.core.routing import Fixed, Routing, ToPool, When
 from lbkit.core.routing import Rule as Route
+from lbkit.gameday import DecisionTable, Design, Scorecard, System, decision_table, scorecard, ticket_shop
+from lbkit.gameday import Incident as Incident_
 from lbkit.metrics import Store, Value
 from lbkit.metrics.store import labels
 from lbkit.replicate import Comparison, Replication
@@ -113,6 +115,17 @@ def seeds() -> Comparison:
     return Comparison(Replication(name, row) for name, row in rows.items())
 
 
+@cache
+def card() -> Scorecard:
+    company = ticket_shop(incidents=[Incident_("crash", 0.5, 1)], length=4.0)
+    return scorecard(company, {"one": Design({"europe": 3}), "two": Design({"europe": 2, "america": 2})}, 2)
+
+
+def table_of_one() -> DecisionTable:
+    even = Experiment(servers(3, service=Constant(0.05)), Traffic(duration=6, warmup=1)).at_load(0.8)
+    return decision_table({"even": System(even)}, ["round_robin", "random"], seeds=3)
+
+
 STEPS = [0.1 * i for i in range(20)]
 CURVES = {"random": [(0.5, 0.1), (0.9, 0.5)]}
 ROUTES = Routing((Route("no admin", Fixed(403), When(prefix=("/admin",))), Route("all", ToPool("shop"))))
@@ -146,6 +159,7 @@ FIGURES: dict[str, Row] = {
     "decisions.ring": (lambda: decisions.ring(pool("consistent_hash"), ["k"]), ("a has ", "k belongs to ")),
     "decisions.scores": (lambda: decisions.scores(pool("least_connections"), ["k"] * 3), ("picked: a 1",)),
     "decisions.table": (lambda: decisions.table(pool("maglev", slots=101)), ("a has 67.3%",)),
+    "decision_table.decision_table": (lambda: figures.decision_table(table_of_one()), ("even", "✓")),
     "detection.detection_curve": (
         lambda: figures.detection_curve({"fall=3": [(0.5, 5.2), (5, 0.5)]}, {}),
         ("fall=3: from 5.2 s to 500 ms",),
@@ -155,6 +169,11 @@ FIGURES: dict[str, Row] = {
         ("kill -9",),
     ),
     "diagnosis.diagnosis": (lambda: figures.diagnosis(one()), ("p99: from",)),
+    "game_day.game_day": (
+        lambda: figures.game_day({name: days[0] for name, days in card().days.items()}),
+        ("one", "two", "%"),
+    ),
+    "game_day.where_it_hurts": (lambda: figures.where_it_hurts(card()), ("one at most", "two at most")),
     "goodput.goodput": (
         lambda: figures.goodput(results()),
         ("requests/s against time (s): round robin: from",),
@@ -193,6 +212,7 @@ FIGURES: dict[str, Row] = {
         ("random: from 2 to 1",),
     ),
     "rules.rules": (lambda: figures.rules(ROUTES), ("no admin", "answer 403", "pool shop")),
+    "scorecard.scorecard": (lambda: figures.scorecard(card()), ("one",)),
     "spread.spread": (
         lambda: figures.spread("Cheap", {"none": [100, 110, 130]}, "µs"),
         ("none 110, half from 105 to 120, all from 100 to 130",),
