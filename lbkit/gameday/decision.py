@@ -126,18 +126,21 @@ class DecisionTable(Mapping[str, Comparison]):
             return f"{system}: any of them; the seeds cannot tell them apart."
         return f"{system}: {' or '.join(said)}."
 
+    def rows(self) -> Iterator[list[str]]:
+        """Yield a row of texts for each algorithm, a cell for each system; a ✓ marks what no other beats."""
+        best = {name: self.best(name) for name in self}
+        for one in self.algorithms:
+            cells = [
+                f"{NEEDS[system.needs].write(self.value(name, one))}{' ✓' if one in best[name] else ''}"
+                for name, system in self.systems.items()
+            ]
+            yield [one.replace("_", " "), *cells]
+
     @property
     def head(self) -> tuple[str, ...]:
-        return ("system", "what counts", *(name.replace("_", " ") for name in self.algorithms))
-
-    def rows(self) -> Iterator[list[str]]:
-        """Yield a row of texts for each system; the algorithms that no other beats have a ✓."""
-        for name, system in self.systems.items():
-            need, best = NEEDS[system.needs], self.best(name)
-            cells = [
-                f"{need.write(self.value(name, one))}{' ✓' if one in best else ''}" for one in self.algorithms
-            ]
-            yield [name, need.title, *cells]
+        """The names of the columns: the systems, each with what counts there."""
+        systems = (f"{name}: {NEEDS[system.needs].title}" for name, system in self.systems.items())
+        return ("algorithm", *systems)
 
     def __repr__(self) -> str:
         return "\n".join(self.verdict(name) for name in self)
@@ -146,7 +149,7 @@ class DecisionTable(Mapping[str, Comparison]):
         seeds = len(next(iter(next(iter(self._found.values())).values())).seeds)
         means = f"mean of {seeds} seeds ± half of its 95% confidence interval"
         note = f"{means}; ✓: no other is better by more than chance explains"
-        return html(self.head, self.rows(), ("system", "what counts"), [note])
+        return html(self.head, self.rows(), ["algorithm"], [note])
 
 
 def _logarithms(found: Comparison, needs: str) -> Comparison:

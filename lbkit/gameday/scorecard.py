@@ -172,7 +172,7 @@ class Scorecard(Mapping[str, Replication]):
                 continue
             found = self.duel(design, other)
             won, lost = (
-                [MEASURES[m].title for m, how in found.items() if how == which] for which in (BETTER, WORSE)
+                [measure for measure, how in found.items() if how == which] for which in (BETTER, WORSE)
             )
             parts = [f"better in {_and(won)}"] if won else []
             parts += [f"worse in {_and(lost)}"] if lost else []

@@ -50,7 +50,9 @@ class GameDayPanel(Panel):
         self.others = scorecard(company, references() if designs is None else designs, seeds)
         self.controls = self._controls()
         self.view, self.summary = FigureView(), widgets.HTML()
-        button = widgets.Button(description="Play the game day", button_style="primary", icon="play")
+        button = widgets.Button(
+            description="Play the game day", button_style="primary", icon="play", layout={"width": "auto"}
+        )
         button.on_click(on_main(lambda _: self.play()))
         self.button, self.reset = button, reset_button(self.controls.values())
         self.bill = widgets.HTML()

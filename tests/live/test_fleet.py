@@ -184,3 +184,13 @@ def test_an_interrupt_from_the_terminal_does_not_reach_the_backends() -> None:
         popen = fleet["s1"].popen
         assert popen
         assert os.getpgid(popen.pid) != os.getpgid(0)
+
+
+def test_a_server_that_is_still_starting_has_wasted_no_work(
+    fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens: as a process that has just been started
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(fleet, "port", lambda name: closed.getsockname()[1])
+        assert fleet.alive() == {"fast": True, "failing": True}
+        assert fleet.wasted() == []
