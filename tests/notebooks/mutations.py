@@ -655,7 +655,7 @@ CAPSTONE = [
     in_12("Z2", "claim-z2-parts", "**without_each(course)", NOTHING_MISSING, cell="parts"),
     in_12("Z2", "claim-z2-help", 'references()["by the book"]', "rich", cell="help"),
     in_12("Z2", "claim-z2-live", "", as_if("real", "the course", "three servers"), needs="live"),
-    in_12("Z1", "claim-z1", "Policy(balancers=50)", "Policy(balancers=1)", cell="systems"),
+    in_12("Z1", "claim-z1", 'Policy(key="path")', 'Policy(key="client")', cell="systems"),
     in_12("Z1", "claim-z1-requirement", 'experiment, "p99"', 'experiment, "mean"'),
     in_12("Z1", "claim-z1-worst", "", WITHOUT_CHOICE_OF_TWO),
 ]
