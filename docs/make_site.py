@@ -40,6 +40,7 @@ PLACES = {
     "docs/drills.md": "docs/drills.md",
     "docs/performance.md": "docs/performance.md",
     "docs/releasing.md": "docs/releasing.md",
+    "docs/timings.toml": "docs/timings.toml",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
@@ -106,6 +107,7 @@ def gather() -> None:
     for lab in (GATHERED / "notebooks" / "labs").glob("*/README.md"):
         with lab.open("a", encoding="utf-8") as page_of_lab:
             page_of_lab.write(CONTENTS_OF_LAB)
+    slides()
     reference = GATHERED / "reference"
     reference.mkdir()
     seen: set[int] = set()
@@ -128,6 +130,16 @@ def external_links(site: Path) -> dict[str, str]:
         for address in re.findall(r'<a [^>]*href="(https?://[^"]*)"', path.read_text(encoding="utf-8")):
             found.setdefault(unescape(address), str(path.relative_to(site)))
     return found
+
+
+def slides() -> None:
+    """Make the decks; Sphinx copies what is in the folder `extra` as it is."""
+    from lbkit.course.slides import all_decks, find_deck, write
+
+    folder = GATHERED / "extra" / "slides"
+    folder.mkdir(parents=True)
+    for name in all_decks():
+        write(find_deck(name), folder / f"{name}.html")
 
 
 def page(package: str, title: str, seen: set[int]) -> str:

@@ -1,7 +1,7 @@
 """Measure how long the notebooks and labs take: `make timings` writes docs/timings.toml.
 
-Each notebook is executed as a learner would run it, and the seconds of its cells are added up by section; a
-lab runs with the authors' solution in it. How long people take is an estimate, from what there is to read
+Each notebook is executed as a learner would run it, and the seconds of each cell are noted; a lab
+runs with the authors' solution in it. How long people take is an estimate, from what there is to read
 and to do. docs/timetables.py makes the courses' timetables of it.
 """
 
@@ -32,7 +32,7 @@ MEASURED = Path(__file__).with_name("timings.toml")
 
 # The assumptions: a reader whose first language is another one, who runs each cell and looks at its result.
 WORDS_A_MINUTE = 150
-MINUTES = {"code": 0.75, "stage": 4.0, "guess": 2.0, "exercise": 8.0}
+MINUTES = {"code": 1.0, "stage": 4.0, "guess": 2.0, "exercise": 8.0}
 SIGNS = {
     "stage": re.compile(
         r"^(?:\w+ = )?(?:Theatre|Scene|Playground|Explorer|Dashboard|\w+Panel|Workbench)\(", re.M
@@ -44,7 +44,7 @@ TIMEOUT = 600  # seconds for a cell
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a notebook below a heading of the second level; the first one is its introduction."""
+    """A part of a notebook below a heading of the first or second level."""
 
     title: str
     cells: tuple[dict[str, Any], ...]
@@ -76,22 +76,29 @@ def after(text: str) -> str:
 
 
 def sections(notebook: dict[str, Any]) -> list[Section]:
-    """Return the sections of a notebook, in order."""
-    found: list[tuple[str, list[dict[str, Any]]]] = []
+    """Return the sections of a notebook, in order. A heading may also stand inside a cell."""
+    found: list[tuple[str, list[dict[str, Any]]]] = [("", [])]
     for cell in notebook["cells"]:
-        heading = re.match(r"##? (.+)", source(cell)) if cell["cell_type"] == "markdown" else None
-        if heading or not found:
-            found.append((heading[1] if heading else "", []))
-        found[-1][1].append(cell)
-    return [Section(title, tuple(cells)) for title, cells in found]
+        texts = (
+            re.split(r"^(?=##? )", source(cell), flags=re.M)
+            if cell["cell_type"] == "markdown"
+            else [source(cell)]
+        )
+        for text in texts:
+            if cell["cell_type"] == "markdown" and (heading := re.match(r"##? (.+)", text)):
+                found.append((heading[1].strip(), []))
+            if text.strip():
+                found[-1][1].append(cell | {"source": text})
+    return [Section(title, tuple(cells)) for title, cells in found if cells]
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return a notebook; of a lab, with the authors' solution in it."""
     notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
-        if cell.get("id") == "solution":
-            cell["source"] = (path.parent / "source" / "solution.py").read_text(encoding="utf-8")
+        if cell.get("id", "").startswith("solution"):  # the first of them gets it all
+            whole = (path.parent / "source" / "solution.py").read_text(encoding="utf-8")
+            cell["source"] = whole if cell["id"] == "solution" else ""
     return notebook
 
 
@@ -106,8 +113,9 @@ def name_of(path: Path) -> str:
     return f"lab {path.parent.name}" if LABS in path.parents else path.stem
 
 
-def seconds(path: Path) -> dict[str, float]:
-    """Execute a notebook; return the seconds that the cells of each section took. Raises what they raise."""
+def executed(path: Path) -> dict[str, Any]:
+    """Execute a notebook; return the seconds of each cell by its id, and which have `failed`: on a
+    busy machine, live parts may not hold what they promise."""
     import nbformat
     from nbclient import NotebookClient
 
@@ -115,13 +123,19 @@ def seconds(path: Path) -> dict[str, float]:
         place = Path(folder) / "work"
         shutil.copytree(NOTEBOOKS, place, ignore=shutil.ignore_patterns("*.ipynb", "solutions"))
         book = nbformat.reads(json.dumps(read(path)), as_version=4)
+        where = {"metadata": {"path": place}}
         client = NotebookClient(
-            book, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": place}}
+            book, timeout=TIMEOUT, kernel_name="python3", resources=where, allow_errors=True
         )
-        client.execute(
-            env=os.environ | {"PYTHONPATH": str(ROOT), "LBKIT_PROGRESS": str(place / "progress.json")}
-        )
-    return {part.title: round(sum(map(took, part.cells)), 1) for part in sections(book)}
+        own = {"PYTHONPATH": str(ROOT), "LBKIT_PROGRESS": str(place / "progress.json")}
+        client.execute(env=os.environ | own)
+    failed = [
+        cell["id"]
+        for cell in book["cells"]
+        if any(o["output_type"] == "error" for o in cell.get("outputs", ()))
+    ]
+    seconds = {cell["id"]: round(s, 1) for cell in book["cells"] if (s := took(cell)) >= 0.1}
+    return {"cells": seconds} | ({"failed": failed} if failed else {})
 
 
 def took(cell: dict[str, Any]) -> float:
@@ -145,7 +159,7 @@ def conditions() -> dict[str, Any]:
 
 
 def measured() -> dict[str, Any]:
-    """Return what was measured last, by notebook: `seconds` by section, `processor` time, `machine`."""
+    """Return what was measured last, by notebook: seconds by cell, `processor` time, `machine`."""
     with MEASURED.open("rb") as file:
         return tomllib.load(file)
 
@@ -159,13 +173,15 @@ def main(wanted: Iterable[str]) -> None:
         if words and not any(word in name for word in words):
             continue
         before, about = processor_time(), conditions()
-        found = seconds(path)
+        found = executed(path)
         about |= {"busy": round((about["busy"] + os.getloadavg()[0]) / 2, 1)}
-        known[name] = {"processor": round(processor_time() - before, 1), "machine": about, "seconds": found}
+        known[name] = {"processor": round(processor_time() - before, 1), "machine": about, **found}
         print(
-            f"{sum(found.values()):6.1f} s, {known[name]['processor']:5.1f} s of processor time  {name}",
+            f"{sum(found['cells'].values()):6.1f} s, processor {known[name]['processor']:5.1f} s  {name}",
             flush=True,
         )
+        if failed := found.get("failed"):
+            print(f"          failed: {', '.join(failed)}", flush=True)
         MEASURED.write_text(tomli_w.dumps(dict(sorted(known.items()))), encoding="utf-8")
 
 
