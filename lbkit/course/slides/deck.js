@@ -19,7 +19,8 @@ const stageOf = (slide) => slide.querySelector(".theatre")?.theatre;
 function fit() {
   const holder = here().querySelector(".theatre");
   if (!holder?.theatre) return;
-  const room = here().getBoundingClientRect().bottom - holder.getBoundingClientRect().top;
+  const notes = here().querySelector(".notes")?.offsetHeight ?? 0;
+  const room = here().getBoundingClientRect().bottom - holder.getBoundingClientRect().top - notes;
   for (zoom = enlarged(); zoom > 0.6; zoom *= 0.94) {
     holder.style.zoom = zoom;
     holder.theatre.refresh();
