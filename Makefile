@@ -76,6 +76,14 @@ classroom-environment: # its JupyterHub is in an environment of its own
 	  || { echo "lbkit: a classroom needs npm: apt-get install npm (macOS: brew install node)"; exit 1; }
 	@$(MAKE) --no-print-directory VENV=$(VENV)-classroom $(VENV)-classroom/classroom.stamp
 
+.PHONY: slides timings
+slides: $(VENV)/dev.stamp ## Make the decks, a file of HTML each: dist/slides
+	$(BIN)/lbkit slides --to dist/slides
+
+timings: $(VENV)/dev.stamp ## Measure how long notebooks and labs take here, and make the timetables of it
+	$(BIN)/python -m docs.timings
+	$(BIN)/python -m docs.timetables
+
 site: $(VENV)/dev.stamp ## Build the documentation site: dist/site (RUN=--run executes the notebooks)
 	$(BIN)/python docs/make_site.py $(RUN)
 
