@@ -64,7 +64,9 @@ def test_a_day_has_an_end_breaks_and_decks(
         assert since <= 130, (title, block.what)
 
 
-def test_what_was_measured_says_where() -> None:
+def test_what_timetables_use_has_been_measured_and_says_where() -> None:
+    used = {block.notebook or f"lab {block.lab}" for *_, blocks in DAYS for block in blocks} - {"lab "}
+    assert used <= timings.measured().keys(), "run make timings"
     for name, row in timings.measured().items():
         assert {"cores", "busy", "date", "programs"} <= row["machine"].keys(), name
         assert row["processor"] > 0
