@@ -96,8 +96,8 @@ def scatter(trace: Mapping[str, Any], layout: Mapping[str, Any]) -> str:
         return ""
     if not any(map(is_number, ys)):  # rows of a table, or of measurements
         if not any(map(is_number, xs)):
-            pairs = [f"{words(y)} {words(x)}" for x, y in zip(xs, ys, strict=False) if y is not None]
-            return named(name, listed(pairs, ", "))
+            pairs = [f"{words(y)} {words(x)}" for x, y in zip(xs, ys, strict=False) if None not in (x, y)]
+            return named(name, listed(pairs, ", ")) if pairs else ""
         if len(set(ys)) == 1:
             return named(name or words(ys[0]), span(xs, x_axis))
         return named(name, values(ys, xs, x_axis))
