@@ -37,7 +37,7 @@ def valid_key(instance: Any, attribute: attrs.Attribute[Any], value: str) -> Non
         key_of(value)
 
 
-def _checked(name: str, spec: Mapping[str, Any]) -> Limiter[Any]:
+def _checked(name: str, spec: Mapping[str, Any]) -> Limiter:
     """Return the limiter that `spec` describes. Raises ValueError with a line for each wrong option."""
     if not isinstance(spec, Mapping):
         raise ValueError(f'{name} is {spec!r}: use a table such as {{kind = "token_bucket", rate = 10}}')
@@ -82,7 +82,7 @@ class RateLimit:
             raise ValueError(f"name is {value!r}: use letters, digits, - and _")
 
 
-About = Sequence[tuple[RateLimit, Limiter[Any], str]]  # the rules that apply to a request, each with its key
+About = Sequence[tuple[RateLimit, Limiter, str]]  # the rules that apply to a request, each with its key
 
 
 class Rules:

@@ -341,7 +341,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_first_run(tmp_path:
         sweep(SMALL, {"seed": [1]}, progress=False, keep=tmp_path / "no" / "rows.jsonl", on_row=on_row)
 
 
-class EveryOther(Limiter[int]):
+class EveryOther(Limiter):
     def step(self, state: int | None, now: float, cost: float) -> int | None:
         return None if state == 3 else (state or 0) + 1
 

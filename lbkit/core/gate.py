@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lbkit.core.limit import InFlight
 from lbkit.core.queues import Item, Queue
@@ -45,7 +45,7 @@ class Gate:
     def __init__(
         self,
         queue: Queue,
-        limiter: InFlight[Any] | None = None,
+        limiter: InFlight | None = None,
         rate: float = inf,
         burst: float = 1.0,
         max_queue: int = 100,

@@ -9,7 +9,7 @@ from math import inf, isnan
 from operator import index
 from sys import float_info
 from types import UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from lbkit.core.text import shown, unknown
 from lbkit.extensions import readable_init
@@ -18,6 +18,15 @@ T = TypeVar("T")
 K = TypeVar("K")
 C = TypeVar("C", bound=Callable[..., Any])
 FINITE = float_info.max  # what does not fit into a float, such as the whole number 10**400, is no number here
+
+# Options that a constructor checks with `number` and `whole`. mypyc takes them for Any: compiled, a `float`
+# would refuse a text in words of its own, and take True for 1.0, before the check.
+if TYPE_CHECKING:
+    Number = Any
+    Whole = Any
+else:
+    Number = float
+    Whole = int
 
 _SAID = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
 
@@ -154,8 +163,20 @@ def _known(cls: type) -> dict[str, Any] | None:
     return {p.name: types.get(p.name, Any) for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}
 
 
+@cache
+def _required(cls: type) -> tuple[str, ...]:
+    """Return the options of a class that have no default."""
+    if getattr(cls, "__init__") is object.__init__:  # noqa: B009
+        return ()
+    several = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
+    parameters = list(signature(readable_init(cls)).parameters.values())[1:]
+    return tuple(p.name for p in parameters if p.default is Parameter.empty and p.kind not in several)
+
+
 def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each option of an unknown name or a wrong type; bounds are up to the constructor."""
+    """Yield a line for each option of an unknown name or a wrong type, and for each that is missing.
+
+    Bounds are up to the constructor."""
     known = _known(cls)
     for name, value in options.items():
         if known is not None and name not in known:
@@ -169,6 +190,8 @@ def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[str]:
             continue
         if not any(_fits(value, t) for t in plain):
             yield f"{name} is {shown(value)}: use {' or '.join(_SAID[t] for t in plain)}"
+    if known is None or options.keys() <= known.keys():  # else it may be there under another name
+        yield from (f"{name} is missing" for name in _required(cls) if name not in options)
 
 
 def _fits(value: Any, wanted: type) -> bool:

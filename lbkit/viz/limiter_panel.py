@@ -46,7 +46,7 @@ PATTERNS: dict[str, Callable[[int], list[float]]] = {
 }
 
 
-def limiters(rate: float, burst: float) -> dict[str, Limiter[Any]]:
+def limiters(rate: float, burst: float) -> dict[str, Limiter]:
     """Return a limiter of each kind with `rate` a second in the long run, and about `burst` at once."""
     options: dict[str, dict[str, Any]] = {
         "token_bucket": {"rate": rate, "burst": burst},

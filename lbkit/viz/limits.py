@@ -85,7 +85,7 @@ def _hover(now: float, decision: Decision) -> str:
     return f"at {now:.3f} s: admitted{held}, {decision.remaining:.2f} left"
 
 
-def left(limiters: Mapping[str, Limiter[object]], arrivals: Sequence[float], key: str = "") -> Figure:
+def left(limiters: Mapping[str, Limiter], arrivals: Sequence[float], key: str = "") -> Figure:
     """Return what each limiter would still admit over time, with requests at `arrivals`, which it counts."""
     end = max(arrivals, default=1.0) * 1.1
     moments = sorted({*arrivals, *(i * end / 400 for i in range(401))})

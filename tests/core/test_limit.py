@@ -60,7 +60,7 @@ every_limiter = pytest.mark.parametrize("kind", OPTIONS | RUNNING)
 gaps = st.lists(st.integers(0, 24).map(lambda n: n / 8), min_size=1, max_size=60)
 
 
-def made(kind: str, **more: Any) -> Limiter[Any]:
+def made(kind: str, **more: Any) -> Limiter:
     return make_limiter(kind, **{**(OPTIONS | RUNNING)[kind], **more})
 
 
@@ -151,7 +151,7 @@ def test_the_time_to_retry_is_admitted_at_any_time(
             assert limiter.would("k", now + decision.retry_after, cost).allowed, (now, decision)
 
 
-def at_rate(kind: str, rate: float) -> Limiter[Any]:
+def at_rate(kind: str, rate: float) -> Limiter:
     """Return a limiter of `rate` requests a second, with as little room as its kind allows."""
     options: dict[str, dict[str, Any]] = {
         "token_bucket": {"rate": rate, "burst": 1},
@@ -481,7 +481,10 @@ def test_failures_make_the_limit_fall() -> None:
     [
         ("tokenbucket", {}, "no limiter 'tokenbucket': did you mean token_bucket"),
         ("gcra", {"rates": 3}, "limiter 'gcra' does not take these options: .*did you mean rate?"),
+        ("gcra", {}, "limiter 'gcra' does not take these options: rate is missing"),
         ("gcra", {"rate": 0}, "rate is 0: use a number above 0"),
+        ("token_bucket", {"rate": True}, "rate is True: use a number above 0"),
+        ("concurrency_limit", {"limit": 1, "shares": {"low": 2}}, r"shares.* is 2: use a number above 0"),
         ("fixed_window", {"limit": 3, "window": -1}, "window is -1"),
         ("nginx_limit", {"rate": 1, "burst": -1}, "burst is -1"),
         ("nginx_limit", {"rate": 1, "burst": 2.7}, "burst is 2.7: use a whole number of at least 0"),
@@ -502,10 +505,27 @@ def test_wrong_options_are_named(kind: str, options: dict[str, Any], message: st
 
 
 def test_a_learners_own() -> None:
-    class ThreeEver(Limiter[int]):
+    class ThreeEver(Limiter):
         def step(self, state, now, cost):
             return (state or 0) + 1 if (state or 0) < 3 else None
 
     limiter = make_limiter("three_ever")
     assert [limiter.admit("k", 0.0).allowed for _ in range(5)] == [True] * 3 + [False] * 2
     assert [limiter.allows("other", 0.0) for _ in range(5)] == [True] * 3 + [False] * 2
+
+
+def test_a_learners_own_has_its_limit_as_an_attribute_of_the_class() -> None:
+    class _AtMostTwo(Limiter):
+        limit = 2
+        max_keys = 3
+
+        def step(self, state, now, cost):
+            return (state or 0) + cost if (state or 0) + cost <= self.limit else None
+
+    limiter = _AtMostTwo()
+    assert [limiter.allows("k", 0.0) for _ in range(4)] == [True, True, False, False]
+    with pytest.raises(ValueError, match="cost is 3: the limit is 2, so it could never be admitted"):
+        limiter.admit("k", 0.0, 3)
+    for key in range(10):  # keys need not be texts
+        limiter.allows(key, 0.0)
+    assert len(limiter) == 4  # those after the third share one state

@@ -37,7 +37,7 @@ from lbkit.net import Proxy
 from lbkit.net.config import ConfigError, ProxyConfig
 from lbkit.net.shared_store import Question, SharedLimits, SharedStore
 
-LIMITERS: dict[str, Callable[[], Limiter[Any]]] = {
+LIMITERS: dict[str, Callable[[], Limiter]] = {
     "token bucket": lambda: TokenBucket(2, 4),
     "leaky bucket": lambda: LeakyBucket(2, 4),
     "leaky queue": lambda: LeakyQueue(2, 4),
@@ -100,7 +100,7 @@ def test_redis_decides_as_memory_does(redis: RedisServer, kind: str, seed: int) 
 
 
 # Limiters of ten a second, with as little room as their kind allows.
-AT_RATE: dict[str, Callable[[], Limiter[Any]]] = {
+AT_RATE: dict[str, Callable[[], Limiter]] = {
     "token bucket": lambda: TokenBucket(10),
     "leaky bucket": lambda: LeakyBucket(10),
     "leaky queue": lambda: LeakyQueue(10, 1),

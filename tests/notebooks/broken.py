@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from lbkit.core.limit import Limiter
 
 
-class _UncappedBucket(Limiter[tuple[float, float]]):
+class _UncappedBucket(Limiter):
     """A token bucket without a cap: silence earns tokens for ever."""
 
     def __init__(self, rate: float, burst: float) -> None:
@@ -21,7 +21,7 @@ class _UncappedBucket(Limiter[tuple[float, float]]):
         return (left, now) if left > -1e-9 else None
 
 
-class _ForgetlessLog(Limiter[int]):
+class _ForgetlessLog(Limiter):
     """A sliding log that never forgets: after `limit` requests it admits none."""
 
     def __init__(self, limit: int, window: float) -> None:
@@ -32,7 +32,7 @@ class _ForgetlessLog(Limiter[int]):
         return count if count <= self.most else None
 
 
-class _LooseLog(Limiter[list[float]]):
+class _LooseLog(Limiter):
     """A sliding log with a limit that is one too high."""
 
     def __init__(self, limit: int, window: float) -> None:

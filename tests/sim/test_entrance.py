@@ -204,12 +204,12 @@ def test_while_requests_fail_the_gate_rejects_a_share_at_once() -> None:
     assert healthy.extra["refused"]["failing"] == 0
 
 
-class Broken(Limiter[int]):
+class Broken(Limiter):
     def step(self, state: int | None, now: float, cost: float) -> int | None:
         raise ZeroDivisionError("oh")
 
 
-class NeverReturns(Limiter[int]):
+class NeverReturns(Limiter):
     def step(self, state: int | None, now: float, cost: float) -> int | None:
         while True:
             pass

@@ -8,23 +8,26 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable
 from math import inf
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from types import GetSetDescriptorType
+from typing import Any, ClassVar, Final, NamedTuple, Self
+
+from mypy_extensions import mypyc_attr
 
 from lbkit.core.contract import check_name
 from lbkit.core.options import number, option_faults
 from lbkit.core.text import did_you_mean
 
-_registry: dict[str, type[Limiter[Any]]] = {}
+_registry: dict[str, type[Limiter]] = {}
 
-S = TypeVar("S")  # a key's state; never changed in place
-new_tuple = tuple.__new__  # makes a Decision without keywords, in half the time
-MAX_KEYS = 1_000_000
+State = Any  # of a key; each kind of limiter has its own. Never changed in place
+new_tuple: Final = tuple.__new__  # makes a Decision without keywords, in half the time
+MAX_KEYS: Final = 1_000_000
 # Sums of costs may fall short by their last digits.
-TINY = 1e-9
+TINY: Final = 1e-9
 # Seconds by which a request may be early. Times are floats: those since 1970 are a quarter of a microsecond
 # apart, and a request that comes exactly when it may would be denied as often as not.
-TOLERANCE = 1e-6
-LOOKS = 4  # keys examined for one that may be forgotten
+TOLERANCE: Final = 1e-6
+LOOKS: Final = 4  # keys examined for one that may be forgotten
 
 
 class Decision(NamedTuple):
@@ -38,7 +41,8 @@ class Decision(NamedTuple):
     delay: float = 0.0  # wait before an admitted request goes on
 
 
-class Limiter(Generic[S]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Limiter:
     """Limits the cost admitted for each key. A subclass defines `step`: the state of a key after a request.
 
     `now` is in seconds, of any origin; if the clock jumps back, time goes on from where it was. Times are
@@ -48,20 +52,21 @@ class Limiter(Generic[S]):
     """
 
     name: ClassVar[str] = ""
-    limit: float = inf  # the highest cost that can be admitted
+    limit: float  # the highest cost that can be admitted
     limit_name: ClassVar[str] = "limit"  # its name among the options
-    max_keys: int = MAX_KEYS
-    _states: dict[Hashable, S]
+    max_keys: int
+    _states: dict[Hashable, State]
     _order: list[Hashable]  # keys with a state, as the hand of the clock goes over them
     _hand: int
     _latest: float
     _shift: float  # seconds by which a clock that jumped back is behind
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Limiter[S]:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here, so that a subclass may have an __init__ that calls no super().
         self = super().__new__(cls)
         self._states, self._order, self._hand = {}, [], 0
         self._latest, self._shift = -inf, 0.0
+        self.limit, self.max_keys = of_class(cls, "limit", inf), of_class(cls, "max_keys", MAX_KEYS)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -74,28 +79,28 @@ class Limiter(Generic[S]):
 
     # -- the rule -------------------------------------------------------------------------
 
-    def step(self, state: S | None, now: float, cost: float) -> S | None:
+    def step(self, state: State, now: float, cost: float) -> State:
         """Return the key's state after the request if it is admitted, None if it is denied.
 
         `state` is None for a key without one. Changes nothing."""
         raise NotImplementedError
 
-    def granted(self, after: S, now: float, cost: float) -> Decision:
+    def granted(self, after: State, now: float, cost: float) -> Decision:
         """Return the decision on a request that led to this state."""
         return Decision(True, self.limit, 0.0)
 
-    def denied(self, before: S | None, now: float, cost: float) -> Decision:
+    def denied(self, before: State, now: float, cost: float) -> Decision:
         """Return the decision on a request that this state did not admit."""
         return Decision(False, self.limit, 0.0)
 
-    def over(self, state: S, now: float) -> bool:
+    def over(self, state: State, now: float) -> bool:
         """Return whether this state is the same as none, so that the key may be forgotten."""
         return False
 
     # -- decisions ---------------------------------------------------------------------------
     # `allows` and `admit` begin alike: a shared function would take a fifth of the time of a decision.
 
-    def allows(self, key: str, now: float, cost: float = 1) -> bool:
+    def allows(self, key: Hashable, now: float, cost: float = 1) -> bool:
         """Admit or deny a request of `key`: `admit` without the details, in half the time.
 
         Raises ValueError for a cost that can never be admitted."""
@@ -114,7 +119,7 @@ class Limiter(Generic[S]):
         self._states[key] = after
         return True
 
-    def admit(self, key: str, now: float, cost: float = 1) -> Decision:
+    def admit(self, key: Hashable, now: float, cost: float = 1) -> Decision:
         """Admit or deny a request of `key`; return the decision, with what remains and when to retry.
 
         Raises ValueError for a cost that can never be admitted."""
@@ -133,7 +138,7 @@ class Limiter(Generic[S]):
                 self._states[key] = after
         return self.denied(before, now, cost) if after is None else self.granted(after, now, cost)
 
-    def would(self, key: str, now: float, cost: float = 1) -> Decision:
+    def would(self, key: Hashable, now: float, cost: float = 1) -> Decision:
         """Return what `admit` would; changes nothing."""
         fits(cost, self.limit, self.limit_name)
         now = max(now + self._shift, self._latest)
@@ -149,7 +154,7 @@ class Limiter(Generic[S]):
         self._shift += self._latest - now
         return self._latest
 
-    def _newcomer(self, key: Hashable, now: float, cost: float) -> tuple[S | None, S | None]:
+    def _newcomer(self, key: Hashable, now: float, cost: float) -> tuple[State, State]:
         """Return the states before and after a request of a key without one."""
         states, order = self._states, self._order
         place = len(order) if len(order) < self.max_keys else self._vacate(now)
@@ -183,16 +188,22 @@ class Limiter(Generic[S]):
         return len(self._states)
 
 
+def of_class(cls: type, name: str, default: Any) -> Any:
+    """Return what a class has for its objects, as `limit = 5` in a learner's; no slot of a compiled class."""
+    value = getattr(cls, name, default)
+    return default if isinstance(value, GetSetDescriptorType) else value
+
+
 STRANGERS = ("strangers",)  # the shared state of new keys; not a text, so not a real key
 VACANT = ("vacant",)
 
 
-def limiters() -> dict[str, type[Limiter[Any]]]:
+def limiters() -> dict[str, type[Limiter]]:
     """Return every limiter by name, your own included."""
     return dict(sorted(_registry.items()))
 
 
-def make_limiter(name: str, /, **options: Any) -> Limiter[Any]:
+def make_limiter(name: str, /, **options: Any) -> Limiter:
     """Return a new limiter of the kind `name`. Raises ValueError for an unknown name or option."""
     try:
         cls = _registry[name]
@@ -216,9 +227,9 @@ def fits(cost: float, limit: float, what: str) -> None:
     if not 0 <= cost <= limit:
         if cost > limit:
             raise ValueError(f"cost is {cost:g}: the {what} is {limit:g}, so it could never be admitted")
-        raise ValueError(f"cost is {cost}: use 0 or more")
+        raise ValueError(f"cost is {cost:g}: use 0 or more")
 
 
-def play(limiter: Limiter[Any], arrivals: Iterable[float], key: str = "") -> list[tuple[float, Decision]]:
+def play(limiter: Limiter, arrivals: Iterable[float], key: str = "") -> list[tuple[float, Decision]]:
     """Return the decision on a request at each of these moments, one after the other."""
     return [(now, limiter.admit(key, now)) for now in arrivals]

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Self
 
-from lbkit.core.limit.base import Decision, Limiter, positive
-from lbkit.core.options import number
+from mypy_extensions import mypyc_attr
 
-S = TypeVar("S")
+from lbkit.core.limit.base import Decision, Limiter, State, of_class, positive
+from lbkit.core.options import Number, number
 
 
-class InFlight(Limiter[S]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class InFlight(Limiter):
     """A limit on the cost in flight of a key.
 
     `shares`: the part of the limit that a priority class may fill, by name. A request of class "low" is
     rejected when the limit is full up to the share of "low"; the rest is kept for the other classes.
     """
 
-    shares: Mapping[str, float] = {}
+    shares: Mapping[str, float]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        self.shares = of_class(cls, "shares", {})
+        return self
 
     def running(self, key: str) -> float:
         """Return the cost in flight of a key."""
@@ -40,37 +46,38 @@ class InFlight(Limiter[S]):
         return share < 1 and self.running(key) + cost > share * self.limit_of(key)
 
 
-def _checked(shares: Mapping[str, float] | None) -> Mapping[str, float]:
+def _checked(shares: Mapping[str, Any] | None) -> Mapping[str, float]:
     named: dict[str, Any] = {f"shares[{name!r}]": share for name, share in (shares or {}).items()}
     number(0, 1, above=True, **named)
     return dict(shares or {})
 
 
-class ConcurrencyLimit(InFlight[float]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ConcurrencyLimit(InFlight):
     """At most `limit` of a key in flight. A state is the cost in flight.
 
     (HAProxy maxconn; Envoy circuit breakers' priorities.)
     """
 
-    def __init__(self, limit: float, shares: Mapping[str, float] | None = None) -> None:
+    def __init__(self, limit: Number, shares: Mapping[str, float] | None = None) -> None:
         positive(limit=limit)
         self.limit = float(limit)
         self.shares = _checked(shares)
 
     def running(self, key: str) -> float:
-        return self._states.get(key, 0.0)
+        return float(self._states.get(key, 0.0))
 
     def limit_of(self, key: str) -> float:
         return self.limit
 
-    def step(self, state: float | None, now: float, cost: float) -> float | None:
-        running = (state or 0.0) + cost
+    def step(self, state: State, now: float, cost: float) -> State:
+        running: float = (state or 0.0) + cost
         return running if running <= self.limit else None
 
-    def granted(self, after: float, now: float, cost: float) -> Decision:
+    def granted(self, after: State, now: float, cost: float) -> Decision:
         return Decision(True, self.limit, self.limit - after)
 
-    def denied(self, before: float | None, now: float, cost: float) -> Decision:
+    def denied(self, before: State, now: float, cost: float) -> Decision:
         # The end of a request is not known in advance, so there is no time to retry.
         return Decision(False, self.limit, max(0.0, self.limit - (before or 0.0)))
 
@@ -81,11 +88,12 @@ class ConcurrencyLimit(InFlight[float]):
         if running is not None:
             self._states[key] = max(0.0, running - cost)
 
-    def over(self, state: float, now: float) -> bool:
-        return state <= 0
+    def over(self, state: State, now: float) -> bool:
+        return bool(state <= 0)
 
 
-class _Adaptive(InFlight[tuple[float, ...]]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class _Adaptive(InFlight):
     """A concurrency limit that adapts, key by key, to latency and failures.
 
     It changes once a round trip at most: requests already in flight say nothing about the new limit. A state
@@ -106,15 +114,15 @@ class _Adaptive(InFlight[tuple[float, ...]]):
         """Return the limit and the usual latency after an outcome; `running` still counts the request."""
         raise NotImplementedError
 
-    def step(self, state: tuple[float, ...] | None, now: float, cost: float) -> tuple[float, ...] | None:
+    def step(self, state: State, now: float, cost: float) -> State:
         running, limit, *rest = state or self.start()
         return (running + cost, limit, *rest) if running + cost <= self._whole(limit) else None
 
-    def granted(self, after: tuple[float, ...], now: float, cost: float) -> Decision:
+    def granted(self, after: State, now: float, cost: float) -> Decision:
         whole = self._whole(after[1])
         return Decision(True, whole, whole - after[0])
 
-    def denied(self, before: tuple[float, ...] | None, now: float, cost: float) -> Decision:
+    def denied(self, before: State, now: float, cost: float) -> Decision:
         running, limit, *_ = before or self.start()
         whole = self._whole(limit)
         return Decision(False, whole, max(0.0, whole - running))
@@ -124,10 +132,10 @@ class _Adaptive(InFlight[tuple[float, ...]]):
         return max(self.min_limit, float(int(limit)))
 
     def running(self, key: str) -> float:
-        return self._states.get(key, self.start())[0]
+        return float(self._states.get(key, self.start())[0])
 
     def limit_of(self, key: str) -> float:
-        return self._states.get(key, self.start())[1]
+        return float(self._states.get(key, self.start())[1])
 
     def done(
         self, key: str, now: float, latency: float = 0.0, ok: bool | None = True, cost: float = 1
@@ -146,6 +154,7 @@ class _Adaptive(InFlight[tuple[float, ...]]):
         return bounded
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AIMD(_Adaptive):
     """Additive increase, multiplicative decrease: slowly up while requests succeed, quickly down else.
 
@@ -158,18 +167,18 @@ class AIMD(_Adaptive):
 
     def __init__(
         self,
-        initial: float = 20,
-        min_limit: float = 1,
-        max_limit: float = 1000,
-        decrease: float = 0.9,
-        timeout: float = 5.0,
+        initial: Number = 20,
+        min_limit: Number = 1,
+        max_limit: Number = 1000,
+        decrease: Number = 0.9,
+        timeout: Number = 5.0,
         shares: Mapping[str, float] | None = None,
     ) -> None:
         positive(initial=initial, min_limit=min_limit, max_limit=max_limit, timeout=timeout)
         number(0, 1, above=True, decrease=decrease)
         self.initial, self.min_limit = float(initial), float(min_limit)
         self.max_limit = self.limit = float(max_limit)
-        self.decrease, self.timeout = decrease, timeout
+        self.decrease, self.timeout = float(decrease), float(timeout)
         self.shares = _checked(shares)
 
     def learn(
@@ -180,6 +189,7 @@ class AIMD(_Adaptive):
         return (limit + 1 if 2 * running >= limit else limit), usual
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Gradient(_Adaptive):
     """Compares latency with its long-run average: while it does not rise, the limit grows.
 
@@ -190,12 +200,12 @@ class Gradient(_Adaptive):
 
     def __init__(
         self,
-        initial: float = 20,
-        min_limit: float = 1,
-        max_limit: float = 1000,
-        tolerance: float = 1.5,
-        smoothing: float = 0.2,
-        long_window: float = 600,
+        initial: Number = 20,
+        min_limit: Number = 1,
+        max_limit: Number = 1000,
+        tolerance: Number = 1.5,
+        smoothing: Number = 0.2,
+        long_window: Number = 600,
         shares: Mapping[str, float] | None = None,
     ) -> None:
         positive(
@@ -208,7 +218,8 @@ class Gradient(_Adaptive):
         number(1, tolerance=tolerance)
         self.initial, self.min_limit = float(initial), float(min_limit)
         self.max_limit = self.limit = float(max_limit)
-        self.tolerance, self.smoothing, self.long_window = tolerance, smoothing, long_window
+        self.tolerance, self.smoothing = float(tolerance), float(smoothing)
+        self.long_window = float(long_window)
         self.shares = _checked(shares)
 
     def learn(

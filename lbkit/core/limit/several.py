@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lbkit.core.limit.base import Decision, Limiter, make_limiter
+from mypy_extensions import mypyc_attr
 
-Spec = Limiter[Any] | Mapping[str, Any]  # a limiter, or {"kind": its name, its options...}
+from lbkit.core.limit.base import Decision, Limiter, State, make_limiter
+
+Spec = Limiter | Mapping[str, Any]  # a limiter, or {"kind": its name, its options...}
 
 
-def limiter_of(spec: Spec) -> Limiter[Any]:
+def limiter_of(spec: Spec) -> Limiter:
     """Return the limiter that `spec` describes. Raises ValueError for an unknown kind or option."""
     if isinstance(spec, Limiter):
         return spec
@@ -22,7 +24,8 @@ def limiter_of(spec: Spec) -> Limiter[Any]:
     return make_limiter(kind, **options)
 
 
-class Several(Limiter[tuple[Any, ...]]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Several(Limiter):
     """Several limits on the same key, as 10 a second and 1,000 an hour. If one denies, none is used up.
 
     The decision is that of the tightest limit. A state is the tuple of all states.
@@ -37,21 +40,21 @@ class Several(Limiter[tuple[Any, ...]]):
         self.limit = min(limit.limit for limit in self.limits)
         self._none = (None,) * len(self.limits)
 
-    def step(self, state: tuple[Any, ...] | None, now: float, cost: float) -> tuple[Any, ...] | None:
+    def step(self, state: State, now: float, cost: float) -> State:
         states = state or self._none
         afters = tuple(one.step(before, now, cost) for one, before in zip(self.limits, states, strict=True))
         return None if None in afters else afters
 
-    def granted(self, after: tuple[Any, ...], now: float, cost: float) -> Decision:
+    def granted(self, after: State, now: float, cost: float) -> Decision:
         pairs = zip(self.limits, after, strict=True)
         return tightest([limit.granted(one, now, cost) for limit, one in pairs])
 
-    def denied(self, before: tuple[Any, ...] | None, now: float, cost: float) -> Decision:
+    def denied(self, before: State, now: float, cost: float) -> Decision:
         pairs = zip(self.limits, before or self._none, strict=True)
         deny = [(limit, one) for limit, one in pairs if limit.step(one, now, cost) is None]
         return tightest([limit.denied(one, now, cost) for limit, one in deny])
 
-    def over(self, state: tuple[Any, ...], now: float) -> bool:
+    def over(self, state: State, now: float) -> bool:
         pairs = zip(self.limits, state, strict=True)
         return all(limit.over(one, now) for limit, one in pairs)
 

@@ -6,7 +6,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from math import inf
 
-from lbkit.core.limit.base import TINY, TOLERANCE, Decision, Limiter, new_tuple, positive
+from mypy_extensions import mypyc_attr
+
+from lbkit.core.limit.base import TINY, TOLERANCE, Decision, Limiter, State, new_tuple, positive
+from lbkit.core.options import Number
 
 
 def end_of(now: float, window: float) -> float:
@@ -16,36 +19,42 @@ def end_of(now: float, window: float) -> float:
     return number * window if number * window > now else (number + 1) * window
 
 
-class FixedWindow(Limiter[tuple[float, float]]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class FixedWindow(Limiter):
     """Counts within calendar windows of `window` seconds; at each boundary it starts at 0.
 
     The cheapest limiter, but up to twice the limit passes around a boundary: all of the old window at its
     end, all of the new one at its beginning. A state is (end of the window, count).
     """
 
-    def __init__(self, limit: float, window: float = 1.0) -> None:
+    def __init__(self, limit: Number, window: Number = 1.0) -> None:
         positive(limit=limit, window=window)
         self.limit, self.window = float(limit), float(window)
 
-    def step(self, state: tuple[float, float] | None, now: float, cost: float) -> tuple[float, float] | None:
-        if state is None or now >= state[0]:
+    def step(self, state: State, now: float, cost: float) -> State:
+        counted: tuple[float, float] = state or (-inf, 0.0)
+        end, used = counted
+        if now >= end:
             return (end_of(now, self.window), cost) if cost <= self.limit else None
-        end, used = state
         used += cost
         if used <= self.limit + TINY:
             return end, used
         # In a full window that is all but over, a request is an early one of the next.
         return (end_of(now + 2 * TOLERANCE, self.window), cost) if end - now <= TOLERANCE else None
 
-    def granted(self, after: tuple[float, float], now: float, cost: float) -> Decision:
-        return new_tuple(Decision, (True, self.limit, self.limit - after[1], 0.0, after[0] - now, 0.0))
+    def granted(self, after: State, now: float, cost: float) -> Decision:
+        counted: tuple[float, float] = after
+        end, used = counted
+        return new_tuple(Decision, (True, self.limit, self.limit - used, 0.0, end - now, 0.0))
 
-    def denied(self, before: tuple[float, float] | None, now: float, cost: float) -> Decision:
-        end, used = before or (now, 0.0)
+    def denied(self, before: State, now: float, cost: float) -> Decision:
+        counted: tuple[float, float] = before or (now, 0.0)
+        end, used = counted
         return new_tuple(Decision, (False, self.limit, self.limit - used, end - now, end - now, 0.0))
 
-    def over(self, state: tuple[float, float], now: float) -> bool:
-        return state[0] <= now
+    def over(self, state: State, now: float) -> bool:
+        counted: tuple[float, float] = state
+        return counted[0] <= now
 
 
 # The times of requests, and the sum of costs up to each; the slice of entries that count (first, last); when
@@ -53,7 +62,8 @@ class FixedWindow(Limiter[tuple[float, float]]):
 Log = tuple["array[float]", "array[float]", int, int, float, float]
 
 
-class SlidingLog(Limiter[Log]):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class SlidingLog(Limiter):
     """A log of the times of all requests: exactly `limit` in any `window` seconds, at the price of memory.
 
     The cost used is a difference of two sums, and the entry that must expire to make room is found by
@@ -62,16 +72,17 @@ class SlidingLog(Limiter[Log]):
     so a denial need not look into the log.
     """
 
-    def __init__(self, limit: float, window: float = 1.0) -> None:
+    def __init__(self, limit: Number, window: Number = 1.0) -> None:
         positive(limit=limit, window=window)
         self.limit, self.window = float(limit), float(window)
         self._window = self.window - TOLERANCE
 
-    def step(self, state: Log | None, now: float, cost: float) -> Log | None:
+    def step(self, state: State, now: float, cost: float) -> State:
         if state is None:
             moments, sums, first, last, until, room = array("d"), array("d"), 0, 0, inf, self.limit
         else:
-            moments, sums, first, last, until, room = state
+            log: Log = state
+            moments, sums, first, last, until, room = log
             if now >= until:
                 first = bisect_right(moments, now - self._window, first, last)
                 until = moments[first] + self._window if first < last else inf
@@ -94,11 +105,12 @@ class SlidingLog(Limiter[Log]):
             until = now + self._window
         return moments, sums, first, last + 1, until, room - cost
 
-    def granted(self, after: Log, now: float, cost: float) -> Decision:
+    def granted(self, after: State, now: float, cost: float) -> Decision:
         return new_tuple(Decision, (True, self.limit, after[5], 0.0, self.window, 0.0))
 
-    def denied(self, before: Log | None, now: float, cost: float) -> Decision:
-        moments, sums, first, last = before[:4] if before else (array("d", [now]), array("d", [0.0]), 0, 1)
+    def denied(self, before: State, now: float, cost: float) -> Decision:
+        log: Log = before or (array("d", [now]), array("d", [0.0]), 0, 1, inf, self.limit)
+        moments, sums, first, last, _, _ = log
         first = bisect_right(moments, now - self._window, first, last)
         gone = sums[first - 1] if first else 0.0
         left = self.limit - (sums[last - 1] - gone)
@@ -107,11 +119,17 @@ class SlidingLog(Limiter[Log]):
         wait, reset = leaver + self.window - now, moments[last - 1] + self.window - now
         return new_tuple(Decision, (False, self.limit, left, wait, reset, 0.0))
 
-    def over(self, state: Log, now: float) -> bool:
-        return state[0][state[3] - 1] <= now - self._window
+    def over(self, state: State, now: float) -> bool:
+        log: Log = state
+        return log[0][log[3] - 1] <= now - self._window
 
 
-class SlidingCounter(Limiter[tuple[float, float, float]]):
+Counts = tuple[float, float, float]  # the end of the window, the count of the one before, its own
+NEVER: Counts = (-inf, 0.0, 0.0)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class SlidingCounter(Limiter):
     """Two fixed windows; the older one counts with the part of it that lies within the last `window` seconds.
 
     As if its requests had arrived evenly: 42 in the older window and 18 in this one, a quarter of which is
@@ -121,37 +139,39 @@ class SlidingCounter(Limiter[tuple[float, float, float]]):
     window always counts a little; one request a window less is never denied.
     """
 
-    def __init__(self, limit: float, window: float = 1.0) -> None:
+    def __init__(self, limit: Number, window: Number = 1.0) -> None:
         positive(limit=limit, window=window)
         self.limit, self.window = float(limit), float(window)
 
-    def step(
-        self, state: tuple[float, float, float] | None, now: float, cost: float
-    ) -> tuple[float, float, float] | None:
-        if state is None or now >= state[0] - TOLERANCE:
-            state = self._turned(state, now)
-        end, before, count = state
+    def step(self, state: State, now: float, cost: float) -> State:
+        counts: Counts = state or NEVER
+        end, before, count = counts
+        if now >= end - TOLERANCE:
+            end, before, count = self._turned(end, count, now)
         count += cost
         if before * (end - now - TOLERANCE) / self.window + count <= self.limit + TINY:
             return end, before, count
         return None
 
-    def _turned(self, state: tuple[float, float, float] | None, now: float) -> tuple[float, float, float]:
+    def _turned(self, end: float, count: float, now: float) -> Counts:
         """Return the state in the window of `now`, when a new one has begun."""
-        end = end_of(now + TOLERANCE, self.window)
-        if state is None or state[0] <= end - 1.5 * self.window:  # more than one later
-            return end, 0.0, 0.0
-        return end, state[2], 0.0
+        begun = end_of(now + TOLERANCE, self.window)
+        if end <= begun - 1.5 * self.window:  # more than one later
+            return begun, 0.0, 0.0
+        return begun, count, 0.0
 
-    def granted(self, after: tuple[float, float, float], now: float, cost: float) -> Decision:
-        end, before, count = after
+    def granted(self, after: State, now: float, cost: float) -> Decision:
+        counts: Counts = after
+        end, before, count = counts
         rest = end - now
         left = self.limit - before * rest / self.window - count
         return new_tuple(Decision, (True, self.limit, left, 0.0, rest + self.window, 0.0))
 
-    def denied(self, before: tuple[float, float, float] | None, now: float, cost: float) -> Decision:
-        state = before if before and now < before[0] - TOLERANCE else self._turned(before, now)
-        end, older, count = state
+    def denied(self, before: State, now: float, cost: float) -> Decision:
+        counts: Counts = before or NEVER
+        end, older, count = counts
+        if now >= end - TOLERANCE:
+            end, older, count = self._turned(end, count, now)
         rest, room = end - now, self.limit - cost - count
         left = self.limit - older * rest / self.window - count
         if room >= 0 and older:
@@ -162,5 +182,6 @@ class SlidingCounter(Limiter[tuple[float, float, float]]):
         reset = rest + self.window if count else rest
         return new_tuple(Decision, (False, self.limit, left, max(0.0, wait), reset, 0.0))
 
-    def over(self, state: tuple[float, float, float], now: float) -> bool:
-        return state[0] + self.window <= now
+    def over(self, state: State, now: float) -> bool:
+        counts: Counts = state
+        return counts[0] + self.window <= now

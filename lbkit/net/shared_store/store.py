@@ -69,7 +69,7 @@ class SharedStore:
 class Question(NamedTuple):
     """Whether `key` may have `cost` of this limit."""
 
-    limiter: Limiter[Any]
+    limiter: Limiter
     key: str
     cost: float = 1
 
@@ -213,7 +213,7 @@ def _parts(question: Question) -> list[Question]:
     return [question]
 
 
-def check_shared(limiters: Iterable[Limiter[Any]]) -> None:
+def check_shared(limiters: Iterable[Limiter]) -> None:
     """Raise ValueError for a limiter without a script, ModuleNotFoundError without redis-py."""
     import redis  # noqa: F401
 

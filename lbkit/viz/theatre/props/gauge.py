@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lbkit.core.limit import FixedWindow, Limiter, SlidingCounter, SlidingLog
 from lbkit.viz.theatre.props.visits import Visit
@@ -23,7 +23,7 @@ class Point(NamedTuple):
     wait: float  # seconds until a request would be
 
 
-def gauge(limiter: Limiter[Any], visits: Sequence[Visit], start: float, end: float) -> list[Point]:
+def gauge(limiter: Limiter, visits: Sequence[Visit], start: float, end: float) -> list[Point]:
     """Return the points of a fresh `limiter` from `start` to `end`, with these visits of one key."""
     points: list[Point] = []
     admitted: deque[float] = deque()
@@ -58,14 +58,14 @@ def gauge(limiter: Limiter[Any], visits: Sequence[Visit], start: float, end: flo
     return points
 
 
-def _look(limiter: Limiter[Any], now: float) -> Point:
+def _look(limiter: Limiter, now: float) -> Point:
     """What it says of one more request: of a limiter such as nginx's, one of cost 0 says less."""
     decision = limiter.would("", now, 1)
     left = decision.remaining + 1 if decision.allowed else decision.remaining
     return Point(now, min(limiter.limit, max(0.0, left)), 0.0 if decision.allowed else decision.retry_after)
 
 
-def _around(limiter: Limiter[Any], turn: float, low: float, high: float) -> list[Point]:
+def _around(limiter: Limiter, turn: float, low: float, high: float) -> list[Point]:
     """Return the point at a turn, or two at a jump; looks are between `low` and `high`, which may be near."""
     before, after = _look(limiter, max(low, turn - EDGE)), _look(limiter, min(high, turn + EDGE))
     jumps = abs(before.left - after.left) > ALIKE * limiter.limit
@@ -73,7 +73,7 @@ def _around(limiter: Limiter[Any], turn: float, low: float, high: float) -> list
     return [before._replace(at=turn), after._replace(at=turn)] if jumps else [after._replace(at=turn)]
 
 
-def _turns(limiter: Limiter[Any], admitted: deque[float], now: float, then: float) -> Iterator[float]:
+def _turns(limiter: Limiter, admitted: deque[float], now: float, then: float) -> Iterator[float]:
     """Yield the moments from `now` to `then` at which its lines turn; nothing comes in between."""
     yield now + limiter.would("", now, 1).retry_after
     yield now + limiter.would("", now, 0).reset_after

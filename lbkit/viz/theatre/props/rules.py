@@ -28,7 +28,7 @@ MOST = 4  # keys that are shown
 OWN = "own"  # a limiter that the kit does not know: only its decisions are shown
 QUEUE = "queue"  # it holds requests: a shaper
 # What a limiter is drawn as. A subclass is drawn as its nearest ancestor here.
-SHAPES: Mapping[type[Limiter[Any]], str] = {
+SHAPES: Mapping[type[Limiter], str] = {
     TokenBucket: "bucket",  # of tokens: empties by requests
     GCRA: "bucket",
     LeakyBucket: "meter",  # of water: fills by requests
@@ -44,13 +44,13 @@ class Cell(NamedTuple):
     """One limiter, for one key."""
 
     rule: RateLimit
-    limiter: Limiter[Any]  # a fresh one
+    limiter: Limiter  # a fresh one
     shape: str
     key: str  # as the reader knows it
     visits: list[Visit]
 
 
-def shape(limiter: Limiter[Any]) -> str:
+def shape(limiter: Limiter) -> str:
     """Return what a limiter is drawn as."""
     if isinstance(limiter, NginxLimit) and limiter.delay < limiter.burst:
         return QUEUE
@@ -80,7 +80,7 @@ def cells(result: Result, found: Visits, queues: bool) -> tuple[list[Cell], int]
     return [cell for _, cell in named], len(places) - len(named)
 
 
-def _parts(limiter: Limiter[Any]) -> list[Limiter[Any]]:
+def _parts(limiter: Limiter) -> list[Limiter]:
     return (
         [part for one in limiter.limits for part in _parts(one)]
         if isinstance(limiter, Several)
@@ -102,7 +102,7 @@ def rule_title(rule: RateLimit) -> str:
     return ", ".join(part for part in (limiter_title(limiter_of(rule.limiter)), about, where) if part)
 
 
-def limiter_title(limiter: Limiter[Any]) -> str:
+def limiter_title(limiter: Limiter) -> str:
     """Return a limiter and its numbers: "token bucket, 10/s, burst 5"."""
     if isinstance(limiter, Several):
         return " and ".join(limiter_title(one) for one in limiter.limits)

@@ -218,7 +218,7 @@ def test_a_subclass_is_drawn_as_what_it_extends_and_another_by_its_decisions() -
     class _Mine(TokenBucket):  # without a name: it is not registered
         pass
 
-    class _Odd(Limiter[int]):
+    class _Odd(Limiter):
         def step(self, state: int | None, now: float, cost: float) -> int | None:
             return (state or 0) + 1
 
