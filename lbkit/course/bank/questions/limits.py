@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lbkit import Admission, Constant, Experiment, OnOff, Traffic, run, servers
 from lbkit.core.limit import FixedWindow, LeakyQueue, Limiter, SlidingCounter, SlidingLog, TokenBucket, play
 from lbkit.course.bank.question import Choice, Draw, Number, Option, Questions
@@ -33,7 +31,7 @@ def minute_of_silence(draw: Draw) -> Number:
 @ask("claim-t5-sim", what_if=True)
 def at_the_boundary(draw: Draw) -> Number:
     limit = draw.choice([10, 20, 50])
-    kinds: dict[str, Limiter[Any]] = {
+    kinds: dict[str, Limiter] = {
         "fixed window": FixedWindow(limit=limit, window=1),
         "sliding log": SlidingLog(limit=limit, window=1),
     }
@@ -105,7 +103,7 @@ def two_proxies_one_limit(draw: Draw) -> Number:
 @ask("counter", what_if=True)
 def steady_client(draw: Draw) -> Choice:
     limit = draw.choice([10, 20])
-    kinds: dict[str, Limiter[Any]] = {
+    kinds: dict[str, Limiter] = {
         "sliding log": SlidingLog(limit=limit, window=1),
         "token bucket": TokenBucket(rate=limit, burst=limit),
         "sliding counter": SlidingCounter(limit=limit, window=1),
