@@ -31,7 +31,7 @@ def course(root: Path) -> Iterator[Path]:
                 yield path
 
 
-class BuildHook(BuildHookInterface[Any]):  # type: ignore[misc]
+class BuildHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
