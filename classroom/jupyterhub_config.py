@@ -61,13 +61,14 @@ def secret(name: str, length: int) -> str:
     return file.read_text()
 
 
-# Who gets in: any name with the class password. Only this machine, until TLS is in front of it.
+# Who gets in: a name that can be a folder's, with the class password. Loopback only, until TLS is in front.
 c.JupyterHub.bind_url = os.environ.get("LBKIT_HUB", "http://127.0.0.1:8000")
 c.JupyterHub.hub_port = int(os.environ.get("LBKIT_HUB_PORT", "8081"))
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = secret("LBKIT_CLASS_PASSWORD", 8)
 c.SharedPasswordAuthenticator.admin_password = secret("LBKIT_INSTRUCTOR_PASSWORD", 32)
 c.Authenticator.allow_all = True
+c.Authenticator.username_pattern = r"[a-z0-9][a-z0-9_.-]{0,31}\Z"
 c.Authenticator.admin_users = {INSTRUCTOR}
 
 # The hub's own files.

@@ -230,6 +230,14 @@ def test_the_class_password_lets_in_and_another_does_not(room: Room) -> None:
     stranger.leave()
 
 
+@pytest.mark.parametrize("name", ["../submitted", "a/b", "..", ".profile", "a b", "x" * 33])
+def test_a_name_that_could_lead_out_of_the_folder_is_refused(room: Room, name: str) -> None:
+    stranger = Student(room, name)
+    assert stranger.log_in() == 403
+    assert not list((room.folder / "students").iterdir())
+    stranger.leave()
+
+
 def test_all_students_at_once(room: Room, students: list[Student]) -> None:
     spent: list[tuple[str, float, float]] = []
 
