@@ -7,6 +7,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
@@ -74,6 +76,7 @@ class Joiner(Protocol):
     ) -> object: ...
 
 
+@mypyc_attr(serializable=True)  # so that it can be copied: see unattended.py
 class Service:
     """What all exchanges of a proxy share. Hooks are bound once, so a feature that is not configured costs
     no more than an empty tuple."""

@@ -140,9 +140,17 @@ def test_whole_weights_keep_the_proportion(weights: list[float], most: int) -> N
     assert whole_weights({"a": 1.0, "b": 1 / 3, "c": 0.0}, 256) == {"a": 3, "b": 1, "c": 0}
 
 
-def test_a_missing_program_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("installer", "hint"),
+    [
+        ("apt-get", "apt-get install nginx"),
+        ("brew", "brew install nginx"),
+        ("", "apt-get install nginx (macOS: brew install nginx)"),
+    ],
+)
+def test_a_missing_program_is_one_line(monkeypatch: pytest.MonkeyPatch, installer: str, hint: str) -> None:
     monkeypatch.setattr("lbkit.needs.find_program", lambda names: None)
-    hint = "apt-get install nginx (macOS: brew install nginx)"
+    monkeypatch.setattr("shutil.which", lambda name: name if name == installer else None)
     assert why_not("nginx") == f"nginx needs the program nginx ({hint})"
 
 

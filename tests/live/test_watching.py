@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from math import isnan
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from lbkit.history import Deed
 from lbkit.live import LiveSession
 from lbkit.live.watching import MOST_OPEN, SHOWN, SOON, Requests, Rows
 from lbkit.net.messages import RequestHead, ResponseHead
+from lbkit.net.peer import Peer
 from lbkit.net.watching import Seen, SeenAttempt
 from lbkit.recorded import Sighting
 from lbkit.workload import client_name
@@ -37,8 +37,8 @@ class FakeWatch:
 
     def request(self, began: float, client: int = 0, demand: str = "0.5") -> Seen:
         data = f"GET / HTTP/1.1\r\nX-Lbkit-Demand: {demand}\r\n".encode()
-        peer: Any = SimpleNamespace()
-        seen = Seen(RequestHead(b"GET", b"/", data, peer, client_name(client)), began)
+        address = client_name(client)
+        seen = Seen(RequestHead(b"GET", b"/", data, Peer(address), address), began)
         self.begun.append(seen)
         self.requests += 1
         return seen

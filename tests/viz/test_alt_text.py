@@ -10,7 +10,7 @@ from inspect import get_annotations, isfunction
 from typing import Any
 
 import pytest
-from needs import need_module
+from needs import need_feature, need_module
 
 need_module("plotly")
 need_module("ipywidgets")
@@ -244,7 +244,7 @@ def test_every_function_that_draws_a_figure_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_says_its_finding_and_its_main_figures(name: str) -> None:
     if name == "waterfall.waterfall":
-        need_module("opentelemetry.sdk")
+        need_feature("tracing")
     draw, says = FIGURES[name]
     drawn = draw()
     text = alt_text(drawn)
