@@ -76,7 +76,7 @@ class Joiner(Protocol):
     ) -> object: ...
 
 
-@mypyc_attr(serializable=True)  # so that it can be copied: see unattended.py
+@mypyc_attr(allow_interpreted_subclasses=True)  # other compiled classes cannot be copied: see unattended.py
 class Service:
     """What all exchanges of a proxy share. Hooks are bound once, so a feature that is not configured costs
     no more than an empty tuple."""
