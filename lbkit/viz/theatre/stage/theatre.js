@@ -77,11 +77,12 @@ class Theatre {
     const resized = new ResizeObserver(refresh);
     resized.observe(el);
     const unthemed = onTheme(refresh);
+    const { larger } = this.controls;
     const projects = () => {
-      this.controls.larger.setAttribute("aria-pressed", projected());
+      larger.setAttribute("aria-pressed", projected());
       refresh();
     };
-    projects();
+    larger.setAttribute("aria-pressed", projected());
     addEventListener("lbkit-projector", projects);
     addEventListener("beforeprint", printing);
     addEventListener("afterprint", printed);
