@@ -35,7 +35,7 @@ WAYS = {
     ),
 }
 
-# A first reading, by somebody whose first language may be another one, of code that is read and not skimmed.
+# A careful first reading, also for readers with another first language.
 WORDS_A_MINUTE = 150
 LINES_A_MINUTE = 8
 MINUTES_EACH = {  # of what is to be played with

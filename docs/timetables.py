@@ -20,7 +20,7 @@ from docs import timings
 HERE = Path(__file__).parent
 PAGES = HERE / "pages" / "teaching"
 COURSES = HERE / "courses.toml"
-SLACK = 0.9  # of the estimate: a block may be this short, as nobody reads every word
+SLACK = 0.9  # of the estimate: a block may be this short, as few people read every word
 BEGIN, END = "<!-- timetable: {name}, made by docs/timetables.py -->", "<!-- end of timetable -->"
 
 

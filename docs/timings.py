@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS, LABS = ROOT / "notebooks", ROOT / "labs"
 MEASURED = Path(__file__).with_name("timings.toml")
 
-# The assumptions: a reader whose first language is another one, who runs each cell and looks at its result.
+# Assumed: a reader with another first language, who runs each cell and looks at its result.
 WORDS_A_MINUTE = 150
 MINUTES = {"code": 1.0, "stage": 4.0, "guess": 2.0, "exercise": 8.0}
 SIGNS = {

@@ -30,7 +30,7 @@ def own_ports() -> range | None:
 
 
 def unreserved_ports() -> list[int]:
-    """Return the ports of one's own range that are nobody's usual one; empty without a range."""
+    """Return the ports of LBKIT_PORTS after those that replace the usual ones; empty if it is not set."""
     return list(own_ports() or ())[len(USUAL) :]
 
 

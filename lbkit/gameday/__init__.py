@@ -7,7 +7,7 @@ incident    what goes wrong, for whatever servers a design has
 company     customers, budget and promises; the incidents of the day
 design      the parts that a learner chooses, and the experiment that they make
 reference   designs to compare with, and a design without one of its parts
-scorecard   game days of several designs, with intervals, and who beats whom
+scorecard   game days of several designs, with intervals, and which design beats which
 seeds       how many, or which
 decision    which algorithm for which system: a table made by experiment
 """

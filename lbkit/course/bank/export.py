@@ -50,7 +50,7 @@ def right_answer(variant: Variant) -> str:
 
 
 def misconceptions(variant: Variant) -> list[tuple[str, str]]:
-    """Return each wrong answer with what somebody thinks who gives it."""
+    """Return each wrong answer with the misconception behind it."""
     asked = variant.asked
     if isinstance(asked, Choice):
         return [(o.text, o.thinks) for o in asked.options if not o.holds]

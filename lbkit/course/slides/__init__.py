@@ -1,4 +1,4 @@
-"""Slides whose pictures are alive: decks of few words, with stages of the theatre that play in a browser.
+"""Slides with few words, and stages of the theatre that play in the browser.
 
 A deck is a TOML file (decks/, or an instructor's own); its stages are in stages.py, or experiments in files.
 `write(deck, path)` makes one file of HTML of it, which needs no network and no Python.

@@ -14,20 +14,14 @@ from lbkit.course.slides.deck import Deck, Slide
 from lbkit.course.slides.stages import stage
 from lbkit.run import run
 from lbkit.viz.theatre.film import film
+from lbkit.viz.theatre.page import HEAD
 from lbkit.viz.theatre.script import script, spec, style
 
 HERE = Path(__file__).parent
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
-style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>
+PAGE = (
+    HEAD
+    + """<style>
 {style}
 </style>
 </head>
@@ -44,6 +38,7 @@ style-src 'unsafe-inline'; img-src data:">
 </body>
 </html>
 """
+)
 
 
 @cache
@@ -54,7 +49,7 @@ def _spec(name: str, folder: Path) -> str:
 
 
 def page(deck: Deck) -> str:
-    """Return the HTML of a deck. Raises ValueError for a slide whose stage or question there is not."""
+    """Return the HTML of a deck. Raises ValueError for an unknown stage or question."""
     specs, sections = [], []
     for place, slide in enumerate(deck.slides, 1):
         try:

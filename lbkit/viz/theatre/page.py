@@ -9,7 +9,8 @@ from typing import Any
 
 from lbkit.viz.theatre.script import script, spec, style
 
-PAGE = """<!doctype html>
+# Of pages that play films; {title} is to be filled in. Such a page may run its own scripts, and load nothing.
+HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -18,7 +19,11 @@ PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
 style-src 'unsafe-inline'; img-src data:">
 <title>{title}</title>
-<style>
+"""
+
+PAGE = (
+    HEAD
+    + """<style>
 html {{ background: #fff; }}
 @media screen and (prefers-color-scheme: dark) {{ html {{ background: #111418; }} }}
 body {{ margin: 0 auto; max-width: 1400px; padding: 8px; }}
@@ -37,6 +42,7 @@ render({{ model, el: document.getElementById("theatre") }});
 </body>
 </html>
 """
+)
 
 
 def page(films: Sequence[dict[str, Any]]) -> str:
