@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.jupyter import SWITCHES, Lab, serving
+from browser.jupyter import SWITCHES, Lab, serving, tell_stacks
 from needs import need, need_module
 
 ROOT = Path(__file__).parents[2]
@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """A test that fails shows what JupyterLab said."""
+    """A test that fails shows what JupyterLab said, and where its kernels are."""
     report = yield
     lab = getattr(item, "funcargs", {}).get("lab")
     if report.failed and lab:
-        report.sections.append(("JupyterLab", lab.log.read_text()[-5000:]))
+        tell_stacks(lab)
+        report.sections.append(("JupyterLab", lab.log.read_text()[-10000:]))
     return report
 
 

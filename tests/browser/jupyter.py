@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,12 @@ OFF = ("quic", "background-networking", "component-update", "sync", "gpu")
 SWITCHES = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in OFF)]  # of Chromium
 
 
+# What a kernel does when it is asked by a signal: print where each of its threads is.
+TELLS = """import faulthandler, signal
+faulthandler.register(signal.SIGUSR1, all_threads=True)
+"""
+
+
 @dataclass
 class Lab:
     """A running JupyterLab."""
@@ -31,6 +38,7 @@ class Lab:
     base: str
     token: str
     log: Path
+    pid: int
 
     def url(self, notebook: str) -> str:
         workspace = Path(notebook).stem
@@ -42,6 +50,9 @@ def serving(home: Path, root: Path) -> Iterator[Lab]:
     """JupyterLab as `lbkit lab` starts it in the checkout `root`; all its files are in the folder `home`."""
     shutil.copytree(root / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns(".*"))
     (home / "lbkit").symlink_to(root / "lbkit")  # what tells a checkout
+    startup = home / "ipythondir/profile_default/startup"
+    startup.mkdir(parents=True)
+    (startup / "tells.py").write_text(TELLS)
     own = {name: str(home / name.lower()) for name in PRIVATE}
     own |= {"LBKIT_PROGRESS": str(home / "progress.json"), "PYTHONPATH": str(root)}
     with (home / "log").open("wb") as log:
@@ -54,7 +65,7 @@ def serving(home: Path, root: Path) -> Iterator[Lab]:
         )
         try:
             where = running(server, home / "jupyter_runtime_dir", home / "log")
-            yield Lab(home / "workbook", where["url"], where["token"], home / "log")
+            yield Lab(home / "workbook", where["url"], where["token"], home / "log", server.pid)
         finally:
             server.terminate()
             try:
@@ -82,19 +93,16 @@ RUNNING = '.jp-InputPrompt:has-text("[*]")'  # the kernel's own light also goes 
 
 
 def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
-    """Returns when its kernel is ready.
+    """Returns when its kernel is ready: a new one, as the old one may be at work for a test that failed.
 
     The kernel is started first, for JupyterLab to find: left to itself, its page may ask for two at once, and
     go on with the one that is shut down again (jupyterlab #12935)."""
-    path = f"workbook/{notebook}"
-    session = {"path": path, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
-    request = urllib.request.Request(
-        f"{lab.base}api/sessions",
-        json.dumps(session).encode(),
-        {"Authorization": f"token {lab.token}", "Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(request, timeout=60).close()
     from playwright.sync_api import TimeoutError
+
+    path = f"workbook/{notebook}"
+    end_kernels(lab, path)
+    session = {"path": path, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
+    asked(lab, "sessions", "POST", session)
 
     for _ in range(3):
         page.goto(lab.url(notebook))
@@ -105,7 +113,7 @@ def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
             return
         except TimeoutError:  # now and then a page does not find its kernel: what a user would do is reload
             print("JupyterLab did not find its kernel")
-    raise AssertionError(f"{notebook} never had a kernel")
+    raise AssertionError(f"{notebook} never had a kernel: {asked(lab, 'kernels')}")
 
 
 def answer_dialogs(page: Any) -> None:
@@ -150,13 +158,30 @@ def ended(page: Any, timeout: float = 240) -> None:
     page.wait_for_selector(IDLE)
 
 
-def end_kernels(lab: Lab) -> None:
-    """Shut down every kernel, as an end of the day does."""
-    headers = {"Authorization": f"token {lab.token}"}
-    with urllib.request.urlopen(urllib.request.Request(f"{lab.base}api/sessions", headers=headers)) as answer:
-        sessions = json.load(answer)
-    for session in sessions:
-        request = urllib.request.Request(
-            f"{lab.base}api/sessions/{session['id']}", headers=headers, method="DELETE"
-        )
-        urllib.request.urlopen(request, timeout=60).close()
+def end_kernels(lab: Lab, path: str = "") -> None:
+    """Shut down the kernel of the notebook at `path`, or every kernel, as an end of the day does."""
+    for session in asked(lab, "sessions"):
+        if path in ("", session["path"]):
+            asked(lab, f"sessions/{session['id']}", "DELETE")
+
+
+def asked(lab: Lab, what: str, method: str = "GET", content: object = None) -> Any:
+    """What the server's API answers."""
+    request = urllib.request.Request(
+        f"{lab.base}api/{what}",
+        None if content is None else json.dumps(content).encode(),
+        {"Authorization": f"token {lab.token}", "Content-Type": "application/json"},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def tell_stacks(lab: Lab) -> None:
+    """Have all kernels print to the server's log where they are, for a test that fails while one hangs."""
+    import psutil
+
+    for process in psutil.Process(lab.pid).children(recursive=True):
+        if "ipykernel_launcher" in process.cmdline():
+            process.send_signal(signal.SIGUSR1)
+    time.sleep(0.5)
