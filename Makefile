@@ -32,7 +32,7 @@ test: static ## Everything: style, types, layers, tests, notebooks
 	$(BIN)/python -m pytest -m browser tests/browser # one process: they share a page
 	$(BIN)/python -m pytest -m container tests/live # by themselves: they use all cores
 	@$(MAKE) --no-print-directory notebooks nbgrader
-	$(VENV)-course/bin/python -m pytest --reruns 1 --reruns-delay 2 -rR labs/tests
+	$(VENV)-course/bin/python -m pytest -n 2 --dist worksteal --reruns 1 --reruns-delay 2 -rR labs/tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory test-classroom; \
 	  else echo "lbkit: no npm, so the classroom's tests are skipped"; fi
 
