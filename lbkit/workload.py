@@ -17,10 +17,10 @@ from struct import pack
 from typing import Any, Final
 from zlib import crc32
 
-from mypy_extensions import i32
+from mypy_extensions import i32, i64
 
 from lbkit.arrivals import Arrivals, Closed, ConstantRate, OnOff, Poisson, Profile, Sessions, Trace
-from lbkit.core.vectors import COMPILED, append, column_of, uniform_at, vec, wholes_of
+from lbkit.core.vectors import COMPILED, append, column_of, floats, uniform_at, vec, wholes, wholes_of
 from lbkit.experiment import Experiment, RequestKind
 
 
@@ -281,11 +281,12 @@ def uniforms(count: int, rng: random.Random) -> vec[float]:
     """Draw `count` numbers from [0, 1)."""
     if not COMPILED:
         return column_of(starmap(rng.random, repeat((), count)))
-    column = vec[float](capacity=count)
-    for start in range(0, count, BLOCK):
-        words = rng.randbytes(8 * min(BLOCK, count - start))  # the same as so many calls of random() use
-        for place in range(0, len(words), 8):
-            column = append(column, uniform_at(words, place))
+    column, drawn, rows = floats(count, 0.0), i64(0), i64(count)
+    while drawn < rows:
+        words = rng.randbytes(8 * min(BLOCK, int(rows - drawn)))  # the same as so many calls of random() use
+        for place in range(i64(len(words) >> 3)):
+            column[drawn + place] = uniform_at(words, place << 3)
+        drawn += len(words) >> 3
     return column
 
 
@@ -293,10 +294,9 @@ def even(count: int, n: int, rng: random.Random) -> vec[i32]:
     """Draw `count` numbers from 0 .. n-1, all equally likely: the same as `zipf` without a skew."""
     if not COMPILED:
         return wholes_of(zipf(n, 0.0, rng)(count))
-    column, numbers = vec[i32](capacity=count), float(n)
-    for start in range(0, count, BLOCK):
-        for drawn in uniforms(min(BLOCK, count - start), rng):
-            column = append(column, int(drawn * numbers))
+    column, drawn, numbers = wholes(count, 0), uniforms(count, rng), float(n)
+    for row in range(i64(count)):
+        column[row] = i32(drawn[row] * numbers)
     return column
 
 

@@ -29,31 +29,19 @@ if COMPILED:
 
     def floats(count: i64, value: float) -> vec[float]:
         """Return a column with `count` times the same number."""
-        column = vec[float](capacity=count)
-        for _ in range(count):
-            column = append(column, value)
-        return column
+        return vec[float]([value] * count)  # mypyc makes no list of it
 
     def wholes(count: i64, value: i32) -> vec[i32]:
         """Return a column with `count` times the same whole number."""
-        column = vec[i32](capacity=count)
-        for _ in range(count):
-            column = append(column, value)
-        return column
+        return vec[i32]([value] * count)
 
     def column_of(values: Iterable[float]) -> vec[float]:
-        """Return a new column with these numbers."""
-        column = vec[float]()
-        for value in values:
-            column = append(column, value)
-        return column
+        """Return a new column with these numbers; the bytes of an array are copied."""
+        return vec[float](values)
 
     def wholes_of(values: Iterable[int]) -> vec[i32]:
-        """Return a new column with these whole numbers."""
-        column = vec[i32]()
-        for value in values:
-            column = append(column, value)
-        return column
+        """Return a new column with these whole numbers; the bytes of an array are copied."""
+        return vec[i32](values)
 
     def uniform_at(words: bytes, place: i64) -> float:
         """Return what `random()` returns for 8 bytes of the same generator's `randbytes`.
@@ -61,7 +49,7 @@ if COMPILED:
         53 bits: 27 of the first word of 32, 26 of the second. (CPython, _randommodule.c.)"""
         word = read_i64_le(words, place)
         high, low = (word >> 5) & 0x7FFFFFF, (word >> 38) & 0x3FFFFFF
-        return float((high << 26) + low) / 9007199254740992.0
+        return float((high << 26) + low) * 2.0**-53
 
     def packed(code: str, column: Any) -> array[Any]:
         """Return a column as an array of type code `code`: "d" for floats, "i" for whole numbers."""
