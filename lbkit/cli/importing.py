@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,6 @@ import typer
 
 from lbkit.cli.console import check_can_write, reported
 from lbkit.schema import format_of
-from lbkit.tier import with_fields
 
 
 def command(
@@ -38,8 +38,18 @@ def command(
         str | None, typer.Option("--format", help="The log's log_format (nginx) or LogFormat (Apache).")
     ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Requests that a server serves at once. Default: estimated from the log."),
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Requests that a server serves at once: for all, or for each, as 4,4,2,1. Default: estimated"
+            " from the log.",
+        ),
+    ] = None,
+    busiest: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES", help="Take only so many minutes of the log: those with most requests."
+        ),
     ] = None,
     routing: Annotated[
         bool,
@@ -63,14 +73,20 @@ def command(
       lbkit import haproxy.cfg --upstream web -o web.toml
       kubectl get service,ingress,deployment -o yaml > shop.yaml; lbkit import shop.yaml
       lbkit import nginx.conf --log access.log -o tuesday.toml
+      lbkit import nginx.conf --log access.log --busiest 60 --workers 4,4,2,1 -o peak.toml
       lbkit compare tuesday.toml
       lbkit import nginx.conf --routing -o proxy.toml
     """
     with reported():
+        from lbkit.core.options import number
         from lbkit.importer import printable, read_config, read_log, read_routing
+        from lbkit.importer.found import counted
+        from lbkit.importer.log_servers import with_workers
 
-        if form and not log:
-            raise ValueError("--format is about a log: give one with --log")
+        for option, value in (("--format", form), ("--busiest", busiest)):
+            if value and not log:
+                raise ValueError(f"{option} is about a log: give one with --log")
+        each = _workers(workers)
         if routing and (log or workers):
             raise ValueError("--routing has no requests and no workers: leave out --log and --workers")
         if output:
@@ -85,10 +101,21 @@ def command(
         said = imported.report()
         if log:
             requests = read_log(log, form)
-            experiment = requests.played_on(experiment, workers)
-            said = [*requests.report(), requests.load_report(experiment), *said]
-        elif workers:
-            experiment = experiment.but(servers=with_fields(experiment.servers, workers=workers))
+            read = requests.report()
+            if busiest:
+                number(0, above=True, busiest=busiest)
+                requests = requests.busiest(busiest)
+                read.append(f"taken: {counted(len(requests), 'request')} of the busiest {busiest:g} minutes")
+            experiment = requests.played_on(experiment, each, imported.addresses)
+            read += requests.load_report(experiment)
+            if not each and requests.served():
+                read.append(
+                    "note: the number of workers is a guess, and answers depend on it: say with --workers how"
+                    " many requests each server serves at once (its processes, threads or pool)"
+                )
+            said = [*read, *said]
+        elif each:
+            experiment = with_workers(experiment, each)
         if output:
             experiment.save_file(output)
     for line in said:
@@ -97,6 +124,16 @@ def command(
         typer.echo(f"Experiment: {output}", err=True)
     else:
         typer.echo(experiment.to_toml())
+
+
+def _workers(text: str | None) -> list[int]:
+    """Return the numbers of an option such as "4,4,2,1". Raises ValueError."""
+    parts = text.split(",") if text else []
+    if not all(re.fullmatch(r" *[1-9]\d{0,5} *", part) for part in parts):
+        raise ValueError(
+            f"--workers is {text!r}: use a whole number from 1, or one for each server, as 4,4,2,1"
+        )
+    return [int(part) for part in parts]
 
 
 def _write(said: list[str], text: str, output: Path | None, what: str) -> None:

@@ -2,7 +2,8 @@
 
 The names of the groups are those of `log_lines.py`: client, logged (when the line was written), begun (when
 the request came), request, path, took (seconds from begun to logged), took_us, took_s, took_ms, service (of
-the backend), tr (HAProxy's, in ms), more (what follows, in no order that is known).
+the backend), tr (HAProxy's, in ms), backend (its name or address; "-" or "<NOSRV>" for an answer of the proxy
+itself), more (what follows, in no order that is known).
 
 Patterns stand at the start of a line and never try a long text twice: a log holds what strangers sent.
 """
@@ -30,6 +31,7 @@ _NGINX = {
     "uri": r"(?P<path>\S+)",
     "request_time": r"(?P<took>[\d.]+|-)",
     "upstream_response_time": rf"(?P<service>{TRIES})",
+    "upstream_addr": rf"(?P<backend>{_LIST})",
     "remote_user": _USER,
 }
 # Apache directive -> pattern, without what stands between % and the letter, such as > or !200.
@@ -98,12 +100,13 @@ _ALB_TIME = r"(?:-1|[\d.]+)"
 # Name -> pattern, each before those that would match it, too.
 FORMATS = {
     "HAProxy's httplog": re.compile(
-        rf"(?P<client>[0-9a-fA-F.:\[\]]+):\d+ {_TIME.format('begun')} \S+ \S+ {_HAPROXY_TIMES} -?\d+ "
+        rf"(?P<client>[0-9a-fA-F.:\[\]]+):\d+ {_TIME.format('begun')} \S+ [^\s/]+/(?P<backend>\S+) "
+        rf"{_HAPROXY_TIMES} -?\d+ "
         rf"(?:{_HAPROXY_COUNTS})?.*?{_REQUEST}"  # httpslog has more fields
     ),
     "HAProxy's CLF": re.compile(
         rf"(?P<client>[0-9a-fA-F.:]+) - - {_TIME.format('begun')} {_REQUEST} -?\d+ \+?\d+ "
-        r'"" "" \d+ \d+ "[^"]*" "[^"]*" "[^"]*" -?\d+ -?\d+ -?\d+ (?P<tr>-?\d+) '
+        r'"" "" \d+ \d+ "[^"]*" "[^"]*" "(?P<backend>[^"]*)" -?\d+ -?\d+ -?\d+ (?P<tr>-?\d+) '
     ),
     "ingress-nginx": compiled(
         '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer"'
@@ -113,15 +116,16 @@ FORMATS = {
     ),
     "Traefik's CLF": re.compile(
         rf"(?P<client>[^\s,]+) \S+ {_USER}{_TIME.format('begun')} {_REQUEST} {_STATUS_SIZE}"
-        rf' "{QUOTED}" "{QUOTED}" \d+ "{QUOTED}" "{QUOTED}" (?P<took_ms>\d+)ms'
+        rf' "{QUOTED}" "{QUOTED}" \d+ "{QUOTED}" "(?P<backend>{QUOTED})" (?P<took_ms>\d+)ms'
     ),
     "AWS ALB": re.compile(
-        r"(?:https?|h2|grpcs?|wss?) (?P<logged>\d\S+Z) \S+ (?P<client>\S+):\d+ \S+"
+        r"(?:https?|h2|grpcs?|wss?) (?P<logged>\d\S+Z) \S+ (?P<client>\S+):\d+ (?P<backend>\S+)"
         rf" {_ALB_TIME} (?:-1|(?P<service>[\d.]+)) {_ALB_TIME} \S+ \S+ \d+ \d+ {_REQUEST}"
     ),
     "Envoy": re.compile(
         rf"{_TIME.format('begun')} {_REQUEST} \d+ \S+ (?:\S+ \S+ \"{QUOTED}\" )?\d+ \d+"  # Istio has more
         r' (?P<took_ms>\d+|-) (?:(?P<tr>\d+)|-) "(?P<client>[^",]*)'
+        rf'(?:{QUOTED}" "{QUOTED}" "{QUOTED}" "{QUOTED}" "(?P<backend>{QUOTED})")?'
     ),
     "vhost_combined": re.compile(
         rf"[^\s,]+ (?P<client>{_ADDRESS}) \S+ {_USER}{_TIME.format('stamp')} {_REQUEST} {_STATUS_SIZE}"

@@ -6,10 +6,10 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import IO, Any
@@ -20,16 +20,23 @@ from lbkit.experiment import Experiment, Traffic
 from lbkit.importer.found import ImportFault, Unread, counted
 from lbkit.importer.line_formats import compiled
 from lbkit.importer.log_lines import Entry, NoRequest, read_line
-from lbkit.stats import percentile
-from lbkit.tier import with_fields
+from lbkit.importer.log_servers import (
+    by_server,
+    changed,
+    distribution,
+    needed_workers,
+    quantiles,
+    with_workers,
+)
 
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
+HOUR = 3600
+MOST_NAMED = 8  # servers in a line of a report
 FIRST = 3  # unread lines that a report shows
-SHORTEST = 1e-6  # seconds: what a log rounds to 0 took some time
 
 
 @dataclass
@@ -43,6 +50,9 @@ class Log:
     paths: list[str] = field(default_factory=list)
     service: list[float | None] = field(default_factory=list)  # seconds; None if not in the log
     tries: list[int] = field(default_factory=list)  # backends tried
+    servers: list[str] = field(default_factory=list)  # that answered; "" if the log does not say
+    origin: float = 0.0  # when the first request came, in seconds since 1970
+    local: int = 0  # requests that no server got: answers of the proxy's cache, redirects, refusals
     unread: list[Unread] = field(default_factory=list)
     no_requests: list[Unread] = field(default_factory=list)  # of clients that did not send HTTP
     notes: list[str] = field(default_factory=list)
@@ -69,38 +79,46 @@ class Log:
         """Return the logged service times as a distribution; None without any.
 
         A log's 0 is a short time, not a missing one: it counts as a microsecond."""
-        known = [max(s, SHORTEST) for s in self.service if s is not None]
-        return Empirical(known) if known else None
+        return distribution(self.service)
 
-    def concurrency(self) -> list[int]:
-        """Return how many requests were in service at each arrival, the new one included."""
-        ends = sorted(t + (s or 0.0) for t, s in zip(self.times, self.service, strict=True))
-        done, levels = 0, []
-        for i, time in enumerate(self.times):
-            while ends[done] <= time and done < i:
-                done += 1
-            levels.append(i + 1 - done)
-        return levels
+    def busiest(self, minutes: float) -> Log:
+        """Return the part of the log with the most requests in so many minutes, or all if it is shorter.
 
-    def workers(self, servers: int) -> int:
-        """Return an estimate of the workers of each of `servers`: enough for 99.9 % of the concurrency.
+        Servers are bought for this part: in a whole day, quiet nights hide it."""
+        span = 60 * minutes
+        ends = [bisect_left(self.times, time + span) for time in self.times]
+        start = max(range(len(self)), key=lambda i: ends[i] - i, default=0)
+        rows = slice(start, ends[start] if ends else 0)
+        begin = self.times[start] if self.times else 0.0
+        part = {
+            name: getattr(self, name)[rows] for name in ("clients", "paths", "service", "tries", "servers")
+        }
+        times = [time - begin for time in self.times[rows]]
+        return replace(self, times=times, origin=self.origin + begin, **part)
 
-        Logged times hold waiting, too: with fewer workers, that waiting would be simulated once more."""
-        return max(1, ceil(percentile(sorted(self.concurrency()), 99.9) / servers)) if self.times else 1
-
-    def played_on(self, experiment: Experiment, workers: int | None = None) -> Experiment:
+    def played_on(
+        self,
+        experiment: Experiment,
+        workers: int | Sequence[int] | None = None,
+        addresses: Mapping[str, str] | None = None,
+    ) -> Experiment:
         """Return the experiment with these requests, and their service times if the log has them.
 
-        `workers` of each server: by default, as many as the log's concurrency needs."""
-        served = self.served()
-        servers = experiment.servers
-        if served:
-            active = sum(s.weight > 0 and s.priority == 0 for s in experiment.leaves) or 1
-            workers = workers or self.workers(active)
-            servers = with_fields(servers, service=served)
-        if workers:
-            servers = with_fields(servers, workers=workers)
-        return experiment.but(traffic=self.traffic(), servers=servers)
+        If the log says which server answered, each server has its own times. `workers` of each server: one
+        number for all, or one each; by default, as many as the log's concurrency needs. `addresses` of the
+        servers, by name, if they are not called so in the log.
+
+        Raises ValueError for a number of workers that is not one of these."""
+        leaves = experiment.leaves
+        played = experiment.but(traffic=self.traffic())
+        if self.served():
+            times = by_server(self, [server.name for server in leaves], addresses or {})
+            played = played.but(
+                servers=changed(played.servers, {n: {"service": t} for n, t in times.items()})
+            )
+            active = sum(s.weight > 0 and s.priority == 0 for s in leaves) or 1
+            workers = workers or needed_workers(self.times, self.service, active)
+        return with_workers(played, workers) if workers else played
 
     def report(self) -> list[str]:
         """Return lines for a reader: how much was read first, then what was not."""
@@ -117,34 +135,55 @@ class Log:
             lines.append(
                 f"  left out, as the client did not send HTTP: {number}, first {self.no_requests[0]}"
             )
+        if self.local:
+            lines.append(
+                f"  left out, as the log names no server for them (a cache, a redirect, a refusal):"
+                f" {counted(self.local, 'request')}"
+            )
         retried = sum(tries > 1 for tries in self.tries)
         if retried:
             lines.append(f"  tried at more than one backend: {counted(retried, 'request')}")
+        if span > 2 * HOUR:
+            hour = self.busiest(HOUR / 60)
+            at = f"{datetime.fromtimestamp(hour.origin, UTC):%Y-%m-%d %H:%M}"
+            times = len(hour) / len(self) * span / HOUR
+            lines.append(
+                f"  busiest hour: {counted(len(hour), 'request')}, {times:.1f} times the mean, from {at} UTC"
+                " (--busiest 60 takes it alone)"
+            )
         return lines + [f"  note: {note}" for note in self.notes]
 
-    def load_report(self, experiment: Experiment) -> str:
-        """Return a line about the load of these requests on the servers of `experiment`."""
+    def load_report(self, experiment: Experiment) -> list[str]:
+        """Return lines about the load of these requests on the servers of `experiment`."""
         if not self.served():
-            return "the log has no request times: service times are the default ones, and so is the load"
-        count = experiment.leaves[0].workers
-        workers = "1 worker" if count == 1 else f"{count} workers"
-        line = f"load {experiment.load or 0:.2f} with {workers} per server (--workers sets it)"
-        if (experiment.load or 0) < 1:
-            return line
-        return (
-            f"{line}: this is more work than the servers can do, so queues grow until the log ends, and most"
-            " of each latency is waiting"
-        )
+            return [
+                "the log has no request times: service times are the default ones, and so is the load; add"
+                " $upstream_response_time and $upstream_addr (nginx) or %D (Apache) to its format"
+            ]
+        lines = []
+        own = {server.service for server in experiment.leaves}
+        if len(own) > 1:
+            means = [f"{s.name} {s.service.mean * 1000:.0f} ms" for s in experiment.leaves[:MOST_NAMED]]
+            lines.append(f"each server has its own times of the log: {', '.join(means)} on average")
+        elif len(experiment.leaves) > 1:
+            lines.append("all servers have the same times: the log does not name these servers")
+        counts = [server.workers for server in experiment.leaves]
+        workers = ", ".join(map(str, counts)) if len(set(counts)) > 1 else str(counts[0])
+        noun = "worker" if workers == "1" else "workers"
+        load = experiment.load or 0
+        lines.append(f"load {load:.2f} with {workers} {noun} per server (--workers sets it)")
+        if load >= 1:
+            lines[-1] += (
+                ": this is more work than the servers can do, so queues grow until the log ends, and most"
+                " of each latency is waiting"
+            )
+        return lines
 
     def _demands(self) -> list[float]:
         """Return the quantile of each request's service time; empty unless all are known."""
         if not self.service or any(s is None for s in self.service):
             return []
-        ranks = sorted(range(len(self.service)), key=lambda i: self.service[i] or 0.0)
-        demands = [0.0] * len(ranks)
-        for rank, row in enumerate(ranks):
-            demands[row] = (rank + 0.5) / len(ranks)
-        return demands
+        return quantiles([s or 0.0 for s in self.service], self.servers)
 
 
 def read_log(path: str | Path, form: str | None = None) -> Log:
@@ -211,6 +250,11 @@ def _span(seconds: float) -> str:
 def _fill(log: Log, entries: list[Entry]) -> None:
     """Put the requests into columns, in order of their arrival."""
     unit = _unit(entries, log)
+    # Without a name, one "-" means no upstream only where others have an upstream's time in its place.
+    placed = any(entry.by_place > 1 for entry in entries)
+    asked = [entry for entry in entries if entry.server != "" or (entry.by_place and not placed)]
+    if asked:
+        log.local, entries = len(entries) - len(asked), asked
     if any(entry.by_place for entry in entries):
         log.notes.append(
             "of the numbers with decimals after a line, the first is read as its request time, the second as"
@@ -225,6 +269,7 @@ def _fill(log: Log, entries: list[Entry]) -> None:
         (stamp - entry.before, i) for i, (stamp, entry) in enumerate(zip(stamps, entries, strict=True))
     )
     first = rows[0][0]
+    log.origin = origin + first
     for arrival, i in rows:
         entry = entries[i]
         log.times.append(arrival - first)
@@ -232,6 +277,7 @@ def _fill(log: Log, entries: list[Entry]) -> None:
         log.paths.append(entry.path)
         log.service.append(entry.service if entry.ticks is None else entry.ticks * unit)
         log.tries.append(entry.tries)
+        log.servers.append(entry.server or "")
 
 
 def _check_span(entries: list[Entry], log: Log) -> None:

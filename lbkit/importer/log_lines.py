@@ -31,6 +31,7 @@ SERVICE = {
     **dict.fromkeys(("upstream_response_time", "upstream_time", "upstreamtime", "upstreamResponseTime"), 1.0),
     "OriginDuration": 1e-9,
 }
+SERVER = ("upstream_addr", "upstreamAddr", "upstream_host", "ServiceAddr")
 # The same in lines of name=value, as nginx's own examples abbreviate them.
 TOOK_NAMES = ("rt", "request_time", "time", "duration")
 SERVICE_NAMES = ("urt", "upstream_response_time", "us_rt")
@@ -49,11 +50,15 @@ _EPOCH_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
 
 _REFERER_AND_AGENT = re.compile(r'\A "(?![\d.]+")(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"')
 # A text in quotes, other than times.
-_TEXT = re.compile(r'(?<!\S)"(?![\d.]+(?:, [\d.]+)*")(?:[^"\\]|\\.)*"')
+_TEXT = re.compile(r'(?<!\S)"(?!(?:-|[\d.]+(?:, [\d.]+)*)")(?:[^"\\]|\\.)*"')
 _DECIMALS = r"(?<![\w.:/-])(\d+\.{digits}(?:(?:, | : )(?:\d+\.\d+|-))*)(?![\w.:/-])"
 # nginx writes times with three digits, and $gzip_ratio with two.
 _TIMES = [re.compile(_DECIMALS.replace("{digits}", digits)) for digits in (r"\d{3,}", r"\d+")]
 _SEPARATOR = re.compile(r", ?| : ")  # between the times of several tries
+# An address of a server, which has a port, among what follows a line; those of several tries.
+_ADDRESS = r"(?:\d+\.\d+\.\d+\.\d+:\d+|\[[0-9A-Fa-f:.]+\]:\d+|unix:[^\s,\"]+)"
+_ADDRESSES = re.compile(rf"(?<![^\s=\"\[])({_ADDRESS}(?:(?:, | : ){_ADDRESS})*)(?![^\s\",;\]])")
+_NO_TRY = re.compile(r"\A\"?(?: \"?-\"?)+(?=\s|$)")  # right after $request_time: no upstream was asked
 _PORT = re.compile(r"\[?([0-9A-Fa-f:]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+")
 
 
@@ -71,7 +76,8 @@ class Entry(NamedTuple):
     service: float | None  # seconds; None if the line does not say
     tries: int = 1  # how many backends the proxy tried
     ticks: int | None = None  # Apache's %D or %T at the end of the line, in a unit that it does not say
-    by_place: bool = False  # the times have no names: they are known by their place in the line
+    by_place: int = 0  # how many times there are without a name, known by their place in the line
+    server: str | None = None  # that answered, by name or address; "": the proxy itself; None: not said
 
 
 def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
@@ -110,7 +116,8 @@ def _entry(fields: Mapping[str, str | None]) -> Entry:
     path = fields.get("path") or _path(fields.get("request") or "")
     before = (took or service or 0.0) if ended else 0.0
     client = _client(fields["client"] or "")
-    return Entry(client, path, _time(stamp), before, service, tries, rest.ticks, rest.by_place)
+    server = _server(fields.get("backend") or rest.server, fields.get("service") or rest.tries)
+    return Entry(client, path, _time(stamp), before, service, tries, rest.ticks, rest.by_place, server)
 
 
 class _Rest(NamedTuple):
@@ -118,9 +125,10 @@ class _Rest(NamedTuple):
 
     took: float | None = None
     tries: str = ""  # the upstream's times, as in the line
-    by_place: bool = False
+    by_place: int = 0
     ticks: int | None = None
     apache: bool = False
+    server: str | None = None
 
 
 def _rest(text: str) -> _Rest:
@@ -129,6 +137,8 @@ def _rest(text: str) -> _Rest:
     By name (rt=0.1 urt="0.05, 0.1"), or by kind: decimals are nginx's $request_time and then
     $upstream_response_time, whole numbers at the end are Apache's %D, %T, or both."""
     text = _REFERER_AND_AGENT.sub("", text)
+    address = _ADDRESSES.search(text)
+    server = address[1] if address else None
     took, tries = None, ""
     for name, quoted, plain in _NAMED_VALUE.findall(text):
         value = quoted or plain
@@ -137,12 +147,15 @@ def _rest(text: str) -> _Rest:
         elif name in SERVICE_NAMES:
             tries = value
     if took is not None or tries:
-        return _Rest(took, tries)
+        return _Rest(took, tries, server=server)
     text = _TEXT.sub(" ", text)
     for pattern in _TIMES:
         if found := pattern.findall(text):
             first = _SEPARATOR.split(found[0])[0]
-            return _Rest(_seconds(first), found[1] if len(found) > 1 else "", by_place=True)
+            none = "-" if _NO_TRY.match(text.partition(found[0])[2]) else ""
+            second = found[1] if len(found) > 1 else none
+            return _Rest(_seconds(first), second, min(len(found), 2), server=server)
+    text = text.replace('"-"', "")
     numbers = [int(n) for n in re.findall(r"\d+", text)] if re.fullmatch(r"[\d\s/*]{1,50}", text) else []
     match numbers:
         case [one]:
@@ -151,6 +164,16 @@ def _rest(text: str) -> _Rest:
             return _Rest(max(a, b) / 1_000_000, apache=True)
         case _:
             return _Rest()
+
+
+def _server(names: str | None, times: str) -> str | None:
+    """Return the server that answered, the last of those tried; "" if none was asked, None if it is not said.
+
+    nginx writes "-" for an answer out of its cache or of its own, HAProxy "<NOSRV>"."""
+    if not names:
+        return "" if times and not times.strip("-,: ") else None
+    last = _SEPARATOR.split(names)[-1].removeprefix("tcp://").removeprefix("http://").strip("/")
+    return "" if last == "-" or last.startswith("<") else last
 
 
 def _client(address: str) -> str:
@@ -210,7 +233,10 @@ def _json(data: Any) -> Entry:
     begun = next((flat[name] for name in BEGUN if flat.get(name)), None)
     stamp = _time(begun if begun is not None else _first(flat, LOGGED))
     before = 0.0 if begun is not None else took or service or 0.0
-    return Entry(_client(str(_first(flat, CLIENT))), path, stamp, before, service, tries)
+    named = next((str(flat[name]) for name in SERVER if flat.get(name)), None)
+    asked = next((str(flat[name]) for name in SERVICE if flat.get(name) is not None), "")
+    client = _client(str(_first(flat, CLIENT)))
+    return Entry(client, path, stamp, before, service, tries, server=_server(named, asked))
 
 
 def _duration(data: Mapping[str, Any], names: Mapping[str, float]) -> float | None:

@@ -16,6 +16,7 @@ from lbkit.experiment import Experiment
 from lbkit.importer import ImportFault, read_log
 from lbkit.importer.log import Log
 from lbkit.importer.log_lines import NoRequest, read_line
+from lbkit.importer.log_servers import MOST_TIMES, concurrency, distribution
 from lbkit.workload import workload
 
 COMBINED = """\
@@ -315,7 +316,7 @@ def test_traefik_counts_in_nanoseconds_and_says_when_a_request_came() -> None:
         "StartUTC": "2026-11-24T10:00:00Z",
         "time": "2026-11-24T10:00:01Z",
     }
-    assert read_line(json.dumps(line)) == ("10.0.0.9", "/x", NOON, 0.0, 0.25, 1, None, False)
+    assert read_line(json.dumps(line)) == ("10.0.0.9", "/x", NOON, 0.0, 0.25, 1, None, 0, None)
 
 
 def test_dockers_own_files() -> None:
@@ -442,7 +443,7 @@ def test_servers_get_as_many_workers_as_the_log_has_requests_at_once(tmp_path: P
         for i in range(400)
     ]
     log = read(tmp_path, "\n".join(lines))
-    assert max(log.concurrency()) == 12
+    assert max(concurrency(log.times, log.service)) == 12
     experiment = log.played_on(Experiment([*servers(3), Server("backup", priority=1)]))
     assert {s.workers for s in experiment.servers} == {4}
     assert run(
@@ -470,3 +471,104 @@ def test_what_would_least_connections_have_done(tmp_path: Path) -> None:
     assert sum(turn.service) == pytest.approx(sum(s or 0 for s in log.service))
     assert fewest.mean < 0.7 * turn.mean
     assert run(tuesday).mean == turn.mean
+
+
+@pytest.mark.parametrize(
+    ("line", "server"),
+    [
+        (f"{HEAD} 0.300 0.250", None),
+        (f'{HEAD} 0.300 0.250 "10.0.0.1:8080" -', "10.0.0.1:8080"),
+        (f"{HEAD} 0.300 0.1, 0.250 10.0.0.2:8080, 10.0.0.1:8080", "10.0.0.1:8080"),
+        (f'{HEAD} rt=0.300 urt="0.250" ua="[fd00::1]:80"', "[fd00::1]:80"),
+        (f"{HEAD} 407 0.300 [shop-web-80] [] 10.4.0.7:8080 612 0.250 200 6d6fb2", "10.4.0.7:8080"),
+        (HTTPLOG.format("10.0.0.9"), "srv1"),
+        (f'{HEAD} 12 "whoami@docker" "http://172.17.0.3:80" 250ms', "172.17.0.3:80"),
+        (
+            '[2026-11-24T10:00:00.000Z] "GET /x HTTP/2" 200 - 154 0 300 250 "10.0.0.9" "agent" "cc21" "web"'
+            ' "10.0.2.1:80"',
+            "10.0.2.1:80",
+        ),
+        # Answered by the proxy itself.
+        (f"{HEAD} 0.000 -", ""),
+        (f'{HEAD} "0.000" "-"', ""),
+        (f'{HEAD} rt=0.000 uct="-" urt="-"', ""),
+        (f"{HEAD} 407 0.000 [] [] - - - - 6d6fb2", ""),
+        (HTTPLOG.format("10.0.0.9").replace("srv1", "<NOSRV>"), ""),
+        (f'{HEAD} 12 "-" "-" 0ms', ""),
+        (
+            "https 2026-11-24T10:00:00.000000Z app/lb/50dc6c 10.0.0.9:2817 - -1 -1 -1"
+            ' 503 - 34 366 "GET /x HTTP/1.1" "curl/7.46.0" - - arn:aws',
+            "",
+        ),
+    ],
+)
+def test_a_line_may_name_the_server_or_say_that_there_was_none(line: str, server: str | None) -> None:
+    assert read_line(line).server == server
+
+
+def test_json_may_name_the_server() -> None:
+    line = {"remote_addr": "10.0.0.9", "msec": NOON, "request_uri": "/x", "request_time": 0.3}
+    asked = {**line, "upstream_addr": "10.0.0.1:80", "upstream_response_time": "0.250"}
+    assert read_line(json.dumps(asked)).server == "10.0.0.1:80"
+    assert read_line(json.dumps({**asked, "upstream_addr": "-", "upstream_response_time": "-"})).server == ""
+    assert read_line(json.dumps(line)).server is None
+
+
+def logged(tmp_path: Path, lines: list[str]) -> Log:
+    path = tmp_path / "access.log"
+    path.write_text("\n".join(lines) + "\n")
+    return read_log(path)
+
+
+def test_what_no_server_got_is_no_work_for_the_servers(tmp_path: Path) -> None:
+    log = logged(tmp_path, [f"{HEAD} 0.300 0.250"] * 3 + [f"{HEAD} 0.000 -"] * 5)
+    assert (len(log), log.local) == (3, 5)
+    assert "5 requests" in "\n".join(log.report())
+
+
+def test_a_dash_after_the_only_time_is_something_else(tmp_path: Path) -> None:
+    forwarded = [f'{HEAD} 0.300 "{of}"' for of in ("-", "-", "10.0.0.8")]
+    assert (len(log := logged(tmp_path, forwarded)), log.local) == (3, 0)
+
+
+def test_a_log_of_answers_without_servers_is_kept(tmp_path: Path) -> None:
+    assert len(logged(tmp_path, [f'{HEAD} rt=0.100 urt="-"'] * 3)) == 3
+
+
+def test_each_server_has_its_own_times(tmp_path: Path) -> None:
+    lines = [f"{HEAD} 0.1{i % 10}0 0.100 10.0.0.1:80" for i in range(100)]
+    lines += [f"{HEAD} 0.200 0.200 10.0.0.2:80" for _ in range(100)] + [f"{HEAD} 0.9 0.9 10.0.0.3:80"]
+    log = logged(tmp_path, lines)
+    named = Experiment([Server("10.0.0.1:80"), Server("b"), Server("10.0.0.3:80")])
+    played = log.played_on(named, workers=[2, 3, 1], addresses={"b": "10.0.0.2:80"})
+    quick, slow, rare = played.servers
+    assert (quick.service.mean, slow.service.mean) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert rare.service == log.served()  # too few of its own
+    assert [server.workers for server in played.servers] == [2, 3, 1]
+    assert "b 200 ms" in log.load_report(played)[0]
+    assert all(0 <= u < 1 for u in played.traffic.arrivals.demands)
+    other = log.played_on(Experiment([Server("x"), Server("y")]))
+    assert "does not name these servers" in log.load_report(other)[0]
+    with pytest.raises(ValueError, match="workers has 2 numbers"):
+        log.played_on(named, workers=[2, 3])
+
+
+def test_the_busiest_part_of_a_log(tmp_path: Path) -> None:
+    stamps = ["10:00:00", *["13:30:30"] * 4, "13:31:10", "15:00:00"]
+    log = logged(tmp_path, [HEAD.replace("10:00:00", stamp) + " 0.010" for stamp in stamps])
+    busy = log.busiest(1)
+    assert len(busy) == 5
+    assert busy.times[0] == 0
+    assert busy.times[-1] == pytest.approx(40)
+    assert busy.origin - log.origin == pytest.approx(3.5 * 3600 + 30)
+    assert "busiest hour: 5 requests" in "\n".join(log.report())
+    assert len(log.busiest(600)) == len(log)
+
+
+def test_many_times_are_their_quantiles_with_the_same_mean() -> None:
+    times = [i / 1000 for i in range(1, 20_001)]
+    thin = distribution(times)
+    assert thin is not None
+    assert len(thin.times) == MOST_TIMES
+    assert thin.mean == pytest.approx(sum(times) / len(times))
+    assert thin.quantile(0.99) == pytest.approx(19.8, rel=1e-3)
