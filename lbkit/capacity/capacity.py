@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lbkit.capacity.scaled import scaled, with_servers
+from lbkit.capacity.scaled import alike, scaled, with_servers
 from lbkit.experiment import Experiment
 from lbkit.stats import Interval
 from lbkit.table import duration, html, number
@@ -42,6 +42,9 @@ class Capacity:
     seeds: int
     servers: int
     steps: tuple[Step, ...]  # those that were tried, in order of their numbers
+    without_one: Step | None  # when the server that does the most fails; None if it is the only one
+    # The number of servers of which any one may fail, n + 1 if all are alike; None: more than `most`.
+    survives_one: int | None
 
     def __getitem__(self, servers: int) -> Step:
         """Return what was found for a number of servers. Raises KeyError for one that was not tried."""
@@ -69,16 +72,6 @@ class Capacity:
             return False
         return step.latency.low < self.limit and step.failed.low <= 1 - self.quantile
 
-    @property
-    def without_one(self) -> Step | None:
-        """What is left when one of the recommended servers fails; None if it is the only one."""
-        return self[self.servers - 1] if self.servers > 1 else None
-
-    @property
-    def survives_one(self) -> int:
-        """The number of servers with which one may fail (the n + 1 rule)."""
-        return self.servers + 1
-
     def experiment_with(self, servers: int, seed: int | None = None) -> Experiment:
         """Return the experiment at the planned traffic with a number of servers, as to run it live."""
         chosen = self.experiment if seed is None else self.experiment.but(seed=seed)
@@ -90,7 +83,8 @@ class Capacity:
         goal = f"{self._name} below {duration(self.limit)} at {self.scale:g} times the traffic"
         sure = f"{self.interval.confidence:.0%} confidence, {self.seeds} seeds"
         if self.at_least == self.servers:
-            few = f", and {_counted(self.servers - 1)} are not" if self.servers > 1 else ""
+            fewer = self.servers - 1
+            few = f", and {_counted(fewer)} {_are(fewer)} not" if fewer else ""
             return f"{_counted(self.servers)} {_are(self.servers)} enough for {goal}{few} ({sure})."
         return f"Probably {_counted(self.servers)}, at least {self.at_least}, for {goal} ({sure})."
 
@@ -98,12 +92,19 @@ class Capacity:
     def failure(self) -> str:
         """What the failure of one server costs, in a sentence."""
         left = self.without_one
-        again = f"with {_counted(self.survives_one)} one may fail"
+        worst = "one" if alike(self.experiment) else "the one that does the most"
+        again = (
+            f"with {_counted(self.survives_one)} one may fail"
+            if self.survives_one
+            else "no number of servers that was to be tried allows for that"
+        )
         if left is None:
             return f"If it fails, nothing is left; {again}."
         if left.latency is None:
-            return f"If one fails, more work comes than the others can do, and queues grow; {again}."
-        return f"If one fails, the {self._name} is {duration(left.latency)}; {again}."
+            return f"If {worst} fails, more work comes than the others can do, and queues grow; {again}."
+        if self.survives_one == self.servers:
+            again = "any one of them may fail"
+        return f"If {worst} fails, the {self._name} is {duration(left.latency)}; {again}."
 
     @property
     def _name(self) -> str:

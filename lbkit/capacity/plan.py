@@ -9,7 +9,7 @@ from math import floor
 from typing import Any
 
 from lbkit.capacity.capacity import Capacity, Step
-from lbkit.capacity.scaled import in_use, scaled, with_servers
+from lbkit.capacity.scaled import alike, in_use, scaled, with_servers
 from lbkit.core.options import named_options, number, whole
 from lbkit.experiment import Experiment, check_experiment
 from lbkit.jobs import Job
@@ -69,8 +69,9 @@ def servers_needed(
             f" ({_line(found, name)}); use more, or another limit"
         )
     servers = trial.confirmed(servers)
-    steps = tuple(trial.steps[n] for n in sorted(trial.steps))
-    return Capacity(experiment, limit, quantile, scale, seeds, servers, steps)
+    left, survives = trial.failing_one(servers, most)
+    steps = tuple(trial.steps[n, False] for n in sorted(n for n, failed in trial.steps if not failed))
+    return Capacity(experiment, limit, quantile, scale, seeds, servers, steps, left, survives)
 
 
 @dataclass
@@ -85,8 +86,9 @@ class _Trial:
     confidence: float
     executor: Executor | None
     progress: Progress
-    rows: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)  # by number of servers
-    steps: dict[int, Step] = field(default_factory=dict)
+    # By the number of servers, and whether one of them has failed.
+    rows: dict[tuple[int, bool], list[Mapping[str, Any]]] = field(default_factory=dict)
+    steps: dict[tuple[int, bool], Step] = field(default_factory=dict)
 
     def enough(self, servers: int) -> bool:
         found = self.step(servers, FEW)
@@ -103,6 +105,19 @@ class _Trial:
             servers += 1
         return servers
 
+    def failing_one(self, servers: int, most: int) -> tuple[Step | None, int | None]:
+        """Return what is left of so many servers when one fails, and the number of which any one may fail:
+        None if it is not among those up to `most`.
+
+        Of servers that are alike, it is no matter which fails: one fewer was tried already."""
+        if alike(self.by_seed[0]):
+            return (self.step(servers - 1, len(self.by_seed)) if servers > 1 else None), servers + 1
+        every = len(self.by_seed)
+        left = self.step(servers, every, failed=True) if servers > 1 else None
+        numbers = range(max(servers, 2), most + 1)
+        survives = (n for n in numbers if self._good(self.step(n, every, failed=True)))
+        return left, next(survives, None)
+
     def _good(self, step: Step) -> bool:
         if step.latency is None or step.failed is None:
             return False
@@ -114,21 +129,22 @@ class _Trial:
             return True
         return self.limit not in step.latency and self.failing not in step.failed
 
-    def step(self, servers: int, seeds: int) -> Step:
-        """Return what is known of a number of servers after so many seeds, or more."""
-        planned = [with_servers(experiment, servers) for experiment in self.by_seed[:seeds]]
+    def step(self, servers: int, seeds: int, failed: bool = False) -> Step:
+        """Return what is known of a number of servers, perhaps less one, after so many seeds, or more."""
+        key = (servers, failed)
+        planned = [with_servers(experiment, servers, failed) for experiment in self.by_seed[:seeds]]
         load = planned[0].load
         if load is not None and load >= 1 and not _aside(planned[0]):
-            self.steps[servers] = Step(servers, load)
-            return self.steps[servers]
-        rows = self.rows.setdefault(servers, [])
+            self.steps[key] = Step(servers, load)
+            return self.steps[key]
+        rows = self.rows.setdefault(key, [])
         if missing := planned[len(rows) :]:
             rows += self._run(servers, missing)
             means = {m: interval((row[m] for row in rows), self.confidence) for m in MEASURES | {self.name}}
-            latency, busiest, failed = (means[m] for m in (self.name, "busiest", "error_rate"))
-            self.steps[servers] = Step(servers, load, latency, busiest, failed)
-            self.progress(_line(self.steps[servers], self.name))
-        return self.steps[servers]
+            latency, busiest, errors = (means[m] for m in (self.name, "busiest", "error_rate"))
+            self.steps[key] = Step(servers, load, latency, busiest, errors)
+            self.progress(_line(self.steps[key], self.name, failed))
+        return self.steps[key]
 
     def _run(self, servers: int, planned: Sequence[Experiment]) -> Sequence[Mapping[str, Any]]:
         def jobs() -> Iterator[Job]:
@@ -195,6 +211,7 @@ def _smallest(enough: Callable[[int], bool], least: int, most: int) -> int | Non
     return high
 
 
-def _line(step: Step, name: str) -> str:
+def _line(step: Step, name: str, failed: bool = False) -> str:
     found = "a load of 1 and more" if step.latency is None else f"{name} {duration(step.latency)}"
-    return f"{step.servers} servers: {found}"
+    noun = "server" if step.servers == 1 else "servers"
+    return f"{step.servers} {noun}{' less one' if failed else ''}: {found}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import floor
 from typing import Any
@@ -93,14 +93,16 @@ def _rotated(at: float, stretch: float, offsets: list[float]) -> float:
     return (number + (at / stretch - number + offsets[number]) % 1.0) * stretch
 
 
-def with_servers(experiment: Experiment, count: int) -> Experiment:
+def with_servers(experiment: Experiment, count: int, failed: bool = False) -> Experiment:
     """Return the experiment with `count` servers: the present ones in their order, then copies of them.
 
-    Present are those that get traffic at the start: no weight of 0, nothing in reserve. Events, random
-    failures and deploys are left out, as they are about servers that may not be there.
+    Present are those that get traffic at the start: no weight of 0, nothing in reserve. `failed`: without
+    the one of them that does the most, which is the worst that can fail. Events, random failures and deploys
+    are left out, as they are about servers that may not be there.
 
-    Raises ValueError for a count below 1, for servers in several pools, and if none is in use."""
-    whole(1, count=count)
+    Raises ValueError for a count below 1, or of 1 with `failed`, for servers in several pools, and if none is
+    in use."""
+    whole(1 + failed, count=count)
     usual = experiment.but(events=(), failures=None, deploy=None)
     if len(usual.pools) > 1:
         raise ValueError(
@@ -110,7 +112,22 @@ def with_servers(experiment: Experiment, count: int) -> Experiment:
     if experiment.tiers:
         raise ValueError("servers: there are tiers; plan for each tier by itself, as an experiment")
     present = in_use(experiment)
-    return usual.but(servers=[_copy(present, i) for i in range(count)])
+    chosen = [_copy(present, i) for i in range(count)]
+    if failed:
+        chosen.remove(most_useful(chosen))
+    return usual.but(servers=chosen)
+
+
+def most_useful(servers: Sequence[Server]) -> Server:
+    """Return the server with the largest capacity, of several the one with the largest weight."""
+    return max(servers, key=lambda server: (server.capacity, server.weight))
+
+
+def alike(experiment: Experiment) -> bool:
+    """Return whether all servers in use are the same but for their names, so that it is no matter which
+    of them fails."""
+    first, *others = in_use(experiment)
+    return all(attrs.evolve(other, name=first.name) == first for other in others)
 
 
 def in_use(experiment: Experiment) -> list[Server]:

@@ -10,7 +10,7 @@ import typer
 
 import lbkit
 from lbkit.cli.console import INTERRUPTED, check_can_write, reported
-from lbkit.cli.trial import File, Servers, experiment_of, policies_of, title_of
+from lbkit.cli.trial import AN_ALGORITHM, File, Servers, experiment_of, policies_of, title_of
 from lbkit.diagnosis import diagnose
 from lbkit.replicate import HEAD, MAIN, Comparison, caption, cells
 from lbkit.result import Result
@@ -70,7 +70,9 @@ def command(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            "--policy", "-p", help=f"An algorithm; may be repeated. Default: the file's, {', '.join(USUAL)}."
+            "--policy",
+            "-p",
+            help=f"{AN_ALGORITHM}; may be repeated. Default: the file's, {', '.join(USUAL)}.",
         ),
     ] = None,
     on: Annotated[str, typer.Option(metavar="ENGINE", help=f"One of {', '.join(ENGINES)}.")] = "sim",
@@ -100,7 +102,7 @@ def command(
       lbkit compare
       lbkit compare -p round_robin -p least_connections --load 0.95
       lbkit compare --servers 10 --save-experiment ten.toml
-      lbkit compare ten.toml -p power_of_two --html report.html
+      lbkit compare ten.toml -p power_of_two -p mine.py:MyAlgorithm --html report.html
       lbkit compare ten.toml --on live --duration 10
       lbkit compare --seeds 20
     """

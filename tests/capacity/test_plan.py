@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lbkit import Closed, Constant, Experiment, Exponential, Policy, Server, Traffic, servers
+from lbkit import Closed, Constant, Experiment, Exponential, Poisson, Policy, Server, Traffic, servers
 from lbkit.capacity import Capacity, servers_needed
 from lbkit.importer import read_log
 from lbkit.sim import theory
@@ -53,6 +53,23 @@ def test_what_a_failure_costs_is_said() -> None:
     tight = servers_needed(TODAY.but(duration=30), 10.0, scale=1.0, seeds=2)
     assert tight.servers == 2
     assert "more work comes than the others can do" in tight.failure
+
+
+def test_of_unequal_servers_the_one_that_does_the_most_may_fail() -> None:
+    """At a load of 2 workers, two servers of 4 and 1 workers are enough, but not when the large one fails."""
+    large = Server("large", workers=4, weight=4, service=Constant(0.1))
+    unequal = [large, Server("small", service=Constant(0.1))]
+    today = Experiment(unequal, Traffic(Poisson(10), duration=30), Policy("nginx_least_connections"))
+    found = servers_needed(today, 0.3, seeds=2)
+    assert found.servers == 1
+    assert found.survives_one == 3  # large, small and a second large one
+    assert found.without_one is None
+    twice = servers_needed(today.but(servers=unequal[::-1]), 0.3, seeds=2)
+    assert (twice.servers, twice.survives_one) == (2, 4)
+    assert "If the one that does the most fails, more work comes" in twice.failure
+    some = servers_needed(today, 0.3, seeds=2, most=2)
+    assert some.survives_one is None
+    assert "no number of servers" in some.failure
 
 
 def test_the_table_says_for_each_number_whether_it_is_enough() -> None:

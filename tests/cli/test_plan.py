@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lbkit import Experiment, Traffic, servers
+from lbkit import Experiment, Traffic, forget, servers
 from lbkit.capacity import servers_needed
 from lbkit.cli import app
 
@@ -31,6 +31,38 @@ def test_a_plan_is_that_of_servers_needed(today: Path) -> None:
     for row in found.rows():
         assert row[0] in shown
         assert row[-1] in shown
+
+
+def test_several_algorithms_have_an_answer_each(today: Path, tmp_path: Path) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text(
+        "from lbkit import Balancer\n\n\nclass FirstOfAll(Balancer):\n"
+        "    def pick(self, backends, key, now):\n        return backends[0]\n"
+    )
+    shown = plan(today, "-p", "random", "-p", f"{own}:FirstOfAll", "--limit", 1, "--scale", 0.5, "--seeds", 2)
+    forget("first_of_all")
+    assert shown.count("enough for p99") == 2
+    assert shown.count("first_of_all") == 2  # over its own table, and in the last one
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\n", "has no algorithm FirstOfAll: there is none"),
+        ("class Other: ...\n", "has no algorithm FirstOfAll"),
+        ("1 / 0\n", "ZeroDivisionError"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_without_the_algorithm_is_a_line(
+    today: Path, tmp_path: Path, text: str | None, said: str
+) -> None:
+    own = tmp_path / "mine.py"
+    if text is not None:
+        own.write_text(text)
+    shown = plan(today, "-p", f"{own}:FirstOfAll", code=2)
+    assert said in shown
+    assert "Traceback" not in shown
 
 
 @pytest.mark.parametrize(
