@@ -27,7 +27,7 @@ class Grade:
     hidden: int
     hidden_of: int
     submitted: str  # local time
-    missing: str  # the properties that the code lacks
+    missing: str  # the properties that the code lacks, or why it could not be checked
 
 
 def submissions(submitted: Path) -> Iterator[tuple[str, Lab, Path]]:
@@ -45,7 +45,7 @@ def grade(student: str, lab: Lab, file: Path) -> Grade:
         code, why = "", str(error)
     visible, hidden = lab.check(code, file.name), lab.check(code, file.name, hidden=True)
     outcomes = (*visible.outcomes, *hidden.outcomes)
-    missing = why or " ".join(outcome.name for outcome in outcomes if not outcome.passed)
+    missing = why or visible.problem or " ".join(outcome.name for outcome in outcomes if not outcome.passed)
     points = visible.points, visible.of, hidden.points, hidden.of
     return Grade(student, lab.name, *points, submitted=file.stem, missing=missing)
 
@@ -64,9 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("room", type=Path, help="the folder of the class")
     room = parser.parse_args().room
-    for row in collect(room):
+    grades = collect(room)
+    for row in grades:
         print(f"{row.student:16} {row.lab:28} {row.points:3} of {row.out_of}  {row.missing}")
-    print(f"lbkit: {room / 'grades.csv'} has them all")
+    print(f"lbkit: {room / 'grades.csv'} has them all" if grades else f"lbkit: nobody has handed in: {room}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 sys.path.insert(0, str(Path(__file__).parent))
 import students
 
-from lbkit.cli.lab import SETTINGS, STUDENT_OPTIONS
+from lbkit.cli.lab import FIRST, SETTINGS, STUDENT_OPTIONS, with_this_python
 from lbkit.cli.workbook import fill
 from lbkit.material import find_course
 
@@ -28,6 +28,7 @@ COURSE = find_course()
 assert COURSE, "a classroom needs a clone of lbkit"
 HOMES, SUBMITTED = ROOM / "students", ROOM / "submitted"
 INSTRUCTOR = "instructor"
+PATH = with_this_python(os.environ.get("PATH", ""))
 for folder in (ROOM, HOMES, SUBMITTED):
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -41,7 +42,7 @@ class Desk(SimpleLocalProcessSpawner):
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         own = students.environment(self.user.name, self.user.id, self.folder, SUBMITTED)
-        return {**super().user_env(env), **own, "HOME": str(self.folder)}
+        return {**super().user_env(env), **own, "HOME": str(self.folder), "PATH": PATH}
 
     def make_preexec_fn(self, name: str):
         return students.preparing(self.folder)
@@ -90,7 +91,7 @@ c.Spawner.args = [
     "--ServerApp.jpserver_extensions=jupyter_lsp=False",  # looks for language servers, which are not there
 ]
 c.Spawner.notebook_dir = str(HOMES / "{username}" / "workbook")
-c.Spawner.default_url = "/lab"
+c.Spawner.default_url = f"/lab/tree/{FIRST}"
 c.Spawner.environment = {"JUPYTER_CONFIG_PATH": str(SETTINGS)}
 c.Spawner.http_timeout = c.Spawner.start_timeout = 300  # when a whole class begins at once
 c.JupyterHub.log_level = "WARN"

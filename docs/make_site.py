@@ -26,9 +26,10 @@ from types import GenericAlias
 os.environ["LBKIT_PURE"] = "1"
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "pages"
 GATHERED = ROOT / "build" / "site"
 
-# What is on the site besides docs/pages, and where; links between these stay right.
+# What is on the site besides docs/pages, and where; links to these are those of the repository: see `moved`.
 PLACES = {
     "notebooks": "notebooks",
     "labs": "notebooks/labs",  # as in a learner's workbook
@@ -44,6 +45,7 @@ PLACES = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
+LINK = re.compile(r"(\]\()(?!\w+:)([^)#\s]+)")  # a link in Markdown to a file, up to a `#`
 LEFT_OUT = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "tests", "source", ".ipynb_checkpoints")
 
 # The packages of the reference; a name is described at the first that exports it.
@@ -69,6 +71,8 @@ PACKAGES = {
     "lbkit.aws": "AWS's load balancers",
     "lbkit.importer": "Imports of configurations and logs",
     "lbkit.course": "Labs, the workbench, predictions",
+    "lbkit.course.bank": "Questions for exams",
+    "lbkit.course.slides": "Slides",
 }
 
 CONTENTS_OF_LAB = """
@@ -93,7 +97,9 @@ MEMBERS = "   :members:\n   :show-inheritance:"
 def gather() -> None:
     """Fill the folder that Sphinx reads."""
     shutil.rmtree(GATHERED, ignore_errors=True)
-    shutil.copytree(ROOT / "docs" / "pages", GATHERED, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PAGES, GATHERED, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in GATHERED.rglob("*.md"):
+        path.write_text(moved(path.read_text(encoding="utf-8"), path.relative_to(GATHERED)), encoding="utf-8")
     for source, place in PLACES.items():
         there = ROOT / source
         target = GATHERED / place
@@ -113,6 +119,20 @@ def gather() -> None:
     seen: set[int] = set()
     for package, title in PACKAGES.items():
         (reference / f"{package}.md").write_text(page(package, title, seen), encoding="utf-8")
+
+
+def moved(text: str, page: Path) -> str:
+    """Return the text of a page, which is in docs/pages, with links as they are on the site."""
+
+    def there(link: re.Match[str]) -> str:
+        target = (PAGES / page.parent / link[2]).resolve()
+        for source, place in PLACES.items():
+            if target.is_relative_to(ROOT / source):
+                on_site = GATHERED / place / target.relative_to(ROOT / source)
+                return link[1] + os.path.relpath(on_site, GATHERED / page.parent)
+        return link[0]
+
+    return LINK.sub(there, text)
 
 
 def number(path: Path) -> None:

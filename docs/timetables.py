@@ -134,9 +134,9 @@ def linked(block: Block) -> str:
         links.append(f'<a href="../slides/{block.deck}.html">slides</a>')
     if block.notebook:
         parts = "" if not block.sections else ": " + ", ".join(f"“{title}”" for title in block.sections)
-        links.append(f"[{block.notebook}](../notebooks/{block.notebook}.ipynb){parts}")
+        links.append(f"[{block.notebook}](../../../notebooks/{block.notebook}.ipynb){parts}")
     if block.lab:
-        links.append(f"[lab {block.lab}](../notebooks/labs/{block.lab}/README.md)")
+        links.append(f"[lab {block.lab}](../../../labs/{block.lab}/README.md)")
     return "; ".join([f"**{block.what}**", *links])
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -33,7 +34,7 @@ from lbkit import (
 )
 from lbkit.cli import COMMANDS, app
 from lbkit.cli.compare import USUAL, results_table
-from lbkit.cli.lab import SETTINGS, find_notebooks, lab_command
+from lbkit.cli.lab import SETTINGS, find_notebooks, lab_command, lab_environment
 from lbkit.cli.play import PAGE, PORT, free_port, play_command, play_environment
 from lbkit.cli.trial import LOAD, experiment_of, policies_of
 
@@ -104,6 +105,12 @@ def test_algorithms() -> None:
             continue  # another test's own
         assert cls.__doc__
         assert cls.__doc__.split()[0] in text
+
+
+def test_terminals_and_cells_of_jupyterlab_find_lbkit() -> None:
+    assert lab_environment()["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    shells = [option for option in lab_command(None, browser=False, port=None) if "shell_command=" in option]
+    assert [shell.endswith(" -l") for shell in shells] == [False]  # a login shell would set PATH anew
 
 
 # -- lab -------------------------------------------------------------------------------

@@ -26,6 +26,13 @@ def test_the_code_of_a_page_runs(name: str, tmp_path: Path) -> None:
     run_script(text, tmp_path)
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_link_of_a_page_leads_to_a_file_of_the_repository(name: str) -> None:
+    """As it does for somebody who reads it there, and not on the site."""
+    links = re.findall(r"\]\((?!\w+:)([^)#\s]+)", PAGES[name].read_text(encoding="utf-8"))
+    assert [link for link in links if not (PAGES[name].parent / link).exists()] == []
+
+
 def test_the_site_is_built_without_a_warning_and_no_link_leads_nowhere(tmp_path: Path) -> None:
     need_module("sphinx")
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,8 @@ from lbkit.material import WORKBOOK, find_course, home, is_clone
 
 FIRST = "index.ipynb"  # the notebook that opens
 HIDDEN = ("notebooks", "__pycache__")  # not listed; git tracks the first, so only copies are opened
+# A login shell, which a server without a terminal starts otherwise, would forget PATH, and so `lbkit`.
+SHELL = os.environ.get("SHELL") or shutil.which("bash") or "sh"
 SETTINGS = Path(__file__).with_name("jupyter")  # of JupyterLab: no question about news
 # Of every JupyterLab of the kit, also of a classroom's.
 STUDENT_OPTIONS = (
@@ -27,6 +30,7 @@ STUDENT_OPTIONS = (
     "--ContentsManager.pre_save_hook=lbkit.cli.saving.saving",
     # In a container one is often root; only this machine can get in, with a token or a password.
     *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+    *([f"--ServerApp.terminado_settings=shell_command={SHELL}"] if os.name != "nt" else []),
     *("--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR"),
 )
 
@@ -48,14 +52,20 @@ def lab_command(folder: Path | None, browser: bool, port: int | None) -> list[st
 
 
 def lab_environment() -> dict[str, str]:
-    """Return the environment for JupyterLab: our settings below the user's own, and a token."""
+    """Return the environment for JupyterLab: our settings below the user's, a token, `lbkit` on PATH."""
     paths = [os.environ.get("JUPYTER_CONFIG_PATH", ""), str(SETTINGS)]
     # With a token of its own, the server prints no page of addresses: `first_page` prints one.
     return (
         {"JUPYTER_TOKEN": secrets.token_hex(24)}
         | os.environ
         | {"JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
+        | {"PATH": with_this_python(os.environ.get("PATH", ""))}
     )
+
+
+def with_this_python(path: str) -> str:
+    """Return PATH with this environment's programs first, for terminals and for `!lbkit` in cells."""
+    return os.pathsep.join(filter(None, (str(Path(sys.executable).parent), path)))
 
 
 def find_notebooks() -> tuple[Path, Path] | None:

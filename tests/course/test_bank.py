@@ -27,6 +27,7 @@ from lbkit.course.bank import (
     find_questions,
     variants,
 )
+from lbkit.course.bank.export import amount
 from lbkit.course.bank.question import Questions, Scale, bands, extreme
 
 NOTEBOOKS = Path(lbkit.__file__).parents[1] / "notebooks"
@@ -61,6 +62,7 @@ def test_the_kit_answers_each_question(question: Question, seed: int | str) -> N
     asked = drawn(question.name, seed).asked
     assert asked.text.endswith(("?", ".)", "this is"))
     assert asked.why.endswith(".")
+    assert re.findall(r"(?<![\d.,/^])1 [a-z]{2,}s\b", f"{asked.text} {asked.why}") == []  # "1 servers"
     if isinstance(asked, Choice):
         assert sum(option.holds for option in asked.options) == 1
         assert all(option.thinks for option in asked.options if not option.holds)
@@ -69,6 +71,21 @@ def test_the_kit_answers_each_question(question: Question, seed: int | str) -> N
         assert asked.accepts(asked.answer)
         assert asked.slips
         assert not any(map(asked.accepts, asked.slips.values()))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (1, "servers", "1 server"),
+        (1.001, "euros an hour", "1 euro an hour"),
+        (0.5, "s", "0.5 s"),
+        (1, "ms", "1 ms"),
+        (999.9999, "ms", "1,000 ms"),
+        (2, "probes/s", "2 probes/s"),
+    ],
+)
+def test_a_number_is_written_as_a_person_would(value: float, unit: str, said: str) -> None:
+    assert amount(value, unit) == said
 
 
 @pytest.mark.parametrize("question", BANK, ids=lambda question: question.name)

@@ -37,16 +37,23 @@ ol.options {{ list-style: lower-alpha; margin: .4rem 0; }}
 
 def number(value: float) -> str:
     """Return a number as a person would write it."""
-    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 999.5 else f"{value:.3g}"
 
 
-def right_answer(variant: Variant) -> str:
-    """Return the answer in words."""
+def amount(value: float, unit: str) -> str:
+    """Return a number with its unit: 2 servers, 1 server, 17.5 s."""
+    first, space, rest = unit.partition(" ")
+    one = number(value) == "1" and len(first) > 2  # "s" and "ms" are no plurals
+    return f"{number(value)} {first.removesuffix('s') if one else first}{space}{rest}"
+
+
+def right_answer(variant: Variant, tolerance: bool = True) -> str:
+    """Return the answer in words; with `tolerance`, also how far a number may be off to be right."""
     asked = variant.asked
     if isinstance(asked, Choice):
         return f"{LETTERS[asked.options.index(asked.right)]}) {asked.right.text}"
-    exact = "" if not asked.within else f" (± {number(asked.tolerance)})"
-    return f"{number(asked.answer)} {asked.unit}{exact}"
+    exact = "" if not (tolerance and asked.within) else f" (± {number(asked.tolerance)})"
+    return f"{amount(asked.answer, asked.unit)}{exact}"
 
 
 def misconceptions(variant: Variant) -> list[tuple[str, str]]:
@@ -54,7 +61,7 @@ def misconceptions(variant: Variant) -> list[tuple[str, str]]:
     asked = variant.asked
     if isinstance(asked, Choice):
         return [(o.text, o.thinks) for o in asked.options if not o.holds]
-    return [(f"{number(slip)} {asked.unit}", thinks) for thinks, slip in asked.slips.items()]
+    return [(amount(slip, asked.unit), thinks) for thinks, slip in asked.slips.items()]
 
 
 # -- Markdown ------------------------------------------------------------------------------------

@@ -145,6 +145,11 @@ class Questions:
         return add
 
 
+def times(count: float) -> str:
+    """Return "once", "twice" or "3 times", as a question says it."""
+    return {1: "once", 2: "twice"}.get(count, f"{count:g} times")
+
+
 def extreme(
     values: Mapping[str, float], thinks: Mapping[str, str], most: bool = False, by: float = 1.15
 ) -> tuple[Option, ...]:

@@ -97,7 +97,7 @@ def _question(slide: Slide) -> str:
     if isinstance(variant.asked, Choice):
         items = [f"<li{' data-right' * o.holds}>{escape(o.text)}</li>" for o in variant.asked.options]
         options = f'<ol type="a">{"".join(items)}</ol>'
-    said = f"<strong>{escape(right_answer(variant))}.</strong> {escape(variant.asked.why)}"
+    said = f"<strong>{escape(right_answer(variant, tolerance=False))}.</strong> {escape(variant.asked.why)}"
     return f'<p>{escape(variant.asked.text)}</p>{options}<p class="answer" hidden>{said}</p>'
 
 

@@ -209,8 +209,12 @@ def newcomer_without_history(draw: Draw) -> Choice:
                 ("nearly all", 0.7, 1.01, "a newcomer is flooded by any algorithm"),
             ],
         ),
-        f"{share:.0%}. An average of no answers counts as zero seconds: the unknown server looks fastest "
-        "until its first answers are back.",
+        f"{share:.0%}. "
+        + {
+            "least_response_time": "An average of no answers counts as zero seconds: the unknown server "
+            "looks fastest until its first answers are back.",
+            "round_robin": "Turns ask for no history, so a newcomer gets its turn as all others do.",
+        }[policy],
     )
 
 

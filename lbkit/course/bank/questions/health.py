@@ -39,7 +39,7 @@ def mean_time_to_find(draw: Draw) -> Number:
         f"row take it out. It {what}. How many seconds later is it out, on average?",
         rules.mean_detection(hangs),
         "s",
-        f"Half an interval until the first failed probe starts, {fall - 1} intervals more"
+        f"Half an interval until the first failed probe starts, {fall - 1} interval{'s' * (fall > 2)} more"
         + (", and the last timeout." if hangs else "."),
         {
             "a dead server is found within one interval": float(interval),

@@ -59,8 +59,8 @@ def which_layer_is_faster(draw: Draw) -> Choice:
     at_4, at_7 = _at_both(clients, 4, draw.randrange(50))
     means = {"layer 4": run(at_4).mean, "layer 7": run(at_7).mean}
     return Choice(
-        f"{clients} busy client{'s' * (clients > 1)} with one HTTP/2 connection each, four servers at a load "
-        "of 50 %. At which layer do requests take less time?",
+        f"{'One busy client has' if clients == 1 else 'Two busy clients each have'} an HTTP/2 connection to "
+        "four servers at a load of 50 %. At which layer do requests take less time?",
         extreme(
             means,
             {"layer 4": "layer 4 is faster, as it does less", "layer 7": "layer 7 always balances better"},

@@ -93,7 +93,8 @@ def first_level(draw: Draw) -> Choice:
     share = picks["n"] / 4000
     return Choice(
         "Ten servers have priority 0 and ten are the reserve (Envoy's levels, overprovisioning factor 1.4). "
-        f"{down} of the first ten fail. Which share of the traffic stays at the first level?",
+        f"Then {down} of the first ten cannot be reached. Which share of the traffic stays at the first "
+        "level?",
         bands(
             share,
             [

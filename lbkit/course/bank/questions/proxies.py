@@ -17,7 +17,7 @@ from lbkit import (
     servers,
 )
 from lbkit.core.limit import TokenBucket, play
-from lbkit.course.bank.question import Choice, Draw, Number, Option, Questions, bands
+from lbkit.course.bank.question import Choice, Draw, Number, Option, Questions, bands, times
 from lbkit.net.peer import Peer, trusted_networks
 from lbkit.sim.theory import ttl_hit_rate
 
@@ -78,7 +78,7 @@ def flood_at_the_bucket(draw: Draw) -> Number:
 def fresh_for_seconds(draw: Draw) -> Number:
     rate, fresh = draw.choice([0.5, 1, 2]), draw.choice([2, 3, 5])
     return Number(
-        f"A page is requested {rate:g} times a second on average (Poisson), and a cache keeps it for {fresh} "
+        f"A page is requested {times(rate)} a second on average (Poisson), and a cache keeps it for {fresh} "
         "s. Which share of the requests does the cache answer?",
         100 * ttl_hit_rate([rate], fresh),
         "%",

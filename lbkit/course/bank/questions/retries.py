@@ -24,7 +24,7 @@ from lbkit import (
     servers,
 )
 from lbkit.core.attempts import AttemptPolicy, Attempts, Failure, GiveUp
-from lbkit.course.bank.question import Choice, Draw, Number, Option, Questions, bands, extreme
+from lbkit.course.bank.question import Choice, Draw, Number, Option, Questions, bands, extreme, times
 
 ask = Questions("07b-retries-and-breakers")
 
@@ -80,12 +80,12 @@ def load_when_all_fail(draw: Draw) -> Number:
 def load_of_the_storm(draw: Draw) -> Number:
     clicks = draw.choice([1, 2, 3, 4])
     return Number(
-        f"People who get no answer in time click again, up to {clicks} times. Up to which load does a system "
-        "recover by itself once a fault is over, and the queue is long?",
+        f"People who get no answer in time click again, at most {times(clicks)}. Up to which load does a "
+        "system recover by itself once a fault is over, and the queue is long?",
         100 / (1 + clicks),
         "% of the capacity",
-        f"While answers come too late, each request is sent {1 + clicks} times. All of these together have "
-        "to be less than the capacity.",
+        f"While answers come too late, each request is sent {times(1 + clicks)}. All of these together "
+        "have to be less than the capacity.",
         {
             "it recovers as long as it is below its capacity": 100.0,
             "one click doubles, further ones do not": 100 / clicks,
@@ -108,7 +108,7 @@ def when_the_cause_is_gone(draw: Draw) -> Choice:
     good = 1 - result.where(arrival=lambda t: t >= 35).error_rate
     return Choice(
         f"Servers at a load of {load:.0%} are ten times slower for three seconds. Users give up after half a "
-        f"second and click again, up to {clicks} times. Half a minute after the fault, which share of the "
+        f"second and click again, at most {times(clicks)}. Half a minute after the fault, which share of the "
         "requests succeeds?",
         bands(
             good,
@@ -163,7 +163,7 @@ def longer_queue(draw: Draw) -> Choice:
             by=1.01,
         ),
         "Good answers a second: "
-        + ", ".join(f"{name} {rate:.0f}" for name, rate in goodput.items())
+        + ", ".join(f"{rate:.0f} with {name}" for name, rate in goodput.items())
         + ". In overload a long queue is always full, and all who reach its end have gone.",
     )
 

@@ -65,8 +65,8 @@ def server_with_sessions_dies(draw: Draw) -> Choice:
             ),
             Option("all", found.lost >= found.begun, "stickiness ends for all when one server dies"),
         ),
-        f"{found.moved} visits had to move to another server, and {found.lost} lost what was kept. The "
-        "cookie survives the server, its memory does not.",
+        f"Visits that had to move to another server: {found.moved}; visits that lost what was kept: "
+        f"{found.lost}. The cookie survives the server, its memory does not.",
     )
 
 
