@@ -147,7 +147,7 @@ class Questions:
 
 def times(count: float) -> str:
     """Return "once", "twice" or "3 times", as a question says it."""
-    return {1: "once", 2: "twice"}.get(count, f"{count:g} times")
+    return "once" if count == 1 else "twice" if count == 2 else f"{count:g} times"
 
 
 def extreme(
