@@ -29,9 +29,9 @@ from lbkit.core.vectors import column_of
 from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
-from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.impatient import ImpatientRetryingSimulation, ImpatientSimulation
 from lbkit.sim.requests import NAN, NOT_PICKED
-from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
+from lbkit.sim.retrying import RetryingSimulation
 from lbkit.sim.servers import OK
 from lbkit.sim.simulation import Simulation
 

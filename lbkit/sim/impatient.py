@@ -18,6 +18,7 @@ from lbkit.result import COLUMNS, OPTIONAL, good
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
 from lbkit.sim.requests import NAN, NOT_PICKED
+from lbkit.sim.retrying import RetryingSimulation
 from lbkit.sim.wasting import WastingSimulation
 from lbkit.workload import stream
 
@@ -173,3 +174,13 @@ class ImpatientSimulation(WastingSimulation):
 
     def _facts(self) -> dict[str, Any]:
         return {**super()._facts(), "resent": self.resent}
+
+
+class ImpatientRetryingSimulation(ImpatientSimulation, RetryingSimulation):
+    """A simulation with both: each try of a client is a request for which the balancer makes attempts."""
+
+    def withdraw(self, row: int) -> None:
+        if request := self.open.pop(row, None):
+            self.requests.attempts[row] = request.attempts
+            for copy in list(request.copies):
+                self.cancel(copy, request)

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import SAFE, Attempts, Failure, GiveUp, Kind
 from lbkit.core.vectors import column_of
 from lbkit.experiment import Experiment
 from lbkit.sim import kinds
 from lbkit.sim.engine import Handlers
-from lbkit.sim.impatient import ImpatientSimulation
 from lbkit.sim.servers import UNAVAILABLE
 from lbkit.sim.wasting import WastingSimulation
 
@@ -39,6 +40,7 @@ class Open:
         self.failed: Attempts | None = None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RetryingSimulation(WastingSimulation):
     """A simulation that applies the rules of `Policy.retry`."""
 
@@ -209,15 +211,15 @@ class RetryingSimulation(WastingSimulation):
         elif self.requests.status[copy] in self.rules.statuses:
             self.fail(copy, Failure.STATUS)
         else:
-            self.take(*found, copy)
+            row, request = found
+            self.take(row, request, copy)
 
     def take(self, row: int, request: Open, copy: int) -> None:
         """Pass an attempt's answer to the client, and cancel the other attempts."""
         requests, now = self.requests, self.engine.now
-        for name in ("start", "service", "backend", "status", "lease"):
-            column = getattr(requests, name)
-            column[row] = column[copy]
-        requests.end[row] = now
+        requests.start[row], requests.end[row] = requests.start[copy], now
+        requests.service[row], requests.status[row] = requests.service[copy], requests.status[copy]
+        requests.backend[row], requests.lease[row] = requests.backend[copy], requests.lease[copy]
         ok = requests.status[row] < 500
         request.copies.remove(copy)
         backend, since = requests.lease[copy], requests.since[copy]
@@ -231,13 +233,3 @@ class RetryingSimulation(WastingSimulation):
             self.attempt_policy.note(Kind.HEDGE_WON, now, backend)
         if self.followed:
             self.ended(row, ok)
-
-
-class ImpatientRetryingSimulation(ImpatientSimulation, RetryingSimulation):
-    """A simulation with both: each try of a client is a request for which the balancer makes attempts."""
-
-    def withdraw(self, row: int) -> None:
-        if request := self.open.pop(row, None):
-            self.requests.attempts[row] = request.attempts
-            for copy in list(request.copies):
-                self.cancel(copy, request)

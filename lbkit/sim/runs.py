@@ -12,10 +12,10 @@ from lbkit.sim.cached import (
     CachingRetryingSimulation,
     CachingSimulation,
 )
-from lbkit.sim.impatient import ImpatientSimulation
+from lbkit.sim.impatient import ImpatientRetryingSimulation, ImpatientSimulation
 from lbkit.sim.recorders import recorded
 from lbkit.sim.relaying import RelayingSimulation
-from lbkit.sim.retrying import ImpatientRetryingSimulation, RetryingSimulation
+from lbkit.sim.retrying import RetryingSimulation
 from lbkit.sim.simulation import Simulation
 from lbkit.sim.summarising import SummarisingSimulation, expected_requests, needs_rows
 from lbkit.sim.tiers import tiered

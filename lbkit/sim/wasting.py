@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from lbkit.experiment import Experiment
 from lbkit.patience import Wasted
 from lbkit.sim import kinds
@@ -12,6 +14,7 @@ from lbkit.sim.servers import OK
 from lbkit.sim.simulation import Simulation
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WastingSimulation(Simulation):
     """A simulation in which connections to servers may close before the answer; records the wasted work."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from hashlib import shake_128
 from math import ceil
-from struct import unpack
 
 from mypy_extensions import mypyc_attr
 
 from lbkit.core.backend import Backend
 from lbkit.core.balance.base import Balancer, Why
+from lbkit.core.balance.points import after, in_order, owner_of, points_of
 from lbkit.core.hashing import GOLDEN, hash64, mix64, place64
 from lbkit.core.options import number, whole
+from lbkit.core.vectors import vec
 
 MAX_POINTS = 5_000_000  # on a ring: some 300 MB
 
@@ -34,7 +34,7 @@ class ConsistentHash(Balancer):
     def __init__(self, points: int = 160) -> None:
         whole(1, MAX_POINTS, points=points)
         self.points = points
-        self._ring: list[float] = []  # points in order, as ring_points() makes them
+        self._ring: vec[float] = vec[float]()  # all points in order
         self._owners: list[Backend] = []
 
     def check_weights(self, weights: Mapping[str, float]) -> None:
@@ -48,18 +48,18 @@ class ConsistentHash(Balancer):
     def rebuild(self, backends: Sequence[Backend]) -> None:
         # By name, so that every proxy gives a point that two backends share to the same one.
         self._owners = sorted(backends, key=lambda b: b.name)
-        ring: list[float] = []
-        for owner, backend in enumerate(self._owners):
-            ring += ring_points(backend.name, owner, max(1, round(self.points * backend.weight)))
-        ring.sort()
-        self._ring = ring
+        points = [
+            points_of(backend.name, owner, max(1, round(self.points * backend.weight)))
+            for owner, backend in enumerate(self._owners)
+        ]
+        self._ring = in_order(points)
 
     def _owner(self, point: float) -> Backend:
-        return self._owners[int(point * 2**52) & 0xFFFFF]
+        return self._owners[owner_of(point)]
 
     def _first(self, key: str) -> int:
         """Return the index of the first point clockwise of the key's position."""
-        return bisect_right(self._ring, 1 + (hash64(key) >> 32) * 2**-32) % len(self._ring)
+        return after(self._ring, 1 + (hash64(key) >> 32) * 2**-32) % len(self._ring)
 
     def pick(self, backends: Sequence[Backend], key: str, now: float) -> Backend:
         return self._owner(self._ring[self._first(key)])
@@ -94,18 +94,6 @@ class ConsistentHash(Balancer):
         points = self.positions()
         ends = points[1:] + points[:1]
         return [(begin, name) for (begin, _), (_, name) in zip(points, ends, strict=True)]
-
-
-def ring_points(name: str, owner: int, number: int) -> tuple[float, ...]:
-    """Return `number` points from 1 to 2: of a float's 52 bits, 32 are the position and 20 the `owner`.
-
-    So a ring is one list of floats, which Python sorts and searches faster than anything else. One long
-    digest makes all points of a backend, in a few operations on one large integer.
-    """
-    each = int.from_bytes((1).to_bytes(8, "big") * number, "big")  # a 1 in every 64 bits
-    bits = int.from_bytes(shake_128(name.encode()).digest(8 * number), "big")
-    bits = bits & each * 0x000F_FFFF_FFF0_0000 | each * (0x3FF0_0000_0000_0000 + owner)  # 3FF: from 1 to 2
-    return unpack(f">{number}d", bits.to_bytes(8 * number, "big"))
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
