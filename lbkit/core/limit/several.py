@@ -92,6 +92,8 @@ class Hierarchy:
 
 def tightest(decisions: list[Decision]) -> Decision:
     """Return the denial with the longest retry; without one, the least remaining with the longest delay."""
+    if len(decisions) == 1:
+        return decisions[0]
     denials = [d for d in decisions if not d.allowed]
     if denials:
         return max(denials, key=lambda d: d.retry_after)
