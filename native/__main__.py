@@ -39,10 +39,7 @@ def main() -> None:
         return
     if reason := why_not():
         raise CompileError(reason)
-    print(
-        f"lbkit: compiling {len(modules())} of its modules, once; takes minutes; LBKIT_PURE=1 skips it",
-        flush=True,
-    )
+    print(f"lbkit: compiling {len(modules())} of its modules, once; takes a minute or two", flush=True)
     try:
         from native.build import build
     except ImportError as error:

@@ -250,6 +250,24 @@ def test_the_command_writes_a_sheet(tmp_path: Path) -> None:
     assert "03" in wrong.output
 
 
+def test_a_class_gets_a_sheet_each(tmp_path: Path) -> None:
+    runner, seeds = CliRunner(), ["--seed", "ann", "--seed", "bob"]
+    arguments = ["questions", "00-enough-servers", *seeds, "--format", "html"]
+    for more in [], ["--answers"]:
+        done = runner.invoke(app, [*arguments, *more, "-o", str(tmp_path / "sheets")])
+        assert done.exit_code == 0, done.output
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "sheets").iterdir()}
+    assert sorted(texts) == ["ann-answers.html", "ann.html", "bob-answers.html", "bob.html"]
+    assert "balancing: ann" in texts["ann.html"]
+    assert texts["ann.html"] != texts["bob.html"].replace("bob", "ann")  # other numbers
+    assert 'class="answer"' not in texts["ann.html"]
+    assert 'class="answer"' in texts["ann-answers.html"]
+    assert "folder" in runner.invoke(app, arguments).output
+    wrong = runner.invoke(app, [*arguments, "--seed", "../eve", "-o", str(tmp_path)])
+    assert wrong.exit_code == 2
+    assert "../eve" in wrong.output
+
+
 def test_the_command_knows_the_formats() -> None:
     from lbkit.cli.questions import Form
 
