@@ -22,7 +22,8 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(VENV)/lab.stamp ## Open JupyterLab on copies of the notebooks
-	@$(BIN)/lbkit lab
+	@# Nobody has to wait for the compiler: kernels that start before it ends run the same sources, readable.
+	@nice -n 19 $(BIN)/python -m native --if-possible & exec $(BIN)/lbkit lab
 
 test: static ## Everything: style, types, layers, tests, notebooks
 	@$(BIN)/python -m native --if-possible
@@ -151,7 +152,7 @@ comma := ,# a comma itself would end an argument of `call`
 
 # One line for pip's many; a failure of pip leaves a file, as its exit code is lost in the pipe.
 define install
-@echo "lbkit: installing what lbkit uses into $(VENV): once, in about a minute"
+@echo "lbkit: installing what lbkit uses into $(VENV): once, in a minute or more"
 @rm -f $@.failed; { $(PIP) -e '$(1)' || touch $@.failed; } | awk \
   '/^Collecting / { printf "\r\033[K  collecting %s", $$2; fflush() } \
    /^Installing collected / { printf "\r\033[K  installing ..."; fflush() } \
@@ -161,7 +162,6 @@ endef
 
 $(VENV)/lab.stamp: pyproject.toml requirements.lock | $(BIN)/python
 	$(call install,.[all$(comma)compile])
-	@$(BIN)/python -m native --if-possible
 	@touch $@
 
 $(VENV)/course.stamp: pyproject.toml requirements.lock | $(BIN)/python

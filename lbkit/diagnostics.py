@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lbkit.arrivals import Closed, ConstantRate, Poisson
+from lbkit.core.text import listed
 from lbkit.experiment import Experiment
 from lbkit.stats import PERCENTILES, stands_out, transient
 
@@ -42,7 +43,7 @@ def tail(experiment: Experiment, latencies: Latencies) -> str:
     needed = round(TAIL * 100 / (100 - few[-1]))
     rest = "rests" if len(few) == 1 else "rest"
     return (
-        f"{' and '.join(f'p{q:g}' for q in few)} {rest} on fewer than {TAIL} slower answers: "
+        f"{listed([f'p{q:g}' for q in few])} {rest} on fewer than {TAIL} slower answers: "
         f"{count:,d} good answers were counted, p{few[-1]:g} needs {needed:,d}"
     )
 

@@ -116,8 +116,8 @@ class Comparison(Mapping[str, Replication]):
             runs = round(sum(one.values_of("unsettled")))
             if runs > CHANCE * len(one.seeds):
                 lines.append(
-                    f"{name}: no steady state in {runs} of {len(one.seeds)} runs (a load of 1 and more, or "
-                    "latency that has not settled), so means depend on the duration"
+                    f"{name}: no steady state in {runs} of {len(one.seeds)} runs (queues may "
+                    "still have been growing at the end), so a longer run would have other means"
                 )
         return tuple(lines)
 

@@ -73,6 +73,11 @@ class Result(Columns, EngineReport, Refusals):
         """Whether the statistics are those of a steady state: no overload, and the transient is over."""
         return diagnostics.settled(self.experiment, self._good)
 
+    @property
+    def unsettled(self) -> str:
+        """The one of the warnings that says that the transient is not over; empty if it is."""
+        return diagnostics.unsettled(self.experiment, self._good)
+
     # -- the counted rows -----------------------------------------------------------
 
     @property

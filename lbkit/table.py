@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Protocol
 
@@ -63,11 +63,13 @@ def rows(results: Iterable[Summarised]) -> list[list[str]]:
     return [[write(s[key]) for key, write in TABLE.values()] for s in summaries]
 
 
-def cautions(results: Sequence[Summarised]) -> list[str]:
-    """Return the warnings of the results, each once, with the policies that it is about unless it is all."""
+def cautions(results: Sequence[Summarised], but: Container[str] = ()) -> list[str]:
+    """Return the warnings of the results, each once, with the policies that it is about unless it is all.
+
+    Those in `but` are left out."""
     policies: dict[str, list[str]] = {}
     for result in results:
-        for text in result.warnings:
+        for text in (text for text in result.warnings if text not in but):
             policies.setdefault(text, []).append(result.summary()["policy"])
     return [
         text if len(about) == len(results) else f"{', '.join(dict.fromkeys(about))}: {text}"

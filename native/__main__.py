@@ -39,7 +39,7 @@ def main() -> None:
         return
     if reason := why_not():
         raise CompileError(reason)
-    print(f"lbkit: compiling {len(modules())} of its modules, once; takes a minute or two", flush=True)
+    print(f"lbkit: compiling {len(modules())} of its modules, once, in some minutes; what starts before runs them readable", flush=True)
     try:
         from native.build import build
     except ImportError as error:
@@ -47,7 +47,7 @@ def main() -> None:
     with alone():
         if not up_to_date(folder):  # another process may have built them meanwhile
             build(folder)
-    print(f"lbkit: compiled in {monotonic() - started:.0f} s; LBKIT_PURE=1 runs the readable ones")
+    print(f"lbkit: compiled in {monotonic() - started:.0f} s, for what starts from now on: restart a kernel to use it")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def test_percentiles_of_few_answers() -> None:
     assert warning.startswith("p99.9 rests on fewer than 10 slower answers: ")
     assert warning.endswith("p99.9 needs 10,000")
     warning = run(CALM.but(duration=0.1, warmup=0)).warnings[0]
-    assert warning.startswith("p50 and p90 and p95 and p99 and p99.9 rest on")
+    assert warning.startswith("p50, p90, p95, p99 and p99.9 rest on")
 
 
 def test_no_answer_at_all() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 # What could end a line of a log or of a header, or steer a terminal; and halves of characters.
@@ -17,6 +17,11 @@ _SECRET = re.compile(r"(?i)secret|token|passw|authori[sz]ation|cookie|salt|crede
 def is_secret(name: str) -> bool:
     """Return whether what has this name, such as a field of a file, is likely to be a secret."""
     return _SECRET.search(name) is not None and not name.endswith("_file")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as in a sentence: "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def did_you_mean(name: object, known: Iterable[str], joint: str = "; ") -> str:

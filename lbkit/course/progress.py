@@ -73,7 +73,7 @@ def _alone(file: Path) -> Iterator[None]:
     """Let one process at a time change the file, so that two checks at once are both noted.
 
     On Windows, which has no such lock, the later one wins."""
-    with file.with_suffix(".lock").open("w") as lock:
+    with file.with_name(f".{file.stem}.lock").open("w") as lock:
         if fcntl:
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -125,12 +125,12 @@ def claims_that_ran(cells: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def all_claims() -> dict[str, list[str]]:
-    """Return the claims of each notebook, by its name."""
+    """Return the claims of each notebook, by its name, in the order in which it shows them."""
     found: dict[str, list[str]] = {}
     course = find_course()
     for path in sorted((course / "notebooks").glob("*.ipynb")) if course else ():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        if claims := sorted({claim for cell in cells for claim in claims_of(cell)}):
+        if claims := list(dict.fromkeys(claim for cell in cells for claim in claims_of(cell))):
             found[path.name] = claims
     return found
 

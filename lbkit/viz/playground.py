@@ -283,7 +283,9 @@ class Playground(Panel):
             self.latency.show(luck(found))
         if done in (SEEDS, LUCK):
             self._say(verdict(self.results, found))
-            self._tabulate(found.table(cautions(self.results)))
+            # Whether runs have settled is counted over all seeds: the first alone may look unsettled by chance.
+            alone = {result.unsettled for result in self.results}
+            self._tabulate(found.table(cautions(self.results, but=alone)))
 
     def _say(self, text: str) -> None:
         """Show a verdict, and below it why algorithms failed."""

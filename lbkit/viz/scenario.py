@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbkit.core.options import named_fields
+from lbkit.core.text import listed
 from lbkit.distributions import Constant, Exponential, LogNormal, Service
 from lbkit.experiment import Action, Event, Experiment, Server, Traffic
 from lbkit.replicate import Comparison
@@ -82,8 +83,8 @@ FULL = 0.97  # utilisation above which a server cannot keep up
 def verdict(results: Sequence[Result], seeds: Comparison | None = None) -> str:
     """Return the winner and the reason in one or two sentences, with the numbers of the results.
 
-    One seed may be luck: a policy wins only where the confidence interval of the difference over several
-    `seeds` says so. Without them it is ahead on this seed."""
+    One seed may be luck: a policy wins only where the confidence intervals of its differences to all others
+    over several `seeds` say so. Without seeds it is ahead on this one."""
     results = [r for r in results if r.latencies()]
     if not results:
         return "Not one request was answered."
@@ -108,7 +109,12 @@ def verdict(results: Sequence[Result], seeds: Comparison | None = None) -> str:
     losses = middle(worst, "error_rate") - middle(best, "error_rate")
     measure = "error_rate" if losses >= LOSSES else "p99"
     of_seeds = f" ({len(seeds[best.policy].seeds)} seeds, 95 % confidence)" if seeds else ""
+    level = [
+        title(r.policy) for r in ranked[1:-1] if seeds and not seeds.beats(best.policy, r.policy, measure)
+    ]
     wins = "wins" if seeds else "is ahead on this seed"
+    if level:
+        wins = f"is ahead, though not clearly of {listed(level)}"
     if seeds and not seeds.beats(best.policy, worst.policy, measure):
         return (
             f"No clear winner{of_seeds}: 99 % of the answers take at most {duration(of(best, 'p99'))} with "

@@ -68,6 +68,12 @@ def test_a_winner_stands_on_an_interval() -> None:
     assert "(6 seeds, 95 % confidence)" in said
 
 
+def test_who_cannot_be_told_from_the_best_is_named() -> None:
+    """Nobody wins while another may be as good, however clearly the worst of them loses."""
+    said = over_seeds(Settings(), 2000, ["random", "weighted_round_robin", "earliest_deadline"])
+    assert said.partition(":")[0] == "Earliest deadline is ahead, though not clearly of weighted round robin"
+
+
 def test_equal_policies_have_no_winner() -> None:
     """Servers that are all alike have equal weights."""
     said = over_seeds(Settings(unequal=0), 2000, ["random", "weighted_random"])
