@@ -185,6 +185,29 @@ def test_without_a_compiler_one_line_says_so_and_all_goes_on(tmp_path: Path) -> 
     assert child.stdout.count("\n") == 1
 
 
+def test_make_lab_does_not_wait_for_the_compiler(tmp_path: Path) -> None:
+    """A compiler that ends only after JupyterLab has opened, in an environment that is installed."""
+    if shutil.which("make") is None:
+        pytest.skip("no make")
+    programs = {
+        "lbkit": 'touch "$(dirname "$0")/opened"',
+        "python": """here="$(dirname "$0")"
+            for i in $(seq 300); do
+              [ -e "$here/opened" ] && echo "compiled: $*" && exit
+              sleep 0.1
+            done""",
+    }
+    (tmp_path / "bin").mkdir()
+    for name, code in programs.items():
+        file = tmp_path / "bin" / name
+        file.write_text(f"#!/bin/sh\n{code}\n")
+        file.chmod(0o755)
+    (tmp_path / "lab.stamp").touch()
+    command = ["make", "--no-print-directory", f"VENV={tmp_path}", "lab"]
+    child = subprocess.run(command, cwd=table.ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert child.stdout == "compiled: -m native --if-possible\n"
+
+
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [
