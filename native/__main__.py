@@ -39,7 +39,11 @@ def main() -> None:
         return
     if reason := why_not():
         raise CompileError(reason)
-    print(f"lbkit: compiling {len(modules())} of its modules, once, in some minutes; what starts before runs them readable", flush=True)
+    count = len(modules())
+    print(
+        f"lbkit: compiling {count} modules, once, in some minutes; readable Python runs until then",
+        flush=True,
+    )
     try:
         from native.build import build
     except ImportError as error:
@@ -47,7 +51,9 @@ def main() -> None:
     with alone():
         if not up_to_date(folder):  # another process may have built them meanwhile
             build(folder)
-    print(f"lbkit: compiled in {monotonic() - started:.0f} s, for what starts from now on: restart a kernel to use it")
+    print(
+        f"lbkit: compiled in {monotonic() - started:.0f} s; kernels that run already need a restart to use it"
+    )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def command(
     known = [guess["right"] for guess in noted["predictions"].values() if "right" in guess]
     typer.echo(f"predictions\n  {sum(known)} of {len(known)} right")
     board = sorted(leaderboard.board().items(), key=lambda item: -item[1].points)
-    typer.echo("your board" if board else "your board is empty: the workbench at the end of notebook 03 fills it")
+    typer.echo("your board" if board else "your board is empty: notebook 03 ends with a workbench to fill it")
     for name, entry in board:
         typer.echo(f"  {name:32}{entry.points:.1f} points: {leaderboard.again(name, entry)}")
     typer.echo(f"from {progress.progress_file()}")

@@ -283,7 +283,7 @@ class Playground(Panel):
             self.latency.show(luck(found))
         if done in (SEEDS, LUCK):
             self._say(verdict(self.results, found))
-            # Whether runs have settled is counted over all seeds: the first alone may look unsettled by chance.
+            # Unsettled runs are counted over all seeds: the first alone may look so by chance.
             alone = {result.unsettled for result in self.results}
             self._tabulate(found.table(cautions(self.results, but=alone)))
 
