@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from lbkit.checks import number, several, whole, word
 from lbkit.core.options import named_fields, real
-from lbkit.core.text import shown
+from lbkit.core.text import brief, shown
 
 LONGEST = 1e7  # seconds, some four months: nothing in an experiment takes longer
 _RATE = number(1e-9, 1e9)
@@ -156,10 +156,10 @@ class Trace:
     `demands` as the quantile of the service time, in [0, 1). The rest is drawn, as for other arrivals."""
 
     kind: ClassVar[str] = "trace"
-    times: tuple[float, ...] = field(converter=_moments, validator=_rising)
-    clients: tuple[int, ...] = field(default=(), converter=_numbers)
-    paths: tuple[int, ...] = field(default=(), converter=_numbers)
-    demands: tuple[float, ...] = field(default=(), converter=_moments)
+    times: tuple[float, ...] = field(converter=_moments, validator=_rising, repr=brief)
+    clients: tuple[int, ...] = field(default=(), converter=_numbers, repr=brief)
+    paths: tuple[int, ...] = field(default=(), converter=_numbers, repr=brief)
+    demands: tuple[float, ...] = field(default=(), converter=_moments, repr=brief)
 
     def __attrs_post_init__(self) -> None:
         for name in ("clients", "paths", "demands"):

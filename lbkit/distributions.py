@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from lbkit.checks import number, several
 from lbkit.core.options import named_fields, real
+from lbkit.core.text import brief
 
 _NORMAL = NormalDist()
 _SECONDS = number(1e-9, 1e7)
@@ -109,7 +110,7 @@ class Empirical:
     """Measured times, each as likely as the others."""
 
     kind: ClassVar[str] = "empirical"
-    times: tuple[float, ...] = field(converter=_sorted)
+    times: tuple[float, ...] = field(converter=_sorted, repr=brief)
 
     @times.validator
     def _check(self, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:

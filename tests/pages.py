@@ -66,6 +66,13 @@ def commands(text: str) -> list[str]:
     return [line for line in lines if line.startswith("lbkit ")]
 
 
+def write_files(text: str, folder: Path) -> None:
+    """Write the blocks of Python that begin with the name of a file, as `# mine.py`, as commands use them."""
+    for code in blocks(text, "python"):
+        if named := re.match(r"# (\w+\.py)\n", code):
+            (folder / named[1]).write_text(code, encoding="utf-8")
+
+
 def run_script(text: str, folder: Path, timeout: float = 170) -> str:
     """Run the Python of a page as one script in a folder; return what it prints, and fail if it fails."""
     (folder / "page.py").write_text("\n".join(blocks(text, "python")), encoding="utf-8")

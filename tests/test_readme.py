@@ -28,7 +28,7 @@ def test_the_commands_run_in_order(tmp_path: Path) -> None:
     need_feature("import")
     write_a_site(tmp_path)
     lines = commands(README)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         run_command(line, tmp_path)
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from needs import need_feature, need_module
-from pages import ROOT, commands, run_command, run_script, well_formed, write_a_site
+from pages import ROOT, commands, run_command, run_script, well_formed, write_a_site, write_files
 
 PAGES = {str(path.relative_to(ROOT / "docs/pages")): path for path in (ROOT / "docs/pages").rglob("*.md")}
 
@@ -21,6 +21,7 @@ def test_the_code_of_a_page_runs(name: str, tmp_path: Path) -> None:
     need_feature("import")
     text = PAGES[name].read_text(encoding="utf-8")
     write_a_site(tmp_path)
+    write_files(text, tmp_path)
     for line in commands(text):
         run_command(line, tmp_path)
     run_script(text, tmp_path)

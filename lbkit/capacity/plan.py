@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from math import floor
 from typing import Any
 
@@ -90,10 +91,10 @@ class _Trial:
     rows: dict[tuple[int, bool], list[Mapping[str, Any]]] = field(default_factory=dict)
     steps: dict[tuple[int, bool], Step] = field(default_factory=dict)
 
-    def enough(self, servers: int) -> bool:
-        found = self.step(servers, FEW)
+    def enough(self, servers: int, failed: bool = False) -> bool:
+        found = self.step(servers, FEW, failed)
         if not self._clear(found):
-            found = self.step(servers, len(self.by_seed))
+            found = self.step(servers, len(self.by_seed), failed)
         return self._good(found)
 
     def confirmed(self, servers: int) -> int:
@@ -114,9 +115,7 @@ class _Trial:
             return (self.step(servers - 1, len(self.by_seed)) if servers > 1 else None), servers + 1
         every = len(self.by_seed)
         left = self.step(servers, every, failed=True) if servers > 1 else None
-        numbers = range(max(servers, 2), most + 1)
-        survives = (n for n in numbers if self._good(self.step(n, every, failed=True)))
-        return left, next(survives, None)
+        return left, _smallest(partial(self.enough, failed=True), max(servers, 2), max(servers, 2, most))
 
     def _good(self, step: Step) -> bool:
         if step.latency is None or step.failed is None:

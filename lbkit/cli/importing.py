@@ -100,7 +100,7 @@ def command(
         experiment = imported.experiment
         said = imported.report()
         if log:
-            requests = read_log(log, form)
+            requests = read_log(log, form, imported.log_format)
             read = requests.report()
             if busiest:
                 number(0, above=True, busiest=busiest)

@@ -82,7 +82,7 @@ def command(
         Console().print(table("", SUMMARY, [_summary(found) for found in plans]))
 
 
-SUMMARY = ("policy", "servers", "load", "if one may fail")
+SUMMARY = ("policy", "servers", "load", "if one fails")
 
 
 def _summary(found: Capacity) -> list[str]:

@@ -12,6 +12,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029" + chr(0xD800) + "-" + chr
 
 # Names of values that no log should have, nor a page that every user of the machine can read.
 _SECRET = re.compile(r"(?i)secret|token|passw|authori[sz]ation|cookie|salt|credential|api[-_]?key")
+MOST_SHOWN = 20  # values of a sequence
 
 
 def is_secret(name: str) -> bool:
@@ -46,3 +47,10 @@ def shown(value: object) -> str:
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
+
+
+def brief(values: Sequence[object]) -> str:
+    """Return a sequence as text; of a long one, as a log makes it, the ends and how many there are."""
+    if len(values) <= MOST_SHOWN:
+        return repr(values)
+    return f"({values[0]!r}, {values[1]!r}, ..., {values[-1]!r}: {len(values):,} in all)"

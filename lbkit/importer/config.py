@@ -33,6 +33,7 @@ class Imported:
     addresses: dict[str, str]  # server -> its address in the file
     notes: list[str]
     unread: list[Unread]
+    log_format: str = ""  # of its access log, where the file says it
 
     def report(self) -> list[str]:
         """Return lines for a reader: what was imported, then notes, then what was left out, grouped."""
@@ -59,7 +60,9 @@ class Imported:
             count = len({(one.file, one.line) for one in self.unread})
             lines.append(f"not in the experiment ({counted(count, 'line')}):")
             lines += [f"  {text}" for text in grouped(self.unread)]
-        return lines
+            if any(one.text.startswith("include ") for one in self.unread):
+                lines.append("  (`nginx -T` prints a configuration with all the files that it includes)")
+        return [printable(line) for line in lines]  # a name in the file may have a newline
 
 
 def read_config(path: str | Path, upstream: str | None = None) -> Imported:
@@ -104,7 +107,15 @@ def read_config(path: str | Path, upstream: str | None = None) -> Imported:
     skipped = list(dict.fromkeys(other.name for other in usable if other.name != chosen.name))
     if (same := sum(other.name == chosen.name for other in usable)) > 1:
         chosen.notes.append(f"{same} upstreams are named {chosen.name}: this is the first")
-    return Imported(experiment, chosen.name, skipped, chosen.addresses, chosen.notes, unread + chosen.unread)
+    return Imported(
+        experiment,
+        chosen.name,
+        skipped,
+        chosen.addresses,
+        chosen.notes,
+        unread + chosen.unread,
+        chosen.log_format,
+    )
 
 
 def _read(path: Path, text: str, unread: list[Unread]) -> list[Upstream]:

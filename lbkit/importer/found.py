@@ -55,6 +55,7 @@ class Upstream:
     policy: Policy = field(default_factory=Policy)
     routing: Routing | None = None  # among the pools of its servers
     layer4: Layer4 | None = None
+    log_format: str = ""  # of its access log, as nginx's log_format writes it
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was imported as something else, and why
     numbers: dict[str, int] = field(default_factory=dict)  # name -> how many servers have had it

@@ -5,9 +5,11 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,20 +188,24 @@ class Log:
         return quantiles([s or 0.0 for s in self.service], self.servers)
 
 
-def read_log(path: str | Path, form: str | None = None) -> Log:
+def read_log(path: str | Path, form: str | None = None, likely: str = "") -> Log:
     """Read an access log, line by line, in any mixture of the formats that are known.
 
     Known are common, combined and vhost_combined with request times in any of the usual ways (nginx, Apache),
     ingress-nginx's, HAProxy's httplog, httpslog and CLF, Traefik's CLF, those of Envoy and AWS ALB, and JSON
     lines (nginx, Caddy, Traefik), also behind the prefixes of syslog, Docker and Kubernetes. The file may be
-    compressed with gzip, bzip2 or xz. `form`: nginx's log_format or Apache's LogFormat, for
-    everything else. Lines in other formats are listed. Raises ImportFault if all are, or if `form` does not
-    have what an experiment needs; OSError."""
+    compressed with gzip, bzip2 or xz. `form`: nginx's log_format or Apache's LogFormat, for everything else;
+    `likely`: one that a configuration names, which is tried first. Lines in other formats are listed. Raises
+    ImportFault if all are, or if `form` does not have what an experiment needs; OSError."""
     path = Path(path)
     try:
         pattern = compiled(form) if form else None
     except ValueError as error:
         raise ImportFault(str(error)) from None
+    tried: list[re.Pattern[str]] = []
+    if likely and not form:
+        with suppress(ValueError):  # without a client, say: it may be the format of another log
+            tried.append(compiled(likely))
     log = Log(path.name)
     entries: list[Entry] = []
     with _opened(path) as lines:
@@ -208,7 +214,7 @@ def read_log(path: str | Path, form: str | None = None) -> Log:
                 continue
             log.lines += 1
             try:
-                entries.append(read_line(line, pattern))
+                entries.append(read_line(line, pattern, tried))
             except NoRequest as error:
                 log.no_requests.append(Unread(path.name, number, str(error)))
             except (ValueError, OverflowError) as error:

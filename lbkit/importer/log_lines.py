@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -80,8 +80,10 @@ class Entry(NamedTuple):
     server: str | None = None  # that answered, by name or address; "": the proxy itself; None: not said
 
 
-def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
-    """Return the request of a line in the format `form`, or in one that is known.
+def read_line(
+    line: str, form: re.Pattern[str] | None = None, likely: Sequence[re.Pattern[str]] = ()
+) -> Entry:
+    """Return the request of a line in the format `form`; or in a `likely` one, or one that is known.
 
     Raises NoRequest for a line without an HTTP request, ValueError for an unknown format."""
     line = PREFIX.sub("", line.strip(), count=1)
@@ -90,7 +92,7 @@ def read_line(line: str, form: re.Pattern[str] | None = None) -> Entry:
             return _json(json.loads(line))
         except RecursionError:
             raise ValueError("JSON in too many brackets") from None
-    for pattern in (form,) if form else FORMATS.values():
+    for pattern in (form,) if form else (*likely, *FORMATS.values()):
         if found := pattern.match(line):
             return _entry(found.groupdict())
     raise ValueError("unknown format" if form is None else "does not have the format that was given")

@@ -60,6 +60,14 @@ class _Found:
     upstreams: list[tuple[Directive, bool]] = field(default_factory=list)  # and whether it is in stream { }
     uses: dict[str, list[_Retry]] = field(default_factory=dict)  # upstream, "$" for a variable -> retries
     workers: str = "1"
+    formats: dict[str, str] = field(default_factory=dict)  # log_format, by name
+    logs: set[str] = field(default_factory=set)  # formats of access logs
+
+    @property
+    def log_format(self) -> str:
+        """The format of all access logs; empty if there are several, or only nginx's own."""
+        used = [text for name, text in self.formats.items() if name in self.logs]
+        return used[0] if len(used) == 1 else ""
 
     def retries(self, upstream: str) -> list[int]:
         """Return the retries of all that pass requests to an upstream, without repetition."""
@@ -73,7 +81,8 @@ def read_nginx(path: Path, unread: list[Unread]) -> list[Upstream]:
     Included files outside the folder of `path` are named, not read. Raises ImportFault without crossplane."""
     found = _Found(unread)
     _walk(read_directives(path, unread), dict.fromkeys(_PASS, _Retry()), False, found)
-    return [_upstream(block, stream, found) for block, stream in found.upstreams]
+    upstreams = [_upstream(block, stream, found) for block, stream in found.upstreams]
+    return [replace(upstream, log_format=found.log_format) for upstream in upstreams]
 
 
 # -- where requests are passed on ----------------------------------------------------------------
@@ -91,6 +100,12 @@ def _walk(directives: list[Directive], inherited: dict[str, _Retry], stream: boo
             passes.append((d.name, d.words[1]))
         elif d.name == "worker_processes" and len(d.words) > 1:
             found.workers = d.words[1]
+        elif d.name == "log_format" and len(d.words) > 2:
+            found.formats[d.words[1]] = "".join(
+                word for word in d.words[2:] if not word.startswith("escape=")
+            )
+        elif d.name == "access_log" and len(d.words) > 2:
+            found.logs.add(d.words[2])
         elif _retry(d, retry, found.unread) or d.name in _IGNORED:
             pass
         elif d.block is None or d.name in _TABLES:

@@ -112,7 +112,7 @@ def _tokens(path: Path, unread: list[Unread]) -> Iterator[tuple[str, int, bool]]
 
 
 class _Folder:
-    """The files in a folder and below."""
+    """The files in a folder and below. A path of the machine that it was copied from means its copy."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -123,13 +123,22 @@ class _Folder:
         if wanted.is_absolute():
             folder = wanted.parent.resolve()
             if not folder.is_relative_to(self.root):
-                return [], "outside the file's folder"
+                return self._copied(wanted), "outside the file's folder"
             wanted = (folder / wanted.name).relative_to(self.root)
         try:
             found = sorted(str(p.resolve()) for p in self.root.glob(str(wanted)) if p.is_file())
         except (ValueError, NotImplementedError):  # "**x", a null byte
             return [], "no name of a file"
         return found, "not there"
+
+    def _copied(self, wanted: Path) -> list[str]:
+        """Return the files that /etc/nginx/conf.d/*.conf means here, if conf.d lies in this folder."""
+        parts = [part for part in wanted.parts[1:] if part not in ("..", "**")]
+        for start in range(len(parts)):
+            found = [p.resolve() for p in self.root.glob("/".join(parts[start:])) if p.is_file()]
+            if found:
+                return sorted(map(str, found))
+        return []
 
     def read(self, name: str, unread: list[Unread]) -> list[Directive] | None:
         path = Path(name)

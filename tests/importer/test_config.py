@@ -708,3 +708,29 @@ def test_the_first_line_of_a_report_names_servers_in_reserve_and_the_algorithm(w
     first, second, *_ = read_config(written(text)).report()
     assert first == "b0: 2 servers (1 backup), haproxy_least_connections"
     assert second.endswith("b20 and 9 more (choose with --upstream NAME)")
+
+
+def test_included_files_are_found_in_a_copy_of_nginxs_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/web.conf").write_text("upstream web { server 10.0.0.1:80; }")
+    main = tmp_path / "nginx.conf"
+    main.write_text("http { include /etc/nginx/conf.d/*.conf; include /etc/nginx/mime.types; }")
+    found = read_config(main)
+    assert [server.name for server in found.experiment.leaves] == ["10.0.0.1:80"]
+    assert [one.text for one in found.unread] == ["include /etc/nginx/mime.types (outside the file's folder)"]
+    assert "nginx -T" in found.report()[-1]
+
+
+@pytest.mark.parametrize(
+    ("logs", "form"),
+    [
+        ("log_format a '$remote_addr ' '$request'; access_log /a.log a;", "$remote_addr $request"),
+        ("log_format a escape=json '$request'; access_log /a.log a;", "$request"),
+        ("log_format a '$request'; access_log /a.log;", ""),
+        ("log_format a '1'; log_format b '2'; access_log /a a; access_log /b b;", ""),
+    ],
+)
+def test_the_format_of_the_access_log_is_known_if_there_is_one(tmp_path: Path, logs: str, form: str) -> None:
+    main = tmp_path / "nginx.conf"
+    main.write_text(f"http {{ {logs} upstream web {{ server 10.0.0.1:80; }} }}")
+    assert read_config(main).log_format == form

@@ -572,3 +572,13 @@ def test_many_times_are_their_quantiles_with_the_same_mean() -> None:
     assert len(thin.times) == MOST_TIMES
     assert thin.mean == pytest.approx(sum(times) / len(times))
     assert thin.quantile(0.99) == pytest.approx(19.8, rel=1e-3)
+
+
+def test_a_format_that_a_configuration_names_is_tried_before_the_known_ones(tmp_path: Path) -> None:
+    """By their place alone, the two times would be taken for each other."""
+    path = tmp_path / "access.log"
+    path.write_text(f"{HEAD} 0.250 0.300\n{HEAD} 0.300\n")
+    swapped = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer"'
+    swapped += ' "$http_user_agent" $upstream_response_time $request_time'
+    assert read_log(path, likely=swapped).service == [0.25, 0.3]
+    assert read_log(path, likely="$status").service == [0.3, 0.3]  # the format of another log
