@@ -29,6 +29,7 @@ FOLDER = PACKAGE / "_compiled" / SUFFIX.split(".")[1]  # such as cpython-311-x86
 MANIFEST = "manifest.json"  # module -> hash of its source
 SEEN = "seen.json"  # size and time of the sources when their hashes last fitted
 DOCS = "docs.json"  # module -> class -> docstring
+SAID = "LBKIT_WHY_PURE_SAID"  # child processes need not say it again, but may find modules compiled meanwhile
 
 STALE = "sources are newer than the compiled ones: running readable Python; `make compiled` builds them anew"
 BROKEN = "the compiled modules cannot be loaded ({}): running readable Python; `make compiled` mends it"
@@ -110,9 +111,9 @@ def install() -> None:
         return
     except (OSError, ValueError) as error:
         _why_pure = BROKEN.format(error)
-    if _why_pure:
+    if _why_pure and not os.environ.get(SAID):
         print(f"lbkit: {_why_pure}", file=sys.stderr)
-        os.environ["LBKIT_PURE"] = "1"  # child processes need not print it again
+        os.environ[SAID] = "1"
 
 
 def manifest(folder: Path) -> dict[str, str]:

@@ -29,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(extensions, "_why_pure", "")
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setenv("LBKIT_PURE", "0")
+    monkeypatch.setenv(extensions.SAID, "")
     return tmp_path
 
 
@@ -65,6 +66,7 @@ def test_an_edited_source_runs(folder: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == f"lbkit: {extensions.STALE}\n"
     extensions.install()  # as in a process started from here
     assert capsys.readouterr().err == ""
+    assert os.environ["LBKIT_PURE"] == "0"  # it would run compiled if they have been compiled meanwhile
 
 
 def test_what_cannot_be_loaded_is_not_used(

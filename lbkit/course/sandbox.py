@@ -22,6 +22,7 @@ import psutil
 from lbkit.course import limits
 from lbkit.course.report import Run
 from lbkit.course.task import Check
+from lbkit.extensions import SAID
 
 LOOK = 0.02  # seconds between two looks at the process
 START = 30.0  # seconds for it to import lbkit, on a machine that is busy
@@ -190,7 +191,8 @@ def _environment(own: Path) -> dict[str, str]:
         "SYSTEMROOT",
         "LANG",
         "LBKIT_PURE",
-    )  # its notice is no print of the code
+        SAID,  # its notice is no print of the code
+    )
     kept = {name: os.environ[name] for name in names if name in os.environ}
     folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP", MARK), str(own))
     paths = os.pathsep.join(path for path in sys.path if path)
