@@ -503,6 +503,8 @@ def test_import_looks_at_its_options_before_it_reads(tmp_path: Path) -> None:
         ("-o", "x.yaml", "use a name that ends in .toml or .json"),
         ("-o", tmp_path / "no" / "x.toml", "there is no folder"),
         ("--format", "$request", "--format is about a log: give one with --log"),
+        ("--busiest", 60, "--busiest is about a log: give one with --log"),
+        ("--workers", "4,x", "--workers is '4,x': use a whole number from 1, or one for each server"),
     ):
         text = call("import", missing, option, value, code=2)
         assert message in text

@@ -84,8 +84,10 @@ def command(
         from lbkit.importer.log_servers import with_workers
 
         for option, value in (("--format", form), ("--busiest", busiest)):
-            if value and not log:
+            if value is not None and not log:
                 raise ValueError(f"{option} is about a log: give one with --log")
+        if busiest is not None:
+            number(0, above=True, busiest=busiest)
         each = _workers(workers)
         if routing and (log or workers):
             raise ValueError("--routing has no requests and no workers: leave out --log and --workers")
@@ -102,8 +104,7 @@ def command(
         if log:
             requests = read_log(log, form, imported.log_format)
             read = requests.report()
-            if busiest:
-                number(0, above=True, busiest=busiest)
+            if busiest is not None:
                 requests = requests.busiest(busiest)
                 read.append(f"taken: {counted(len(requests), 'request')} of the busiest {busiest:g} minutes")
             experiment = requests.played_on(experiment, each, imported.addresses)

@@ -168,7 +168,7 @@ class Log:
             means = [f"{s.name} {s.service.mean * 1000:.0f} ms" for s in experiment.leaves[:MOST_NAMED]]
             lines.append(f"each server has its own times of the log: {', '.join(means)} on average")
         elif len(experiment.leaves) > 1:
-            lines.append("all servers have the same times: the log does not name these servers")
+            lines.append("note: all servers have the same times: the log does not name these servers")
         counts = [server.workers for server in experiment.leaves]
         workers = ", ".join(map(str, counts)) if len(set(counts)) > 1 else str(counts[0])
         noun = "worker" if workers == "1" else "workers"
