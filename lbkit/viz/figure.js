@@ -23,7 +23,7 @@ async function render({ model, el }) {
     labelControls(el); // those that came after the figure, too
     if (!place.clientWidth || !place.clientHeight) return; // not on the screen
     const size = { width: Math.min(place.clientWidth, 1000), height: place.clientHeight };
-    const still = await Plotly.toImage(place, { format: "webp", ...size });
+    const still = await pictureOf(Plotly, place, { format: "webp", ...size });
     model.send({ still, width: size.width, words: place.getAttribute("aria-label") });
   }
 

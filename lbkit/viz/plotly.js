@@ -29,6 +29,27 @@ const config = { displayModeBar: false }; // it would cover the title
 const LAST = 1000; // the rank of what can wait
 const BUSY = 24; // milliseconds of drawing, after which the browser paints before the next figure is begun
 
+// The page's own colour `name` where it says one, as JupyterLab does.
+const pageColour = (name, otherwise) =>
+  getComputedStyle(document.body).getPropertyValue(`--jp-${name}`).trim() || otherwise;
+
+// A picture of a figure for the saved notebook, with the page's ground, and its ink for letters that are grey for
+// plotly: the page gives them its ink by CSS, which a picture does not have.
+function pictureOf(Plotly, place, options) {
+  const { data, layout } = place;
+  const ink = pageColour("content-font-color1", "#59606a");
+  const inked = (part, name = "") => {
+    if (Array.isArray(part)) return part.map((one) => inked(one, name));
+    if (part?.constructor !== Object) return part;
+    const entries = Object.entries(part).map(([key, value]) => [key, inked(value, key)]);
+    const grey = name.endsWith("font") && layout.font && part.color === layout.font.color;
+    return { ...Object.fromEntries(entries), ...(grey && { color: ink }) };
+  };
+  return Plotly.toImage({ data: inked(data), layout: { ...inked(layout), paper_bgcolor: ground() } }, options);
+}
+
+const ground = () => pageColour("layout-color0", "white");
+
 // The browser paints, and a slider moves. A hidden page is never painted.
 const painted = () =>
   new Promise((done) => {

@@ -246,10 +246,12 @@ class Board {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [bounds.width, bounds.height];
     const pen = canvas.getContext("2d");
+    pen.fillStyle = ground();
+    pen.fillRect(0, 0, canvas.width, canvas.height);
     for (const { place } of drawn) {
       const { left, top, width, height } = place.getBoundingClientRect();
       const image = new Image();
-      image.src = await this.Plotly.toImage(place, { format: "png", width, height });
+      image.src = await pictureOf(this.Plotly, place, { format: "png", width, height });
       await image.decode();
       pen.drawImage(image, left - bounds.left, top - bounds.top);
     }

@@ -20,19 +20,24 @@ function project(on) {
     const style = document.head.appendChild(document.createElement("style"));
     style.id = "lbkit-projector";
     style.textContent = PROJECTOR;
-    for (const name of ["mousemove", "mousedown", "mouseup", "click"]) addEventListener(name, pointAt, true);
+    for (const name of ["mousemove", "mousedown", "touchstart"]) addEventListener(name, tellPlotly, true);
   }
   document.documentElement.toggleAttribute("data-lbkit-projector", on);
   dispatchEvent(new Event("lbkit-projector"));
   dispatchEvent(new Event("resize")); // for figures that have their own size
 }
 
-// plotly takes pixels of the screen for its own: what is under the pointer would be elsewhere.
-function pointAt(event) {
-  const zoom = event.target.closest?.(".js-plotly-plot")?.currentCSSZoom ?? 1;
+// plotly scales what a pointer says, and the labels it shows, by the `transform` it finds around a figure, but knows
+// nothing of zoom: it is told, as if it had looked just now.
+function tellPlotly(event) {
+  const plot = event.target.closest?.(".js-plotly-plot");
+  const zoom = plot?.currentCSSZoom ?? 1;
   if (zoom === 1) return;
-  const { left, top } = event.target.getBoundingClientRect();
-  const [x, y] = [left + (event.clientX - left) / zoom, top + (event.clientY - top) / zoom];
-  Object.defineProperty(event, "clientX", { value: x });
-  Object.defineProperty(event, "clientY", { value: y });
+  const scale = 1 / zoom;
+  Object.assign(plot._fullLayout, {
+    _lastBBox: plot.getBoundingClientRect(),
+    _invScaleX: scale,
+    _invScaleY: scale,
+    _invTransform: [[scale, 0, 0, 0], [0, scale, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+  });
 }
