@@ -3,8 +3,8 @@
 const STYLE = `
 .lbkit-code { display: flex; font: 13px/1.45 var(--jp-code-font-family, monospace); border: 1px solid #8888;
   border-radius: 3px; overflow: hidden; background: var(--jp-cell-editor-background, transparent); }
-.lbkit-code pre { margin: 0; padding: 6px 8px; min-width: 2ch; text-align: right; font: inherit; color: #7b828c;
-  border-right: 1px solid #8884; user-select: none; overflow: hidden; }
+.lbkit-code pre { margin: 0; padding: 6px 8px; min-width: 2ch; text-align: right; font: inherit;
+  color: var(--jp-content-font-color2, #59606a); border-right: 1px solid #8884; user-select: none; overflow: hidden; }
 .lbkit-code textarea { flex: 1; min-width: 0; margin: 0; padding: 6px 8px; border: 0; outline: 0; resize: none;
   font: inherit; color: var(--jp-content-font-color1, inherit); background: transparent; white-space: pre;
   tab-size: 4; overflow: auto; }

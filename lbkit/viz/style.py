@@ -33,6 +33,11 @@ INK_CSS = (
     f'.js-plotly-plot text[style*="rgb({", ".join(str(int(INK[i : i + 2], 16)) for i in (1, 3, 5))})"] '
     "{ fill: var(--jp-content-font-color1, var(--color-foreground-primary, #59606a)) !important; }"
 )
+# The line that ipywidgets draws around what has the focus is too thin for many eyes, and for a projector.
+FOCUS_CSS = (
+    ".jp-OutputArea-output :is(button, select, textarea, input, .noUi-handle, .jupyter-widget-Collapse-header)"
+    ":focus-visible { outline: 2px solid var(--jp-brand-color1, Highlight); outline-offset: 1px; }"
+)
 LIGHTER = "#FF6E64"  # than FAILED: for its letters on dark pages
 FAILED_TEXT = f"var(--lbkit-failed, {FAILED})"
 FAILED_CSS = f'[data-jp-theme-light="false"] {{ --lbkit-failed: {LIGHTER}; }}'

@@ -20,7 +20,7 @@ import traitlets
 
 from lbkit.viz.alt_text import alt_text
 from lbkit.viz.sketch import Sketch
-from lbkit.viz.style import FAILED_CSS, INK_CSS
+from lbkit.viz.style import FAILED_CSS, FOCUS_CSS, INK_CSS
 
 
 def module(*names: str, folder: Path = Path(__file__).parent) -> str:
@@ -28,10 +28,13 @@ def module(*names: str, folder: Path = Path(__file__).parent) -> str:
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-class Script(anywidget.AnyWidget):
+# Script and Feed are data without code of their own, so they are no AnyWidgets: one of those that has not started
+# within two seconds, as on a busy machine, is never told of changes, and a figure would stay empty.
+
+
+class Script(widgets.Widget):  # type: ignore[misc]
     """Plotly's script, sent to the page once: it has 5 MB, so all figures share it."""
 
-    _esm = "export default {}"
     source = traitlets.Unicode().tag(sync=True)
 
 
@@ -92,10 +95,9 @@ BLANK = go.Figure(
 )
 
 
-class Feed(anywidget.AnyWidget):
+class Feed(widgets.Widget):  # type: ignore[misc]
     """What several figures show: what is new for some of them is one message."""
 
-    _esm = "export default {}"
     specs = traitlets.Dict().tag(sync=True)  # place of a figure -> [number, JSON, its text]
 
     def show(self, figures: Mapping[FigureView, go.Figure | Sketch]) -> None:
@@ -147,7 +149,7 @@ class FigureView(Photographed, anywidget.AnyWidget):
     one figure at a time, in the order in which they were made, and those out of sight now and then."""
 
     _esm = module("plotly.js", "labels.js", "figure.js")
-    _css = INK_CSS + FAILED_CSS
+    _css = INK_CSS + FAILED_CSS + FOCUS_CSS
     script = traitlets.Instance(Script).tag(sync=True, **widgets.widget_serialization)
     version = traitlets.Unicode(plotly.__version__).tag(sync=True)
     feed = traitlets.Instance(Feed).tag(sync=True, **widgets.widget_serialization)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser.audit import findings
 
 from lbkit.live.monitor.web import Web
 from lbkit.run import EngineError
@@ -148,3 +149,10 @@ def test_the_time_is_chosen_and_a_fault_is_said(page: Any, source: Source) -> No
     source.fault = ""
     page.locator("#notice").wait_for(state="hidden")
     page.problems.clear()  # the browser itself tells of the 503
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_has_no_serious_findings(page: Any, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    page.locator("summary").click()
+    assert findings(page) == []

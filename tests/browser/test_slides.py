@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser.audit import findings
 from browser.test_playground import until
 
 from lbkit.course.slides import find_deck, write
@@ -110,6 +111,15 @@ def test_notes_are_below_the_slide_or_in_a_window_of_their_own(deck: Any) -> Non
     deck.keyboard.press("ArrowRight")
     until(lambda: "The pool has room" in opened.value.inner_text("body"), "the next slide's notes")
     opened.value.close()
+
+
+def test_axe_has_no_serious_findings_on_any_slide(deck: Any) -> None:
+    for number in range(1, 12):
+        at(deck, number)
+        assert findings(deck) == [], number
+    deck.keyboard.press("s")  # and the notes
+    assert findings(deck) == []
+    deck.keyboard.press("s")
 
 
 def test_nothing_is_asked_of_any_server_and_nothing_goes_wrong(deck: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser.audit import findings
 from administered import TOKEN, Served
 from scripted import Scripted, answers
 
@@ -111,3 +112,9 @@ def test_the_page_says_when_the_proxy_is_gone(tmp_path: Path, new_page: Callable
             page.locator("tbody tr").first.wait_for()
         page.locator("#notice").get_by_text("No answer from the proxy").wait_for()
     page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_has_no_serious_findings(page: Any, theme: str) -> None:
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # what has changed is not lit up for a moment
+    assert findings(page) == []
