@@ -18,6 +18,7 @@ html_theme = "furo"
 html_title = f"lbkit {version}"
 html_static_path = ["pictures", "static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 html_extra_path = ["extra"]  # slides
 html_copy_source = False
 
