@@ -54,6 +54,9 @@ def serving(home: Path, root: Path) -> Iterator[Lab]:
     startup.mkdir(parents=True)
     (startup / "tells.py").write_text(TELLS)
     own = {name: str(home / name.lower()) for name in PRIVATE}
+    settings = home / "jupyter_config_dir" / "jupyter_lab_config.json"
+    settings.parent.mkdir()
+    settings.write_text('{"LabApp": {"expose_app_in_browser": true}}')  # as jupyterapp, for `command`
     own |= {"LBKIT_PROGRESS": str(home / "progress.json"), "PYTHONPATH": str(root)}
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -92,17 +95,21 @@ IDLE = '.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]'
 RUNNING = '.jp-InputPrompt:has-text("[*]")'  # the kernel's own light also goes out for messages of widgets
 
 
-def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
-    """Returns when its kernel is ready: a new one, as the old one may be at work for a test that failed.
-
-    The kernel is started first, for JupyterLab to find: left to itself, its page may ask for two at once, and
-    go on with the one that is shut down again (jupyterlab #12935)."""
-    from playwright.sync_api import TimeoutError
-
+def start_kernel(lab: Lab, notebook: str) -> None:
+    """Start a new kernel for a notebook, for a page to find: the old one may be at work for a test that failed."""
     path = f"workbook/{notebook}"
     end_kernels(lab, path)
     session = {"path": path, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
     asked(lab, "sessions", "POST", session)
+
+
+def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
+    """Returns when its kernel, a new one, is ready.
+
+    The kernel is started first, for JupyterLab to find: left to itself, its page may ask for two at once, and
+    go on with the one that is shut down again (jupyterlab #12935)."""
+    start_kernel(lab, notebook)
+    from playwright.sync_api import TimeoutError
 
     for _ in range(3):
         page.goto(lab.url(notebook))
@@ -114,6 +121,11 @@ def open_notebook(page: Any, lab: Lab, notebook: str) -> None:
         except TimeoutError:  # now and then a page does not find its kernel: what a user would do is reload
             print("JupyterLab did not find its kernel")
     raise AssertionError(f"{notebook} never had a kernel: {asked(lab, 'kernels')}")
+
+
+def command(page: Any, name: str, **options: Any) -> None:
+    """Do what an entry of JupyterLab's menus does."""
+    page.evaluate("([name, options]) => jupyterapp.commands.execute(name, options)", [name, options])
 
 
 def answer_dialogs(page: Any) -> None:

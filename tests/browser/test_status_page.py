@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.audit import findings
 from administered import TOKEN, Served
+from browser.audit import findings
 from scripted import Scripted, answers
 
 pytestmark = [
@@ -116,5 +116,7 @@ def test_the_page_says_when_the_proxy_is_gone(tmp_path: Path, new_page: Callable
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_has_no_serious_findings(page: Any, theme: str) -> None:
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # what has changed is not lit up for a moment
+    page.emulate_media(
+        color_scheme=theme, reduced_motion="reduce"
+    )  # what has changed is not lit up for a moment
     assert findings(page) == []
