@@ -11,6 +11,7 @@ import traitlets
 
 from lbkit.core import Balancer, algorithms
 from lbkit.viz.families import FAMILIES, family, one_line
+from lbkit.viz.late import OpenedLate
 from lbkit.viz.style import LOOKS, policy_look, title
 from lbkit.viz.widget import on_main
 
@@ -21,7 +22,7 @@ STARTERS = (
 )
 
 
-class Choice(anywidget.AnyWidget):
+class Choice(OpenedLate, anywidget.AnyWidget):
     """A choice of up to MAX_POLICIES algorithms; one more drops the oldest.
 
     The STARTERS, your own, and those that are chosen have a button in their colour; all are in a menu that

@@ -9,10 +9,11 @@ from typing import Any
 import anywidget
 import traitlets
 
+from lbkit.viz.late import OpenedLate
 from lbkit.viz.widget import on_main
 
 
-class CodeBox(anywidget.AnyWidget):
+class CodeBox(OpenedLate, anywidget.AnyWidget):
     """Code that can be edited: `value` has it. Ctrl+Enter or Shift+Enter runs it."""
 
     _esm = Path(__file__).with_name("code_box.js")

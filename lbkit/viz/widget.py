@@ -19,6 +19,7 @@ import plotly.offline
 import traitlets
 
 from lbkit.viz.alt_text import alt_text
+from lbkit.viz.late import OpenedLate
 from lbkit.viz.sketch import Sketch
 from lbkit.viz.style import FAILED_CSS, FOCUS_CSS, INK_CSS
 
@@ -28,8 +29,8 @@ def module(*names: str, folder: Path = Path(__file__).parent) -> str:
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-# Script and Feed are data without code of their own, so they are no AnyWidgets: one of those that has not started
-# within two seconds, as on a busy machine, is never told of changes, and a figure would stay empty.
+# Script and Feed are data without code of their own, so they are no AnyWidgets: one of those that has not
+# started within two seconds, as on a busy machine, is never told of changes, and a figure would stay empty.
 
 
 class Script(widgets.Widget):  # type: ignore[misc]
@@ -115,7 +116,7 @@ def as_json(figure: go.Figure | Sketch) -> str:
     return figure.to_json() if isinstance(figure, Sketch) else str(figure.to_json(validate=False))
 
 
-class Photographed(LeavesPictures):
+class Photographed(LeavesPictures, OpenedLate):
     """A widget with a script that sends a picture of it when it rests, and words for who cannot see it."""
 
     blank = False  # nothing to see yet
