@@ -36,7 +36,8 @@ INK_CSS = (
 # The line that ipywidgets draws around what has the focus is too thin for many eyes, and for a projector.
 FOCUS_CSS = (
     ".jp-OutputArea-output :is(button, select, textarea, input, .noUi-handle, "
-    ".jupyter-widget-Collapse-header):focus-visible { outline: 2px solid var(--jp-brand-color1, Highlight); outline-offset: 1px; }"
+    ".jupyter-widget-Collapse-header):focus-visible "
+    "{ outline: 2px solid var(--jp-brand-color1, Highlight); outline-offset: 1px; }"
 )
 LIGHTER = "#FF6E64"  # than FAILED: for its letters on dark pages
 FAILED_TEXT = f"var(--lbkit-failed, {FAILED})"

@@ -120,10 +120,16 @@ def test_every_figure_has_a_text_with_its_figures(page: Any) -> None:
     assert page.locator(f"{OURS} [role=img]").count() >= figures
 
 
+# The theme has its own margins, so figures are laid out anew.
+FIT = """() => [...document.querySelectorAll(".js-plotly-plot")].every(
+  (one) => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight)"""
+
+
 def test_axe_has_no_serious_findings_in_the_dark_theme(page: Any) -> None:
     try:
         command(page, "apputils:change-theme", theme="JupyterLab Dark")
         page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+        page.wait_for_function(FIT)
         assert findings(page, OURS) == []
     finally:
         command(page, "apputils:change-theme", theme="JupyterLab Light")

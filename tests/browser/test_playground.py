@@ -64,6 +64,50 @@ def test_all_cells_run(page: Any) -> None:
     assert not [c for c in page.complaints if "lbkit" in c or "widget" in c.lower()]
 
 
+# What has the focus, once for each element: its name, whether it is ours, and whether one sees that it has it.
+FOCUSED = """where => {
+  const at = document.activeElement;
+  if (at.dataset.reached) return null;
+  at.dataset.reached = "yes";
+  const style = getComputedStyle(at);
+  const name = at.ariaLabel || at.labels?.[0]?.textContent || at.textContent || at.title;
+  const shown = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+  return { name: name.trim(), shown, ours: Boolean(at.closest(where)) };
+}"""
+CONTROLS = "button, select, textarea, input, summary, .noUi-handle, [role=button]"
+UNREACHED = """([where, controls]) => [...document.querySelectorAll(`${where} :is(${controls})`)]
+  .filter(one => one.checkVisibility() && !one.disabled && one.tabIndex >= 0 && !one.dataset.reached)
+  .map(one => one.outerHTML.slice(0, 200))"""
+OUTPUTS = ".jp-OutputArea-output"
+
+
+def test_all_controls_are_reached_by_tab_alone_and_left_again(page: Any) -> None:
+    seen: list[Any] = []
+    for _ in range(500):  # from wherever it is, around the page, until the first comes again
+        page.keyboard.press("Tab")
+        found = page.evaluate(FOCUSED, OUTPUTS)
+        if found is None:
+            break
+        seen.append(found)
+    assert found is None, "the focus is in a trap"
+    assert page.evaluate(UNREACHED, [OUTPUTS, CONTROLS]) == []
+    ours = [one for one in seen if one["ours"]]
+    assert not [one for one in ours if not one["name"] or not one["shown"]]
+    wanted = {"load", "seed", "reset", "Was it luck?", "time", "playback speed", "next", "policy", "start"}
+    assert wanted <= {one["name"] for one in ours}
+    assert not all(one["ours"] for one in seen)
+
+
+def test_the_parts_of_an_accordion_are_opened_by_keys(page: Any) -> None:
+    part = page.get_by_role("button", name="Keep this setting, or restore one").first
+    text = page.locator(".lbkit-playground textarea").first
+    part.press("Enter")
+    until(text.is_visible, "the text")
+    assert part.get_attribute("aria-expanded") == "true"
+    part.press("Space")
+    until(lambda: not text.is_visible(), "no text")
+
+
 def test_a_slider_redraws_the_figure(page: Any) -> None:
     figure = page.locator(FIGURE).first
     figure.scroll_into_view_if_needed()
