@@ -37,7 +37,7 @@ INK_CSS = (
 FOCUS_CSS = (
     ".jp-OutputArea-output :is(button, select, textarea, input, .noUi-handle, "
     ".jupyter-widget-Collapse-header):focus-visible "
-    "{ outline: 2px solid var(--jp-brand-color1, Highlight); outline-offset: 1px; }"
+    "{ outline: 2px solid var(--jp-brand-color1, Highlight) !important; outline-offset: 1px; }"
 )
 LIGHTER = "#FF6E64"  # than FAILED: for its letters on dark pages
 FAILED_TEXT = f"var(--lbkit-failed, {FAILED})"

@@ -64,7 +64,7 @@ def test_all_cells_run(page: Any) -> None:
     assert not [c for c in page.complaints if "lbkit" in c or "widget" in c.lower()]
 
 
-# What has the focus, once for each element: its name, whether it is ours, and whether one sees that it has it.
+# What has the focus, once for each element: its name, whether it is ours, and whether that can be seen.
 FOCUSED = """where => {
   const at = document.activeElement;
   if (at.dataset.reached) return null;
@@ -82,6 +82,7 @@ OUTPUTS = ".jp-OutputArea-output"
 
 
 def test_all_controls_are_reached_by_tab_alone_and_left_again(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('[data-reached]').forEach(one => delete one.dataset.reached)")
     seen: list[Any] = []
     for _ in range(500):  # from wherever it is, around the page, until the first comes again
         page.keyboard.press("Tab")
