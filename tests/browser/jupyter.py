@@ -96,7 +96,7 @@ RUNNING = '.jp-InputPrompt:has-text("[*]")'  # the kernel's own light also goes 
 
 
 def start_kernel(lab: Lab, notebook: str) -> None:
-    """Start a new kernel for a notebook, for a page to find: the old one may be at work for a test that failed."""
+    """Start a new kernel of a notebook, as the old one may be at work for a test that failed."""
     path = f"workbook/{notebook}"
     end_kernels(lab, path)
     session = {"path": path, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
