@@ -21,7 +21,7 @@ from lbkit import (
     servers,
 )
 from lbkit.core.health.breaker import Breaker, BreakerState
-from lbkit.workload import stream
+from lbkit.draws import stream
 
 SMALL = Experiment(servers(4), Traffic(duration=5)).at_load(0.5)
 CHOICES = {

@@ -28,20 +28,7 @@ from lbkit import (
     servers,
 )
 from lbkit.arrivals import Arrivals
-from lbkit.core.vectors import uniform_at
-from lbkit.workload import (
-    BLOCK,
-    Clients,
-    Workload,
-    arrival_times,
-    client_name,
-    even,
-    path_name,
-    stream,
-    uniforms,
-    workload,
-    zipf,
-)
+from lbkit.workload import Clients, Workload, arrival_times, client_name, path_name, workload
 
 
 def times(process: Arrivals, duration: float, seed: int = 1) -> list[float]:
@@ -123,32 +110,6 @@ def test_columns_have_one_length_and_their_ranges() -> None:
     for uniform in (load.demand, load.luck):
         assert 0 <= min(uniform) < max(uniform) < 1
         assert fmean(uniform) == pytest.approx(0.5, abs=0.03)
-
-
-@pytest.mark.parametrize("skew", [0, 0.5, 1, 2])
-def test_zipf(skew: float) -> None:
-    n, draws = 20, 40_000
-    draw = zipf(n, skew, random.Random(1))
-    counts = Counter(draw(draws))
-    total = sum((k + 1) ** -skew for k in range(n))
-    expected = [draws * (k + 1) ** -skew / total for k in range(n)]
-    assert sum((counts[k] - e) ** 2 / e for k, e in enumerate(expected)) < 43.8  # 19 degrees: 1 in 1000
-    assert counts.keys() <= set(range(n))
-
-
-def test_streams_are_independent() -> None:
-    assert stream(1, "a").random() == stream(1, "a").random()
-    assert len({stream(seed, name).random() for seed in range(9) for name in "abc"}) == 27
-
-
-@given(st.integers(0, 2**32), st.sampled_from([0, 1, BLOCK - 1, BLOCK, BLOCK + 1]), st.integers(1, 2**31 - 1))
-def test_draws_in_blocks_are_those_of_single_calls(seed: int, count: int, n: int) -> None:
-    single, blocks, words = random.Random(seed), random.Random(seed), random.Random(seed)
-    drawn = [single.random() for _ in range(count)]
-    assert list(uniforms(count, blocks)) == drawn
-    assert [uniform_at(words.randbytes(8), 0) for _ in range(count)] == drawn
-    assert list(even(count, n, blocks)) == [int(single.random() * n) for _ in range(count)]
-    assert blocks.random() == single.random()  # none was drawn in vain
 
 
 def test_clients_are_generated_without_end() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from lbkit.core.meter import LoadMeter
+from lbkit.draws import stream
 from lbkit.experiment import Server
 from lbkit.geography import Geography
 from lbkit.health_page import DETAIL, FAILED, PATH, page
@@ -20,7 +21,7 @@ from lbkit.live.session_store import WANTED, session_fields, session_store
 from lbkit.live.texts import text_of, wanted_size
 from lbkit.net.origin.load_report import FIELD, write_report
 from lbkit.net.peer import plain_address
-from lbkit.workload import chosen, needs, stream
+from lbkit.workload import chosen, needs
 
 Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

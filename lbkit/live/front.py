@@ -15,6 +15,7 @@ from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.attempts import MOST_EVENTS
 from lbkit.core.drain import DrainState
 from lbkit.core.state_change import StateChange
+from lbkit.draws import stream
 from lbkit.experiment import Experiment, Policy
 from lbkit.experiment.traffic import HTTP2
 from lbkit.live.lab import Lab
@@ -27,7 +28,6 @@ from lbkit.net.http2.rules import Http2
 from lbkit.net.tls.rules import Certificate, TlsRules
 from lbkit.net.tracing.rules import Tracing
 from lbkit.net.watching import Watch
-from lbkit.workload import stream
 
 SPANS_EVERY = 0.2  # seconds after which an exporter gets the latest spans
 LOOPBACK = ("127.0.0.0/8",)  # the load comes from here, with the client in X-Forwarded-For

@@ -24,10 +24,11 @@ from locust import User, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner
 
 from lbkit.arrivals import Closed, Sessions
+from lbkit.draws import stream
 from lbkit.experiment import Experiment
 from lbkit.live.handed import handed
 from lbkit.live.player import GRACE, Player
-from lbkit.workload import Clients, Visits, stream, workload
+from lbkit.workload import Clients, Visits, workload
 
 SETTINGS: dict[str, Any] = handed(os.environ.get("LBKIT_PLAY", "{}"))  # see Player
 EXPERIMENT = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import gevent
 
+from lbkit.draws import stream, zipf
 from lbkit.experiment import Experiment
-from lbkit.workload import stream, zipf
 
 
 def follow(player: Any, lines: Any) -> None:

@@ -19,6 +19,7 @@ from gevent import socket
 from lbkit.caching import FETCHED, served
 from lbkit.clients.decoding import Decoding
 from lbkit.clients.http1 import Http1, Secured, Target
+from lbkit.draws import stream
 from lbkit.experiment import Experiment
 from lbkit.experiment.traffic import HTTP2
 from lbkit.layer4 import PER_CLIENT, PER_REQUEST
@@ -26,7 +27,7 @@ from lbkit.live import orders
 from lbkit.live.cookies import Cookies, Jar, keep
 from lbkit.patience import luck_of
 from lbkit.result import good
-from lbkit.workload import Kinds, Visits, client_name, stream
+from lbkit.workload import Kinds, Visits, client_name
 
 GRACE = 10.0  # seconds
 CONNECTIONS = 1000

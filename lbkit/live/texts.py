@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from lbkit.draws import stream
 from lbkit.mix import MAX_SIZE
-from lbkit.workload import stream
 
 WORDS = tuple(
     """the of and to in is that for it as was with be by on not he his but at are this have from or had an

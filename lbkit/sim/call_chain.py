@@ -18,13 +18,14 @@ from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, Give
 from lbkit.core.retry import Retry
 from lbkit.core.state_change import StateChange
 from lbkit.core.vectors import column_of
+from lbkit.draws import stream, uniform
 from lbkit.experiment import Action, Experiment
 from lbkit.result import COLUMNS, Result
 from lbkit.sim import kinds
 from lbkit.sim.engine import Engine
 from lbkit.sim.requests import Requests
 from lbkit.sim.servers import OK, REFUSED, SERVER_ERROR, UNAVAILABLE, SimServer
-from lbkit.workload import Kinds, needs, path_name, stream, uniform, workload
+from lbkit.workload import Kinds, needs, path_name, workload
 
 CLIENT: Final = -1  # the parent of a call that comes from outside
 

@@ -17,7 +17,7 @@ from lbkit.core.cache import Cache, CacheRules, Fields, Request, Response, Store
 from lbkit.core.geo import Place, round_trip
 from lbkit.core.options import instances, number, table, texts, whole
 from lbkit.core.text import shown, unknown
-from lbkit.workload import stream, zipf, zipf_weights
+from lbkit.draws import stream, zipf, zipf_weights
 
 ORIGIN = "origin"
 BODY = range(10_000)  # stands for a body: a cache needs only its length

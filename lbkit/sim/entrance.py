@@ -12,13 +12,13 @@ from mypy_extensions import mypyc_attr
 from lbkit.core.gate import Gate, Refused
 from lbkit.core.limit.several import tightest
 from lbkit.core.queues import Item
+from lbkit.draws import stream
 from lbkit.edge import TOO_MANY, UNAVAILABLE, Admission, Rules
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.handshakes import Handshakes
 from lbkit.sim.kinds import ADMIT, ENTER, EXPIRE, SECURED
 from lbkit.sim.requests import Requests
-from lbkit.workload import stream
 
 # Decisions about a request, besides the statuses of answers.
 PASS = 0  # it goes on

@@ -12,6 +12,7 @@ from typing import Any
 
 from lbkit.core.attempts import Failure
 from lbkit.core.vectors import column_of
+from lbkit.draws import stream
 from lbkit.experiment import Experiment
 from lbkit.patience import luck_of
 from lbkit.result import COLUMNS, OPTIONAL, good
@@ -20,7 +21,6 @@ from lbkit.sim.engine import Handlers
 from lbkit.sim.requests import NAN, NOT_PICKED
 from lbkit.sim.retrying import RetryingSimulation
 from lbkit.sim.wasting import WastingSimulation
-from lbkit.workload import stream
 
 NO_ANSWER = 0
 

@@ -15,7 +15,7 @@ from math import inf
 
 from lbkit.core.geo import Resolvers
 from lbkit.core.options import instances, number, whole
-from lbkit.workload import stream, zipf_weights
+from lbkit.draws import stream, zipf_weights
 
 MOST = 20_000_000  # requests that are kept
 

@@ -6,9 +6,9 @@ from array import array
 
 from lbkit.core import AnyPool, Pool, PoolSet, Replicas
 from lbkit.core.routing import Answered, RouteTable
+from lbkit.draws import stream
 from lbkit.experiment import Experiment
 from lbkit.sim.requests import Requests
-from lbkit.workload import stream
 
 PASS = 0  # a backend is to get the request
 

@@ -13,6 +13,7 @@ from lbkit.core import Backend, Intent, Pool
 from lbkit.core.attempts import Failure
 from lbkit.core.balance import algorithms
 from lbkit.core.state_change import StateChange
+from lbkit.draws import stream
 from lbkit.events import DEPENDENCY_STATES
 from lbkit.experiment import Action, Experiment, Policy, Server
 from lbkit.sim import kinds
@@ -24,7 +25,6 @@ from lbkit.sim.rollouts import Deploy
 from lbkit.sim.servers import SERVERS, SimServer
 from lbkit.sim.travel import place
 from lbkit.tier import Node
-from lbkit.workload import stream
 
 # The events that a request is waiting for while a backend has it, besides the end of its work.
 UNDER_WAY = (kinds.RECEIVE, kinds.ANSWER, kinds.REFUSE, kinds.CLOSE, kinds.RESEND)

@@ -14,6 +14,7 @@ from mypy_extensions import mypyc_attr
 from lbkit.core.sharing import ProcessorSharing
 from lbkit.core.vectors import COMPILED
 from lbkit.distributions import Exponential, Service
+from lbkit.draws import stream
 from lbkit.experiment import Server
 from lbkit.server import FIFO, PROCESSOR_SHARING
 from lbkit.sim.chaos import Chaos
@@ -21,7 +22,6 @@ from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import BOOT, COMPLETE, RECEIVE, SHARE
 from lbkit.sim.network import varying
 from lbkit.sim.requests import NAN, Requests
-from lbkit.workload import stream
 
 OK, SERVER_ERROR, UNAVAILABLE = 200, 500, 503
 # Other outcomes: the request is served in its turn, or the connection is refused.

@@ -14,6 +14,7 @@ from lbkit.arrivals import Closed, Sessions
 from lbkit.core import AnyPool, Backend, NoBackend
 from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, GiveUp
 from lbkit.core.key import about_client
+from lbkit.draws import stream
 from lbkit.experiment import Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
@@ -29,7 +30,7 @@ from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
 from lbkit.sim.travel import ClientDelays
 from lbkit.sim.users import Users, Visitors
-from lbkit.workload import Kinds, Workload, stream, workload
+from lbkit.workload import Kinds, Workload, workload
 
 # Events that a run may plan: those of some minutes and gigabytes of a closed loop, and in an open loop as
 # many more as its requests can take.

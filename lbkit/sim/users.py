@@ -9,11 +9,12 @@ from mypy_extensions import mypyc_attr
 
 from lbkit.arrivals import Closed
 from lbkit.core.vectors import column_of
+from lbkit.draws import stream
 from lbkit.experiment import Experiment
 from lbkit.sim.engine import Engine
 from lbkit.sim.kinds import SEND
 from lbkit.sim.requests import Requests
-from lbkit.workload import Clients, Visits, stream
+from lbkit.workload import Clients, Visits
 
 # The least seconds between a user's requests if the answer took no time: without it, a user without think
 # time would send requests to a server that rejects them at once forever, at the same moment.

@@ -10,7 +10,7 @@ from variants import NAMES
 from lbkit import AlgorithmError, Balancer, Policy
 from lbkit.core import Backend, Intent, NoBackend, Pool, Replicas, algorithms, make_balancer
 from lbkit.core.balance import JoinIdleQueue
-from lbkit.workload import stream
+from lbkit.draws import stream
 
 
 def replicas(count: int = 3, policy: str = "least_connections", **options: object) -> Replicas:

@@ -8,9 +8,9 @@ from itertools import accumulate
 import pytest
 
 from lbkit.core.cache import OVERHEAD, Cache, CacheRules, Fields, FlightRules, Request, Response
+from lbkit.draws import zipf
 from lbkit.sim.caching import CacheRun, play_cache
 from lbkit.sim.theory import lru_hit_rate, ttl_hit_rate
-from lbkit.workload import zipf
 
 KEYS, RATE = 2_000, 500.0
 WEIGHTS = [(k + 1) ** -0.9 for k in range(KEYS)]
