@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Any, ClassVar
+from typing import Any
 
 from mypy_extensions import mypyc_attr
 
@@ -19,13 +19,10 @@ from lbkit.experiment import Experiment, Policy
 from lbkit.interrupted import Interrupted, so_far
 from lbkit.result import Result
 from lbkit.sim import kinds
+from lbkit.sim.client_side import ClientSide
 from lbkit.sim.engine import Engine, Handlers
-from lbkit.sim.entrance import HOLD, PASS, Entrance
-from lbkit.sim.guard import Guard
 from lbkit.sim.notes import notes
 from lbkit.sim.requests import Requests
-from lbkit.sim.routes import Routes
-from lbkit.sim.server_side import ServerSide
 from lbkit.sim.servers import OK, REFUSED, UNAVAILABLE, SharingServer, SimServer
 from lbkit.sim.tokens import Tokens
 from lbkit.sim.travel import ClientDelays
@@ -39,10 +36,8 @@ MAX_EVENTS_PER_REQUEST = 100
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Simulation(ServerSide):
+class Simulation(ClientSide):
     """What happens to requests: between clients, the balancer and the servers. One is known by its row."""
-
-    entrances: ClassVar[type[Entrance]] = Entrance
 
     def __init__(self, experiment: Experiment, max_events: int | None = None) -> None:
         policy, traffic = experiment.policy, experiment.traffic
@@ -54,16 +49,10 @@ class Simulation(ServerSide):
         requests = Requests(received, Kinds(experiment))
         engine = Engine(max_events or MAX_EVENTS + MAX_EVENTS_PER_REQUEST * len(requests.arrival))
         super().__init__(experiment, engine, requests)
-        self.routes = Routes(experiment, requests, self.pool) if experiment.routing else None
-        self.firewall = Guard(experiment, requests) if experiment.firewall else None
         # -- the balancer's decisions
         self.attempt_policy = policy.attempts(partial(stream, experiment.seed))
         self.attempt_policy.keep = MOST_EVENTS
         self.failed: dict[int, Attempts] = {}  # row -> its failed attempts, from the first failure on
-        # Whether the entrance may hold or refuse requests.
-        self.limited = bool(experiment.limits or experiment.admission or experiment.cache)
-        self.entrance = self.entrances(experiment, engine, requests)
-        self.admitting = False
         self.use_keys(policy)
         # -- what is going to happen
         self.handlers = self._handlers()
@@ -173,96 +162,11 @@ class Simulation(ServerSide):
         else:
             self.handlers[kind](row)
 
-    # -- the entrance -------------------------------------------------------------------------
-
     def send(self, session: int) -> None:
         """A user of a closed loop, or a session, sends a request, unless the traffic has ended."""
         assert self.users
         if (row := self.users.request(session)) is not None:
             self.handlers[kinds.ARRIVE](row)
-
-    def shake_hands(self, row: int) -> None:
-        """A client sends a request where there is TLS."""
-        if self.entrance.connect(row) == PASS:
-            go_on = self.look  # as in `secured`
-            go_on(row)
-
-    def secured(self, row: int) -> None:
-        """The connection of a request is there."""
-        go_on = self.look  # mypyc loses the call of what a property returns, as in self.look(row)
-        go_on(row)
-
-    @property
-    def look(self) -> Callable[[int], object]:
-        """What takes a request on to the firewall, if there is one."""
-        return self.guard if self.firewall else self.switch_or_accept
-
-    def guard(self, row: int) -> None:
-        """A request arrives where there is a firewall."""
-        assert self.firewall
-        if status := self.firewall.decide(row):
-            self.reject(row, status)
-        else:
-            go_on = self.switch_or_accept  # as in `secured`
-            go_on(row)
-
-    @property
-    def switch_or_accept(self) -> Callable[[int], object]:
-        """What takes a request on to the rules of content switching, if there are any."""
-        return self.switch if self.routes else self.accept
-
-    @property
-    def accept(self) -> Callable[[int], object]:
-        """What takes a request on to the limits, if there are any, and to a backend."""
-        return self.arrive if self.limited else self.dispatch
-
-    def switch(self, row: int) -> None:
-        """A request arrives where rules choose the pool, or the answer."""
-        assert self.routes
-        if status := self.routes.decide(row):
-            self.reject(row, status)
-        else:
-            go_on = self.accept  # as in `secured`
-            go_on(row)
-
-    def arrive(self, row: int) -> None:
-        """A request arrives where there are limits or admission."""
-        verdict = self.entrance.limit(row)
-        if verdict == PASS:
-            self.enter(row)
-        elif verdict != HOLD:
-            self.reject(row, verdict)
-
-    def enter(self, row: int) -> None:
-        """A request arrives at the gate, if there is one."""
-        if self.entrance.enter(row) == PASS:
-            self.dispatch(row)
-            return
-        self.admit()
-        self.entrance.time_limit(row)
-
-    def admit(self, _: int = 0) -> None:
-        """Carry out all decisions that the gate makes now."""
-        if self.admitting:
-            return  # a request that was admitted has ended at once: the loop below goes on
-        self.admitting = True
-        while decision := self.entrance.next():
-            row, verdict = decision
-            if verdict == PASS:
-                self.dispatch(row)
-            else:
-                self.reject(row, verdict)
-        self.admitting = False
-
-    def expire(self, row: int) -> None:
-        """A request has waited at the gate for the longest time allowed."""
-        if (status := self.entrance.expire(row)) is not None:
-            self.reject(row, status)
-
-    def reject(self, row: int, status: int) -> None:
-        """Answer a request that never reaches the balancer."""
-        self.requests.attempts[row] = 0
-        self.reply(row, status)
 
     # -- the balancer: one attempt after another -------------------------------------------------
 
