@@ -48,7 +48,7 @@ def playground() -> Path:
 def playing() -> Iterator[str]:
     """Run `lbkit play`; the value is its address."""
     port = free_port()
-    command = [sys.executable, "-m", "lbkit.cli", "play", "--no-browser", "--port", str(port)]
+    command = [sys.executable, "-m", "lbkit", "play", "--no-browser", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             wait_for(port, server)

@@ -33,7 +33,7 @@ class Served:
         self.token_file.chmod(0o600)
         self.configure(text)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.cli", "proxy", str(self.path)],
+            [sys.executable, "-m", "lbkit", "proxy", str(self.path)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -81,7 +81,7 @@ def run_script(text: str, folder: Path, timeout: float = 170) -> str:
 
 def run_command(line: str, folder: Path) -> str:
     """Run a command of lbkit in a folder; return what it prints, and fail if it fails."""
-    return _run(["sh", "-c", line.replace("lbkit", f"{sys.executable} -m lbkit.cli", 1)], folder, 120)
+    return _run(["sh", "-c", line.replace("lbkit", f"{sys.executable} -m lbkit", 1)], folder, 120)
 
 
 def _run(arguments: list[str], folder: Path, timeout: float) -> str:

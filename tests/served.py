@@ -24,7 +24,7 @@ class Server:
         self.options = {"listen": '"127.0.0.1:0"', **usual, **options}
         self.configure(*ports)
         self.process = subprocess.Popen(
-            ["sh", "-c", f'{shell} exec "$0" -m lbkit.cli proxy "$1" {arguments}', sys.executable, str(path)],
+            ["sh", "-c", f'{shell} exec "$0" -m lbkit proxy "$1" {arguments}', sys.executable, str(path)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -102,7 +102,7 @@ def running(pid: int) -> bool:
 def drain(path: Path, *arguments: str, status: int = 0) -> list[str]:
     """Return what `lbkit drain` prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "lbkit.cli", "drain", str(path), *arguments],
+        [sys.executable, "-m", "lbkit", "drain", str(path), *arguments],
         capture_output=True,
         text=True,
         timeout=60,

@@ -52,7 +52,7 @@ def call(*arguments: object, code: int = 0) -> str:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lbkit.cli", *arguments]
+    command = [sys.executable, "-m", "lbkit", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 

@@ -99,7 +99,7 @@ def with_slots(template: str, **slots: str) -> str:
 
 
 def lbkit(more: str = "", *needs: str, top: str = "") -> Config:
-    return Config((sys.executable, "-m", "lbkit.cli", "proxy", "@file"), top + LBKIT + more, needs)
+    return Config((sys.executable, "-m", "lbkit", "proxy", "@file"), top + LBKIT + more, needs)
 
 
 def lbkit_l4(mode: str) -> Config:

@@ -54,7 +54,7 @@ except MemoryError:
 HAND_IN = """
 import os, pathlib, subprocess, sys
 pathlib.Path(os.environ["LBKIT_HOME"], "workbook", "labs", "01-turns", "turns.py").write_text({code!r})
-print(subprocess.run([sys.executable, "-m", "lbkit.cli", "submit", "1"], capture_output=True, text=True))
+print(subprocess.run([sys.executable, "-m", "lbkit", "submit", "1"], capture_output=True, text=True))
 """
 
 

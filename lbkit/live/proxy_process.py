@@ -41,7 +41,7 @@ class ProxyProcess(Started):
         self._folder = tempfile.TemporaryDirectory(prefix="lbkit-")
         path = Path(self._folder.name, "proxy.toml")
         path.write_text(tomli_w.dumps(self.config.to_dict()), encoding="utf-8")
-        program = self._program = Program([sys.executable, "-m", "lbkit.cli", "proxy", str(path)])
+        program = self._program = Program([sys.executable, "-m", "lbkit", "proxy", str(path)])
         said: list[str] = []
         program.follow(lambda line, at: said.append(line))
 

@@ -20,6 +20,7 @@ class Keepsake(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, restore: Callable[[str], object]) -> None:
         self._restore = restore
+        self._shown = ""
         self.text = widgets.Textarea(
             layout={"width": "99%", "height": "240px"}, tooltip="the text of this setting"
         )
@@ -33,9 +34,11 @@ class Keepsake(widgets.VBox):  # type: ignore[misc]
         self.button.on_click(on_main(lambda _: self.restore()))
 
     def show(self, settings: Settings, policies: Iterable[str]) -> None:
-        """Show the text of a setting."""
-        self.text.value = to_text(settings, policies)
-        self.message.value = ""
+        """Show the text of a setting, unless it was shown already: somebody may be changing it."""
+        text = to_text(settings, policies)
+        if text != self._shown:
+            self._shown = self.text.value = text
+            self.message.value = ""
 
     def restore(self) -> None:
         """Restore what the text says, or show why that is not possible."""

@@ -159,6 +159,7 @@ class Playground(Panel):
     # -- running ---------------------------------------------------------------------------
 
     def _begin(self, requests: int) -> Experiment:
+        self.keepsake.show(self.settings, self.choice.chosen)  # now: later, somebody may be typing there
         self._classes = {name: algorithms()[name] for name in self.choice.chosen}
         return scenario(self.settings, requests)
 
@@ -262,7 +263,6 @@ class Playground(Panel):
         self._judge()
         self._tabulate(table(self.results) if self.results else "")
         self.toml.value = self.experiment.to_toml()
-        self.keepsake.show(self.settings, self.choice.chosen)
 
     def _first_figure(self) -> Figure | Sketch:
         """Return the first figure: latencies, or those of many seeds."""

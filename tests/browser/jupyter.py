@@ -60,7 +60,7 @@ def serving(home: Path, root: Path) -> Iterator[Lab]:
     own |= {"LBKIT_PROGRESS": str(home / "progress.json"), "PYTHONPATH": str(root)}
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.cli", "lab", "--no-browser"],
+            [sys.executable, "-m", "lbkit", "lab", "--no-browser"],
             cwd=home,
             env=os.environ | own,
             stdout=log,

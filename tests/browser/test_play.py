@@ -28,7 +28,7 @@ PATIENCE = 180_000  # ms, on a busy machine
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     need_feature("play")
     port = free_port()
-    command = [sys.executable, "-m", "lbkit.cli", "play", "--no-browser", "--port", str(port)]
+    command = [sys.executable, "-m", "lbkit", "play", "--no-browser", "--port", str(port)]
     own = {name: str(tmp_path_factory.mktemp("play")) for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     environment = os.environ | own | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:

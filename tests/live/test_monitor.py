@@ -259,7 +259,7 @@ def test_the_command_tells_of_a_dead_proxy_and_ends_with_ctrl_c(scene: Scene, tm
     with (
         scene.without_clients(),
         subprocess.Popen(
-            [sys.executable, "-m", "lbkit.cli", "monitor", "--admin", admin, "--every", "0.5"],
+            [sys.executable, "-m", "lbkit", "monitor", "--admin", admin, "--every", "0.5"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -127,7 +127,7 @@ def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path) -> None:
 def test_the_command_answers_until_it_is_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "zone.toml"
     path.write_text(EXAMPLE.replace("127.0.0.1:5353", "127.0.0.1:0"))
-    command = [sys.executable, "-u", "-m", "lbkit.cli", "dns", str(path)]
+    command = [sys.executable, "-u", "-m", "lbkit", "dns", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

@@ -468,7 +468,7 @@ def cpu(pid: int) -> float:
 
 def command(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lbkit.cli", "proxy", str(path), *arguments],
+        [sys.executable, "-m", "lbkit", "proxy", str(path), *arguments],
         capture_output=True,
         text=True,
         timeout=60,

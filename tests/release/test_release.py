@@ -127,8 +127,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def test_the_plain_wheel_simulates(plain: Environment) -> None:
-    assert plain.run("-m", "lbkit.cli", "--version").strip().endswith(lbkit.__version__)
-    table = plain.run("-m", "lbkit.cli", "compare", "--load", "0.9", "-p", "round_robin", "-p", "random")
+    assert plain.run("-m", "lbkit", "--version").strip().endswith(lbkit.__version__)
+    table = plain.run("-m", "lbkit", "compare", "--load", "0.9", "-p", "round_robin", "-p", "random")
     assert "round_robin" in table
     assert plain.run("-c", "import lbkit; print(lbkit.__file__)").startswith(str(plain.folder))
 
@@ -209,7 +209,7 @@ def test_a_wheel_has_the_notebooks_and_the_labs_for_a_learner(tmp_path: Path) ->
     ):
         assert (here / "workbook" / name).is_file()
     assert not list(here.rglob("checks.py"))
-    check = [environment.python, "-m", "lbkit.cli", "check", "1"]
+    check = [environment.python, "-m", "lbkit", "check", "1"]
     done = subprocess.run(
         check, cwd=here / "workbook", env=clean(tmp_path), capture_output=True, text=True, check=False
     )
@@ -230,4 +230,4 @@ def test_the_compiled_wheel_runs_compiled(tmp_path: Path) -> None:
     environment = Environment.new(tmp_path / "venv")
     environment.install(wheel)
     assert environment.run("-c", "import lbkit; print(lbkit.compiled())") == "True\n"
-    assert "least_connections" in environment.run("-m", "lbkit.cli", "compare", "-p", "least_connections")
+    assert "least_connections" in environment.run("-m", "lbkit", "compare", "-p", "least_connections")

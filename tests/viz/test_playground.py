@@ -340,6 +340,17 @@ def test_a_setting_can_be_pasted_into_another_playground() -> None:
     assert other.keepsake.text.value == one.keepsake.text.value
 
 
+def test_a_text_that_somebody_changes_is_left_alone_until_the_setting_changes() -> None:
+    playground = Playground(run)
+    box = playground.keepsake.text
+    shown, box.value = box.value, "load = 0.6"
+    playground.draw()
+    assert box.value == "load = 0.6"
+    playground.controls["load"].value = 0.65
+    assert "load = 0.65" in box.value
+    assert box.value != shown
+
+
 def test_a_text_that_is_no_setting_changes_nothing_and_says_why() -> None:
     playground = Playground(run)
     before = playground.settings

@@ -68,7 +68,7 @@ def test_workers_share_certificates_reload_them_and_survive_a_bad_file(tmp_path:
             """
         )
         process = subprocess.Popen(
-            [sys.executable, "-m", "lbkit.cli", "proxy", str(tmp_path / "proxy.toml")],
+            [sys.executable, "-m", "lbkit", "proxy", str(tmp_path / "proxy.toml")],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

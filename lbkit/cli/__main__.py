@@ -1,5 +1,0 @@
-"""`python -m lbkit.cli`, where the `lbkit` program is not on PATH."""
-
-from lbkit.cli import app
-
-app()
