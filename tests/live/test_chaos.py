@@ -75,9 +75,9 @@ def test_a_shared_dependency_takes_every_server_out_and_panic_keeps_them() -> No
 
 
 def test_lost_requests_and_errors_for_some_clients_are_those_of_the_simulator() -> None:
-    policy = Policy("round_robin", retries=0)
+    policy = Policy("modulo_hash", retries=0)  # by client: on a busy machine two requests may change places
     events = [Event(0, "lose", "s1", 0.3), Event(0, "fail", "s2", 0.3)]
-    traffic = Traffic(Trace([0.2 + i / 50 for i in range(100)]), 4, patience=Patience(timeout=1.0))
+    traffic = Traffic(Trace([0.5 + i / 50 for i in range(100)]), 4, patience=Patience(timeout=1.0))
     experiment = Experiment(servers(3, service=Constant(0.001)), traffic, policy, events)
     simulated, real = run(experiment), run(experiment, on="live")
     assert real.faults == ()
