@@ -14,7 +14,6 @@ import socket
 import sys
 import threading
 import time
-import urllib.request
 from math import inf
 from types import FrameType
 from typing import Any
@@ -24,15 +23,6 @@ from lbkit.live.backend_app import Backend
 from lbkit.live.backend_settings import check_settings
 from lbkit.live.calling import Calls
 from lbkit.live.handed import handed
-
-
-def healthy(port: int) -> bool:
-    """Return whether /health passes at this port of 127.0.0.1; for containers' health checks."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 def main() -> None:
@@ -46,8 +36,6 @@ def main() -> None:
     `Calls`.
     `notice`: at SIGTERM, /health first fails for these seconds, in which it serves as before, so that checks
     take it out before it refuses a connection. Then it finishes what it has, and ends."""
-    if sys.argv[1] == "--health":
-        sys.exit(0 if healthy(int(sys.argv[2])) else 1)
     settings = handed(sys.argv[1])
     server = server_from_dict({"name": socket.gethostname()} | settings.get("server", {}))
     changes = settings.get("control", {})
