@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import accumulate, repeat, starmap
 from math import floor
 from typing import Final
@@ -32,11 +32,6 @@ def zipf(n: int, skew: float, rng: random.Random) -> Callable[[int], list[int]]:
         return lambda count: [floor(draw() * n) for _ in repeat(None, count)]
     upto = list(accumulate(zipf_weights(n, skew)))
     return lambda count: rng.choices(range(n), cum_weights=upto, k=count)
-
-
-def uniform(rng: random.Random) -> Callable[[int], Iterable[float]]:
-    """Return a function that draws `count` numbers from [0, 1)."""
-    return lambda count: starmap(rng.random, repeat((), count))
 
 
 def uniforms(count: int, rng: random.Random) -> vec[float]:

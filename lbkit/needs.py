@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lbkit.core.text import unknown
+from lbkit.core.text import listed, unknown
 from lbkit.material import CLONE
 
 DISTRIBUTION = "lbkit-lab"  # the name on PyPI, where `lbkit` is an unrelated project
@@ -155,17 +155,13 @@ def why_not(feature: str) -> str:
     if packages := [name for name in needed.packages if not has_package(name)]:
         extras = dict.fromkeys(PACKAGES[name] for name in packages)
         several = "s" if len(packages) > 1 else ""
-        missing.append(f"the Python package{several} {_listed(packages)} ({install_command(*extras)})")
+        missing.append(f"the Python package{several} {listed(packages)} ({install_command(*extras)})")
     for name in needed.programs:
         if find_program(PROGRAMS[name].names) is None:
             missing.append(f"the program {name} ({PROGRAMS[name].hint})")
     if missing:
         return f"{feature} needs {' and '.join(missing)}"
     return str(resolve(needed.check)()) if needed.check else ""
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def install_command(*extras: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, overload
 from lbkit.checks import several
 from lbkit.core.balance import Balancer
 from lbkit.core.options import named_options
-from lbkit.core.text import did_you_mean
+from lbkit.core.text import did_you_mean, listed
 from lbkit.experiment import Experiment, Policy, check_experiment
 from lbkit.jobs import Job
 from lbkit.rows import Table
@@ -148,7 +148,7 @@ class Comparison(Mapping[str, Replication]):
         first, *equal = self.best(measure, confidence)
         seeds = f"{len(self[first].seeds)} seeds"
         if equal and len(equal) + 1 == len(self):
-            return f"{seeds} cannot tell the {measure} of {_and([first, *equal])} apart."
+            return f"{seeds} cannot tell the {measure} of {listed([first, *equal])} apart."
         most, more, sign = ("highest", "less", -1) if measure in HIGHER else ("lowest", "more", 1)
         parts = [f"{first} has the {most} {measure}, {_text(measure, self[first][measure])}"]
         for name in self:
@@ -156,7 +156,7 @@ class Comparison(Mapping[str, Replication]):
                 gap = self.difference(measure, *((name, first) if sign > 0 else (first, name)), confidence)
                 parts.append(f"{name} has {_text(measure, gap)} {more}")
         if equal:
-            parts.append(f"{seeds} cannot tell {_and(equal)} from it")
+            parts.append(f"{seeds} cannot tell {listed(equal)} from it")
         return "; ".join(parts) + "."
 
     def __repr__(self) -> str:
@@ -275,10 +275,6 @@ def _text(measure: str, value: Interval) -> str:
     """Return a value with its unit, as people say it."""
     name, write = _COLUMNS.get(measure, (measure, number(".4g")))
     return write(value) + (" %" if name.endswith("%") else "")
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def cells(replications: Iterable[Replication]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from lbkit.columns import good
-from lbkit.core.text import did_you_mean, shown
+from lbkit.core.text import did_you_mean, listed, shown
 from lbkit.gameday.company import Company
 from lbkit.gameday.design import Design
 from lbkit.gameday.incident import Incident
@@ -174,8 +174,8 @@ class Scorecard(Mapping[str, Replication]):
             won, lost = (
                 [measure for measure, how in found.items() if how == which] for which in (BETTER, WORSE)
             )
-            parts = [f"better in {_and(won)}"] if won else []
-            parts += [f"worse in {_and(lost)}"] if lost else []
+            parts = [f"better in {listed(won)}"] if won else []
+            parts += [f"worse in {listed(lost)}"] if lost else []
             said.append(f"Than {other!r} it is {', '.join(parts) or 'neither better nor worse'}.")
         kept = f"{design!r} keeps {self.promises_kept(design)} of {len(self.company.promises)} promises."
         return "\n".join([kept, *said])
@@ -206,10 +206,6 @@ class Scorecard(Mapping[str, Replication]):
         means = f"mean of {seeds} game days ± half of its 95% confidence interval"
         about = means if seeds > 1 else "one game day"
         return html(self.head, self.rows(), ["design"], [f"{about}; ✓ promise kept, ✗ broken, ? cannot tell"])
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def scorecard(

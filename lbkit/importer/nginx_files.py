@@ -119,17 +119,18 @@ class _Folder:
 
     def find(self, pattern: str) -> tuple[list[str], str]:
         """Return the names of the files that an include means, and why there are none."""
-        wanted = Path(pattern)
+        try:
+            return self._find(Path(pattern))
+        except (ValueError, NotImplementedError):  # "**x", a null byte
+            return [], "no name of a file"
+
+    def _find(self, wanted: Path) -> tuple[list[str], str]:
         if wanted.is_absolute():
             folder = wanted.parent.resolve()
             if not folder.is_relative_to(self.root):
                 return self._copied(wanted), "outside the file's folder"
             wanted = (folder / wanted.name).relative_to(self.root)
-        try:
-            found = sorted(str(p.resolve()) for p in self.root.glob(str(wanted)) if p.is_file())
-        except (ValueError, NotImplementedError):  # "**x", a null byte
-            return [], "no name of a file"
-        return found, "not there"
+        return sorted(str(p.resolve()) for p in self.root.glob(str(wanted)) if p.is_file()), "not there"
 
     def _copied(self, wanted: Path) -> list[str]:
         """Return the files that /etc/nginx/conf.d/*.conf means here, if conf.d lies in this folder."""

@@ -90,7 +90,7 @@ class LiveSession(Controls, Started):
         self._layers: LayerWatch | None = None  # with tiers
         self._counts = ClientCounts(server.name for server in experiment.leaves)
         self._counting = threading.Lock()
-        self.watchers: list[Callable[[], object]] = []  # `stop` calls them last, for who watches to end
+        self.watchers: list[Callable[[], object]] = []  # `stop` calls them last: they wait for what watches
         nodes: list[Node] = [*experiment.leaves, *experiment.tiers]
         boots = {node.name: node.boot for node in nodes}
         events = without_failed_boots(experiment.timeline, boots)

@@ -18,7 +18,7 @@ from lbkit.core.attempts import IDEMPOTENT, MOST_EVENTS, Attempts, Failure, Give
 from lbkit.core.retry import Retry
 from lbkit.core.state_change import StateChange
 from lbkit.core.vectors import column_of
-from lbkit.draws import stream, uniform
+from lbkit.draws import stream, uniforms
 from lbkit.experiment import Action, Experiment
 from lbkit.result import COLUMNS, Result
 from lbkit.sim import kinds
@@ -61,7 +61,7 @@ class Service:
         self.attempts.keep = MOST_EVENTS
         self.attempt_time = self.rules.timeouts.until_answer if self.rules.timeouts else inf
         # By client's request: every attempt for the same request needs the same work.
-        self.demand, self.luck = (array("d", uniform(named(name))(rows)) for name in ("demand", "luck"))
+        self.demand, self.luck = (array("d", uniforms(rows, named(name))) for name in ("demand", "luck"))
         self.calls: list[int] = []
 
 

@@ -43,8 +43,7 @@ class ClientSide(ServerSide):
     def shake_hands(self, row: int) -> None:
         """A client sends a request where there is TLS."""
         if self.entrance.connect(row) == PASS:
-            go_on = self.look  # as in `secured`
-            go_on(row)
+            self.secured(row)
 
     def secured(self, row: int) -> None:
         """The connection of a request is there."""
@@ -59,11 +58,7 @@ class ClientSide(ServerSide):
     def guard(self, row: int) -> None:
         """A request arrives where there is a firewall."""
         assert self.firewall
-        if status := self.firewall.decide(row):
-            self.reject(row, status)
-        else:
-            go_on = self.switch_or_accept  # as in `secured`
-            go_on(row)
+        self.reject_or(row, self.firewall.decide(row), self.switch_or_accept)
 
     @property
     def switch_or_accept(self) -> Callable[[int], object]:
@@ -78,11 +73,14 @@ class ClientSide(ServerSide):
     def switch(self, row: int) -> None:
         """A request arrives where rules choose the pool, or the answer."""
         assert self.routes
-        if status := self.routes.decide(row):
+        self.reject_or(row, self.routes.decide(row), self.accept)
+
+    def reject_or(self, row: int, status: int, then: Callable[[int], object]) -> None:
+        """Reject a request with `status`; without one, `then` takes it on."""
+        if status:
             self.reject(row, status)
         else:
-            go_on = self.accept  # as in `secured`
-            go_on(row)
+            then(row)
 
     def arrive(self, row: int) -> None:
         """A request arrives where there are limits or admission."""

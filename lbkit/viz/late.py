@@ -22,7 +22,7 @@ class OpenedLate:
 
     @property
     def model_id(self) -> str:
-        """The page's name of the widget; who asks for it is about to show it."""
+        """The page's name of the widget, which is asked for when the widget is about to be shown."""
         parent: Any = super()
         if not self._wanted:
             self._wanted = True

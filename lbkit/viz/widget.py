@@ -117,7 +117,7 @@ def as_json(figure: go.Figure | Sketch) -> str:
 
 
 class Photographed(LeavesPictures, OpenedLate):
-    """A widget with a script that sends a picture of it when it rests, and words for who cannot see it."""
+    """A widget with a script that sends a picture of it at rest, and words for those who cannot see it."""
 
     blank = False  # nothing to see yet
     picture = ""  # the last one the browser took, as the HTML of an image

@@ -228,6 +228,13 @@ def test_includes(written) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["/etc/nginx/a**b.conf", "a**b.conf"])
+def test_an_include_that_is_no_pattern_is_named(written, name: str) -> None:
+    need_module("crossplane")
+    found = read_config(written(f"http {{ include {name}; upstream u {{ server a; }} }}"))
+    assert [one.text for one in found.unread] == [f"include {name} (no name of a file)"]
+
+
 def test_variables_and_sockets_as_addresses_get_names_that_engines_can_use(written) -> None:
     need_module("crossplane")
     text = """upstream u {
