@@ -124,7 +124,9 @@ def table(start: str, blocks: list[Block]) -> str:
 
 
 def running(seconds: float) -> str:
-    return "not measured" if not seconds else f"{seconds / 60:.1f} min"
+    if not seconds:
+        return "not measured"
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
 def linked(block: Block) -> str:
@@ -162,7 +164,7 @@ def stale() -> list[Path]:
 
 
 def rows(text: str) -> str:
-    return re.sub(r"[\d.]+ min|not measured", "", text)
+    return re.sub(r"[\d.]+ (?:min|s)\b|not measured", "", text)
 
 
 def main() -> None:

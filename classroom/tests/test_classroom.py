@@ -23,7 +23,7 @@ import pytest
 pytest.importorskip("jupyterhub", reason="no jupyterhub here: `make classroom` installs it")
 import psutil
 import requests
-from websocket import WebSocket, create_connection
+from websocket import WebSocket, WebSocketConnectionClosedException, create_connection
 
 from lbkit.course import find_lab
 from lbkit.live.program import free_ports
@@ -121,6 +121,7 @@ class Student:
         self.home = room.folder / "students" / name
         self.browser = requests.Session()
         self.token = ""
+        self.kernel = ""  # the path of its API
         self.socket: WebSocket | None = None
 
     def log_in(self, password: str = PASSWORD) -> int:
@@ -148,8 +149,11 @@ class Student:
 
     def open_kernel(self) -> None:
         path = f"/user/{self.name}/api/kernels"
-        kernel = self.ask("POST", path).json()["id"]
-        address = f"{self.room.url}{path}/{kernel}/channels".replace("http", "ws", 1)
+        self.kernel = f"{path}/{self.ask('POST', path).json()['id']}"
+        self.connect()
+
+    def connect(self) -> None:
+        address = f"{self.room.url}{self.kernel}/channels".replace("http", "ws", 1)
         headers = [f"Authorization: token {self.token}"]
         self.socket = create_connection(address, header=headers, timeout=PATIENCE)
 
@@ -159,7 +163,19 @@ class Student:
             self.socket.close()
 
     def execute(self, code: str) -> str:
-        """Return what the code prints in the student's kernel."""
+        """Return what the code prints in the student's kernel.
+
+        Where Jupyter Server hears nothing from a kernel for 60 s after it has accepted a connection to it
+        (`kernel_info_timeout`), it closes the connection. JupyterLab connects once more then, and so does this.
+        """
+        try:
+            return self.printed(code)
+        except WebSocketConnectionClosedException as lost:
+            print(f"{self.name}: {lost} Once more; the hub's log:\n{self.room.log.read_text()[-4000:]}")
+            self.connect()
+            return self.printed(code)
+
+    def printed(self, code: str) -> str:
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "session": number, "version": "5.3"}
         content = {"code": code, "silent": False, "store_history": False, "stop_on_error": True}
