@@ -17,6 +17,7 @@ from benchmarks.harness import options, report
 from benchmarks.proxy.heads import request
 from benchmarks.proxy.lab import BODY
 from lbkit.net import Proxy, ProxyConfig
+from lbkit.net.http1 import plans
 from lbkit.net.http1.client import ClientConnection
 from lbkit.net.http1.server import ServerConnection
 
@@ -85,11 +86,16 @@ class Inside:
                 proxy.connections.put_back(origin)
                 self.origins.append(origin)
 
-    def play(self, first: int, varied: bool) -> tuple[float, float]:
+    def play(self, first: int, varied: bool, flood: bool) -> tuple[float, float]:
         """Return the seconds that all requests took on their way in, and their answers on the way out."""
         clock = time.process_time
         asked = [request(first + i, varied) for i in range(CLIENTS)]
         answered = [answer(first + i, varied) for i in range(CLIENTS)]
+        if flood:  # not even the names are the same
+            asked = [head.replace(b"Cookie:", b"X-%d:" % (first + i)) for i, head in enumerate(asked)]
+            answered = [
+                head.replace(b"Set-Cookie:", b"X-%d:" % (first + i)) for i, head in enumerate(answered)
+            ]
         start = clock()
         for client, data in zip(self.clients, asked, strict=True):
             client.data_received(data)
@@ -103,18 +109,22 @@ class Inside:
         return way_in, way_out
 
 
-async def cost(features: dict[str, Any], varied: bool, rounds: int) -> dict[str, float]:
+async def cost(features: dict[str, Any], varied: bool, flood: bool, rounds: int) -> dict[str, float]:
     inside = Inside(features)
     gc.collect()
-    found = [inside.play(CLIENTS * i, varied) for i in range(rounds + WARM)][WARM:]
+    found = [inside.play(CLIENTS * i, varied, flood) for i in range(rounds + WARM)][WARM:]
     ways = {"in": min(way for way, _ in found), "out": min(way for _, way in found)}
     return {name: 1e6 * way / CLIENTS for name, way in ways.items()}
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    kinds = {"same heads": ({}, False), "different heads": ({}, True)}
-    kinds |= {name: (features, False) for name, features in FEATURES.items()}
+    kinds = {"same heads": ({}, False, False), "different heads": ({}, True, False)}
+    kinds |= {name: (features, False, False) for name, features in FEATURES.items()}
+    flood = ({}, True, True)
     rows = {name: asyncio.run(cost(*kind, rounds)) for name, kind in kinds.items()}
+    rows["flood"] = asyncio.run(cost(*flood, rounds))
+    plans.MAX_HEAD = -1  # no head is remembered
+    rows["without plans"] = asyncio.run(cost(*flood, rounds))
     return {"us": rows}
 
 
