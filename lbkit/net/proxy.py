@@ -17,6 +17,7 @@ import attrs
 from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.key import key_of
 from lbkit.core.routing import MirrorReport
+from lbkit.net.alarms import AlarmsByLength
 from lbkit.net.chain import connect_filters, make_filters
 from lbkit.net.client_side import ClientSide
 from lbkit.net.config import ProxyConfig
@@ -146,6 +147,7 @@ class Proxy(ClientSide):
         guard()
         loop = asyncio.get_running_loop()
         self.connections.now = self.service.now = monotonic
+        self.service.alarms = AlarmsByLength()  # no loop's but this one's
         for pool in self.pool.pools:
             if pool.affinity is not None:  # cookies outlive a process, and monotonic clocks differ
                 pool.affinity.epoch = time.time() - monotonic()

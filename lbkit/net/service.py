@@ -12,6 +12,7 @@ from mypy_extensions import mypyc_attr
 from lbkit.core import AnyPool, Backend, Lease
 from lbkit.core.attempts import AttemptPolicy
 from lbkit.core.key import Key
+from lbkit.net.alarms import AlarmsByLength
 from lbkit.net.messages import ExchangeView, Receiver, RequestHead, ResponseHead
 from lbkit.net.peer import Peer
 from lbkit.net.settings import Timeouts
@@ -117,7 +118,9 @@ class Service:
         self.fault = fault
         self.explain = explain
         self.private = private
-        self.now: Callable[[], float] = lambda: 0.0  # the loop's clock, once it runs
+        # Once the loop runs: its clock, and its timers.
+        self.now: Callable[[], float] = lambda: 0.0
+        self.alarms = AlarmsByLength()
 
     def attempt(self, exchange: Any, step: Step, lease: Lease, detail: Any = None) -> None:
         """Call the hooks of attempts; where there are none, callers do not come here."""

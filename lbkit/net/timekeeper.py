@@ -12,6 +12,7 @@ from lbkit.core import Backend, NoBackend
 from lbkit.core.attempts import SAFE, Again, AttemptPolicy, Failure, GiveUp, Kind
 from lbkit.core.retry import AttemptTimeouts, Retry
 from lbkit.net import deadline
+from lbkit.net.alarms import Alarm
 from lbkit.net.hedge import Attempting, Copy
 from lbkit.net.messages import Answer, ResponseHead
 from lbkit.net.service import Step
@@ -38,7 +39,7 @@ class Timekeeper:
         self.until = inf  # the request's deadline
         self.copies: list[Copy] = []  # hedges in flight
         self.hedged = 0  # copies sent so far
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Alarm | asyncio.TimerHandle] = {}
         request = exchange.request
         # Only a safe request without a body may be in flight twice.
         self._hedge = rules.hedge if request.method in SAFE and request.length == 0 else None
@@ -47,12 +48,16 @@ class Timekeeper:
         if rules.deadline is not None:
             left = min(rules.deadline, deadline.client_timeout(request.data))
             self.until = exchange.began + left
-            self._arm("deadline", left, self._late)
+            self._arm("deadline", left, self._late, usual=left == rules.deadline)
 
-    def _arm(self, name: str, seconds: float | None, then: Callable[[], None]) -> None:
-        """Restart a timer; with None there is no limit."""
+    def _arm(self, name: str, seconds: float | None, then: Callable[[], None], usual: bool = True) -> None:
+        """Restart a timer; with None there is no limit. `usual`: a length of the policy's."""
         self._disarm(name)
-        if seconds is not None:
+        if seconds is None:
+            return
+        if usual:
+            self._timers[name] = self.exchange.service.alarms.set(seconds, then)
+        else:
             self._timers[name] = asyncio.get_running_loop().call_later(max(0.0, seconds), then)
 
     def _disarm(self, *names: str) -> None:
@@ -83,8 +88,10 @@ class Timekeeper:
     def takes_over(self, elapsed: float) -> None:
         """Called when a copy becomes the current attempt, `elapsed` seconds after it was sent."""
         total, first_byte = self.timeouts.total, self.timeouts.first_byte
-        self._arm("total", None if total is None else total - elapsed, self._attempt_over)
-        self._arm("first byte", None if first_byte is None else first_byte - elapsed, self._no_first_byte)
+        left = None if total is None else total - elapsed
+        self._arm("total", left, self._attempt_over, usual=False)
+        left = None if first_byte is None else first_byte - elapsed
+        self._arm("first byte", left, self._no_first_byte, usual=False)
 
     def renews(self) -> None:
         """Called when the same backend gets the request again, on a new connection."""

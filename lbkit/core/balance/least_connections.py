@@ -31,6 +31,7 @@ class _Levels:
         self._spare: list[_Level] = []  # empty levels, used again: new ones are expensive
         # All backends, longest waiting first, and the level of each.
         self._level_of: dict[Backend, _Level] = {b: OrderedDict.fromkeys((b,)) for b in members}
+        self._first: Backend | None = None  # what `first` has returned
 
     def __contains__(self, backend: Backend) -> bool:
         return backend in self._level_of
@@ -48,7 +49,8 @@ class _Levels:
         levels, scores = self._levels, self._scores
         while not (level := levels[scores[0]]):
             self._spare.append(levels.pop(heappop(scores)))
-        return next(iter(level))
+        self._first = found = next(iter(level))
+        return found
 
     def move(self, backend: Backend, score: float) -> None:
         """Move a backend to the level of its new score, behind its equals."""
@@ -64,7 +66,8 @@ class _Levels:
 
     def move_first(self, score: float) -> None:
         """Move the backend that `first` has just returned."""
-        self.move(self.first(), score)
+        assert self._first
+        self.move(self._first, score)
 
     def _drop_empty_levels(self, but: float) -> None:
         self._levels = {score: level for score, level in self._levels.items() if level or score == but}
