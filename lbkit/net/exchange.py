@@ -17,6 +17,7 @@ from mypy_extensions import mypyc_attr
 
 from lbkit.core import Backend
 from lbkit.core.attempts import Failure
+from lbkit.core.routing.paths import normal_path
 from lbkit.net.answers import own_answer
 from lbkit.net.forwarding import Forwarding
 from lbkit.net.messages import Answer, Hold, Named, Reject, ResponseHead
@@ -42,7 +43,7 @@ class Exchange(Forwarding):
             except Reject as error:
                 self.answer_with(Answer(error.status, error.why))
                 return
-        if service.pool.wants_reports and self.request.target.partition(b"?")[0] == service.private != b"/":
+        if service.pool.wants_reports and normal_path(self.request.target) == service.private != "/":
             self.answer_with(Answer(404))
         elif service.on_request:
             self.proceed(now)

@@ -17,6 +17,7 @@ import attrs
 from lbkit.core import AnyPool, Backend, Intent
 from lbkit.core.key import key_of
 from lbkit.core.routing import MirrorReport
+from lbkit.core.routing.paths import normal_path
 from lbkit.net.alarms import AlarmsByLength
 from lbkit.net.chain import connect_filters, make_filters
 from lbkit.net.client_side import ClientSide
@@ -99,7 +100,7 @@ class Proxy(ClientSide):
             timeouts=config.timeouts,
             fault=self.faults.report,
             explain=config.explain,
-            private=b"" if config.expose else config.probe.partition("?")[0].encode("latin-1"),
+            private="" if config.expose else normal_path(config.probe.encode("latin-1")),
         )
 
     def _join(

@@ -102,11 +102,12 @@ class Service:
         timeouts: Timeouts,
         fault: Callable[[str], object],
         explain: bool = False,
-        private: bytes = b"",
+        private: str = "",
     ) -> None:
         """`fault` is called within an exception's handler, with what failed.
 
-        `private`: the path at which backends are probed; while they are, clients get 404 there."""
+        `private`: the path at which backends are probed, in its normal spelling; while they are, clients get
+        404 there, unless it is /."""
         self.pool = pool
         self.key = key
         self.connections = connections
