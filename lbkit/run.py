@@ -68,7 +68,10 @@ def run(experiment: Experiment, on: str = "sim", **options: Any) -> Result:
     of your own fails in the simulator. Nothing is left running, also after an interrupt."""
     ready = engine(on)
     check_experiment(experiment)
-    check_names(run, options, _options(on))
+    known = _options(on)
+    for name in set(_options("sim")).difference(known).intersection(options):
+        raise TypeError(f"run: {name} is an option of on='sim'; on={on!r} has {', '.join(known)}")
+    check_names(run, options, known)
     try:
         return ready(experiment, **options)
     except AlgorithmError as error:

@@ -70,6 +70,10 @@ SMALL = Experiment(servers(2), Traffic(duration=1))
             lambda: run(SMALL, gracee=1),
             r"run: unknown option gracee; known are grace, max_events, layer, record, keep; did you",
         ),
+        (
+            lambda: run(SMALL, on="live", keep="all"),
+            r"run: keep is an option of on='sim'; on='live' has layer,",
+        ),
         (lambda: run(SMALL, on="live", gracee=1), r"run: unknown option gracee; .* did you mean grace\?"),
         (lambda: compare(SMALL, "random", gracee=1), r"did you mean grace\?"),
         (
