@@ -283,3 +283,18 @@ def test_no_bytes_make_the_proxy_hang_or_crash(proxy: Proxy, data: st.DataObject
                 client.answer()
             pytest.fail("ten answers to one request")
     assert ask(proxy)[0] == 200
+
+
+def test_an_answer_that_is_like_others_may_not_have_a_longer_head() -> None:
+    def script(connection: Connection) -> None:
+        for size in (1, 2, 3, 1500):
+            connection.head()
+            cookie = b"Set-Cookie: " + b"x" * size
+            connection.send(b"HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 0\r\n" + cookie + b"\r\n\r\n")
+
+    with proxied(script, limits=Limits(head=512)) as proxy, Client(proxy) as client:
+        found = []
+        for _ in range(4):
+            client.send(GET)
+            found.append(client.answer()[0])
+    assert found == [200, 200, 200, 502]

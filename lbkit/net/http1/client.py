@@ -176,6 +176,8 @@ class ClientConnection:
             plan = self._plan
             if not (at or self._head_only) and (known := plan.read(data)):
                 answer, end, keep = known, plan.end, plan.keep
+                if end > limit:
+                    raise Reject(502, "")
                 whole = answer.length == len(data) - end
                 break
             end = data.find(HEAD_END, at) + 4

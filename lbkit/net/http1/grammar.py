@@ -83,7 +83,7 @@ def field_finder(names: Iterable[bytes], twins: bool) -> re.Pattern[bytes]:
 
 REQUEST_FIELDS = field_finder(HOP_BY_HOP | IDENTITY | ROUTING | {b"expect", b"via"}, twins=True)
 RESPONSE_FIELDS = field_finder(HOP_BY_HOP | INTERNAL | {b"content-length", b"date"}, twins=False)
-# What follows a name and its colon: any valid value, and a length of a body. (RFC 9110, 5.5 and 8.6.)
+# What follows a name and its colon: any valid value (RFC 9110, 5.5), and the usual spelling of a length.
 VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 LENGTH_VALUE = re.compile(rb" ?([0-9]{1,15})")
 ONE_FIELD = re.compile(rb"\r\n([^:\r\n]+):[^\r\n]*")

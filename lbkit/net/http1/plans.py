@@ -19,9 +19,10 @@ from lbkit.net.messages import RequestHead, ResponseHead
 from lbkit.net.peer import Peer
 
 MAX_HEAD = 2048  # bytes; most heads are shorter
-MAX_LINES: Final = 64  # of a form
-# A form is made of the second head that is not known, the fourth, the eighth..., counted from the last head
-# that had one, and given up after some that do not have it: heads with nothing in common cost little.
+MAX_LINES: Final = 32  # fields of a form; browsers send up to 20
+MAX_NEW: Final = 8  # fields with another value: more are faster to read as an unknown head
+# After this many unknown heads in a row a form is made of the last one, then after twice as many, and so on.
+# A form that does not fit CHANCES heads in a row is given up. So heads with nothing in common cost little.
 FIRST_FORM: Final = 2
 CHANCES: Final = 4
 
@@ -30,36 +31,65 @@ DROPPED: Final = 0  # the same, and is not sent on
 SAME: Final = 1  # the same
 ANY: Final = 2  # a field of this name
 LENGTH: Final = 3  # a field of this name: the length of the body
-TOLD: Final = 4  # a field of this name, in which a backend tells the proxy something; not sent on
+REPORT: Final = 4  # a field of this name, in which a backend tells the proxy something; not sent on
 
 
 class Form:
-    """The names of a head's fields in their order, and how each is forwarded: the same for all values."""
+    """The names of a head's fields in their order, and how each is forwarded: the same for all values.
 
-    __slots__ = ("_kinds", "_length", "_lines", "_names", "_tail", "chances", "internal", "length")
+    Why that is safe: how a head is understood depends on its names, and on the values of Host, Expect, a
+    length, and fields that are never sent on as they came (Connection, Transfer-Encoding, Forwarded...).
+    These have to be the same, but for the length, and other values are those that the parser accepts."""
 
-    def __init__(self, fields: bytes, forwarded: bytes, length: int) -> None:
+    __slots__ = (
+        "_kinds",
+        "_length",
+        "_lines",
+        "_names",
+        "_tail",
+        "chances",
+        "client",
+        "internal",
+        "keep",
+        "length",
+        "line",
+        "status",
+    )
+
+    def __init__(
+        self,
+        fields: bytes,
+        forwarded: bytes,
+        length: int,
+        client: str = "",
+        line: bytes = b"",
+        status: int = 0,
+        keep: bool = True,
+    ) -> None:
         """`fields`: as received, `forwarded`: as sent on, each from the CRLF of its first line.
 
-        What was sent on has the fields in their order, without some of them, then those of the proxy."""
+        What was sent on has the fields in their order, without some of them, then those of the proxy. What
+        else holds for all heads of the form: the client of a request; an answer's status line, its status,
+        and whether its connection is kept."""
         self._lines = fields[2:-4].split(b"\r\n")
         self._kinds: list[int] = []
         self._names: list[bytes] = []  # with the colon
         sent = 2
-        for line in self._lines:
-            name = line.partition(b":")[0]
+        for received in self._lines:
+            name = received.partition(b":")[0]
             self._names.append(name + b":")
             name = name.lower()
-            if not forwarded.startswith(line + b"\r\n", sent):
-                self._kinds.append(TOLD if name in INTERNAL else DROPPED)
+            if not forwarded.startswith(received + b"\r\n", sent):
+                self._kinds.append(REPORT if name in INTERNAL else DROPPED)
                 continue
-            sent += len(line) + 2
+            sent += len(received) + 2
             if name == b"content-length":
                 self._kinds.append(LENGTH)
             else:
                 self._kinds.append(SAME if name in (b"host", b"expect") else ANY)
         self._tail = forwarded[sent:]
         self._length = length
+        self.client, self.line, self.status, self.keep = client, line, status, keep
         self.chances = CHANCES
         # Of the head that was read last.
         self.length = length
@@ -68,7 +98,7 @@ class Form:
     def read(self, first: bytes, data: bytes, start: int, end: int) -> bytes | None:
         """Return the head to send on, which begins with the line `first`; None for fields of another form.
 
-        `data[start:end]`: the fields, without the last CRLF; `end` is -1 where they are incomplete."""
+        `data[start:end]`: the fields, without the CRLF of the last; `end` is -1 where they are incomplete."""
         if end < 0 or end - start > MAX_HEAD:
             return None
         self.chances -= 1
@@ -77,12 +107,14 @@ class Form:
             return None
         length = self._length
         internal = b""
+        new = 0
         sent = [first]
         for at, line in enumerate(lines):
             kind = self._kinds[at]
             if line != self._lines[at]:
                 name = self._names[at]
-                if kind <= SAME or not line.startswith(name):
+                new += 1
+                if kind <= SAME or new > MAX_NEW or not line.startswith(name):
                     return None
                 if kind == LENGTH:
                     found = LENGTH_VALUE.fullmatch(line, len(name))
@@ -91,7 +123,7 @@ class Form:
                     length = int(found[1])
                 elif VALUE.fullmatch(line, len(name)) is None:
                     return None
-            if kind == TOLD:
+            if kind == REPORT:
                 internal += line + b"\r\n"
             elif kind != DROPPED:
                 sent.append(line)
@@ -102,9 +134,9 @@ class Form:
         return b"\r\n".join(sent)
 
 
-def form_of(fields: bytes, forwarded: bytes, length: int) -> Form | None:
-    """Return the form of these fields, or None if there are too many; see `Form`."""
-    return Form(fields, forwarded, length) if fields.count(b"\r\n") < MAX_LINES else None
+def may_have_form(fields: bytes) -> bool:
+    """Return whether there are few enough fields, from the CRLF of the first line to the end of the head."""
+    return fields.count(b"\r\n") - 2 <= MAX_LINES
 
 
 class RequestPlan:
@@ -115,7 +147,6 @@ class RequestPlan:
         "_due",
         "_fields",
         "_form",
-        "_form_client",
         "_forwarded",
         "_length",
         "_misses",
@@ -128,7 +159,6 @@ class RequestPlan:
         self._client = ""
         self._length = 0
         self._form: Form | None = None
-        self._form_client = ""
         self._misses = 0  # unknown heads in a row
         self._due = FIRST_FORM  # of them, until a form is made
         self.end = 0  # where the head that was read last ends
@@ -141,7 +171,7 @@ class RequestPlan:
         self._misses += 1
         if self._misses == self._due:
             self._due *= 2
-            self._form, self._form_client = form_of(fields, forwarded, length), client
+            self._form = Form(fields, forwarded, length, client) if may_have_form(fields) else None
 
     def read(self, data: bytes, at: int, peer: Peer) -> RequestHead | None:
         """Return the head that begins at index `at`, or None if its fields are not like known ones.
@@ -160,19 +190,19 @@ class RequestPlan:
         form = self._form
         if form is None:
             return None
+        line = PLAIN_LINE.fullmatch(data, at, stop)
+        if line is None:
+            return None
         end = data.find(HEAD_END, stop)
         head = form.read(data[at:stop], data, stop + 2, end)
         if head is None:
             if not form.chances:
                 self._form = None
             return None
-        line = PLAIN_LINE.fullmatch(data, at, stop)
-        if line is None:
-            return None
-        self._misses, self._due = 1, FIRST_FORM
+        self._misses, self._due = 0, FIRST_FORM
         self.end = end + 4
         method, target = line.groups()
-        return RequestHead(method, target, head, peer, self._form_client, True, form.length)
+        return RequestHead(method, target, head, peer, form.client, True, form.length)
 
 
 class ResponsePlan:
@@ -182,9 +212,6 @@ class ResponsePlan:
         "_data",
         "_due",
         "_form",
-        "_form_keep",
-        "_form_line",
-        "_form_status",
         "_head",
         "_internal",
         "_keep",
@@ -202,9 +229,6 @@ class ResponsePlan:
         self._status = self._length = 0
         self._keep = False
         self._form: Form | None = None
-        self._form_line = b""  # the status line that goes with it
-        self._form_status = 0
-        self._form_keep = False
         self._misses = 0  # unknown heads in a row
         self._due = FIRST_FORM  # of them, until a form is made
         # Of the head that was read last.
@@ -222,9 +246,16 @@ class ResponsePlan:
             self._due *= 2
             line, sent = head.find(b"\r\n"), answer.data.find(b"\r\n")
             self._form = None
-            if answer.status != 304 and head[:line] == answer.data[:sent]:  # a 304 has the length of no body
-                self._form = form_of(head[line:], answer.data[sent:], answer.length)
-                self._form_line, self._form_status, self._form_keep = head[:line], answer.status, keep
+            # A 304 has the length of no body. Of HTTP/1.0 the status line is another one.
+            if answer.status != 304 and head[:line] == answer.data[:sent] and may_have_form(head[line:]):
+                self._form = Form(
+                    head[line:],
+                    answer.data[sent:],
+                    answer.length,
+                    line=head[:line],
+                    status=answer.status,
+                    keep=keep,
+                )
 
     def read(self, data: bytes) -> ResponseHead | None:
         """Return the head that `data` begins with, or None if it is not like a known one."""
@@ -234,7 +265,7 @@ class ResponsePlan:
         form = self._form
         if form is None:
             return None
-        line = self._form_line
+        line = form.line
         if not data.startswith(line + b"\r\n"):
             return None
         end = data.find(HEAD_END, len(line))
@@ -243,6 +274,6 @@ class ResponsePlan:
             if not form.chances:
                 self._form = None
             return None
-        self._misses, self._due = 1, FIRST_FORM
-        self.end, self.keep = end + 4, self._form_keep
-        return ResponseHead(self._form_status, head, form.length, False, form.internal, True)
+        self._misses, self._due = 0, FIRST_FORM
+        self.end, self.keep = end + 4, form.keep
+        return ResponseHead(form.status, head, form.length, False, form.internal, True)

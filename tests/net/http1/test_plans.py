@@ -13,7 +13,7 @@ from net.test_fuzz import ANSWER_STREAMS, MAX_FIELDS, STREAMS, connection, heads
 
 from lbkit.net.http1 import plans
 from lbkit.net.http1.head import HeadReader, read_request, read_response
-from lbkit.net.http1.plans import CHANCES, MAX_HEAD, MAX_LINES, RequestPlan, ResponsePlan
+from lbkit.net.http1.plans import CHANCES, MAX_HEAD, MAX_LINES, MAX_NEW, RequestPlan, ResponsePlan
 from lbkit.net.messages import Reject, RequestHead, ResponseHead
 from lbkit.net.peer import Peer
 
@@ -211,6 +211,60 @@ def test_what_has_another_form_is_checked_anew(old: bytes, new: bytes) -> None:
     assert plan.read(POST.replace(old, new), 0, who) is None
 
 
+COOKIE = (b"sid=1", b"sid=2")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        POST.replace(b"Via: 1.0 v\r\n", b"").replace(*COOKIE),  # the last line is missing
+        POST.replace(b"\r\n\r\n", b"\r\nAge: 1\r\n\r\n").replace(*COOKIE),  # there is one more
+        b"GET http://b/ HTTP/1.1" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
+        b"POST /a HTTP/1.1 x" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
+        b"POST /a HTTP/1.10" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
+        b"POST /\xe4 HTTP/1.1" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
+    ],
+)
+def test_a_head_that_nearly_fits_is_checked_anew(head: bytes) -> None:
+    plan, who = formed()
+    assert plan.read(head, 0, who) is None
+
+
+def test_no_part_of_a_head_fits() -> None:
+    other = POST.replace(*COOKIE)
+    for end in range(len(other)):
+        plan, who = formed()
+        assert plan.read(other[:end], 0, who) is None
+        assert plan.read(other[:end] + b"x", 0, who) is None
+    assert plan.read(other, 0, who)
+
+
+def test_each_head_has_its_own_length() -> None:
+    plan, who = formed()
+    for cookie, length in [(b"a", b"123"), (b"b", b"5"), (b"c", b"7"), (b"d", b"5")]:
+        other = POST.replace(b"sid=1", cookie).replace(b"Length: 5", b"Length: " + length)
+        found = plan.read(other, 0, who)
+        assert found
+        assert found.length == int(length)
+
+
+def test_the_client_is_that_of_the_form() -> None:
+    plan, who = formed(trusted=True)
+    another = POST.replace(b"6.6.6.6", b"7.7.7.7")
+    assert checked(another, who, plan).client == "7.7.7.7"
+    found = plan.read(POST.replace(*COOKIE), 0, who)
+    assert found
+    assert found.client == "6.6.6.6"
+    assert parts(found) == parts(checked(POST.replace(*COOKIE), who))
+
+
+@pytest.mark.parametrize(("new", "known"), [(MAX_NEW, True), (MAX_NEW + 1, False)])
+def test_heads_with_many_new_values_are_checked_anew(new: int, known: bool) -> None:
+    head = LINE + b"\r\nHost: a" + b"\r\nA: 1" * (MAX_NEW + 5) + b"\r\n\r\n"
+    plan, who = formed(head)
+    assert bool(plan.read(head.replace(b"A: 1", b"A: 2", new), 0, who)) == known
+
+
 def test_a_field_that_connection_names_is_forwarded_in_no_form() -> None:
     head = LINE + b"\r\nHost: a\r\nX-Mine: 1\r\nConnection: x-mine\r\nAge: 1\r\n\r\n"
     plan, who = formed(head)
@@ -234,10 +288,11 @@ def test_a_form_is_made_of_heads_ever_further_apart() -> None:
     assert known == [2, 4, 8, 16]
 
 
-def test_a_head_of_many_lines_has_no_form() -> None:
-    for lines, known in [(MAX_LINES - 5, True), (MAX_LINES, False)]:
-        plan, who = formed(LINE + b"\r\nHost: a" + b"\r\nA: 1" * lines + b"\r\n\r\n")
-        assert bool(plan.read(LINE + b"\r\nHost: a" + b"\r\nA: 2" * lines + b"\r\n\r\n", 0, who)) == known
+@pytest.mark.parametrize(("fields", "known"), [(MAX_LINES, True), (MAX_LINES + 1, False)])
+def test_a_head_of_many_fields_has_no_form(fields: int, known: bool) -> None:
+    head = LINE + b"\r\nHost: a" + b"\r\nA: 1" * (fields - 1) + b"\r\n\r\n"
+    plan, who = formed(head)
+    assert bool(plan.read(head.replace(b"A: 1", b"A: 2", 1), 0, who)) == known
 
 
 def test_a_form_that_no_head_fits_is_given_up() -> None:
@@ -320,6 +375,38 @@ def test_answers_of_the_same_form_are_read_with_their_own_length_and_internal_fi
         assert plan.read(other.replace(old, new)) is None
 
 
+def test_fields_for_the_proxy_do_not_pile_up() -> None:
+    plan = ResponsePlan()
+    answered(DATED, plan)
+    answered(DATED.replace(b":00 GMT", b":01 GMT"), plan)
+    for second in (b"02", b"03"):
+        found = plan.read(DATED.replace(b":00 GMT", b":" + second + b" GMT"))
+        assert found
+        assert found.internal == b"X-Lbkit-Start: 1\r\n"
+
+
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.0 200 OK", b"HTTP/1.1 200", b"HTTP/1.1 200 OKxx", b"HTTP/1.1 200 OK\r"]
+)
+def test_a_status_line_is_the_same_or_checked_anew(line: bytes) -> None:
+    plan = ResponsePlan()
+    answered(DATED, plan)
+    answered(DATED.replace(b":00 GMT", b":01 GMT"), plan)
+    other = DATED.replace(b":00 GMT", b":02 GMT")
+    assert plan.read(other)
+    assert plan.read(other.replace(b"HTTP/1.1 200 OK", line)) is None
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.0 200 OK", b"HTTP/1.1 200 "])
+def test_answers_whose_status_line_is_sent_on_in_another_form(line: bytes) -> None:
+    plan = ResponsePlan()
+    for second in (b"00", b"01"):
+        answered(DATED.replace(b"HTTP/1.1 200 OK", line).replace(b":00 GMT", b":%b GMT" % second), plan)
+    other = DATED.replace(b"HTTP/1.1 200 OK", line).replace(b":00 GMT", b":02 GMT")
+    found = plan.read(other)
+    assert found is None or answer_parts(found) == answer_parts(answered(other)[0])
+
+
 @pytest.mark.parametrize(
     ("status", "length"), [(b"204 No Content", 0), (b"304 Not Modified", 0), (b"404 No", 7)]
 )
@@ -380,6 +467,23 @@ def test_requests_are_read_alike_with_a_plan_and_without(
             checked(head, who, plan)
         except Reject:
             assert found is None
+
+
+@law(300)
+@given(heads(STREAMS), st.data(), st.booleans())
+def test_requests_of_one_form_are_read_as_the_checks_read_them(
+    head: bytes, data: st.DataObject, trusted: bool
+) -> None:
+    try:
+        plan, who = formed(head, trusted)
+    except Reject:
+        return
+    for _ in range(data.draw(st.integers(2, 6))):
+        other = other_values(head, data)
+        found = plan.read(other, 0, who)
+        if found is not None:
+            assert HeadReader(HttpRequestParser, 400).check(other)
+            assert parts(found) == parts(checked(other, who))
 
 
 @law(300)
