@@ -191,11 +191,12 @@ class Playground(Panel):
             self.draw()
 
     async def _glance(self) -> None:
-        """Draw short runs, all figures in one message."""
+        """Draw short runs: first the figure beside the sliders, then the others in one message."""
         experiment = self._begin(QUICK)
         self._take([self._try(experiment, name) for name in self.choice.chosen])
-        first = {self.latency: latency_sketch(self.results, marks=False)}
-        self.latency.feed.show(first | self._other_figures())
+        feed = self.latency.feed
+        feed.show({self.latency: latency_sketch(self.results, marks=False)})
+        feed.show(self._other_figures())
         self._judge()
 
     async def _rest(self) -> None:

@@ -147,7 +147,7 @@ def test_a_slider_asks_again_and_reset_no_longer(monkeypatch: pytest.MonkeyPatch
     assert "seeds" not in first_title(playground)
 
 
-def test_a_change_of_all_figures_is_one_message() -> None:
+def test_a_move_sends_the_first_figure_first_and_a_change_at_rest_is_one_message() -> None:
     async def watch() -> tuple[list[set[str]], list[set[str]]]:
         playground = Playground(run, ["random"])
         sent: list[set[str]] = []
@@ -165,7 +165,7 @@ def test_a_change_of_all_figures_is_one_message() -> None:
         return first, sent
 
     moved, drawn = asyncio.run(watch())
-    assert moved == [{"0", "1", "2"}] * 2  # a short look, and a long one
+    assert moved == [{"0"}, {"1", "2"}, {"0", "1", "2"}]  # a short look, and a long one
     assert drawn == [{"0", "1", "2"}]
 
 
