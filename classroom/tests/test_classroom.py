@@ -166,7 +166,7 @@ class Student:
         """Return what the code prints in the student's kernel.
 
         Where Jupyter Server hears nothing from a kernel for 60 s after it has accepted a connection to it
-        (`kernel_info_timeout`), it closes the connection. JupyterLab connects once more then, and so does this.
+        (`kernel_info_timeout`), it closes the connection. JupyterLab connects once more, and so does this.
         """
         try:
             return self.printed(code)
