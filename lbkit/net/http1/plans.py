@@ -98,8 +98,9 @@ class Form:
     def read(self, first: bytes, data: bytes, start: int, end: int) -> bytes | None:
         """Return the head to send on, which begins with the line `first`; None for fields of another form.
 
-        `data[start:end]`: the fields, without the CRLF of the last; `end` is -1 where they are incomplete."""
-        if end < 0 or end - start > MAX_HEAD:
+        `data[start:end]`: the fields, without the CRLF of the last; `end` is less than `start` where there
+        are none, and -1 where they are incomplete."""
+        if not start <= end <= start + MAX_HEAD:
             return None
         self.chances -= 1
         lines = data[start:end].split(b"\r\n")
@@ -135,8 +136,8 @@ class Form:
 
 
 def may_have_form(fields: bytes) -> bool:
-    """Return whether there are few enough fields, from the CRLF of the first line to the end of the head."""
-    return fields.count(b"\r\n") - 2 <= MAX_LINES
+    """Return whether there are fields, from the CRLF of the first line to the head's end; not too many."""
+    return 0 < fields.count(b"\r\n") - 2 <= MAX_LINES
 
 
 class RequestPlan:

@@ -222,6 +222,8 @@ COOKIE = (b"sid=1", b"sid=2")
         b"GET http://b/ HTTP/1.1" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
         b"POST /a HTTP/1.1 x" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
         b"POST /a HTTP/1.10" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\nmore\r\n\r\n",
         b"POST /\xe4 HTTP/1.1" + POST[POST.find(b"\r\n") :].replace(*COOKIE),
     ],
 )
@@ -373,6 +375,14 @@ def test_answers_of_the_same_form_are_read_with_their_own_length_and_internal_fi
         (b"03:30", b"03\n30"),
     ]:
         assert plan.read(other.replace(old, new)) is None
+
+
+def test_an_answer_without_fields_has_no_form() -> None:
+    plan = ResponsePlan()
+    answered(DATED, plan)
+    answered(DATED.replace(b":00 GMT", b":01 GMT"), plan)
+    assert plan.read(b"HTTP/1.1 200 OK\r\n\r\n") is None
+    assert plan.read(b"HTTP/1.1 200 OK\r\n\r\nmore\r\n\r\n") is None
 
 
 def test_fields_for_the_proxy_do_not_pile_up() -> None:
