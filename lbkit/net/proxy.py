@@ -170,6 +170,11 @@ class Proxy(ClientSide):
             if on_ready:
                 on_ready()
             await self._stop.wait()
+            # asyncio drops a connection that it has accepted, if the server closes before it has a transport.
+            for server in servers:
+                for listening in server.sockets:
+                    loop.remove_reader(listening.fileno())
+            await asyncio.sleep(ACCEPTED)
             for server in servers:
                 server.close()
             await asyncio.sleep(ACCEPTED)
