@@ -172,7 +172,7 @@ class Proxy(ClientSide):
             await self._stop.wait()
             # asyncio drops a connection that it has accepted, if the server closes before it has a transport.
             for server in servers:
-                for listening in server.sockets:
+                for listening in server.sockets if isinstance(server, asyncio.Server) else ():
                     loop.remove_reader(listening.fileno())
             await asyncio.sleep(ACCEPTED)
             for server in servers:
