@@ -123,8 +123,11 @@ def measure(rounds: int) -> dict[str, Any]:
     flood = ({}, True, True)
     rows = {name: asyncio.run(cost(*kind, rounds)) for name, kind in kinds.items()}
     rows["flood"] = asyncio.run(cost(*flood, rounds))
-    plans.MAX_HEAD = -1  # no head is remembered
-    rows["without plans"] = asyncio.run(cost(*flood, rounds))
+    longest, plans.MAX_HEAD = plans.MAX_HEAD, -1  # no head is remembered
+    try:
+        rows["without plans"] = asyncio.run(cost(*flood, rounds))
+    finally:
+        plans.MAX_HEAD = longest
     return {"us": rows}
 
 

@@ -172,8 +172,9 @@ class Proxy(ClientSide):
             await self._stop.wait()
             # asyncio drops a connection that it has accepted, if the server closes before it has a transport.
             for server in servers:
-                for listening in server.sockets if isinstance(server, asyncio.Server) else ():
-                    loop.remove_reader(listening.fileno())
+                if isinstance(server, asyncio.Server) and isinstance(loop, asyncio.SelectorEventLoop):
+                    for listening in server.sockets:
+                        loop.remove_reader(listening.fileno())
             await asyncio.sleep(ACCEPTED)
             for server in servers:
                 server.close()
